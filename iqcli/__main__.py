@@ -1,0 +1,5 @@
+"""`python -m iqcli` is `iq`."""
+
+from iqcli.cli import main
+
+main()

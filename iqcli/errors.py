@@ -1,0 +1,46 @@
+"""The error family. Each becomes one sentence on stderr and one exit code, in `cli.py` alone.
+
+    IqError               2  the run cannot start or go on: usage, configuration, environment
+    ├── NothingFound      3  the paths hold no photo
+    ├── PlanConflict      4  the plan no longer fits the disk; nothing was applied
+    └── PhotoError        1  one photo cannot be judged; inside a run it becomes a value, not the end
+
+A message states the fact, the path and the way out, in one line and without a full stop at the end.
+"""
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    DONE = 0
+    SOME_FAILED = 1
+    USAGE = 2
+    NOTHING_FOUND = 3
+    CONFLICT = 4
+    INTERRUPTED = 130
+
+
+class IqError(Exception):
+    """Something a person can act on; its text is the whole message."""
+
+    exit_code = Exit.USAGE
+
+
+class NothingFound(IqError):
+    """The paths given hold no photo."""
+
+    exit_code = Exit.NOTHING_FOUND
+
+
+class PlanConflict(IqError):
+    """The disk differs from the plan; nothing was (or nothing stays) applied."""
+
+    exit_code = Exit.CONFLICT
+
+
+class PhotoError(IqError):
+    """This one photo cannot be judged; the reason is the message."""
+
+    exit_code = Exit.SOME_FAILED

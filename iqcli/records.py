@@ -1,0 +1,135 @@
+"""The nouns of `iq`, as frozen records. Ground floor: this module imports nothing of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Vector = NDArray[np.float32]
+    Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One picture as its owner sees it: scored once, listed once, moved all or none.
+
+    `root` is the folder the command was given (the parent, if it was given the file); every file
+    of the shot lies under it. `companions` are in byte order and never contain `path`.
+    """
+
+    root: Path
+    path: Path
+    companions: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The primary file, then its companions."""
+        return (self.path, *self.companions)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a file says of itself. Sizes are of the upright picture in pixels; None is "not said".
+
+    `taken` is ISO 8601 local time with what sub-second part there is, and the offset if it is
+    known. `stars` is the embedded rating: -1 (rejected by a person), 0 (none), 1..5.
+    """
+
+    width: int
+    height: int
+    format: str
+    taken: str | None = None
+    camera: str | None = None
+    maker: str | None = None
+    stars: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Views:
+    """What one decode gives: upright 8-bit sRGB pictures, (height, width, 3), RGB order.
+
+    `head` has a short side of 512 pixels (less where the long side would pass 2048): the size at
+    which people judged. `detail` has a long side of at most 2048 pixels and is never enlarged.
+    """
+
+    head: Pixels
+    detail: Pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A shot after the pipeline: its blocks, or the reason why there are none.
+
+    Exactly one of `blocks` and `error` is set. `stars` is a person's rating, of the sidecar if
+    there is one, else of the picture itself.
+    """
+
+    shot: Shot
+    sha256: str | None = None
+    facts: Facts | None = None
+    stars: int | None = None
+    blocks: Mapping[str, Vector] | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """A fault that is seen: its name (`blurred`, …) and level 2 slight, 3 clear, 4 severe."""
+
+    name: str
+    level: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What a model thinks: 1 (bad) .. 10 (excellent), on the scale of human opinion.
+
+    `uncertainty` is one standard deviation in points. `technical` and `aesthetic` are parts on the
+    same scale, None where the model has no such part. `reasons` name what the model had to do
+    without.
+    """
+
+    score: float
+    uncertainty: float
+    model: str
+    technical: float | None = None
+    aesthetic: float | None = None
+    issues: tuple[Issue, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One row of any result: a measured shot with its rating, or with the reason for none."""
+
+    shot: Shot
+    sha256: str | None = None
+    facts: Facts | None = None
+    stars: int | None = None
+    rating: Rating | None = None
+    error: str | None = None
+
+
+class Verdict(StrEnum):
+    """The three classes of a decision."""
+
+    KEEP = "keep"
+    REVIEW = "review"
+    REJECT = "reject"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a rule says of one judged shot, and why. Never cached."""
+
+    judged: Judged
+    verdict: Verdict
+    reasons: tuple[str, ...]
