@@ -1,0 +1,79 @@
+"""What an extractor is: a named, versioned function from views to one float32 vector, a block."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib import import_module
+from importlib.metadata import version as package_version
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from iqcli.records import Vector, Views
+
+
+class Block(Protocol):
+    """What every extractor has: known without importing the library that does the work."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def size(self) -> int:
+        """Length of the vector."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same picture could give another vector."""
+        ...
+
+
+@dataclass(frozen=True)
+class PhotoBlock:
+    """An extractor that works on one picture on the CPU, inside the decode worker.
+
+    `module` is imported on first use and offers `extract(views: Views) -> Vector`, float32 of
+    length `size`; a picture the method is not defined for gives a vector of NaN. `packages` are the
+    distributions whose version can change the numbers.
+    """
+
+    name: str
+    version: int
+    size: int
+    module: str
+    packages: tuple[str, ...] = field(default=("numpy", "opencv-contrib-python"))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        parts = [self.name, str(self.version), str(self.size)]
+        parts += [f"{package}={package_version(package)}" for package in self.packages]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def extract(self) -> Callable[[Views], Vector]:
+        """The function itself; asking for it imports its module."""
+        extract: Callable[[Views], Vector] = import_module(self.module).extract
+        return extract
+
+
+class DeviceBlock(Block, Protocol):
+    """An extractor that runs on the accelerator, in batches, outside the decode workers."""
+
+    def prepare(self, views: Views) -> NDArray[np.generic]:
+        """The network's input for one picture, of one shape for all; runs in a decode worker."""
+        ...
+
+    def forward(self, batch: NDArray[np.generic], device: str) -> NDArray[np.float32]:
+        """(n, …) inputs to (n, size) vectors on `device`.
+
+        An accelerator that runs out of memory raises `torch.OutOfMemoryError`; the caller halves
+        the batch.
+        """
+        ...
