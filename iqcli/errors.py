@@ -3,7 +3,7 @@
     IqError               2  the run cannot start or go on: usage, configuration, environment
     ├── NothingFound      3  the paths hold no photo
     ├── PlanConflict      4  the plan no longer fits the disk; nothing was applied
-    └── PhotoError        1  one photo cannot be judged; inside a run it becomes a value, not the end
+    └── PhotoError        1  one photo cannot be judged; inside a run it becomes a value
 
 A message states the fact, the path and the way out, in one line and without a full stop at the end.
 """

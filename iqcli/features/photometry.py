@@ -1,0 +1,266 @@
+"""Hand-made statistics of the judged view: exposure, colour, contrast, sharpness, noise, spectrum.
+
+`NAMES` says what each number is. All are taken on the view with a short side of 512 pixels, so a
+number means the same for every camera. Each part below is one paragraph of the vector.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.records import Pixels, Vector, Views
+
+    Plane = NDArray[np.float32]
+
+EPS = 1e-6
+TILES = 8
+BANDS = 10
+PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
+LEVELS = np.arange(256, dtype=np.float64)
+IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+EXPOSURE = (
+    *(f"luma_p{p}" for p in PERCENTILES),
+    *("luma_mean", "luma_std", "luma_skew", "luma_kurtosis", "luma_entropy"),
+    *("luma_black", "luma_white", "red_white", "green_white", "blue_white", "all_black"),
+)
+COLOUR = (
+    *("a_mean", "a_std", "b_mean", "b_std", "ab_correlation"),
+    *("chroma_mean", "chroma_std", "chroma_p95", "colourfulness", "cast_a", "cast_b", "grey_share"),
+    *("a_mscn_std", "a_mscn_kurtosis", "b_mscn_std", "b_mscn_kurtosis"),
+    *("a_fine", "b_fine"),
+)
+SCALES = (1, 2, 4)
+SHARPNESS = tuple(
+    f"{name}_{scale}"
+    for scale in SCALES
+    for name in (
+        *("laplacian_mean", "laplacian_std", "laplacian_kurtosis"),
+        *("gradient_mean", "gradient_p50", "gradient_p90", "gradient_p99", "gradient_x_to_y"),
+        *("sigma_mean", "sigma_std"),
+    )
+)
+TILE = (
+    *("tile_sharp_max", "tile_sharp_p90", "tile_sharp_p50", "tile_sharp_p10", "tile_sharp_centre"),
+    *("tile_ratio_max", "tile_ratio_p50", "tile_std_p10", "tile_std_p50", "tile_std_p90"),
+    *("tile_luma_std", "tile_noise_p10", "tile_noise_p50", "noise", "block_x", "block_y"),
+)
+SPECTRUM = (*(f"band_{i}" for i in range(BANDS)), "band_slope", "band_x_to_y")
+NAMES = (*EXPOSURE, *COLOUR, *SHARPNESS, *TILE, *SPECTRUM)
+SIZE = len(NAMES)
+
+
+def extract(views: Views) -> Vector:
+    """The `SIZE` statistics of `views.head`, float32, finite for any picture, in `NAMES` order."""
+    rgb = views.head
+    luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    planes = [_shrink(luma.astype(np.float32), scale) for scale in SCALES]
+    edges = [cv2.absdiff(cv2.Laplacian(plane, cv2.CV_32F), 0.0) for plane in planes]
+    parts = (
+        _exposure(luma, rgb),
+        _colour(_shrink(rgb, 2)),
+        *(_sharpness(plane, edge) for plane, edge in zip(planes, edges, strict=True)),
+        _tiles(planes[0], edges[0], edges[1]),
+        _spectrum(luma),
+    )
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])
+
+
+def _shrink(picture: NDArray[Any], scale: int) -> NDArray[Any]:
+    if scale == 1:
+        return picture
+    height, width = picture.shape[:2]
+    size = (max(width // scale, 1), max(height // scale, 1))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def _exposure(luma: Pixels, rgb: Pixels) -> list[float]:
+    """Percentiles, moments and clipped shares, all from histograms."""
+    counts = _histogram(luma)
+    channels = [_histogram(rgb, channel) for channel in range(3)]
+    mean, std, skew, kurtosis = _moments(counts)
+    shares = counts[counts > 0]
+    return [
+        *_percentiles(counts, PERCENTILES),
+        *(mean, std, skew, kurtosis, -float(shares @ np.log2(shares))),
+        *(counts[:5].sum(), counts[251:].sum()),
+        *(channel[251:].sum() for channel in channels),
+        min(channel[:5].sum() for channel in channels),
+    ]
+
+
+def _histogram(picture: Pixels, channel: int = 0) -> NDArray[np.float64]:
+    """Shares of the 256 levels, summing to 1."""
+    counts = cv2.calcHist([picture], [channel], None, [256], [0, 256]).ravel().astype(np.float64)
+    return counts / counts.sum()
+
+
+def _percentiles(shares: NDArray[np.float64], wanted: Sequence[int]) -> list[int]:
+    return [int(level) for level in np.searchsorted(shares.cumsum(), np.array(wanted) / 100)]
+
+
+def _moments(shares: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    mean = float(shares @ LEVELS)
+    centred = LEVELS - mean
+    variance = float(shares @ centred**2)
+    std = variance**0.5
+    if variance < EPS:
+        return mean, std, 0.0, 0.0
+    return (
+        mean,
+        std,
+        float(shares @ centred**3) / std**3,
+        float(shares @ centred**4) / variance**2,
+    )
+
+
+def _colour(rgb: Pixels) -> list[float]:
+    """Lab and opponent statistics at half size: colour is seen coarsely."""
+    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+    a, b = (lab[..., i].astype(np.float32) - 128 for i in (1, 2))
+    chroma = cv2.magnitude(a, b)
+    (a_mean, a_std), (b_mean, b_std) = _mean_std(a), _mean_std(b)
+    correlation = (float((a * b).mean()) - a_mean * b_mean) / (a_std * b_std + EPS)
+    levels = np.minimum(chroma, 255).astype(np.uint8)
+    grey = (chroma < 20).astype(np.uint8)
+    cast_a, cast_b = (cv2.mean(plane, grey)[0] for plane in (a, b))
+    return [
+        *(a_mean, a_std, b_mean, b_std, correlation),
+        *_mean_std(chroma),
+        *_percentiles(_histogram(levels), (95,)),
+        _colourfulness(rgb),
+        *(cast_a, cast_b, float(grey.mean())),
+        *_mscn_shape(a),
+        *_mscn_shape(b),
+        *(_log(cv2.norm(cv2.Laplacian(plane, cv2.CV_32F), cv2.NORM_L1) / a.size) for plane in (a, b)),
+    ]
+
+
+def _colourfulness(rgb: Pixels) -> float:
+    """Hasler and Suesstrunk, "Measuring colorfulness in natural images", 2003."""
+    red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
+    (rg_mean, rg_std), (yb_mean, yb_std) = (
+        _mean_std(red - green),
+        _mean_std((red + green) / 2 - blue),
+    )
+    return float(np.hypot(rg_std, yb_std) + 0.3 * np.hypot(rg_mean, yb_mean))
+
+
+def _mscn_shape(plane: Plane) -> tuple[float, float]:
+    """Standard deviation and kurtosis of the locally normalised plane."""
+    mean, sigma = _local(plane)
+    normal = (plane - mean) / (sigma + 1)
+    square = normal * normal
+    variance = _mean(square)
+    return variance**0.5, _mean(square * square) / (variance**2 + EPS)
+
+
+def _local(plane: Plane) -> tuple[Plane, Plane]:
+    """Mean and standard deviation around each pixel, Gaussian 7x7, sigma 7/6 as in BRISQUE."""
+    mean = cv2.GaussianBlur(plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+    square = cv2.GaussianBlur(plane * plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+    return mean, np.sqrt(np.abs(square - mean * mean))
+
+
+def _sharpness(plane: Plane, edge: Plane) -> list[float]:
+    """Laplacian, gradient and local contrast at one scale; logs, since sharpness is a ratio."""
+    x, y = (cv2.Sobel(plane, cv2.CV_32F, dx, dy, scale=0.25) for dx, dy in ((1, 0), (0, 1)))
+    gradient = cv2.magnitude(x, y)
+    steps = cv2.convertScaleAbs(gradient, alpha=2)
+    square = edge * edge
+    energy = _mean(square)
+    _, sigma = _local(plane)
+    return [
+        _log(_mean(edge)),
+        _log(energy**0.5),
+        _log(_mean(square * square) / (energy**2 + EPS)),
+        _log(_mean(gradient)),
+        *(_log(level) for level in _percentiles(_histogram(steps), (50, 90, 99))),
+        _log(cv2.norm(x, cv2.NORM_L1) / x.size) - _log(cv2.norm(y, cv2.NORM_L1) / y.size),
+        *(_log(value) for value in _mean_std(sigma)),
+    ]
+
+
+def _tiles(plane: Plane, edge: Plane, half_edge: Plane) -> list[float]:
+    """How sharpness, contrast, light and noise spread over 8x8 tiles: a sharp subject is enough."""
+    fine, coarse, mean = (_by_tile(each) for each in (edge, half_edge, plane))
+    std = np.sqrt(np.abs(_by_tile(plane * plane) - mean**2))
+    immerkaer = cv2.absdiff(cv2.filter2D(plane, cv2.CV_32F, IMMERKAER), 0.0)
+    noise = _by_tile(immerkaer)
+    ratio = np.log((fine + 0.1) / (coarse + 0.1))
+    textured = ratio[coarse >= np.median(coarse)]
+    sharp = np.log(fine + 0.1)
+    return [
+        *(sharp.max(), *np.percentile(sharp, (90, 50, 10)), sharp[2:6, 2:6].mean() - sharp.mean()),
+        *(textured.max(), np.median(textured)),
+        *np.log(np.percentile(std, (10, 50, 90)) + 0.1),
+        mean.std(),
+        *np.log(np.percentile(noise, (10, 50)) + 0.1),
+        _log(_mean(immerkaer)),
+        *(_blockiness(plane, axis) for axis in (1, 0)),
+    ]
+
+
+def _by_tile(plane: Plane) -> Plane:
+    return cv2.resize(plane, (TILES, TILES), interpolation=cv2.INTER_AREA)
+
+
+def _blockiness(plane: Plane, axis: int) -> float:
+    """Log ratio of the steps across 8-pixel borders to those inside."""
+    ahead, behind = (plane[:, 1:], plane[:, :-1]) if axis else (plane[1:], plane[:-1])
+    steps = cv2.reduce(cv2.absdiff(ahead, behind), 1 - axis, cv2.REDUCE_AVG).ravel()
+    if len(steps) < 16:
+        return 0.0
+    border = steps[7::8]
+    inside = (steps.sum() - border.sum()) / (len(steps) - len(border))
+    return _log(border.mean()) - _log(inside)
+
+
+def _spectrum(luma: Pixels) -> list[float]:
+    """Log energy in rings of the Fourier plane of the 256x256 picture, their slope, and x over y."""
+    small = cv2.resize(luma, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32)
+    power = np.abs(np.fft.rfft2((small - small.mean()) * _window())) ** 2
+    ring, along_x, along_y = _rings()
+    counts = np.bincount(ring, minlength=BANDS + 1)[:BANDS]
+    energy = np.log(np.bincount(ring, power.ravel(), BANDS + 1)[:BANDS] / counts + 1)
+    slope = np.polyfit(np.arange(BANDS), energy, 1)[0]
+    return [*energy, slope, _log(power.ravel()[along_x].sum()) - _log(power.ravel()[along_y].sum())]
+
+
+@cache
+def _window() -> Plane:
+    return np.outer(np.hanning(256), np.hanning(256)).astype(np.float32)
+
+
+@cache
+def _rings() -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Ring number of each coefficient (the last for what lies outside), and two wedges."""
+    fy, fx = np.meshgrid(np.fft.fftfreq(256), np.fft.rfftfreq(256), indexing="ij")
+    radius = np.hypot(fx, fy).ravel()
+    ring = np.digitize(radius, np.geomspace(1 / 128, 0.5, BANDS + 1)) - 1
+    ring[(ring < 0) | (ring >= BANDS)] = BANDS
+    high = radius > 0.1
+    return ring, high & (fx > np.abs(fy)).ravel(), high & (np.abs(fy) > fx).ravel()
+
+
+def _mean(plane: Plane) -> float:
+    return float(cv2.mean(plane)[0])
+
+
+def _mean_std(plane: Plane) -> tuple[float, float]:
+    mean, std = cv2.meanStdDev(plane)
+    return float(mean[0, 0]), float(std[0, 0])
+
+
+def _log(value: float) -> float:
+    """Natural log, floored: black and flat pictures stay finite."""
+    return float(np.log(value + 1e-3))

@@ -1,0 +1,137 @@
+"""The fusion network: a branch per block, joined, then a small MLP. Inference in NumPy.
+
+Architecture of the Image Quality Fusion model (branch 64-64 per block, joined MLP 256-128), with
+three repairs: every feature is made normal by its training quantiles, so a value never seen
+saturates instead of extrapolating; a block that is undefined for a picture is masked by a flag the
+network was trained with; and a second output tells how unsure the first one is. Several members,
+each blind to other scenes, are averaged.
+
+    x_b   = [normal scores of block b, flag]                      (n, size_b + 1)
+    h_b   = relu(relu(x_b W1 + c1) W2 + c2)                       (n, 64)
+    z     = relu(relu([h_b ...] W3 + c3) W4 + c4) W5 + c5         (n, 2)
+    score = 1 + 9 sigmoid(z_0),  sigma = calibration * exp(z_1)
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from iqcli.errors import IqError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+FORMAT = "iq-fusion-1"
+KNOTS = 33
+BRANCH = ("branch.{block}.0", "branch.{block}.1")
+TRUNK = ("trunk.0", "trunk.1", "trunk.2")
+CLIP = 3.0
+
+
+@dataclass(frozen=True)
+class FusionHead:
+    """Weights of all members and the quantile knots; read-only once loaded.
+
+    `sizes` maps each block to the length of its vector, in input order. `info` is the training's
+    own account: model id, calibration, figures.
+    """
+
+    sizes: Mapping[str, int]
+    tensors: Mapping[str, Array]
+    info: Mapping[str, Any]
+
+    def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
+        """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations."""
+        inputs = {name: self.normalise(name, blocks[name]) for name in self.sizes}
+        outputs = np.stack([self._member(k, inputs) for k in range(self.info["members"])])
+        scores = 1 + 9 / (1 + np.exp(-outputs[..., 0]))
+        variance = np.exp(2 * outputs[..., 1]).mean(axis=0) + scores.var(axis=0)
+        sigma = self.info["calibration"] * np.sqrt(variance)
+        return scores.mean(axis=0), sigma
+
+    def normalise(self, block: str, vectors: Array) -> Array:
+        """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""
+        return normal_scores(vectors, self.tensors[f"knots.{block}"])
+
+    def _member(self, k: int, inputs: Mapping[str, Array]) -> Array:
+        branches = []
+        for block, x in inputs.items():
+            for layer in BRANCH:
+                x = np.maximum(self._linear(k, layer.format(block=block), x), 0)
+            branches.append(x)
+        z = np.concatenate(branches, axis=1)
+        for layer in TRUNK[:-1]:
+            z = np.maximum(self._linear(k, layer, z), 0)
+        return self._linear(k, TRUNK[-1], z)
+
+    def _linear(self, k: int, layer: str, x: Array) -> Array:
+        y: Array = x @ self.tensors[f"{k}.{layer}.weight"].T + self.tensors[f"{k}.{layer}.bias"]
+        return y
+
+
+def normal_scores(vectors: Array, knots: Array) -> Array:
+    """(n, size) values to normal scores by (size, KNOTS) training quantiles, plus a flag column.
+
+    A vector with any NaN is undefined: zeros and flag 0.
+    """
+    defined = np.isfinite(vectors).all(axis=1)
+    grid = normal_grid()
+    columns = [np.interp(vectors[defined, i], knots[i], grid) for i in range(vectors.shape[1])]
+    out = np.zeros((len(vectors), vectors.shape[1] + 1), np.float32)
+    out[defined, :-1] = np.stack(columns, axis=1)
+    out[:, -1] = defined
+    return out
+
+
+def normal_grid() -> Array:
+    """The normal scores the knots stand for, -3 .. 3, evenly spaced."""
+    return np.linspace(-CLIP, CLIP, KNOTS).astype(np.float32)
+
+
+def load(path: Path) -> FusionHead:
+    """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            info = json.loads((file.metadata() or {}).get("iq", "{}"))
+            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise IqError(f"cannot read the model {path}: {error}; train it again") from error
+    if info.get("format") != FORMAT or not _fits(tensors, info):
+        raise IqError(f"{path} is no fusion model of this iq; train it with `iq train fusion`")
+    return FusionHead(info["blocks"], tensors, info)
+
+
+def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
+    """Every tensor is there, of the right shape and finite: a weight file is a stranger's word."""
+    try:
+        wanted = shapes(info["blocks"], int(info["members"]))
+        known = isinstance(info["model"], str) and float(info["calibration"]) > 0
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return False
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    return known and found == wanted and all(np.isfinite(t).all() for t in tensors.values())
+
+
+def shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a head with these blocks."""
+    layers = {}
+    for block, size in sizes.items():
+        layers[BRANCH[0].format(block=block)] = (64, size + 1)
+        layers[BRANCH[1].format(block=block)] = (64, 64)
+    layers |= {TRUNK[0]: (256, 64 * len(sizes)), TRUNK[1]: (128, 256), TRUNK[2]: (2, 128)}
+    found: dict[str, tuple[int, ...]] = {f"knots.{b}": (n, KNOTS) for b, n in sizes.items()}
+    for k in range(members):
+        for layer, (rows, columns) in layers.items():
+            found[f"{k}.{layer}.weight"] = (rows, columns)
+            found[f"{k}.{layer}.bias"] = (rows,)
+    return found
