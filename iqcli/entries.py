@@ -28,7 +28,7 @@ FACTS = b"iqF1"
 _CRC = struct.Struct("<I")
 _STAT = struct.Struct("<QqqQ")
 _FLOAT = np.dtype("<f4")
-_FACT_TYPES = (int, int, str, *[(str, type(None))] * 3, (int, type(None)))
+_FACT_TYPES = (int, int, str, str | None, str | None, str | None, int | None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,7 @@ def unpack_facts(data: object) -> Facts | Failure:
         raise ValueError("not a list")
     if len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], float):
         return Failure(*values)
-    if len(values) != len(_FACT_TYPES) or not all(map(isinstance, values, _FACT_TYPES)):
+    pairs = zip(values, _FACT_TYPES, strict=True)  # ValueError for another length
+    if not all(isinstance(value, kind) for value, kind in pairs):
         raise ValueError("not the facts of a picture")
     return Facts(*values)

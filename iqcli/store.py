@@ -1,22 +1,14 @@
-"""A key-value file that never fails and never runs what it holds: the one door to diskcache.
-
-diskcache pickles what it does not know, unpickles whatever it finds and keeps large values in
-files named by its table (CVE-2025-69872). None of that happens here: whoever can write to the cache
-folder can make us forget, never act.
-"""
+"""Bytes by key, written behind in batches: a store that never fails, only forgets and warns."""
 
 from __future__ import annotations
 
-import os
-import sqlite3
 import threading
 import time
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, NoReturn
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-import diskcache
-
-from iqcli.files import set_aside
+from iqcli.files import set_aside, shown
+from iqcli.plaindisk import FAULTS, is_damage, is_foreign, open_plain, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,52 +17,7 @@ if TYPE_CHECKING:
 # What a crash can lose, at most: so many entries, or so many seconds of work.
 BATCH = 512
 SECONDS = 5.0
-# How long another run may hold the database before we stop writing.
-PATIENCE = 30.0
-
-_SETTINGS: dict[str, Any] = {
-    "statistics": 0,
-    "tag_index": 0,
-    "eviction_policy": "none",
-    "size_limit": 2**62,
-    "cull_limit": 0,
-    "disk_min_file_size": 2**62,
-    "disk_pickle_protocol": 0,
-}
-_KNOWN = {*diskcache.DEFAULT_SETTINGS, "count", "size", "hits", "misses"}
-_FAULTS = (sqlite3.Error, diskcache.Timeout, OSError, ValueError)
-_BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 _ABSENT = object()
-
-
-class PlainDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
-    """Bytes and str in the table's own column: no pickle, no side file, neither read nor written.
-
-    `fetch` gives None for a row that we cannot have written.
-    """
-
-    def put(self, key: object) -> tuple[bytes | str, bool]:
-        if type(key) is bytes or type(key) is str:
-            return key, True
-        raise TypeError("a key is bytes or str")
-
-    def get(self, key: object, raw: object) -> object:
-        return key if raw else None
-
-    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, object]:
-        if read or type(value) not in (bytes, str):
-            raise TypeError("a value is bytes or str")
-        return 0, diskcache.core.MODE_RAW, None, value
-
-    def fetch(self, mode: object, filename: object, value: object, read: bool) -> object:
-        ours = mode == diskcache.core.MODE_RAW and filename is None and not read
-        return value if ours and type(value) in (bytes, str) else None
-
-    def filename(self, key: object = None, value: object = None) -> NoReturn:
-        raise TypeError("there are no side files")
-
-    def remove(self, file_path: object) -> None:
-        """A name in the table is not ours: whatever it points at stays."""
 
 
 class Store:
@@ -81,6 +28,7 @@ class Store:
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
+        self._place = shown(folder)
         self._warn = warn
         self._owner = threading.get_ident()
         self._pending: dict[bytes, bytes] = {}
@@ -91,15 +39,14 @@ class Store:
         self._db: Any = None
         self._open()
 
-    def get(self, key: bytes) -> bytes | str | None:
-        """The value, or None."""
+    def get(self, key: bytes) -> Any:
+        """The value, or None. What was not written by `put` may be of any kind."""
         if (held := self._pending.get(key)) is not None:
             return held
-        if self._db is None:
+        if (db := self._db) is None:
             return None
-        if threading.get_ident() == self._owner:
-            return self._read(key)
-        return self._read_elsewhere(key)
+        mine = threading.get_ident() == self._owner
+        return self._read(db, key) if mine else _read_once(db, key)
 
     def put(self, key: bytes, value: bytes) -> None:
         """Keep `value`; it reaches the disk with its batch."""
@@ -110,29 +57,29 @@ class Store:
 
     def flush(self) -> None:
         """Commit what is pending, in one transaction."""
-        if self._pending and self._db is not None:
+        # At most twice: a damaged database is begun anew, any other trouble ends the writing.
+        while self._pending and self._writing and self._db is not None:
             try:
                 self._commit()
-            except _FAULTS as error:
+            except FAULTS as error:
                 self._unwritten(error)
-        if self._db is None or not self._writing:
-            self._pending = {}
+        self._pending = {}
         self._due = time.monotonic() + SECONDS
 
     def clear(self) -> int:
         """Forget everything; says how many entries there were."""
         self._pending = {}
         try:
-            return int(self._db.clear(retry=False)) if self._db is not None else 0
-        except _FAULTS as error:
+            return int(self._db.clear()) if self._db is not None else 0
+        except FAULTS as error:
             self._unwritten(error)
             return 0
 
     def count(self) -> int:
         """How many entries there are on disk."""
         try:
-            return int(len(self._db)) if self._db is not None else 0
-        except _FAULTS as error:
+            return int(self._db.reset("count")) if self._db is not None else 0
+        except FAULTS as error:
             self._fault(error)
             return 0
 
@@ -145,34 +92,22 @@ class Store:
         """Say, once a run, that an entry was damaged or foreign."""
         if not self._distrusted:
             self._distrusted = True
-            self._warn(f"the cache in {self._folder} holds entries that are damaged or foreign; "
-                       "they are ignored")
+            self._warn(
+                f"the cache in {self._place} holds entries that are damaged or foreign; "
+                "they are ignored"
+            )
 
-    def _read(self, key: bytes) -> bytes | str | None:
+    def _read(self, db: Any, key: bytes) -> Any:
         try:
-            value = self._db.get(key, _ABSENT)
-        except _FAULTS as error:
-            if _undecodable(error):
+            value = db.get(key, _ABSENT)
+        except FAULTS as error:
+            if is_foreign(error):
                 self.distrust()
             else:
                 self._fault(error)
             return None
-        if value is _ABSENT:
-            return None
         if value is None:
             self.distrust()
-        return value  # type: ignore[no-any-return]  # PlainDisk.fetch gives nothing else
-
-    def _read_elsewhere(self, key: bytes) -> bytes | str | None:
-        # diskcache opens a connection a thread and nobody would close it when the thread ends.
-        # 0.2 ms, beside a decode. A fault is left for the owner to find.
-        db = self._db
-        try:
-            value = db.get(key, _ABSENT)
-        except _FAULTS:
-            return None
-        finally:
-            db.close()
         return None if value is _ABSENT else value
 
     def _commit(self) -> None:
@@ -182,16 +117,16 @@ class Store:
         self._pending = {}
 
     def _unwritten(self, error: Exception) -> None:
-        if _damaged(error):
+        if is_damage(error):
             self._fault(error)
         else:
             # Reading goes on: a full disk must not cost a warm cache.
             self._writing = False
-            self._warn(f"nothing more is kept in the cache in {self._folder}: {_reason(error)}")
+            self._warn(f"nothing more is kept in the cache in {self._place}: {reason(error)}")
 
     def _fault(self, error: Exception) -> None:
         self._close()
-        if _damaged(error) and not self._rebuilt:
+        if is_damage(error) and not self._rebuilt:
             self._rebuild()
         else:
             self._off(error)
@@ -201,8 +136,10 @@ class Store:
         try:
             if _identity(self._folder) == self._identity:  # else another run has done it
                 aside = set_aside(self._folder)
-                self._warn(f"the cache in {self._folder} is damaged; it now lies in {aside} and "
-                           "a new one is begun")
+                self._warn(
+                    f"the cache in {self._place} is damaged; it now lies in {shown(aside)} and "
+                    "a new one is begun"
+                )
         except OSError as error:
             self._off(error)
         else:
@@ -210,68 +147,36 @@ class Store:
 
     def _off(self, error: Exception) -> None:
         self._writing = False
-        self._warn(f"going on without the cache in {self._folder}: {_reason(error)}")
+        self._warn(f"going on without the cache in {self._place}: {reason(error)}")
 
     def _open(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._folder.chmod(0o700)
             self._identity = _identity(self._folder)
-            self._db = _opened(self._folder)
-        except _FAULTS as error:
+            self._db = open_plain(self._folder)
+        except FAULTS as error:
             self._fault(error)
 
     def _close(self) -> None:
         db, self._db = self._db, None
         if db is not None:
-            with suppress(*_FAULTS):
+            with suppress(*FAULTS):
                 db.close()
 
 
-def _opened(folder: Path) -> Any:
-    name = str(folder)
-    if os.path.expandvars(name) != name or name.startswith("~"):
-        raise OSError("diskcache would expand the '$' or '~' in its name")
-    if (folder / diskcache.core.DBNAME).exists():
-        _inspect(folder)
-    settings = diskcache.DEFAULT_SETTINGS | _SETTINGS
-    return diskcache.Cache(name, timeout=PATIENCE, disk=PlainDisk, **settings)
-
-
-def _inspect(folder: Path) -> None:
-    # diskcache takes each row of this table for an attribute of its own, `_directory` not excepted.
-    with closing(sqlite3.connect(folder / diskcache.core.DBNAME, timeout=PATIENCE)) as db:
-        tables = {name for (name,) in db.execute("SELECT name FROM sqlite_master")}
-        if "Settings" in tables:
-            keys = {key for (key,) in db.execute("SELECT key FROM Settings")}
-            if not keys <= _KNOWN:
-                raise ValueError("unknown settings")
+def _read_once(db: Any, key: bytes) -> Any:
+    # diskcache opens a connection a thread, and nobody would close it when the thread ends: 0.2 ms,
+    # beside a decode. A fault is left for the owner of the store to find.
+    try:
+        value = db.get(key, _ABSENT)
+    except FAULTS:
+        return None
+    finally:
+        db.close()
+    return None if value is _ABSENT else value
 
 
 def _identity(folder: Path) -> tuple[int, int]:
     stat = folder.stat()
     return stat.st_dev, stat.st_ino
-
-
-def _first(error: BaseException) -> BaseException:
-    # diskcache hides the cause: its Timeout stands for any trouble at BEGIN, and its ROLLBACK
-    # fails after SQLite has rolled back by itself.
-    while isinstance(error.__context__, _FAULTS):
-        error = error.__context__
-    return error
-
-
-def _undecodable(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
-
-
-def _damaged(error: BaseException) -> bool:
-    cause = _first(error)
-    if isinstance(cause, sqlite3.Error):
-        return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _BROKEN
-    return isinstance(cause, ValueError)
-
-
-def _reason(error: BaseException) -> str:
-    cause = _first(error)
-    return (isinstance(cause, OSError) and cause.strerror) or str(cause) or type(cause).__name__

@@ -1,7 +1,7 @@
 """The 36 BRISQUE statistics of a picture, as OpenCV computes them.
 
-Mittal, Moorthy, Bovik, "No-Reference Image Quality Assessment in the Spatial Domain", IEEE TIP 2012;
-`cv2.quality.QualityBRISQUE_computeFeatures`.
+Mittal, Moorthy, Bovik, "No-Reference Image Quality Assessment in the Spatial Domain", IEEE TIP
+2012; `cv2.quality.QualityBRISQUE_computeFeatures`.
 """
 
 from __future__ import annotations
@@ -32,5 +32,5 @@ def extract(views: Views) -> Vector:
     luma = cv2.cvtColor(views.head, cv2.COLOR_RGB2GRAY)
     if min(luma.shape) < 16 or luma.var() < FLAT:
         return undefined
-    features: Vector = cv2.quality.QualityBRISQUE_computeFeatures(luma)[0]
+    features: Vector = cv2.quality.QualityBRISQUE_computeFeatures(luma)[0]  # type: ignore[attr-defined]
     return features if np.isfinite(features).all() else undefined

@@ -1,7 +1,8 @@
 """Hand-made statistics of the judged view: exposure, colour, contrast, sharpness, noise, spectrum.
 
-`NAMES` says what each number is. All are taken on the view with a short side of 512 pixels, so a
-number means the same for every camera. Each part below is one paragraph of the vector.
+`iqcli.features.names.PHOTOMETRY` says what each number is. All are taken on the view with a short
+side of 512 pixels, so a number means the same for every camera. Each function below is one
+paragraph of the vector.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
+
+from iqcli.features.names import BANDS, PERCENTILES, SCALES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,44 +26,12 @@ if TYPE_CHECKING:
 
 EPS = 1e-6
 TILES = 8
-BANDS = 10
-PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 LEVELS = np.arange(256, dtype=np.float64)
 IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
-EXPOSURE = (
-    *(f"luma_p{p}" for p in PERCENTILES),
-    *("luma_mean", "luma_std", "luma_skew", "luma_kurtosis", "luma_entropy"),
-    *("luma_black", "luma_white", "red_white", "green_white", "blue_white", "all_black"),
-)
-COLOUR = (
-    *("a_mean", "a_std", "b_mean", "b_std", "ab_correlation"),
-    *("chroma_mean", "chroma_std", "chroma_p95", "colourfulness", "cast_a", "cast_b", "grey_share"),
-    *("a_mscn_std", "a_mscn_kurtosis", "b_mscn_std", "b_mscn_kurtosis"),
-    *("a_fine", "b_fine"),
-)
-SCALES = (1, 2, 4)
-SHARPNESS = tuple(
-    f"{name}_{scale}"
-    for scale in SCALES
-    for name in (
-        *("laplacian_mean", "laplacian_std", "laplacian_kurtosis"),
-        *("gradient_mean", "gradient_p50", "gradient_p90", "gradient_p99", "gradient_x_to_y"),
-        *("sigma_mean", "sigma_std"),
-    )
-)
-TILE = (
-    *("tile_sharp_max", "tile_sharp_p90", "tile_sharp_p50", "tile_sharp_p10", "tile_sharp_centre"),
-    *("tile_ratio_max", "tile_ratio_p50", "tile_std_p10", "tile_std_p50", "tile_std_p90"),
-    *("tile_luma_std", "tile_noise_p10", "tile_noise_p50", "noise", "block_x", "block_y"),
-)
-SPECTRUM = (*(f"band_{i}" for i in range(BANDS)), "band_slope", "band_x_to_y")
-NAMES = (*EXPOSURE, *COLOUR, *SHARPNESS, *TILE, *SPECTRUM)
-SIZE = len(NAMES)
-
 
 def extract(views: Views) -> Vector:
-    """The `SIZE` statistics of `views.head`, float32, finite for any picture, in `NAMES` order."""
+    """(94,) statistics of `views.head`, float32, in the order of their names; always finite."""
     rgb = views.head
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     planes = [_shrink(luma.astype(np.float32), scale) for scale in SCALES]
@@ -141,17 +112,18 @@ def _colour(rgb: Pixels) -> list[float]:
         *(cast_a, cast_b, float(grey.mean())),
         *_mscn_shape(a),
         *_mscn_shape(b),
-        *(_log(cv2.norm(cv2.Laplacian(plane, cv2.CV_32F), cv2.NORM_L1) / a.size) for plane in (a, b)),
+        *(
+            _log(cv2.norm(cv2.Laplacian(plane, cv2.CV_32F), cv2.NORM_L1) / a.size)
+            for plane in (a, b)
+        ),
     ]
 
 
 def _colourfulness(rgb: Pixels) -> float:
     """Hasler and Suesstrunk, "Measuring colorfulness in natural images", 2003."""
     red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
-    (rg_mean, rg_std), (yb_mean, yb_std) = (
-        _mean_std(red - green),
-        _mean_std((red + green) / 2 - blue),
-    )
+    rg_mean, rg_std = _mean_std(red - green)
+    yb_mean, yb_std = _mean_std((red + green) * np.float32(0.5) - blue)
     return float(np.hypot(rg_std, yb_std) + 0.3 * np.hypot(rg_mean, yb_mean))
 
 
@@ -226,7 +198,7 @@ def _blockiness(plane: Plane, axis: int) -> float:
 
 
 def _spectrum(luma: Pixels) -> list[float]:
-    """Log energy in rings of the Fourier plane of the 256x256 picture, their slope, and x over y."""
+    """Log energy in rings of the Fourier plane at 256x256, their slope, and x over y."""
     small = cv2.resize(luma, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32)
     power = np.abs(np.fft.rfft2((small - small.mean()) * _window())) ** 2
     ring, along_x, along_y = _rings()

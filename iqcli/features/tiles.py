@@ -11,21 +11,23 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from iqcli.features.names import GRID, LAYERS
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.records import Pixels, Vector, Views
 
-GRID = 12
-LAYERS = ("fine", "coarse", "white", "black", "mean", "spread")
 SIZE = GRID * GRID * len(LAYERS)
 WHITE, BLACK = 250, 5
+SECOND = np.array([1, -2, 1], np.float32)
 
 
 def extract(views: Views) -> Vector:
     """`LAYERS` x `GRID` x `GRID` values of `views.detail`, flattened, float32.
 
     `fine` and `coarse`: mean absolute Laplacian of luma at the view's size and at half of it;
+    `noise`: mean absolute response of the noise mask of Immerkaer (1996), which edges do not stir;
     `white` and `black`: share (0..1) of pixels that hold no detail any more; `mean` and `spread`:
     mean and standard deviation of luma, 0..255. All NaN for a picture under 4 pixels a tile.
     """
@@ -37,17 +39,13 @@ def extract(views: Views) -> Vector:
     layers = (
         _mean(_edges(luma)),
         _mean(_edges(half)),
+        _mean(cv2.convertScaleAbs(cv2.sepFilter2D(luma, cv2.CV_16S, SECOND, SECOND))),
         _mean(cv2.compare(luma, WHITE, cv2.CMP_GE)) / 255,
         _mean(cv2.compare(luma, BLACK, cv2.CMP_LE)) / 255,
         mean,
         spread,
     )
     return np.stack(layers).astype(np.float32).ravel()
-
-
-def layers_of(block: Vector) -> NDArray[np.float32]:
-    """The block (…, `SIZE`) as (…, layer, row, column)."""
-    return block.reshape(*block.shape[:-1], len(LAYERS), GRID, GRID)
 
 
 def _edges(luma: Pixels) -> Pixels:

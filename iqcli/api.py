@@ -1,0 +1,110 @@
+"""The Python door: `ImageQualityFusion` scores files, PIL pictures and arrays, without a cache."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iqcli.errors import PhotoError
+from iqcli.models import registry
+from iqcli.outputs.names import shown
+from iqcli.photos.read import read_photo
+from iqcli.photos.views import limited, views_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from numpy.typing import NDArray
+    from PIL.Image import Image
+
+    from iqcli.records import Rating, Vector, Views
+
+    Photo = str | Path | bytes | Image | NDArray[np.uint8]
+
+MAX_MEGAPIXELS = 250.0
+
+
+class ImageQualityFusion:
+    """A model ready to score photos from 1 (bad) to 10 (excellent).
+
+    A photo is a path, the bytes of a file, a PIL picture, or an upright sRGB array
+    (height, width, 3) of uint8 in RGB order. Nothing is scored by default: what cannot be judged
+    raises `iqcli.errors.PhotoError`, and an array of another kind TypeError.
+    """
+
+    def __init__(self, model: registry.Model, entry: registry.Entry) -> None:
+        self._model = model
+        self._entry = entry
+
+    @classmethod
+    def from_pretrained(cls, name: str = "fusion-mini") -> ImageQualityFusion:
+        """The model of that name, or of a `.safetensors` file. Raises IqError where it is not."""
+        return cls(registry.load(name), registry.entry(name))
+
+    def predict_quality(self, photo: Photo) -> float:
+        """The score of one photo, 1..10."""
+        return self.rate([photo])[0].score
+
+    def predict_batch(self, photos: Iterable[Photo]) -> list[float]:
+        """The scores of many photos, in order; the network runs once for all."""
+        return [rating.score for rating in self.rate(photos)]
+
+    def rate(self, photos: Iterable[Photo]) -> list[Rating]:
+        """The full ratings: score, uncertainty, parts, issues, reasons."""
+        return self._model.rate([self._measure(photo) for photo in photos])
+
+    def get_model_info(self) -> dict[str, Any]:
+        """Name, licence, blocks, and the model card (data, figures, limits) as Markdown."""
+        card = self._entry.card
+        return {
+            "name": self._entry.name,
+            "summary": self._entry.summary,
+            "licence": self._entry.licence,
+            "blocks": {block.name: block.size for block in self._model.blocks},
+            "card": card.read_text("utf-8") if card else None,
+        }
+
+    def _measure(self, photo: Photo) -> Mapping[str, Vector]:
+        views = _views(photo)
+        return {block.name: block.extract(views) for block in self._model.blocks}
+
+
+def _views(photo: Photo) -> Views:
+    if isinstance(photo, np.ndarray):
+        return _views_of_array(photo)
+    if isinstance(photo, bytes):
+        return read_photo(photo, max_megapixels=MAX_MEGAPIXELS)[1]
+    if isinstance(photo, str | Path):
+        path = Path(photo)
+        try:
+            return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1]
+        except OSError as error:
+            raise PhotoError(f"{shown(path)}: {error.strerror}") from error
+        except PhotoError as error:
+            raise PhotoError(f"{shown(path)}: {error}") from error
+    return _views_of_picture(photo)
+
+
+def _views_of_array(pixels: NDArray[np.uint8]) -> Views:
+    if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
+        raise TypeError(
+            f"an array must be (height, width, 3) of uint8 in RGB order, "
+            f"not {pixels.shape} of {pixels.dtype}"
+        )
+    return views_of(limited(pixels))
+
+
+def _views_of_picture(picture: Image) -> Views:
+    """Through a lossless file, so that mode, profile and orientation are treated as on disk."""
+    buffer = io.BytesIO()
+    try:
+        exif, profile = picture.getexif().tobytes(), picture.info.get("icc_profile")
+        form = "TIFF" if picture.mode in ("CMYK", "LAB", "F", "YCbCr") else "PNG"
+        picture.save(buffer, form, exif=exif, icc_profile=profile)
+    except AttributeError as error:
+        kind = type(picture).__name__
+        raise TypeError(f"a photo is a path, bytes, PIL picture or array, not {kind}") from error
+    return read_photo(buffer.getvalue(), max_megapixels=MAX_MEGAPIXELS)[1]

@@ -1,0 +1,200 @@
+"""What earlier runs found out: of paths (by their stat) and of pictures (by their content).
+
+A `fingerprint` names everything besides the content that a value depends on. Values are only ever
+added or replaced: a file that is gone may be on a disk that is only unmounted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from iqcli import entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iqcli.entries import Failure
+    from iqcli.records import Facts, Vector
+    from iqcli.store import Store
+
+    Look = Callable[[Path, os.stat_result], bool]
+
+T = TypeVar("T")
+
+# A folder of our own inside the cache folder: it can be locked up and set aside as a whole.
+FOLDER = "photos"
+# git's racy rule: a file changed this shortly before it was read may change again and keep its
+# stat. FAT counts in steps of two seconds.
+RACY_NS = 2_000_000_000
+_NO_STARS = 127
+# What Linux says of its mounts; other systems have no such file.
+MOUNTS = Path("/proc/mounts")
+_NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "9p", "fuse.sshfs", "fuse.rclone", "glusterfs")
+
+
+@dataclass(frozen=True, slots=True)
+class CacheInfo:
+    """Where the cache lies and how much it holds. `filesystem` is None where nothing tells."""
+
+    folder: Path
+    entries: int
+    bytes: int
+    filesystem: str | None
+
+    @property
+    def on_network(self) -> bool:
+        """Whether it lies on a network disk, where SQLite's locks cannot be trusted."""
+        return (self.filesystem or "").startswith(_NETWORK)
+
+
+class Cache:
+    """The cache under `root`; None is no cache at all. Nothing is opened before it is asked for.
+
+    No method raises for trouble with the disk: what cannot be read is unknown, what cannot be kept
+    is dropped, and `warn` is told so in one sentence. The thread that asks first is the only one
+    that may remember; any thread may ask.
+    """
+
+    def __init__(self, root: Path | None, warn: Callable[[str], None]) -> None:
+        self._folder = root / FOLDER if root else None
+        self._warn = warn
+
+    @cached_property
+    def _store(self) -> Store | None:
+        from iqcli.store import Store  # deferred: diskcache is not for `iq --help`
+
+        return Store(self._folder, self._warn) if self._folder else None
+
+    def content(self, path: Path, stat: os.stat_result) -> str | None:
+        """The sha256 (hex) of a file whose stat is as it was when it was read."""
+        found = self._by_stat(_path_key(b"c", path), stat, 32)
+        return None if found is None else found.hex()
+
+    def remember_content(self, path: Path, stat: os.stat_result, at_ns: int, sha256: str) -> None:
+        """Keep the hash of a file that was read from `at_ns` (Unix time) on, unless it is young."""
+        self._keep_stat(_path_key(b"c", path), stat, at_ns, bytes.fromhex(sha256))
+
+    def is_photo(self, path: Path, stat: os.stat_result, look: Look) -> bool:
+        """What `look` says of a file, asked again only once the file has changed."""
+        key = _path_key(b"p", path)
+        if (found := self._by_stat(key, stat, 1)) is not None:
+            return found == b"\1"
+        at_ns = time.time_ns()
+        verdict = look(path, stat)
+        self._keep_stat(key, stat, at_ns, bytes([verdict]))
+        return verdict
+
+    def stars(self, path: Path, stat: os.stat_result, fingerprint: str) -> tuple[int | None] | None:
+        """The rating in an unchanged sidecar, in a tuple; None if it was never read."""
+        found = self._by_stat(_path_key(_kind(b"x", fingerprint), path), stat, 1)
+        if found is None:
+            return None
+        value = int.from_bytes(found, "big", signed=True)
+        return (None,) if value == _NO_STARS else (value,)
+
+    def remember_stars(
+        self, path: Path, stat: os.stat_result, at_ns: int, fingerprint: str, stars: int | None
+    ) -> None:
+        """Keep the rating (-1..5) in a sidecar that was read from `at_ns` on."""
+        value = _NO_STARS if stars is None else stars
+        key = _path_key(_kind(b"x", fingerprint), path)
+        self._keep_stat(key, stat, at_ns, value.to_bytes(1, "big", signed=True))
+
+    def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:
+        """What a picture says of itself, or why it could not be decoded; None if unknown."""
+        return self._read(_content_key(b"f", sha256, fingerprint), entries.unpack_facts)
+
+    def remember_facts(self, sha256: str, fingerprint: str, facts: Facts | Failure) -> None:
+        """Keep what a picture says of itself, or why it could not be decoded."""
+        self._keep(_content_key(b"f", sha256, fingerprint), entries.pack_facts(facts))
+
+    def block(self, sha256: str, fingerprint: str, size: int) -> Vector | None:
+        """A block of a picture: read-only float32 of length `size`, NaN allowed."""
+        key = _content_key(b"b", sha256, fingerprint)
+        return self._read(key, lambda data: entries.unpack_vector(data, size))
+
+    def remember_block(self, sha256: str, fingerprint: str, vector: Vector) -> None:
+        """Keep a block of a picture."""
+        self._keep(_content_key(b"b", sha256, fingerprint), entries.pack_vector(vector))
+
+    def flush(self) -> None:
+        """Commit what is not yet on disk."""
+        if self._is_open and self._store:
+            self._store.flush()
+
+    def close(self) -> None:
+        """Commit, and let go of the files."""
+        if self._is_open and self._store:
+            self._store.close()
+
+    def clear(self) -> int:
+        """Forget everything; says how many entries there were."""
+        return self._store.clear() if self._exists and self._store else 0
+
+    def info(self) -> CacheInfo | None:
+        """Location and size; None without a cache. Makes none where there is none."""
+        if self._folder is None:
+            return None
+        count = self._store.count() if self._exists and self._store else 0
+        sizes = [each.stat().st_size for each in self._folder.glob("*")]
+        return CacheInfo(self._folder, count, sum(sizes), _filesystem(self._folder))
+
+    @property
+    def _is_open(self) -> bool:
+        return "_store" in vars(self)
+
+    @property
+    def _exists(self) -> bool:
+        return self._folder is not None and self._folder.is_dir()
+
+    def _by_stat(self, key: bytes, stat: os.stat_result, size: int) -> bytes | None:
+        return self._read(key, lambda data: entries.unpack_stat(data, stat, size))
+
+    def _keep_stat(self, key: bytes, stat: os.stat_result, at_ns: int, payload: bytes) -> None:
+        if max(stat.st_mtime_ns, stat.st_ctime_ns) < at_ns - RACY_NS:
+            self._keep(key, entries.pack_stat(stat, payload))
+
+    def _read(self, key: bytes, unpack: Callable[[object], T]) -> T | None:
+        if self._store is None or (data := self._store.get(key)) is None:
+            return None
+        try:
+            return unpack(data)
+        except (ValueError, RecursionError):
+            self._store.distrust()
+            return None
+
+    def _keep(self, key: bytes, value: bytes) -> None:
+        if self._store:
+            self._store.put(key, value)
+
+
+def _kind(letter: bytes, fingerprint: str) -> bytes:
+    return letter + fingerprint.encode() + b"\0"
+
+
+def _path_key(kind: bytes, path: Path) -> bytes:
+    # Not normalised: `link/../photo.jpg` is another file than `photo.jpg`.
+    return kind + os.fsencode(path.absolute())
+
+
+def _content_key(kind: bytes, sha256: str, fingerprint: str) -> bytes:
+    return kind + bytes.fromhex(sha256) + fingerprint.encode()
+
+
+def _filesystem(folder: Path) -> str | None:
+    if not MOUNTS.exists():
+        return None
+    place = os.fsencode(folder.resolve()) + b"/"
+    best, kind = b"", None
+    for line in MOUNTS.read_bytes().splitlines():
+        _, point, found, *_ = line.split(b" ")
+        # Blanks and the like stand there as octal escapes; a later mount hides an earlier one.
+        point = point.decode("unicode_escape").encode("latin-1").rstrip(b"/") + b"/"
+        if place.startswith(point) and len(point) >= len(best):
+            best, kind = point, found.decode()
+    return kind

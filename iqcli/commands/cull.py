@@ -1,0 +1,118 @@
+"""`iq cull`: show which photos a rule rejects, and move them only when told to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iqcli.commands.options import Format, Nul, over_photos
+from iqcli.commands.results import checked_format, render
+from iqcli.commands.run import Run
+from iqcli.commands.screen import counted, say
+from iqcli.culling import apply as moving
+from iqcli.culling import choose, plan
+from iqcli.errors import Exit, IqError
+from iqcli.outputs.names import shown
+from iqcli.records import Decision, Verdict
+from iqcli.settings import share
+
+COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
+
+
+def _share(text: str) -> float:
+    try:
+        return share(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no share; give 0% to 100%, as in 20%") from None
+
+
+@over_photos
+def cull(
+    run: Run,
+    below: Annotated[
+        float | None, typer.Option("--below", help="Reject what scores less.", metavar="SCORE")
+    ] = None,
+    worst: Annotated[
+        float | None,
+        typer.Option("--worst", help="Reject this share, the worst.", parser=_share, metavar="P%"),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Do it: move the rejects.")] = False,
+    plan_file: Annotated[
+        Path | None, typer.Option("--plan", help="Write the plan to this file.", metavar="FILE")
+    ] = None,
+    from_plan: Annotated[
+        Path | None,
+        typer.Option("--from-plan", help="Take the plan from this file.", metavar="FILE"),
+    ] = None,
+    max_reject: Annotated[
+        float | None,
+        typer.Option(help="Stop a plan that rejects more [50%].", parser=_share, metavar="P%"),
+    ] = None,
+    include_rated: Annotated[
+        bool, typer.Option("--include-rated", help="Do not protect photos that have stars.")
+    ] = False,
+    format: Format = None,
+    print0: Nul = False,
+) -> Exit:
+    """Show or move what a rule rejects.
+
+    With --apply the rejects move to _Rejected/ in the folder that was given.
+
+    Nothing is deleted or overwritten, and `iq undo` puts everything back.
+    """
+    form = checked_format(format or run.settings.format, nul=print0)
+    if from_plan is not None:
+        if run.given or below is not None or worst is not None or plan_file is not None:
+            raise IqError("a plan has its own photos and rule; give --from-plan alone")
+        return _carry_out(plan.load(from_plan), run, apply=apply)
+    rule = choose.Rule(below, worst)
+    if apply:
+        _take_back_cut_off(run)
+    decisions = choose.decide(list(run.judged()), rule, include_rated)
+    choose.check_share(decisions, run.settings.max_reject if max_reject is None else max_reject)
+    made = plan.make(decisions, str(rule), run.settings.model)
+    _show(decisions, form, nul=print0)
+    if plan_file is not None:
+        plan.save(made, plan_file)
+        say(f"the plan is in {shown(plan_file)}; `iq cull --from-plan` applies it")
+    code = run.finish()
+    if not run.quiet:
+        say(_summary(decisions))
+    return max(_carry_out(made, run, apply=apply), code)
+
+
+def _take_back_cut_off(run: Run) -> None:
+    roots = [path if path.is_dir() else path.parent for path in run.paths()]
+    for outcome in moving.recover(roots, run.settings.state_dir):
+        say(f"run {outcome.of} had been cut off; its {counted(outcome.shots, 'photo')} went back")
+
+
+def _show(decisions: list[Decision], form: str, *, nul: bool) -> None:
+    """Tables and paths show the rejects; the other formats show every decision."""
+    wanted = [
+        (each.judged, {"decision": each.verdict.value, "reasons": each.reasons})
+        for each in decisions
+        if form not in ("table", "paths") or each.verdict is Verdict.REJECT
+    ]
+    render(wanted, form, COLUMNS, nul=nul)
+
+
+def _summary(decisions: list[Decision]) -> str:
+    counts = {v: sum(each.verdict is v for each in decisions) for v in Verdict}
+    return ", ".join(f"{verdict.value} {count:,}" for verdict, count in counts.items())
+
+
+def _carry_out(made: plan.Plan, run: Run, *, apply: bool) -> Exit:
+    what = f"{counted(len(made.shots), 'photo')} ({counted(made.files, 'file')})"
+    if not apply:
+        say(f"{what} would move; nothing has moved yet, give --apply to do it")
+        return Exit.DONE
+    done = moving.apply(made, run.settings.state_dir)
+    if done.shots:
+        where = ", ".join(shown(folder) for folder in done.rejects)
+        say(f"moved {what} to {where}; `iq undo` puts them back (run {done.run})")
+    else:
+        say("no photo is rejected; nothing has moved")
+    return Exit.DONE

@@ -1,0 +1,68 @@
+"""`iq export`: scores for other programs, on stdout or in a file written whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iqcli.commands.options import Limit, Reverse, Sort, over_photos
+from iqcli.commands.results import WRITERS, arranged
+from iqcli.commands.run import Run
+from iqcli.commands.screen import write_out
+from iqcli.errors import Exit, IqError
+from iqcli.outputs import rows
+
+FORMATS = (*WRITERS, "parquet")
+
+
+@over_photos
+def export(
+    run: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="File to write; its ending tells the format."),
+    ] = None,
+    format: Annotated[
+        str | None, typer.Option("--format", "-f", help="csv, json, jsonl or parquet.")
+    ] = None,
+    sort: Sort = None,
+    reverse: Reverse = False,
+    limit: Limit = None,
+) -> Exit:
+    """Write scores for other programs.
+
+    As CSV (RFC 4180, UTF-8), JSON, JSON lines or Parquet.
+    """
+    form = _format(output, format)
+    results = ((each, dict[str, object]()) for each in run.judged())
+    records = (rows.row(*each) for each in arranged(results, sort, reverse, limit))
+    if output is None:
+        write_out(WRITERS[form](records))
+    else:
+        from iqcli.files import write_atomic
+
+        data = (
+            rows.to_parquet(records)
+            if form == "parquet"
+            else "".join(WRITERS[form](records)).encode("utf-8", "backslashreplace")
+        )
+        write_atomic(output, data)
+    return run.finish("exported")
+
+
+def _format(output: Path | None, given: str | None) -> str:
+    form = given or (output.suffix.lower().removeprefix(".") if output else "csv")
+    if form not in FORMATS:
+        raise IqError(f"the format {form!r} is not known; give --format {'|'.join(FORMATS)}")
+    if form == "parquet" and output is None:
+        raise IqError("Parquet goes to a file; give --output FILE.parquet")
+    if form == "parquet":
+        import importlib.util
+
+        if importlib.util.find_spec("pyarrow") is None:
+            raise IqError("Parquet needs pyarrow; run `pip install 'iqcli[parquet]'`")
+    if output is not None and not output.absolute().parent.is_dir():
+        raise IqError(f"there is no folder {output.parent} for {output.name}; make it first")
+    return form

@@ -1,0 +1,45 @@
+"""`iq models`: which models there are, and what is known of each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from iqcli.commands.screen import write_out
+from iqcli.errors import Exit, IqError
+
+app = typer.Typer(help="Which models there are, and what is known of each.", no_args_is_help=True)
+
+
+@app.command("list")
+def list_() -> Exit:
+    """List the models with state, licence and summary."""
+    from iqcli.models.registry import ENTRIES
+    from iqcli.outputs import table
+
+    rows = [
+        (each.name, "ready" if each.weights.is_file() else "missing", each.licence, each.summary)
+        for each in ENTRIES.values()
+    ]
+    table.show(table.plain_table(("model", "state", "licence", "what it is"), rows))
+    return Exit.DONE
+
+
+@app.command()
+def info(name: Annotated[str, typer.Argument(help="A model, or a file you trained.")]) -> Exit:
+    """Print the model card: data, licence remarks, figures, limits."""
+    from iqcli.models import fusion
+    from iqcli.models.registry import entry
+
+    found = entry(name)
+    head = fusion.load(found.weights)
+    if found.card is None:
+        blocks = ", ".join(f"{block} ({size})" for block, size in head.sizes.items())
+        write_out([f"{found.name}: {found.summary}\nblocks: {blocks}\n"])
+        return Exit.DONE
+    try:
+        write_out([found.card.read_text("utf-8")])
+    except OSError as error:
+        raise IqError(f"cannot read {found.card}: {error.strerror}; install iq again") from error
+    return Exit.DONE

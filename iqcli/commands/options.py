@@ -1,0 +1,128 @@
+"""Options that several commands share, and what every run over photos is given."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from iqcli.commands.run import Run
+from iqcli.errors import Exit
+from iqcli.settings import DEVICES, FORMATS, load
+
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        "-f",
+        help="table, csv, json, jsonl or paths.",
+        metavar="FORMAT",
+        autocompletion=lambda: list(FORMATS),
+    ),
+]
+Nul = Annotated[bool, typer.Option("--print0", "-0", help="With paths: end names with NUL.")]
+Sort = Annotated[str | None, typer.Option("--sort", help="Order by this column.", metavar="COLUMN")]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Turn the order round.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Show only so many.", min=0)]
+CacheDir = Annotated[
+    Path | None,
+    typer.Option("--cache-dir", help="Where the cache lies."),
+]
+
+
+def _model_names() -> list[str]:
+    from iqcli.models.registry import ENTRIES
+
+    return list(ENTRIES)
+
+
+def make_run(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(help="Folders and photos; - reads a list from stdin.", show_default=False),
+    ] = None,
+    from0: Annotated[
+        bool,
+        typer.Option("--from0", help="The list on stdin ends names with NUL."),
+    ] = False,
+    follow_links: Annotated[
+        bool,
+        typer.Option("--follow-links", "-L", help="Follow symbolic links."),
+    ] = False,
+    default_excludes: Annotated[
+        bool,
+        typer.Option(help="Pass over hidden and system folders."),
+    ] = True,
+    max_megapixels: Annotated[
+        float | None,
+        typer.Option(help="Refuse larger pictures [250]."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option("--model", "-m", help="Model name or file.", autocompletion=_model_names),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="auto, cpu, cuda or mps.", autocompletion=lambda: list(DEVICES)),
+    ] = None,
+    batch_size: Annotated[str | None, typer.Option(help="Photos a batch, or auto.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Decode workers.")] = None,
+    cache_dir: CacheDir = None,
+    no_cache: Annotated[
+        bool,
+        typer.Option("--no-cache", help="Neither read nor write it."),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="Only results and errors."),
+    ] = False,
+) -> Run:
+    """Join the shared options into a `Run`; its signature is the parser of them all."""
+    given = paths or []
+    flags = {
+        "max_megapixels": max_megapixels,
+        "model": model,
+        "device": device,
+        "batch_size": batch_size,
+        "jobs": jobs,
+        "cache_dir": cache_dir,
+    }
+    return Run(
+        settings=load(flags, start_folder(given)),
+        given=tuple(given),
+        from0=from0,
+        follow_links=follow_links,
+        default_excludes=default_excludes,
+        use_cache=not no_cache,
+        quiet=quiet,
+    )
+
+
+def start_folder(given: list[str]) -> Path:
+    """Where to look for `.iq.toml`: beside the first photo, or here."""
+    first = Path(given[0]) if given and given[0] != "-" else Path()
+    return first if first.is_dir() else first.parent
+
+
+def over_photos(command: Callable[..., Exit]) -> Callable[..., Exit]:
+    """Give `command` the options of `make_run`; it receives what they make as `run`."""
+    shared = inspect.signature(make_run, eval_str=True).parameters
+    own = inspect.signature(command, eval_str=True).parameters
+    # The paths come first, then the command's own options, then the shared ones.
+    merged = {"paths": shared["paths"], **own, **{k: v for k, v in shared.items() if k != "paths"}}
+    del merged["run"]
+
+    @wraps(command)
+    def wrapped(**given: Any) -> Exit:
+        run = make_run(**{name: given.pop(name) for name in shared})
+        return command(run=run, **given)
+
+    keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in merged.values()]
+    wrapped.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]
+    wrapped.__annotations__ = {name: each.annotation for name, each in merged.items()}
+    del wrapped.__wrapped__
+    return wrapped

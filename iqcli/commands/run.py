@@ -1,0 +1,113 @@
+"""One run over photos: from the paths on the command line to judged shots and honest counts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iqcli.commands.screen import counted, progress, say, warn
+from iqcli.errors import Exit, IqError, NothingFound
+from iqcli.outputs.names import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from iqcli.cache import Cache
+    from iqcli.features.extractor import PhotoBlock
+    from iqcli.records import Judged, Measured, Shot
+    from iqcli.settings import Settings
+
+
+@dataclass
+class Run:
+    """What the shared options ask for, and what became of each shot so far."""
+
+    settings: Settings
+    given: tuple[str, ...]
+    from0: bool
+    follow_links: bool
+    default_excludes: bool
+    use_cache: bool
+    quiet: bool
+    done: int = 0
+    failed: list[tuple[Path, str]] = field(default_factory=list)
+    unlisted: int = 0
+
+    def judged(self) -> Iterator[Judged]:
+        """Every shot with its rating or the reason for none, in path order."""
+        from iqcli.judging import judge
+        from iqcli.models.registry import load
+
+        model = load(self.settings.model)
+        yield from judge(self.measured(model.blocks), model)
+
+    def measured(
+        self, blocks: Sequence[PhotoBlock], shots: Sequence[Shot] | None = None
+    ) -> Iterator[Measured]:
+        """Every shot (those of the paths, unless given) with these blocks, counted.
+
+        Raises NothingFound where the paths hold no shot.
+        """
+        from iqcli.cache import Cache
+        from iqcli.photos.formats import decoder_fingerprint
+        from iqcli.pipeline import measure
+
+        cache = Cache(self.settings.cache_dir if self.use_cache else None, warn)
+        try:
+            wanted = self._shots(cache) if shots is None else shots
+            found = measure(wanted, blocks, cache, self.settings, decoder=decoder_fingerprint())
+            for each in progress(found, len(wanted), quiet=self.quiet):
+                if each.blocks is None:
+                    self.failed.append((each.shot.path, each.error or "no reason known"))
+                else:
+                    self.done += 1
+                yield each
+        finally:
+            cache.close()
+
+    def finish(self, verb: str = "scored") -> Exit:
+        """Say which photos failed and the counts, which add up; the exit code of the run."""
+        for path, reason in self.failed:
+            say(f"iq: {shown(path)}: {reason}")
+        total = self.done + len(self.failed)
+        if not self.quiet:
+            failed = f", {len(self.failed):,} could not be read" if self.failed else ""
+            say(f"{counted(total, 'photo')}: {self.done:,} {verb}{failed}")
+        return Exit.SOME_FAILED if self.failed or self.unlisted else Exit.DONE
+
+    def paths(self) -> list[Path]:
+        """The paths given, with `-` replaced by the list on stdin."""
+        if not self.given:
+            raise IqError("no path is given; name a folder or photos, or - for a list on stdin")
+        found: list[Path] = []
+        for each in self.given:
+            found += self._listed() if each == "-" else [Path(each)]
+        return found
+
+    def _listed(self) -> list[Path]:
+        names = sys.stdin.buffer.read().split(b"\0" if self.from0 else b"\n")
+        return [Path(os.fsdecode(name)) for name in names if name]
+
+    def _shots(self, cache: Cache) -> list[Shot]:
+        from iqcli.photos.find import find_shots
+        from iqcli.photos.folder import looks_like_photo
+
+        shots = list(
+            find_shots(
+                self.paths(),
+                follow_links=self.follow_links,
+                default_excludes=self.default_excludes,
+                is_photo=lambda path, stat: cache.is_photo(path, stat, looks_like_photo),
+                on_problem=self._unlisted,
+            )
+        )
+        if not shots and not self.unlisted:
+            raise NothingFound(f"no photo in {', '.join(shown(Path(p)) for p in self.given)}")
+        return shots
+
+    def _unlisted(self, path: Path, reason: str) -> None:
+        self.unlisted += 1
+        say(f"iq: {shown(path)}: {reason}")

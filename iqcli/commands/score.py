@@ -1,0 +1,30 @@
+"""`iq score`: a score for every photo, in path order."""
+
+from __future__ import annotations
+
+from iqcli.commands.options import Format, Limit, Nul, Reverse, Sort, over_photos
+from iqcli.commands.results import arranged, checked_format, render
+from iqcli.commands.run import Run
+from iqcli.errors import Exit
+
+COLUMNS = ("score", "uncertainty", "technical", "issues", "path")
+
+
+@over_photos
+def score(
+    run: Run,
+    format: Format = None,
+    print0: Nul = False,
+    sort: Sort = None,
+    reverse: Reverse = False,
+    limit: Limit = None,
+) -> Exit:
+    """Score photos from 1 to 10 and name faults.
+
+    1 is bad, 10 excellent, as people would say. ± is one standard deviation: about two times in
+    three, the mean opinion of people lies that close.
+    """
+    form = checked_format(format or run.settings.format, nul=print0)
+    results = ((each, dict[str, object]()) for each in run.judged())
+    render(arranged(results, sort, reverse, limit), form, COLUMNS, nul=print0)
+    return run.finish()

@@ -1,0 +1,85 @@
+"""Talking to the person: everything here goes to stderr, as plain text."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from functools import cache
+from typing import TYPE_CHECKING, TypeVar
+
+from iqcli.outputs.names import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rich.console import Console
+
+T = TypeVar("T")
+# A bar that flashes by tells nothing.
+BAR_AFTER = 0.5
+
+
+@cache
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def say(sentence: str) -> None:
+    """One line on stderr, printable whatever is in it; above the progress bar if there is one."""
+    if sys.stderr.isatty():
+        _console().print(readable(sentence))
+    else:
+        print(readable(sentence), file=sys.stderr, flush=True)
+
+
+def warn(sentence: str) -> None:
+    """A warning on stderr."""
+    say(f"iq: warning: {sentence}")
+
+
+def progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
+    """Pass `items` on; on a terminal, after half a second, show a bar with rate and time left."""
+    if quiet or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    speed = TextColumn("{task.fields[speed]:.0f} photos/s")
+    bar = Progress(
+        BarColumn(), MofNCompleteColumn(), speed, Left(), console=_console(), transient=True
+    )
+    task = bar.add_task("", total=total, speed=0.0)
+    began = time.monotonic()
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            passed = time.monotonic() - began
+            if passed > BAR_AFTER:
+                bar.start()
+                bar.update(task, completed=done, speed=done / passed)
+    finally:
+        bar.stop()
+
+
+def write_out(chunks: Iterable[str | bytes]) -> None:
+    """Data to stdout. A reader that has had enough (`| head`) ends the program silently."""
+    try:
+        for chunk in chunks:
+            sys.stdout.buffer.write(chunk if isinstance(chunk, bytes) else _encoded(chunk))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 photo`, `2 photos`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

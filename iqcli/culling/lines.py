@@ -1,0 +1,62 @@
+"""JSON lines as plans, journals and manifests write them, and paths that survive in them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from iqcli.errors import IqError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Record = dict[str, Any]
+T = TypeVar("T")
+
+
+def line(record: Mapping[str, Any]) -> bytes:
+    """One record as one line of UTF-8, without the line end; a lone surrogate is escaped."""
+    text = json.dumps(record, ensure_ascii=False, allow_nan=False)
+    return text.encode(errors="backslashreplace")  # \udc80 is how JSON escapes it, too
+
+
+def record(data: bytes) -> Record | None:
+    """The record of one line, or None where it is torn or no JSON object."""
+    try:
+        found = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def path_fields(key: str, path: Path) -> Record:
+    """A path for people, and beside it its exact bytes in base64 if it is no valid UTF-8."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        exact = os.fsencode(path)
+        return {key: exact.decode(errors="replace"), f"{key}_b64": base64.b64encode(exact).decode()}
+    return {key: text}
+
+
+def path_of(found: Record, key: str) -> Path:
+    """The path that `path_fields` wrote. Raises IqError if there is none that a disk can hold."""
+    exact = found.get(f"{key}_b64")
+    try:
+        if exact is None:
+            return Path(os.fsdecode(os.fsencode(want(found, key, str))))
+        return Path(os.fsdecode(base64.b64decode(exact, validate=True)))
+    except (TypeError, ValueError):
+        raise IqError(f"{key} is no path") from None
+
+
+def want(found: Record, key: str, kind: type[T]) -> T:
+    """The value under a key if it is just of that type. Raises IqError."""
+    value = found.get(key)
+    if type(value) is not kind:
+        raise IqError(f"{key} is missing or is not of type {kind.__name__}")
+    return value

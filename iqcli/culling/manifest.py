@@ -1,0 +1,128 @@
+"""`MANIFEST.jsonl` beside the rejects: enough to put every photo back by hand.
+
+Lines are written before the moves and taken out after the way back, so a line may speak of a file
+that is not here (it never came, or is home again), but no reject is ever without its line.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iqcli import durable, files
+from iqcli.culling.lines import Record, line, path_fields, path_of, record
+from iqcli.culling.planned import MANIFEST
+from iqcli.errors import IqError, PlanConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from iqcli.culling.planned import Plan, PlannedShot
+
+KIND = "iq-rejects"
+_HEADER = {
+    "kind": KIND,
+    "schema": 1,
+    "about": "Photos that iq moved here. To put one back by hand, move each file of its line from "
+    "'to' to 'from'; both count from the folder that holds this one. A file that is not at 'to' "
+    "was never moved or is back already. 'iq undo' does all of this.",
+}
+
+
+def is_ours(folder: Path) -> bool:
+    """Whether the folder is a real one and holds a manifest of ours."""
+    try:
+        if folder.is_symlink():
+            return False
+        with (folder / MANIFEST).open("rb") as file:
+            return (record(file.readline(1 << 16)) or {}).get("kind") == KIND
+    except OSError:
+        return False
+
+
+def announce(plan: Plan, run: str, when: str) -> None:
+    """Make the folders of rejects where needed and write a line a shot.
+
+    Raises PlanConflict where a folder has come up that is not ours, and OSError.
+    """
+    for folder in plan.rejects:
+        made = files.make_folders(folder, mode_like(folder.parent))
+        shots = [shot for shot in plan.shots if shot.rejects == folder]
+        text = b"\n".join(line(_entry(shot, run, when)) for shot in shots)
+        if made:
+            files.write_atomic(folder / MANIFEST, line(_HEADER) + b"\n" + text + b"\n")
+        elif is_ours(folder):
+            durable.append_line(folder / MANIFEST, text)
+        else:
+            raise PlanConflict(f"{files.shown(folder)} is not a folder of iq; make a new plan")
+
+
+def mode_like(folder: Path) -> int:
+    """The mode for a folder that is to hold what this one held: never more open than it."""
+    return folder.stat().st_mode & 0o777 | 0o700
+
+
+def _entry(shot: PlannedShot, run: str, when: str) -> Record:
+    moved = [
+        {
+            **path_fields("from", each.source),
+            **path_fields("to", each.target),
+            "sha256": each.sha256,
+        }
+        for each in shot.files
+    ]
+    reasons = list(shot.reasons)
+    return {"run": run, "when": when, "score": shot.score, "reasons": reasons, "files": moved}
+
+
+def tidy(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:
+    """Clear up behind shots that are home: lines, parts, and folders with nothing left in them.
+
+    Can be done again after it was cut off. Raises OSError.
+    """
+    for folder in plan.rejects:
+        if folder.is_symlink() or not folder.is_dir():
+            continue
+        for part in folder.glob(f"{files.PART}*"):
+            files.remove(part)
+        targets = [each.target for shot in shots if shot.rejects == folder for each in shot.files]
+        if is_ours(folder):
+            _withdraw(folder / MANIFEST, run, set(targets))
+            _remove_folders(folder, targets)
+        _close(folder)
+
+
+def _remove_folders(folder: Path, targets: Collection[Path]) -> None:
+    parents = {parent for target in targets for parent in (folder.parent / target).parents}
+    for parent in sorted(parents, reverse=True):  # what a folder holds comes before it
+        if folder in parent.parents:
+            files.remove_folder(parent)
+
+
+def _withdraw(manifest: Path, run: str, targets: Collection[Path]) -> None:
+    old = manifest.read_bytes()
+    kept = [each for each in old.split(b"\n") if not _speaks_of(each, run, targets)]
+    if (new := b"\n".join(kept)) != old:
+        files.write_atomic(manifest, new)
+
+
+def _speaks_of(data: bytes, run: str, targets: Collection[Path]) -> bool:
+    found = record(data)
+    if found is None:
+        return data.startswith(b"{")  # torn in a crash; a person's own notes begin otherwise
+    if found.get("run") != run:
+        return False
+    try:
+        return path_of(found["files"][0], "to") in targets
+    except (IqError, LookupError, TypeError):
+        return False
+
+
+def _close(folder: Path) -> None:
+    manifest = folder / MANIFEST
+    ours = is_ours(folder)
+    entries = manifest.read_bytes().split(b"\n")[1:] if ours else []
+    if not any(entries) and {each.name for each in folder.iterdir()} <= {MANIFEST}:
+        if ours:
+            files.remove(manifest)
+        files.remove_folder(folder)

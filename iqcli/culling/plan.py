@@ -1,0 +1,166 @@
+"""Decisions turned into a plan, and plans kept in files.
+
+Rejects go to `<root>/_Rejected/<path from the root>`. Where one of a shot's names is taken there,
+the whole shot goes to `<root>/_Rejected/again-2/<path from the root>` (or 3, 4, ...) under its own
+names, so that its files still pair by every rule of names.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING
+
+from iqcli import files
+from iqcli.culling.lines import line, record
+from iqcli.culling.manifest import is_ours
+from iqcli.culling.planlines import KIND, parse, records
+from iqcli.culling.planned import (
+    MANIFEST,
+    REJECTS,
+    Plan,
+    PlannedFile,
+    PlannedShot,
+    check,
+    folded,
+)
+from iqcli.errors import IqError, PlanConflict
+from iqcli.records import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from iqcli.records import Decision, Judged
+
+__all__ = ["Plan", "PlannedFile", "PlannedShot", "load", "make", "save"]
+
+
+def make(decisions: Iterable[Decision], rule: str, model: str) -> Plan:
+    """The plan that moves every rejected shot, its files hashed now.
+
+    Raises PlanConflict where a file changed since it was judged, is no plain file, or lies outside
+    its root through a link; IqError where one cannot be read.
+    """
+    shelves: dict[Path, _Shelf] = {}
+    shots = []
+    for decision in decisions:
+        if decision.verdict is Verdict.REJECT:
+            root = decision.judged.shot.root.resolve()
+            shelf = shelves.setdefault(root, _Shelf(root))
+            shots.append(_planned(decision, root, shelf))
+    plan = Plan(datetime.now(UTC).isoformat(timespec="seconds"), rule, model, tuple(shots))
+    check(plan)
+    return plan
+
+
+def _planned(decision: Decision, root: Path, shelf: _Shelf) -> PlannedShot:
+    judged = decision.judged
+    sources = [_below(root, path) for path in judged.shot.files]
+    layer = shelf.layer_for(sources)
+    held = tuple(_measured(root, source, layer / source) for source in sources)
+    if judged.sha256 not in (None, held[0].sha256):
+        raise PlanConflict(
+            f"{files.shown(judged.shot.path)} changed while it was judged; run again"
+        )
+    return PlannedShot(root, held, _score(judged), decision.reasons)
+
+
+def _score(judged: Judged) -> float | None:
+    return float(judged.rating.score) if judged.rating else None
+
+
+def _below(root: Path, path: Path) -> Path:
+    real = path.parent.resolve() / path.name
+    if not real.is_relative_to(root):
+        raise PlanConflict(
+            f"{files.shown(path)} lies outside {files.shown(root)}; cull it from its own folder"
+        )
+    return real.relative_to(root)
+
+
+def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
+    path = root / source
+    try:
+        before = path.lstat()
+        if not path.is_file() or path.is_symlink():
+            raise PlanConflict(f"{files.shown(path)} is no plain file; cull what it points to")
+        digest = files.sha256(path)
+        after = path.lstat()
+    except OSError as error:
+        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise PlanConflict(f"{files.shown(path)} is being written; run again when that is done")
+    return PlannedFile(source, target, after.st_size, after.st_mtime_ns, digest)
+
+
+class _Shelf:
+    """The free names in one root's folder of rejects, on the disk and in this plan.
+
+    Names that differ only in case or accents' form count as one: the disk may be exFAT or APFS.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        names = (REJECTS if number == 1 else f"{REJECTS}-{number}" for number in count(1))
+        free = (root / name for name in names)
+        self._folder = next(path for path in free if not files.seen(path) or is_ours(path))
+        self._files = {folded(self._folder / MANIFEST)}
+        self._folders: set[str] = set()
+
+    def layer_for(self, sources: Sequence[Path]) -> Path:
+        """The first folder, relative to the root, where all these names are free; takes them."""
+        layers = (self._folder / (f"again-{n}" if n > 1 else "") for n in count(1))
+        layer = next(each for each in layers if all(self._is_free(each, path) for path in sources))
+        for source in sources:
+            self._files.add(folded(layer / source))
+            self._folders.update(folded(folder) for folder in self._between(layer / source))
+        return layer.relative_to(self._root)
+
+    def _between(self, path: Path) -> list[Path]:
+        return [each for each in path.parents if each.is_relative_to(self._folder)]
+
+    def _is_free(self, layer: Path, source: Path) -> bool:
+        path = layer / source
+        if folded(path) in self._files | self._folders or files.seen(path):
+            return False
+        return all(
+            folded(each) not in self._files and (not files.seen(each) or _is_folder(each))
+            for each in self._between(path)
+        )
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
+def save(plan: Plan, path: Path) -> None:
+    """Write the plan as JSON lines; replaces no file but an older plan. Raises IqError."""
+    try:
+        if files.seen(path) and not _is_plan(path):
+            raise IqError(f"{files.shown(path)} exists and is no plan of iq; give another name")
+        files.write_atomic(path, b"".join(line(each) + b"\n" for each in records(plan)))
+    except OSError as error:
+        raise IqError(f"cannot write {files.shown(path)}: {error.strerror}") from error
+
+
+def _is_plan(path: Path) -> bool:
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return (record(file.readline(1 << 16)) or {}).get("kind") == KIND
+
+
+def load(path: Path) -> Plan:
+    """Read a plan, trusting nothing in it.
+
+    Raises IqError if it is no plan, PlanConflict if it does not fit the disk or leaves its roots.
+    """
+    try:
+        plan = parse([record(each) for each in path.read_bytes().splitlines()])
+    except OSError as error:
+        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+    except IqError as error:
+        raise IqError(f"cannot use the plan {files.shown(path)}: {error}") from error
+    check(plan)
+    return plan

@@ -1,0 +1,135 @@
+"""A plan as frozen records, and the check that it stays within its roots."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from iqcli import files
+from iqcli.errors import PlanConflict
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+REJECTS = "_Rejected"
+MANIFEST = "MANIFEST.jsonl"
+_REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
+_LAYER = re.compile(r"again-[1-9][0-9]*")
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """One file: where it is and where it goes, relative to the root, and what it held.
+
+    `size` in bytes, `mtime_ns` in nanoseconds, `sha256` in hex.
+    """
+
+    source: Path
+    target: Path
+    size: int
+    mtime_ns: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedShot:
+    """All files of one shot, primary first; they move together. `root` is absolute, link-free."""
+
+    root: Path
+    files: tuple[PlannedFile, ...]
+    score: float | None
+    reasons: tuple[str, ...]
+
+    @property
+    def rejects(self) -> Path:
+        """The folder of rejects that the shot goes to, absolute."""
+        return self.root / self.files[0].target.parts[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to move and why; pure data. `created` is ISO 8601 in UTC, `rule` is for people."""
+
+    created: str
+    rule: str
+    model: str
+    shots: tuple[PlannedShot, ...]
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The roots that hold a shot, each once."""
+        return tuple(sorted({shot.root for shot in self.shots}))
+
+    @property
+    def rejects(self) -> tuple[Path, ...]:
+        """The folders of rejects, absolute, each once."""
+        return tuple(sorted({shot.rejects for shot in self.shots}))
+
+    @property
+    def files(self) -> int:
+        """The number of files of all shots."""
+        return sum(len(shot.files) for shot in self.shots)
+
+
+def folded(path: Path) -> str:
+    """One key for all names that a file system blind to case and accents' form takes as one."""
+    return unicodedata.normalize("NFC", str(path)).casefold()
+
+
+def check(plan: Plan) -> None:
+    """See that every path lies, links resolved, in its root and every target in its rejects.
+
+    Raises PlanConflict, naming the path.
+    """
+    ends: set[Path] = set()
+    real: set[Path] = set()
+    for shot in plan.shots:
+        _check_root(shot.root, real)
+        layer = _layer(shot.files[0])
+        for file in shot.files:
+            _check_names(file, layer)
+            for end in (shot.root / file.source, shot.root / file.target):
+                _check_real(end.parent, real)
+                if end in ends:
+                    raise PlanConflict(f"{files.shown(end)} stands twice in the plan")
+                ends.add(end)
+
+
+def _check_root(root: Path, real: set[Path]) -> None:
+    if root in real:
+        return
+    if not root.is_dir():
+        raise PlanConflict(f"{files.shown(root)} is not there; mount or restore it and try again")
+    _check_real(root, real)
+
+
+def _check_real(folder: Path, real: set[Path]) -> None:
+    if folder in real:
+        return
+    try:
+        resolved = folder.resolve()
+    except (OSError, RuntimeError, ValueError):
+        resolved = None
+    if resolved != folder:
+        raise PlanConflict(
+            f"{files.shown(folder)} leads elsewhere through a link; give the real folder"
+        )
+    real.add(folder)
+
+
+def _layer(file: PlannedFile) -> tuple[str, ...]:
+    return file.target.parts[: len(file.target.parts) - len(file.source.parts)]
+
+
+def _check_names(file: PlannedFile, layer: tuple[str, ...]) -> None:
+    names = file.source.parts
+    plain = names and not (file.source.drive or file.source.root) and ".." not in names
+    ours = names and (names[-1].startswith(files.PART) or names[-1] == MANIFEST)
+    into = bool(layer) and _REJECTS.fullmatch(layer[0]) and len(layer) <= 2
+    into = into and all(_LAYER.fullmatch(name) for name in layer[1:])
+    if not plain or ours or "\0" in str(file.source) or names[0] in layer:
+        raise PlanConflict(f"{files.shown(file.source)} is no photo that a plan may move")
+    if not into or file.target.parts != layer + names:
+        raise PlanConflict(f"{files.shown(file.target)} lies outside the folder of rejects")

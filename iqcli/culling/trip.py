@@ -1,0 +1,119 @@
+"""Moves that succeed together: whatever goes wrong, what has moved can be taken back."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from iqcli import durable, files
+from iqcli.culling.ends import Known, Place, Step, bring, look
+from iqcli.culling.manifest import mode_like
+from iqcli.errors import IqError, PlanConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from iqcli.culling.journal import Log
+
+
+class Trip:
+    """The moves of one run. `claims` are the names that earlier runs were about to hold."""
+
+    def __init__(self, log: Log, claims: Iterable[Path] = ()) -> None:
+        self._log = log
+        self._claims = set(claims)
+        self._begun: list[Step] = []
+        self._made: list[Path] = []
+
+    def carry(self, steps: Iterable[Step], known: Known) -> None:
+        """Bring one shot to its targets, having looked at all its files once more.
+
+        Raises PlanConflict for a late change and IqError where the system refuses.
+        """
+        for step, place in [(step, look(step, known)) for step in steps]:
+            try:
+                if not known.settled:
+                    _remove_parts(step)
+                self._bring(step, place)
+            except FileExistsError as error:
+                taken = f"the name {files.shown(step.target)} was taken meanwhile"
+                raise PlanConflict(taken) from error
+            except OSError as error:
+                raise IqError(f"cannot move {files.shown(step.source)}: {_why(error)}") from error
+
+    def _bring(self, step: Step, place: Place) -> None:
+        if place in (Place.AT_SOURCE, Place.CLAIMED):
+            mode = mode_like(step.source.parent)
+            self._made += files.make_folders(step.target.parent, mode)
+            self._begun.append(step)
+        bring(step, place, self._claim)
+
+    def _claim(self, path: Path) -> None:
+        self._log.claim(path)
+        self._claims.add(path)
+
+    def sync(self) -> None:
+        """See every moved name on the disk. Raises OSError."""
+        for folder in sorted(
+            {end.parent for step in self._begun for end in (step.source, step.target)}
+        ):
+            durable.sync_folder(folder)
+
+    def back(self) -> list[str]:
+        """Return what has moved, the latest first, and say what could not be returned."""
+        with suppress(OSError):
+            self._log.note("back")
+        known = Known(settled=False, at_source=False, claims=self._claims)
+        stuck = []
+        for step in reversed(self._begun):
+            try:
+                _remove_parts(step)
+                bring(step.back(), look(step.back(), known), self._claim)
+            except OSError as error:
+                stuck.append(f"{files.shown(step.target)}: {_why(error)}")
+            except IqError as error:
+                stuck.append(str(error))
+        for folder in reversed(self._made):
+            with suppress(OSError):
+                files.remove_folder(folder)
+        return stuck
+
+
+def _remove_parts(step: Step) -> None:
+    files.remove(files.part_of(step.source))
+    files.remove(files.part_of(step.target))
+
+
+def _why(error: OSError) -> str:
+    return error.strerror or str(error)
+
+
+@contextmanager
+def all_or_nothing(trip: Trip, log: Log, tidy: Callable[[], None]) -> Iterator[None]:
+    """Take the whole trip back if anything goes wrong within, an interrupt included.
+
+    `tidy` clears up behind it. Raises the same error, which then says what stands: everything is
+    back, or which files are not; then the journal stays open, so that an undo goes on from there.
+    """
+    try:
+        yield
+    except BaseException as error:
+        stuck = trip.back()
+        if not stuck:
+            with suppress(OSError):  # then the journal stays open too, and an undo clears up
+                tidy()
+                log.note("aborted")
+        if isinstance(error, OSError):
+            name = files.shown(error.filename) if error.filename else "the journal"
+            raise IqError(f"cannot write {name}: {_why(error)}; {_standing(stuck, log)}") from error
+        if isinstance(error, IqError):
+            kind = IqError if stuck else type(error)
+            raise kind(f"{error}; {_standing(stuck, log)}") from error
+        raise
+
+
+def _standing(stuck: list[str], log: Log) -> str:
+    if not stuck:
+        return "all files are where they were"
+    return f"{len(stuck)} files could not be put back ({stuck[0]}); mend that, then run iq undo"

@@ -1,0 +1,154 @@
+"""What is wanted of a picture, what the cache knows of it, and how a worker adds the rest."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from iqcli.devices import one_line
+from iqcli.entries import Failure
+from iqcli.errors import IqError, PhotoError
+from iqcli.features.extractor import PhotoBlock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.cache import Cache
+    from iqcli.features.extractor import DeviceBlock
+    from iqcli.records import Facts, Vector, Views
+
+    AnyBlock = PhotoBlock | DeviceBlock
+
+# Megapixels beyond which pictures are decoded one at a time: sixteen at once, of 250 each, would
+# need 12 GB.
+GIANT = 64.0
+# Causes that lie with the machine, not with the picture: a failure not worth remembering.
+_PASSING = (MemoryError, ImportError)
+
+
+class Decode(Protocol):
+    """The shape of `photos.read.read_photo`."""
+
+    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]: ...
+
+
+@dataclass(slots=True)
+class Content:
+    """What is known of one picture so far, whatever files hold it.
+
+    `inputs` wait for the device. `fresh` names the blocks, and `told` is False for facts, that the
+    cache lacks.
+    """
+
+    sha256: str
+    facts: Facts | Failure | None = None
+    told: bool = False
+    error: str | None = None
+    blocks: dict[str, Vector] = field(default_factory=dict)
+    inputs: dict[str, NDArray[np.generic]] = field(default_factory=dict)
+    fresh: set[str] = field(default_factory=set)
+
+    def add(self, name: str, vector: Vector) -> None:
+        """Take a block that was just computed."""
+        self.blocks[name] = vector
+        self.fresh.add(name)
+
+
+class Recipe:
+    """What is wanted of every picture.
+
+    `decode` is `read_photo`, `decoder` its fingerprint, `max_megapixels` its limit.
+    """
+
+    def __init__(
+        self, blocks: Sequence[AnyBlock], decode: Decode, decoder: str, max_megapixels: float
+    ) -> None:
+        self.blocks = tuple(blocks)
+        self.decoder = decoder
+        self._decode = decode
+        self._limit = max_megapixels
+        self._giants = Lock()
+        self._keys = {block.name: f"{block.fingerprint}|{decoder}" for block in blocks}
+
+    def recall(self, cache: Cache, sha256: str) -> Content:
+        """What the cache holds of a picture."""
+        content = Content(sha256)
+        facts = cache.facts(sha256, self.decoder)
+        if isinstance(facts, Failure):
+            if facts.max_megapixels == self._limit:
+                content.error = facts.reason
+            return content
+        if facts and facts.width * facts.height <= self._limit * 1e6:
+            content.facts, content.told = facts, True
+        for block in self.blocks:
+            vector = cache.block(sha256, self._keys[block.name], block.size)
+            if vector is not None:
+                content.blocks[block.name] = vector
+        return content
+
+    def keep(self, cache: Cache, content: Content) -> None:
+        """Give the cache what it lacks."""
+        if content.facts and not content.told:
+            cache.remember_facts(content.sha256, self.decoder, content.facts)
+        for name in content.fresh:
+            cache.remember_block(content.sha256, self._keys[name], content.blocks[name])
+
+    def is_met(self, content: Content) -> bool:
+        """Whether nothing is left to do for a picture, or nothing can be done."""
+        complete = content.facts is not None and len(content.blocks) == len(self.blocks)
+        return complete or content.error is not None
+
+    def fill(self, content: Content, data: bytes) -> None:
+        """Decode, compute the blocks that run here and prepare the others; failure is a value."""
+        try:
+            facts, views = self._decoded(data)
+        except PhotoError as error:
+            content.error = str(error)
+            if not isinstance(error.__cause__, _PASSING):
+                content.facts = Failure(content.error, self._limit)
+            return
+        except Exception as error:
+            content.error = reason(error)
+            return
+        content.facts = facts
+        for block in self.blocks:
+            if block.name not in content.blocks:
+                _measure(content, block, views)
+
+    def _decoded(self, data: bytes) -> tuple[Facts, Views]:
+        if self._limit > GIANT:
+            with suppress(PhotoError):
+                return self._decode(data, max_megapixels=GIANT)
+        # Refused, perhaps for its size alone.
+        with self._giants:
+            return self._decode(data, max_megapixels=self._limit)
+
+
+def _measure(content: Content, block: AnyBlock, views: Views) -> None:
+    try:
+        if not isinstance(block, PhotoBlock):
+            content.inputs[block.name] = block.prepare(views)
+            return
+        vector = np.asarray(block.extract(views), np.float32)
+        if vector.shape != (block.size,):
+            raise ValueError(f"its result has the shape {vector.shape}")
+        content.add(block.name, vector)
+    except Exception as error:
+        content.error = content.error or f"{block.name}: {reason(error)}"
+
+
+def reason(error: Exception) -> str:
+    """Why a photo could not be measured, in one line. Raises what concerns the whole run."""
+    if isinstance(error, IqError) and not isinstance(error, PhotoError):
+        raise error
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return str(error) if isinstance(error, PhotoError) else one_line(error)

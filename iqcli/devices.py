@@ -1,0 +1,104 @@
+"""The accelerator: which one, and batches that shrink when its memory runs out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.errors import IqError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.features.extractor import DeviceBlock
+    from iqcli.records import Vector
+
+CPU_BATCH = 32
+DEVICE_BATCH = 64
+# How torch, cuDNN, cuBLAS, Metal and the C library say it.
+_FULL = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+
+
+def choose_device(name: str) -> str:
+    """The torch device for "auto", "cpu", "cuda" or "mps"; "cpu" is chosen without torch.
+
+    Raises IqError where there is no such device.
+    """
+    if name == "cpu":
+        return name
+    import torch  # deferred: seconds that a run without a network does not need
+
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return next((device for device, usable in there.items() if usable), "cpu")
+    if not there[name]:
+        raise IqError(f"torch finds no {name} device here; give --device auto or --device cpu")
+    return name
+
+
+class Batches:
+    """Runs device blocks on `device` by batches of `size` (0: as suits it), in the order given."""
+
+    def __init__(self, device: str, size: int = 0) -> None:
+        self.device = device
+        self.size = size or (CPU_BATCH if device == "cpu" else DEVICE_BATCH)
+
+    def run(
+        self, block: DeviceBlock, inputs: Sequence[NDArray[np.generic]]
+    ) -> Iterator[Vector | str]:
+        """The vector of each input, or one line that says why there is none.
+
+        A batch that does not fit is halved, and so are all that follow it. Raises IqError as the
+        block does.
+        """
+        start = 0
+        while start < len(inputs):
+            batch = inputs[start : start + self.size]
+            found = self._forward(block, batch)
+            if found is None:
+                self.size = len(batch) // 2
+                self._free()
+                continue
+            yield from found
+            start += len(batch)
+
+    def _forward(
+        self, block: DeviceBlock, batch: Sequence[NDArray[np.generic]]
+    ) -> list[Vector | str] | None:
+        """The results, or None if the batch has to be smaller."""
+        try:
+            vectors = np.asarray(block.forward(np.stack(batch), self.device), np.float32)
+        except IqError:
+            raise
+        except Exception as error:
+            if not _is_full(error):
+                return [f"{block.name} failed: {one_line(error)}"] * len(batch)
+            if len(batch) > 1:
+                return None
+            return [f"{block.name} needs more memory than {self.device} has; give --device cpu"]
+        if vectors.shape != (len(batch), block.size):
+            return [f"{block.name} failed: its result has the shape {vectors.shape}"] * len(batch)
+        return list(vectors)
+
+    def _free(self) -> None:
+        # Outside the except clause: its traceback keeps the tensors of the batch alive.
+        if self.device != "cpu":
+            import torch
+
+            getattr(torch, self.device).empty_cache()
+
+
+def one_line(error: BaseException) -> str:
+    """The kind of an unforeseen error and the first line of its text."""
+    first = (str(error).splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _is_full(error: Exception) -> bool:
+    # By name: torch is not imported for a block that does without it.
+    text = str(error).lower()
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and any(word in text for word in _FULL))

@@ -1,0 +1,73 @@
+"""Bytes and names that are on the disk when the call returns. Replaces and removes nothing."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BINARY = getattr(os, "O_BINARY", 0)
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
+_NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+
+
+def sync_folder(folder: Path) -> None:
+    """See the names in a folder on the disk, where the system can do that."""
+    if sys.platform == "win32":
+        return
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    except OSError as error:  # some network file systems know no fsync of a folder
+        if error.errno not in _NO_SYNC:
+            raise
+    finally:
+        os.close(fd)
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Write every byte, also where the system takes them in pieces."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def create(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Write a file that must not exist yet. Raises OSError; a part of it may then be there."""
+    fd = os.open(path, NEW, mode)
+    try:
+        write_all(fd, data)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    sync_folder(path.parent)
+
+
+def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:
+    """Add lines at the end of a file, on a line of their own even after a torn one.
+
+    Raises OSError; the file then keeps its old length.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | BINARY)
+    try:
+        length = os.fstat(fd).st_size
+        try:
+            write_all(fd, (b"" if _ends_a_line(fd, length) else b"\n") + line + b"\n")
+            if sync:
+                os.fsync(fd)
+        except OSError:
+            os.ftruncate(fd, length)
+            raise
+    finally:
+        os.close(fd)
+
+
+def _ends_a_line(fd: int, length: int) -> bool:
+    if not length:
+        return True
+    os.lseek(fd, length - 1, os.SEEK_SET)
+    return os.read(fd, 1) == b"\n"

@@ -1,0 +1,148 @@
+"""Human opinions from a CSV file: which photo, and what people thought of it, on 1..10."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iqcli.errors import IqError
+from iqcli.outputs.names import shown
+from iqcli.records import Shot
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+IMAGE = ("image", "image name", "image_name", "name", "file", "filename", "path", "photo")
+MOS = ("mos", "opinion", "score", "rating", "quality")
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What people thought of one photo, 1..10; `row` is its line of the file by column name."""
+
+    shot: Shot
+    value: float
+    row: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """All opinions of a file, the scale they were given on, and how many lines had none."""
+
+    rows: tuple[Opinion, ...]
+    scale: tuple[float, float]
+    blank: int
+
+    def column(self, name: str) -> list[str]:
+        """One value a photo; `prefix` is what the file name begins with, letters and digits.
+
+        Raises IqError for a column that is not there.
+        """
+        if name == "prefix":
+            return [_prefix(each.shot.path.name) for each in self.rows]
+        if any(name not in each.row for each in self.rows):
+            known = ", ".join(self.rows[0].row)
+            raise IqError(f"there is no column {name!r}; give one of {known}")
+        return [each.row[name] for each in self.rows]
+
+
+def read(file: Path, images: Path | None, scale: str | None, where: str | None) -> Opinions:
+    """The opinions in `file`, its photos looked for in `images` (else beside it).
+
+    `scale` is "LOW:HIGH", the ends of the file's opinions, worst first; without it opinions within
+    0..1 are taken as 0:1. `where` is "COLUMN=VALUE". Raises IqError for what cannot be understood.
+    """
+    lines = _lines(file)
+    image, mos = (_column(file, lines[0], names) for names in (IMAGE, MOS))
+    if where is not None:
+        lines = _filtered(file, lines, where)
+    told = [line for line in lines if (line[mos] or "").strip()]
+    if not told:
+        raise IqError(f"{shown(file)} holds no opinion for these rows; fill its column {mos!r}")
+    values = [_number(file, line[mos]) for line in told]
+    low, high = _scale(file, values, scale)
+    folder = images if images is not None else file.parent
+    names = _Names(folder)
+    rows = tuple(
+        Opinion(Shot(folder, names.find(line[image])), 1 + 9 * (value - low) / (high - low), line)
+        for line, value in zip(told, values, strict=True)
+    )
+    return Opinions(rows, (low, high), len(lines) - len(told))
+
+
+def _lines(file: Path) -> list[dict[str, str]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            lines = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise IqError(f"cannot read {shown(file)}: {why}; give a CSV file in UTF-8") from error
+    if not lines:
+        raise IqError(f"{shown(file)} has no rows; give a CSV file with columns image and mos")
+    return lines
+
+
+def _column(file: Path, line: Mapping[str, str], names: tuple[str, ...]) -> str:
+    found = {str(key).strip().lower(): key for key in line}
+    for name in names:
+        if name in found:
+            return found[name]
+    raise IqError(f"{shown(file)} has no column {names[0]!r}; name one so")
+
+
+def _filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[str, str]]:
+    column, equals, value = where.partition("=")
+    if not equals or column not in lines[0]:
+        raise IqError(f"--where is {where!r}; give COLUMN=VALUE with a column of {shown(file)}")
+    return [line for line in lines if line[column] == value]
+
+
+def _number(file: Path, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise IqError(f"{shown(file)} has the opinion {text!r}; give numbers") from None
+
+
+def _scale(file: Path, values: list[float], given: str | None) -> tuple[float, float]:
+    if given is None:
+        if min(values) < 0 or max(values) > 1:
+            raise IqError(
+                f"the opinions in {shown(file)} go from {min(values):g} to {max(values):g}; "
+                "give the ends of their scale, worst first, as --mos-range 1:5"
+            )
+        return 0.0, 1.0
+    try:
+        low, high = (float(part) for part in given.split(":"))
+    except ValueError:
+        low = high = 0.0
+    if low == high:
+        raise IqError(f"--mos-range is {given!r}; give the ends of the scale, as 0:1")
+    return low, high
+
+
+def _prefix(name: str) -> str:
+    found = re.match(r"[^\W_]+", name)
+    return found[0] if found else name
+
+
+class _Names:
+    """File names as the disk has them: published lists differ from their files in case."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, dict[str, str]] = defaultdict(dict)
+
+    def find(self, name: str) -> Path:
+        path = self._folder / name
+        if path.exists():
+            return path
+        if path.parent not in self._known and path.parent.is_dir():
+            self._known[path.parent] = {
+                each.name.lower(): each.name for each in path.parent.iterdir()
+            }
+        return path.with_name(self._known[path.parent].get(path.name.lower(), path.name))

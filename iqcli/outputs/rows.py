@@ -1,0 +1,150 @@
+"""One record for every format, one row a shot; and its writers: CSV, JSON, JSON lines, paths."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from iqcli.outputs.names import exact, readable, shown, with_dot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from iqcli.records import Facts, Judged, Rating
+
+    Row = dict[str, Any]
+
+SCHEMA = 1
+# Name and Arrow type of every column, in the order they are written.
+COLUMNS = {
+    "schema": "int32",
+    "path": "string",
+    "score": "float64",
+    "uncertainty": "float64",
+    "technical": "float64",
+    "aesthetic": "float64",
+    "issues": "issues",
+    "model": "string",
+    "taken": "string",
+    "camera": "string",
+    "width": "int32",
+    "height": "int32",
+    "stars": "int32",
+    "companions": "strings",
+    "group": "string",
+    "rank": "int32",
+    "percentile": "float64",
+    "decision": "string",
+    "reasons": "strings",
+    "error": "string",
+    "sha256": "string",
+    "path_b64": "string",
+}
+
+
+def row(judged: Judged, extra: Mapping[str, Any] | None = None) -> Row:
+    """The record of a shot. `extra` adds rank, percentile, decision and their reasons.
+
+    Every key of `COLUMNS` is there; what does not apply is None, so that a program meets one shape.
+    """
+    found: Row = dict.fromkeys(COLUMNS)
+    path = judged.shot.path
+    found |= {"schema": SCHEMA, "path": shown(path), "path_b64": exact(path)}
+    found |= {"stars": judged.stars, "error": judged.error, "sha256": judged.sha256}
+    found |= {"companions": [shown(each) for each in judged.shot.companions], "issues": []}
+    found |= {"reasons": list(judged.rating.reasons) if judged.rating else []}
+    found |= _facts(judged.facts) | _rating(judged.rating)
+    for key, value in (extra or {}).items():
+        found[key] = [*found[key], *value] if key == "reasons" else value
+    return found
+
+
+def _facts(facts: Facts | None) -> Row:
+    if facts is None:
+        return {}
+    return {
+        "taken": facts.taken and readable(facts.taken),
+        "camera": facts.camera and readable(facts.camera),
+        "width": facts.width,
+        "height": facts.height,
+    }
+
+
+def _rating(rating: Rating | None) -> Row:
+    if rating is None:
+        return {}
+    parts = {name: getattr(rating, name) for name in ("score", "uncertainty", "technical")}
+    parts["aesthetic"] = rating.aesthetic
+    rounded = {name: None if value is None else round(value, 3) for name, value in parts.items()}
+    issues = [{"name": issue.name, "level": issue.level} for issue in rating.issues]
+    return {**rounded, "issues": issues, "model": rating.model}
+
+
+def to_csv(rows: Iterable[Row]) -> Iterator[str]:
+    """RFC 4180: CRLF, quotes where needed; lists joined by `;`, an issue as `name:level`."""
+    yield _csv_line(list(COLUMNS))
+    for each in rows:
+        yield _csv_line([_flat(each[name]) for name in COLUMNS])
+
+
+def _csv_line(cells: list[str]) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer).writerow(cells)
+    return buffer.getvalue()
+
+
+def _flat(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, list):
+        parts = (f"{v['name']}:{v['level']}" if isinstance(v, dict) else str(v) for v in value)
+        value = ";".join(parts)
+    text = str(value)
+    # A cell that a spreadsheet would run as a formula; numbers of ours are not such.
+    formula = isinstance(value, str) and text.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{text}" if formula else text
+
+
+def to_jsonl(rows: Iterable[Row]) -> Iterator[str]:
+    """One JSON object a line."""
+    for each in rows:
+        yield json.dumps(each, ensure_ascii=False) + "\n"
+
+
+def to_json(rows: Iterable[Row]) -> Iterator[str]:
+    """One JSON array of the objects, written as they come."""
+    opening = "[\n"
+    for each in rows:
+        yield opening + json.dumps(each, ensure_ascii=False)
+        opening = ",\n"
+    yield "\n]\n" if opening == ",\n" else "[]\n"
+
+
+def to_paths(judged: Iterable[Judged], *, nul: bool) -> Iterator[bytes]:
+    """The paths of the scored shots: exact bytes before a NUL, or readable before a line break."""
+    for each in judged:
+        if each.rating is None:
+            continue
+        path = with_dot(each.shot.path)
+        if nul:
+            yield os.fsencode(path) + b"\0"
+        else:
+            yield (path if path.isprintable() else shown(each.shot.path)).encode() + b"\n"
+
+
+def to_parquet(rows: Iterable[Row]) -> bytes:
+    """The rows as one Parquet file. Raises ImportError where pyarrow is not installed."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    kinds = {
+        "issues": pa.list_(pa.struct([("name", pa.string()), ("level", pa.int32())])),
+        "strings": pa.list_(pa.string()),
+    }
+    fields = [(name, kinds.get(kind) or getattr(pa, kind)()) for name, kind in COLUMNS.items()]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(fields)), buffer)
+    return buffer.getvalue()

@@ -1,0 +1,86 @@
+"""Tables and lines for people. Every cell is plain text: names are never read as markup."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from iqcli.outputs.names import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    Row = Mapping[str, Any]
+
+# Wide enough that no name is cut when the table goes to a file or a pipe.
+UNBOUNDED = 10_000
+WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
+BAD, FAIR = 4.0, 6.0
+
+
+def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
+    """A table of records with the given `columns`, all of them keys of `CELLS`."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in columns:
+        title, justify, _ = CELLS[name]
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=name != "path")  # type: ignore[arg-type]
+    for row in rows:
+        table.add_row(*(CELLS[name][2](row) for name in columns))
+    return table
+
+
+def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+    """A table of anything: numbers to the right, text to the left, all made readable."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    lines = [list(row) for row in rows]
+    for index, title in enumerate(titles):
+        number = bool(lines) and all(isinstance(line[index], int | float) for line in lines)
+        table.add_column(title, justify="right" if number else "left", overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(readable(str(cell))) for cell in line))
+    return table
+
+
+def show(table: Table) -> None:
+    """Print to stdout: with the terminal's width and colours, or plain and unbounded."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        console.width = UNBOUNDED
+    console.print(table)
+
+
+def in_words(issues: Iterable[Mapping[str, Any]]) -> str:
+    """`[{name, level}]` as a person says it: "badly blurred, slightly too dark"."""
+    return ", ".join(f"{WORDS[i['level']]} {i['name'].replace('_', ' ')}" for i in issues)
+
+
+def _number(key: str, digits: int = 1) -> Callable[[Row], Text]:
+    return lambda row: Text("–" if row[key] is None else f"{row[key]:.{digits}f}")
+
+
+def _score(row: Row) -> Text:
+    value = row["score"]
+    if value is None:
+        return Text("–", style="dim")
+    style = "red" if value < BAD else "yellow" if value < FAIR else "green"
+    return Text(f"{value:.1f}", style=style)
+
+
+def _text(key: str) -> Callable[[Row], Text]:
+    return lambda row: Text("" if row[key] is None else readable(str(row[key])))
+
+
+CELLS: dict[str, tuple[str, str, Callable[[Row], Text]]] = {
+    "rank": ("rank", "right", _text("rank")),
+    "score": ("score", "right", _score),
+    "uncertainty": ("±", "right", _number("uncertainty")),
+    "technical": ("technical", "right", _number("technical")),
+    "aesthetic": ("aesthetic", "right", _number("aesthetic")),
+    "decision": ("decision", "left", _text("decision")),
+    "issues": ("issues", "left", lambda row: Text(in_words(row["issues"]))),
+    "reasons": ("why", "left", lambda row: Text(readable("; ".join(row["reasons"])))),
+    "path": ("photo", "left", _text("path")),
+}

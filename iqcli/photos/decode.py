@@ -1,0 +1,121 @@
+"""From the bytes of a picture file to upright sRGB pixels, in one decode."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from contextlib import nullcontext
+from dataclasses import dataclass
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import (
+    AvifImagePlugin,
+    BmpImagePlugin,
+    GifImagePlugin,
+    Image,
+    ImageFile,
+    JpegImagePlugin,
+    PngImagePlugin,
+    TiffImagePlugin,
+    WebPImagePlugin,
+)
+
+from iqcli.errors import PhotoError
+from iqcli.photos import exif
+from iqcli.photos.colour import flatten, to_srgb
+from iqcli.photos.heif import open_heif, open_turn
+from iqcli.photos.quiet import quiet_stderr
+from iqcli.photos.views import limited
+
+if TYPE_CHECKING:
+    from iqcli.records import Pixels
+
+# Plugins are called by name: the one that fits the first bytes, none of the sixty others.
+PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "png": PngImagePlugin.PngImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+    "avif": AvifImagePlugin.AvifImageFile,
+}
+# A JPEG is decoded at the smallest of its own scales that leaves this much of the long side.
+ENOUGH_LONG = 1440
+
+# The size is checked here, for all formats alike and against the setting; Pillow's own limit
+# would warn on stderr and refuse at another size.
+Image.MAX_IMAGE_PIXELS = None
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, not yet turned: sRGB `pixels` with a long side of at most 2048.
+
+    `width` and `height` are those of the original as stored, `orientation` (EXIF, 1..8) is the turn
+    that `pixels` still need. `xmp` is empty if there is none.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    orientation: int
+    tags: exif.Tags
+    xmp: bytes
+
+
+def decode(data: bytes, kind: str, max_megapixels: float) -> Picture:
+    """Decode a file of a format in `PLUGINS`, or "heif"; the first frame of several.
+
+    Raises PhotoError above the limit, and whatever the decoder raises.
+    """
+    image = open_heif(data) if kind == "heif" else PLUGINS[kind](BytesIO(data))
+    width, height = image.size
+    require_size(width, height, max_megapixels)
+    if kind == "jpeg":
+        _draft(image)
+    # libtiff alone talks; Pillow's other decoders keep silent.
+    with quiet_stderr() if kind == "tiff" else nullcontext():
+        image.load()
+    tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
+    pixels = to_srgb(limited(np.asarray(flatten(image))), image.info.get("icc_profile"))
+    return Picture(pixels, width, height, _turn(data, kind, image, tags), tags, _packet(image))
+
+
+def require_size(width: int, height: int, max_megapixels: float) -> None:
+    """Refuse a picture by the size in its header, before it is decoded. Raises PhotoError."""
+    megapixels = width * height / 1e6
+    if not megapixels:
+        raise PhotoError("a picture without pixels")
+    if megapixels > max_megapixels:
+        need = math.ceil(megapixels)
+        limit = f"the limit is {max_megapixels:g} (raise max_megapixels)"
+        raise PhotoError(f"needs {need} megapixels, {limit}")
+
+
+def _draft(image: ImageFile.ImageFile) -> None:
+    """Ask for the smallest scale 1, 1/2, 1/4, 1/8 that leaves `ENOUGH_LONG` of the long side."""
+    width, height = image.size
+    scale = next((s for s in (8, 4, 2) if max(width, height) / s >= ENOUGH_LONG), 1)
+    # Pillow divides the size by what is asked for and rounds down: rounding up here would
+    # quietly give the next larger scale.
+    if scale > 1:
+        image.draft(None, (max(1, width // scale), max(1, height // scale)))
+
+
+def _turn(data: bytes, kind: str, image: ImageFile.ImageFile, tags: exif.Tags) -> int:
+    """The orientation that loading left to us."""
+    if kind == "tiff":
+        return 1  # Pillow turns a TIFF, and only a TIFF, by itself
+    return open_turn(data, image) if kind == "heif" else exif.orientation_of(tags)
+
+
+def _packet(image: Image.Image) -> bytes:
+    xmp = image.info.get("xmp") or b""
+    return xmp.encode("utf-8", "replace") if isinstance(xmp, str) else bytes(xmp)

@@ -1,0 +1,79 @@
+"""Raw files: the camera's own preview, else a quick development."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.photos import exif
+from iqcli.photos.decode import ENOUGH_LONG, Picture, decode, require_size
+from iqcli.photos.quiet import quiet_stderr
+from iqcli.photos.tiff import xmp_of
+from iqcli.photos.views import limited
+
+if TYPE_CHECKING:
+    import rawpy
+
+# LibRaw's flip as the EXIF orientation that asks for the same turn.
+ORIENTATIONS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
+
+
+def decode_raw(data: bytes, max_megapixels: float) -> Picture:
+    """Decode a raw file; its size is that of the visible sensor, not of the preview.
+
+    The largest embedded preview is the picture as its owner saw it, and costs least. It is passed
+    over where developing at half size gives more. Raises PhotoError above the limit, and whatever
+    LibRaw raises.
+    """
+    import rawpy  # deferred: few folders hold raw files
+
+    with rawpy.imread(BytesIO(data)) as raw:
+        sizes = raw.sizes
+        require_size(sizes.raw_width, sizes.raw_height, max_megapixels)
+        preview = _preview(raw, max_megapixels)
+        own = exif.tags_of(data) or (preview.tags if preview else {})
+        if preview is None or _long(preview) < min(ENOUGH_LONG, _long(sizes) // 2):
+            pixels, orientation = limited(_developed(raw)), 1
+        else:
+            pixels, orientation = preview.pixels, _turn(preview, sizes)
+    width, height = sizes.width, sizes.height
+    if orientation < 5 and ORIENTATIONS.get(sizes.flip, 1) >= 5:
+        width, height = height, width  # the pixels lie upright already
+    return Picture(pixels, width, height, orientation, own, xmp_of(data))
+
+
+def _long(size: Picture | rawpy.ImageSizes) -> int:
+    return max(size.width, size.height)
+
+
+def _preview(raw: rawpy.RawPy, max_megapixels: float) -> Picture | None:
+    import rawpy
+
+    try:
+        thumb = raw.extract_thumb()
+        if thumb.format is rawpy.ThumbFormat.JPEG:
+            return decode(bytes(thumb.data), "jpeg", max_megapixels)
+    except Exception:  # whatever is wrong with a preview, the raw data may still be good
+        return None
+    pixels = np.asarray(thumb.data)
+    height, width = pixels.shape[:2]
+    return Picture(limited(pixels), width, height, 1, {}, b"")
+
+
+def _turn(preview: Picture, sizes: rawpy.ImageSizes) -> int:
+    """The orientation of a preview: its own, else the raw's, unless it was stored upright.
+
+    LibRaw writes the raw's flip into previews that say nothing, also into those that a converter
+    stored turned already; their shape against the sensor's gives them away.
+    """
+    flip = ORIENTATIONS.get(sizes.flip, 1)
+    turn = preview.orientation if preview.orientation != 1 else flip
+    as_sensor = (preview.width > preview.height) == (sizes.width > sizes.height)
+    return turn if turn < 5 or as_sensor else 1
+
+
+def _developed(raw: rawpy.RawPy) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    with quiet_stderr():
+        return raw.postprocess(half_size=True, use_camera_wb=True)

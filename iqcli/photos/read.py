@@ -1,0 +1,67 @@
+"""One photo from its bytes to facts and views; every failure becomes a short reason."""
+
+from __future__ import annotations
+
+from iqcli.errors import PhotoError
+from iqcli.photos import exif
+from iqcli.photos.decode import PLUGINS, Picture, decode
+from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff
+from iqcli.photos.raw import decode_raw
+from iqcli.photos.tiff import raw_kind
+from iqcli.photos.views import upright, views_of
+from iqcli.records import Facts, Views
+
+MAX_REASON = 120
+# How the decoders say that a file was cut off.
+CUT_OFF = ("truncated", "end of file", "end-of-file", "unexpected eof", "premature")
+
+
+def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
+    """Decode a whole file once, upright, to what it says of itself and the two views.
+
+    The format is known by content. Raises PhotoError with a reason that names no path.
+    """
+    kind = kind_of(data)
+    try:
+        picture = (
+            decode_raw(data, max_megapixels)
+            if kind in RAW_KINDS
+            else decode(data, kind, max_megapixels)
+        )
+        return _facts(picture, kind), views_of(upright(picture.pixels, picture.orientation))
+    except PhotoError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on broken data
+        raise PhotoError(_reason(error, kind)) from error
+
+
+def kind_of(data: bytes) -> str:
+    """The format by content: "jpeg", "dng", …; raises PhotoError if iq reads no such thing."""
+    if not data:
+        raise PhotoError("empty file")
+    kind = sniff(data[:HEAD_BYTES])
+    if kind == "tiff":
+        kind = raw_kind(data) or kind
+    if kind in RAW_KINDS or kind in PLUGINS or kind == "heif":
+        return kind
+    seen = describe(data)
+    raise PhotoError("not a picture iq can read" + (f" (it looks like {seen})" if seen else ""))
+
+
+def _facts(picture: Picture, kind: str) -> Facts:
+    width, height = picture.width, picture.height
+    if picture.orientation >= 5:
+        width, height = height, width
+    return exif.facts_of(picture.tags, picture.xmp, kind, width, height)
+
+
+def _reason(error: Exception, kind: str) -> str:
+    name = "WebP" if kind == "webp" else kind.upper()
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    said = error.args[0] if error.args else ""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_REASON]
+    if any(sign in plain.lower() for sign in CUT_OFF):
+        return f"{name} data ends early"
+    return f"broken {name} data ({plain or type(error).__name__})"

@@ -1,0 +1,230 @@
+"""Shots to blocks: what the cache knows at once, the rest by decode workers and device batches.
+
+Knows no model: it takes extractors. Workers read and decode; all else happens in the thread that
+iterates, and it alone writes to the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Event
+from typing import TYPE_CHECKING
+
+from iqcli.decoding import Content, Recipe, reason
+from iqcli.devices import DEVICE_BATCH, Batches, choose_device
+from iqcli.features.extractor import PhotoBlock
+from iqcli.photos.formats import decoder_fingerprint
+from iqcli.reading import keep_stars, known_stars, read_bytes, read_stars, sidecars
+from iqcli.records import Facts, Measured
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from iqcli.cache import Cache
+    from iqcli.decoding import AnyBlock, Decode
+    from iqcli.reading import Rated, Stamp, Stars
+    from iqcli.records import Shot, Views
+    from iqcli.settings import Settings
+
+
+def measure(
+    shots: Iterable[Shot],
+    blocks: Sequence[AnyBlock],
+    cache: Cache,
+    settings: Settings,
+    *,
+    decode: Decode | None = None,
+    decoder: str | None = None,
+) -> Iterator[Measured]:
+    """Every shot with its blocks, or with the reason for none, in the order given.
+
+    Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
+    that concerns the whole run (no such device, missing weights) is raised. `decode` stands in for
+    `photos.read.read_photo`, `decoder` for the fingerprint of that.
+    """
+    fingerprint = decoder or decoder_fingerprint()
+    recipe = Recipe(blocks, decode or _read_photo, fingerprint, settings.max_megapixels)
+    run = _Run(recipe, cache, settings)
+    try:
+        yield from run.results(shots)
+    finally:
+        run.stop()
+        cache.flush()
+
+
+def _read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
+    from iqcli.photos.read import read_photo  # deferred: Pillow is not for a warm run
+
+    return read_photo(data, max_megapixels=max_megapixels)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a worker found in a file; `content` is None where `owner` is at the same picture."""
+
+    stamp: Stamp
+    sha256: str
+    owner: _Job
+    content: Content | None
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """One shot on its way; `reading` and `rating` are None where there is nothing to wait for."""
+
+    shot: Shot
+    reading: Future[_Found] | None = None
+    rating: Future[list[Rated]] | None = None
+    content: Content | None = None
+    stars: Stars = None
+    error: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        return self.reading is not None or self.rating is not None
+
+
+class _Run:
+    def __init__(self, recipe: Recipe, cache: Cache, settings: Settings) -> None:
+        self._recipe = recipe
+        self._cache = cache
+        self._settings = settings
+        self._pool = ThreadPoolExecutor(settings.workers, "iq-decode")
+        self._on_device = [block for block in recipe.blocks if not isinstance(block, PhotoBlock)]
+        self._batch = (settings.batch_size or DEVICE_BATCH) if self._on_device else 0
+        self._window: deque[_Job] = deque()
+        # Equal pictures that are on their way at once are decoded once.
+        self._owners: dict[str, _Job] = {}
+        self._stopped = Event()
+
+    @cached_property
+    def _batches(self) -> Batches:
+        return Batches(choose_device(self._settings.device), self._settings.batch_size)
+
+    def results(self, shots: Iterable[Shot]) -> Iterator[Measured]:
+        ahead = 2 * self._settings.workers + self._batch
+        for shot in shots:
+            self._window.append(self._start(shot))
+            while self._window and (len(self._window) >= ahead or not self._window[0].waits):
+                yield self._finish()
+        while self._window:
+            yield self._finish()
+
+    def stop(self) -> None:
+        """Give up what has not begun and wait, not long, for what has."""
+        self._stopped.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _start(self, shot: Shot) -> _Job:
+        job = _Job(shot)
+        try:
+            sha256 = self._cache.content(shot.path, shot.path.stat())
+            content = self._recipe.recall(self._cache, sha256) if sha256 else None
+            if content and self._recipe.is_met(content):
+                job.content = content
+            else:
+                job.reading = self._pool.submit(self._read, job)
+            self._start_rating(job)
+        except Exception as error:
+            job.error = reason(error)
+        return job
+
+    def _start_rating(self, job: _Job) -> None:
+        if paths := sidecars(job.shot):
+            known = known_stars(paths, self._cache, self._recipe.decoder)
+            if known:
+                (job.stars,) = known
+            else:
+                job.rating = self._pool.submit(read_stars, paths)
+
+    def _read(self, job: _Job) -> _Found:
+        """In a worker: one read serves hash and decode."""
+        data, stamp = read_bytes(job.shot.path)
+        sha256 = hashlib.sha256(data).hexdigest()
+        owner = self._owners.setdefault(sha256, job)
+        if owner is not job:
+            return _Found(stamp, sha256, owner, None)
+        content = self._recipe.recall(self._cache, sha256)
+        if not self._recipe.is_met(content) and not self._stopped.is_set():
+            self._recipe.fill(content, data)
+        return _Found(stamp, sha256, job, content)
+
+    def _finish(self) -> Measured:
+        job = self._window[0]
+        self._await(job)
+        if job.content and job.content.inputs:
+            self._forward()
+        self._await_rating(job)
+        self._window.popleft()
+        return _measured(job, self._recipe)
+
+    def _await(self, job: _Job) -> None:
+        if (reading := job.reading) is None:
+            return
+        job.reading = None
+        try:
+            found = reading.result()
+        except Exception as error:
+            job.error = job.error or reason(error)
+            return
+        at_ns, stat = found.stamp
+        if stat:
+            self._cache.remember_content(job.shot.path, stat, at_ns, found.sha256)
+        if found.content is None:
+            self._await(found.owner)
+            job.content = found.owner.content
+        else:
+            job.content = found.content
+            self._keep(found.content)
+
+    def _keep(self, content: Content) -> None:
+        if not content.inputs:
+            self._recipe.keep(self._cache, content)
+            self._owners.pop(content.sha256, None)
+
+    def _forward(self) -> None:
+        """Run the device on the next pictures of the window that wait for it."""
+        waiting: dict[str, Content] = {}
+        for job in self._window:
+            self._await(job)
+            if job.content and job.content.inputs:
+                waiting[job.content.sha256] = job.content
+            if len(waiting) == self._batch:
+                break
+        for block in self._on_device:
+            several = [each for each in waiting.values() if block.name in each.inputs]
+            inputs = [each.inputs.pop(block.name) for each in several]
+            for content, result in zip(several, self._batches.run(block, inputs), strict=True):
+                if isinstance(result, str):
+                    content.error = content.error or result
+                else:
+                    content.add(block.name, result)
+        for content in waiting.values():
+            self._keep(content)
+
+    def _await_rating(self, job: _Job) -> None:
+        if job.rating is None:
+            return
+        try:
+            rated = job.rating.result()
+        except Exception as error:
+            job.error = job.error or reason(error)
+            return
+        job.stars = keep_stars(rated, self._cache, self._recipe.decoder)
+
+
+def _measured(job: _Job, recipe: Recipe) -> Measured:
+    content = job.content
+    if content is None:
+        return Measured(job.shot, stars=job.stars, error=job.error)
+    facts = content.facts if isinstance(content.facts, Facts) else None
+    embedded = facts.stars if facts else None
+    stars = embedded if job.stars is None else job.stars
+    if error := job.error or content.error:
+        return Measured(job.shot, content.sha256, facts, stars, error=error)
+    blocks = {block.name: content.blocks[block.name] for block in recipe.blocks}
+    return Measured(job.shot, content.sha256, facts, stars, blocks)

@@ -1,0 +1,164 @@
+"""Faults put under the product from outside: kinds of disks, errors, and kills in mid-air."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+from iqcli import libc
+from iqcli.errors import IqError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+NAMES = ("rename", "replace", "link", "unlink", "mkdir", "rmdir", "open", "write", "fsync")
+MARKS = ("utime", "chmod", "chown", "ftruncate", "setxattr")
+DISKS = ("native", "links", "claims", "copies", "copies-links", "copies-claims")
+
+
+def _fail(code: int) -> Callable[..., Any]:
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def _crosses(old: Any, new: Any) -> bool:
+    return (b"_Rejected" in os.fsencode(old)) != (b"_Rejected" in os.fsencode(new))
+
+
+def _walled(real: Callable[..., Any]) -> Callable[..., Any]:
+    """As if the rejects lay on another file system."""
+
+    def across(old: Any, new: Any, *args: Any, **more: Any) -> Any:
+        if _crosses(old, new):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), old, None, new)
+        return real(old, new, *args, **more)
+
+    return across
+
+
+@contextmanager
+def disk(kind: str) -> Iterator[None]:
+    """A disk whose rename refuses to be exclusive, that knows no links, or that is two disks."""
+    with ExitStack() as stack:
+        if "links" in kind or "claims" in kind:
+            stack.enter_context(mock.patch.object(libc, "rename_new", _fail(errno.EINVAL)))
+        if "claims" in kind:
+            stack.enter_context(mock.patch.object(os, "link", _fail(errno.EPERM)))
+        if "copies" in kind:
+            for place, name in ((libc, "rename_new"), (os, "link"), (os, "rename")):
+                walled = _walled(getattr(place, name))
+                stack.enter_context(mock.patch.object(place, name, walled))
+        yield
+
+
+@dataclass
+class Fault:
+    """What happens at the n-th change of the disk: a kill before it, in it or after it, or errors.
+
+    `code` is the error; with `lasting`, every later change meets it as well. `calls` are the names
+    of the changes so far.
+    """
+
+    at: int = 0
+    kill: str = ""
+    code: int = 0
+    lasting: bool = False
+    calls: list[str] = field(default_factory=list)
+
+    def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        """The real call with the fault under it."""
+
+        def call(*args: Any, **more: Any) -> Any:
+            if name == "open" and not args[1] & (os.O_WRONLY | os.O_RDWR):
+                return real(*args, **more)
+            self.calls.append(name)
+            hit = len(self.calls) == self.at
+            if self.code and (hit or (self.lasting and len(self.calls) > self.at)):
+                raise OSError(self.code, os.strerror(self.code), *args[:1])
+            if hit and self.kill == "torn" and name == "write":
+                real(args[0], bytes(args[1])[: len(args[1]) // 2])
+            if hit and self.kill in ("before", "torn"):
+                os.kill(os.getpid(), signal.SIGKILL)
+            try:
+                return real(*args, **more)
+            finally:
+                if hit and self.kill:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        return call
+
+
+@contextmanager
+def under(fault: Fault) -> Iterator[Fault]:
+    """Put the fault under every call that changes the disk."""
+    with ExitStack() as stack:
+        for name in NAMES + MARKS:
+            stack.enter_context(mock.patch.object(os, name, fault.wrap(name, getattr(os, name))))
+        wrapped = fault.wrap("rename_new", libc.rename_new)
+        stack.enter_context(mock.patch.object(libc, "rename_new", wrapped))
+        yield fault
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: `code` as of `subprocess` (-9 is killed), and the sentence of an error."""
+
+    code: int
+    says: str = ""
+
+
+def in_child(work: Callable[[], Any], kind: str = "native", fault: Fault | None = None) -> Ended:
+    """Do the work in a process of its own on such a disk, with such a fault."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 70
+        try:
+            code = _work(work, kind, fault or Fault(), writing)
+        except BaseException:
+            traceback.print_exc(file=sys.__stderr__)
+        finally:
+            os._exit(code)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        says = pipe.read().decode()
+    return Ended(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), says)
+
+
+def _work(work: Callable[[], Any], kind: str, fault: Fault, writing: int) -> int:
+    try:
+        with disk(kind), under(fault):
+            work()
+    except IqError as error:
+        os.write(writing, str(error).encode(errors="backslashreplace"))
+        return int(error.exit_code)
+    return 0
+
+
+def calls_of(work: Callable[[], Any], kind: str = "native") -> list[str]:
+    """The changes of the disk that the work makes, in order, when nothing goes wrong."""
+    fault = Fault()
+    with disk(kind), under(fault):
+        work()
+    return fault.calls
+
+
+def kills(calls: list[str]) -> Iterator[Fault]:
+    """A kill before each of these changes, half way through each write, and after the last one.
+
+    After one change is before the next: nothing on the disk lies between.
+    """
+    for at, name in enumerate(calls, start=1):
+        yield Fault(at, "before")
+        if name == "write":
+            yield Fault(at, "torn")
+    yield Fault(len(calls), "after")

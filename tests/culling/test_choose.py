@@ -1,0 +1,122 @@
+"""Rules into decisions: bounds, ties, protection, and the guard."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iqcli.culling.choose import Rule, check_share, decide
+from iqcli.errors import Exit, IqError
+from iqcli.records import Judged, Verdict
+
+from .trees import judged
+
+ROOT = Path("/photos")
+
+
+def shots(*scores: float | None) -> list[Judged]:
+    return [judged(ROOT, [f"{n:03}.jpg"], score) for n, score in enumerate(scores)]
+
+
+def rejects(found: list[Judged], rule: Rule) -> list[int]:
+    decisions = decide(found, rule)
+    return [n for n, each in enumerate(decisions) if each.verdict is Verdict.REJECT]
+
+
+def test_below_rejects_what_is_strictly_below_and_says_so() -> None:
+    decisions = decide(shots(3.1, 4.0, 6.25), Rule(below=4.0))
+    assert [str(each.verdict) for each in decisions] == ["reject", "keep", "keep"]
+    assert decisions[0].reasons == ("score 3.1 is below 4.0",)
+    assert decisions[1].reasons == ("score 4.0 is not below 4.0",)
+
+
+def test_a_reason_never_says_that_a_number_is_below_itself() -> None:
+    (decision,) = decide(shots(3.9996), Rule(below=4.0))
+    assert decision.reasons == ("score 3.9996 is below 4.0000",)
+
+
+def test_worst_is_a_share_of_the_judged_shots_rounded_down() -> None:
+    found = shots(*[9 - n / 100 for n in range(100)], None, None)
+    decisions = decide(found, Rule(worst=0.2))
+    assert rejects(found, Rule(worst=0.2)) == list(range(80, 100))
+    assert decisions[90].reasons == ("among the worst 20% (rank 91 of 100)",)
+    assert decisions[0].reasons == ("not among the worst 20% (rank 1 of 100)",)
+
+
+@pytest.mark.parametrize("percent", range(101))
+def test_worst_counts_exactly(percent: int) -> None:
+    """0.29 * 100 is 28.999999999999996, and 29 of 100 are meant."""
+    assert len(rejects(shots(*range(100)), Rule(worst=percent / 100))) == percent
+
+
+def test_ties_are_broken_by_the_bytes_of_the_path() -> None:
+    found = shots(5.0, 5.0, 5.0, 5.0)
+    assert rejects(found, Rule(worst=0.5)) == [2, 3]
+    assert rejects(found[::-1], Rule(worst=0.5)) == [0, 1]
+
+
+@given(st.permutations(list(range(12))), st.floats(0, 1))
+def test_the_order_of_the_input_changes_nothing(order: list[int], share: float) -> None:
+    found = shots(1, 2, 2, 2, 3, None, 5, 5, 8, 9, 1, 2)
+    one = {found[n].shot.path for n in rejects(found, Rule(worst=share))}
+    mixed = [found[n] for n in order]
+    assert {mixed[n].shot.path for n in rejects(mixed, Rule(worst=share))} == one
+
+
+@pytest.mark.parametrize("rule", [Rule(below=10), Rule(worst=1)])
+def test_a_shot_without_a_score_is_left_for_review(rule: Rule) -> None:
+    decisions = decide(shots(None, float("nan")), rule)
+    assert {each.verdict for each in decisions} == {Verdict.REVIEW}
+    assert decisions[0].reasons == ("not judged: cannot be decoded",)
+    assert decisions[1].reasons == ("not judged: it has no score",)
+
+
+def test_a_persons_stars_protect() -> None:
+    found = [judged(ROOT, ["a.jpg"], 1.5, stars) for stars in (-1, 0, 1, 4)]
+    decisions = decide(found, Rule(below=4))
+    assert [str(each.verdict) for each in decisions] == ["reject", "reject", "keep", "keep"]
+    assert [each.reasons for each in decisions[2:]] == [("rated 1 star",), ("rated 4 stars",)]
+    taken = decide(found, Rule(below=4), include_rated=True)
+    assert {each.verdict for each in taken} == {Verdict.REJECT}
+
+
+def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
+    found = [*shots(9, 8, 7), judged(ROOT, ["x.jpg"], 1.0, 5)]
+    assert rejects(found, Rule(worst=0.25)) == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ({}, "give --below SCORE or --worst SHARE"),
+        ({"below": 4.0, "worst": 0.1}, "two rules"),
+        ({"below": 0.9}, "--below is 0.9"),
+        ({"below": float("nan")}, "--below is nan"),
+        ({"worst": 1.2}, "--worst is 120%"),
+        ({"worst": -0.1}, "--worst is -10%"),
+    ],
+)
+def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, float], says: str) -> None:
+    with pytest.raises(IqError, match=says) as caught:
+        Rule(**rule)
+    assert caught.value.exit_code is Exit.USAGE
+
+
+def test_rules_read_as_a_person_would_write_them() -> None:
+    assert [str(Rule(below=4.0)), str(Rule(worst=0.2))] == ["below 4.0", "worst 20%"]
+
+
+def test_the_guard_counts_judged_shots_and_names_the_way_out() -> None:
+    decisions = decide(shots(1, 1, 1, 9, None), Rule(below=4))
+    with pytest.raises(IqError, match=r"3 of 4 judged photos .* than 50%; .*--max-reject 75%"):
+        check_share(decisions, 0.5)
+    check_share(decisions, 0.75)
+    check_share(decide(shots(None), Rule(below=4)), 0.0)
+    check_share(decide([], Rule(below=4)), 0.0)
+
+
+def test_the_guard_lets_half_of_the_shots_through() -> None:
+    check_share(decide(shots(1, 9), Rule(below=4)), 0.5)

@@ -1,0 +1,132 @@
+"""An error at every change of the disk: the run is refused whole or done whole, and says so."""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from iqcli.culling.apply import apply, undo
+from iqcli.errors import Exit
+
+from .faults import Fault, calls_of, disk, in_child
+from .test_kill import Scene
+from .trees import contents, plan_for, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CODES = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO)
+KINDS = ("native", "claims", "copies-links")
+STANDS = "all files are where they were"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_apply_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    calls = calls_of(scene.apply, kind)
+    after = tree(scene.root)
+    for at in range(1, len(calls) + 1):
+        code = CODES[at % len(CODES)]
+        scene.renew()
+        ended = in_child(scene.apply, kind, Fault(at, code=code))
+        if ended.code == 0:  # such as an fsync of a folder that may fail
+            assert set(tree(scene.root)) == set(after), at
+        else:
+            assert ended.code in (Exit.USAGE, Exit.CONFLICT), (ended, at)
+            assert os.strerror(code) in ended.says, (ended, at)
+            assert tree(scene.root) == scene.before, (ended, at)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_undo_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    scene.applied()
+    calls = calls_of(scene.undo, kind)
+    for at in range(1, len(calls) + 1):
+        code = CODES[at % len(CODES)]
+        scene.applied()
+        after = tree(scene.root)
+        ended = in_child(scene.undo, kind, Fault(at, code=code))
+        if ended.code and "every photo is back" not in ended.says:
+            assert os.strerror(code) in ended.says, (ended, at)
+            assert tree(scene.root) == after, (ended, at)
+        if ended.code:
+            assert in_child(scene.undo, kind).code == 0, at
+        assert tree(scene.root) == scene.before, (ended, at)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_disk_that_fails_for_good_loses_nothing(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    calls = calls_of(scene.apply, kind)
+    for at in range(1, len(calls) + 1):
+        scene.renew()
+        fault = Fault(at, code=CODES[at % len(CODES)], lasting=True)
+        ended = in_child(scene.apply, kind, fault)
+        assert scene.held <= contents(scene.root), at
+        assert ended.code in (Exit.DONE, Exit.USAGE, Exit.CONFLICT), (ended, at)
+        assert (
+            ended.code == 0
+            or STANDS in ended.says
+            or "iq undo" in ended.says
+            or ("nothing was moved" in ended.says or "cannot lock" in ended.says)
+        ), (ended, at)
+        scene.restore(fault)
+
+
+def test_a_rename_that_crosses_disks_at_once_becomes_a_copy(quick_path: Path) -> None:
+    scene = Scene(quick_path / "scene", "native")
+    calls = calls_of(scene.apply)
+    for at in (nth for nth, name in enumerate(calls, start=1) if name == "rename_new"):
+        scene.renew()
+        assert in_child(scene.apply, fault=Fault(at, code=errno.EXDEV)).code == 0
+        assert in_child(scene.undo).code == 0
+        assert tree(scene.root) == scene.before
+
+
+def test_ctrl_c_takes_everything_back(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene = Scene(quick_path / "scene", "native")
+    plan = plan_for(scene.root)
+    from iqcli import libc
+
+    real, moved = libc.rename_new, []
+
+    def interrupted(source: Path, target: Path) -> None:
+        moved.append(target)
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        real(source, target)
+
+    monkeypatch.setattr(libc, "rename_new", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        apply(plan, scene.state)
+    assert len(moved) > 3
+    assert tree(scene.root) == scene.before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write where nobody may")
+def test_a_folder_without_leave_is_named(tmp_path: Path) -> None:
+    scene = Scene(tmp_path / "scene", "native")
+    plan = plan_for(scene.root)
+    (scene.root / "2024").chmod(0o555)
+    before = tree(scene.root)
+    with disk("native"):
+        ended = in_child(lambda: apply(plan, scene.state))
+    assert "IMG_1234.HEIC" in ended.says
+    assert tree(scene.root) == before
+
+
+def test_undo_says_how_to_go_on_after_it_could_not_clear_up(quick_path: Path) -> None:
+    scene = Scene(quick_path / "scene", "native")
+    scene.applied()
+    calls = calls_of(scene.undo)
+    scene.applied()
+    last_folder = len(calls) - calls[::-1].index("rmdir")
+    ended = in_child(lambda: undo(None, scene.state), fault=Fault(last_folder, code=errno.EIO))
+    assert "every photo is back" in ended.says
+    assert "iq undo" in ended.says
+    assert in_child(scene.undo).code == 0
+    assert tree(scene.root) == scene.before

@@ -1,0 +1,116 @@
+"""SIGKILL at every change of the disk, on every kind of disk: undo restores hash for hash."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pytest
+
+from iqcli.culling.apply import apply, recover, undo
+
+from .faults import DISKS, Fault, calls_of, disk, in_child, kills
+from .trees import contents, grow_shots, plan_for, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NOTHING_TO_UNDO = "no run is left to undo"
+
+
+class Scene:
+    """The same tree and an empty state folder, again for every kill."""
+
+    def __init__(self, top: Path, kind: str) -> None:
+        self.top, self.kind = top, kind
+        self.root, self.state = top / "photos", top / "state"
+        self.renew()
+        self.before, self.held = tree(self.root), contents(self.root)
+
+    def renew(self) -> None:
+        shutil.rmtree(self.top, ignore_errors=True)
+        self.root.mkdir(parents=True)
+        grow_shots(self.root)
+
+    def apply(self) -> None:
+        apply(plan_for(self.root), self.state)
+
+    def applied(self) -> None:
+        self.renew()
+        with disk(self.kind):
+            self.apply()
+
+    def undo(self) -> None:
+        undo(None, self.state)
+
+    def kill(self, work: Callable[[], None], fault: Fault) -> None:
+        """Die of the fault; every photo is still somewhere."""
+        assert in_child(work, self.kind, fault).code == -signal.SIGKILL, fault
+        assert self.held <= contents(self.root), fault
+
+    def restore(self, fault: Fault) -> None:
+        """Undo in a fresh process: then nothing differs. There may be nothing to undo."""
+        ended = in_child(self.undo, self.kind)
+        assert ended.code == 0 or NOTHING_TO_UNDO in ended.says, (ended, fault)
+        assert tree(self.root) == self.before, fault
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    calls = calls_of(scene.apply, kind)
+    assert len(calls) > 40
+    for fault in kills(calls):
+        scene.renew()
+        scene.kill(scene.apply, fault)
+        scene.restore(fault)
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    scene.applied()
+    calls = calls_of(scene.undo, kind)
+    assert len(calls) > 30
+    for fault in kills(calls):
+        scene.applied()
+        scene.kill(scene.undo, fault)
+        scene.restore(fault)
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_undo_killed_after_a_killed_apply(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    hits = 0
+    for nth, first in enumerate(islice(kills(calls_of(scene.apply, kind)), 3, None, 9)):
+        scene.renew()
+        scene.kill(scene.apply, first)
+        for at in range(20 + nth % 3, 500, 7):  # the first changes are those of locks and journal
+            second = Fault(at, "before")
+            if in_child(scene.undo, kind, second).code != -signal.SIGKILL:
+                break
+            hits += 1
+            assert scene.held <= contents(scene.root), (first, second)
+        scene.restore(second)
+    assert hits > 5
+
+
+def test_the_next_cull_takes_a_killed_one_back(quick_path: Path) -> None:
+    scene = Scene(quick_path / "scene", "native")
+    scene.applied()
+    after = set(tree(scene.root))
+    scene.renew()
+    calls = calls_of(scene.apply)
+    for fault in kills(calls):
+        scene.renew()
+        scene.kill(scene.apply, fault)
+        ended = in_child(partial(recover, [scene.root / "2024"], scene.state))
+        assert ended.code == 0, (ended, fault)
+        if fault.at == len(calls):  # only the fsync of "finished" is missing
+            assert set(tree(scene.root)) == after
+        else:
+            assert tree(scene.root) == scene.before, fault

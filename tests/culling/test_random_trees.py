@@ -1,0 +1,86 @@
+"""Random trees with hostile names: apply then undo gives the same tree, run upon run."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from iqcli.culling import plan as plans
+from iqcli.culling.apply import apply, undo
+
+from .faults import DISKS, disk
+from .trees import contents, grow, plan_for, tree
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STEMS = [
+    "IMG_0001", "img_0001", "IMG_E0001", "-x", "=x", "+cmd|' /C calc'!A0", "a\nb", "\x1b[31mred",
+    "caf\udce9", "caf\udcc3", "日本", "é", "e\u0301", " lead", "trail ", "[bold]", "a*b?", "..x",
+    "~", "$HOME", "`id`", "%s", "\u202egpj", "x" * 200, "_Rejected", "again-2", ".hidden", "'\"\\",
+]  # fmt: skip
+FOLDERS = [*STEMS[:24], "2024", "2024/01", "deep/er/still", "_Rejected-x", "again-3"]
+COMPANIONS = [".xmp", ".JPG.xmp", ".MOV", ".AAE", "_HEVC.MOV", ".RAW-01.COVER.jpg"]
+
+
+def random_shots(chance: random.Random) -> list[list[str]]:
+    """Shots by their relative names; no two share a file."""
+    shots: dict[str, list[str]] = {}
+    for _ in range(chance.randint(1, 40)):
+        folder = chance.choice(["", *FOLDERS])
+        base = f"{folder}/{chance.choice(STEMS)}".lstrip("/") + f"_{chance.randint(1, 9)}"
+        kinds = chance.sample(COMPANIONS, chance.randint(0, 3))
+        shots[base] = [f"{base}.JPG", *(base + kind for kind in kinds)]
+    return list(shots.values())
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_apply_then_undo_gives_the_same_tree(quick_path: Path, seed: int) -> None:
+    chance = random.Random(seed)
+    root, state = quick_path / "photos", quick_path / "state"
+    shots = random_shots(chance)
+    grow(root, [name for shot in shots for name in shot])
+    if chance.random() < 0.3:
+        grow(root, ["_Rejected/theirs.jpg"])
+    original = tree(root)
+    held, trees = contents(root), [original]
+    left = list(shots)
+    with disk(chance.choice(DISKS)):
+        for _ in range(chance.randint(1, 4)):
+            picked = chance.sample(left, chance.randint(0, len(left)))
+            plan = plan_for(root, picked)
+            plans.save(plan, quick_path / "plan")
+            assert plans.load(quick_path / "plan") == plan
+            if not picked:
+                continue
+            apply(plan, state)
+            assert held <= contents(root)
+            assert all(os.fsencode(name) not in tree(root) for shot in picked for name in shot)
+            trees.append(tree(root))
+            left = [shot for shot in left if shot not in picked]
+        while len(trees) > 1:
+            assert tree(root) == trees.pop()
+            undo(None, state)
+        assert tree(root) == original
+    shutil.rmtree(quick_path / "photos")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_runs_undone_in_any_order_give_the_same_tree(quick_path: Path, seed: int) -> None:
+    """The same names rejected again and again: each goes back to where it was, or is refused."""
+    chance = random.Random(seed)
+    root, state = quick_path / "photos", quick_path / "state"
+    shots = [[f"{n}/IMG_{n}.JPG", f"{n}/IMG_{n}.JPG.xmp"] for n in range(6)]
+    grow(root, [name for shot in shots for name in shot])
+    original, runs = tree(root), []
+    while shots:
+        picked, shots = shots[:2], shots[2:]
+        runs.append(apply(plan_for(root, picked), state).run)
+    chance.shuffle(runs)
+    for run in runs:
+        undo(run, state)
+    assert tree(root) == original

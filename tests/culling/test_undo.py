@@ -1,0 +1,237 @@
+"""The way back: what it restores, what it refuses, and what the history says."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from iqcli.culling.apply import apply, recover, undo
+from iqcli.culling.history import State, history
+from iqcli.errors import IqError, PlanConflict
+
+from .faults import Fault, calls_of, in_child
+from .trees import SHOTS, grow, grow_shots, plan_for, tree
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    grow_shots(folder)
+    return folder
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    return tmp_path / "state"
+
+
+def refused(root: Path, state: Path, match: str) -> None:
+    """Undo is refused with these words, and nothing has moved."""
+    before = tree(root)
+    with pytest.raises(PlanConflict, match=match):
+        undo(None, state)
+    assert tree(root) == before
+
+
+def test_undo_restores_everything(root: Path, state: Path) -> None:
+    before = tree(root)
+    times = {path: path.stat().st_atime_ns for path in root.rglob("*") if path.is_file()}
+    run = apply(plan_for(root), state).run
+    outcome = undo(None, state)
+    assert (outcome.kind, outcome.of, outcome.shots, outcome.files) == ("undo", run, 3, 6)
+    if hasattr(os, "O_NOATIME"):
+        assert times == {path: path.stat().st_atime_ns for path in times}
+    assert tree(root) == before
+
+
+def test_a_changed_reject_is_refused_and_named(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "_Rejected/2024/IMG_1234.MOV").write_bytes(b"edited")
+    refused(root, state, r"_Rejected/2024/IMG_1234.MOV has changed since; nothing was moved")
+
+
+def test_a_missing_reject_is_refused_and_named(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "_Rejected/IMG_0001.JPG").unlink()
+    refused(root, state, "_Rejected/IMG_0001.JPG is gone.*--partly")
+
+
+def test_a_new_photo_under_the_old_name_is_never_touched(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "IMG_0001.JPG").write_bytes(b"a new photo")
+    refused(root, state, "photos/IMG_0001.JPG is taken")
+    (root / "_Rejected/IMG_0001.JPG").unlink()
+    refused(root, state, "_Rejected/IMG_0001.JPG is gone")
+
+
+def test_an_equal_copy_under_the_old_name_is_refused(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "IMG_0001.JPG").write_bytes((root / "_Rejected/IMG_0001.JPG").read_bytes())
+    refused(root, state, "IMG_0001.JPG is taken")
+
+
+def test_partly_leaves_the_changed_shot_and_its_line(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root), state)
+    (root / "_Rejected/2024/IMG_1234.MOV").write_bytes(b"edited")
+    outcome = undo(None, state, partly=True)
+    assert outcome.shots == 2
+    assert len(outcome.left) == 1
+    assert "IMG_1234.MOV has changed" in outcome.left[0]
+    after = tree(root)
+    gone = {os.fsencode(name) for name in SHOTS[1]}
+    assert {name for name in before if name not in after} == gone
+    manifest = (root / "_Rejected/MANIFEST.jsonl").read_text("utf-8").splitlines()
+    assert len(manifest) == 2
+    assert "IMG_1234.HEIC" in manifest[1]
+
+
+def test_partly_undoes_nothing_when_all_is_gone(root: Path, state: Path) -> None:
+    apply(plan_for(root, [SHOTS[0]]), state)
+    (root / "_Rejected/IMG_0001.JPG").unlink()
+    with pytest.raises(PlanConflict, match="is gone"):
+        undo(None, state, partly=True)
+    assert history(state)[0].state is State.FINISHED
+
+
+def test_an_unmounted_root_is_not_taken_for_lost_photos(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    away = root.rename(root.with_name("unplugged"))
+    with pytest.raises(PlanConflict, match="photos is not there; mount"):
+        undo(None, state, partly=True)
+    away.rename(root)
+    assert undo(None, state).shots == 3
+
+
+def test_a_folder_that_became_a_link_is_refused(root: Path, state: Path, tmp_path: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "2024").rename(tmp_path / "elsewhere")
+    (root / "2024").symlink_to(tmp_path / "elsewhere")
+    refused(root, state, "photos/2024 leads elsewhere through a link")
+
+
+def test_runs_are_undone_latest_first_or_by_name(root: Path, state: Path) -> None:
+    before = tree(root)
+    runs = [apply(plan_for(root, [names]), state).run for names in SHOTS]
+    assert undo(None, state).of == runs[2]
+    assert undo(runs[0], state).of == runs[0]
+    with pytest.raises(IqError, match="already taken back"):
+        undo(runs[0], state)
+    assert undo(None, state).of == runs[1]
+    with pytest.raises(IqError, match="no run is left to undo"):
+        undo(None, state)
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("run", ["../../x", "", "nope"])
+def test_an_unknown_run_is_named(state: Path, run: str) -> None:
+    with pytest.raises(IqError, match="no run"):
+        undo(run, state)
+
+
+def test_a_folder_removed_since_is_made_again(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root, [SHOTS[2]]), state)
+    (root / "2024/deep/x.jpg").unlink()
+    (root / "2024/deep").rmdir()
+    undo(None, state)
+    after = tree(root)
+    assert {name for name in before if name not in after} == {b"2024/deep/x.jpg"}
+
+
+def test_what_a_person_put_among_the_rejects_stays(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "_Rejected/2024/notes.txt").write_bytes(b"mine")
+    with (root / "_Rejected/MANIFEST.jsonl").open("ab") as file:
+        file.write(b"a note of mine\n")
+    undo(None, state)
+    left = sorted(path.name for path in (root / "_Rejected").rglob("*"))
+    assert left == ["2024", "MANIFEST.jsonl", "notes.txt"]
+    assert (root / "_Rejected/MANIFEST.jsonl").read_bytes().endswith(b"a note of mine\n")
+
+
+def test_undo_needs_no_manifest(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root, SHOTS[:1]), state)
+    (root / "_Rejected/MANIFEST.jsonl").unlink()
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_a_torn_line_of_the_manifest_goes_with_the_run(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root, SHOTS[:1]), state)
+    with (root / "_Rejected/MANIFEST.jsonl").open("ab") as file:
+        file.write(b'{"run": "2024')
+    apply(plan_for(root, SHOTS[1:]), state)
+    lines = (root / "_Rejected/MANIFEST.jsonl").read_bytes().splitlines()
+    assert len(lines) == 5
+    undo(None, state)
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_history_tells_what_became_of_each_run(root: Path, state: Path) -> None:
+    first = apply(plan_for(root, [SHOTS[0]]), state).run
+    second = apply(plan_for(root, [SHOTS[1]]), state).run
+    undo(second, state)
+    third = plan_for(root, [SHOTS[2]])
+    calls = calls_of(lambda: apply(third, state))
+    undo(None, state)
+    in_child(lambda: apply(third, state), fault=Fault(len(calls) - 3, "before"))
+    rows = history(state)
+    assert [(row.kind, row.shots, row.files, str(row.state)) for row in rows] == [
+        ("cull", 1, 2, "finished"),
+        ("cull", 1, 3, "undone"),
+        ("undo", 1, 3, "finished"),
+        ("cull", 1, 1, "undone"),
+        ("undo", 1, 1, "finished"),
+        ("cull", 1, 1, "interrupted"),
+    ]
+    assert rows[0].run == first
+    assert rows[2].of == second
+    assert rows[0].roots == (root,)
+
+
+def test_recover_leaves_other_roots_and_finished_runs_alone(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    before = tree(root)
+    assert recover([root], state) == ()
+    assert tree(root) == before
+
+
+def test_a_photo_edited_after_a_cut_off_run_is_no_conflict(root: Path, state: Path) -> None:
+    plan = plan_for(root)
+    calls = calls_of(lambda: apply(plan, state))
+    undo(None, state)
+    fourth = [nth for nth, name in enumerate(calls, start=1) if name == "rename_new"][3]
+    in_child(lambda: apply(plan, state), fault=Fault(fourth, "before"))
+    grow(root, ["2024/IMG_1235.HEIC"])
+    edited = root / plan.shots[2].files[0].source
+    edited.chmod(0o644)
+    edited.write_bytes(b"edited before the recovery")
+    before = tree(root)
+    recover([root], state)
+    after = tree(root)
+    assert edited.read_bytes() == b"edited before the recovery"
+    assert (root / "IMG_0001.JPG").is_file()
+    assert not (root / "_Rejected").exists()
+    assert len(after) > len(before) - 6
+
+
+def test_a_journal_from_a_later_version_is_not_passed_over(root: Path, state: Path) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 2', 1))
+    with pytest.raises(IqError, match="cannot read the journal"):
+        undo(None, state)
+
+
+def test_an_intent_cut_off_in_writing_never_began(root: Path, state: Path) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes()[:100])
+    assert history(state) == []

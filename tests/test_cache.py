@@ -1,0 +1,485 @@
+"""The cache: entries that come back, entries that are refused, and disks that fail."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import pickle
+import sqlite3
+import stat
+import subprocess
+import sys
+import zlib
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iqcli import cache as cache_module
+from iqcli import entries, plaindisk, store
+from iqcli.cache import FOLDER, Cache
+from iqcli.entries import Failure
+from iqcli.records import Facts
+
+SHA = "ab" * 32
+LONG_AGO = 10**9
+FACTS = Facts(4000, 3000, "jpeg", "2024-05-01T12:00:00.5+02:00", "X100V", "Fujifilm", -1)
+VECTOR = np.array([1.5, np.nan, -np.inf, 0], np.float32)
+
+
+class Warned(list):
+    """The sentences that the cache said."""
+
+    __call__ = list.append
+
+
+@pytest.fixture
+def warned() -> Warned:
+    return Warned()
+
+
+def table(root: Path) -> sqlite3.Connection:
+    return sqlite3.connect(root / FOLDER / "cache.db")
+
+
+def fill(root: Path, warned: Warned, count: int = 1) -> None:
+    cache = Cache(root, warned)
+    for number in range(count):
+        cache.remember_block(f"{number:064x}", "b", VECTOR)
+    cache.remember_facts(SHA, "d", FACTS)
+    cache.remember_block(SHA, "b", VECTOR)
+    cache.close()
+
+
+def old_stat(**changes: int) -> os.stat_result:
+    values = {"st_ino": 7, "st_size": 5, "st_mtime_ns": LONG_AGO, "st_ctime_ns": LONG_AGO} | changes
+    sequence = [0, values["st_ino"], 0, 0, 0, 0, values["st_size"], 0, 0, 0]
+    return os.stat_result(sequence, values)
+
+
+def test_what_is_kept_comes_back_in_another_run(tmp_path: Path, warned: Warned) -> None:
+    first = Cache(tmp_path, warned)
+    path, late = Path("a b\udcff.jpg"), 2 * 10**18
+    first.remember_content(path, old_stat(), late, SHA)
+    first.remember_stars(path, old_stat(), late, "x", None)
+    first.remember_stars(Path("b.xmp"), old_stat(), late, "x", -1)
+    first.remember_facts(SHA, "d", FACTS)
+    first.remember_facts(SHA, "e", Failure("is torn", 250.0))
+    first.remember_block(SHA, "b", VECTOR)
+    for cache in (first, Cache(tmp_path, warned)):
+        assert cache.content(path.absolute(), old_stat()) == SHA
+        assert cache.stars(path, old_stat(), "x") == (None,)
+        assert cache.stars(Path("b.xmp"), old_stat(), "x") == (-1,)
+        assert cache.stars(path, old_stat(), "y") is None
+        assert cache.facts(SHA, "d") == FACTS
+        assert cache.facts(SHA, "e") == Failure("is torn", 250.0)
+        np.testing.assert_array_equal(cache.block(SHA, "b", 4), VECTOR)
+        assert cache.block(SHA, "c", 4) is None
+        cache.close()
+    assert warned == []
+
+
+def test_a_file_of_unknown_kind_is_looked_at_once(tmp_path: Path, warned: Warned) -> None:
+    asked: list[Path] = []
+
+    def look(path: Path, _: os.stat_result) -> bool:
+        asked.append(path)
+        return path.name == "photo"
+
+    for _ in range(2):
+        cache = Cache(tmp_path, warned)
+        assert cache.is_photo(Path("photo"), old_stat(), look)
+        assert not cache.is_photo(Path("notes"), old_stat(), look)
+        cache.close()
+    assert asked == [Path("photo"), Path("notes")]
+
+
+@pytest.mark.parametrize("field", ["st_size", "st_mtime_ns", "st_ctime_ns", "st_ino"])
+def test_a_file_that_changed_is_unknown(tmp_path: Path, warned: Warned, field: str) -> None:
+    cache = Cache(tmp_path, warned)
+    cache.remember_content(tmp_path / "a", old_stat(), 2 * 10**18, SHA)
+    assert cache.content(tmp_path / "a", old_stat(**{field: 8})) is None
+    cache.close()
+
+
+@pytest.mark.parametrize("field", ["st_mtime_ns", "st_ctime_ns"])
+def test_a_file_as_young_as_its_reading_is_not_trusted(
+    tmp_path: Path, warned: Warned, field: str
+) -> None:
+    cache = Cache(tmp_path, warned)
+    read_at = 2 * 10**18
+    for age, trusted in ((0, None), (1_999_999_999, None), (2_000_000_001, SHA), (-(10**9), None)):
+        path, young = tmp_path / str(age), old_stat(**{field: read_at - age})
+        cache.remember_content(path, young, read_at, SHA)
+        assert cache.content(path, young) == trusted
+    cache.close()
+
+
+def test_the_folder_is_for_its_owner_only(tmp_path: Path, warned: Warned) -> None:
+    (tmp_path / FOLDER).mkdir(mode=0o755)
+    fill(tmp_path, warned)
+    assert stat.S_IMODE((tmp_path / FOLDER).stat().st_mode) == 0o700
+
+
+class Marker:
+    """Unpickling one makes a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize("mode", [4, "4", 2, 3])
+def test_a_planted_pickle_is_never_loaded(tmp_path: Path, warned: Warned, mode: object) -> None:
+    fill(tmp_path, warned)
+    evil = pickle.dumps(Marker(tmp_path / "marker"))
+    with closing(table(tmp_path)) as db:
+        db.execute("UPDATE Cache SET mode = ?, value = ?", (mode, evil))
+        db.execute("INSERT INTO Cache (key, raw, mode, value) VALUES (?, 0, 4, ?)", (evil, evil))
+        db.commit()
+    cache = Cache(tmp_path, warned)
+    assert cache.facts(SHA, "d") is None
+    assert cache.block(SHA, "b", 4) is None
+    cache.remember_block(SHA, "b", VECTOR)
+    cache.close()
+    cache = Cache(tmp_path, warned)
+    np.testing.assert_array_equal(cache.block(SHA, "b", 4), VECTOR)
+    assert cache.clear() == 4
+    cache.close()
+    assert not (tmp_path / "marker").exists()
+    assert len(warned) == 1 and "damaged or foreign" in warned[0]
+
+
+@pytest.mark.parametrize("mode", [1, 2, 3, 4])
+def test_a_planted_file_name_is_neither_read_nor_removed(
+    tmp_path: Path, warned: Warned, mode: int
+) -> None:
+    fill(tmp_path, warned)
+    victim = tmp_path / "victim"
+    victim.write_bytes(entries.pack_vector(VECTOR))
+    with closing(table(tmp_path)) as db:
+        db.execute("UPDATE Cache SET mode = ?, filename = ?", (mode, "../victim"))
+        db.commit()
+    cache = Cache(tmp_path, warned)
+    assert cache.block(SHA, "b", 4) is None
+    cache.remember_block(SHA, "b", VECTOR)
+    cache.flush()
+    cache.clear()
+    cache.close()
+    assert victim.read_bytes() == entries.pack_vector(VECTOR)
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        7,
+        1.5,
+        "text",
+        b"",
+        entries.pack_vector(VECTOR)[:-1],
+        entries.pack_vector(VECTOR[:3]),
+        entries.pack_vector(VECTOR) + b"\0",
+        entries.pack_facts(FACTS),
+        entries.pack_vector(VECTOR)[:-1] + b"\1",
+    ],
+)
+def test_a_malformed_block_is_a_miss(tmp_path: Path, warned: Warned, value: object) -> None:
+    fill(tmp_path, warned)
+    with closing(table(tmp_path)) as db:
+        db.execute("UPDATE Cache SET value = ?", (value,))
+        db.commit()
+    cache = Cache(tmp_path, warned)
+    assert cache.block(SHA, "b", 4) is None
+    assert cache.block(SHA, "b", 4) is None
+    cache.close()
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{}", "[1, 2]", '[1, 2, "jpeg", 3, null, null, null]', "[" * 100_000, "nonsense", "\xff"],
+)
+def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -> None:
+    fill(tmp_path, warned)
+    body = text.encode("latin-1")
+    forged = entries.FACTS + zlib.crc32(body).to_bytes(4, "little") + body
+    with closing(table(tmp_path)) as db:
+        db.execute("UPDATE Cache SET value = ?", (forged,))
+        db.commit()
+    cache = Cache(tmp_path, warned)
+    assert cache.facts(SHA, "d") is None
+    cache.close()
+    assert len(warned) == 1
+
+
+def test_text_that_is_no_utf8_is_a_miss(tmp_path: Path, warned: Warned) -> None:
+    fill(tmp_path, warned)
+    with closing(table(tmp_path)) as db:
+        db.execute("UPDATE Cache SET value = CAST(x'ff00fe' AS TEXT)")
+        db.commit()
+    cache = Cache(tmp_path, warned)
+    assert cache.block(SHA, "b", 4) is None
+    cache.close()
+    assert len(warned) == 1
+
+
+@pytest.mark.parametrize("key", ["_directory", "_disk", "disk_evil", "get"])
+def test_planted_settings_do_not_reach_diskcache(tmp_path: Path, warned: Warned, key: str) -> None:
+    fill(tmp_path, warned)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    with closing(table(tmp_path)) as db:
+        db.execute("INSERT INTO Settings VALUES (?, ?)", (key, str(elsewhere)))
+        db.commit()
+    fill(tmp_path, warned)
+    assert list(elsewhere.iterdir()) == []
+    assert len(warned) == 1 and "damaged-1" in warned[0]
+
+
+def not_a_database(path: Path) -> None:
+    path.write_bytes(b"hello, world\n" * 1000)
+
+
+def torn_header(path: Path) -> None:
+    path.write_bytes(b"\0" * 100 + path.read_bytes()[100:])
+
+
+def cut_off(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def scribbled(path: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[:4096] + b"\xa5" * (len(data) - 4096))
+
+
+def another_schema(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE Cache")
+        db.execute("CREATE TABLE Cache (rowid INTEGER PRIMARY KEY, key, raw, expire_time, tag)")
+        db.commit()
+
+
+@pytest.mark.parametrize("harm", [not_a_database, torn_header, cut_off, scribbled, another_schema])
+def test_a_damaged_database_is_set_aside_and_begun_anew(
+    tmp_path: Path, warned: Warned, harm: object
+) -> None:
+    fill(tmp_path, warned, count=500)
+    harm(tmp_path / FOLDER / "cache.db")
+    cache = Cache(tmp_path, warned)
+    cache.block(SHA, "b", 4)
+    for number in range(500):
+        cache.block(f"{number:064x}", "b", 4)
+    cache.remember_block(SHA, "b", VECTOR)
+    cache.close()
+    assert len(warned) == 1 and "damaged" in warned[0]
+    assert (tmp_path / f"{FOLDER}.damaged-1" / "cache.db").exists()
+    cache = Cache(tmp_path, warned)
+    np.testing.assert_array_equal(cache.block(SHA, "b", 4), VECTOR)
+    cache.close()
+    assert len(warned) == 1
+
+
+def test_damage_that_shows_at_the_first_write_loses_no_entry(
+    tmp_path: Path, warned: Warned
+) -> None:
+    cache = Cache(tmp_path, warned)
+    assert cache.block(SHA, "b", 4) is None
+    with closing(table(tmp_path)) as db:
+        db.execute("DROP TABLE Cache")
+        db.commit()
+    cache.remember_block(SHA, "b", VECTOR)
+    cache.close()
+    cache = Cache(tmp_path, warned)
+    np.testing.assert_array_equal(cache.block(SHA, "b", 4), VECTOR)
+    cache.close()
+    assert len(warned) == 1
+
+
+def test_another_run_has_set_it_aside_already(tmp_path: Path, warned: Warned) -> None:
+    fill(tmp_path, warned)
+    slow = Cache(tmp_path, warned)
+    slow.block(SHA, "b", 4)
+    with closing(table(tmp_path)) as db:
+        db.execute("DROP TABLE Cache")
+        db.commit()
+    (tmp_path / FOLDER).rename(tmp_path / "aside")
+    fill(tmp_path, warned)
+    assert slow.block(SHA, "b", 4) is None
+    np.testing.assert_array_equal(slow.block(SHA, "b", 4), VECTOR)
+    slow.close()
+    assert warned == []
+
+
+def test_a_file_in_place_of_the_folder_turns_the_cache_off(tmp_path: Path, warned: Warned) -> None:
+    (tmp_path / "cache").write_text("not a folder")
+    cache = Cache(tmp_path / "cache", warned)
+    cache.remember_facts(SHA, "d", FACTS)
+    assert cache.facts(SHA, "d") is None
+    cache.flush()
+    assert cache.clear() == 0
+    cache.close()
+    assert len(warned) == 1 and "without the cache" in warned[0]
+
+
+def test_a_dollar_in_the_folder_name_is_not_expanded(tmp_path: Path, warned: Warned) -> None:
+    fill(tmp_path / "$HOME", warned)
+    assert len(warned) == 1
+    assert list((tmp_path / "$HOME" / FOLDER).iterdir()) == []
+
+
+def sql_error(code: int, text: str) -> sqlite3.OperationalError:
+    error = sqlite3.OperationalError(text)
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        sql_error(sqlite3.SQLITE_READONLY, "attempt to write a readonly database"),
+        sql_error(sqlite3.SQLITE_CANTOPEN, "unable to open database file"),
+        OSError(30, "Read-only file system"),
+    ],
+)
+def test_a_disk_that_cannot_be_opened_turns_the_cache_off(
+    tmp_path: Path, warned: Warned, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(plaindisk.diskcache, "Cache", fail)
+    fill(tmp_path, warned)
+    assert len(warned) == 1 and "without the cache" in warned[0]
+
+
+def test_a_full_disk_stops_writing_and_not_reading(
+    tmp_path: Path, warned: Warned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, warned)
+    cache = Cache(tmp_path, warned)
+    assert cache.facts(SHA, "d") == FACTS
+
+    def full(*_: object) -> None:
+        # SQLite rolls back by itself, and diskcache's own ROLLBACK then fails.
+        cache._store._db._sql("ROLLBACK")
+        raise sql_error(sqlite3.SQLITE_FULL, "database or disk is full")
+
+    monkeypatch.setattr(cache._store._db, "_row_insert", full)
+    for number in range(3):
+        cache.remember_block(SHA, f"c{number}", VECTOR)
+        cache.flush()
+    assert cache.facts(SHA, "d") == FACTS
+    cache.close()
+    assert len(warned) == 1 and "disk is full" in warned[0]
+
+
+def test_a_lock_that_is_never_let_go_stops_writing(
+    tmp_path: Path, warned: Warned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plaindisk, "PATIENCE", 0.1)
+    fill(tmp_path, warned)
+    cache = Cache(tmp_path, warned)
+    assert cache.facts(SHA, "d") == FACTS
+    with closing(table(tmp_path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        cache.remember_block(SHA, "c", VECTOR)
+        cache.flush()
+        assert cache.facts(SHA, "d") == FACTS
+        other.rollback()
+    cache.close()
+    assert len(warned) == 1 and "locked" in warned[0]
+
+
+def test_entries_are_committed_by_batches(
+    tmp_path: Path, warned: Warned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BATCH", 10)
+    cache = Cache(tmp_path, warned)
+    for number in range(25):
+        cache.remember_block(SHA, str(number), VECTOR)
+    with closing(table(tmp_path)) as db:
+        assert db.execute("SELECT COUNT(*) FROM Cache").fetchone() == (20,)
+        cache.close()
+        assert db.execute("SELECT COUNT(*) FROM Cache").fetchone() == (25,)
+
+
+def write_many(root: Path, offset: int) -> None:
+    warned = Warned()
+    cache = Cache(root, warned)
+    for number in range(offset, offset + 300):
+        cache.remember_block(f"{number:064x}", "b", VECTOR)
+        if number % 20 == 0:
+            cache.flush()
+    cache.close()
+    sys.exit(len(warned))
+
+
+def test_two_processes_at_once(tmp_path: Path, warned: Warned) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    several = [spawn.Process(target=write_many, args=(tmp_path, 200 * each)) for each in (0, 1)]
+    for process in several:
+        process.start()
+    for process in several:
+        process.join()
+    assert [process.exitcode for process in several] == [0, 0]
+    cache = Cache(tmp_path, warned)
+    assert all(cache.block(f"{number:064x}", "b", 4) is not None for number in range(500))
+    cache.close()
+
+
+def test_no_cache_remembers_nothing_and_makes_nothing(tmp_path: Path, warned: Warned) -> None:
+    cache = Cache(None, warned)
+    cache.remember_facts(SHA, "d", FACTS)
+    cache.flush()
+    assert cache.facts(SHA, "d") is None
+    assert cache.info() is None
+    assert cache.clear() == 0
+    cache.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_info_counts_and_clear_forgets(tmp_path: Path, warned: Warned) -> None:
+    absent = Cache(tmp_path, warned)
+    assert absent.info().entries == absent.clear() == 0
+    assert not (tmp_path / FOLDER).exists()
+    fill(tmp_path, warned, count=10)
+    cache = Cache(tmp_path, warned)
+    info = cache.info()
+    assert (info.folder, info.entries) == (tmp_path / FOLDER, 12)
+    assert info.bytes > 4096
+    assert cache.clear() == 12
+    assert cache.info().entries == 0
+    cache.close()
+    assert warned == []
+
+
+def test_the_file_system_is_named_by_its_nearest_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounts = tmp_path / "mounts"
+    mounts.write_text(
+        "/dev/sda1 / ext4 rw 0 0\n"
+        f"nas:/x {tmp_path!s}/my\\040disk nfs4 rw 0 0\n"
+        f"tmpfs {tmp_path!s}/my tmpfs rw 0 0\n"
+    )
+    monkeypatch.setattr(cache_module, "MOUNTS", mounts)
+    assert Cache(tmp_path / "my disk" / "cache", print).info().on_network
+    assert not Cache(tmp_path / "my", print).info().on_network
+    assert Cache(tmp_path / "mine", print).info().filesystem == "ext4"
+
+
+def test_importing_and_making_a_cache_loads_no_diskcache(tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from iqcli.cache import Cache; import iqcli.pipeline;"
+        "Cache(pathlib.Path('x'), print); print('diskcache' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "False\n", done.stderr
