@@ -29,8 +29,8 @@ T = TypeVar("T")
 # A folder of our own inside the cache folder: it can be locked up and set aside as a whole.
 FOLDER = "photos"
 # git's racy rule: a file changed this shortly before it was read may change again and keep its
-# stat. FAT counts in steps of two seconds.
-RACY_NS = 2_000_000_000
+# stat. Clocks of file systems step by at most 10 ms, but FAT counts in steps of two seconds.
+FINE_NS, COARSE_NS = 50_000_000, 2_000_000_000
 _NO_STARS = 127
 # What Linux says of its mounts; other systems have no such file.
 MOUNTS = Path("/proc/mounts")
@@ -156,7 +156,7 @@ class Cache:
         return self._read(key, lambda data: entries.unpack_stat(data, stat, size))
 
     def _keep_stat(self, key: bytes, stat: os.stat_result, at_ns: int, payload: bytes) -> None:
-        if max(stat.st_mtime_ns, stat.st_ctime_ns) < at_ns - RACY_NS:
+        if _changed_ns(stat) < at_ns - _step_ns(stat):
             self._keep(key, entries.pack_stat(stat, payload))
 
     def _read(self, key: bytes, unpack: Callable[[object], T]) -> T | None:
@@ -171,6 +171,16 @@ class Cache:
     def _keep(self, key: bytes, value: bytes) -> None:
         if self._store:
             self._store.put(key, value)
+
+
+def _changed_ns(stat: os.stat_result) -> int:
+    # Every change of content moves a Unix ctime, and nobody can set it back; a Windows ctime is
+    # the birth of the file.
+    return stat.st_ctime_ns if os.name == "posix" else max(stat.st_mtime_ns, stat.st_ctime_ns)
+
+
+def _step_ns(stat: os.stat_result) -> int:
+    return FINE_NS if _changed_ns(stat) % 1_000_000_000 else COARSE_NS
 
 
 def _kind(letter: bytes, fingerprint: str) -> bytes:

@@ -122,11 +122,11 @@ class Recipe:
                 _measure(content, block, views)
 
     def _decoded(self, data: bytes) -> tuple[Facts, Views]:
-        if self._limit > GIANT:
-            with suppress(PhotoError):
-                return self._decode(data, max_megapixels=GIANT)
-        # Refused, perhaps for its size alone.
-        with self._giants:
+        if self._limit <= GIANT:
+            return self._decode(data, max_megapixels=self._limit)
+        with suppress(PhotoError):
+            return self._decode(data, max_megapixels=GIANT)
+        with self._giants:  # refused, perhaps for its size alone
             return self._decode(data, max_megapixels=self._limit)
 
 

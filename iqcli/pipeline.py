@@ -176,7 +176,7 @@ class _Run:
             self._cache.remember_content(job.shot.path, stat, at_ns, found.sha256)
         if found.content is None:
             self._await(found.owner)
-            job.content = found.owner.content
+            job.content, job.error = found.owner.content, job.error or found.owner.error
         else:
             job.content = found.content
             self._keep(found.content)

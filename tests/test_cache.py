@@ -103,16 +103,32 @@ def test_a_file_that_changed_is_unknown(tmp_path: Path, warned: Warned, field: s
     cache.close()
 
 
-@pytest.mark.parametrize("field", ["st_mtime_ns", "st_ctime_ns"])
+@pytest.mark.skipif(os.name != "posix", reason="a ctime is the time of change on Unix only")
+@pytest.mark.parametrize(
+    ("changed", "ages"),
+    [
+        (2 * 10**18 + 5, {0: None, 49_999_999: None, 50_000_001: SHA, -(10**9): None}),
+        (2 * 10**18, {0: None, 1_000_000_000: None, 2_000_000_001: SHA, -(10**9): None}),
+    ],
+    ids=["fine clock", "whole seconds"],
+)
 def test_a_file_as_young_as_its_reading_is_not_trusted(
-    tmp_path: Path, warned: Warned, field: str
+    tmp_path: Path, warned: Warned, changed: int, ages: dict[int, str | None]
 ) -> None:
     cache = Cache(tmp_path, warned)
-    read_at = 2 * 10**18
-    for age, trusted in ((0, None), (1_999_999_999, None), (2_000_000_001, SHA), (-(10**9), None)):
-        path, young = tmp_path / str(age), old_stat(**{field: read_at - age})
-        cache.remember_content(path, young, read_at, SHA)
+    young = old_stat(st_ctime_ns=changed)
+    for age, trusted in ages.items():
+        path = tmp_path / str(age)
+        cache.remember_content(path, young, changed + age, SHA)
         assert cache.content(path, young) == trusted
+    cache.close()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a ctime is the time of change on Unix only")
+def test_a_photo_dated_in_the_future_is_trusted(tmp_path: Path, warned: Warned) -> None:
+    cache, ahead = Cache(tmp_path, warned), old_stat(st_mtime_ns=4 * 10**18)
+    cache.remember_content(tmp_path / "a", ahead, 2 * 10**18, SHA)
+    assert cache.content(tmp_path / "a", ahead) == SHA
     cache.close()
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from iqcli import durable, files
 
+LINK = os.link
 MEMORY = Path("/dev/shm")
 
 
@@ -60,7 +61,7 @@ def test_a_move_never_overwrites(tmp_path: Path, disk: str, taken: str) -> None:
         case "dangling link":
             target.symlink_to(tmp_path / "nowhere")
         case _:
-            target.hardlink_to(source)
+            LINK(source, target)
     before = target.lstat()
     with pytest.raises(FileExistsError):
         files.move(source, target, nothing)

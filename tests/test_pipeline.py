@@ -34,7 +34,7 @@ has_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes
 def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counters at zero, and files made just now that are old enough to be trusted."""
     calls.clear()
-    monkeypatch.setattr(cache_module, "RACY_NS", 0)
+    monkeypatch.setattr(cache_module, "FINE_NS", 0)
 
 
 @pytest.fixture
@@ -152,25 +152,21 @@ def test_another_decoder_decodes_anew(tmp_path: Path, caches) -> None:
     assert calls["decode"] == 2
 
 
-def same(found: os.stat_result, before: os.stat_result) -> os.stat_result:
-    return before if os.path.samestat(found, before) else found
-
-
 def test_a_swap_inside_the_racy_window_is_noticed(
     tmp_path: Path, caches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()
     shots = photos(tmp_path / "p", ["tiny 1"])
     path = shots[0].path
-    assert values(run(shots, caches(), settings(tmp_path))) == [1]
-    before = path.stat()
-    with path.open("r+") as file:
-        file.write("tiny 2")
-    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
-    # On a file system with coarse times the change leaves the very same stat.
+    # A file system whose clock steps by seconds: the swap leaves the very same stat.
+    times = {"st_ctime_ns": int(time.time()) * 10**9, "st_mtime_ns": 10**18}
+    coarse = os.stat_result(tuple(path.stat()), times)
     stat, fstat = Path.stat, os.fstat
-    monkeypatch.setattr(Path, "stat", lambda each: before if each == path else stat(each))
-    monkeypatch.setattr(os, "fstat", lambda fd: same(fstat(fd), before))
+    monkeypatch.setattr(Path, "stat", lambda each: coarse if each == path else stat(each))
+    monkeypatch.setattr(
+        os, "fstat", lambda fd: coarse if os.path.samestat(fstat(fd), coarse) else fstat(fd)
+    )
+    assert values(run(shots, caches(), settings(tmp_path))) == [1]
+    path.write_text("tiny 2")
     assert values(run(shots, caches(), settings(tmp_path))) == [2]
 
 
@@ -404,6 +400,31 @@ def test_giants_are_decoded_one_at_a_time(tmp_path: Path) -> None:
 
 def open_files() -> int:
     return len(list(OPEN_FILES.iterdir()))
+
+
+def test_under_a_low_limit_decodes_run_side_by_side(tmp_path: Path) -> None:
+    together = threading.Barrier(2, timeout=5)
+
+    def decode(data: bytes, *, max_megapixels: float):
+        together.wait()
+        return tiny.decode(data, max_megapixels=max_megapixels)
+
+    shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
+    given = settings(tmp_path, max_megapixels=20.0)
+    cache = Cache(None, pytest.fail)
+    assert values(list(measure(shots, [block()], cache, given, decode=decode))) == [1, 2]
+
+
+def test_a_fault_at_one_of_two_equal_pictures_is_named_at_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> NoReturn:
+        time.sleep(0.05)
+        raise MemoryError
+
+    monkeypatch.setattr(decoding.Recipe, "recall", failing)
+    done = run(photos(tmp_path / "p", ["tiny 1"] * 2), Cache(None, pytest.fail), settings(tmp_path))
+    assert [each.error for each in done] == ["there is not enough memory for it"] * 2
 
 
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="nothing here lists the open files")

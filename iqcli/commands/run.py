@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from iqcli.features.extractor import PhotoBlock
     from iqcli.records import Judged, Measured, Shot
     from iqcli.settings import Settings
+    from iqcli.training.ladders import Spoilt
 
 
 @dataclass
@@ -45,11 +46,15 @@ class Run:
         yield from judge(self.measured(model.blocks), model)
 
     def measured(
-        self, blocks: Sequence[PhotoBlock], shots: Sequence[Shot] | None = None
+        self,
+        blocks: Sequence[PhotoBlock],
+        shots: Sequence[Shot] | None = None,
+        spoil: Spoilt | None = None,
     ) -> Iterator[Measured]:
         """Every shot (those of the paths, unless given) with these blocks, counted.
 
-        Raises NothingFound where the paths hold no shot.
+        With `spoil` they are measured as if they had that fault, and not counted: they are not the
+        person's photos. Raises NothingFound where the paths hold no shot.
         """
         from iqcli.cache import Cache
         from iqcli.photos.formats import decoder_fingerprint
@@ -58,9 +63,12 @@ class Run:
         cache = Cache(self.settings.cache_dir if self.use_cache else None, warn)
         try:
             wanted = self._shots(cache) if shots is None else shots
-            found = measure(wanted, blocks, cache, self.settings, decoder=decoder_fingerprint())
+            decoder = decoder_fingerprint() + (spoil.fingerprint if spoil else "")
+            found = measure(wanted, blocks, cache, self.settings, decoder=decoder, decode=spoil)
             for each in progress(found, len(wanted), quiet=self.quiet):
-                if each.blocks is None:
+                if spoil:
+                    pass
+                elif each.blocks is None:
                     self.failed.append((each.shot.path, each.error or "no reason known"))
                 else:
                     self.done += 1

@@ -111,9 +111,9 @@ def is_away(status: os.stat_result) -> bool:
 
 def is_reject_folder(folder: Path) -> bool:
     """Whether iq made this folder of rejects: its manifest says so, not its name alone."""
-    manifest = folder / MANIFEST
     if not folder.name.startswith(REJECTS):
         return False
+    manifest = folder / MANIFEST
     try:
         if not stat.S_ISREG(manifest.lstat().st_mode):
             return False

@@ -13,7 +13,7 @@ def open_heif(data: bytes) -> ImageFile.ImageFile:
     """The primary picture, not decoded yet; loading turns it as the container says."""
     from pillow_heif import HeifImageFile  # deferred: most runs meet no HEIC
 
-    image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))  # type: ignore[no-untyped-call]
+    image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))
     return image
 
 

@@ -138,6 +138,10 @@ def _same_part(one: _Photo, other: _Photo) -> bool:
     )
 
 
+def _by_camera(shot: list[_Photo]) -> bool:
+    return any(photo.kind != UNKNOWN_KIND for photo in shot)
+
+
 def _stem(photo: _Photo) -> str:
     return photo.name.rpartition(".")[0]
 
@@ -168,12 +172,12 @@ def _by_stem(name: str, shots: list[list[_Photo]], candidates: list[int]) -> lis
         return []  # a lone NAME.json is a program's, not the photo's
     if extension(name) in VIDEO:
         # The live part of a camera's picture. A film beside a screenshot is a film.
-        candidates = [index for index in candidates if shots[index][0].kind != UNKNOWN_KIND]
+        candidates = [index for index in candidates if _by_camera(shots[index])]
     stem = name.rpartition(".")[0]
 
     def doubt(index: int) -> tuple[bool, bool, bytes]:
         shot = shots[index]
         exact = any(_stem(photo) == stem for photo in shot)
-        return shot[0].kind == UNKNOWN_KIND, not exact, os.fsencode(shot[0].name)
+        return not _by_camera(shot), not exact, os.fsencode(shot[0].name)
 
     return sorted(candidates, key=doubt)

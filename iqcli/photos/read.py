@@ -12,8 +12,8 @@ from iqcli.photos.views import upright, views_of
 from iqcli.records import Facts, Views
 
 MAX_REASON = 120
-# How the decoders say that a file was cut off.
-CUT_OFF = ("truncated", "end of file", "end-of-file", "unexpected eof", "premature")
+# How the decoders say that a file was cut off. Reading from memory has no other "I/O error".
+CUT_OFF = ("truncated", "end of file", "end-of-file", "unexpected eof", "input/output error")
 
 
 def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:

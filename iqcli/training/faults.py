@@ -57,6 +57,12 @@ def add_noise(picture: Pixels, sigma: float, random: np.random.Generator) -> Pix
     return _to_bytes(plane + noise * sigma * np.sqrt(0.3 + 0.7 * plane / 128))
 
 
+def compress(picture: Pixels, quality: float, _: np.random.Generator) -> Pixels:
+    """JPEG at that quality and back, colours at half size."""
+    data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+
+
 # name of the issue -> the fault, and its strength at levels 2, 3 and 4
 FAULTS: dict[str, tuple[Fault, tuple[float, float, float]]] = {
     "too_dark": (darken, (2.0, 3.0, 4.5)),

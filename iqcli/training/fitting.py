@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from safetensors.numpy import save
@@ -19,18 +19,33 @@ from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.training import fusion
 from iqcli.training.issues import Thresholds, fit, measure_faults
+from iqcli.training.ladders import RUNGS, climb, pocket_shots
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from iqcli.features.extractor import PhotoBlock
     from iqcli.opinions import Opinions
-    from iqcli.records import Pixels
-    from iqcli.studying import Measure
+    from iqcli.records import Measured, Pixels, Shot
+    from iqcli.training.ladders import Spoilt
 
     Say = Callable[[str], None]
 
+
 FEWEST = 50
+LADDER_PHOTOS = 1000
+POCKET_SHOTS = 96
+
+
+class Measure(Protocol):
+    """Shots to blocks, spoilt or as they are; what `Run.measured` does."""
+
+    def __call__(
+        self, blocks: Sequence[PhotoBlock], shots: Sequence[Shot], spoil: Spoilt | None = None
+    ) -> Iterable[Measured]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +53,7 @@ class Report:
     """Figures on held-out folds: rank correlation, error in points, share within 90 % interval."""
 
     photos: int
+    ladders: int
     srcc: float
     rmse: float
     covered: float
@@ -56,25 +72,46 @@ def fit_fusion(
     wanted = [each.strip() for each in blocks.split(",")]
     if unknown := [each for each in wanted if each not in BLOCKS]:
         raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(BLOCKS)}")
-    found = list(measure([BLOCKS[each] for each in wanted], [row.shot for row in told.rows]))
+    lessons = _lessons(told, [BLOCKS[each] for each in wanted], scene, measure)
+    fitted = fusion.fit(lessons, name, say)
+    write_atomic(output, save(fitted.tensors, metadata={"iq": json.dumps(fitted.info)}))
+    error = fitted.scores - lessons.opinions
+    return Report(
+        photos=len(lessons.opinions),
+        ladders=len(lessons.bases) * len(RUNGS),
+        srcc=float(spearmanr(fitted.scores, lessons.opinions)[0]),
+        rmse=float(np.sqrt((error**2).mean())),
+        covered=float((np.abs(error) <= 1.645 * fitted.sigmas).mean()),
+    )
+
+
+def _lessons(
+    told: Opinions, blocks: Sequence[PhotoBlock], scene: str | None, measure: Measure
+) -> fusion.Lessons:
+    found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     if len(kept) < FEWEST:
         raise IqError(f"{len(kept)} readable photos are too few to fit on; give at least {FEWEST}")
     measured = [each.blocks for each in found if each.blocks is not None]
-    vectors = {name: np.stack([each[name] for each in measured]) for name in wanted}
     opinions = np.array([told.rows[k].value for k in kept], np.float32)
     labels = told.column(scene) if scene else [str(k) for k in range(len(told.rows))]
-    scenes = np.unique([labels[k] for k in kept], return_inverse=True)[1]
-    fitted = fusion.fit(vectors, opinions, scenes, name, say)
-    info = json.dumps(fitted.info)
-    write_atomic(output, save(fitted.tensors, metadata={"iq": info}))
-    error = fitted.scores - opinions
-    return Report(
-        photos=len(kept),
-        srcc=float(spearmanr(fitted.scores, opinions)[0]),
-        rmse=float(np.sqrt((error**2).mean())),
-        covered=float((np.abs(error) <= 1.645 * fitted.sigmas).mean()),
+    bases = _bases(opinions)
+    frames = [views_of(frame) for frame in pocket_shots(POCKET_SHOTS)]
+    return fusion.Lessons(
+        blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
+        opinions=opinions,
+        scenes=np.unique([labels[k] for k in kept], return_inverse=True)[1],
+        bases=bases,
+        ladders=climb([told.rows[kept[k]].shot for k in bases], blocks, measure),
+        worthless={b.name: np.stack([b.extract(frame) for frame in frames]) for b in blocks},
     )
+
+
+def _bases(opinions: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Which photos get ladders: some of those that people liked, for a fault spoils only them."""
+    liked = np.flatnonzero(opinions >= np.median(opinions))
+    chosen = np.random.default_rng(fusion.SEED).permutation(liked)[:LADDER_PHOTOS]
+    return np.sort(chosen)
 
 
 def fit_issues(folders: Sequence[Path], max_megapixels: float, say: Say) -> Thresholds:

@@ -2,7 +2,8 @@
 
 AdamW 1e-3, ReduceLROnPlateau, early stopping on scenes the member has not seen, fixed seeds. The
 scores that each photo gets from the member that never saw its scene are the honest validation,
-and give the calibration of the uncertainty.
+and give the calibration of the uncertainty. Beside the opinions it learns from ladders (see
+`iqcli.training.ladders`): a spoilt copy must score lower, rung by rung.
 """
 
 from __future__ import annotations
@@ -31,6 +32,10 @@ BATCH = 128
 DROPOUT = 0.3
 # Strong on purpose: there are ten thousand photos and a hundred correlated features.
 WEIGHT_DECAY = 0.5
+# How many points each rung of a ladder must lose, how much that counts, and ladders a step.
+MARGIN = 0.7
+LADDER_WEIGHT = 1.0
+LADDERS = 24
 # Share of the training rows whose block is hidden in an epoch, so that the network knows the flag.
 HIDDEN = 0.03
 
@@ -85,25 +90,37 @@ class Network(nn.Module):
         return 1 + 9 * torch.sigmoid(out[:, 0]), out[:, 1]
 
 
-def fit(
-    blocks: Mapping[str, Array],
-    opinions: Array,
-    scenes: NDArray[np.int64],
-    model: str,
-    say: Callable[[str], None],
-) -> Fit:
-    """Train `MEMBERS` members on (n, size) blocks against (n,) opinions in 1..10."""
-    knots = {name: quantile_knots(values) for name, values in blocks.items()}
-    inputs = [torch.from_numpy(normal_scores(blocks[n], knots[n])) for n in blocks]
-    target = torch.from_numpy(opinions.astype(np.float32))
-    folds = fold_of_scene(scenes)
+@dataclass(frozen=True)
+class Lessons:
+    """What to learn from; every array's rows are photos.
+
+    `blocks` (n, size) by name, `opinions` (n,) in 1..10 and `scenes` (n,). `bases` (m,) are the
+    rows that have ladders, `ladders` (m, fault, rung, size) by name. `worthless` (k, size) by name
+    are pictures that nobody keeps; they have the worst opinion in every fold.
+    """
+
+    blocks: Mapping[str, Array]
+    opinions: Array
+    scenes: NDArray[np.int64]
+    bases: NDArray[np.int64]
+    ladders: Mapping[str, Array]
+    worthless: Mapping[str, Array]
+
+
+def fit(lessons: Lessons, model: str, say: Callable[[str], None]) -> Fit:
+    """Train `MEMBERS` members."""
+    opinions = lessons.opinions
+    knots = {name: quantile_knots(values) for name, values in lessons.blocks.items()}
+    sizes = {name: values.shape[1] for name, values in lessons.blocks.items()}
+    folds = fold_of_scene(lessons.scenes)
+    pupil = _Pupil.of(lessons, knots)
     tensors = {f"knots.{name}": values for name, values in knots.items()}
     scores, logs = np.zeros(len(opinions), np.float32), np.zeros(len(opinions), np.float32)
     for k in range(MEMBERS):
         held = torch.from_numpy(folds == k)
-        network = _train_member(k, inputs, target, held, {n: b.shape[1] for n, b in blocks.items()})
+        network = _train_member(k, pupil, held, sizes)
         with torch.inference_mode():
-            score, log_sigma = network([x[held] for x in inputs])
+            score, log_sigma = network([x[held] for x in pupil.inputs])
         scores[folds == k], logs[folds == k] = score.numpy(), log_sigma.numpy()
         tensors |= _named(network, k)
         say(f"member {k + 1} of {MEMBERS} trained")
@@ -113,7 +130,7 @@ def fit(
     info: dict[str, object] = {
         "format": FORMAT,
         "model": model,
-        "blocks": {name: values.shape[1] for name, values in blocks.items()},
+        "blocks": sizes,
         "members": MEMBERS,
         "calibration": calibration,
     }
@@ -140,30 +157,56 @@ def fold_of_scene(scenes: NDArray[np.int64]) -> NDArray[np.int64]:
     return order[index] % MEMBERS
 
 
-def _train_member(
-    k: int,
-    inputs: list[torch.Tensor],
-    target: torch.Tensor,
-    held: torch.Tensor,
-    sizes: Mapping[str, int],
-) -> Network:
+@dataclass(frozen=True)
+class _Pupil:
+    """The lessons as normal scores, one tensor a block; ladders are (m, fault, rung, size + 1)."""
+
+    inputs: list[torch.Tensor]
+    target: torch.Tensor
+    bases: torch.Tensor
+    ladders: list[torch.Tensor]
+    worthless: list[torch.Tensor]
+
+    @classmethod
+    def of(cls, lessons: Lessons, knots: Mapping[str, Array]) -> _Pupil:
+        def normal(blocks: Mapping[str, Array]) -> list[torch.Tensor]:
+            found = []
+            for name, grid in knots.items():
+                *shape, size = blocks[name].shape
+                flat = normal_scores(blocks[name].reshape(-1, size), grid)
+                found.append(torch.from_numpy(flat).reshape(*shape, size + 1))
+            return found
+
+        return cls(
+            normal(lessons.blocks),
+            torch.from_numpy(lessons.opinions.astype(np.float32)),
+            torch.from_numpy(lessons.bases),
+            normal(lessons.ladders),
+            normal(lessons.worthless),
+        )
+
+
+def _train_member(k: int, pupil: _Pupil, held: torch.Tensor, sizes: Mapping[str, int]) -> Network:
     torch.manual_seed(SEED + k)
     network = Network(sizes)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=4)
     train = torch.nonzero(~held)[:, 0]
+    ladders = torch.nonzero(~held[pupil.bases])[:, 0]
     best, best_state, waited = float("inf"), network.state_dict(), 0
     for _ in range(EPOCHS):
         network.train()
         for rows in train[torch.randperm(len(train))].split(BATCH):
-            loss = _loss(network([_hide(x[rows]) for x in inputs]), target[rows])
+            loss = _loss(network([_hide(x[rows]) for x in pupil.inputs]), pupil.target[rows])
+            if len(ladders):
+                loss = loss + LADDER_WEIGHT * _order_loss(network, pupil, ladders)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
         network.eval()
         with torch.inference_mode():
-            score, _ = network([x[held] for x in inputs])
-            error = float(((score - target[held]) ** 2).mean())
+            score, _ = network([x[held] for x in pupil.inputs])
+            error = float(((score - pupil.target[held]) ** 2).mean())
         plateau.step(error)
         waited += 1
         if error < best:
@@ -173,6 +216,21 @@ def _train_member(
             break
     network.load_state_dict(best_state)
     return network.eval()
+
+
+def _order_loss(network: Network, pupil: _Pupil, ladders: torch.Tensor) -> torch.Tensor:
+    """Hinges over some ladders: each rung `MARGIN` below the one before; worthless is 1."""
+    chosen = ladders[torch.randint(len(ladders), (LADDERS,))]
+    fault = torch.randint(pupil.ladders[0].shape[1], (LADDERS,))
+    rungs = []
+    for base, copies in zip(pupil.inputs, pupil.ladders, strict=True):
+        top = base[pupil.bases[chosen]][:, None]
+        rungs.append(torch.cat([top, copies[chosen, fault]], dim=1).flatten(0, 1))
+    scores = network(rungs)[0].reshape(LADDERS, -1)
+    lost = scores[:, :-1] - scores[:, 1:]
+    some = torch.randint(len(pupil.worthless[0]), (LADDERS // 4,))
+    worthless = network([x[some] for x in pupil.worthless])[0]
+    return torch.relu(MARGIN - lost).mean() + 0.1 * (worthless - 1).abs().mean()
 
 
 def _loss(output: tuple[torch.Tensor, torch.Tensor], target: torch.Tensor) -> torch.Tensor:

@@ -169,7 +169,7 @@ HOSTILE: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
     ("no photo that a plan", put("from", ".")),
     ("no photo that a plan", put("from", "a\0b")),
     ("no photo that a plan", put("from", ".iq-part-0123456789abcdef")),
-    ("no photo that a plan", put("from", "_Rejected/a.jpg")),
+    ("outside the folder of rejects", put("from", "_Rejected/a.jpg")),
     ("from is no path", put("from", "\ud800.jpg")),
     ("from is no path", put("from_b64", "@@@")),
     ("from is no path", put("from_b64", 7)),

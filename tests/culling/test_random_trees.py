@@ -13,7 +13,7 @@ from iqcli.culling import plan as plans
 from iqcli.culling.apply import apply, undo
 
 from .faults import DISKS, disk
-from .trees import contents, grow, plan_for, tree
+from .trees import Tree, contents, grow, plan_for, tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,6 +36,12 @@ def random_shots(chance: random.Random) -> list[list[str]]:
         kinds = chance.sample(COMPANIONS, chance.randint(0, 3))
         shots[base] = [f"{base}.JPG", *(base + kind for kind in kinds)]
     return list(shots.values())
+
+
+def timeless(found: Tree) -> Tree:
+    """Without the times of manifests, which are written anew."""
+    name = b"MANIFEST.jsonl"
+    return {path: (leaf[-1] if path.endswith(name) else leaf,) for path, leaf in found.items()}
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -63,7 +69,7 @@ def test_apply_then_undo_gives_the_same_tree(quick_path: Path, seed: int) -> Non
             trees.append(tree(root))
             left = [shot for shot in left if shot not in picked]
         while len(trees) > 1:
-            assert tree(root) == trees.pop()
+            assert timeless(tree(root)) == timeless(trees.pop())
             undo(None, state)
         assert tree(root) == original
     shutil.rmtree(quick_path / "photos")

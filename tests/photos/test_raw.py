@@ -46,6 +46,12 @@ def test_a_preview_as_large_as_developing_gives_is_good_enough() -> None:
     assert near(corners(views.detail), SHOWN)
 
 
+def test_a_preview_may_be_a_bitmap() -> None:
+    _, views = read(dng(scene(100, 80), None))
+    assert views.detail.shape == (48, 64, 3)
+    assert set(map(tuple, views.detail.reshape(-1, 3))) == {(255, 0, 255)}
+
+
 def test_a_broken_preview_is_passed_over() -> None:
     _, views = read(dng(SENSOR, PREVIEW[: len(PREVIEW) // 2], (1600, 1200)))
     assert views.detail.shape == (750, 1000, 3)

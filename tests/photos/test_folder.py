@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from iqcli.photos import folder
+from iqcli.photos.folder import is_away
+
+from .conftest import Trip
+from .make import encoded, scene
+
+PNG = encoded(scene(8, 8), "PNG")
+
+
+def test_unknown_extensions_are_asked_and_known_ones_are_not(trip: Trip) -> None:
+    trip.put("a.jpg", "b.mov", "b.xmp", "c.JSON")
+    trip.put("d", "e.dat", data=PNG)
+    trip.put("f.txt", data=b"text")
+    trip.put("g.bin", data=b"")
+    asked = []
+
+    def ask(path: Path, status: os.stat_result) -> bool:
+        asked.append((path.name, status.st_size))
+        return path.name == "e.dat"
+
+    assert trip.found(is_photo=ask) == ["a.jpg", "e.dat"]
+    assert sorted(asked) == [("d", len(PNG)), ("e.dat", len(PNG)), ("f.txt", 4), ("g.bin", 0)]
+    assert trip.found() == ["a.jpg", "d", "e.dat"]
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        *["._IMG_1.jpg", ".hidden.jpg", ".thumbnails/a.jpg", "@eaDir/a.jpg", ".git/a.jpg"],
+        *["node_modules/a.png", "System Volume Information/a.jpg", "$RECYCLE.BIN/a.jpg"],
+        *[".Trash-1000/a.jpg", "Photos.photoslibrary/originals/a.jpg", "x.lrdata/a.jpg"],
+        *["Photos.PhotosLibrary/a.jpg", "$Recycle.Bin/a.jpg"],
+    ],
+)
+def test_default_excludes(trip: Trip, where: str) -> None:
+    trip.put(where)
+    assert trip.found() == []
+    assert trip.found(default_excludes=False) == [where]
+    assert trip.found(where) == [where]  # a name that is given is meant
+    assert trip.found(where.split("/")[0]) == [where]
+
+
+def test_a_hidden_file_that_is_named_brings_its_companions(trip: Trip) -> None:
+    trip.put(".a.jpg", ".a.xmp", "b.jpg")
+    assert [len(shot.files) for shot in trip.shots("", ".a.jpg", ".a.xmp")] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("first", "ours"),
+    [
+        (json.dumps({"kind": "iq-rejects", "schema": 1}) + '\n{"path": "a.jpg"}\n', True),
+        ('{"kind": "something"}\n', False),
+        ('["iq-rejects"]\n', False),
+        ("not json\n", False),
+        ("[" * 60_000 + "\n", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_reject_folder_is_ours_by_its_manifest(trip: Trip, first: str | None, ours: bool) -> None:
+    trip.put("_Rejected 2/a.jpg", "Rejected/b.jpg")
+    if first is not None:
+        trip.put("_Rejected 2/MANIFEST.jsonl", data=first.encode())
+    assert trip.found() == ["Rejected/b.jpg"] + ([] if ours else ["_Rejected 2/a.jpg"])
+    assert "_Rejected 2/a.jpg" in trip.found("_Rejected 2")
+
+
+def test_a_manifest_in_a_folder_of_another_name_hides_nothing(trip: Trip) -> None:
+    trip.put("x/a.jpg")
+    trip.put("x/MANIFEST.jsonl", data=b'{"kind": "iq-rejects"}\n')
+    assert trip.found() == ["x/a.jpg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
+def test_what_is_no_regular_file_never_blocks(trip: Trip) -> None:
+    trip.put("a.jpg", "_Rejected/b.jpg")
+    os.mkfifo(trip.root / "pipe.jpg")
+    os.mkfifo(trip.root / "pipe")
+    os.mkfifo(trip.root / "_Rejected" / "MANIFEST.jsonl")
+    with socket.socket(socket.AF_UNIX) as server:
+        here = Path.cwd()
+        os.chdir(trip.root)  # the path of a socket must be short
+        try:
+            server.bind("sock.jpg")
+        finally:
+            os.chdir(here)
+        assert trip.found() == ["_Rejected/b.jpg", "a.jpg"]
+        assert trip.problems == []
+        assert trip.found("pipe.jpg", "sock.jpg", "a.jpg") == ["a.jpg"]
+    assert [name for name, _ in trip.problems] == ["pipe.jpg", "sock.jpg"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root lists everything")
+def test_a_folder_that_cannot_be_listed_is_told_as_the_system_tells_it(trip: Trip) -> None:
+    trip.put("a/x.jpg", "b.jpg")
+    (trip.root / "a").chmod(0)
+    try:
+        assert trip.found() == ["b.jpg"]
+    finally:
+        (trip.root / "a").chmod(0o700)
+    assert trip.problems[0][0] == "a"
+
+
+def test_a_folder_that_cannot_be_listed_is_told_and_passed_over(
+    trip: Trip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip.put("a/x.jpg", "b.jpg", "c/y.jpg")
+    real = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "a":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert trip.found() == ["b.jpg", "c/y.jpg"]
+    assert trip.problems == [("a", "it cannot be listed: Permission denied")]
+    assert trip.found("a/x.jpg") == ["a/x.jpg"]
+    assert "companions in it are not seen" in trip.problems[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "away"),
+    [
+        ({"st_flags": 0x40000000}, True),
+        ({"st_flags": 0x20}, False),
+        ({"st_file_attributes": 0x00400000 | 0x20}, True),
+        ({"st_file_attributes": 0x1000}, True),
+        ({"st_file_attributes": 0x20}, False),
+        ({}, False),
+    ],
+)
+def test_placeholders_are_known_by_their_flags(flags: dict[str, int], away: bool) -> None:
+    assert is_away(SimpleNamespace(**flags)) is away  # type: ignore[arg-type]
+
+
+def test_a_placeholder_is_told_and_never_opened(
+    trip: Trip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trip.put("a.jpg", "b.jpg", "c.jpg", "c.mov")
+    trip.put("d", data=PNG)
+    away = {(trip.root / name).stat().st_ino for name in ("a.jpg", "c.mov", "d")}
+    monkeypatch.setattr(folder, "MAY_BE_AWAY", True)
+    monkeypatch.setattr(folder, "is_away", lambda status: status.st_ino in away)
+    assert trip.found(is_photo=lambda path, status: pytest.fail(f"{path} was opened")) == ["b.jpg"]
+    assert [name for name, _ in trip.problems] == ["a.jpg", "c.jpg"]
+    assert all("download it" in why for _, why in trip.problems)
+    assert trip.found("a.jpg") == []
