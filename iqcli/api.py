@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL.Image import Image
 
 from iqcli.errors import PhotoError
 from iqcli.models import registry
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from numpy.typing import NDArray
-    from PIL.Image import Image
 
     from iqcli.records import Rating, Vector, Views
 
     Photo = str | Path | bytes | Image | NDArray[np.uint8]
 
 MAX_MEGAPIXELS = 250.0
+# Modes that no lossless file holds, and those that say the same.
+STORED = {"HSV": "RGB", "RGBX": "RGB", "RGBa": "RGBA", "La": "LA", "PA": "RGBA"}
 
 
 class ImageQualityFusion:
@@ -78,14 +80,19 @@ def _views(photo: Photo) -> Views:
     if isinstance(photo, bytes):
         return read_photo(photo, max_megapixels=MAX_MEGAPIXELS)[1]
     if isinstance(photo, str | Path):
-        path = Path(photo)
-        try:
-            return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1]
-        except OSError as error:
-            raise PhotoError(f"{shown(path)}: {error.strerror}") from error
-        except PhotoError as error:
-            raise PhotoError(f"{shown(path)}: {error}") from error
-    return _views_of_picture(photo)
+        return _views_of_file(Path(photo))
+    if isinstance(photo, Image):
+        return _views_of_picture(photo)
+    kind = type(photo).__name__
+    raise TypeError(f"a photo is a path, bytes, PIL picture or array, not {kind}")
+
+
+def _views_of_file(path: Path) -> Views:
+    try:
+        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1]
+    except (OSError, ValueError, PhotoError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{shown(path)}: {why}") from error
 
 
 def _views_of_array(pixels: NDArray[np.uint8]) -> Views:
@@ -101,10 +108,11 @@ def _views_of_picture(picture: Image) -> Views:
     """Through a lossless file, so that mode, profile and orientation are treated as on disk."""
     buffer = io.BytesIO()
     try:
+        picture.load()  # before its EXIF is asked for: Pillow turns a TIFF while it loads it
         exif, profile = picture.getexif().tobytes(), picture.info.get("icc_profile")
-        form = "TIFF" if picture.mode in ("CMYK", "LAB", "F", "YCbCr") else "PNG"
-        picture.save(buffer, form, exif=exif, icc_profile=profile)
-    except AttributeError as error:
-        kind = type(picture).__name__
-        raise TypeError(f"a photo is a path, bytes, PIL picture or array, not {kind}") from error
+        stored = picture.convert(STORED[picture.mode]) if picture.mode in STORED else picture
+        form = "TIFF" if stored.mode in ("CMYK", "LAB", "F", "I", "YCbCr") else "PNG"
+        stored.save(buffer, form, exif=exif, icc_profile=profile, compress_level=1)
+    except Exception as error:  # decoders raise whatever they like on broken data
+        raise PhotoError(f"a PIL picture that cannot be read: {error}") from error
     return read_photo(buffer.getvalue(), max_megapixels=MAX_MEGAPIXELS)[1]

@@ -22,13 +22,15 @@ from iqcli.commands import (
     train,
     undo,
 )
+from iqcli.commands.options import say_help
 from iqcli.commands.screen import say
 from iqcli.errors import Exit, IqError
+from iqcli.outputs.stdout import let_go
 
 app = typer.Typer(
     name="iq",
     help="Judge, rank and cull photos, and take it all back.",
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -44,6 +46,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _common(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Say which.")
     ] = False,
@@ -53,6 +56,7 @@ def _common(
 ) -> None:
     global _wants_traceback
     _wants_traceback = traceback
+    say_help(context)
 
 
 app.command()(score.score)
@@ -75,19 +79,39 @@ def main() -> None:
 
 def run() -> int:
     """The exit code of this process's command line; every error is told in one sentence."""
+    _open_streams()
     try:
-        return int(app(prog_name="iq", standalone_mode=False) or Exit.DONE)
+        code = int(app(prog_name="iq", standalone_mode=False) or Exit.DONE)
     except typer.exceptions.TyperException as error:
-        return _told(error, error.format_message(), Exit.USAGE)
+        return _told(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
     except IqError as error:
         return _told(error, str(error), error.exit_code)
+    except OSError as error:
+        return _told(error, _refused(error), Exit.USAGE)
     except (KeyboardInterrupt, typer.Abort):
+        code = Exit.INTERRUPTED
+    except Exception as error:
+        kind = type(error).__name__
+        return _told(
+            error, f"a fault of iq ({kind}); report what `iq --traceback` shows", Exit.USAGE
+        )
+    if code == Exit.INTERRUPTED:  # Typer makes a code of the key itself
         say("iq: interrupted; what was measured so far is kept")
-        return Exit.INTERRUPTED
-    except BrokenPipeError:
-        # The reader has had enough; Python must not complain about the pipe when it exits.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Exit.DONE
+    return code
+
+
+def _refused(error: OSError) -> str:
+    if error.filename:
+        return f"cannot use {error.filename}: {error.strerror}; mend that and try again"
+    let_go()  # a stream has no name; what it still holds cannot be written either
+    return f"cannot write the results: {error.strerror or error}; make room for them"
+
+
+def _open_streams() -> None:
+    # What the shell has closed (`2>&-`) leads nowhere; else a file of ours would take its number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
 def _told(error: Exception, sentence: str, code: Exit) -> int:
@@ -95,5 +119,5 @@ def _told(error: Exception, sentence: str, code: Exit) -> int:
         import traceback
 
         traceback.print_exception(error)
-    say(f"iq: {sentence.strip().removesuffix('.')}")
+    say(f"iq: {sentence}")
     return code

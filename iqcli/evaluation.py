@@ -7,11 +7,13 @@ raw scores. Intervals are 95 % percentile bootstraps over photos.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import curve_fit
+from scipy.optimize import OptimizeWarning, curve_fit
+from scipy.special import expit
 from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 if TYPE_CHECKING:
@@ -81,11 +83,16 @@ def agreement(scores: Numbers, opinions: Numbers) -> Agreement:
 
 
 def bootstrap(rows: Numbers, measure: Callable[[Numbers], float]) -> Figure:
-    """`measure` of all rows, with the 95 % percentile interval over resampled rows."""
+    """`measure` of all rows, with the 95 % percentile interval over resampled rows.
+
+    A resample for which the measure is not defined (one photo many times) is left out.
+    """
     random = np.random.default_rng(SEED)
-    draws = [measure(rows[random.integers(0, len(rows), len(rows))]) for _ in range(RESAMPLES)]
-    low, high = np.nanpercentile(draws, (2.5, 97.5))
-    return Figure(measure(rows), float(low), float(high))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        draws = [measure(rows[random.integers(0, len(rows), len(rows))]) for _ in range(RESAMPLES)]
+        low, high = np.nanpercentile(draws, (2.5, 97.5))
+        return Figure(measure(rows), float(low), float(high))
 
 
 def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
@@ -96,7 +103,9 @@ def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
     x = (scores - scores.mean()) / spread
     start = (opinions.max(), opinions.min(), 0.0, 0.25)
     try:
-        best, _ = curve_fit(_logistic, x, opinions, p0=start, maxfev=5000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # of the covariance, not used here
+            best, _ = curve_fit(_logistic, x, opinions, p0=start, maxfev=5000)
     except RuntimeError:
         return scores, False
     mapped = _logistic(x, *best)
@@ -104,7 +113,7 @@ def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
 
 
 def _logistic(x: Numbers, b1: float, b2: float, b3: float, b4: float) -> Numbers:
-    steps: Numbers = (b1 - b2) / (1 + np.exp(-(x - b3) / (abs(b4) + 1e-9))) + b2
+    steps: Numbers = (b1 - b2) * expit((x - b3) / (abs(b4) + 1e-9)) + b2
     return steps
 
 

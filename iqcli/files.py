@@ -100,20 +100,19 @@ def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     return tuple(made)
 
 
-def remove_folder(path: Path) -> bool:
-    """Remove a folder if it is empty; False where it is not, or is no longer there."""
+def remove_folder(path: Path) -> None:
+    """Remove a folder if it is there and empty, else leave it. Raises other OSErrors."""
     try:
         path.rmdir()
     except OSError as error:
         if error.errno not in _NOT_EMPTY:
             raise
-        return False
-    return True
 
 
 def remove(path: Path) -> None:
     """Remove a file that we wrote for ourselves, such as a part; absent is fine."""
-    path.unlink(missing_ok=True)
+    if seen(path):  # a read-only disk refuses to remove even what is not there
+        path.unlink(missing_ok=True)
 
 
 def remove_claim(path: Path) -> None:

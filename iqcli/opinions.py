@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 import re
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,8 +47,7 @@ class Opinions:
         if name == "prefix":
             return [_prefix(each.shot.path.name) for each in self.rows]
         if any(name not in each.row for each in self.rows):
-            known = ", ".join(self.rows[0].row)
-            raise IqError(f"there is no column {name!r}; give one of {known}")
+            raise IqError(f"there is no column {name!r}; give one of {_named(self.rows[0].row)}")
         return [each.row[name] for each in self.rows]
 
 
@@ -77,7 +78,8 @@ def read(file: Path, images: Path | None, scale: str | None, where: str | None) 
 def _lines(file: Path) -> list[dict[str, str]]:
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            lines = list(csv.DictReader(stream))
+            # A short row is blank where it ends; what a long one has too much has no name.
+            lines = list(csv.DictReader(stream, restkey="", restval=""))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
         raise IqError(f"cannot read {shown(file)}: {why}; give a CSV file in UTF-8") from error
@@ -91,7 +93,11 @@ def _column(file: Path, line: Mapping[str, str], names: tuple[str, ...]) -> str:
     for name in names:
         if name in found:
             return found[name]
-    raise IqError(f"{shown(file)} has no column {names[0]!r}; name one so")
+    raise IqError(f"{shown(file)} has no column {names[0]!r}, only {_named(line)}; name one so")
+
+
+def _named(line: Mapping[str, str]) -> str:
+    return ", ".join(repr(name) for name in line if name)
 
 
 def _filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[str, str]]:
@@ -102,10 +108,10 @@ def _filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[
 
 
 def _number(file: Path, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise IqError(f"{shown(file)} has the opinion {text!r}; give numbers") from None
+    with suppress(ValueError):
+        if math.isfinite(number := float(text)):
+            return number
+    raise IqError(f"{shown(file)} has the opinion {text!r}; give numbers")
 
 
 def _scale(file: Path, values: list[float], given: str | None) -> tuple[float, float]:
@@ -120,8 +126,13 @@ def _scale(file: Path, values: list[float], given: str | None) -> tuple[float, f
         low, high = (float(part) for part in given.split(":"))
     except ValueError:
         low = high = 0.0
-    if low == high:
+    if low == high or not math.isfinite(low + high):
         raise IqError(f"--mos-range is {given!r}; give the ends of the scale, as 0:1")
+    if min(values) < min(low, high) or max(values) > max(low, high):
+        raise IqError(
+            f"--mos-range is {given!r}, but the opinions in {shown(file)} go from "
+            f"{min(values):g} to {max(values):g}; give the ends of their scale"
+        )
     return low, high
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from iqcli.decoding import Content, Recipe, reason
 from iqcli.devices import DEVICE_BATCH, Batches, choose_device
 from iqcli.features.extractor import PhotoBlock
+from iqcli.libc import keep_freed_memory
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.reading import keep_stars, known_stars, read_bytes, read_stars, sidecars
 from iqcli.records import Facts, Measured
@@ -93,6 +94,7 @@ class _Run:
         self._recipe = recipe
         self._cache = cache
         self._settings = settings
+        keep_freed_memory()
         self._pool = ThreadPoolExecutor(settings.workers, "iq-decode")
         self._on_device = [block for block in recipe.blocks if not isinstance(block, PhotoBlock)]
         self._batch = (settings.batch_size or DEVICE_BATCH) if self._on_device else 0

@@ -54,10 +54,11 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What one decode gives: upright 8-bit sRGB pictures, (height, width, 3), RGB order.
+    """What one decode gives: upright 8-bit pictures, (height, width, 3), RGB order.
 
     `head` has a short side of 512 pixels (less where the long side would pass 2048): the size at
-    which people judged. `detail` has a long side of at most 2048 pixels and is never enlarged.
+    which people judged; it is sRGB. `detail` has a long side of at most 2048 pixels, is never
+    enlarged, and keeps the RGB of the file: read its luma, not its colours.
     """
 
     head: Pixels

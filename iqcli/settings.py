@@ -79,8 +79,11 @@ def load(
 def _user_config(environ: Mapping[str, str]) -> Path:
     import platformdirs
 
-    named = environ.get("IQ_CONFIG")
-    return Path(named) if named else platformdirs.user_config_path("iq") / "config.toml"
+    if not (named := environ.get("IQ_CONFIG")):
+        return platformdirs.user_config_path("iq") / "config.toml"
+    if not Path(named).is_file():
+        raise IqError(f"IQ_CONFIG names {named}, which is no file; mend or unset it")
+    return Path(named)
 
 
 def _nearest(start: Path) -> Path | None:
@@ -108,15 +111,26 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, Any]:
 
 def _checked(key: str, value: Any, source: str) -> Any:
     if key in ("cache_dir", "state_dir"):
-        return Path(value).expanduser().absolute()
+        return _folder(value, source)
     if key in ("device", "format"):
         choices = DEVICES if key == "device" else FORMATS
         if value not in choices:
             raise IqError(f"{source} is {value!r}; give one of {', '.join(choices)}")
         return value
     if key == "model":
-        return str(value)
+        if not isinstance(value, str):
+            raise IqError(f"{source} is {value!r}; give a model's name or file")
+        return value
     return _number(key, value, source)
+
+
+def _folder(value: Any, source: str) -> Path:
+    if not isinstance(value, str) or not value:
+        raise IqError(f"{source} is {value!r}; give a folder")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise IqError(f"{source} is {value!r}; there is no such user") from None
 
 
 def _number(key: str, value: Any, source: str) -> float | int:
@@ -124,11 +138,13 @@ def _number(key: str, value: Any, source: str) -> float | int:
     if key == "batch_size" and value == "auto":
         return 0
     try:
+        # By its text: `int` would take 1.5 and `true`, too.
         if key == "max_reject":
             return share(str(value))
-        number = int(value) if whole else float(value)
+        number = int(str(value)) if whole else float(str(value))
     except ValueError:
         kind = "a whole number" if whole else "a number"
+        kind = "a share from 0% to 100%" if key == "max_reject" else kind
         raise IqError(f"{source} is {value!r}; give {kind}") from None
     low, high = {"batch_size": (0, 4096), "jobs": (0, 256)}.get(key, (0.001, 10_000))
     if not low <= number <= high:

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
-from iqcli.cache import Cache
-from iqcli.commands.options import CacheDir
+from iqcli.commands.options import CacheDir, say_help
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import Exit
 from iqcli.outputs.names import shown
 from iqcli.settings import load
 
-app = typer.Typer(help="How much is remembered, and forgetting it.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from iqcli.cache import Cache
+
+app = typer.Typer(
+    help="How much is remembered, and forgetting it.",
+    callback=say_help,
+    invoke_without_command=True,
+)
 
 
-def _open(cache_dir: Path | None) -> Cache:
+def _open(cache_dir: str | None) -> Cache:
+    from iqcli.cache import Cache  # deferred: NumPy is not for `iq --help`
+
     return Cache(load({"cache_dir": cache_dir}, Path()).cache_dir, warn)
 
 

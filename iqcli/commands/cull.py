@@ -84,7 +84,7 @@ def cull(
 
 
 def _take_back_cut_off(run: Run) -> None:
-    roots = [path if path.is_dir() else path.parent for path in run.paths()]
+    roots = [path if path.is_dir() else path.parent for path in run.paths]
     for outcome in moving.recover(roots, run.settings.state_dir):
         say(f"run {outcome.of} had been cut off; its {counted(outcome.shots, 'photo')} went back")
 
@@ -106,13 +106,14 @@ def _summary(decisions: list[Decision]) -> str:
 
 def _carry_out(made: plan.Plan, run: Run, *, apply: bool) -> Exit:
     what = f"{counted(len(made.shots), 'photo')} ({counted(made.files, 'file')})"
-    if not apply:
-        say(f"{what} would move; nothing has moved yet, give --apply to do it")
-        return Exit.DONE
-    done = moving.apply(made, run.settings.state_dir)
-    if done.shots:
-        where = ", ".join(shown(folder) for folder in done.rejects)
-        say(f"moved {what} to {where}; `iq undo` puts them back (run {done.run})")
+    if not made.shots:
+        told = "no photo is rejected; nothing has moved"
+    elif not apply:
+        told = f"{what} would move; nothing has moved yet, give --apply to do it"
     else:
-        say("no photo is rejected; nothing has moved")
+        done = moving.apply(made, run.settings.state_dir)
+        where = ", ".join(shown(folder) for folder in done.rejects)
+        told = f"moved {what} to {where}; `iq undo` puts them back (run {done.run})"
+    if not run.quiet:
+        say(told)
     return Exit.DONE

@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 from iqcli import __version__
-from iqcli.cache import Cache
 from iqcli.commands.options import CacheDir
 from iqcli.commands.screen import warn
 from iqcli.errors import Exit, IqError
@@ -84,6 +83,8 @@ def _models() -> list[tuple[str, str]]:
 
 
 def _cache(settings: Settings) -> str:
+    from iqcli.cache import Cache
+
     info = Cache(settings.cache_dir, warn).info()
     assert info is not None
     if info.on_network:

@@ -8,11 +8,12 @@ from typing import Annotated
 import typer
 
 from iqcli.commands.options import Limit, Reverse, Sort, over_photos
-from iqcli.commands.results import WRITERS, arranged
+from iqcli.commands.results import WRITERS, arranged, checked_sort
 from iqcli.commands.run import Run
-from iqcli.commands.screen import write_out
 from iqcli.errors import Exit, IqError
 from iqcli.outputs import rows
+from iqcli.outputs.names import shown
+from iqcli.outputs.stdout import write
 
 FORMATS = (*WRITERS, "parquet")
 
@@ -35,11 +36,11 @@ def export(
 
     As CSV (RFC 4180, UTF-8), JSON, JSON lines or Parquet.
     """
-    form = _format(output, format)
+    form, column = _format(output, format), checked_sort(sort)
     results = ((each, dict[str, object]()) for each in run.judged())
-    records = (rows.row(*each) for each in arranged(results, sort, reverse, limit))
+    records = (rows.row(*each) for each in arranged(results, column, reverse, limit))
     if output is None:
-        write_out(WRITERS[form](records))
+        write(WRITERS[form](records))
     else:
         from iqcli.files import write_atomic
 
@@ -63,6 +64,13 @@ def _format(output: Path | None, given: str | None) -> str:
 
         if importlib.util.find_spec("pyarrow") is None:
             raise IqError("Parquet needs pyarrow; run `pip install 'iqcli[parquet]'`")
-    if output is not None and not output.absolute().parent.is_dir():
-        raise IqError(f"there is no folder {output.parent} for {output.name}; make it first")
+    if output is not None:
+        _check(output)
     return form
+
+
+def _check(output: Path) -> None:
+    if not output.absolute().parent.is_dir():
+        raise IqError(f"there is no folder {output.parent} for {output.name}; make it first")
+    if output.exists() and output.suffix.lower().removeprefix(".") not in FORMATS:
+        raise IqError(f"{shown(output)} exists and holds no scores; give another name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 from iqcli.commands.screen import say
@@ -22,7 +23,7 @@ def history() -> Exit:
     lines = [
         (
             each.run,
-            each.when,
+            _local(each.when),
             each.kind,
             each.shots,
             each.files,
@@ -33,3 +34,7 @@ def history() -> Exit:
     ]
     table.show(table.plain_table(("run", "when", "what", "photos", "files", "state", "of"), lines))
     return Exit.DONE
+
+
+def _local(when: str) -> str:
+    return f"{datetime.fromisoformat(when).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -6,10 +6,18 @@ from typing import Annotated
 
 import typer
 
-from iqcli.commands.screen import write_out
 from iqcli.errors import Exit, IqError
+from iqcli.outputs.stdout import write
 
-app = typer.Typer(help="Which models there are, and what is known of each.", no_args_is_help=True)
+app = typer.Typer(
+    help="Which models there are, and what is known of each.", invoke_without_command=True
+)
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_()
 
 
 @app.command("list")
@@ -36,10 +44,10 @@ def info(name: Annotated[str, typer.Argument(help="A model, or a file you traine
     head = fusion.load(found.weights)
     if found.card is None:
         blocks = ", ".join(f"{block} ({size})" for block, size in head.sizes.items())
-        write_out([f"{found.name}: {found.summary}\nblocks: {blocks}\n"])
+        write([f"{found.name}: {found.summary}\nblocks: {blocks}\n"])
         return Exit.DONE
     try:
-        write_out([found.card.read_text("utf-8")])
+        write([found.card.read_text("utf-8")])
     except OSError as error:
         raise IqError(f"cannot read {found.card}: {error.strerror}; install iq again") from error
     return Exit.DONE

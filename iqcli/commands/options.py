@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from iqcli.commands.results import SORTABLE
 from iqcli.commands.run import Run
 from iqcli.errors import Exit
 from iqcli.settings import DEVICES, FORMATS, load
@@ -25,13 +26,30 @@ Format = Annotated[
     ),
 ]
 Nul = Annotated[bool, typer.Option("--print0", "-0", help="With paths: end names with NUL.")]
-Sort = Annotated[str | None, typer.Option("--sort", help="Order by this column.", metavar="COLUMN")]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Turn the order round.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Show only so many.", min=0)]
-CacheDir = Annotated[
-    Path | None,
-    typer.Option("--cache-dir", help="Where the cache lies."),
+Sort = Annotated[
+    str | None,
+    typer.Option(
+        "--sort",
+        help="Order by this column.",
+        metavar="COLUMN",
+        autocompletion=lambda: SORTABLE,
+    ),
 ]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Turn the order round.")]
+Limit = Annotated[
+    int | None, typer.Option("--limit", help="Show only so many.", min=0, metavar="N")
+]
+CacheDir = Annotated[
+    str | None,
+    typer.Option("--cache-dir", help="Where the cache lies.", metavar="FOLDER"),
+]
+
+
+def say_help(context: typer.Context) -> None:
+    """The callback of a command that only holds others: alone, it says which."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help(), err=True)
+        raise typer.Exit(Exit.USAGE)
 
 
 def _model_names() -> list[str]:
@@ -43,7 +61,7 @@ def _model_names() -> list[str]:
 def make_run(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(help="Folders and photos; - reads a list from stdin.", show_default=False),
+        typer.Argument(help="Folders and photos; - reads a list from stdin.", metavar="PATH"),
     ] = None,
     from0: Annotated[
         bool,
@@ -55,22 +73,36 @@ def make_run(
     ] = False,
     default_excludes: Annotated[
         bool,
-        typer.Option(help="Pass over hidden and system folders."),
+        typer.Option(help="Pass over hidden and system folders.", show_default=False),
     ] = True,
     max_megapixels: Annotated[
         float | None,
-        typer.Option(help="Refuse larger pictures [250]."),
+        typer.Option(help="Refuse larger pictures [250].", metavar="N"),
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", "-m", help="Model name or file.", autocompletion=_model_names),
+        typer.Option(
+            "--model",
+            "-m",
+            help="Model name or file.",
+            metavar="MODEL",
+            autocompletion=_model_names,
+        ),
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(help="auto, cpu, cuda or mps.", autocompletion=lambda: list(DEVICES)),
+        typer.Option(
+            help="auto, cpu, cuda or mps.",
+            metavar="DEVICE",
+            autocompletion=lambda: list(DEVICES),
+        ),
     ] = None,
-    batch_size: Annotated[str | None, typer.Option(help="Photos a batch, or auto.")] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Decode workers.")] = None,
+    batch_size: Annotated[
+        str | None, typer.Option(help="Photos a batch, or auto.", metavar="N")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="Decode workers.", metavar="N")
+    ] = None,
     cache_dir: CacheDir = None,
     no_cache: Annotated[
         bool,
@@ -91,8 +123,13 @@ def make_run(
         "jobs": jobs,
         "cache_dir": cache_dir,
     }
+    settings = load(flags, start_folder(given))
+    if settings.device not in ("auto", "cpu"):
+        from iqcli.devices import choose_device
+
+        choose_device(settings.device)  # refused here, even where nothing would run on it
     return Run(
-        settings=load(flags, start_folder(given)),
+        settings=settings,
         given=tuple(given),
         from0=from0,
         follow_links=follow_links,

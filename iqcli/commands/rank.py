@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from iqcli.commands.options import Format, Limit, Nul, Reverse, Sort, over_photos
-from iqcli.commands.results import arranged, checked_format, render
+from iqcli.commands.results import arranged, checked_format, checked_sort, render
 from iqcli.commands.run import Run
 from iqcli.errors import Exit
 
-COLUMNS = ("rank", "score", "uncertainty", "technical", "issues", "path")
+COLUMNS = ("rank", "score", "uncertainty", "technical", "aesthetic", "issues", "path")
 
 
 @over_photos
@@ -26,11 +26,12 @@ def rank(
     from iqcli.judging import rank as in_order
 
     form = checked_format(format or run.settings.format, nul=print0)
+    column = checked_sort(sort)
     judged = list(run.judged())
     results = [
         (each.judged, {"rank": each.rank, "percentile": each.percentile})
         for each in in_order(judged)
     ]
     results += [(each, {}) for each in judged if each.rating is None]
-    render(arranged(results, sort, reverse, limit), form, COLUMNS, nul=print0)
+    render(arranged(results, column, reverse, limit), form, COLUMNS, nul=print0)
     return run.finish("ranked")

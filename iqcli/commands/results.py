@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iqcli.commands.screen import write_out
 from iqcli.errors import IqError
 from iqcli.outputs import rows
+from iqcli.outputs.stdout import write
 from iqcli.settings import FORMATS
 
 if TYPE_CHECKING:
@@ -33,15 +33,20 @@ def checked_format(name: str, *, nul: bool) -> str:
     return name
 
 
+SORTABLE = [name for name, kind in rows.COLUMNS.items() if kind not in ("issues", "strings")]
+
+
+def checked_sort(name: str | None) -> str | None:
+    """The column to sort by, if it is one that has an order."""
+    if name is not None and name not in SORTABLE:
+        raise IqError(f"--sort is {name!r}; give one of {', '.join(SORTABLE)}")
+    return name
+
+
 def arranged(
     results: Iterable[Result], sort: str | None, reverse: bool, limit: int | None
 ) -> Iterable[Result]:
     """The results ordered by a column and cut; those without a value come last."""
-    if sort is not None and (
-        sort not in rows.COLUMNS or rows.COLUMNS[sort] in ("issues", "strings")
-    ):
-        plain = [name for name, kind in rows.COLUMNS.items() if kind not in ("issues", "strings")]
-        raise IqError(f"--sort is {sort!r}; give one of {', '.join(plain)}")
     if sort is not None:
         keyed = [(rows.row(*each)[sort], each) for each in results]
         known = sorted((k for k in keyed if k[0] is not None), key=lambda k: k[0], reverse=reverse)
@@ -55,9 +60,9 @@ def arranged(
 def render(results: Iterable[Result], form: str, columns: Sequence[str], *, nul: bool) -> None:
     """Write the results to stdout. A table shows the scored shots; the other formats show all."""
     if form == "paths":
-        write_out(rows.to_paths((judged for judged, _ in results), nul=nul))
+        write(rows.to_paths((judged for judged, _ in results), nul=nul))
     elif form in WRITERS:
-        write_out(WRITERS[form](rows.row(*each) for each in results))
+        write(WRITERS[form](rows.row(*each) for each in results))
     else:
         from iqcli.outputs import table
 

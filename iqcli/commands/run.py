@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,13 +84,17 @@ class Run:
         total = self.done + len(self.failed)
         if not self.quiet:
             failed = f", {len(self.failed):,} could not be read" if self.failed else ""
-            say(f"{counted(total, 'photo')}: {self.done:,} {verb}{failed}")
+            over = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
+            say(f"{counted(total, 'photo')}: {self.done:,} {verb}{failed}{over}")
         return Exit.SOME_FAILED if self.failed or self.unlisted else Exit.DONE
 
+    @cached_property
     def paths(self) -> list[Path]:
-        """The paths given, with `-` replaced by the list on stdin."""
+        """The paths given, with `-` replaced by the list on stdin, which can be read only once."""
         if not self.given:
             raise IqError("no path is given; name a folder or photos, or - for a list on stdin")
+        if "" in self.given:  # not "here": a script's variable is not set
+            raise IqError("a path is empty; name a folder or photos, or . for this folder")
         found: list[Path] = []
         for each in self.given:
             found += self._listed() if each == "-" else [Path(each)]
@@ -105,7 +110,7 @@ class Run:
 
         shots = list(
             find_shots(
-                self.paths(),
+                self.paths,
                 follow_links=self.follow_links,
                 default_excludes=self.default_excludes,
                 is_photo=lambda path, stat: cache.is_photo(path, stat, looks_like_photo),
@@ -113,8 +118,13 @@ class Run:
             )
         )
         if not shots and not self.unlisted:
-            raise NothingFound(f"no photo in {', '.join(shown(Path(p)) for p in self.given)}")
+            raise NothingFound(f"no photo in {self._places()}")
         return shots
+
+    def _places(self) -> str:
+        names = ["the list on stdin" if p == "-" else shown(Path(p)) for p in self.given]
+        more = f" and {counted(len(names) - 3, 'other path')}" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more
 
     def _unlisted(self, path: Path, reason: str) -> None:
         self.unlisted += 1

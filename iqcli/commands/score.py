@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from iqcli.commands.options import Format, Limit, Nul, Reverse, Sort, over_photos
-from iqcli.commands.results import arranged, checked_format, render
+from iqcli.commands.results import arranged, checked_format, checked_sort, render
 from iqcli.commands.run import Run
 from iqcli.errors import Exit
 
-COLUMNS = ("score", "uncertainty", "technical", "issues", "path")
+COLUMNS = ("score", "uncertainty", "technical", "aesthetic", "issues", "path")
 
 
 @over_photos
@@ -25,6 +25,7 @@ def score(
     three, the mean opinion of people lies that close.
     """
     form = checked_format(format or run.settings.format, nul=print0)
+    column = checked_sort(sort)
     results = ((each, dict[str, object]()) for each in run.judged())
-    render(arranged(results, sort, reverse, limit), form, COLUMNS, nul=print0)
+    render(arranged(results, column, reverse, limit), form, COLUMNS, nul=print0)
     return run.finish()

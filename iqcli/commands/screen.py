@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from functools import cache
@@ -63,21 +62,6 @@ def progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
                 bar.update(task, completed=done, speed=done / passed)
     finally:
         bar.stop()
-
-
-def write_out(chunks: Iterable[str | bytes]) -> None:
-    """Data to stdout. A reader that has had enough (`| head`) ends the program silently."""
-    try:
-        for chunk in chunks:
-            sys.stdout.buffer.write(chunk if isinstance(chunk, bytes) else _encoded(chunk))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")
 
 
 def counted(number: int, thing: str) -> str:

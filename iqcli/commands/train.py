@@ -9,13 +9,17 @@ from typing import Annotated
 import typer
 
 from iqcli.commands.evaluate import Images, MosRange, Where, one_file
-from iqcli.commands.options import over_photos
+from iqcli.commands.options import over_photos, say_help
 from iqcli.commands.run import Run
 from iqcli.commands.screen import say
 from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
 
-app = typer.Typer(help="Fit a model on opinions, or thresholds on photos.", no_args_is_help=True)
+app = typer.Typer(
+    help="Fit a model on opinions, or thresholds on photos.",
+    callback=say_help,
+    invoke_without_command=True,
+)
 
 
 @app.command()
@@ -71,7 +75,9 @@ def issues(
     from iqcli.outputs import table
     from iqcli.training.fitting import fit_issues
 
-    fitted = fit_issues(run.paths(), run.settings.max_megapixels, say)
+    if output.suffix != ".json":
+        raise IqError(f"--output is {shown(output)}; give a name that ends in .json")
+    fitted = fit_issues(run.paths, run.settings.max_megapixels, say)
     write_atomic(output, json.dumps({"thresholds": fitted.levels}, indent=1).encode() + b"\n")
     titles = ("issue", "false alarms", "found slight", "found clear", "found severe")
     table.show(

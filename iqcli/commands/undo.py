@@ -15,7 +15,8 @@ from iqcli.settings import load
 
 def undo(
     run: Annotated[
-        str | None, typer.Argument(help="Which run, as `iq history` names it [the latest].")
+        str | None,
+        typer.Argument(metavar="RUN", help="Which run, as `iq history` names it [the latest]."),
     ] = None,
     partly: Annotated[
         bool, typer.Option("--partly", help="Leave what changed since; put the rest back.")

@@ -12,6 +12,7 @@ from iqcli.culling.history import Past, State
 from iqcli.culling.planned import Plan, PlannedShot, check
 from iqcli.culling.trip import Trip, all_or_nothing
 from iqcli.errors import IqError, PlanConflict
+from iqcli.photos.find import find_shots
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -47,7 +48,7 @@ def apply(plan: Plan, state_dir: Path) -> Outcome:
     if not plan.shots:
         return Outcome("", "cull", 0, 0)
     with lock.hold(plan.roots, state_dir):
-        _refuse(list(_conflicts(plan)), "make a new plan")
+        _refuse(list(_conflicts(plan)) or list(_newcomers(plan)), "make a new plan")
         log = journal.begin(state_dir, plan)
         trip = Trip(log)
         with all_or_nothing(trip, log, lambda: manifest.tidy(plan, log.run, plan.shots)):
@@ -68,6 +69,16 @@ def _conflicts(plan: Plan) -> Iterable[str]:
         for step in outward(shot):
             if why := _obstacle(step, _AS_PLANNED, Place.AT_SOURCE):
                 yield why
+
+
+def _newcomers(plan: Plan) -> Iterable[str]:
+    """Files that belong to a shot but came after the plan: a shot is never left half behind."""
+    planned = {step.source for shot in plan.shots for step in outward(shot)}
+    primaries = [shot.root / shot.files[0].source for shot in plan.shots]
+    for shot in find_shots(primaries, on_problem=lambda _, __: None):
+        for path in shot.files:
+            if path not in planned:
+                yield f"{files.shown(path)} belongs to a shot of the plan and is not in it"
 
 
 def _obstacle(step: Step, known: Known, *fine: Place) -> str | None:
@@ -137,9 +148,9 @@ def _finish(plan: Plan, run: str, shots: list[PlannedShot], log: journal.Log) ->
         manifest.tidy(plan, run, shots)
         log.note("finished")
     except OSError as error:
-        where = error.filename or "the journal"
+        where = files.shown(error.filename) if error.filename else "the journal or manifest"
         raise IqError(
-            f"every photo is back, but cannot clear up {where!s}: {error.strerror}; "
+            f"every photo is back, but cannot clear up {where}: {error.strerror}; "
             f"run iq undo {run} again to finish"
         ) from error
 

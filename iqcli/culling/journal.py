@@ -51,11 +51,15 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """A journal that is being written. Every method raises OSError."""
+    """A journal that is being written. Every method raises OSError.
+
+    `subject` is the run whose photos move: this one, or the one that it undoes.
+    """
 
     path: Path
     run: str
     when: str
+    subject: str
 
     def done(self, shot: int) -> None:
         """A shot has arrived. A hint only, so it need not reach the disk before the next move."""
@@ -93,7 +97,7 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> Log:
     except OSError as error:
         reason = f"{files.shown(path.parent)}: {error.strerror}"
         raise IqError(f"cannot keep a journal in {reason}; nothing was moved") from error
-    return Log(path, run, when)
+    return Log(path, run, when, text.get("of", run))
 
 
 def _folder(state_dir: Path) -> Path:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from iqcli import durable, files
 from iqcli.culling.lines import Record, line, path_fields, path_of, record
-from iqcli.culling.planned import MANIFEST
 from iqcli.errors import IqError, PlanConflict
+from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
     from iqcli.culling.planned import Plan, PlannedShot
 
-KIND = "iq-rejects"
 _HEADER = {
-    "kind": KIND,
+    "kind": REJECTS_KIND,
     "schema": 1,
     "about": "Photos that iq moved here. To put one back by hand, move each file of its line from "
     "'to' to 'from'; both count from the folder that holds this one. A file that is not at 'to' "
@@ -30,14 +29,8 @@ _HEADER = {
 
 
 def is_ours(folder: Path) -> bool:
-    """Whether the folder is a real one and holds a manifest of ours."""
-    try:
-        if folder.is_symlink():
-            return False
-        with (folder / MANIFEST).open("rb") as file:
-            return (record(file.readline(1 << 16)) or {}).get("kind") == KIND
-    except OSError:
-        return False
+    """Whether iq made this folder, and it is a real one and no link."""
+    return not folder.is_symlink() and is_reject_folder(folder)
 
 
 def announce(plan: Plan, run: str, when: str) -> None:

@@ -8,23 +8,16 @@ names, so that its files still pair by every rule of names.
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from itertools import count
+from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
 from iqcli import files
 from iqcli.culling.lines import line, record
 from iqcli.culling.manifest import is_ours
 from iqcli.culling.planlines import KIND, parse, records
-from iqcli.culling.planned import (
-    MANIFEST,
-    REJECTS,
-    Plan,
-    PlannedFile,
-    PlannedShot,
-    check,
-    folded,
-)
+from iqcli.culling.planned import Plan, PlannedFile, PlannedShot, check, folded
 from iqcli.errors import IqError, PlanConflict
+from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.records import Verdict
 
 if TYPE_CHECKING:
@@ -118,11 +111,12 @@ class _Shelf:
         return layer.relative_to(self._root)
 
     def _between(self, path: Path) -> list[Path]:
-        return [each for each in path.parents if each.is_relative_to(self._folder)]
+        return list(takewhile(lambda each: each != self._folder, path.parents))
 
     def _is_free(self, layer: Path, source: Path) -> bool:
         path = layer / source
-        if folded(path) in self._files | self._folders or files.seen(path):
+        key = folded(path)
+        if key in self._files or key in self._folders or files.seen(path):
             return False
         return all(
             folded(each) not in self._files and (not files.seen(each) or _is_folder(each))

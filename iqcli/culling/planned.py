@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from iqcli import files
 from iqcli.errors import PlanConflict
+from iqcli.photos.folder import MANIFEST, REJECTS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-REJECTS = "_Rejected"
-MANIFEST = "MANIFEST.jsonl"
 _REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
 _LAYER = re.compile(r"again-[1-9][0-9]*")
 

@@ -105,7 +105,7 @@ def all_or_nothing(trip: Trip, log: Log, tidy: Callable[[], None]) -> Iterator[N
                 tidy()
                 log.note("aborted")
         if isinstance(error, OSError):
-            name = files.shown(error.filename) if error.filename else "the journal"
+            name = files.shown(error.filename) if error.filename else "the journal or manifest"
             raise IqError(f"cannot write {name}: {_why(error)}; {_standing(stuck, log)}") from error
         if isinstance(error, IqError):
             kind = IqError if stuck else type(error)
@@ -116,4 +116,5 @@ def all_or_nothing(trip: Trip, log: Log, tidy: Callable[[], None]) -> Iterator[N
 def _standing(stuck: list[str], log: Log) -> str:
     if not stuck:
         return "all files are where they were"
-    return f"{len(stuck)} files could not be put back ({stuck[0]}); mend that, then run iq undo"
+    more = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""
+    return f"not put back: {stuck[0]}{more}; mend that, then run iq undo {log.subject}"

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from iqcli.features.names import BANDS, PERCENTILES, SCALES
+from iqcli.features.tiles import tile_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +39,7 @@ def extract(views: Views) -> Vector:
     edges = [cv2.absdiff(cv2.Laplacian(plane, cv2.CV_32F), 0.0) for plane in planes]
     parts = (
         _exposure(luma, rgb),
-        _colour(_shrink(rgb, 2)),
+        _colour(_shrink(rgb, 4)),
         *(_sharpness(plane, edge) for plane, edge in zip(planes, edges, strict=True)),
         _tiles(planes[0], edges[0], edges[1]),
         _spectrum(luma),
@@ -95,7 +96,7 @@ def _moments(shares: NDArray[np.float64]) -> tuple[float, float, float, float]:
 
 
 def _colour(rgb: Pixels) -> list[float]:
-    """Lab and opponent statistics at half size: colour is seen coarsely."""
+    """Lab and opponent statistics at a quarter of the size: colour is seen coarsely."""
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
     a, b = (lab[..., i].astype(np.float32) - 128 for i in (1, 2))
     chroma = cv2.magnitude(a, b)
@@ -164,10 +165,10 @@ def _sharpness(plane: Plane, edge: Plane) -> list[float]:
 
 def _tiles(plane: Plane, edge: Plane, half_edge: Plane) -> list[float]:
     """How sharpness, contrast, light and noise spread over 8x8 tiles: a sharp subject is enough."""
-    fine, coarse, mean = (_by_tile(each) for each in (edge, half_edge, plane))
-    std = np.sqrt(np.abs(_by_tile(plane * plane) - mean**2))
+    fine, coarse, mean = (tile_means(each, TILES) for each in (edge, half_edge, plane))
+    std = np.sqrt(np.abs(tile_means(plane * plane, TILES) - mean**2))
     immerkaer = cv2.absdiff(cv2.filter2D(plane, cv2.CV_32F, IMMERKAER), 0.0)
-    noise = _by_tile(immerkaer)
+    noise = tile_means(immerkaer, TILES)
     ratio = np.log((fine + 0.1) / (coarse + 0.1))
     textured = ratio[coarse >= np.median(coarse)]
     sharp = np.log(fine + 0.1)
@@ -182,16 +183,12 @@ def _tiles(plane: Plane, edge: Plane, half_edge: Plane) -> list[float]:
     ]
 
 
-def _by_tile(plane: Plane) -> Plane:
-    return cv2.resize(plane, (TILES, TILES), interpolation=cv2.INTER_AREA)
-
-
 def _blockiness(plane: Plane, axis: int) -> float:
     """Log ratio of the steps across 8-pixel borders to those inside."""
+    if plane.shape[axis] < 17:
+        return 0.0
     ahead, behind = (plane[:, 1:], plane[:, :-1]) if axis else (plane[1:], plane[:-1])
     steps = cv2.reduce(cv2.absdiff(ahead, behind), 1 - axis, cv2.REDUCE_AVG).ravel()
-    if len(steps) < 16:
-        return 0.0
     border = steps[7::8]
     inside = (steps.sum() - border.sum()) / (len(steps) - len(border))
     return _log(border.mean()) - _log(inside)

@@ -36,6 +36,8 @@ KNOTS = 33
 BRANCH = ("branch.{block}.0", "branch.{block}.1")
 TRUNK = ("trunk.0", "trunk.1", "trunk.2")
 CLIP = 3.0
+# No training of ours comes near it; below it no sum can overflow.
+LARGEST = 1e4
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,8 @@ class FusionHead:
     def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations."""
         inputs = {name: self.normalise(name, blocks[name]) for name in self.sizes}
-        outputs = np.stack([self._member(k, inputs) for k in range(self.info["members"])])
+        members = [self._member(k, inputs) for k in range(self.info["members"])]
+        outputs = np.clip(members, -20, 20)
         scores = 1 + 9 / (1 + np.exp(-outputs[..., 0]))
         variance = np.exp(2 * outputs[..., 1]).mean(axis=0) + scores.var(axis=0)
         sigma = self.info["calibration"] * np.sqrt(variance)
@@ -98,28 +101,57 @@ def normal_grid() -> Array:
     return np.linspace(-CLIP, CLIP, KNOTS).astype(np.float32)
 
 
+# The last three are how NumPy and the JSON reader refuse number kinds and nesting they do not know.
+UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError)
+
+
 def load(path: Path) -> FusionHead:
     """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
     try:
         with safe_open(path, framework="numpy") as file:
             info = json.loads((file.metadata() or {}).get("iq", "{}"))
-            tensors = {name: file.get_tensor(name).astype(np.float32) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except UNREADABLE as error:
         raise IqError(f"cannot read the model {path}: {error}; train it again") from error
-    if info.get("format") != FORMAT or not _fits(tensors, info):
+    if not _is_ours(info) or not _fits(tensors, info):
         raise IqError(f"{path} is no fusion model of this iq; train it with `iq train fusion`")
     return FusionHead(info["blocks"], tensors, info)
 
 
+def _is_ours(info: object) -> bool:
+    """The account has the format's fields: a weight file is a stranger's word."""
+    match info:
+        case {
+            "format": str(form),
+            "model": str(model),
+            "blocks": dict(blocks),
+            "members": int(members),
+            "calibration": float(calibration),
+        }:
+            sizes = blocks.values()
+            return (
+                form == FORMAT
+                and model.isprintable()
+                and all(isinstance(size, int) and size > 0 for size in sizes)
+                and members > 0
+                and 0 < calibration < LARGEST
+            )
+    return False
+
+
 def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
-    """Every tensor is there, of the right shape and finite: a weight file is a stranger's word."""
-    try:
-        wanted = shapes(info["blocks"], int(info["members"]))
-        known = isinstance(info["model"], str) and float(info["calibration"]) > 0
-    except (KeyError, TypeError, ValueError, AttributeError):
+    """Every tensor is there, of the right shape, and bounded; knots rise."""
+    if info["members"] > len(tensors):
         return False
     found = {name: tensor.shape for name, tensor in tensors.items()}
-    return known and found == wanted and all(np.isfinite(t).all() for t in tensors.values())
+    if found != shapes(info["blocks"], info["members"]):
+        return False
+    knots = [tensors[f"knots.{block}"] for block in info["blocks"]]
+    return (
+        all(tensor.dtype == np.float32 for tensor in tensors.values())
+        and all(np.isfinite(each).all() and (np.diff(each) > 0).all() for each in knots)
+        and all((np.abs(t) < LARGEST).all() for n, t in tensors.items() if n[0] != "k")
+    )
 
 
 def shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:

@@ -51,7 +51,7 @@ def _calm_tiles(tiles: Array) -> Array:
     noise = np.sort(np.where(lost, np.inf, layer(tiles, "noise")), axis=1)
     rank = (0.1 * (~lost).sum(axis=1)).astype(int)
     calm = np.take_along_axis(noise, rank[:, None], axis=1)[:, 0]
-    return np.where(np.isfinite(calm), calm, 0.0).astype(np.float32)
+    return np.where(np.isposinf(calm), 0.0, calm).astype(np.float32)
 
 
 def see(blocks: Mapping[str, Array]) -> list[tuple[Issue, ...]]:

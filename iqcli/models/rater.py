@@ -34,7 +34,7 @@ class FusionModel:
         head = fusion.load(self.weights)
         for name, size in head.sizes.items():
             if name not in BLOCKS or BLOCKS[name].size != size:
-                raise IqError(f"{self.weights} needs a block {name} that this iq does not measure")
+                raise IqError(f"{self.weights} needs a block {name!r}, which this iq has not")
         return head
 
     @property

@@ -22,6 +22,8 @@ def shown(path: Path) -> str:
 def with_dot(path: Path) -> str:
     """The path as given, `./` before a relative one, so that it is never an option or formula."""
     text = str(path)
+    if text == ".":
+        return "./"
     return text if path.is_absolute() or text.startswith(("./", "../")) else f"./{text}"
 
 

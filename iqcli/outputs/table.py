@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -9,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iqcli.outputs.names import readable
+from iqcli.outputs.stdout import encoded, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,11 +21,18 @@ if TYPE_CHECKING:
 # Wide enough that no name is cut when the table goes to a file or a pipe.
 UNBOUNDED = 10_000
 WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
+PARTS = ("technical", "aesthetic")
 BAD, FAIR = 4.0, 6.0
 
 
 def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
-    """A table of records with the given `columns`, all of them keys of `CELLS`."""
+    """A table of records with the given `columns`, all of them keys of `CELLS`.
+
+    A technical part without an aesthetic one beside it is the score again, and left out.
+    """
+    rows = list(rows)
+    whole = all(row["aesthetic"] is None for row in rows)
+    columns = [name for name in columns if not (whole and name in PARTS)]
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         title, justify, _ = CELLS[name]
@@ -33,12 +43,16 @@ def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
 
 
 def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table of anything: numbers to the right, text to the left, all made readable."""
+    """A table of anything: numbers to the right, text to the left, all made readable.
+
+    The first column names the row: however narrow the terminal is, it is not broken.
+    """
     table = Table(box=None, pad_edge=False, header_style="bold")
     lines = [list(row) for row in rows]
     for index, title in enumerate(titles):
         number = bool(lines) and all(isinstance(line[index], int | float) for line in lines)
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
+        justify = "right" if number else "left"
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=index == 0)  # type: ignore[arg-type]
     for line in lines:
         table.add_row(*(Text(readable(str(cell))) for cell in line))
     return table
@@ -46,10 +60,24 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
 
 def show(table: Table) -> None:
     """Print to stdout: with the terminal's width and colours, or plain and unbounded."""
-    console = Console(markup=False, highlight=False, emoji=False)
-    if not console.is_terminal:
-        console.width = UNBOUNDED
-    console.print(table)
+    console = _console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    console.width = UNBOUNDED
+    with console.capture() as captured:
+        console.print(table)
+    lines = (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+    # Not always UTF-8: an old terminal program may read it.
+    write([encoded("".join(f"{line}\n" for line in lines), sys.stdout.encoding)])
+
+
+def _console() -> Console:
+    # NO_COLOR asks for no colour; without bold as well, there is no escape code left to filter.
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(
+        markup=False, highlight=False, emoji=False, color_system=None if plain else "auto"
+    )
 
 
 def in_words(issues: Iterable[Mapping[str, Any]]) -> str:

@@ -59,6 +59,11 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return ImageCms.buildTransform(lab, srgb, "LAB", "RGB").apply(image)
 
 
+def to_rgb(pixels: Pixels, profile: bytes | None) -> Pixels:
+    """L (h, w) or CMYK (h, w, 4) to sRGB (h, w, 3); RGB stays as it is, for `to_srgb`."""
+    return pixels if pixels.ndim == 3 and pixels.shape[2] == 3 else to_srgb(pixels, profile)
+
+
 def to_srgb(pixels: Pixels, profile: bytes | None) -> Pixels:
     """L (h, w), RGB (h, w, 3) or CMYK (h, w, 4) to sRGB (h, w, 3), through the ICC profile if any.
 

@@ -25,7 +25,7 @@ from PIL import (
 
 from iqcli.errors import PhotoError
 from iqcli.photos import exif
-from iqcli.photos.colour import flatten, to_srgb
+from iqcli.photos.colour import flatten, to_rgb
 from iqcli.photos.heif import open_heif, open_turn
 from iqcli.photos.quiet import quiet_stderr
 from iqcli.photos.views import limited
@@ -56,7 +56,9 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture, not yet turned: sRGB `pixels` with a long side of at most 2048.
+    """A decoded picture, not yet turned: RGB `pixels` with a long side of at most 2048.
+
+    `profile` is the ICC profile that the pixels still speak, None for sRGB.
 
     `width` and `height` are those of the original as stored, `orientation` (EXIF, 1..8) is the turn
     that `pixels` still need. `xmp` is empty if there is none.
@@ -68,6 +70,7 @@ class Picture:
     orientation: int
     tags: exif.Tags
     xmp: bytes
+    profile: bytes | None = None
 
 
 def decode(data: bytes, kind: str, max_megapixels: float) -> Picture:
@@ -84,8 +87,10 @@ def decode(data: bytes, kind: str, max_megapixels: float) -> Picture:
     with quiet_stderr() if kind == "tiff" else nullcontext():
         image.load()
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
-    pixels = to_srgb(limited(np.asarray(flatten(image))), image.info.get("icc_profile"))
-    return Picture(pixels, width, height, _turn(data, kind, image, tags), tags, _packet(image))
+    flat, profile = flatten(image), image.info.get("icc_profile")
+    pixels = to_rgb(limited(np.asarray(flat)), profile)
+    turn, left = _turn(data, kind, image, tags), profile if flat.mode == "RGB" else None
+    return Picture(pixels, width, height, turn, tags, _packet(image), left)
 
 
 def require_size(width: int, height: int, max_megapixels: float) -> None:

@@ -35,13 +35,13 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
         preview = _preview(raw, max_megapixels)
         own = exif.tags_of(data) or (preview.tags if preview else {})
         if preview is None or _long(preview) < min(ENOUGH_LONG, _long(sizes) // 2):
-            pixels, orientation = limited(_developed(raw)), 1
+            pixels, orientation, profile = limited(_developed(raw)), 1, None
         else:
-            pixels, orientation = preview.pixels, _turn(preview, sizes)
+            pixels, orientation, profile = preview.pixels, _turn(preview, sizes), preview.profile
     width, height = sizes.width, sizes.height
     if orientation < 5 and ORIENTATIONS.get(sizes.flip, 1) >= 5:
         width, height = height, width  # the pixels lie upright already
-    return Picture(pixels, width, height, orientation, own, xmp_of(data))
+    return Picture(pixels, width, height, orientation, own, xmp_of(data), profile)
 
 
 def _long(size: Picture | rawpy.ImageSizes) -> int:

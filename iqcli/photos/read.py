@@ -28,7 +28,9 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
             if kind in RAW_KINDS
             else decode(data, kind, max_megapixels)
         )
-        return _facts(picture, kind), views_of(upright(picture.pixels, picture.orientation))
+        return _facts(picture, kind), views_of(
+            upright(picture.pixels, picture.orientation), picture.profile
+        )
     except PhotoError:
         raise
     except Exception as error:  # decoders raise whatever they like on broken data

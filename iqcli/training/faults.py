@@ -7,7 +7,7 @@ a long side of 2048 pixels, the size at which they are looked for.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -59,8 +59,9 @@ def add_noise(picture: Pixels, sigma: float, random: np.random.Generator) -> Pix
 
 def compress(picture: Pixels, quality: float, _: np.random.Generator) -> Pixels:
     """JPEG at that quality and back, colours at half size."""
-    data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])[1]
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    order, options = picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
+    decoded: Any = cv2.imdecode(cv2.imencode(".jpg", order, options)[1], cv2.IMREAD_COLOR)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 # name of the issue -> the fault, and its strength at levels 2, 3 and 4

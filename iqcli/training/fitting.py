@@ -93,14 +93,20 @@ def _lessons(
     if len(kept) < FEWEST:
         raise IqError(f"{len(kept)} readable photos are too few to fit on; give at least {FEWEST}")
     measured = [each.blocks for each in found if each.blocks is not None]
+    for block in blocks:
+        if not any(np.isfinite(each[block.name]).all() for each in measured):
+            raise IqError(f"the block {block.name} is defined for none of the photos; leave it out")
     opinions = np.array([told.rows[k].value for k in kept], np.float32)
     labels = told.column(scene) if scene else [str(k) for k in range(len(told.rows))]
+    scenes = np.unique([labels[k] for k in kept], return_inverse=True)[1]
+    if scenes.max() + 1 < fusion.MEMBERS:
+        raise IqError(f"the column {scene!r} names too few scenes; give at least {fusion.MEMBERS}")
     bases = _bases(opinions)
     frames = [views_of(frame) for frame in pocket_shots(POCKET_SHOTS)]
     return fusion.Lessons(
         blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
         opinions=opinions,
-        scenes=np.unique([labels[k] for k in kept], return_inverse=True)[1],
+        scenes=scenes,
         bases=bases,
         ladders=climb([told.rows[kept[k]].shot for k in bases], blocks, measure),
         worthless={b.name: np.stack([b.extract(frame) for frame in frames]) for b in blocks},

@@ -146,7 +146,9 @@ def quantile_knots(values: Array) -> Array:
 
     defined = values[np.isfinite(values).all(axis=1)]
     knots = np.quantile(defined, norm.cdf(np.linspace(-3, 3, KNOTS)), axis=0).T
-    scale = np.maximum(np.ptp(knots, axis=1, keepdims=True), 1e-3)
+    size = np.abs(knots).max(axis=1, keepdims=True)
+    # A step no smaller than float32 can tell from nothing.
+    scale = np.maximum(np.ptp(knots, axis=1, keepdims=True), np.maximum(2e-3 * size, 1e-3))
     return (knots + scale * 1e-4 * np.arange(KNOTS)).astype(np.float32)
 
 
@@ -197,6 +199,8 @@ def _train_member(k: int, pupil: _Pupil, held: torch.Tensor, sizes: Mapping[str,
     for _ in range(EPOCHS):
         network.train()
         for rows in train[torch.randperm(len(train))].split(BATCH):
+            if len(rows) < 2:
+                continue  # the last batch may be one photo, which has no correlation
             loss = _loss(network([_hide(x[rows]) for x in pupil.inputs]), pupil.target[rows])
             if len(ladders):
                 loss = loss + LADDER_WEIGHT * _order_loss(network, pupil, ladders)

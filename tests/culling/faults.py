@@ -135,13 +135,19 @@ def in_child(work: Callable[[], Any], kind: str = "native", fault: Fault | None 
 
 
 def _work(work: Callable[[], Any], kind: str, fault: Fault, writing: int) -> int:
+    ended = here(work, kind, fault)
+    os.write(writing, ended.says.encode(errors="backslashreplace"))
+    return ended.code
+
+
+def here(work: Callable[[], Any], kind: str = "native", fault: Fault | None = None) -> Ended:
+    """Do the work in this process on such a disk, with such a fault, which is no kill."""
     try:
-        with disk(kind), under(fault):
+        with disk(kind), under(fault or Fault()):
             work()
     except IqError as error:
-        os.write(writing, str(error).encode(errors="backslashreplace"))
-        return int(error.exit_code)
-    return 0
+        return Ended(int(error.exit_code), str(error))
+    return Ended(0)
 
 
 def calls_of(work: Callable[[], Any], kind: str = "native") -> list[str]:

@@ -13,6 +13,7 @@ import pytest
 from iqcli import libc
 from iqcli.culling import lock
 from iqcli.culling.apply import apply, undo
+from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 
 from .faults import in_child
@@ -88,6 +89,12 @@ def test_a_vanished_companion_blocks_the_whole_plan(root: Path, state: Path) -> 
     refused(plan, root, state, r"IMG_0001.JPG.xmp is gone \(and 1 more\)")
 
 
+def test_a_new_companion_blocks_the_whole_plan(root: Path, state: Path) -> None:
+    plan = plan_for(root)
+    (root / "2024/IMG_1234.HEIC.xmp").write_bytes(b"<x/>")
+    refused(plan, root, state, "IMG_1234.HEIC.xmp belongs to a shot of the plan and is not in it")
+
+
 def test_a_photo_replaced_by_a_link_blocks_the_plan(root: Path, state: Path) -> None:
     plan = plan_for(root)
     (root / "IMG_0001.JPG").unlink()
@@ -151,6 +158,7 @@ def test_a_late_change_rolls_back(root: Path, state: Path, monkeypatch: pytest.M
             apply(plan, state)
     assert not (root / "_Rejected").exists()
     assert (root / last.files[0].source).read_bytes() == b"edited meanwhile"
+    assert [row.state for row in history(state)] == [State.ABORTED]
     with pytest.raises(IqError, match="no run is left to undo"):
         undo(None, state)
 

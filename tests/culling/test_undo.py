@@ -73,6 +73,14 @@ def test_an_equal_copy_under_the_old_name_is_refused(root: Path, state: Path) ->
     refused(root, state, "IMG_0001.JPG is taken")
 
 
+def test_a_second_link_made_by_hand_leaves_one_name(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root), state)
+    (root / "IMG_0001.JPG").hardlink_to(root / "_Rejected/IMG_0001.JPG")
+    undo(None, state)
+    assert tree(root) == before
+
+
 def test_partly_leaves_the_changed_shot_and_its_line(root: Path, state: Path) -> None:
     before = tree(root)
     apply(plan_for(root), state)

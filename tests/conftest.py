@@ -1,0 +1,45 @@
+"""Fixtures of the tests of the command line."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from photos.make import encoded, noise, scene
+from shell import Iq
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LONG_AGO = 1_600_000_000_123_456_789
+
+
+@pytest.fixture
+def iq(tmp_path: Path) -> Iq:
+    """A command line whose current folder holds `photos/`, empty."""
+    (tmp_path / "here" / "photos").mkdir(parents=True)
+    (tmp_path / "home").mkdir()
+    return Iq(tmp_path / "home", tmp_path / "here")
+
+
+@pytest.fixture
+def roll(iq: Iq) -> Path:
+    """`photos/` filled with six photos in two folders, from noise to a flat picture."""
+    folder = iq.cwd / "photos"
+    (folder / "day").mkdir()
+    pictures = {
+        "IMG_1.jpg": scene(320, 240),
+        "IMG_2.jpg": noise(320, 240),
+        "IMG_3.jpg": scene(320, 240) // 8,
+        "day/IMG_4.jpg": np.full((240, 320, 3), 90, np.uint8),
+        "day/IMG_5.jpg": np.clip(scene(320, 240).astype(int) + noise(320, 240) // 4, 0, 255),
+        "day/IMG_6.jpg": noise(400, 300) // 3,
+    }
+    for number, (name, picture) in enumerate(pictures.items()):
+        path = folder / name
+        path.write_bytes(encoded(picture.astype(np.uint8), "JPEG", quality=92))
+        path.chmod((0o644, 0o600, 0o444)[number % 3])
+        os.utime(path, ns=(LONG_AGO, LONG_AGO + number))
+    return folder
