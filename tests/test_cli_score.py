@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ from shell import Iq, Ran
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such names there")
 
 JPEG = encoded(scene(320, 240), "JPEG")
 SIXTEEN = noise(320, 240)[..., 0].astype(np.uint16) * 257

@@ -1,0 +1,244 @@
+"""Cull from end to end: shown, planned, moved, and all back again to the last bit."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from culling.trees import Tree, contents, tree
+from photos.make import encoded, exif_block, noise
+
+if TYPE_CHECKING:
+    from shell import Iq, Ran
+
+RATED = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+    'syntax-ns#"><rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="3"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
+ALL = ("--below", "10", "--max-reject", "100%")
+
+
+def files(found: Tree) -> set[str]:
+    """The files of a tree, by name."""
+    return {name.decode() for name, leaf in found.items() if leaf[0] == "file"}
+
+
+def add_up(ran: Ran) -> dict[str, int]:
+    """The numbers of a cull, having seen that they agree."""
+    text = ran.err
+    [total, scored] = map(int, re.findall(r"(\d+) photos?: (\d+) scored", text)[0])
+    failed = int((re.findall(r"(\d+) could not be read", text) or [0])[0])
+    keep, review, reject = map(int, re.findall(r"keep (\d+), review (\d+), reject (\d+)", text)[0])
+    assert total == scored + failed == keep + review + reject
+    assert review == failed
+    moving = re.findall(r"(\d+) photos? \((\d+) files?\)", text)
+    assert (int(moving[0][0]) if moving else 0) == reject
+    return {"photos": total, "reject": reject, "files": int(moving[0][1]) if moving else 0}
+
+
+def test_a_dry_run_moves_nothing_and_says_so(iq: Iq, roll: Path) -> None:
+    before = tree(iq.cwd)
+    ran = iq("cull", "photos", "--worst", "34%")
+    assert ran.code == 0
+    assert add_up(ran) == {"photos": 6, "reject": 2, "files": 2}
+    assert ran.lines[-1].endswith("would move; nothing has moved yet, give --apply to do it")
+    assert ran.out.count(b"among the worst 34% (rank ") == 2
+    assert tree(iq.cwd) == before
+    assert not iq.state.exists()
+
+
+def test_apply_then_undo_leaves_no_trace(iq: Iq, roll: Path) -> None:
+    before = tree(iq.cwd)
+    worst = iq("rank", "photos", "-f", "paths").out.decode().split()[-2:]
+    ran = iq("cull", "photos", "--worst", "34%", "--apply")
+    assert ran.code == 0
+    assert add_up(ran)["reject"] == 2
+    assert f"to {roll}/_Rejected; `iq undo` puts them back (run " in ran.lines[-1]
+    moved = {name.replace("./photos/", "photos/_Rejected/") for name in worst}
+    stayed = files(before) - {name.removeprefix("./") for name in worst}
+    assert files(tree(iq.cwd)) == moved | stayed | {"photos/_Rejected/MANIFEST.jsonl"}
+
+    undone = iq("undo")
+    assert undone.code == 0
+    assert undone.lines[0].startswith("put back 2 photos (2 files) of run ")
+    assert tree(iq.cwd) == before
+    said = iq("history").out.decode().splitlines()
+    assert [line.split()[3:7] for line in said[1:]] == [
+        ["cull", "2", "2", "undone"],
+        ["undo", "2", "2", "finished"],
+    ]
+    again = iq("undo")
+    assert (again.code, again.lines) == (2, ["iq: no run is left to undo; see iq history"])
+
+
+def test_rejects_are_not_scored_again(iq: Iq, roll: Path) -> None:
+    assert iq("cull", "photos", "--worst", "34%", "--apply").code == 0
+    assert len(iq("score", "photos", "-f", "paths").out.split()) == 4
+    second = iq("cull", "photos", "--worst", "25%", "--apply")
+    assert add_up(second) == {"photos": 4, "reject": 1, "files": 1}
+    assert iq("undo").code == iq("undo").code == 0
+    assert not (roll / "_Rejected").exists()
+
+
+def test_a_folder_of_that_name_that_is_not_ours_is_scored(iq: Iq, roll: Path) -> None:
+    (roll / "_Rejected").mkdir()
+    (roll / "IMG_1.jpg").rename(roll / "_Rejected" / "IMG_1.jpg")
+    ran = iq("cull", "photos", *ALL, "--apply")
+    assert add_up(ran)["reject"] == 6
+    assert (roll / "_Rejected-2" / "_Rejected" / "IMG_1.jpg").exists()
+
+
+def test_a_plan_in_a_file(iq: Iq, roll: Path) -> None:
+    before = tree(roll)
+    made = iq("cull", "photos", "--worst", "34%", "--plan", "my.plan")
+    assert made.code == 0
+    assert "the plan is in ./my.plan; `iq cull --from-plan` applies it" in made.lines
+    shown = iq("cull", "--from-plan", "my.plan")
+    assert shown.lines[-1].startswith("2 photos (2 files) would move")
+    assert tree(roll) == before
+    done = iq("cull", "--from-plan", "my.plan", "--apply")
+    assert done.lines[-1].startswith("moved 2 photos (2 files) to ")
+    gone = tree(roll)
+    twice = iq("cull", "--from-plan", "my.plan", "--apply")
+    assert (twice.code, len(twice.lines)) == (4, 1)
+    assert "is gone" in twice.err and "nothing was moved" in twice.err
+    assert tree(roll) == gone
+    assert iq("undo").code == 0
+    assert tree(roll) == before
+
+
+def test_a_plan_never_replaces_a_photo(iq: Iq, roll: Path) -> None:
+    before = tree(iq.cwd)
+    ran = iq("cull", "photos", "--worst", "34%", "--plan", "photos/IMG_1.jpg")
+    assert ran.code == 2
+    assert "photos/IMG_1.jpg exists and is no plan of iq; give another name" in ran.err
+    assert tree(iq.cwd) == before
+
+
+def test_a_plan_that_no_longer_fits_moves_nothing(iq: Iq, roll: Path) -> None:
+    assert iq("cull", "photos", *ALL, "--plan", "my.plan").code == 0
+    with (roll / "IMG_2.jpg").open("ab") as photo:
+        photo.write(b"edited since")
+    before = tree(iq.cwd)
+    ran = iq("cull", "--from-plan", "my.plan", "--apply")
+    assert (ran.code, len(ran.lines)) == (4, 1)
+    assert "IMG_2.jpg has changed since; nothing was moved, make a new plan" in ran.err
+    assert tree(iq.cwd) == before
+
+
+def test_the_guard(iq: Iq, roll: Path) -> None:
+    before = tree(iq.cwd)
+    ran = iq("cull", "photos", "--below", "10", "--apply")
+    assert (ran.code, ran.out) == (2, b"")
+    assert ran.lines == [
+        "iq: 6 of 6 judged photos would be rejected, more than 50%; "
+        "if that is meant, give --max-reject 100%"
+    ]
+    assert tree(iq.cwd) == before
+    (roll / ".iq.toml").write_text("max_reject = 0.1\n")
+    assert "more than 10%" in iq("cull", "photos", "--worst", "34%").err
+
+
+def test_rated_photos_stay_unless_told_otherwise(iq: Iq, roll: Path) -> None:
+    (roll / "IMG_1.jpg.xmp").write_text(RATED)
+    stars = exif_block({0x4746: 5})
+    (roll / "day" / "IMG_7.jpg").write_bytes(encoded(noise(320, 240), "JPEG", exif=stars))
+    ran = iq("cull", "photos", *ALL, "-f", "jsonl")
+    kept = {row["path"]: row["reasons"] for row in ran.rows if row["decision"] == "keep"}
+    assert kept == {
+        "./photos/IMG_1.jpg": ["rated 3 stars"],
+        "./photos/day/IMG_7.jpg": ["rated 5 stars"],
+    }
+    assert add_up(ran) == {"photos": 7, "reject": 5, "files": 5}
+    assert add_up(iq("cull", "photos", *ALL, "--include-rated")) == {
+        "photos": 7,
+        "reject": 7,
+        "files": 8,
+    }
+
+
+def test_companions_move_and_return_together(iq: Iq, roll: Path) -> None:
+    for name in ("IMG_1.jpg.xmp", "IMG_1.MOV", "IMG_1.AAE", "day/IMG_4.dng"):
+        (roll / name).write_bytes(name.encode())
+    before = tree(iq.cwd)
+    ran = iq("cull", "photos/IMG_1.jpg", *ALL, "--apply")
+    assert add_up(ran) == {"photos": 1, "reject": 1, "files": 4}
+    there = {path.name for path in (roll / "_Rejected").iterdir()}
+    assert there == {"IMG_1.jpg", "IMG_1.jpg.xmp", "IMG_1.MOV", "IMG_1.AAE", "MANIFEST.jsonl"}
+    assert iq("undo").lines[0].startswith("put back 1 photo (4 files)")
+    assert tree(iq.cwd) == before
+
+
+def test_what_cannot_be_judged_is_left_for_review(iq: Iq, roll: Path) -> None:
+    (roll / "broken.jpg").write_bytes(b"")
+    ran = iq("cull", "photos", *ALL, "--apply")
+    assert ran.code == 1
+    assert add_up(ran) == {"photos": 7, "reject": 6, "files": 6}
+    assert (roll / "broken.jpg").exists()
+    again = iq("cull", "photos", *ALL, "--apply")
+    assert (again.code, again.lines[-1]) == (1, "no photo is rejected; nothing has moved")
+
+
+def test_a_list_on_stdin_is_read_once(iq: Iq, roll: Path) -> None:
+    listed = b"photos/IMG_1.jpg\0photos/IMG_2.jpg\0"
+    ran = iq("cull", "-", "--from0", *ALL, "--apply", stdin=listed)
+    assert ran.code == 0
+    assert add_up(ran)["reject"] == 2
+    assert not (roll / "IMG_1.jpg").exists()
+
+
+def test_the_rejects_as_paths_feed_another_program(iq: Iq, roll: Path) -> None:
+    ran = iq("cull", "photos", *ALL, "-f", "paths", "-0", "-q")
+    assert (ran.code, ran.err) == (0, "")
+    assert len(ran.out.split(b"\0")[:-1]) == 6
+
+
+def test_undo_refuses_what_changed_and_partly_goes_round_it(iq: Iq, roll: Path) -> None:
+    before = tree(iq.cwd)
+    assert iq("cull", "photos", *ALL, "--apply").code == 0
+    edited = roll / "_Rejected" / "IMG_2.jpg"
+    edited.write_bytes(b"edited")
+    away = tree(iq.cwd)
+    refused = iq("undo")
+    assert (refused.code, len(refused.lines)) == (4, 1)
+    assert "IMG_2.jpg has changed since" in refused.err and "--partly" in refused.err
+    assert tree(iq.cwd) == away
+    partly = iq("undo", "--partly")
+    assert partly.code == 1
+    assert partly.lines[0].startswith("iq: left in place: ")
+    assert partly.lines[1].startswith("put back 5 photos (5 files)")
+    assert files(tree(iq.cwd)) >= files(before) - {"photos/IMG_2.jpg"}
+    assert edited.read_bytes() == b"edited"
+
+
+def test_a_run_that_was_cut_off_is_taken_back_by_the_next(iq: Iq, roll: Path) -> None:
+    held = contents(roll)
+    assert iq("cull", "photos", "--worst", "34%", "--apply").code == 0
+    [journal] = (iq.state / "journal").iterdir()
+    *lines, last = journal.read_bytes().splitlines(keepends=True)
+    assert json.loads(last)["event"] == "finished"
+    journal.write_bytes(b"".join(lines))
+    assert b"interrupted" in iq("history").out
+    ran = iq("cull", "photos", "--worst", "17%", "--apply")
+    assert ran.code == 0
+    assert re.fullmatch(r"run \S+ had been cut off; its 2 photos went back", ran.lines[0])
+    assert add_up(ran) == {"photos": 6, "reject": 1, "files": 1}
+    assert iq("undo").code == 0
+    assert contents(roll) == held
+    assert not (roll / "_Rejected").exists()
+
+
+@pytest.mark.parametrize("words", [("undo",), ("history",), ("cull", "photos", *ALL, "--apply")])
+def test_a_broken_journal_is_named(iq: Iq, roll: Path, words: tuple[str, ...]) -> None:
+    folder = iq.state / "journal"
+    folder.mkdir(parents=True)
+    (folder / "20200101-000000-000000-abcd.jsonl").write_text("what\n\n")
+    before = tree(roll)
+    ran = iq(*words)
+    assert (ran.code, len(ran.lines)) == (2, 1)
+    assert "cannot read the journal" in ran.err and "move it elsewhere" in ran.err
+    assert tree(roll) == before
