@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -74,7 +75,10 @@ app.add_typer(cache.app, name="cache")
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    sys.exit(run())
+    code = run()
+    # Nothing is left but to end: an impatient second key press must not turn that into a crash.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run() -> int:

@@ -63,7 +63,7 @@ def load(
     nearest `.iq.toml`, upward, applies. Raises IqError for a file or value that cannot be used.
     """
     values: dict[str, Any] = {"cache_dir": _user_dir("cache"), "state_dir": _user_dir("state")}
-    values |= _from_file(_user_config(environ), trusted=True)
+    values |= _from_file(user_config(environ), trusted=True)
     if nearest := _nearest(start):
         values |= _from_file(nearest, trusted=False)
     for item in fields(Settings):
@@ -76,7 +76,8 @@ def load(
     return Settings(**values)
 
 
-def _user_config(environ: Mapping[str, str]) -> Path:
+def user_config(environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the person's own settings lie, or would; raises IqError if `IQ_CONFIG` names none."""
     import platformdirs
 
     if not (named := environ.get("IQ_CONFIG")):

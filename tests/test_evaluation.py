@@ -22,7 +22,7 @@ from iqcli.studying import CONSTANT, SHARPNESS, YARDSTICK, Study, study
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "RESAMPLES", 200)
+    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
 
 
 def judged(count: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -112,7 +112,8 @@ def test_a_known_logistic_is_recovered() -> None:
     assert fitted
     np.testing.assert_allclose(mapped, told, atol=1e-4)
     found = agreement(scores, told).figures
-    assert found["plcc_logistic"].value == pytest.approx(1, abs=1e-6) > found["plcc"].value
+    assert found["plcc_logistic"].value == pytest.approx(1, abs=1e-6)
+    assert found["plcc"].value < 0.99
 
 
 @pytest.mark.parametrize("seed", range(4))

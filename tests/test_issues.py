@@ -152,19 +152,22 @@ def test_noise_has_the_strength_it_is_given() -> None:
     assert dark.std() < 0.8 * noisy.std()
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_defocus_and_shake_have_the_same_variance_and_keep_the_light(seed: int) -> None:
-    point = np.zeros((101, 101, 3), np.uint8)
-    point[49:52, 49:52] = 255
-    spread = blur(point, 4.0, np.random.default_rng(seed))[..., 0].astype(float)
+def spread(angle: float | None) -> tuple[float, float]:
+    """Variance along y and x of a bright spot, out of focus (None) or shaken at an angle."""
+    spot = np.zeros((101, 101, 3), np.uint8)
+    spot[46:55, 46:55] = 255
+    shaken = SimpleNamespace(random=lambda: 0.9, uniform=lambda *_: angle)
+    found = blur(spot, 4.0, OUT_OF_FOCUS if angle is None else shaken)[..., 0] / 255.0
     y, x = np.mgrid[-50:51, -50:51]
-    variance = (spread * (x**2 + y**2)).sum() / spread.sum()
-    round_spot = (
-        spread[50].sum() > 0 and abs((spread * x * x).sum() / (spread * y * y).sum() - 1) < 0.1
-    )
-    # A disc spreads in two directions, a line in one.
-    assert variance == pytest.approx(32 if round_spot else 16, rel=0.3)
-    assert np.abs((spread * x).sum() / spread.sum()) < 0.5
+    assert found.sum() == pytest.approx(81, rel=0.03)
+    own = (9**2 - 1) / 12
+    return (found * y * y).sum() / found.sum() - own, (found * x * x).sum() / found.sum() - own
+
+
+def test_defocus_spreads_all_ways_and_shake_one_way_as_far() -> None:
+    assert spread(None) == pytest.approx((16, 16), rel=0.05)
+    assert spread(0.0) == pytest.approx((0, 16), rel=0.2, abs=1)
+    assert spread(np.pi / 2) == pytest.approx((16, 0), rel=0.2, abs=1)
 
 
 def test_faults_are_the_same_for_the_same_seed_and_keep_the_size() -> None:

@@ -76,7 +76,7 @@ def cull(
     _show(decisions, form, nul=print0)
     if plan_file is not None:
         plan.save(made, plan_file)
-        say(f"the plan is in {shown(plan_file)}; `iq cull --from-plan` applies it")
+        say(f"the plan is in {shown(plan_file)}; `iq cull --from-plan FILE --apply` carries it out")
     code = run.finish()
     if not run.quiet:
         say(_summary(decisions))

@@ -11,7 +11,7 @@ from iqcli.commands.options import CacheDir
 from iqcli.commands.screen import warn
 from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
-from iqcli.settings import Settings, load
+from iqcli.settings import Settings, load, user_config
 
 PACKAGES = (
     "torch",
@@ -31,7 +31,7 @@ def doctor(cache_dir: CacheDir = None) -> Exit:
     """
     from iqcli.outputs import table
 
-    settings = load({"cache_dir": cache_dir}, Path())
+    settings, config = load({"cache_dir": cache_dir}, Path()), user_config()
     checks = [
         ("iq", __version__),
         ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
@@ -39,6 +39,7 @@ def doctor(cache_dir: CacheDir = None) -> Exit:
         ("accelerator", _accelerator()),
         *_decoders(),
         *_models(),
+        ("settings", f"{shown(config)}{'' if config.is_file() else ' (none yet)'}"),
         ("cache", _cache(settings)),
         ("journals", shown(settings.state_dir)),
         ("decode workers", str(settings.workers)),

@@ -10,7 +10,7 @@ import typer
 
 from iqcli.commands.options import over_photos
 from iqcli.commands.run import Run
-from iqcli.commands.screen import say
+from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def evaluate(
         table.show(table.plain_table(BURSTS, _bursts(found, groups)))
     say(f"opinions given on {told.scale[0]:g}..{told.scale[1]:g}; RMSE and MAE in points of 1..10")
     if told.blank:
-        say(f"{told.blank:,} rows without an opinion were passed over")
+        say(f"{counted(told.blank, 'row')} without an opinion passed over")
     return run.finish("evaluated")
 
 

@@ -23,10 +23,19 @@ def export(
     run: Run,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write; its ending tells the format."),
+        typer.Option(
+            "--output", "-o", help="File to write; its ending tells the format.", metavar="FILE"
+        ),
     ] = None,
     format: Annotated[
-        str | None, typer.Option("--format", "-f", help="csv, json, jsonl or parquet.")
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="csv, json, jsonl or parquet.",
+            metavar="FORMAT",
+            autocompletion=lambda: list(FORMATS),
+        ),
     ] = None,
     sort: Sort = None,
     reverse: Reverse = False,

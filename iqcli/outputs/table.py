@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 # Wide enough that no name is cut when the table goes to a file or a pipe.
 UNBOUNDED = 10_000
 WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
+# What may be broken where the terminal is narrow, so that no path is pushed out of sight.
+PROSE = ("issues", "reasons", "path")
 PARTS = ("technical", "aesthetic")
 BAD, FAIR = 4.0, 6.0
 
@@ -36,7 +38,7 @@ def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in columns:
         title, justify, _ = CELLS[name]
-        table.add_column(title, justify=justify, overflow="fold", no_wrap=name != "path")  # type: ignore[arg-type]
+        table.add_column(title, justify=justify, overflow="fold", no_wrap=name not in PROSE)  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*(CELLS[name][2](row) for name in columns))
     return table

@@ -1,0 +1,118 @@
+"""From measured to judged to ranked: the order, the failures and the ties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from iqcli import judging
+from iqcli.judging import CHUNK, judge, rank
+from iqcli.models import registry
+from iqcli.records import Facts, Judged, Measured, Rating, Shot
+
+ROOT = Path("/photos")
+
+
+class Echo:
+    """A model whose score is the first number of the block; it remembers its batches."""
+
+    blocks = ()
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def rate(self, photos: Sequence[Mapping[str, np.ndarray]]) -> list[Rating]:
+        self.batches.append(len(photos))
+        return [Rating(float(each["a"][0]), 1.0, "echo") for each in photos]
+
+
+def measured(number: int, error: str | None = None) -> Measured:
+    shot = Shot(ROOT, ROOT / f"{number:05}.jpg")
+    blocks = None if error else {"a": np.array([number], np.float32)}
+    return Measured(shot, f"sha{number}", Facts(4, 3, "jpeg"), number % 6, blocks, error)
+
+
+def judged(name: str | bytes, score: float | None) -> Judged:
+    path = ROOT / (name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"))
+    rating = None if score is None else Rating(score, 1.0, "echo")
+    return Judged(Shot(ROOT, path), rating=rating, error=None if rating else "broken")
+
+
+@pytest.mark.parametrize("count", (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5))
+def test_every_shot_is_judged_once_in_order_whatever_failed(count: int) -> None:
+    given = [measured(k, "broken" if k % 7 == 3 else None) for k in range(count)]
+    found = list(judge(iter(given), Echo()))
+    assert [each.shot for each in found] == [each.shot for each in given]
+    for k, (before, after) in enumerate(zip(given, found, strict=True)):
+        assert (after.sha256, after.facts, after.stars) == (
+            before.sha256,
+            before.facts,
+            before.stars,
+        )
+        assert (after.rating is None) == (after.error is not None) == (k % 7 == 3)
+        if after.rating:
+            assert after.rating.score == k
+        else:
+            assert after.error == "broken"
+
+
+def test_photos_are_rated_in_batches_and_rows_keep_flowing() -> None:
+    model, taken = Echo(), 0
+
+    def source():
+        nonlocal taken
+        for k in range(10 * CHUNK):
+            taken += 1
+            yield measured(k)
+
+    rows = judge(source(), model)
+    assert next(rows).rating.score == 0
+    assert taken == CHUNK and model.batches == [CHUNK]
+    assert sum(1 for _ in rows) == 10 * CHUNK - 1
+    assert model.batches == [CHUNK] * 10
+
+
+def test_a_chunk_of_failures_alone() -> None:
+    found = list(judge([measured(k, "broken") for k in range(5)], registry.load("fusion-mini")))
+    assert all(each.rating is None and each.error == "broken" for each in found)
+
+
+def test_a_photo_scores_the_same_wherever_it_falls_in_a_chunk(monkeypatch) -> None:
+    model = registry.load("fusion-mini")
+    random = np.random.default_rng(0)
+    photos = [
+        Measured(
+            Shot(ROOT, ROOT / f"{k}.jpg"),
+            blocks={b.name: random.normal(5, 3, b.size).astype("f4") for b in model.blocks},
+        )
+        for k in range(20)
+    ]
+    whole = [each.rating for each in judge(photos, model)]
+    monkeypatch.setattr(judging, "CHUNK", 3)
+    parts = [each.rating for each in judge(photos, model)]
+    for one, other in zip(whole, parts, strict=True):
+        assert one.score == pytest.approx(other.score, abs=1e-4)
+        assert one.issues == other.issues and one.reasons == other.reasons
+
+
+def test_the_best_is_first_and_failures_have_no_place() -> None:
+    given = [judged("a", 3), judged("b", None), judged("c", 9), judged("d", 5)]
+    found = rank(given)
+    assert [each.judged.shot.path.name for each in found] == ["c", "d", "a"]
+    assert [each.rank for each in found] == [1, 2, 3]
+    assert [each.percentile for each in found] == [100, 50, 0]
+
+
+def test_ties_stand_in_the_order_of_their_paths_bytes() -> None:
+    names = [b"z.jpg", b"Z.jpg", "é.jpg".encode(), b"\xff.jpg", b"a.jpg", b"10.jpg", b"9.jpg"]
+    found = rank([judged(name, 5) for name in names])
+    assert [bytes(each.judged.shot.path).split(b"/")[-1] for each in found] == sorted(names)
+    assert rank([judged(name, 5) for name in reversed(names)]) == found
+
+
+@pytest.mark.parametrize(("count", "expected"), ((0, []), (1, [0]), (2, [100, 0])))
+def test_percentiles_of_few(count: int, expected: list[float]) -> None:
+    assert [each.percentile for each in rank(judged(str(k), k) for k in range(count))] == expected

@@ -1,0 +1,86 @@
+"""The README is true: its commands run as they stand, and it names every command there is."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+from shell import SOURCE, Iq
+from skimage import data
+from typer.main import get_command
+
+from iqcli.cli import app
+
+README = (SOURCE / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+BASH = shutil.which("bash")
+
+
+@pytest.fixture
+def gallery(iq: Iq) -> Path:
+    """`photos/` with good photos, two spoilt ones and a sub-folder."""
+    folder = iq.cwd / "photos"
+    (folder / "trip").mkdir()
+    good = [data.astronaut(), data.coffee(), data.chelsea(), data.cat(), data.rocket()]
+    spoilt = [cv2.GaussianBlur(good[0], (0, 0), 6), (good[2] * 0.1).astype(np.uint8)]
+    names = ("first", "second", "third", "trip/one", "trip/two", "trip/blurred", "dark")
+    for name, picture in zip(names, good + spoilt, strict=True):
+        Image.fromarray(picture).save(folder / f"{name}.jpg", quality=92)
+    return folder
+
+
+def commands() -> list[str]:
+    lines = [line for block in BLOCKS for line in block.splitlines()]
+    return [line for line in lines if re.match(r"(iq|find) ", line)]
+
+
+@pytest.mark.skipif(not BASH, reason="needs bash")
+def test_the_commands_run_one_after_the_other(iq: Iq, gallery: Path, tmp_path: Path) -> None:
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    shim = shims / "iq"
+    shim.write_text(f'#!/bin/sh\nexec {sys.executable} -m iqcli "$@"\n')
+    shim.chmod(0o755)
+    script = "set -o pipefail\n" + "\n".join(f"{line} || exit 9" for line in map(bare, commands()))
+    env = iq.environ | {"PATH": f"{shims}:{iq.environ['PATH']}"}
+    before = {path: path.read_bytes() for path in gallery.rglob("*.jpg")}
+    ran = subprocess.run([str(BASH), "-c", script], cwd=iq.cwd, env=env, capture_output=True)
+    assert ran.returncode == 0, ran.stderr.decode()
+    assert {path: path.read_bytes() for path in gallery.rglob("*.jpg")} == before
+    assert len(commands()) >= 15
+
+
+def bare(line: str) -> str:
+    return line.split(" #")[0].rstrip()
+
+
+def test_install_and_test_commands_stand_first() -> None:
+    assert BLOCKS[0] == "pip install . && iq score ~/Pictures\n"
+    assert BLOCKS[1] == "pip install '.[test]' && pytest\n"
+
+
+def test_python_example(gallery: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    monkeypatch.chdir(gallery.parent)
+    exec(example, {})
+
+
+def test_every_command_and_exit_code_is_named() -> None:
+    from iqcli.errors import Exit
+
+    for name in get_command(app).commands:  # type: ignore[attr-defined]
+        assert re.search(rf"\biq {name}\b", README), name
+    for code in Exit:
+        assert f"| {code.value} |" in README
+
+
+def test_files_it_points_to_are_there() -> None:
+    for path in re.findall(r"`((?:completions|tests)/[\w./]+)`|python (tests/[\w./]+)", README):
+        assert (SOURCE / "".join(path)).is_file(), path

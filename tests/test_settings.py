@@ -1,0 +1,132 @@
+"""Five sources of settings, the stronger over the weaker, and nothing taken that cannot be used."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from iqcli.errors import IqError
+from iqcli.settings import load, share
+
+
+class Sources:
+    """A person's config, a `.iq.toml` above the photos, and an environment."""
+
+    def __init__(self, root: Path) -> None:
+        self.config, self.beside = root / "config.toml", root / "photos" / ".iq.toml"
+        self.start = root / "photos" / "2024" / "may"
+        self.start.mkdir(parents=True)
+        self.config.write_text("")
+        self.environ = {"IQ_CONFIG": str(self.config)}
+
+    def load(self, **flags: object) -> object:
+        return load(flags, self.start, self.environ)
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> Sources:
+    return Sources(tmp_path)
+
+
+def test_the_stronger_source_wins(sources: Sources) -> None:
+    def chosen(**flags: object) -> str:
+        return load(flags, sources.start, sources.environ).format
+
+    assert chosen() == "table"
+    sources.config.write_text('format = "csv"')
+    assert chosen() == "csv"
+    sources.beside.write_text('format = "json"')
+    assert chosen() == "json"
+    sources.environ["IQ_FORMAT"] = "jsonl"
+    assert chosen() == "jsonl"
+    assert chosen(format=None) == "jsonl"
+    assert chosen(format="paths") == "paths"
+
+
+def test_the_nearest_file_counts_alone(sources: Sources) -> None:
+    sources.beside.write_text("max_reject = 0.1")
+    (sources.start / ".iq.toml").write_text('format = "csv"')
+    found = load({}, sources.start, sources.environ)
+    assert (found.format, found.max_reject) == ("csv", 0.5)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'cache_dir = "/tmp/x"',
+        'state_dir = "/tmp/x"',
+        'model = "x.safetensors"',
+        'device = "cpu"',
+        "jobs = 1",
+        "batch_size = 1",
+        "max_megapixels = 1",
+    ],
+)
+def test_photos_of_a_stranger_choose_no_path_and_no_weights(sources: Sources, line: str) -> None:
+    sources.beside.write_text(line)
+    with pytest.raises(IqError, match="may only stand in your own config; remove that line"):
+        sources.load()
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("jobs = true", "give a whole number"),
+        ("jobs = 1.5", "give a whole number"),
+        ("jobs = 1000", "give a number from 0 to 256"),
+        ("jobs = []", "give a whole number"),
+        ("max_megapixels = true", "give a number"),
+        ("max_megapixels = nan", "give a number from"),
+        ("max_megapixels = [1]", "give a number"),
+        ("max_reject = true", "give a share from 0% to 100%"),
+        ("max_reject = 2", "give a share from 0% to 100%"),
+        ("cache_dir = 3", "give a folder"),
+        ('cache_dir = ""', "give a folder"),
+        ('cache_dir = "~nobody-of-that-name/x"', "there is no such user"),
+        ("model = 3", "give a model's name or file"),
+        ("device = 1", "give one of auto, cpu, cuda, mps"),
+        ('device = ["cpu"]', "give one of auto, cpu, cuda, mps"),
+    ],
+)
+def test_a_value_of_the_wrong_kind(sources: Sources, line: str, says: str) -> None:
+    sources.config.write_text(line)
+    with pytest.raises(IqError, match=re.escape(says)) as told:
+        sources.load()
+    assert str(told.value).startswith(f"{sources.config}: {line.split()[0]} is ")
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe", b"= 1", b"format = 'csv'\nformat = 'json'"])
+def test_a_file_that_is_no_toml(sources: Sources, data: bytes) -> None:
+    sources.beside.write_bytes(data)
+    with pytest.raises(IqError, match=r"cannot read the settings in .*; mend or remove it"):
+        sources.load()
+
+
+def test_good_values(sources: Sources) -> None:
+    sources.config.write_text(
+        'max_reject = "30%"\nbatch_size = "auto"\ncache_dir = "~/iq"\njobs = 3'
+    )
+    found = load({}, sources.start, sources.environ)
+    assert (found.max_reject, found.batch_size, found.workers) == (0.3, 0, 3)
+    assert found.cache_dir == Path.home() / "iq"
+    assert load({"jobs": 0}, sources.start, sources.environ).workers in range(1, 17)
+
+
+def test_an_empty_variable_is_not_set(sources: Sources) -> None:
+    sources.environ |= {"IQ_JOBS": "", "IQ_FORMAT": ""}
+    assert load({}, sources.start, sources.environ).jobs == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("20%", 0.2), ("0.2", 0.2), ("0", 0), ("1", 1), ("100%", 1), (" 5 %", 0.05)]
+)
+def test_shares(text: str, value: float) -> None:
+    assert share(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize("text", ["", "%", "20", "101%", "-1%", "nan", "inf", "20%%", "a"])
+def test_no_shares(text: str) -> None:
+    with pytest.raises(ValueError):
+        share(text)

@@ -1,0 +1,187 @@
+"""The walls between the rooms, read from the imports; and what a process really loads."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import iqcli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from shell import Iq
+
+TOP = Path(iqcli.__file__).parent
+FILES = sorted(TOP.rglob("*.py"))
+HEAVY = {"torch", "cv2", "PIL", "numpy", "scipy", "diskcache", "rich", "safetensors", "pyarrow"}
+# The rooms a room may use, its own aside; ground-floor modules stand for themselves.
+GROUND = {"errors", "records"}
+DISK = GROUND | {"files", "durable", "libc"}
+ROOMS = {
+    "errors": set(),
+    "records": set(),
+    "libc": set(),
+    "durable": set(),
+    "files": {"durable", "libc"},
+    "photos": DISK,
+    "features": DISK | {"photos"},
+    "plaindisk": GROUND,
+    "outputs": GROUND,
+    "culling": DISK | {"photos", "settings"},
+    "models": DISK | {"features"},
+    "settings": GROUND,
+    "pipeline": None,
+}
+MOVING = {"rename", "renames", "unlink", "rmdir", "removedirs", "hardlink_to", "symlink_to"}
+MOVERS = {"files.py", "libc.py", "durable.py"}
+
+
+def name_of(path: Path) -> str:
+    """The file, counted from the package."""
+    return path.relative_to(TOP).as_posix()
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside functions and for types alone."""
+    for node in ast.walk(parsed(path)):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{name_of(path)} imports by dots"
+            yield from (f"{node.module}.{each.name}" for each in node.names)
+
+
+def ours(path: Path) -> set[str]:
+    """The rooms and top-level modules of ours that a file imports."""
+    return {parts[1] for parts in (n.split(".") for n in imports(path)) if parts[0] == "iqcli"}
+
+
+def users_of(*packages: str) -> set[str]:
+    """The files that import any of these."""
+    return {
+        name_of(path) for path in FILES if {n.split(".")[0] for n in imports(path)} & {*packages}
+    }
+
+
+def test_typer_stays_at_the_door() -> None:
+    assert all(
+        name == "cli.py" or name.startswith("commands/") for name in users_of("typer", "click")
+    )
+
+
+def test_one_module_knows_diskcache() -> None:
+    assert users_of("diskcache", "sqlite3") == {"plaindisk.py"}
+
+
+def test_nothing_unpickles() -> None:
+    assert users_of("pickle", "shelve", "marshal", "dill", "joblib") == set()
+
+
+def test_rich_draws_for_people_only() -> None:
+    assert users_of("rich") == {"outputs/table.py", "commands/screen.py"}
+
+
+def moves(path: Path) -> Iterator[str]:
+    """What a file calls to rename or remove files."""
+    for node in ast.walk(parsed(path)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        attribute, owner = node.func.attr, node.func.value
+        of_os = isinstance(owner, ast.Name) and owner.id in ("os", "shutil")
+        # `str.replace` takes two arguments, `Path.replace` one.
+        replaces = attribute == "replace" and len(node.args) == 1 and not node.keywords
+        removes = of_os and attribute in ("remove", "replace", "link", "symlink", "truncate")
+        if attribute in MOVING or replaces or removes or getattr(owner, "id", "") == "shutil":
+            yield f"{name_of(path)}:{node.lineno} {attribute}"
+
+
+def test_one_module_moves_and_removes() -> None:
+    assert [call for path in FILES if name_of(path) not in MOVERS for call in moves(path)] == []
+    assert users_of("shutil", "tempfile", "send2trash") <= {"files.py"}
+    assert any(moves(TOP / "files.py"))
+
+
+def test_only_files_writes() -> None:
+    writing = {"write_bytes", "write_text", "touch", "savez", "save_file"}
+    calls = [
+        f"{name_of(path)}:{node.lineno}"
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call) and getattr(node.func, "attr", "") in writing
+    ]
+    assert calls == []
+
+
+@pytest.mark.parametrize("room", [room for room, below in ROOMS.items() if below is not None])
+def test_a_room_uses_only_what_lies_below(room: str) -> None:
+    below = ROOMS[room]
+    assert below is not None
+    inside = [path for path in FILES if name_of(path).split("/")[0] in (room, f"{room}.py")]
+    assert inside
+    above = {name_of(path): ours(path) - below - {room} for path in inside}
+    assert {name: found for name, found in above.items() if found} == {}
+
+
+def test_the_pipeline_knows_no_model() -> None:
+    for name in ("pipeline.py", "decoding.py", "reading.py", "devices.py", "cache.py", "store.py"):
+        assert not ours(TOP / name) & {"models", "culling", "outputs", "commands", "training"}
+
+
+def test_nobody_climbs_to_the_commands() -> None:
+    climbers = [
+        name_of(path)
+        for path in FILES
+        if ours(path) & {"cli", "commands"} and not name_of(path).startswith("commands/")
+    ]
+    assert climbers == ["__main__.py", "cli.py"]
+
+
+def test_rooms_without_torch() -> None:
+    rooms = ("culling", "outputs", "photos", "models")
+    assert not [name for name in users_of("torch", "open_clip") if name.split("/")[0] in rooms]
+
+
+@pytest.mark.parametrize(
+    "words", [("--help",), ("score", "--help"), ("undo", "--help"), ("undo",), ("cull", "x", "-h")]
+)
+def test_help_and_undo_are_light(iq: Iq, words: tuple[str, ...]) -> None:
+    _, _, loaded = iq.spied(*words)
+    assert loaded & HEAVY == set()
+
+
+@pytest.mark.parametrize("option", ["--format", "--model", "--device", "--sort"])
+def test_a_tab_is_light(iq: Iq, option: str) -> None:
+    words = {"COMP_WORDS": f"iq score {option} ", "COMP_CWORD": "3"}
+    ran, _, loaded = iq.spied(_IQ_COMPLETE="complete_bash", **words)
+    assert len(ran.out.splitlines()) > 1
+    assert loaded & HEAVY <= {"numpy"} if option == "--model" else not loaded & HEAVY
+
+
+def test_torch_waits_until_it_is_needed(iq: Iq, roll: Path) -> None:
+    for device in ("auto", "cpu"):
+        ran, opened, loaded = iq.spied("score", "photos", "--device", device, "--no-cache")
+        assert ran.code == 0
+        assert sum(name.endswith(".jpg") for name in opened) == 6
+        assert "torch" not in loaded
+
+
+@pytest.mark.parametrize("command", [("rank",), ("score", "-f", "csv"), ("cull", "--worst", "0%")])
+def test_a_second_run_opens_no_photo(iq: Iq, roll: Path, command: tuple[str, ...]) -> None:
+    """Also of photos that were copied here a moment ago."""
+    for name in ("IMG_1.jpg.xmp", "unknown", "IMG_1.MOV"):
+        (roll / name).write_bytes(b"x")
+    assert iq("score", "photos").code == 0
+    ran, opened, loaded = iq.spied(*command, "photos")
+    assert ran.code == 0
+    assert [name for name in opened if str(roll) in str(Path(iq.cwd, name))] == []
+    assert loaded & {"torch", "cv2", "PIL", "scipy", "pillow_heif", "rawpy", "exifread"} == set()
