@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# A folder of our own inside the cache folder: it can be locked up and set aside as a whole.
-FOLDER = "photos"
+# A folder of our own inside the cache folder: it can be locked up and set aside as a whole. No
+# folder of a person's is called so.
+FOLDER = "iq-measurements"
 # git's racy rule: a file changed this shortly before it was read may change again and keep its
 # stat. Clocks of file systems step by at most 10 ms, but FAT counts in steps of two seconds.
 FINE_NS, COARSE_NS = 50_000_000, 2_000_000_000

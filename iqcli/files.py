@@ -18,6 +18,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from iqcli.durable import BINARY, NEW, create, sync_folder, write_all
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,9 +33,7 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 def shown(path: Path) -> str:
     """The path on one line for a sentence: what would steer a terminal is spelled out."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(path)
-    )
+    return readable(str(path))
 
 
 def seen(path: Path) -> os.stat_result | None:

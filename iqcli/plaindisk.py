@@ -73,6 +73,12 @@ def open_plain(folder: Path) -> Any:
     return diskcache.Cache(name, timeout=PATIENCE, disk=PlainDisk, **_SETTINGS)
 
 
+def require_ours(folder: Path) -> None:
+    """Raise OSError for a folder that holds other things than a cache: it is a person's own."""
+    if not (folder / DBNAME).exists() and any(folder.iterdir()):
+        raise OSError("the folder is not empty and no cache of iq")
+
+
 def _inspect(folder: Path) -> None:
     # diskcache takes each row of this table for an attribute of its own, `_directory` not excepted.
     with closing(sqlite3.connect(folder / DBNAME, timeout=PATIENCE)) as db:

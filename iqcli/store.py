@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from iqcli.files import set_aside, shown
-from iqcli.plaindisk import FAULTS, is_damage, is_foreign, open_plain, reason
+from iqcli.plaindisk import FAULTS, is_damage, is_foreign, open_plain, reason, require_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,6 +152,7 @@ class Store:
     def _open(self) -> None:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_ours(self._folder)
             self._folder.chmod(0o700)
             self._identity = _identity(self._folder)
             self._db = open_plain(self._folder)

@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iqcli.outputs import rows
-from iqcli.outputs.names import exact, readable, shown
+from iqcli.outputs.names import exact, shown
 from iqcli.outputs.stdout import encoded
 from iqcli.records import Facts, Issue, Judged, Rating, Shot
+from iqcli.text import readable
 
 # What a name may hold on Linux: any bytes but these two.
 parts = st.binary(min_size=1, max_size=30).map(

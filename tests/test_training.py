@@ -111,8 +111,24 @@ def test_a_spoilt_copy_scores_lower_rung_by_rung(learnt) -> None:
     assert head.predict(given.worthless)[0].max() < means[-1]
 
 
-def test_the_network_was_trained_with_the_flag(learnt) -> None:
-    """A hidden block costs some accuracy, not all of it."""
+def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
+    """Else the network would meet a masked block for the first time in a person's photo."""
+    flags: dict[bool, list[np.ndarray]] = {True: [], False: []}
+    forward = fusion.Network.forward
+
+    def watched(self: fusion.Network, inputs: list[torch.Tensor]):
+        if len(inputs[0]) == 80:  # neither ladders nor the held-out fold
+            flags[self.training].append(torch.stack([x[:, -1] for x in inputs]).numpy())
+        return forward(self, inputs)
+
+    monkeypatch.setattr(fusion.Network, "forward", watched)
+    monkeypatch.setattr(fusion, "EPOCHS", 4)
+    monkeypatch.setattr(fusion, "HIDDEN", 0.25)
+    fit(lessons(100), "test/1", lambda _: None)
+    assert np.mean(flags[True]) == pytest.approx(0.75, abs=0.03) and not flags[False]
+
+
+def test_a_hidden_block_costs_some_accuracy_not_all(learnt) -> None:
     blocks, told = world(400, seed=4)
     blocks["photometry"] = np.full_like(blocks["photometry"], np.nan)
     scores, sigmas = head_of(learnt[1]).predict(blocks)

@@ -7,7 +7,7 @@ import time
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from iqcli.outputs.names import readable
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

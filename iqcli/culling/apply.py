@@ -85,7 +85,7 @@ def _obstacle(step: Step, known: Known, *fine: Place) -> str | None:
     try:
         if look(step, known) in (fine or tuple(Place)):
             return None
-        return f"{files.shown(step.source)} is no longer alone in its place"
+        return f"{files.shown(step.source)} is already at {files.shown(step.target)}"
     except PlanConflict as error:
         return str(error)
     except OSError as error:

@@ -93,16 +93,18 @@ def culls(state_dir: Path) -> list[Past]:
 
 
 def pick(state_dir: Path, run: str | None) -> Past:
-    """That run, or the latest that can be undone. Raises IqError where there is none."""
+    """The run whose name begins so, or the latest that can be undone. Raises IqError for none."""
     found = culls(state_dir)
     open_ = [each for each in found if each.state in (State.FINISHED, State.INTERRUPTED)]
     if run is None:
         if not open_:
             raise IqError("no run is left to undo; see iq history")
         return open_[-1]
-    for past in found:
-        if past.run.id == run:
-            if past in open_:
-                return past
-            raise IqError(f"run {run} is already taken back; see iq history")
-    raise IqError(f"no run {run!r} moved photos; see iq history")
+    named = [past for past in found if past.run.id.startswith(run)]
+    if not run or not named:
+        raise IqError(f"no run {run!r} moved photos; see iq history")
+    if len(named) > 1:
+        raise IqError(f"{len(named)} runs begin with {run!r}; give more of the name")
+    if named[0] not in open_:
+        raise IqError(f"run {named[0].run.id} is already taken back; see iq history")
+    return named[0]

@@ -10,6 +10,8 @@ import base64
 import os
 from typing import TYPE_CHECKING
 
+from iqcli.text import readable
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -27,19 +29,7 @@ def with_dot(path: Path) -> str:
     return text if path.is_absolute() or text.startswith(("./", "../")) else f"./{text}"
 
 
-def readable(text: str) -> str:
-    """Escape what is not printable: `\\n`, `\\x1b`, `\\xff` for a stray byte, `\\u202e`."""
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
 def exact(path: Path) -> str | None:
     """Base64 of the path's bytes where the readable form differs from them, else None."""
     raw = os.fsencode(with_dot(path))
     return None if shown(path).encode() == raw else base64.b64encode(raw).decode()
-
-
-def _escape(char: str) -> str:
-    code = ord(char)
-    if 0xDC80 <= code <= 0xDCFF:  # how Python carries a byte that is no UTF-8
-        return f"\\x{code - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode()

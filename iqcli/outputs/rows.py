@@ -8,7 +8,8 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from iqcli.outputs.names import exact, readable, shown, with_dot
+from iqcli.outputs.names import exact, shown, with_dot
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from iqcli.outputs.names import readable
 from iqcli.outputs.stdout import encoded, write
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -36,6 +36,8 @@ WEIGHT_DECAY = 0.5
 MARGIN = 0.7
 LADDER_WEIGHT = 1.0
 LADDERS = 24
+# One in so many spoilt copies takes part when the scales of the features are laid out.
+SPARSE = 8
 # Share of the training rows whose block is hidden in an epoch, so that the network knows the flag.
 HIDDEN = 0.03
 
@@ -106,11 +108,19 @@ class Lessons:
     ladders: Mapping[str, Array]
     worthless: Mapping[str, Array]
 
+    def seen(self, name: str) -> Array:
+        """(n, size) vectors of photos and of some spoilt copies: the range that scales must span."""
+        values = self.blocks[name]
+        copies = self.ladders[name].reshape(-1, values.shape[1])
+        return np.concatenate([values, copies[::SPARSE]])
+
 
 def fit(lessons: Lessons, model: str, say: Callable[[str], None]) -> Fit:
     """Train `MEMBERS` members."""
+    # The network is small: more threads than one only wait for each other.
+    torch.set_num_threads(1)
     opinions = lessons.opinions
-    knots = {name: quantile_knots(values) for name, values in lessons.blocks.items()}
+    knots = {name: quantile_knots(lessons.seen(name)) for name in lessons.blocks}
     sizes = {name: values.shape[1] for name, values in lessons.blocks.items()}
     folds = fold_of_scene(lessons.scenes)
     pupil = _Pupil.of(lessons, knots)

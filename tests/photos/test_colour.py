@@ -43,6 +43,10 @@ def detail(data: bytes) -> Any:
     return read(data)[1].detail
 
 
+def head(data: bytes) -> Any:
+    return read(data)[1].head
+
+
 def png(image: Image.Image, **options: Any) -> bytes:
     return encoded(image, "PNG", **options)
 
