@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 SEED = 20
+# Points of 1..10 between two opinions, a tenth of the scale, below which thirty people do not agree
+# which photo is the better one.
+APART = 0.9
 MEASURES = ("srcc", "plcc", "plcc_logistic", "krcc", "rmse", "mae")
 
 
@@ -120,7 +123,7 @@ def _logistic(x: Numbers, b1: float, b2: float, b3: float, b4: float) -> Numbers
 def bursts(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Bursts:
     """Within each group of two or more: is the best frame found, are the pairs in order?
 
-    Pairs with equal opinions are left out; equal scores count half.
+    Pairs count whose opinions lie `APART` or more; equal scores count half.
     """
     labels = np.asarray(groups)
     rows = []
@@ -141,8 +144,9 @@ def _one_burst(scores: Numbers, opinions: Numbers) -> tuple[float, float, float,
     """(hit, pairs in order, pairs, chance of a hit)."""
     best = opinions == opinions.max()
     first, second = np.triu_indices(len(scores), 1)
-    told = np.sign(opinions[first] - opinions[second])
+    gap = opinions[first] - opinions[second]
+    clear = np.abs(gap) >= APART - 1e-9
     said = np.sign(scores[first] - scores[second])
-    right = np.where(said == 0, 0.5, said == told)[told != 0]
+    right = np.where(said == 0, 0.5, said == np.sign(gap))[clear]
     top = rankdata(-scores, method="min") == 1
-    return float((best & top).sum() / top.sum()), right.sum(), (told != 0).sum(), best.mean()
+    return float((best & top).sum() / top.sum()), right.sum(), clear.sum(), best.mean()

@@ -58,7 +58,8 @@ class Views:
 
     `head` has a short side of 512 pixels (less where the long side would pass 2048): the size at
     which people judged; it is sRGB. `detail` has a long side of at most 2048 pixels, is never
-    enlarged, and keeps the RGB of the file: read its luma, not its colours.
+    enlarged, and keeps the RGB of the file: read its luma, not its colours. They may be read-only
+    and may be one array: never change them in place.
     """
 
     head: Pixels

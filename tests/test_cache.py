@@ -132,6 +132,16 @@ def test_a_photo_dated_in_the_future_is_trusted(tmp_path: Path, warned: Warned) 
     cache.close()
 
 
+def test_a_folder_that_holds_other_things_is_left_alone(tmp_path: Path, warned: Warned) -> None:
+    theirs = tmp_path / FOLDER
+    theirs.mkdir(mode=0o755)
+    (theirs / "IMG_1.jpg").write_bytes(b"a photo")
+    fill(tmp_path, warned)
+    assert [path.name for path in theirs.iterdir()] == ["IMG_1.jpg"]
+    assert stat.S_IMODE(theirs.stat().st_mode) == 0o755
+    assert len(warned) == 1 and "no cache of iq" in warned[0]
+
+
 def test_the_folder_is_for_its_owner_only(tmp_path: Path, warned: Warned) -> None:
     (tmp_path / FOLDER).mkdir(mode=0o755)
     fill(tmp_path, warned)

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from shell import Iq
 
 FILES = {"bash": "iq.bash", "zsh": "_iq", "fish": "iq.fish", "powershell": "iq.ps1"}
+# A zsh that finds the file by its name runs it as the function: without this line the first TAB
+# would only define it.
+ADDED = {
+    "zsh": """
+# Loaded by its name, this file is the function: complete at the first TAB too.
+_iq_completion "$@"
+"""
+}
 FOLDER = SOURCE / "completions"
 BASH = shutil.which("bash")
 COMPLETE = """
@@ -30,7 +38,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 def test_the_file_is_what_the_program_prints(iq: Iq, shell: str) -> None:
     ran = iq("--show-completion", shell, _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert ran.code == 0
-    printed = ran.out.decode().replace("\r\n", "\n")
+    printed = ran.out.decode().replace("\r\n", "\n") + ADDED.get(shell, "")
     assert printed == (FOLDER / FILES[shell]).read_text("utf-8"), (
         f"renew completions/{FILES[shell]}"
     )

@@ -187,6 +187,12 @@ def test_a_constant_scorer_does_no_better_than_chance() -> None:
     assert found.pairs.value == 0.5
 
 
+def test_a_pair_that_people_hardly_tell_apart_does_not_count() -> None:
+    found = bursts(np.array([1.0, 2, 3]), np.array([5.0, 4.2, 4.1]), ["a"] * 3)
+    assert found.pairs.value == 0 and found.top1.value == 0
+    assert math.isnan(bursts(np.array([1.0, 2]), np.array([5.0, 4.2]), ["a"] * 2).pairs.value)
+
+
 def test_bursts_do_not_depend_on_the_order_of_the_rows() -> None:
     random = np.random.default_rng(3)
     told, scores = random.normal(size=40), random.normal(size=40)

@@ -225,4 +225,4 @@ def test_hashing_is_sha256_and_leaves_the_access_time(tmp_path: Path) -> None:
 
 def test_shown_is_one_harmless_line() -> None:
     text = files.shown(Path("a\nb\x1b[31m\udce9é\u202e.jpg"))
-    assert text == "a\\nb\\x1b[31m\\udce9é\\u202e.jpg"
+    assert text == "a\\nb\\x1b[31m\\xe9é\\u202e.jpg"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iqcli.studying import Study
 
 TITLES = ("photos", "of", "scored by", "SRCC", "PLCC", "PLCC logistic", "KRCC", "RMSE", "MAE")
-BURSTS = ("bursts", "scored by", "best frame found", "by chance", "pairs in order")
+BURSTS = ("bursts", "scored by", "best frame found", "by chance", "clear pairs in order")
 
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the photos [beside the CSV].")

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 BLOCKS = ("photometry", "tiles")
+# A picture whose busiest tile varies less, in levels, has nothing that could be sharp.
+EVEN = 3.0
 THRESHOLDS = Path(__file__).parent.parent / "embedded" / "issues.json"
 
 
@@ -38,7 +40,11 @@ def measures(blocks: Mapping[str, Array]) -> dict[str, Array]:
     return {
         "too_dark": -column["luma_p95"],
         # The sharpest tenth of the tiles: a soft ground behind a sharp subject is no fault.
-        "blurred": 0.5 * np.log(sharp[1] + 0.1) - np.log(sharp[0] + 0.1),
+        "blurred": np.where(
+            layer(tiles, "spread").max(axis=1) < EVEN,
+            np.nan,
+            0.5 * np.log(sharp[1] + 0.1) - np.log(sharp[0] + 0.1),
+        ),
         "clipped": column["luma_white"] + 0.3 * whites,
         "noisy": _calm_tiles(tiles),
         "flat": column["luma_p1"] - column["luma_p99"],

@@ -33,13 +33,17 @@ DROPOUT = 0.3
 # Strong on purpose: there are ten thousand photos and a hundred correlated features.
 WEIGHT_DECAY = 0.5
 # How many points each rung of a ladder must lose, how much that counts, and ladders a step.
-MARGIN = 0.7
-LADDER_WEIGHT = 1.0
+MARGIN = 0.4
+LADDER_WEIGHT = 0.5
 LADDERS = 24
 # One in so many spoilt copies takes part when the scales of the features are laid out.
 SPARSE = 8
+# Share of a member's scenes that only tell it when to stop.
+STOPPING = 0.12
 # Share of the training rows whose block is hidden in an epoch, so that the network knows the flag.
 HIDDEN = 0.03
+# Shrinks the regression of the doubt, in units of a mean square.
+RIDGE = 0.01
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,10 @@ class Network(nn.Module):
 
     def forward(self, inputs: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """[(b, size + 1)] by block to scores (b,) in 1..10 and log deviations (b,)."""
+        return self.told(self.joined(inputs))
+
+    def joined(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """The last hidden layer, (b, 128)."""
         branches = []
         for block, x in zip(self.blocks, inputs, strict=True):
             for name in BRANCH:
@@ -88,8 +96,18 @@ class Network(nn.Module):
         z = torch.cat(branches, dim=1)
         for name in TRUNK[:-1]:
             z = self.dropout(torch.relu(self._layer(name, z)))
-        out = self._layer(TRUNK[-1], z)
+        return z
+
+    def told(self, joined: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores and log deviations from the last hidden layer."""
+        out = self._layer(TRUNK[-1], joined)
         return 1 + 9 * torch.sigmoid(out[:, 0]), out[:, 1]
+
+    def set_doubt(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+        """Give the second output these weights (128,) and bias."""
+        last = self.layers[TRUNK[-1].replace(".", "/")]
+        assert isinstance(last, nn.Linear)
+        last.weight[1], last.bias[1] = weight, bias
 
 
 @dataclass(frozen=True)
@@ -109,7 +127,7 @@ class Lessons:
     worthless: Mapping[str, Array]
 
     def seen(self, name: str) -> Array:
-        """(n, size) vectors of photos and of some spoilt copies: the range that scales must span."""
+        """(n, size) vectors of photos and some spoilt copies: the range that scales must span."""
         values = self.blocks[name]
         copies = self.ladders[name].reshape(-1, values.shape[1])
         return np.concatenate([values, copies[::SPARSE]])
@@ -122,13 +140,14 @@ def fit(lessons: Lessons, model: str, say: Callable[[str], None]) -> Fit:
     opinions = lessons.opinions
     knots = {name: quantile_knots(lessons.seen(name)) for name in lessons.blocks}
     sizes = {name: values.shape[1] for name, values in lessons.blocks.items()}
-    folds = fold_of_scene(lessons.scenes)
+    folds, stops = fold_of_scene(lessons.scenes), torch.from_numpy(stopping(lessons.scenes))
     pupil = _Pupil.of(lessons, knots)
     tensors = {f"knots.{name}": values for name, values in knots.items()}
     scores, logs = np.zeros(len(opinions), np.float32), np.zeros(len(opinions), np.float32)
     for k in range(MEMBERS):
         held = torch.from_numpy(folds == k)
-        network = _train_member(k, pupil, held, sizes)
+        network = _train_member(k, pupil, ~held & ~stops, ~held & stops, sizes)
+        _teach_doubt(network, pupil, ~held)
         with torch.inference_mode():
             score, log_sigma = network([x[held] for x in pupil.inputs])
         scores[folds == k], logs[folds == k] = score.numpy(), log_sigma.numpy()
@@ -169,6 +188,13 @@ def fold_of_scene(scenes: NDArray[np.int64]) -> NDArray[np.int64]:
     return order[index] % MEMBERS
 
 
+def stopping(scenes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which photos tell when to stop, in the members that do not hold them out; whole scenes."""
+    names, index = np.unique(scenes, return_inverse=True)
+    draws = np.random.default_rng(SEED + 1).random(len(names))
+    return (draws <= max(STOPPING, np.partition(draws, 1)[1]))[index]
+
+
 @dataclass(frozen=True)
 class _Pupil:
     """The lessons as normal scores, one tensor a block; ladders are (m, fault, rung, size + 1)."""
@@ -198,29 +224,19 @@ class _Pupil:
         )
 
 
-def _train_member(k: int, pupil: _Pupil, held: torch.Tensor, sizes: Mapping[str, int]) -> Network:
+def _train_member(
+    k: int, pupil: _Pupil, train: torch.Tensor, stop: torch.Tensor, sizes: Mapping[str, int]
+) -> Network:
+    """Learn from the photos `train` (n,) until those of `stop` (n,) get no better."""
     torch.manual_seed(SEED + k)
     network = Network(sizes)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=4)
-    train = torch.nonzero(~held)[:, 0]
-    ladders = torch.nonzero(~held[pupil.bases])[:, 0]
+    ladders = torch.nonzero(train[pupil.bases])[:, 0]
     best, best_state, waited = float("inf"), network.state_dict(), 0
     for _ in range(EPOCHS):
-        network.train()
-        for rows in train[torch.randperm(len(train))].split(BATCH):
-            if len(rows) < 2:
-                continue  # the last batch may be one photo, which has no correlation
-            loss = _loss(network([_hide(x[rows]) for x in pupil.inputs]), pupil.target[rows])
-            if len(ladders):
-                loss = loss + LADDER_WEIGHT * _order_loss(network, pupil, ladders)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        network.eval()
-        with torch.inference_mode():
-            score, _ = network([x[held] for x in pupil.inputs])
-            error = float(((score - pupil.target[held]) ** 2).mean())
+        _epoch(network.train(), optimiser, pupil, torch.nonzero(train)[:, 0], ladders)
+        error = _error(network.eval(), pupil, stop)
         plateau.step(error)
         waited += 1
         if error < best:
@@ -230,6 +246,45 @@ def _train_member(k: int, pupil: _Pupil, held: torch.Tensor, sizes: Mapping[str,
             break
     network.load_state_dict(best_state)
     return network.eval()
+
+
+def _epoch(
+    network: Network,
+    optimiser: torch.optim.Optimizer,
+    pupil: _Pupil,
+    train: torch.Tensor,
+    ladders: torch.Tensor,
+) -> None:
+    for rows in train[torch.randperm(len(train))].split(BATCH):
+        if len(rows) < 2:
+            continue  # the last batch may be one photo, which has no correlation
+        loss = _loss(network([_hide(x[rows]) for x in pupil.inputs])[0], pupil.target[rows])
+        if len(ladders):
+            loss = loss + LADDER_WEIGHT * _order_loss(network, pupil, ladders)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+
+
+@torch.inference_mode()
+def _error(network: Network, pupil: _Pupil, rows: torch.Tensor) -> float:
+    score, _ = network([x[rows] for x in pupil.inputs])
+    return float(((score - pupil.target[rows]) ** 2).mean())
+
+
+@torch.inference_mode()
+def _teach_doubt(network: Network, pupil: _Pupil, rows: torch.Tensor) -> None:
+    """Set the second output to the log of the error to expect, by ridge regression.
+
+    Afterwards and apart from the score, which must not be bent to make its doubt easier.
+    """
+    joined = network.joined([x[rows] for x in pupil.inputs])
+    score, _ = network.told(joined)
+    wanted = torch.log((score - pupil.target[rows]).abs() + 0.05)
+    inputs = torch.cat([joined, torch.ones(len(joined), 1)], dim=1)
+    penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1])
+    weights = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ wanted)
+    network.set_doubt(weights[:-1], weights[-1])
 
 
 def _order_loss(network: Network, pupil: _Pupil, ladders: torch.Tensor) -> torch.Tensor:
@@ -247,14 +302,11 @@ def _order_loss(network: Network, pupil: _Pupil, ladders: torch.Tensor) -> torch
     return torch.relu(MARGIN - lost).mean() + 0.1 * (worthless - 1).abs().mean()
 
 
-def _loss(output: tuple[torch.Tensor, torch.Tensor], target: torch.Tensor) -> torch.Tensor:
-    """Squared error, correlation within the batch, and the likelihood of the deviation alone."""
-    score, log_sigma = output
-    error = score - target
+def _loss(score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Squared error, and the correlation that is missing within the batch."""
     centred, wanted = score - score.mean(), target - target.mean()
     correlation = (centred * wanted).mean() / (centred.std() * wanted.std() + 1e-6)
-    doubt = 0.5 * (error.detach() ** 2) * torch.exp(-2 * log_sigma) + log_sigma
-    return (error**2).mean() + (1 - correlation) + 0.1 * doubt.mean()
+    return ((score - target) ** 2).mean() + (1 - correlation)
 
 
 def _hide(x: torch.Tensor) -> torch.Tensor:

@@ -134,6 +134,13 @@ def test_runs_are_undone_latest_first_or_by_name(root: Path, state: Path) -> Non
     assert tree(root) == before
 
 
+def test_a_run_is_known_by_the_beginning_of_its_name(root: Path, state: Path) -> None:
+    runs = [apply(plan_for(root, [names]), state).run for names in SHOTS[:2]]
+    with pytest.raises(IqError, match="2 runs begin with '20"):
+        undo(runs[0][:4], state)
+    assert undo(runs[0][:-1], state).of == runs[0]
+
+
 @pytest.mark.parametrize("run", ["../../x", "", "nope"])
 def test_an_unknown_run_is_named(state: Path, run: str) -> None:
     with pytest.raises(IqError, match="no run"):
