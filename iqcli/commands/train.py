@@ -69,7 +69,7 @@ def issues(
     """Fit the issue thresholds on folders of good photos.
 
     Synthetic faults of three strengths are put on each photo; the thresholds let each fault be
-    seen on at most 0.8 % of the good photos.
+    seen on at most 3.5 % of the good photos.
     """
     from iqcli.files import write_atomic
     from iqcli.outputs import table
