@@ -20,14 +20,15 @@ TOP = Path(iqcli.__file__).parent
 FILES = sorted(TOP.rglob("*.py"))
 HEAVY = {"torch", "cv2", "PIL", "numpy", "scipy", "diskcache", "rich", "safetensors", "pyarrow"}
 # The rooms a room may use, its own aside; ground-floor modules stand for themselves.
-GROUND = {"errors", "records"}
+GROUND = {"errors", "records", "text"}
 DISK = GROUND | {"files", "durable", "libc"}
 ROOMS = {
     "errors": set(),
     "records": set(),
+    "text": set(),
     "libc": set(),
     "durable": set(),
-    "files": {"durable", "libc"},
+    "files": {"durable", "libc", "text"},
     "photos": DISK,
     "features": DISK | {"photos"},
     "plaindisk": GROUND,
