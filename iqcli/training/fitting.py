@@ -17,7 +17,7 @@ from iqcli.outputs.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
-from iqcli.training import fusion
+from iqcli.training import fusion, lessons
 from iqcli.training.issues import Thresholds, fit, measure_faults
 from iqcli.training.ladders import RUNGS, climb, pocket_shots
 
@@ -72,14 +72,14 @@ def fit_fusion(
     wanted = [each.strip() for each in blocks.split(",")]
     if unknown := [each for each in wanted if each not in BLOCKS]:
         raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(BLOCKS)}")
-    lessons = _lessons(told, [BLOCKS[each] for each in wanted], scene, measure)
-    fitted = fusion.fit(lessons, name, say)
+    taught = _lessons(told, [BLOCKS[each] for each in wanted], scene, measure)
+    fitted = fusion.fit(taught, name, say)
     write_atomic(output, save(fitted.tensors, metadata={"iq": json.dumps(fitted.info)}))
-    error = fitted.scores - lessons.opinions
+    error = fitted.scores - taught.opinions
     return Report(
-        photos=len(lessons.opinions),
-        ladders=len(lessons.bases) * len(RUNGS),
-        srcc=float(spearmanr(fitted.scores, lessons.opinions)[0]),
+        photos=len(taught.opinions),
+        ladders=len(taught.bases) * len(RUNGS),
+        srcc=float(spearmanr(fitted.scores, taught.opinions)[0]),
         rmse=float(np.sqrt((error**2).mean())),
         covered=float((np.abs(error) <= 1.645 * fitted.sigmas).mean()),
     )
@@ -87,7 +87,7 @@ def fit_fusion(
 
 def _lessons(
     told: Opinions, blocks: Sequence[PhotoBlock], scene: str | None, measure: Measure
-) -> fusion.Lessons:
+) -> lessons.Lessons:
     found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     if len(kept) < FEWEST:
@@ -99,11 +99,11 @@ def _lessons(
     opinions = np.array([told.rows[k].value for k in kept], np.float32)
     labels = told.column(scene) if scene else [str(k) for k in range(len(told.rows))]
     scenes = np.unique([labels[k] for k in kept], return_inverse=True)[1]
-    if scenes.max() + 1 < fusion.MEMBERS:
-        raise IqError(f"the column {scene!r} names too few scenes; give at least {fusion.MEMBERS}")
+    if scenes.max() + 1 < lessons.MEMBERS:
+        raise IqError(f"the column {scene!r} names too few scenes; give at least {lessons.MEMBERS}")
     bases = _bases(opinions)
     frames = [views_of(frame) for frame in pocket_shots(POCKET_SHOTS)]
-    return fusion.Lessons(
+    return lessons.Lessons(
         blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
         opinions=opinions,
         scenes=scenes,
@@ -116,7 +116,7 @@ def _lessons(
 def _bases(opinions: NDArray[np.float32]) -> NDArray[np.int64]:
     """Which photos get ladders: some of those that people liked, for a fault spoils only them."""
     liked = np.flatnonzero(opinions >= np.median(opinions))
-    chosen = np.random.default_rng(fusion.SEED).permutation(liked)[:LADDER_PHOTOS]
+    chosen = np.random.default_rng(lessons.SEED).permutation(liked)[:LADDER_PHOTOS]
     return np.sort(chosen)
 
 

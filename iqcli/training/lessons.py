@@ -1,0 +1,106 @@
+"""What the fusion network learns from, laid out: scales of the features, folds, ladders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from iqcli.models.fusion import KNOTS, normal_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+
+SEED = 2021
+MEMBERS = 5
+# One in so many spoilt copies takes part when the scales of the features are laid out.
+SPARSE = 8
+# Share of a member's scenes that only tell it when to stop.
+STOPPING = 0.12
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """What to learn from; every array's rows are photos.
+
+    `blocks` (n, size) by name, `opinions` (n,) in 1..10 and `scenes` (n,). `bases` (m,) are the
+    rows that have ladders, `ladders` (m, fault, rung, size) by name. `worthless` (k, size) by name
+    are pictures that nobody keeps; they have the worst opinion in every fold.
+    """
+
+    blocks: Mapping[str, Array]
+    opinions: Array
+    scenes: NDArray[np.int64]
+    bases: NDArray[np.int64]
+    ladders: Mapping[str, Array]
+    worthless: Mapping[str, Array]
+
+    def seen(self, name: str) -> Array:
+        """(n, size) vectors of photos and some spoilt copies: the range that scales must span."""
+        values = self.blocks[name]
+        copies = self.ladders[name].reshape(-1, values.shape[1])
+        return np.concatenate([values, copies[::SPARSE]])
+
+
+def quantile_knots(values: Array) -> Array:
+    """(n, size) to (size, KNOTS): the values whose normal scores are evenly spaced in -3..3.
+
+    Strictly rising, so that a feature with few distinct values still has one score a value.
+    """
+    from scipy.stats import norm
+
+    defined = values[np.isfinite(values).all(axis=1)]
+    knots = np.quantile(defined, norm.cdf(np.linspace(-3, 3, KNOTS)), axis=0).T
+    size = np.abs(knots).max(axis=1, keepdims=True)
+    # A step no smaller than float32 can tell from nothing.
+    scale = np.maximum(np.ptp(knots, axis=1, keepdims=True), np.maximum(2e-3 * size, 1e-3))
+    return (knots + scale * 1e-4 * np.arange(KNOTS)).astype(np.float32)
+
+
+def fold_of_scene(scenes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Fold 0..MEMBERS-1 of each photo; all photos of a scene share one."""
+    names, index = np.unique(scenes, return_inverse=True)
+    order = np.random.default_rng(SEED).permutation(len(names))
+    return order[index] % MEMBERS
+
+
+def stopping(scenes: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which photos tell when to stop, in the members that do not hold them out; whole scenes."""
+    names, index = np.unique(scenes, return_inverse=True)
+    draws = np.random.default_rng(SEED + 1).random(len(names))
+    return (draws <= max(STOPPING, np.partition(draws, 1)[1]))[index]
+
+
+@dataclass(frozen=True)
+class Pupil:
+    """The lessons as normal scores, one tensor a block; ladders are (m, fault, rung, size + 1)."""
+
+    inputs: list[torch.Tensor]
+    target: torch.Tensor
+    bases: torch.Tensor
+    ladders: list[torch.Tensor]
+    worthless: list[torch.Tensor]
+
+    @classmethod
+    def of(cls, lessons: Lessons, knots: Mapping[str, Array]) -> Pupil:
+        def normal(blocks: Mapping[str, Array]) -> list[torch.Tensor]:
+            found = []
+            for name, grid in knots.items():
+                *shape, size = blocks[name].shape
+                flat = normal_scores(blocks[name].reshape(-1, size), grid)
+                found.append(torch.from_numpy(flat).reshape(*shape, size + 1))
+            return found
+
+        return cls(
+            normal(lessons.blocks),
+            torch.from_numpy(lessons.opinions.astype(np.float32)),
+            torch.from_numpy(lessons.bases),
+            normal(lessons.ladders),
+            normal(lessons.worthless),
+        )
