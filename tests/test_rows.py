@@ -99,11 +99,11 @@ def test_one_shape_whatever_became_of_the_photo() -> None:
     assert bad["issues"] == [] and bad["companions"] == ["./a.jpg.xmp"]
 
 
-def test_a_decision_adds_its_reasons_to_the_models() -> None:
+def test_a_decision_puts_its_reasons_before_the_models() -> None:
     rating = Rating(5, 1, "m", reasons=("judged without brisque",))
     extra = {"decision": "keep", "reasons": ("rated 3 stars",)}
     row = rows.row(Judged(Shot(Path(), Path("a.jpg")), rating=rating), extra)
-    assert row["reasons"] == ["judged without brisque", "rated 3 stars"]
+    assert row["reasons"] == ["rated 3 stars", "judged without brisque"]
     assert next(iter(list(rows.to_csv([row]))[1:])).count(";") == 1
 
 

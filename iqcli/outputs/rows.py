@@ -59,7 +59,7 @@ def row(judged: Judged, extra: Mapping[str, Any] | None = None) -> Row:
     found |= {"reasons": list(judged.rating.reasons) if judged.rating else []}
     found |= _facts(judged.facts) | _rating(judged.rating)
     for key, value in (extra or {}).items():
-        found[key] = [*found[key], *value] if key == "reasons" else value
+        found[key] = [*value, *found[key]] if key == "reasons" else value
     return found
 
 
