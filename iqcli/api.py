@@ -44,7 +44,9 @@ class ImageQualityFusion:
     @classmethod
     def from_pretrained(cls, name: str = "fusion-mini") -> ImageQualityFusion:
         """The model of that name, or of a `.safetensors` file. Raises IqError where it is not."""
-        return cls(registry.load(name), registry.entry(name))
+        model = registry.load(name)
+        _ = model.blocks  # reads the file: what is wrong with it is said here
+        return cls(model, registry.entry(name))
 
     def predict_quality(self, photo: Photo) -> float:
         """The score of one photo, 1..10."""

@@ -3,6 +3,7 @@
     IqError               2  the run cannot start or go on: usage, configuration, environment
     ├── NothingFound      3  the paths hold no photo
     ├── PlanConflict      4  the plan no longer fits the disk; nothing was applied
+    ├── Interrupted     130  stopped while photos were moving
     └── PhotoError        1  one photo cannot be judged; inside a run it becomes a value
 
 A message states the fact, the path and the way out, in one line and without a full stop at the end.
@@ -38,6 +39,12 @@ class PlanConflict(IqError):
     """The disk differs from the plan; nothing was (or nothing stays) applied."""
 
     exit_code = Exit.CONFLICT
+
+
+class Interrupted(IqError):
+    """A person stopped the run while photos were moving; the message says where they are."""
+
+    exit_code = Exit.INTERRUPTED
 
 
 class PhotoError(IqError):

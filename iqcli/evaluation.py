@@ -123,13 +123,14 @@ def _logistic(x: Numbers, b1: float, b2: float, b3: float, b4: float) -> Numbers
 def bursts(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Bursts:
     """Within each group of two or more: is the best frame found, are the pairs in order?
 
-    Pairs count whose opinions lie `APART` or more; equal scores count half.
+    A photo whose group is "" is in none. Pairs count whose opinions lie `APART` or more; equal
+    scores count half.
     """
     labels = np.asarray(groups)
     rows = []
     for name in np.unique(labels):
         inside = labels == name
-        if inside.sum() > 1:
+        if name and inside.sum() > 1:
             rows.append(_one_burst(scores[inside], opinions[inside]))
     table = np.array(rows, dtype=np.float64).reshape(-1, 4)
     return Bursts(

@@ -19,7 +19,7 @@ from iqcli.devices import DEVICE_BATCH, Batches, choose_device
 from iqcli.features.extractor import PhotoBlock
 from iqcli.libc import keep_freed_memory
 from iqcli.photos.formats import decoder_fingerprint
-from iqcli.reading import keep_stars, known_stars, read_bytes, read_stars, sidecars
+from iqcli.reading import keep_stars, known_stars, most, read_bytes, read_stars, sidecars
 from iqcli.records import Facts, Measured
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def _measured(job: _Job, recipe: Recipe) -> Measured:
         return Measured(job.shot, stars=job.stars, error=job.error)
     facts = content.facts if isinstance(content.facts, Facts) else None
     embedded = facts.stars if facts else None
-    stars = embedded if job.stars is None else job.stars
+    stars = most(embedded, job.stars)
     if error := job.error or content.error:
         return Measured(job.shot, content.sha256, facts, stars, error=error)
     blocks = {block.name: content.blocks[block.name] for block in recipe.blocks}

@@ -73,8 +73,13 @@ def known_stars(paths: Sequence[Path], cache: Cache, fingerprint: str) -> tuple[
         known = cache.stars(path, path.stat(), fingerprint)
         if known is None:
             return None
-        found = known[0] if found is None else found
+        found = most(found, known[0])
     return (found,)
+
+
+def most(one: Stars, other: Stars) -> Stars:
+    """The higher of two ratings: a person who gave stars anywhere wants the photo."""
+    return max((each for each in (one, other) if each is not None), default=None)
 
 
 def read_stars(paths: Sequence[Path]) -> list[Rated]:
@@ -93,8 +98,8 @@ def read_stars(paths: Sequence[Path]) -> list[Rated]:
 
 
 def keep_stars(rated: Sequence[Rated], cache: Cache, fingerprint: str) -> Stars:
-    """Remember what was read; the rating is that of the first sidecar that has one."""
+    """Remember what was read; the rating is the highest of the sidecars'."""
     for path, (at_ns, status), stars in rated:
         if status:
             cache.remember_stars(path, status, at_ns, fingerprint, stars)
-    return next((each.stars for each in rated if each.stars is not None), None)
+    return max((each.stars for each in rated if each.stars is not None), default=None)

@@ -70,8 +70,8 @@ class Views:
 class Measured:
     """A shot after the pipeline: its blocks, or the reason why there are none.
 
-    Exactly one of `blocks` and `error` is set. `stars` is a person's rating, of the sidecar if
-    there is one, else of the picture itself.
+    Exactly one of `blocks` and `error` is set. `stars` is a person's rating: the highest of the
+    sidecars' and the picture's own.
     """
 
     shot: Shot

@@ -55,16 +55,17 @@ class Settings:
 
 
 def load(
-    flags: Mapping[str, Any], start: Path, environ: Mapping[str, str] = os.environ
+    flags: Mapping[str, Any], start: Path | None, environ: Mapping[str, str] = os.environ
 ) -> Settings:
     """Join the five sources, the stronger over the weaker.
 
     `flags` holds what the command line gave (None is "not given"); `start` is the folder whose
-    nearest `.iq.toml`, upward, applies. Raises IqError for a file or value that cannot be used.
+    nearest `.iq.toml`, upward, applies, None where no photo is looked at. Raises IqError for a
+    file or value that cannot be used.
     """
     values: dict[str, Any] = {"cache_dir": _user_dir("cache"), "state_dir": _user_dir("state")}
     values |= _from_file(user_config(environ), trusted=True)
-    if nearest := _nearest(start):
+    if start is not None and (nearest := _nearest(start)):
         values |= _from_file(nearest, trusted=False)
     for item in fields(Settings):
         name = f"IQ_{item.name.upper()}"

@@ -310,6 +310,5 @@ def test_a_model_without_a_card_says_none() -> None:
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(IqError, match="fusion-mini"):
         ImageQualityFusion.from_pretrained("matthewyuan/image-quality-fusion")
-    absent = ImageQualityFusion.from_pretrained(str(tmp_path / "absent.safetensors"))
     with pytest.raises(IqError, match=r"absent\.safetensors"):
-        absent.predict_quality(CHELSEA)
+        ImageQualityFusion.from_pretrained(str(tmp_path / "absent.safetensors"))

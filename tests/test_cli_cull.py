@@ -242,3 +242,48 @@ def test_a_broken_journal_is_named(iq: Iq, roll: Path, words: tuple[str, ...]) -
     assert (ran.code, len(ran.lines)) == (2, 1)
     assert "cannot read the journal" in ran.err and "move it elsewhere" in ran.err
     assert tree(roll) == before
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_move(iq: Iq, roll: Path) -> None:
+    process = iq.start("cull", "photos", "--worst", "34%", "--apply")
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    told = process.stderr.read().decode()
+    process.stderr.close()
+    assert process.wait(60) == 0
+    assert "moved 2 photos" in told
+    assert len(files(tree(roll / "_Rejected"))) == 3  # with the manifest
+
+
+def test_what_an_undo_left_can_still_be_undone(iq: Iq, roll: Path) -> None:
+    before = tree(roll)
+    assert iq("cull", "photos", "--worst", "34%", "--apply").code == 0
+    gone = sorted(files(before) - files(tree(roll)))[0]
+    (roll / gone).write_bytes(b"taken")
+    assert iq("undo", "--partly").code == 1
+    (roll / gone).unlink()
+    assert iq("undo").code == 0
+    assert tree(roll) == before
+
+
+def test_a_low_rating_never_hides_a_high_one(iq: Iq, roll: Path) -> None:
+    (roll / "IMG_1.jpg.xmp").write_text(RATED.replace('"3"', '"0"'))
+    (roll / "IMG_1.xmp").write_text(RATED)
+    rows = {row["path"]: row for row in iq("cull", "photos", *ALL, "-f", "jsonl").rows}
+    assert rows["./photos/IMG_1.jpg"]["stars"] == 3
+    assert rows["./photos/IMG_1.jpg"]["decision"] == "keep"
+
+
+def test_a_name_that_has_gone_from_a_list_does_not_end_the_run(iq: Iq, roll: Path) -> None:
+    ran = iq("score", "-", "-f", "jsonl", stdin=b"photos/IMG_1.jpg\nphotos/gone.jpg\n")
+    assert ran.code == 1
+    assert [row["path"] for row in ran.rows] == ["./photos/IMG_1.jpg"]
+    assert "iq: ./photos/gone.jpg: there is no such file" in ran.lines
+
+
+def test_settings_beside_photos_never_stand_in_the_way_of_undo(iq: Iq, roll: Path) -> None:
+    before = tree(roll)
+    assert iq("cull", "photos", "--worst", "34%", "--apply").code == 0
+    (iq.cwd / ".iq.toml").write_text("no toml at all [")
+    assert iq("undo").code == 0
+    assert tree(roll) == before

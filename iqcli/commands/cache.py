@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -26,7 +25,7 @@ app = typer.Typer(
 def _open(cache_dir: str | None) -> Cache:
     from iqcli.cache import Cache  # deferred: NumPy is not for `iq --help`
 
-    return Cache(load({"cache_dir": cache_dir}, Path()).cache_dir, warn)
+    return Cache(load({"cache_dir": cache_dir}, None).cache_dir, warn)
 
 
 @app.command()

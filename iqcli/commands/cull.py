@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
@@ -66,25 +68,35 @@ def cull(
     if from_plan is not None:
         if run.given or below is not None or worst is not None or plan_file is not None:
             raise IqError("a plan has its own photos and rule; give --from-plan alone")
-        return _carry_out(plan.load(from_plan), run, apply=apply)
+        return _from_plan(from_plan, run, apply=apply)
     rule = choose.Rule(below, worst)
     if apply:
-        _take_back_cut_off(run)
+        roots = [path if path.is_dir() else path.parent for path in run.paths]
+        _take_back_cut_off(run, roots)
     decisions = choose.decide(list(run.judged()), rule, include_rated)
     choose.check_share(decisions, run.settings.max_reject if max_reject is None else max_reject)
     made = plan.make(decisions, str(rule), run.settings.model)
-    _show(decisions, form, nul=print0)
+    with suppress(SystemExit):  # a reader that went away must not stop what was asked for
+        _show(decisions, form, nul=print0)
     if plan_file is not None:
         plan.save(made, plan_file)
-        say(f"the plan is in {shown(plan_file)}; `iq cull --from-plan FILE --apply` carries it out")
+        if not run.quiet:
+            where = shown(plan_file)
+            say(f"the plan is in {where}; `iq cull --from-plan FILE --apply` carries it out")
     code = run.finish()
     if not run.quiet:
         say(_summary(decisions))
     return max(_carry_out(made, run, apply=apply), code)
 
 
-def _take_back_cut_off(run: Run) -> None:
-    roots = [path if path.is_dir() else path.parent for path in run.paths]
+def _from_plan(file: Path, run: Run, *, apply: bool) -> Exit:
+    made = plan.load(file)
+    if apply:
+        _take_back_cut_off(run, made.roots)
+    return _carry_out(made, run, apply=apply)
+
+
+def _take_back_cut_off(run: Run, roots: Iterable[Path]) -> None:
     for outcome in moving.recover(roots, run.settings.state_dir):
         say(f"run {outcome.of} had been cut off; its {counted(outcome.shots, 'photo')} went back")
 

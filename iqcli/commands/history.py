@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from iqcli.commands.screen import say
 from iqcli.culling.history import history as read_history
@@ -16,7 +15,7 @@ def history() -> Exit:
     """List culls and undos, oldest first."""
     from iqcli.outputs import table
 
-    rows = read_history(load({}, Path()).state_dir)
+    rows = read_history(load({}, None).state_dir)
     if not rows:
         say("nothing has been moved yet")
         return Exit.DONE

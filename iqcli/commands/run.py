@@ -102,7 +102,11 @@ class Run:
 
     def _listed(self) -> list[Path]:
         names = sys.stdin.buffer.read().split(b"\0" if self.from0 else b"\n")
-        return [Path(os.fsdecode(name)) for name in names if name]
+        found = [Path(os.fsdecode(name)) for name in names if name]
+        for path in found:
+            if not os.path.lexists(path):  # gone since the list was made
+                self._unlisted(path, "there is no such file")
+        return [path for path in found if os.path.lexists(path)]
 
     def _shots(self, cache: Cache) -> list[Shot]:
         from iqcli.photos.find import find_shots

@@ -21,8 +21,8 @@ def score(
 ) -> Exit:
     """Score photos from 1 to 10 and name faults.
 
-    1 is bad, 10 excellent, as people would say. ± is one standard deviation: about two times in
-    three, the mean opinion of people lies that close.
+    1 is bad, 10 excellent, as people would say. Nine times in ten the mean opinion of people lies
+    within 1.6 times the ± of the score.
     """
     form = checked_format(format or run.settings.format, nul=print0)
     column = checked_sort(sort)

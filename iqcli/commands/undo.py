@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -26,7 +25,7 @@ def undo(
 
     Every photo of the run returns to where it was, also after a crash.
     """
-    done = moving.undo(run, load({}, Path()).state_dir, partly)
+    done = moving.undo(run, load({}, None).state_dir, partly)
     for why in done.left:
         say(f"iq: left in place: {why}")
     say(f"put back {counted(done.shots, 'photo')} ({counted(done.files, 'file')}) of run {done.of}")

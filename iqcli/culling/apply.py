@@ -127,7 +127,7 @@ def _take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
             trip.carry(homeward(going[number]), known[number])
             log.done(number)
         trip.sync()
-    _finish(plan, past.run.id, list(going.values()), log)
+    _finish(plan, past.run.id, list(going.values()), log, "partial" if left else "finished")
     return Outcome(
         log.run, "undo", len(going), count, plan.rejects, past.run.id, tuple(left.values())
     )
@@ -143,10 +143,10 @@ def _blocked(plan: Plan, known: Sequence[Known]) -> Iterable[str | None]:
         yield next((why for why in found if why), None)
 
 
-def _finish(plan: Plan, run: str, shots: list[PlannedShot], log: journal.Log) -> None:
+def _finish(plan: Plan, run: str, shots: list[PlannedShot], log: journal.Log, end: str) -> None:
     try:
         manifest.tidy(plan, run, shots)
-        log.note("finished")
+        log.note(end)
     except OSError as error:
         where = files.shown(error.filename) if error.filename else "the journal or manifest"
         raise IqError(

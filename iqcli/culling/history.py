@@ -47,7 +47,7 @@ class Past:
         """The shots that are surely away, by number: they arrived, and no undo touched them."""
         if self.run.turned_back:
             return frozenset()
-        started = [each for each in self.undos if each.end is None]
+        started = [each for each in self.undos if each.end in (None, "partial")]
         return self.run.done.difference(*(each.done for each in started))
 
     @property

@@ -33,7 +33,8 @@ SCHEMA = 1
 class Run:
     """A run as its journal tells it. `plan` is that of a cull; `of` is the run that an undo undoes.
 
-    `end` is "finished", "aborted" (all taken back) or None; `done` numbers the shots that arrived.
+    `end` is "finished", "partial" (an undo that left some), "aborted" (all taken back) or None;
+    `done` numbers the shots that arrived.
     """
 
     id: str
@@ -138,5 +139,5 @@ def _run(intent: Record | None, events: Sequence[Record]) -> Run:
         done=frozenset(want(each, "shot", int) for each in events if each.get("event") == "done"),
         claims=frozenset(path_of(each, "path") for each in events if each.get("event") == "claim"),
         turned_back="back" in names,
-        end=next((each for each in names if each in ("finished", "aborted")), None),
+        end=next((each for each in names if each in ("finished", "partial", "aborted")), None),
     )

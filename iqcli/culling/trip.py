@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from iqcli import durable, files
 from iqcli.culling.ends import Known, Place, Step, bring, look
 from iqcli.culling.manifest import mode_like
-from iqcli.errors import IqError, PlanConflict
+from iqcli.errors import Interrupted, IqError, PlanConflict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -110,6 +110,8 @@ def all_or_nothing(trip: Trip, log: Log, tidy: Callable[[], None]) -> Iterator[N
         if isinstance(error, IqError):
             kind = IqError if stuck else type(error)
             raise kind(f"{error}; {_standing(stuck, log)}") from error
+        if isinstance(error, KeyboardInterrupt):
+            raise Interrupted(f"interrupted; {_standing(stuck, log)}") from error
         raise
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iqcli.errors import IqError
 from iqcli.features import photometry, tiles
 from iqcli.models.issues import measures
 from iqcli.training.faults import FAULTS
@@ -65,8 +66,12 @@ def _measure(views: Views) -> Mapping[str, float]:
 def fit(measured: Mapping[str, Measures]) -> Thresholds:
     """Thresholds from what `measure_faults` found."""
     levels, alarms, found = {}, {}, {}
-    for name, table in measured.items():
-        slight = float(np.quantile(table[:, 0], 1 - FALSE_ALARMS))
+    for name, rows in measured.items():
+        # A picture on which a measure is not defined (tiny, even) tells nothing of the fault.
+        table = rows[np.isfinite(rows).all(axis=1)]
+        if not len(table):
+            raise IqError(f"{name} can be measured on none of these photos; give larger ones")
+        slight = float(np.quantile(table[:, 0], 1 - FALSE_ALARMS, method="higher"))
         clear = max(_parting(table[:, 1], table[:, 2]), slight)
         severe = max(_parting(table[:, 2], table[:, 3]), clear)
         levels[name] = (slight, clear, severe)

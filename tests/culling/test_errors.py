@@ -11,7 +11,7 @@ import pytest
 
 from iqcli import libc
 from iqcli.culling.apply import apply, undo
-from iqcli.errors import Exit, IqError
+from iqcli.errors import Exit, Interrupted, IqError
 
 from .faults import Fault, calls_of, disk, here
 from .test_kill import Scene
@@ -140,8 +140,9 @@ def test_ctrl_c_takes_everything_back(quick_path: Path, monkeypatch: pytest.Monk
         real(source, target)
 
     monkeypatch.setattr(libc, "rename_new", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Interrupted, match="all files are where they were") as caught:
         apply(plan, scene.state)
+    assert caught.value.exit_code == 130
     assert len(moved) > 3
     assert tree(scene.root) == scene.before
 
