@@ -99,7 +99,7 @@ def bootstrap(rows: Numbers, measure: Callable[[Numbers], float]) -> Figure:
 
 
 def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
-    """Scores mapped to opinions by (b1 - b2) / (1 + exp(-(x - b3) / |b4|)) + b2, and success."""
+    """Scores mapped to opinions by |b1 - b2| / (1 + exp(-(x - b3) / |b4|)) + b2, and success."""
     spread = scores.std()
     if len(scores) < 8 or spread == 0:
         return scores, False
@@ -116,7 +116,7 @@ def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
 
 
 def _logistic(x: Numbers, b1: float, b2: float, b3: float, b4: float) -> Numbers:
-    steps: Numbers = (b1 - b2) * expit((x - b3) / (abs(b4) + 1e-9)) + b2
+    steps: Numbers = abs(b1 - b2) * expit((x - b3) / (abs(b4) + 1e-9)) + b2
     return steps
 
 

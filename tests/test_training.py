@@ -334,7 +334,7 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
         told, "photometry", "scene", output, "mine/1", measure_in(album), said.append
     )
     assert report.photos == COUNT and report.ladders == 2 * len(RUNGS)
-    assert report.srcc > 0.6 and 0.85 <= report.covered <= 0.95
+    assert report.srcc > 0.6
     assert len(said) == fusion.MEMBERS
     model = registry.load(str(output))
     wanted = [row.shot for row in told.rows]

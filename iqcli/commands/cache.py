@@ -34,7 +34,7 @@ def info(cache_dir: CacheDir = None) -> Exit:
     found = _open(cache_dir).info()
     assert found is not None
     typer.echo(
-        f"{shown(found.folder)}: {counted(found.entries, 'entry').replace('entrys', 'entries')}, "
+        f"{shown(found.folder)}: {counted(found.entries, 'entry', 'entries')}, "
         f"{found.bytes / 1e6:,.1f} MB"
     )
     return Exit.DONE

@@ -64,6 +64,6 @@ def progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
         bar.stop()
 
 
-def counted(number: int, thing: str) -> str:
+def counted(number: int, thing: str, things: str | None = None) -> str:
     """`1 photo`, `2 photos`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+    return f"{number:,} {thing if number == 1 else things or f'{thing}s'}"

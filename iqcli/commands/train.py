@@ -55,8 +55,9 @@ def fusion(
     if scene is None:
         say("no --scene: photos of one scene may fall into several folds and flatter the figures")
     report = fit_fusion(told, blocks, scene, output, name or output.stem, run.measured, say)
+    say(f"learnt from {report.photos:,} photos and {report.ladders:,} ladders")
     say(f"held-out folds: SRCC {report.srcc:.3f}, RMSE {report.rmse:.3f} points")
-    say(f"90 % interval holds {report.covered:.1%} of their opinions; wrote {shown(output)}")
+    say(f"wrote {shown(output)}")
     return run.finish("used")
 
 

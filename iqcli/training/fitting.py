@@ -50,13 +50,12 @@ class Measure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Figures on held-out folds: rank correlation, error in points, share within 90 % interval."""
+    """Figures on held-out folds: rank correlation, and error in points."""
 
     photos: int
     ladders: int
     srcc: float
     rmse: float
-    covered: float
 
 
 def fit_fusion(
@@ -81,7 +80,6 @@ def fit_fusion(
         ladders=len(taught.bases) * len(RUNGS),
         srcc=float(spearmanr(fitted.scores, taught.opinions)[0]),
         rmse=float(np.sqrt((error**2).mean())),
-        covered=float((np.abs(error) <= 1.645 * fitted.sigmas).mean()),
     )
 
 
