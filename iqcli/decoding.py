@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
@@ -11,7 +10,7 @@ import numpy as np
 
 from iqcli.devices import one_line
 from iqcli.entries import Failure
-from iqcli.errors import IqError, PhotoError
+from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.features.extractor import PhotoBlock
 
 if TYPE_CHECKING:
@@ -124,10 +123,11 @@ class Recipe:
     def _decoded(self, data: bytes) -> tuple[Facts, Views]:
         if self._limit <= GIANT:
             return self._decode(data, max_megapixels=self._limit)
-        with suppress(PhotoError):
+        try:
             return self._decode(data, max_megapixels=GIANT)
-        with self._giants:  # refused, perhaps for its size alone
-            return self._decode(data, max_megapixels=self._limit)
+        except TooLarge:
+            with self._giants:
+                return self._decode(data, max_megapixels=self._limit)
 
 
 def _measure(content: Content, block: AnyBlock, views: Views) -> None:

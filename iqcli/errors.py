@@ -5,6 +5,7 @@
     ├── PlanConflict      4  the plan no longer fits the disk; nothing was applied
     ├── Interrupted     130  stopped while photos were moving
     └── PhotoError        1  one photo cannot be judged; inside a run it becomes a value
+        └── TooLarge      1  more pixels than may be decoded
 
 A message states the fact, the path and the way out, in one line and without a full stop at the end.
 """
@@ -51,3 +52,7 @@ class PhotoError(IqError):
     """This one photo cannot be judged; the reason is the message."""
 
     exit_code = Exit.SOME_FAILED
+
+
+class TooLarge(PhotoError):
+    """The picture has more pixels than may be decoded now."""

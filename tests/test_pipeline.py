@@ -21,7 +21,7 @@ from tiny import OnDevice, block, calls, photos, run, settings
 from iqcli import cache as cache_module
 from iqcli import decoding, reading
 from iqcli.cache import Cache
-from iqcli.errors import IqError, PhotoError
+from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.pipeline import measure
 from iqcli.records import Measured, Shot
 
@@ -383,7 +383,7 @@ def test_giants_are_decoded_one_at_a_time(tmp_path: Path) -> None:
 
     def decode(data: bytes, *, max_megapixels: float):
         if max_megapixels == decoding.GIANT:
-            raise PhotoError("needs 100 megapixels")
+            raise TooLarge("needs 100 megapixels")
         inside.append(1)
         most.append(len(inside))
         time.sleep(0.01)
@@ -396,6 +396,19 @@ def test_giants_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     done = list(measure(shots, [block()], cache, given, decode=decode, decoder="d"))
     assert values(done) == list(range(6))
     assert max(most) == 1
+
+
+def test_what_cannot_be_decoded_is_tried_once(tmp_path: Path) -> None:
+    tries = []
+
+    def broken(data: bytes, *, max_megapixels: float):
+        tries.append(max_megapixels)
+        raise PhotoError("is torn")
+
+    shots = photos(tmp_path / "p", ["x"])
+    cache = Cache(None, pytest.fail)
+    (done,) = measure(shots, [], cache, settings(tmp_path), decode=broken, decoder="d")
+    assert done.error == "is torn" and tries == [decoding.GIANT]
 
 
 def open_files() -> int:

@@ -23,7 +23,7 @@ from PIL import (
     WebPImagePlugin,
 )
 
-from iqcli.errors import PhotoError
+from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
 from iqcli.photos.heif import open_heif, open_turn
@@ -101,7 +101,7 @@ def require_size(width: int, height: int, max_megapixels: float) -> None:
     if megapixels > max_megapixels:
         need = math.ceil(megapixels)
         limit = f"the limit is {max_megapixels:g} (raise max_megapixels)"
-        raise PhotoError(f"needs {need} megapixels, {limit}")
+        raise TooLarge(f"needs {need} megapixels, {limit}")
 
 
 def _draft(image: ImageFile.ImageFile) -> None:
