@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.records import Judged
+from iqcli.records import Judged, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,14 +40,9 @@ class Ranked:
 
 def rank(judged: Iterable[Judged]) -> list[Ranked]:
     """The scored shots, best first; ties in the order of their paths' bytes."""
-    scored = sorted((each for each in judged if each.rating), key=_best_first)
+    scored = sorted((each for each in judged if each.rating), key=best_first)
     others = max(len(scored) - 1, 1)
     return [
         Ranked(each, place, round(100 * (len(scored) - place) / others, 1))
         for place, each in enumerate(scored, 1)
     ]
-
-
-def _best_first(judged: Judged) -> tuple[float, bytes]:
-    assert judged.rating is not None
-    return -judged.rating.score, os.fsencode(judged.shot.path)

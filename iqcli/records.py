@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -118,6 +119,12 @@ class Judged:
     stars: int | None = None
     rating: Rating | None = None
     error: str | None = None
+
+
+def best_first(judged: Judged) -> tuple[float, bytes]:
+    """What rated shots are sorted by: the higher score first, equal ones by their paths' bytes."""
+    assert judged.rating
+    return -judged.rating.score, os.fsencode(judged.shot.path)
 
 
 class Verdict(StrEnum):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.records import Decision, Verdict
+from iqcli.records import Decision, Verdict, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,18 +49,13 @@ def decide(judged: Sequence[Judged], rule: Rule, include_rated: bool = False) ->
     Shots without a score are left for review. Shots that a person gave a star are kept, unless
     `include_rated`. Equal scores are ordered by the bytes of their paths, so that a run repeats.
     """
-    order = sorted((each for each in judged if _scored(each)), key=_best_first)
+    order = sorted((each for each in judged if _scored(each)), key=best_first)
     ranks = {id(each): rank for rank, each in enumerate(order, start=1)}
     return [_decide(each, rule, ranks.get(id(each)), len(order), include_rated) for each in judged]
 
 
 def _scored(judged: Judged) -> bool:
     return judged.rating is not None and math.isfinite(judged.rating.score)
-
-
-def _best_first(judged: Judged) -> tuple[float, bytes]:
-    assert judged.rating
-    return -judged.rating.score, os.fsencode(judged.shot.path)
 
 
 def _decide(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .trees import grow_shots
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -22,3 +24,18 @@ def quick_path(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(dir=MEMORY) as name:
         yield Path(name).resolve()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with the shots of `trees`."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    grow_shots(folder)
+    return folder
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Where journals and locks go."""
+    return tmp_path / "state"

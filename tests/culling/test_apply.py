@@ -17,23 +17,10 @@ from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 
 from .faults import in_child
-from .trees import SHOTS, STAYS, grow, grow_planned, grow_shots, plan_for, tree
+from .trees import SHOTS, STAYS, grow, grow_planned, plan_for, tree
 
 if TYPE_CHECKING:
     from iqcli.culling.planned import Plan
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    grow_shots(folder)
-    return folder
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
 
 
 def refused(plan: Plan, root: Path, state: Path, match: str) -> None:

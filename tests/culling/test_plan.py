@@ -14,20 +14,12 @@ from iqcli.culling.apply import apply, undo
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
 
-from .trees import SHOTS, grow, grow_planned, grow_shots, judged, plan_for, rejected, tree
+from .trees import SHOTS, grow, grow_planned, judged, plan_for, rejected, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iqcli.culling.planned import Plan
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    grow_shots(folder)
-    return folder
 
 
 def targets(plan: Plan) -> list[str]:

@@ -12,20 +12,7 @@ from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 
 from .faults import Fault, calls_of, in_child
-from .trees import SHOTS, grow, grow_shots, plan_for, tree
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    grow_shots(folder)
-    return folder
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    return tmp_path / "state"
+from .trees import SHOTS, grow, plan_for, tree
 
 
 def refused(root: Path, state: Path, match: str) -> None:
