@@ -7,69 +7,78 @@ copy is known, but its order is: the copy is worse than the photo.
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from iqcli.photos.read import read_photo
-from iqcli.photos.views import views_of
-from iqcli.training.faults import FAULTS, compress
+from iqcli.training.distortions import DISTORTIONS
+from iqcli.training.rungs import HeadRung, Heads
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import PhotoBlock
-    from iqcli.records import Facts, Measured, Shot, Views
+    from iqcli.features.extractor import AnyBlock
+    from iqcli.records import Facts, Measured, Shot, Vector, Views
 
     Array = NDArray[np.float32]
-    MeasureSpoilt = Callable[[Sequence[PhotoBlock], Sequence[Shot], "Spoilt"], Iterable[Measured]]
+    MeasureSpoilt = Callable[[Sequence[AnyBlock], Sequence[Shot], "Spoil"], Iterable[Measured]]
 
-VERSION = 1
-RUNGS = {**FAULTS, "compressed": (compress, (40.0, 20.0, 8.0))}
+NAMES = tuple(DISTORTIONS)
+# The rungs that a network learns from; the first is the photo as it is.
+RUNGS = (0, 1, 3, 5)
 
 
-@dataclass(frozen=True, slots=True)
-class Spoilt:
-    """Reads a photo as if it had a fault of `RUNGS`, at rung 0, 1 or 2; the same each time."""
-
-    fault: str
-    rung: int
+class Spoil(Protocol):
+    """Reads a photo as if it had a fault, in place of `read_photo`."""
 
     @property
     def fingerprint(self) -> str:
         """What the blocks of the spoilt copy depend on besides the photo and its decoder."""
-        return f"|{self.fault} {RUNGS[self.fault][1][self.rung]} v{VERSION}"
+        ...
 
     def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
-        """Like `read_photo`; the fault is put on the larger view."""
-        facts, views = read_photo(data, max_megapixels=max_megapixels)
-        spoil, strengths = RUNGS[self.fault]
-        scale = max(views.detail.shape) / 2048 if self.fault == "blurred" else 1.0
-        random = np.random.default_rng(zlib.crc32(data))
-        return facts, views_of(spoil(views.detail, strengths[self.rung] * scale, random))
+        """Like `read_photo`."""
+        ...
 
 
 def climb(
-    shots: Sequence[Shot], blocks: Sequence[PhotoBlock], measure: MeasureSpoilt
+    shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: MeasureSpoilt
 ) -> dict[str, Array]:
-    """The blocks of every spoilt copy, by name: (shot, fault, rung, size)."""
-    found: dict[str, list[list[list[Array]]]] = {block.name: [] for block in blocks}
-    for fault in RUNGS:
-        rungs = [list(measure(blocks, shots, Spoilt(fault, rung))) for rung in range(3)]
-        for block in blocks:
-            found[block.name].append(
-                [[each.blocks[block.name] for each in rung if each.blocks] for rung in rungs]
-            )
-    return {name: np.array(values).transpose(2, 0, 1, 3) for name, values in found.items()}
+    """The blocks of every copy, by name: (shot, distortion, rung, size).
+
+    A photo that cannot be read, or not spoilt in each of the ways, has no ladder.
+    """
+    heads = Heads()
+    top = list(measure(blocks, shots, HeadRung(NAMES[0], 0, heads)))
+    readable = [each.shot for each in top if each.blocks]
+    above = [each.blocks for each in top if each.blocks]
+    rungs: list[list[Mapping[str, Vector] | None]] = []
+    for name in NAMES if readable else ():
+        rungs.append([*above])
+        for rung in RUNGS[1:]:
+            copies = measure(blocks, readable, HeadRung(name, rung, heads))
+            rungs.append([each.blocks for each in copies])
+    ladders = [found for found in zip(*rungs, strict=True) if all(found)]
+    shape = (len(ladders), len(NAMES), len(RUNGS))
+    return {
+        block.name: np.array(
+            [[found[block.name] for found in ladder if found] for ladder in ladders], np.float32
+        ).reshape(*shape, block.size)
+        for block in blocks
+    }
+
+
+def margins() -> Array:
+    """(distortion, rung - 1): the points that each rung must lose against the one before."""
+    costs = np.array([DISTORTIONS[name].cost for name in NAMES], np.float32)
+    return costs[:, None] * np.diff(np.array(RUNGS, np.float32))
 
 
 def pocket_shots(count: int) -> list[NDArray[np.uint8]]:
     """Pictures that nobody keeps: black, white or plain frames, with and without sensor noise."""
-    random = np.random.default_rng(VERSION)
+    random = np.random.default_rng(1)
     frames = []
     for k in range(count):
         colour = random.integers(0, 256, 3) if k % 3 == 0 else np.full(3, (2, 12, 255, 128)[k % 4])
