@@ -10,17 +10,18 @@ import numpy as np
 from PIL.Image import Image
 
 from iqcli.errors import PhotoError
+from iqcli.measuring import measure_views
 from iqcli.models import registry
 from iqcli.outputs.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Rating, Vector, Views
+    from iqcli.records import Rating, Views
 
     Photo = str | Path | bytes | Image | NDArray[np.uint8]
 
@@ -58,7 +59,7 @@ class ImageQualityFusion:
 
     def rate(self, photos: Iterable[Photo]) -> list[Rating]:
         """The full ratings: score, uncertainty, parts, issues, reasons."""
-        return self._model.rate([self._measure(photo) for photo in photos])
+        return self._model.rate(measure_views(map(_views, photos), self._model.blocks))
 
     def get_model_info(self) -> dict[str, Any]:
         """Name, licence, blocks, and the model card (data, figures, limits) as Markdown."""
@@ -70,10 +71,6 @@ class ImageQualityFusion:
             "blocks": {block.name: block.size for block in self._model.blocks},
             "card": card.read_text("utf-8") if card else None,
         }
-
-    def _measure(self, photo: Photo) -> Mapping[str, Vector]:
-        views = _views(photo)
-        return {block.name: block.extract(views) for block in self._model.blocks}
 
 
 def _views(photo: Photo) -> Views:

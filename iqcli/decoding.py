@@ -19,10 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.cache import Cache
-    from iqcli.features.extractor import DeviceBlock
+    from iqcli.features.extractor import AnyBlock
     from iqcli.records import Facts, Vector, Views
-
-    AnyBlock = PhotoBlock | DeviceBlock
 
 # Megapixels beyond which pictures are decoded one at a time: sixteen at once, of 250 each, would
 # need 12 GB.

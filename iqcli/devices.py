@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -37,6 +38,14 @@ def choose_device(name: str) -> str:
     if not there[name]:
         raise IqError(f"torch finds no {name} device here; give --device auto or --device cpu")
     return name
+
+
+def keep_to_one_core() -> None:
+    """Let torch, if it is loaded, compute in the calling thread alone."""
+    if "torch" in sys.modules:
+        import torch  # waits where another thread is still loading it
+
+        torch.set_num_threads(1)
 
 
 class Batches:

@@ -15,7 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from iqcli.decoding import Content, Recipe, reason
-from iqcli.devices import DEVICE_BATCH, Batches, choose_device
+from iqcli.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.features.extractor import PhotoBlock
 from iqcli.libc import keep_freed_memory
 from iqcli.photos.formats import decoder_fingerprint
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from iqcli.cache import Cache
-    from iqcli.decoding import AnyBlock, Decode
+    from iqcli.decoding import Decode
+    from iqcli.features.extractor import AnyBlock
     from iqcli.reading import Rated, Stamp, Stars
-    from iqcli.records import Shot, Views
+    from iqcli.records import Shot, Vector, Views
     from iqcli.settings import Settings
 
 
@@ -107,6 +108,14 @@ class _Run:
     def _batches(self) -> Batches:
         return Batches(choose_device(self._settings.device), self._settings.batch_size)
 
+    @cached_property
+    def _in_workers(self) -> bool:
+        """On a CPU a batch is no faster than its pictures one by one, and every worker has a core.
+
+        Unless a person asks for batches of some size.
+        """
+        return self._settings.batch_size == 0 and self._batches.device == "cpu"
+
     def results(self, shots: Iterable[Shot]) -> Iterator[Measured]:
         ahead = 2 * self._settings.workers + self._batch
         for shot in shots:
@@ -153,6 +162,8 @@ class _Run:
         content = self._recipe.recall(self._cache, sha256)
         if not self._recipe.is_met(content) and not self._stopped.is_set():
             self._recipe.fill(content, data)
+            if content.inputs and self._in_workers:
+                self._forward_here(content)
         return _Found(stamp, sha256, job, content)
 
     def _finish(self) -> Measured:
@@ -201,12 +212,18 @@ class _Run:
             several = [each for each in waiting.values() if block.name in each.inputs]
             inputs = [each.inputs.pop(block.name) for each in several]
             for content, result in zip(several, self._batches.run(block, inputs), strict=True):
-                if isinstance(result, str):
-                    content.error = content.error or result
-                else:
-                    content.add(block.name, result)
+                _take(content, block.name, result)
         for content in waiting.values():
             self._keep(content)
+
+    def _forward_here(self, content: Content) -> None:
+        """In a worker: run the device blocks of one picture on this core."""
+        alone = Batches("cpu", 1)
+        keep_to_one_core()
+        for block in self._on_device:
+            if block.name in content.inputs:
+                (result,) = alone.run(block, [content.inputs.pop(block.name)])
+                _take(content, block.name, result)
 
     def _await_rating(self, job: _Job) -> None:
         if job.rating is None:
@@ -217,6 +234,13 @@ class _Run:
             job.error = job.error or reason(error)
             return
         job.stars = keep_stars(rated, self._cache, self._recipe.decoder)
+
+
+def _take(content: Content, name: str, result: Vector | str) -> None:
+    if isinstance(result, str):
+        content.error = content.error or result
+    else:
+        content.add(name, result)
 
 
 def _measured(job: _Job, recipe: Recipe) -> Measured:

@@ -141,3 +141,36 @@ def test_the_cpu_is_chosen_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "cpu False\n", done.stderr
+
+
+def test_a_worker_computes_alone_beside_a_thread_that_has_two() -> None:
+    code = (
+        "import threading, torch\n"
+        "from iqcli.devices import keep_to_one_core\n"
+        "torch.set_num_threads(2); torch.get_num_threads()\n"
+        "found = []\n"
+        "def work():\n"
+        "    keep_to_one_core()\n"
+        "    found.append(torch.get_num_threads())\n"
+        "worker = threading.Thread(target=work)\n"
+        "worker.start(); worker.join()\n"
+        "print(found, torch.get_num_threads())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[1] 2\n", done.stderr
+
+
+def test_a_worker_waits_for_another_that_is_still_loading_torch() -> None:
+    """It found half a torch, without the function it asked for: that photo failed."""
+    code = (
+        "import sys, threading, time\n"
+        "from iqcli.devices import keep_to_one_core\n"
+        "loading = threading.Thread(target=lambda: __import__('torch'))\n"
+        "loading.start()\n"
+        "while 'torch' not in sys.modules: time.sleep(0.0005)\n"
+        "keep_to_one_core()\n"
+        "print(sys.modules['torch'].get_num_threads())\n"
+        "loading.join()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "1\n", done.stderr

@@ -317,6 +317,72 @@ def test_batches_do_not_depend_on_how_fast_photos_decode(tmp_path: Path) -> None
     assert net.batches == [8, 8, 8, 6]
 
 
+class Watched(OnDevice):
+    """Remembers which threads ran it; a white picture (255) is one that it cannot do."""
+
+    def __init__(self, fault: Exception | None = None) -> None:
+        super().__init__()
+        self.fault = fault
+        self.threads: list[str] = []
+
+    def forward(self, batch, device):
+        self.threads.append(threading.current_thread().name)
+        if self.fault and (batch == 255).any():
+            raise self.fault
+        return super().forward(batch, device)
+
+
+def test_on_a_cpu_every_worker_runs_its_own_pictures(tmp_path: Path) -> None:
+    """A batch is no faster there, and one thread that runs it leaves the other cores idle."""
+    shots = photos(tmp_path / "p", [f"tiny {number} 0.005" for number in range(24)])
+    cache = Cache(None, pytest.fail)
+    alone, batched = Watched(), Watched()
+    one = run(shots, cache, settings(tmp_path, jobs=3), block(), alone)
+    other = run(shots, cache, settings(tmp_path, jobs=3, batch_size=8), block(), batched)
+    assert alone.batches == [1] * 24 and batched.batches == [8] * 3
+    assert all(name.startswith("iq-decode") for name in alone.threads)
+    assert len(set(alone.threads)) > 1
+    assert set(batched.threads) == {threading.current_thread().name}
+    assert values(one, "net") == values(other, "net") == list(range(24))
+    assert values(one) == values(other)
+
+
+def test_what_a_worker_ran_is_kept(tmp_path: Path, caches) -> None:
+    shots = photos(tmp_path / "p", [f"tiny {number}" for number in range(6)])
+    run(shots, caches(), settings(tmp_path), Watched())
+    calls.clear()
+    again = Watched()
+    assert values(run(shots, caches(), settings(tmp_path), again), "net") == list(range(6))
+    assert again.batches == [] and not calls
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (ZeroDivisionError("white\npaper"), "net failed: ZeroDivisionError: white"),
+        (MemoryError(), "net needs more memory than cpu has"),
+    ],
+)
+def test_a_fault_of_the_network_is_that_photos_error(
+    tmp_path: Path, size: int, fault: Exception, said: str
+) -> None:
+    shots = photos(tmp_path / "p", ["tiny 1", "tiny 255", "tiny 3"])
+    given = settings(tmp_path, batch_size=size)
+    done = run(shots, Cache(None, pytest.fail), given, Watched(fault))
+    assert done[0].error is None is done[2].error and done[1].error.startswith(said)
+    assert "\n" not in done[1].error
+    assert [each.blocks["net"][0] for each in (done[0], done[2])] == [1, 3]
+
+
+@pytest.mark.parametrize("size", [0, 2])
+def test_missing_weights_end_the_run(tmp_path: Path, size: int) -> None:
+    shots = photos(tmp_path / "p", ["tiny 1", "tiny 255", "tiny 3"])
+    given = settings(tmp_path, batch_size=size)
+    with pytest.raises(IqError, match="no weights here"):
+        run(shots, Cache(None, pytest.fail), given, Watched(IqError("no weights here")))
+
+
 def test_stars_of_a_sidecar_win_and_a_change_is_seen(
     tmp_path: Path, caches, monkeypatch: pytest.MonkeyPatch
 ) -> None:

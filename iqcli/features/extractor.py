@@ -77,3 +77,6 @@ class DeviceBlock(Block, Protocol):
         the batch.
         """
         ...
+
+
+AnyBlock = PhotoBlock | DeviceBlock

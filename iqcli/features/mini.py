@@ -1,0 +1,148 @@
+"""The block `mini`: how our own small network sees a photo, as a whole and in pieces.
+
+For each kind of view (see `iqcli.features.pieces`) the embedding and the logit of the score that
+the network itself would give; several mosaics are averaged. Its libraries are imported
+when the first photo needs them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iqcli.errors import IqError
+from iqcli.features.shape import EMBEDDING, FORMAT, KINDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+    from iqcli.features.backbone import Backbone
+    from iqcli.records import Pixels, Views
+
+VERSION = 1
+SIZE = len(KINDS) * (EMBEDDING + 1)
+# Where in its cell each piece lies, down and across, in each mosaic.
+PLACES = (0.5,)
+# No training of ours comes near it; below it no sum can overflow.
+LARGEST = 1e4
+# Views that a CPU takes at once: more fall out of its caches.
+CPU_CHUNK = 8
+# How torch and the JSON reader refuse number kinds, names and nesting they do not know.
+_STRANGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+
+
+@dataclass(frozen=True)
+class MiniBlock:
+    """The extractor with the weights of a backbone file (`iq train backbone`).
+
+    See `iqcli.features.extractor.DeviceBlock`. Bfloat16 where the device has it, else float32.
+    """
+
+    weights: Path
+    name: str = "mini"
+    size: int = SIZE
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the weights, of what prepares the views, and of this code."""
+        packages = [
+            f"{name}={package_version(name)}" for name in ("numpy", "opencv-contrib-python")
+        ]
+        parts = [self.name, str(VERSION), str(PLACES), *packages, _digest(self.weights)]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    def prepare(self, views: Views) -> Pixels:
+        """(views, side, side, 3) of uint8: the whole, then each mosaic."""
+        import numpy as np
+
+        from iqcli.features.pieces import GRID, mosaic, whole
+
+        grid = (GRID, GRID, 2)
+        pieces = [mosaic(views.head, np.full(grid, place, np.float32)) for place in PLACES]
+        return np.stack([whole(views.head), *pieces])
+
+    def forward(self, batch: NDArray[np.generic], device: str) -> NDArray[np.float32]:
+        """(n, views, side, side, 3) to (n, SIZE): of each kind the embedding, then the logit."""
+        import numpy as np
+        import torch
+
+        from iqcli.features.precision import autocast_type
+
+        network, kind = _network(self.weights, device), autocast_type(device)
+        views = torch.from_numpy(np.ascontiguousarray(batch))
+        autocast = torch.autocast(
+            torch.device(device).type, kind or torch.bfloat16, enabled=kind is not None
+        )
+        with torch.inference_mode(), autocast:
+            seen = _seen(network, views[:, 0], KINDS[0], device)
+            pieces = _seen(network, views[:, 1:].flatten(0, 1), KINDS[1], device)
+            pieces = pieces.unflatten(0, (len(views), -1)).mean(dim=1)
+        return np.asarray(torch.cat([seen, pieces], dim=1), np.float32)
+
+
+def _seen(network: Backbone, views: torch.Tensor, kind: str, device: str) -> torch.Tensor:
+    """(n, side, side, 3) views to (n, EMBEDDING + 1) on the CPU."""
+    import torch
+
+    found = []
+    for some in views.split(CPU_CHUNK if device == "cpu" else len(views)):
+        embedding, logit = network(some.to(device), kind)
+        found.append(torch.cat([embedding.float(), logit.float()[:, None]], dim=1).cpu())
+    return torch.cat(found)
+
+
+@lru_cache(maxsize=2)
+def _network(weights: Path, device: str) -> Backbone:
+    """The network ready to be asked. Raises IqError for a file that is not one of ours."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    from iqcli.features.backbone import Backbone
+
+    network = Backbone()
+    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
+    try:
+        data = weights.read_bytes()
+        tensors, info = load(data), _info(data)
+    except (OSError, SafetensorError, *_STRANGE) as error:
+        raise IqError(f"cannot read the backbone {weights}: {error}; install iq again") from error
+    if info.get("format") != FORMAT or not _fits(tensors, wanted):
+        raise IqError(f"{weights} is no backbone of this iq; train it with `iq train backbone`")
+    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _fits(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size]) -> bool:
+    import torch
+
+    return {name: tensor.shape for name, tensor in tensors.items()} == wanted and all(
+        tensor.dtype in (torch.float16, torch.float32) and bool((tensor.abs() < LARGEST).all())
+        for tensor in tensors.values()
+    )
+
+
+def _info(data: bytes) -> dict[str, Any]:
+    """The training's own account, from the head of a safetensors file."""
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length])
+    told = header.get("__metadata__", {}).get("iq", "{}") if isinstance(header, dict) else "{}"
+    found = json.loads(told)
+    return found if isinstance(found, dict) else {}
+
+
+@lru_cache(maxsize=8)
+def _digest(weights: Path) -> str:
+    try:
+        return hashlib.sha256(weights.read_bytes()).hexdigest()
+    except OSError as error:
+        raise IqError(f"cannot read the backbone {weights}: {error}; install iq again") from error
