@@ -1,0 +1,115 @@
+"""A training run on the disk: its settings, its curve, and a state to go on from.
+
+All lie in one folder beside the weights that are to come. The state is a safetensors file, placed
+whole or not at all, so that a run may be killed at any moment.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from iqcli.devices import one_line
+from iqcli.errors import IqError
+from iqcli.files import make_folders, write_atomic
+from iqcli.outputs.names import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from torch import nn
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where a run keeps what it needs to go on."""
+
+    path: Path
+
+    def open(self, settings: Mapping[str, object]) -> None:
+        """Make the folder, or raise IqError where it holds a run with other settings."""
+        file = self.path / "settings.json"
+        told = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+        if not file.exists():
+            make_folders(self.path)
+            write_atomic(file, told.encode())
+        elif (before := file.read_text("utf-8", errors="replace")) != told:
+            raise IqError(
+                f"{shown(self.path)} holds a run with another {_differing(before, settings)}; "
+                "go on with the same, or give another --output"
+            )
+
+    def save(
+        self, step: int, network: nn.Module, smooth: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> None:
+        """Keep the state after `step` steps."""
+        tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
+        tensors |= {f"smooth.{k}": v for k, v in smooth.state_dict().items()}
+        for k, state in optimiser.state_dict()["state"].items():
+            tensors |= {f"moment.{k}.{name}": state[name] for name in MOMENTS}
+            tensors[f"moment.{k}.step"] = state["step"]
+        plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+        write_atomic(self.path / "state.safetensors", save(plain, metadata={"step": str(step)}))
+
+    def load(self, network: nn.Module, smooth: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+        """Take up the kept state; the number of steps done, 0 where nothing is kept."""
+        file = self.path / "state.safetensors"
+        if not file.exists():
+            return 0
+        try:
+            with safe_open(file, framework="pt") as stream:
+                tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
+                step = int(stream.metadata()["step"])
+            network.load_state_dict(_under("network.", tensors))
+            smooth.load_state_dict(_under("smooth.", tensors))
+            optimiser.load_state_dict(_with_moments(optimiser.state_dict(), tensors))
+        except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise IqError(
+                f"{shown(file)} is damaged: {one_line(error)}; remove it to begin again"
+            ) from error
+        return step
+
+    def note(self, line: Mapping[str, float]) -> None:
+        """Add a line to the curve, which is CSV."""
+        file = self.path / "curve.csv"
+        before = file.read_text("utf-8", errors="replace") if file.exists() else ""
+        steps = [(row.split(",")[0], row) for row in before.splitlines()]
+        # A run that goes on repeats the steps since its last state.
+        kept = [row for step, row in steps if step.isdecimal() and int(step) < line["step"]]
+        rows = [",".join(line), *kept, ",".join(_told(value) for value in line.values())]
+        write_atomic(file, ("\n".join(rows) + "\n").encode())
+
+
+def _told(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _under(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def _with_moments(state: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    count = sum(len(group["params"]) for group in state["param_groups"])
+    names = (*MOMENTS, "step")
+    state["state"] = {
+        k: {name: tensors[f"moment.{k}.{name}"] for name in names}
+        for k in range(count)
+        if f"moment.{k}.step" in tensors
+    }
+    return state
+
+
+def _differing(before: str, now: Mapping[str, object]) -> str:
+    try:
+        told = json.loads(before)
+        return next(name for name in now if told.get(name) != json.loads(json.dumps(now[name])))
+    except (ValueError, AttributeError, StopIteration):
+        return "configuration"

@@ -1,0 +1,78 @@
+"""All that can be set about the training of a backbone, in one place."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from iqcli.errors import IqError
+from iqcli.outputs.names import shown
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LEAST = {
+    "steps": 1,
+    "photos": 1,
+    "ladders": 1,
+    "rungs": 2,
+    "chunk": 1,
+    "save_every": 1,
+    "watch_every": 1,
+    "watched_photos": 2,
+}
+LARGEST = 10**9
+
+
+@dataclass(frozen=True)
+class Config:
+    """All there is to set. Rates are those of AdamW; `slack` is in points."""
+
+    seed: int = 2021
+    steps: int = 4000
+    photos: int = 24
+    ladders: int = 5
+    rungs: int = 4
+    heads_alone: int = 150
+    ramp: int = 100
+    body_rate: float = 1.5e-4
+    head_rate: float = 1e-3
+    weight_decay: float = 0.02
+    average: float = 0.998
+    ladder_weight: float = 0.8
+    view_weight: float = 0.5
+    consistency_weight: float = 0.1
+    slack: float = 1.0
+    chunk: int = 8
+    save_every: int = 100
+    watch_every: int = 400
+    watched_photos: int = 900
+    loaders: int = 2
+
+
+def read_config(file: Path | None) -> Config:
+    """The standard values, with those of a TOML file in their place.
+
+    Raises IqError for a file that cannot be read, a name there is not, and a value of another kind
+    or out of range.
+    """
+    standard = Config()
+    if file is None:
+        return standard
+    try:
+        told = tomllib.loads(file.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise IqError(f"cannot read {shown(file)}: {error}; give a TOML file") from error
+    kinds = {each.name: type(getattr(standard, each.name)) for each in fields(Config)}
+    for name, value in told.items():
+        if name not in kinds:
+            raise IqError(f"{shown(file)} sets {name!r}; there is {', '.join(kinds)}")
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or (kinds[name] is int and not isinstance(value, int)):
+            kind = "a whole number" if kinds[name] is int else "a number"
+            raise IqError(f"{shown(file)} sets {name} to {value!r}; give {kind}")
+        least, most = LEAST.get(name, 0), 1 if name == "average" else LARGEST
+        if not least <= value <= most:
+            raise IqError(f"{shown(file)} sets {name} to {value!r}; give {least} to {most}")
+    return replace(standard, **{name: kinds[name](value) for name, value in told.items()})
