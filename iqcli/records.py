@@ -121,6 +121,20 @@ class Judged:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Experience:
+    """What a model said of photos in scenes it had not learnt from, beside what people said.
+
+    (n,) each, n >= 1: `scores` 1..10, `sigmas` (the uncertainty) in points, `opinions` the mean of
+    people's, 1..10. `source` names the photos, "" where that is not known.
+    """
+
+    scores: Vector
+    sigmas: Vector
+    opinions: Vector
+    source: str = ""
+
+
 def best_first(judged: Judged) -> tuple[float, bytes]:
     """What rated shots are sorted by: the higher score first, equal ones by their paths' bytes."""
     assert judged.rating

@@ -13,37 +13,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from heads import MEMBERS, SIZES, head, held, write_head
 from safetensors.numpy import save
 from safetensors.torch import save as save_torch
 
 from iqcli.errors import IqError
 from iqcli.models import fusion, registry
-from iqcli.models.fusion import KNOTS, FusionHead, normal_scores, shapes
-from iqcli.models.rater import FusionModel
+from iqcli.models.fusion import HELD, KNOTS, FusionHead, normal_scores
+from iqcli.models.rater import HeadModel
 from iqcli.training.fusion import Network
-
-SIZES = {"brisque": 36, "photometry": 94}
-MEMBERS = 3
-
-
-def head(seed: int = 0, sizes: dict[str, int] = SIZES, members: int = MEMBERS) -> FusionHead:
-    """A head with random weights of a sensible size."""
-    random = np.random.default_rng(seed)
-    tensors = {}
-    for name, shape in shapes(sizes, members).items():
-        if name.startswith("knots."):
-            tensors[name] = np.sort(random.normal(0, 2, shape).astype(np.float32), axis=1)
-        else:
-            wide = (2 / shape[-1]) ** 0.5
-            tensors[name] = random.normal(0, wide, shape).astype(np.float32)
-    info = {
-        "format": fusion.FORMAT,
-        "model": "random/1",
-        "blocks": dict(sizes),
-        "members": members,
-        "calibration": 1.3,
-    }
-    return FusionHead(sizes, tensors, info)
 
 
 def vectors(count: int, seed: int = 1, sizes: dict[str, int] = SIZES) -> dict[str, np.ndarray]:
@@ -188,7 +166,7 @@ def write(
 
 
 def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
-    loaded = FusionModel(write(tmp_path)).head
+    loaded = HeadModel(write(tmp_path)).head
     blocks = vectors(9)
     np.testing.assert_array_equal(loaded.predict(blocks)[0], head().predict(blocks)[0])
     assert loaded.sizes == SIZES and list(loaded.sizes) == list(SIZES)
@@ -206,7 +184,7 @@ def test_the_embedded_models_load_and_fit_the_blocks_of_this_iq(name: str) -> No
 def refused(path: Path) -> str:
     """The one sentence that a weight file is refused with."""
     with pytest.raises(IqError) as caught:
-        FusionModel(path).blocks  # noqa: B018
+        HeadModel(path).blocks  # noqa: B018
     text = str(caught.value)
     assert "\n" not in text and not text.endswith(".") and path.name in text
     return text
@@ -359,6 +337,50 @@ TENSORS = {
 @pytest.mark.parametrize("name", TENSORS)
 def test_a_file_with_a_wrong_tensor_is_refused(tmp_path: Path, name: str) -> None:
     refused(write(tmp_path, TENSORS[name]))
+
+
+def test_a_file_may_tell_how_it_did_on_held_out_photos(tmp_path: Path) -> None:
+    path = tmp_path / "given.safetensors"
+    model = HeadModel(write_head(path, held([3, 4.5], [2, 10], sigma=0.7), held="BIQ2021"))
+    assert model.experience is not None
+    assert model.experience.scores.tolist() == [3, 4.5]
+    assert model.experience.opinions.tolist() == [2, 10]
+    assert model.experience.sigmas.tolist() == [np.float32(0.7)] * 2
+    assert model.experience.source == "BIQ2021"
+    blocks = vectors(9)
+    np.testing.assert_array_equal(model.head.predict(blocks)[0], head().predict(blocks)[0])
+    unnamed = HeadModel(write_head(path, held([3], [2]))).experience
+    assert unnamed is not None and unnamed.source == ""
+    assert HeadModel(write_head(path, {})).experience is None
+
+
+FAIR = held([3, 4], [3, 4])
+EXPERIENCES = {
+    "no opinions": {name: FAIR[name] for name in HELD[:2]},
+    "opinions alone": {HELD[2]: FAIR[HELD[2]]},
+    "none at all": held([], []),
+    "an opinion too few": FAIR | {HELD[2]: np.ones(1, np.float32)},
+    "a table": {name: values[None] for name, values in FAIR.items()},
+    "numbers without length": {name: np.array(values[0]) for name, values in FAIR.items()},
+    "a score of 11": held([3, 11], [3, 4]),
+    "a score of NaN": held([3, np.nan], [3, 4]),
+    "an opinion of 0": held([3, 4], [3, 0]),
+    "no doubt": held([3, 4], [3, 4], sigma=0),
+    "doubt NaN": held([3, 4], [3, 4], sigma=np.nan),
+    "doubt infinite": held([3, 4], [3, 4], sigma=np.inf),
+    "double precision": {name: values.astype(np.float64) for name, values in FAIR.items()},
+    "another one": FAIR | {"held.names": np.ones(2, np.float32)},
+}
+
+
+@pytest.mark.parametrize("name", EXPERIENCES)
+def test_a_file_with_a_wrong_experience_is_refused(tmp_path: Path, name: str) -> None:
+    refused(write_head(tmp_path / "given.safetensors", EXPERIENCES[name]))
+
+
+@pytest.mark.parametrize("source", (3, None, ["BIQ2021"], "\x1b[2J"))
+def test_a_wrong_name_of_the_held_out_photos_is_refused(tmp_path: Path, source: object) -> None:
+    refused(write_head(tmp_path / "given.safetensors", FAIR, held=source))
 
 
 @pytest.mark.parametrize("kind", (torch.bfloat16, torch.float8_e4m3fn))

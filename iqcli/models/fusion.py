@@ -22,12 +22,15 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from iqcli.errors import IqError
+from iqcli.models.experience import HELD, experience_of, is_sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from iqcli.records import Experience
 
     Array = NDArray[np.float32]
 
@@ -45,12 +48,17 @@ class FusionHead:
     """Weights of all members and the quantile knots; read-only once loaded.
 
     `sizes` maps each block to the length of its vector, in input order. `info` is the training's
-    own account: model id, calibration, figures.
+    own account: model id, calibration, figures; `info["held"]` may name the held-out photos.
     """
 
     sizes: Mapping[str, int]
     tensors: Mapping[str, Array]
     info: Mapping[str, Any]
+
+    @property
+    def held(self) -> Experience | None:
+        """The held-out experience that the file carries, if any."""
+        return experience_of(self.tensors, self.info)
 
     def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations."""
@@ -143,7 +151,7 @@ def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
     """Every tensor is there, of the right shape, and bounded; knots rise."""
     if info["members"] > len(tensors):
         return False
-    found = {name: tensor.shape for name, tensor in tensors.items()}
+    found = {name: tensor.shape for name, tensor in tensors.items() if name not in HELD}
     if found != shapes(info["blocks"], info["members"]):
         return False
     knots = [tensors[f"knots.{block}"] for block in info["blocks"]]
@@ -151,11 +159,12 @@ def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
         all(tensor.dtype == np.float32 for tensor in tensors.values())
         and all(np.isfinite(each).all() and (np.diff(each) > 0).all() for each in knots)
         and all((np.abs(t) < LARGEST).all() for n, t in tensors.items() if n[0] != "k")
+        and is_sound(tensors, info)
     )
 
 
 def shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a head with these blocks."""
+    """Name and shape of every tensor that a head with these blocks must have; see `HELD`."""
     layers = {}
     for block, size in sizes.items():
         layers[BRANCH[0].format(block=block)] = (64, size + 1)

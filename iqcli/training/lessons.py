@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import torch
 from iqcli.models.fusion import KNOTS, normal_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -21,29 +22,32 @@ SEED = 2021
 MEMBERS = 5
 # One in so many spoilt copies takes part when the scales of the features are laid out.
 SPARSE = 8
-# Share of a member's scenes that only tell it when to stop.
-STOPPING = 0.12
+# One scene in so many teaches nothing: neither a backbone nor a head.
+HELD = 6
 
 
 @dataclass(frozen=True)
 class Lessons:
     """What to learn from; every array's rows are photos.
 
-    `blocks` (n, size) by name, `opinions` (n,) in 1..10 and `scenes` (n,). `bases` (m,) are the
-    rows that have ladders, `ladders` (m, fault, rung, size) by name. `worthless` (k, size) by name
-    are pictures that nobody keeps; they have the worst opinion in every fold.
+    `blocks` (n, size) by name, `opinions` (n,) in 1..10 and `scenes` (n,). `ladders` (m,
+    distortion, rung, size) by name stand on some of the photos that are not held out, or on others,
+    and `margins` (distortion, rung - 1) are the points that each rung must lose at least.
+    `worthless` (k, size) by name are pictures that nobody keeps; they have the worst opinion for
+    every member.
     """
 
     blocks: Mapping[str, Array]
     opinions: Array
-    scenes: NDArray[np.int64]
-    bases: NDArray[np.int64]
+    scenes: Sequence[str]
     ladders: Mapping[str, Array]
+    margins: Array
     worthless: Mapping[str, Array]
 
-    def seen(self, name: str) -> Array:
-        """(n, size) vectors of photos and some spoilt copies: the range that scales must span."""
-        values = self.blocks[name]
+    def seen(self, name: str, rows: NDArray[np.bool_]) -> Array:
+        """(n, size) vectors of photos (those of `rows`) and some spoilt copies: the range that
+        scales must span."""
+        values = self.blocks[name][rows]
         copies = self.ladders[name].reshape(-1, values.shape[1])
         return np.concatenate([values, copies[::SPARSE]])
 
@@ -63,27 +67,25 @@ def quantile_knots(values: Array) -> Array:
     return (knots + scale * 1e-4 * np.arange(KNOTS)).astype(np.float32)
 
 
-def fold_of_scene(scenes: NDArray[np.int64]) -> NDArray[np.int64]:
+def held_out(scenes: Sequence[str]) -> NDArray[np.bool_]:
+    """Which photos only measure, by the names of their scenes alone: the same for every model."""
+    return np.array([zlib.crc32(scene.encode()) % HELD == 0 for scene in scenes], bool)
+
+
+def fold_of_scene(scenes: Sequence[str]) -> NDArray[np.int64]:
     """Fold 0..MEMBERS-1 of each photo; all photos of a scene share one."""
-    names, index = np.unique(scenes, return_inverse=True)
+    names, index = np.unique(list(scenes), return_inverse=True)
     order = np.random.default_rng(SEED).permutation(len(names))
     return order[index] % MEMBERS
 
 
-def stopping(scenes: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which photos tell when to stop, in the members that do not hold them out; whole scenes."""
-    names, index = np.unique(scenes, return_inverse=True)
-    draws = np.random.default_rng(SEED + 1).random(len(names))
-    return (draws <= max(STOPPING, np.partition(draws, 1)[1]))[index]
-
-
 @dataclass(frozen=True)
 class Pupil:
-    """The lessons as normal scores, one tensor a block; ladders are (m, fault, rung, size + 1)."""
+    """The lessons as normal scores, a tensor a block; ladders (m, distortion, rung, size + 1)."""
 
     inputs: list[torch.Tensor]
     target: torch.Tensor
-    bases: torch.Tensor
+    margins: torch.Tensor
     ladders: list[torch.Tensor]
     worthless: list[torch.Tensor]
 
@@ -100,7 +102,7 @@ class Pupil:
         return cls(
             normal(lessons.blocks),
             torch.from_numpy(lessons.opinions.astype(np.float32)),
-            torch.from_numpy(lessons.bases),
+            torch.from_numpy(lessons.margins),
             normal(lessons.ladders),
             normal(lessons.worthless),
         )

@@ -1,0 +1,55 @@
+"""Fusion heads drawn at random, and held-out experience to put beside them."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save
+
+from iqcli.models import fusion
+from iqcli.models.fusion import FusionHead, shapes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SIZES = {"brisque": 36, "photometry": 94}
+MEMBERS = 3
+
+
+def head(seed: int = 0, sizes: dict[str, int] = SIZES, members: int = MEMBERS) -> FusionHead:
+    """A head with random weights of a sensible size."""
+    random = np.random.default_rng(seed)
+    tensors = {}
+    for name, shape in shapes(sizes, members).items():
+        if name.startswith("knots."):
+            tensors[name] = np.sort(random.normal(0, 2, shape).astype(np.float32), axis=1)
+        else:
+            wide = (2 / shape[-1]) ** 0.5
+            tensors[name] = random.normal(0, wide, shape).astype(np.float32)
+    info = {
+        "format": fusion.FORMAT,
+        "model": "random/1",
+        "blocks": dict(sizes),
+        "members": members,
+        "calibration": 1.3,
+    }
+    return FusionHead(sizes, tensors, info)
+
+
+def held(
+    scores: Sequence[float], opinions: Sequence[float], sigma: float = 0.5
+) -> dict[str, np.ndarray]:
+    """The tensors of an experience."""
+    columns = (scores, [sigma] * len(scores), opinions)
+    return dict(zip(fusion.HELD, (np.array(each, np.float32) for each in columns), strict=True))
+
+
+def write_head(path: Path, experience: dict[str, np.ndarray], **info: object) -> Path:
+    """A weight file of the random head with this experience, its account changed by `info`."""
+    given = head()
+    told = json.dumps({**given.info, **info})
+    path.write_bytes(save({**given.tensors, **experience}, metadata={"iq": told}))
+    return path
