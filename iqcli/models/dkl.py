@@ -1,0 +1,186 @@
+"""Deep kernel learning: a Gaussian process on a frozen embedding. Inference in NumPy.
+
+The vectors of all blocks become normal scores by their training quantiles, then whitened principal
+components, then points, by a small layer learnt together with the kernel (it is the identity where
+that served no purpose). The process is known by its values at m inducing points, which gives the
+mean and the variance of an opinion, noise included, by one matrix:
+
+    w     = ([normal scores of the blocks] - centre) axes         (n, components)
+    x     = (w skip + tanh(w hidden + bias)) / lengths            (n, width)
+    k     = Matern-5/2 of the distances of x to the inducing      (n, inducing)
+    h     = k features                                            (n, rank)
+    mean  = prior mean + h weights
+    var   = signal + noise - |h|^2,  sigma = calibration * sqrt(var)
+
+Far from all it has seen h is zero: the score is the average opinion, as unsure as at first.
+Sources: Titsias 2009 (the inducing points), Wilson et al. 2016 (the layer inside the kernel).
+Nothing here is the Kullback-Leibler divergence, which shares the letters.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import safe_open
+
+from iqcli.errors import IqError
+from iqcli.models.experience import HELD, experience_of, is_sound
+from iqcli.models.fusion import KNOTS, UNREADABLE, normal_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from iqcli.records import Experience
+
+    Array = NDArray[np.float32]
+    Exact = NDArray[np.float64]
+
+FORMAT = "iq-dkl-1"
+# No training of ours comes near it; in double precision no sum of such numbers overflows.
+LARGEST = 1e6
+SIZES = ("components", "width", "inducing", "rank")
+
+
+@dataclass(frozen=True)
+class GaussianProcess:
+    """The process and what lays out its inputs; read-only once loaded.
+
+    `sizes` maps each block to the length of its vector, in input order. `info` is the training's
+    own account: model id, calibration, figures.
+    """
+
+    sizes: Mapping[str, int]
+    tensors: Mapping[str, Array]
+    info: Mapping[str, Any]
+
+    @property
+    def held(self) -> Experience | None:
+        """The held-out experience that the file carries, if any."""
+        return experience_of(self.tensors, self.info)
+
+    def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
+        """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations.
+
+        A vector with any NaN is undefined and stands for a middling one: all its normal scores
+        are zero. The deviation does not grow by it.
+        """
+        mean, variance = observe(self.points(blocks), self.tensors)
+        sigma = self.info["calibration"] * np.sqrt(variance)
+        return np.clip(mean, 1, 10).astype(np.float32), sigma.astype(np.float32)
+
+    def normalise(self, block: str, vectors: Array) -> Array:
+        """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""
+        return normal_scores(vectors, self.tensors[f"knots.{block}"])
+
+    def points(self, blocks: Mapping[str, Array]) -> Exact:
+        """(n, size) vectors by block to (n, width) points, one length scale long in each width."""
+        knots = {name: self.tensors[f"knots.{name}"] for name in self.sizes}
+        told = {name: exact(tensor) for name, tensor in self.tensors.items()}
+        whitened = (joined_scores(blocks, knots) - told["centre"]) @ told["axes"]
+        curved = np.tanh(whitened @ told["hidden"] + told["bias"])
+        return (whitened @ told["skip"] + curved) / told["lengths"]
+
+
+def joined_scores(blocks: Mapping[str, Array], knots: Mapping[str, Array]) -> Exact:
+    """(n, size) vectors by block to the (n, all sizes) normal scores, in the order of the knots."""
+    scores = [normal_scores(blocks[name], grid)[:, :-1] for name, grid in knots.items()]
+    return exact(np.concatenate(scores, axis=1))
+
+
+def observe(points: Exact, tensors: Mapping[str, Array | Exact]) -> tuple[Exact, Exact]:
+    """(n, width) points to the (n,) mean and (n,) variance of an opinion there, noise included."""
+    told = {name: exact(tensors[name]) for name in ("inducing", "features", "weights", "prior")}
+    level, signal, noise = told["prior"]
+    known = matern(points, told["inducing"]) @ told["features"]
+    # What is left of the signal is never negative but for rounding.
+    left = np.maximum(signal - (known**2).sum(axis=1), 0)
+    return level + known @ told["weights"], left + noise
+
+
+def matern(a: Exact, b: Exact) -> Exact:
+    """(n, width) and (m, width) points to their (n, m) Matern-5/2 correlations, 0..1."""
+    squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    r = np.sqrt(5 * np.maximum(squared, 0))
+    correlation: Exact = (1 + r + r**2 / 3) * np.exp(-r)
+    return correlation
+
+
+def exact(values: Array | Exact) -> Exact:
+    """In double precision: the sums of the kernel are too delicate for less."""
+    return np.asarray(values, np.float64)
+
+
+def load(path: Path) -> GaussianProcess:
+    """Read a process from a safetensors file. Raises IqError for anything not one of ours."""
+    try:
+        with safe_open(path, framework="numpy") as file:
+            info = json.loads((file.metadata() or {}).get("iq", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except UNREADABLE as error:
+        raise IqError(f"cannot read the model {path}: {error}; train it again") from error
+    if not _is_ours(info) or not _fits(tensors, info):
+        raise IqError(f"{path} is no dkl model of this iq; train it with `iq train dkl`")
+    return GaussianProcess(info["blocks"], tensors, info)
+
+
+def _is_ours(info: object) -> bool:
+    """The account has the format's fields: a weight file is a stranger's word."""
+    match info:
+        case {
+            "format": str(form),
+            "model": str(model),
+            "blocks": dict(blocks),
+            "calibration": float(calibration),
+            "components": components,
+            "width": width,
+            "inducing": inducing,
+            "rank": rank,
+        }:
+            sizes = [*blocks.values(), components, width, inducing, rank]
+            return (
+                form == FORMAT
+                and model.isprintable()
+                and len(blocks) > 0
+                and all(isinstance(size, int) and size > 0 for size in sizes)
+                and 0 < calibration < LARGEST
+            )
+    return False
+
+
+def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
+    """Every tensor is there, of the right shape, and bounded; knots rise, variances are above 0."""
+    found = {name: tensor.shape for name, tensor in tensors.items() if name not in HELD}
+    if found != shapes(info) or any(t.dtype != np.float32 for t in tensors.values()):
+        return False
+    knots = [tensors[f"knots.{block}"] for block in info["blocks"]]
+    positive = (tensors["lengths"], tensors["prior"][1:])
+    return (
+        all(np.isfinite(each).all() and (np.diff(each) > 0).all() for each in knots)
+        and all((np.abs(t) < LARGEST).all() for n, t in tensors.items() if n[:6] != "knots.")
+        and all((each > 1 / LARGEST).all() for each in positive)
+        and is_sound(tensors, info)
+    )
+
+
+def shapes(info: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that a process with this account must have; see `HELD`."""
+    components, width, inducing, rank = (info[name] for name in SIZES)
+    values = sum(info["blocks"].values())
+    return {f"knots.{block}": (size, KNOTS) for block, size in info["blocks"].items()} | {
+        "centre": (values,),
+        "axes": (values, components),
+        "skip": (components, width),
+        "hidden": (components, width),
+        "bias": (width,),
+        "lengths": (width,),
+        "inducing": (inducing, width),
+        "features": (inducing, rank),
+        "weights": (rank,),
+        "prior": (3,),
+    }
