@@ -7,9 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 from culling.trees import Tree, contents, tree
+from heads import held, write_head
 from photos.make import encoded, exif_block, noise
+from scipy.stats import norm
 
 if TYPE_CHECKING:
     from shell import Iq, Ran
@@ -287,3 +290,128 @@ def test_settings_beside_photos_never_stand_in_the_way_of_undo(iq: Iq, roll: Pat
     (iq.cwd / ".iq.toml").write_text("no toml at all [")
     assert iq("undo").code == 0
     assert tree(roll) == before
+
+
+# --- bands and promises ---
+
+
+def told_apart(iq: Iq) -> tuple[dict[str, float], dict[str, float]]:
+    """The score and the uncertainty of each photo by the random head."""
+    rows = iq(
+        "score", "photos", "-m", write_head(iq.home / "m.safetensors", {}), "-f", "jsonl"
+    ).rows
+    scores = {row["path"]: row["score"] for row in rows}
+    assert len(set(scores.values())) == len(scores) == 6
+    return scores, {row["path"]: row["uncertainty"] for row in rows}
+
+
+def experienced(iq: Iq, cut: float, bad: int = 300, **info: object) -> Path:
+    """A weight file whose held-out photos were good just where they score `cut` or more."""
+    scores = [*np.linspace(1, cut - 0.001, bad), *np.linspace(cut, 10, 200)]
+    opinions = [2.0] * bad + [9.0] * 200
+    return write_head(iq.home / "m.safetensors", held(scores, opinions), **info)
+
+
+def test_the_bands_decide_where_there_is_no_rule(iq: Iq, roll: Path) -> None:
+    scores, doubts = told_apart(iq)
+    before = tree(iq.cwd)
+    seen = set()
+    # The doubt of the head is scaled by its calibration: from none over some to all.
+    for factor in (0.001, 0.5, 1000):
+        model = experienced(iq, 5.5, calibration=1.3 * factor, held="BIQ2021")
+        ran = iq("cull", "photos", "-m", model, "--max-reject", "100%", "-f", "jsonl")
+        assert ran.code == 0
+        for row in ran.rows:
+            name = row["path"]
+            under = norm.cdf(5.5, scores[name], doubts[name] * factor)
+            wanted = "reject" if under >= 0.9 else "keep" if under <= 0.1 else "review"
+            assert row["decision"] == wanted
+            assert row["reasons"][0].startswith(f"score {row['score']:.1f} +- ")
+            seen.add(wanted)
+        counts = {
+            v: sum(r["decision"] == v for r in ran.rows) for v in ("keep", "review", "reject")
+        }
+        assert ran.lines[1:4] == [
+            ", ".join(f"{name} {count}" for name, count in counts.items()),
+            "of 500 held-out photos of BIQ2021, 257 lie in the reject band, "
+            "257 of them rated under 5.5",
+            "this was NOT measured on these photos, which may be of another kind",
+        ]
+    assert seen == {"keep", "review", "reject"}
+    assert tree(iq.cwd) == before
+
+
+def test_what_is_for_review_stays(iq: Iq, roll: Path) -> None:
+    told_apart(iq)
+    model = experienced(iq, 5.5, calibration=1300.0)
+    before = tree(iq.cwd)
+    ran = iq("cull", "photos", "-m", model, "--apply")
+    assert (ran.code, ran.out) == (0, b"")
+    assert ran.lines[1] == "keep 0, review 6, reject 0"
+    assert ran.lines[-1] == "no photo is rejected; nothing has moved"
+    assert tree(iq.cwd) == before
+
+
+def test_a_promise_from_end_to_end(iq: Iq, roll: Path) -> None:
+    scores, _ = told_apart(iq)
+    before = tree(iq.cwd)
+    middle = sorted(scores.values())[2:4]
+    cut = sum(middle) / 2
+    model = experienced(iq, cut, held="BIQ2021")
+    ran = iq("cull", "photos", "-m", model, "--promise", "1%", "--plan", "my.plan", "-f", "jsonl")
+    assert ran.code == 0
+    rejected = {row["path"] for row in ran.rows if row["decision"] == "reject"}
+    assert rejected == {name for name, score in scores.items() if score < cut}
+    limit = float(re.findall(r"under ([0-9.]+)", ran.err)[0])
+    for row in ran.rows:
+        relation = "below" if row["path"] in rejected else "not below"
+        assert re.fullmatch(rf"score [0-9.]+ is {relation} {limit:.2f}[0-9]*", row["reasons"][0])
+    assert ran.lines[2:] == [
+        "keep 3, review 0, reject 3",
+        f"promise 1%: rejected is what scores under {limit:g}; on 500 held-out photos of BIQ2021 "
+        "it rejected 300, 0 of them rated good (bound 0.994%)",
+        "this was NOT measured on these photos, which may be of another kind",
+        "3 photos (3 files) would move; nothing has moved yet, give --apply to do it",
+    ]
+    header = json.loads((iq.cwd / "my.plan").read_text().splitlines()[0])
+    assert header["rule"] == "promise 1%"
+    (iq.cwd / "my.plan").unlink()
+    assert tree(iq.cwd) == before
+    moved = iq("cull", "photos", "-m", model, "--promise", "1%", "--apply")
+    assert add_up(moved)["reject"] == 3
+    assert iq("undo").code == 0
+    assert tree(iq.cwd) == before
+
+
+def test_a_promise_that_cannot_be_kept_names_one_that_can(iq: Iq, roll: Path) -> None:
+    model = experienced(iq, 5.5, bad=100)
+    before = tree(iq.cwd)
+    ran = iq("cull", "photos", "-m", model, "--promise", "1%", "--apply")
+    assert (ran.code, ran.out) == (2, b"")
+    assert ran.lines == [
+        "iq: the 300 held-out photos of this model do not bear out a promise of 1%; "
+        "the smallest that can be kept is 3%, give --promise 3%"
+    ]
+    assert tree(iq.cwd) == before and not iq.state.exists() and not iq.cache.exists()
+    kept = iq("cull", "photos", "-m", model, "--promise", "3%", "--max-reject", "100%")
+    assert kept.code == 0
+
+
+def test_a_model_without_experience_has_neither(iq: Iq, roll: Path) -> None:
+    model = write_head(iq.home / "m.safetensors", {})
+    before = tree(iq.cwd)
+    for words, wants in (
+        ((), "no rule: this model has no reject band yet"),
+        (("--promise", "5%"), "no promise: this model has no experience yet"),
+    ):
+        ran = iq("cull", "photos", "-m", model, *words, "--apply")
+        assert (ran.code, ran.out) == (2, b"")
+        assert ran.lines == [f"iq: {wants}; give --below SCORE or --worst SHARE"]
+    assert tree(iq.cwd) == before and not iq.state.exists() and not iq.cache.exists()
+    assert iq("cull", "photos", "-m", model, "--worst", "34%").code == 0
+
+
+def test_quiet_says_nothing_of_the_experience(iq: Iq, roll: Path) -> None:
+    model = experienced(iq, 5.5)
+    ran = iq("cull", "photos", "-m", model, "--promise", "1%", "--max-reject", "100%", "-q")
+    assert (ran.code, ran.err) == (0, "")

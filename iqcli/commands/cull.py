@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from iqcli.commands.options import Format, Nul, over_photos
+from iqcli.commands.options import Format, Nul, a_share, over_photos
 from iqcli.commands.results import checked_format, render
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
@@ -18,16 +18,8 @@ from iqcli.culling import choose, plan
 from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
 from iqcli.records import Decision, Verdict
-from iqcli.settings import share
 
 COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
-
-
-def _share(text: str) -> float:
-    try:
-        return share(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no share; give 0% to 100%, as in 20%") from None
 
 
 @over_photos
@@ -38,7 +30,16 @@ def cull(
     ] = None,
     worst: Annotated[
         float | None,
-        typer.Option("--worst", help="Reject this share, the worst.", parser=_share, metavar="P%"),
+        typer.Option("--worst", help="Reject this share, the worst.", parser=a_share, metavar="P%"),
+    ] = None,
+    promise: Annotated[
+        float | None,
+        typer.Option(
+            "--promise",
+            help="Reject what it can while at most this share of it is good.",
+            parser=a_share,
+            metavar="P%",
+        ),
     ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Do it: move the rejects.")] = False,
     plan_file: Annotated[
@@ -50,7 +51,7 @@ def cull(
     ] = None,
     max_reject: Annotated[
         float | None,
-        typer.Option(help="Stop a plan that rejects more [50%].", parser=_share, metavar="P%"),
+        typer.Option(help="Stop a plan that rejects more [50%].", parser=a_share, metavar="P%"),
     ] = None,
     include_rated: Annotated[
         bool, typer.Option("--include-rated", help="Do not protect photos that have stars.")
@@ -60,16 +61,18 @@ def cull(
 ) -> Exit:
     """Show or move what a rule rejects.
 
+    Without a rule, what the model is sure that people would rate under the middle of the scale.
+
     With --apply the rejects move to _Rejected/ in the folder that was given.
 
     Nothing is deleted or overwritten, and `iq undo` puts everything back.
     """
     form = checked_format(format or run.settings.format, nul=print0)
     if from_plan is not None:
-        if run.given or below is not None or worst is not None or plan_file is not None:
+        if run.given or plan_file or any(each is not None for each in (below, worst, promise)):
             raise IqError("a plan has its own photos and rule; give --from-plan alone")
         return _from_plan(from_plan, run, apply=apply)
-    rule = choose.Rule(below, worst)
+    rule, grounds = _grounded(choose.Rule(below, worst, promise), run)
     if apply:
         roots = [path if path.is_dir() else path.parent for path in run.paths]
         _take_back_cut_off(run, roots)
@@ -85,8 +88,19 @@ def cull(
             say(f"the plan is in {where}; `iq cull --from-plan FILE --apply` carries it out")
     code = run.finish()
     if not run.quiet:
-        say(_summary(decisions))
+        for line in (_summary(decisions), *grounds):
+            say(line)
     return max(_carry_out(made, run, apply=apply), code)
+
+
+def _grounded(rule: choose.Rule, run: Run) -> tuple[choose.Rule, tuple[str, ...]]:
+    """The rule ready to decide, and what there is to say of it."""
+    if not rule.rests_on_experience:
+        return rule, ()
+    from iqcli.culling.promise import settled
+    from iqcli.models.registry import load
+
+    return settled(rule, load(run.settings.model).experience)
 
 
 def _from_plan(file: Path, run: Run, *, apply: bool) -> Exit:

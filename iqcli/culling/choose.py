@@ -13,34 +13,53 @@ from iqcli.records import Decision, Verdict, best_first
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.records import Judged
+    from iqcli.records import Judged, Rating
+
+# The middle of the scale 1..10.
+MIDDLE = 5.5
+# A score so many deviations from it is sure of its side in nine cases of ten, if they are normal.
+_APART = 1.2815515655446004
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which shots to reject; exactly one of the two is given.
+    """Which shots to reject: one of the first three, or none for the bands.
 
     `below`: scores under it, 1..10. `worst`: that share (0..1) of the judged shots, rounded down.
-    Raises IqError for no rule, for two, and for values out of range.
+    `promise`: as many as can be while at most that share (0..1, both excluded) of them is good;
+    `limit` is the score it comes to, see `iqcli.culling.promise`. The bands reject where nine
+    in ten opinions lie under `MIDDLE`, keep where nine in ten do not; the rest is for review.
+    Raises IqError for two rules, and for values out of range.
     """
 
     below: float | None = None
     worst: float | None = None
+    promise: float | None = None
+    limit: float | None = None
 
     def __post_init__(self) -> None:
-        if self.below is None and self.worst is None:
-            raise IqError(
-                "no rule: this model has no reject band yet; give --below SCORE or --worst SHARE"
-            )
-        if self.below is not None and self.worst is not None:
-            raise IqError("two rules; give either --below or --worst")
+        if sum(each is not None for each in (self.below, self.worst, self.promise)) > 1:
+            raise IqError("two rules; give only one of --below, --worst and --promise")
         if self.below is not None and not 1 <= self.below <= 10:
             raise IqError(f"--below is {self.below:g}; give a score from 1 to 10")
         if self.worst is not None and not 0 <= self.worst <= 1:
             raise IqError(f"--worst is {self.worst:.0%}; give a share from 0% to 100%")
+        if self.promise is not None and not 0 < self.promise < 1:
+            raise IqError(
+                f"--promise is {percent(self.promise)}; give a share above 0% and under 100%, as 1%"
+            )
 
     def __str__(self) -> str:
-        return f"worst {_percent(self.worst)}" if self.worst is not None else f"below {self.below}"
+        if self.promise is not None:
+            return f"promise {percent(self.promise)}"
+        if self.worst is not None:
+            return f"worst {percent(self.worst)}"
+        return "bands" if self.below is None else f"below {self.below}"
+
+    @property
+    def rests_on_experience(self) -> bool:
+        """Only a model that tells how it did on held-out photos can follow it."""
+        return self.below is None and self.worst is None
 
 
 def decide(judged: Sequence[Judged], rule: Rule, include_rated: bool = False) -> list[Decision]:
@@ -48,7 +67,9 @@ def decide(judged: Sequence[Judged], rule: Rule, include_rated: bool = False) ->
 
     Shots without a score are left for review. Shots that a person gave a star are kept, unless
     `include_rated`. Equal scores are ordered by the bytes of their paths, so that a run repeats.
+    A promise must have its limit.
     """
+    assert rule.promise is None or rule.limit is not None
     order = sorted((each for each in judged if _scored(each)), key=best_first)
     ranks = {id(each): rank for rank, each in enumerate(order, start=1)}
     return [_decide(each, rule, ranks.get(id(each)), len(order), include_rated) for each in judged]
@@ -66,16 +87,36 @@ def _decide(
         return Decision(judged, Verdict.REVIEW, (why,))
     if (stars := judged.stars or 0) >= 1 and not include_rated:
         return Decision(judged, Verdict.KEEP, (f"rated {stars} star{'s' * (stars > 1)}",))
-    if rule.below is not None:
-        rejected, why = _by_score(judged.rating.score, rule.below)
+    limit = rule.below if rule.promise is None else rule.limit
+    if limit is not None:
+        rejected, why = _by_score(judged.rating.score, limit)
+    elif rule.worst is not None:
+        rejected, why = _by_rank(rank, count, rule.worst)
     else:
-        rejected, why = _by_rank(rank, count, rule.worst or 0.0)
+        return Decision(judged, *_by_band(judged.rating))
     return Decision(judged, Verdict.REJECT if rejected else Verdict.KEEP, (why,))
+
+
+def band(score: float, sigma: float) -> Verdict:
+    """Where a score 1..10 with that deviation (points) lies if opinions are normal about it."""
+    if score - MIDDLE >= _APART * sigma:
+        return Verdict.KEEP
+    return Verdict.REJECT if MIDDLE - score >= _APART * sigma else Verdict.REVIEW
+
+
+def _by_band(rating: Rating) -> tuple[Verdict, tuple[str, ...]]:
+    verdict = band(rating.score, rating.uncertainty)
+    said = {
+        Verdict.KEEP: f": nine in ten like it are rated {MIDDLE} or more",
+        Verdict.REJECT: f": nine in ten like it are rated under {MIDDLE}",
+        Verdict.REVIEW: f" may lie on either side of {MIDDLE}",
+    }
+    return verdict, (f"score {rating.score:.1f} +- {rating.uncertainty:.1f}{said[verdict]}",)
 
 
 def _by_score(score: float, limit: float) -> tuple[bool, str]:
     rejected = score < limit
-    digits = 1
+    digits = max(1, len(f"{limit:.9g}".partition(".")[2]))
     while rejected and f"{score:.{digits}f}" == f"{limit:.{digits}f}" and digits < 17:
         digits += 1  # "4.0 is below 4.0" would not convince anybody
     relation = "below" if rejected else "not below"
@@ -87,11 +128,12 @@ def _by_rank(rank: int, count: int, share: float) -> tuple[bool, str]:
     rejects = math.floor(Fraction(share).limit_denominator(1_000_000) * count)
     rejected = rank > count - rejects
     relation = "among" if rejected else "not among"
-    return rejected, f"{relation} the worst {_percent(share)} (rank {rank} of {count})"
+    return rejected, f"{relation} the worst {percent(share)} (rank {rank} of {count})"
 
 
-def _percent(share: float | None) -> str:
-    return f"{100 * (share or 0):.6g}%"
+def percent(share: float) -> str:
+    """0.015 as 1.5%."""
+    return f"{100 * share:.6g}%"
 
 
 def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
@@ -101,6 +143,6 @@ def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
     if rejects and rejects > Fraction(max_reject).limit_denominator(1_000_000) * judged:
         raise IqError(
             f"{rejects} of {judged} judged photos would be rejected, more than "
-            f"{_percent(max_reject)}; if that is meant, give "
+            f"{percent(max_reject)}; if that is meant, give "
             f"--max-reject {math.ceil(100 * rejects / judged)}%"
         )

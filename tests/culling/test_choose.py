@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
-from iqcli.culling.choose import Rule, check_share, decide
+from iqcli.culling.choose import Rule, band, check_share, decide
 from iqcli.errors import Exit, IqError
-from iqcli.records import Judged, Verdict
+from iqcli.records import Judged, Rating, Verdict
 
 from .trees import judged
 
@@ -36,6 +38,15 @@ def test_below_rejects_what_is_strictly_below_and_says_so() -> None:
 def test_a_reason_never_says_that_a_number_is_below_itself() -> None:
     (decision,) = decide(shots(3.9996), Rule(below=4.0))
     assert decision.reasons == ("score 3.9996 is below 4.0000",)
+
+
+def test_a_reason_says_the_limit_as_it_was_given() -> None:
+    decisions = decide(shots(4.2, 4.256, 6.9), Rule(below=4.25))
+    assert [each.reasons[0] for each in decisions] == [
+        "score 4.20 is below 4.25",
+        "score 4.26 is not below 4.25",
+        "score 6.90 is not below 4.25",
+    ]
 
 
 def test_worst_is_a_share_of_the_judged_shots_rounded_down() -> None:
@@ -91,8 +102,12 @@ def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ({}, "give --below SCORE or --worst SHARE"),
         ({"below": 4.0, "worst": 0.1}, "two rules"),
+        ({"below": 4.0, "promise": 0.1}, "two rules"),
+        ({"worst": 0.0, "promise": 0.1}, "two rules"),
+        ({"promise": 0.0}, "--promise is 0%; give a share above 0% and under 100%"),
+        ({"promise": 1.0}, "--promise is 100%"),
+        ({"promise": float("nan")}, "--promise is nan%"),
         ({"below": 0.9}, "--below is 0.9"),
         ({"below": float("nan")}, "--below is nan"),
         ({"worst": 1.2}, "--worst is 120%"),
@@ -106,7 +121,61 @@ def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, float], says: str
 
 
 def test_rules_read_as_a_person_would_write_them() -> None:
-    assert [str(Rule(below=4.0)), str(Rule(worst=0.2))] == ["below 4.0", "worst 20%"]
+    rules = [Rule(below=4.0), Rule(worst=0.2), Rule(promise=0.015, limit=3.0), Rule()]
+    assert list(map(str, rules)) == ["below 4.0", "worst 20%", "promise 1.5%", "bands"]
+
+
+def doubted(score: float, sigma: float, stars: int = 0) -> Judged:
+    shot = judged(ROOT, ["x.jpg"], score, stars)
+    return replace(shot, rating=Rating(score, sigma, "fusion-mini"))
+
+
+def test_without_a_rule_the_bands_decide() -> None:
+    found = [doubted(3.1, 0.8), doubted(5.9, 1.1), doubted(8.2, 0.9), doubted(2.0, 3.0)]
+    decisions = decide([*found, judged(ROOT, ["y.jpg"], None)], Rule())
+    assert [str(each.verdict) for each in decisions] == [
+        "reject",
+        "review",
+        "keep",
+        "review",
+        "review",
+    ]
+    assert [each.reasons for each in decisions] == [
+        ("score 3.1 +- 0.8: nine in ten like it are rated under 5.5",),
+        ("score 5.9 +- 1.1 may lie on either side of 5.5",),
+        ("score 8.2 +- 0.9: nine in ten like it are rated 5.5 or more",),
+        ("score 2.0 +- 3.0 may lie on either side of 5.5",),
+        ("not judged: cannot be decoded",),
+    ]
+
+
+@given(st.floats(1, 10), st.floats(0.01, 9))
+def test_a_band_is_where_nine_in_ten_opinions_lie(score: float, sigma: float) -> None:
+    under = norm.cdf(5.5, score, sigma)
+    sides = {Verdict.REJECT: under, Verdict.KEEP: 1 - under}
+    verdict = band(score, sigma)
+    if verdict is Verdict.REVIEW:
+        assert max(sides.values()) < 0.9 + 1e-9
+    else:
+        assert sides[verdict] > 0.9 - 1e-9
+
+
+def test_a_band_without_doubt_is_a_side_and_one_of_unknown_doubt_is_for_review() -> None:
+    assert [band(score, 0) for score in (5.4, 5.5)] == [Verdict.REJECT, Verdict.KEEP]
+    assert band(1.0, float("nan")) is Verdict.REVIEW
+
+
+def test_stars_protect_from_the_bands() -> None:
+    (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule())
+    assert (decision.verdict, decision.reasons) == (Verdict.KEEP, ("rated 2 stars",))
+    (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule(), include_rated=True)
+    assert decision.verdict is Verdict.REJECT
+
+
+def test_a_promise_rejects_what_is_strictly_below_its_limit() -> None:
+    decisions = decide(shots(3.06, 3.07, 8), Rule(promise=0.01, limit=3.07))
+    assert [str(each.verdict) for each in decisions] == ["reject", "keep", "keep"]
+    assert decisions[0].reasons == ("score 3.06 is below 3.07",)
 
 
 def test_the_guard_counts_judged_shots_and_names_the_way_out() -> None:

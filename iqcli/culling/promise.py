@@ -1,0 +1,147 @@
+"""What the photos that a model was never shown say of its rejects: the promise, and the bands.
+
+A promise of 1 % is a score limit under which, with 95 % confidence, at most one reject in a hundred
+is a photo that people rate good. It is found on the held-out experience by fixed-sequence testing
+(Angelopoulos, Bates, Candès, Jordan & Lei, "Learn then Test", arXiv 2110.01052, 2021): go up in the
+order of the scores, one photo (equal scores: all of them) at a time, and stop at the first number
+of rejects whose upper bound (Clopper & Pearson, Biometrika 26, 1934) passes the promise. A limit
+picked as the best of many bounds would be too good: each of them errs in one case of twenty. Here
+the order is fixed before any opinion is looked at, and a wrong limit comes out only if the first
+wrong one of that order passes its own test, which it does in one case of twenty at most. The start
+is fixed too: the fewest rejects whose bound keeps the promise when none of them is good.
+
+This takes for granted that good photos get no rarer as the score rises, that the photos are drawn
+one by one (several of one scene tell less than they count), and that the photos to cull are drawn
+from where those came from, which nobody has measured.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import betaincinv
+
+from iqcli.culling.choose import MIDDLE, band, percent
+from iqcli.errors import IqError
+from iqcli.records import Verdict
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from iqcli.culling.choose import Rule
+    from iqcli.records import Experience
+
+    Counts = NDArray[np.int64]
+
+# A mean opinion of 0.7 on a scale 0..1: such a photo should not be rejected.
+GOOD = 7.3
+RISK = 0.05
+# What is offered where a promise cannot be kept: tenths of a percent, under 100 %.
+TENTHS = range(1, 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A limit that keeps a promise: what scores strictly under it is rejected.
+
+    It would have rejected `rejected` of the held-out photos, `good` of them good; with 95 %
+    confidence that share is at most `bound` (0..1).
+    """
+
+    limit: float
+    rejected: int
+    good: int
+    bound: float
+
+
+def settled(rule: Rule, experience: Experience | None) -> tuple[Rule, tuple[str, ...]]:
+    """A promise or the bands ready to decide, and lines on how they did on held-out photos.
+
+    Raises IqError where the model brings no experience, or too little for the promise.
+    """
+    if experience is None:
+        wants, lacks = (
+            ("rule", "reject band") if rule.promise is None else ("promise", "experience")
+        )
+        raise IqError(
+            f"no {wants}: this model has no {lacks} yet; give --below SCORE or --worst SHARE"
+        )
+    count = len(experience.scores)
+    held = f"{count:,} held-out photo{'s' * (count > 1)}"
+    held += f" of {experience.source}" if experience.source else ""
+    if rule.promise is None:
+        inside, right = in_reject_band(experience)
+        told = (
+            f"of {held}, {inside:,} lie in the reject band, {right:,} of them rated under {MIDDLE}"
+        )
+    else:
+        kept = keep(experience, rule.promise)
+        rule = replace(rule, limit=kept.limit)
+        told = (
+            f"{rule}: rejected is what scores under {kept.limit:.9g}; on {held} it rejected "
+            f"{kept.rejected:,}, {kept.good:,} of them rated good (bound {100 * kept.bound:.3g}%)"
+        )
+    return rule, (told, "this was NOT measured on these photos, which may be of another kind")
+
+
+def keep(experience: Experience, promise: float) -> Kept:
+    """The highest limit that keeps the promise (0..1, both excluded).
+
+    Raises IqError where the experience bears out none, with the smallest promise that can be kept.
+    """
+    order = np.argsort(experience.scores, kind="stable")
+    scores = experience.scores[order]
+    good = np.cumsum(experience.opinions[order] >= GOOD, dtype=np.int64)
+    # So many photos lie below the next higher score; all of them never do.
+    cuts = np.flatnonzero(np.diff(scores) > 0) + 1
+    bounds, lowest = _bound(cuts, good[cuts - 1]), _bound(cuts, np.zeros_like(cuts))
+    if not (number := _passed(bounds, lowest, promise)):
+        tenths = (each / 10 for each in TENTHS)
+        least = next((each for each in tenths if _passed(bounds, lowest, each / 100)), None)
+        raise IqError(_refusal(len(scores), promise, least))
+    rejected = int(cuts[number - 1])
+    limit = _short(*scores[rejected - 1 : rejected + 1].tolist())
+    return Kept(limit, rejected, int(good[rejected - 1]), float(bounds[number - 1]))
+
+
+def _bound(count: Counts, good: Counts) -> NDArray[np.float64]:
+    """The upper bounds of the shares of which `good` of `count` are samples; all (n,)."""
+    upper = betaincinv(good + 1, np.maximum(count - good, 1), 1 - RISK)
+    return np.where(good < count, upper, 1.0)
+
+
+def _passed(bounds: NDArray[np.float64], lowest: NDArray[np.float64], promise: float) -> int:
+    """How many numbers of rejects lie before the first that fails, 0 if the start does.
+
+    The start is the first whose `lowest` bound, if none is good, keeps the promise.
+    """
+    start = int((lowest > promise).sum())
+    held = int(np.cumprod(bounds[start:] <= promise).sum())
+    return start + held if held else 0
+
+
+def _short(low: float, high: float) -> float:
+    """The greatest number of two decimals in (low, high], of more where there is none."""
+    cut = (math.floor(high * 10**digits) / 10**digits for digits in range(2, 10))
+    return next((each for each in cut if low < each <= high), high)
+
+
+def _refusal(photos: int, promise: float, least: float | None) -> str:
+    held = "photo of this model does" if photos == 1 else "photos of this model do"
+    fact = f"the {photos:,} held-out {held} not bear out a promise of"
+    if least is None:
+        return f"{fact} {percent(promise)}, nor of any other; give --below SCORE or --worst SHARE"
+    return (
+        f"{fact} {percent(promise)}; the smallest that can be kept is {least:g}%, "
+        f"give --promise {least:g}%"
+    )
+
+
+def in_reject_band(experience: Experience) -> tuple[int, int]:
+    """How many held-out photos lie in the reject band, and how many of them people put there."""
+    pairs = zip(experience.scores.tolist(), experience.sigmas.tolist(), strict=True)
+    inside = np.array([band(score, sigma) is Verdict.REJECT for score, sigma in pairs], bool)
+    return int(inside.sum()), int((experience.opinions[inside] < MIDDLE).sum())
