@@ -1,8 +1,9 @@
-"""How well scores agree with people: correlations and errors with intervals, and bursts.
+"""How well scores agree with people: correlations and errors with intervals, bursts, rejects.
 
 Protocol: SRCC and KRCC on raw scores; PLCC raw and after the monotone four-parameter logistic of
 the video quality experts group (VQEG, 2000); RMSE and MAE in points of the common 1..10 scale, on
-raw scores. Intervals are 95 % percentile bootstraps over photos.
+raw scores. Intervals are 95 % percentile bootstraps over photos; those of shares of counted photos
+are exact (Clopper & Pearson, Biometrika 26, 1934).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
 from scipy.special import expit
-from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
+from scipy.stats import beta, kendalltau, pearsonr, rankdata, spearmanr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Numbers = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 RESAMPLES = 1000
 SEED = 20
 # Points of 1..10 between two opinions, a tenth of the scale, below which thirty people do not agree
 # which photo is the better one.
 APART = 0.9
+# A photo that people like, and one below the middle of the scale: MOS .7 and .5 on 0..1.
+GOOD, BAD = 7.3, 5.5
 MEASURES = ("srcc", "plcc", "plcc_logistic", "krcc", "rmse", "mae")
 
 
@@ -63,6 +67,22 @@ class Bursts:
     chance: float
 
 
+@dataclass(frozen=True, slots=True)
+class Rejects:
+    """What a rule rejects of `photos` photos, against what people thought of them.
+
+    `false` is the share of the `rejected` that people rated good, `regretted` their number; `found`
+    is the share of the `bad` photos that the rule rejects. NaN where there is none to count.
+    """
+
+    photos: int
+    rejected: int
+    regretted: int
+    false: Figure
+    bad: int
+    found: Figure
+
+
 def agreement(scores: Numbers, opinions: Numbers) -> Agreement:
     """Compare (n,) scores with (n,) opinions on the same 1..10 scale."""
     mapped, fitted = logistic(scores, opinions)
@@ -90,12 +110,44 @@ def bootstrap(rows: Numbers, measure: Callable[[Numbers], float]) -> Figure:
 
     A resample for which the measure is not defined (one photo many times) is left out.
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        low, high = np.nanpercentile(resampled(rows, measure), (2.5, 97.5))
+        return Figure(measure(rows), float(low), float(high))
+
+
+def resampled(rows: Numbers, measure: Callable[[Numbers], float]) -> Numbers:
+    """`measure` of each of `RESAMPLES` resamples (with replacement) of the rows.
+
+    The resamples of as many rows are always the same.
+    """
     random = np.random.default_rng(SEED)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        draws = [measure(rows[random.integers(0, len(rows), len(rows))]) for _ in range(RESAMPLES)]
-        low, high = np.nanpercentile(draws, (2.5, 97.5))
-        return Figure(measure(rows), float(low), float(high))
+        draws = (random.integers(0, len(rows), len(rows)) for _ in range(RESAMPLES))
+        return np.array([measure(rows[draw]) for draw in draws])
+
+
+def share(hits: int, count: int) -> Figure:
+    """`hits` of `count` with the exact 95 % interval; NaN of none."""
+    if not count:
+        return Figure(*[float("nan")] * 3)
+    low = float(beta.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
+    high = float(beta.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
+    return Figure(hits / count, low, high)
+
+
+def rejects(rejected: Flags, opinions: Numbers, good: float = GOOD) -> Rejects:
+    """Which of (n,) photos are rejected, against (n,) opinions of 1..10."""
+    regretted, bad = int((rejected & (opinions >= good)).sum()), opinions < BAD
+    return Rejects(
+        photos=len(opinions),
+        rejected=int(rejected.sum()),
+        regretted=regretted,
+        false=share(regretted, int(rejected.sum())),
+        bad=int(bad.sum()),
+        found=share(int((rejected & bad).sum()), int(bad.sum())),
+    )
 
 
 def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
@@ -126,19 +178,34 @@ def bursts(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Bursts:
     A photo whose group is "" is in none. Pairs count whose opinions lie `APART` or more; equal
     scores count half.
     """
+    table = burst_rows(scores, opinions, groups)
+    return Bursts(
+        groups=len(table),
+        top1=bootstrap(table, top1),
+        pairs=bootstrap(table, in_order),
+        chance=float(table[:, 3].mean()),
+    )
+
+
+def burst_rows(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Numbers:
+    """Of each group of two or more: best frame found, pairs in order, pairs, chance; (g, 4)."""
     labels = np.asarray(groups)
     rows = []
     for name in np.unique(labels):
         inside = labels == name
         if name and inside.sum() > 1:
             rows.append(_one_burst(scores[inside], opinions[inside]))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 4)
-    return Bursts(
-        groups=len(table),
-        top1=bootstrap(table, lambda each: float(each[:, 0].mean())),
-        pairs=bootstrap(table, lambda each: float(each[:, 1].sum() / each[:, 2].sum())),
-        chance=float(table[:, 3].mean()),
-    )
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
+
+
+def top1(rows: Numbers) -> float:
+    """The share of the groups of `burst_rows` whose best frame is found."""
+    return float(rows[:, 0].mean())
+
+
+def in_order(rows: Numbers) -> float:
+    """The share of the pairs of `burst_rows` that are in order."""
+    return float(rows[:, 1].sum() / rows[:, 2].sum())
 
 
 def _one_burst(scores: Numbers, opinions: Numbers) -> tuple[float, float, float, float]:

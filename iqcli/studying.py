@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli import evaluation
+from iqcli import comparing, evaluation
+from iqcli.calibration import calibration
+from iqcli.culling.choose import decide
 from iqcli.errors import IqError
 from iqcli.features.names import PHOTOMETRY
 from iqcli.models.registry import BLOCKS, load
+from iqcli.records import Judged, Rating, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.evaluation import Agreement, Bursts, Numbers
-    from iqcli.features.extractor import PhotoBlock
+    from iqcli.calibration import Calibration
+    from iqcli.comparing import Lead
+    from iqcli.culling.choose import Rule
+    from iqcli.evaluation import Agreement, Bursts, Flags, Numbers, Rejects
+    from iqcli.features.extractor import AnyBlock
     from iqcli.opinions import Opinions
     from iqcli.records import Measured, Shot
 
-    Measure = Callable[[Sequence[PhotoBlock], Sequence[Shot]], Iterable[Measured]]
+    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
 
 YARDSTICK = "brisque-refit"
 CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"
@@ -30,13 +36,16 @@ CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"
 class Study:
     """Opinions (n,) and scores (n,) by scorer for the photos that could be measured.
 
-    `kept` are their places among `told.rows`.
+    `kept` are their places among `told.rows`; `models` are the scorers under study, the first of
+    them compared with the others, and `sigmas` (n,) their uncertainties, all in points of 1..10.
     """
 
     told: Opinions
     kept: list[int]
     opinions: Numbers
     scores: dict[str, Numbers]
+    sigmas: dict[str, Numbers]
+    models: tuple[str, ...]
     name: str = "all"
 
     def in_points(self, scorer: str) -> bool:
@@ -46,15 +55,16 @@ class Study:
     def parts(self, by: str | None) -> Iterator[Study]:
         """The whole, then the part of each value of a column."""
         yield self
-        labels = np.array(self._labels(by)) if by is not None else np.array([])
+        labels = np.array(self.labels(by)) if by is not None else np.array([])
         for label in np.unique(labels):
             inside = labels == label
-            yield Study(
-                self.told,
-                [k for k, keep in zip(self.kept, inside, strict=True) if keep],
-                self.opinions[inside],
-                {name: values[inside] for name, values in self.scores.items()},
-                str(label),
+            yield replace(
+                self,
+                kept=[k for k, keep in zip(self.kept, inside, strict=True) if keep],
+                opinions=self.opinions[inside],
+                scores={name: values[inside] for name, values in self.scores.items()},
+                sigmas={name: values[inside] for name, values in self.sigmas.items()},
+                name=str(label),
             )
 
     def agreements(self) -> Iterator[tuple[str, Agreement]]:
@@ -64,20 +74,64 @@ class Study:
 
     def bursts(self, column: str) -> Iterator[tuple[str, Bursts]]:
         """Each scorer's success within the groups that a column names."""
-        labels = self._labels(column)
-        if len(set(labels)) == len(labels):
-            raise IqError(f"the column {column!r} holds no group of two or more photos")
+        groups = self._groups(column)
         for name, scores in self.scores.items():
-            yield name, evaluation.bursts(scores, self.opinions, labels)
+            yield name, evaluation.bursts(scores, self.opinions, groups)
 
-    def _labels(self, column: str) -> list[str]:
+    def leads(self) -> Iterator[tuple[str, dict[str, Lead]]]:
+        """The first model's lead in `srcc` and `rmse` over each of the others."""
+        model, *others = self.models
+        for name in others:
+            yield name, comparing.lead(self.scores[model], self.scores[name], self.opinions)
+
+    def burst_leads(self, column: str) -> Iterator[tuple[str, dict[str, Lead]]]:
+        """The first model's lead in `top1` and `pairs` over each of the others."""
+        model, *others = self.models
+        groups = self._groups(column)
+        for name in others:
+            one, other = self.scores[model], self.scores[name]
+            yield name, comparing.burst_lead(one, other, self.opinions, groups)
+
+    def calibrations(self) -> Iterator[tuple[str, Calibration]]:
+        """What the doubt of each model is worth."""
+        for name in self.models:
+            yield name, calibration(self.scores[name], self.sigmas[name], self.opinions)
+
+    def rejects(self, rule: Rule, good: float) -> Iterator[tuple[str, Rejects]]:
+        """What the rule would reject of these photos by each model, as `iq cull` does."""
+        for name in self.models:
+            yield name, evaluation.rejects(self._rejected(name, rule), self.opinions, good)
+
+    def _rejected(self, model: str, rule: Rule) -> Flags:
+        judged = [
+            Judged(self.told.rows[k].shot, rating=Rating(float(score), float(sigma), model))
+            for k, score, sigma in zip(
+                self.kept, self.scores[model], self.sigmas[model], strict=True
+            )
+        ]
+        return np.array([each.verdict is Verdict.REJECT for each in decide(judged, rule)])
+
+    def labels(self, column: str) -> list[str]:
+        """The value of a column for each photo. Raises IqError for a column that is not there."""
         labels = self.told.column(column)
         return [labels[k] for k in self.kept]
 
+    def _groups(self, column: str) -> list[str]:
+        labels = self.labels(column)
+        if len(set(labels)) == len(labels):
+            raise IqError(f"the column {column!r} holds no group of two or more photos")
+        return labels
 
-def study(told: Opinions, model: str, measure: Measure) -> Study:
-    """Measure the photos of `told` once, then score them by `model` and by the baselines."""
-    raters = {name: load(name) for name in dict.fromkeys([model, YARDSTICK])}
+
+def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] = ()) -> Study:
+    """Measure the photos of `told` once, then score them by the models and by the baselines.
+
+    Raises IqError where no photo can be read, and for a model compared with itself.
+    """
+    models = (model, *against)
+    if len(set(models)) < len(models):
+        raise IqError(f"--against {against[-1]} names a model twice; give another one")
+    raters = {name: load(name) for name in dict.fromkeys([*models, YARDSTICK])}
     names = dict.fromkeys(block.name for rater in raters.values() for block in rater.blocks)
     blocks = [BLOCKS[name] for name in dict.fromkeys([*names, "photometry"])]
     found = list(measure(blocks, [each.shot for each in told.rows]))
@@ -86,11 +140,10 @@ def study(told: Opinions, model: str, measure: Measure) -> Study:
     if not photos:
         raise IqError("none of the photos could be read; give their folder with --images")
     opinions = np.array([told.rows[k].value for k in kept])
+    ratings = {name: rater.rate(photos) for name, rater in raters.items()}
+    scores = {name: np.array([each.score for each in rated]) for name, rated in ratings.items()}
+    sigmas = {name: np.array([each.uncertainty for each in ratings[name]]) for name in models}
     sharpness = PHOTOMETRY.index("laplacian_std_1")
-    scores = {
-        name: np.array([rating.score for rating in rater.rate(photos)])
-        for name, rater in raters.items()
-    }
     scores[SHARPNESS] = np.array([float(each["photometry"][sharpness]) for each in photos])
     scores[CONSTANT] = np.full(len(kept), opinions.mean())
-    return Study(told, kept, opinions, scores)
+    return Study(told, kept, opinions, scores, sigmas, models)

@@ -1,4 +1,7 @@
-"""The measures of agreement: equal to SciPy's, honest at their edges, and bursts by hand."""
+"""The measures of agreement: equal to SciPy's, honest at their edges, and bursts by hand.
+
+And those of rejects, of doubt and of two scorers compared.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,20 @@ from scipy import stats
 
 from iqcli import evaluation, opinions
 from iqcli.cache import Cache
+from iqcli.calibration import calibration, covered, grouped
+from iqcli.comparing import burst_lead, lead
+from iqcli.culling.choose import Rule
 from iqcli.errors import IqError
-from iqcli.evaluation import MEASURES, agreement, bootstrap, bursts, logistic
+from iqcli.evaluation import (
+    MEASURES,
+    Figure,
+    agreement,
+    bootstrap,
+    bursts,
+    logistic,
+    rejects,
+    share,
+)
 from iqcli.pipeline import measure
 from iqcli.settings import Settings
 from iqcli.studying import CONSTANT, SHARPNESS, YARDSTICK, Study, study
@@ -209,6 +224,118 @@ def test_bursts_whose_frames_are_all_equal_have_no_pair_to_order() -> None:
     assert found.top1.value == 1 and math.isnan(found.pairs.value)
 
 
+# --- shares, rejects and doubt ---
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 17), (17, 17), (1, 20), (7, 30), (1, 1)])
+def test_the_interval_of_a_share_is_the_exact_one(hits: int, count: int) -> None:
+    found = share(hits, count)
+    expected = stats.binomtest(hits, count).proportion_ci(0.95, "exact")
+    assert found.value == hits / count
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_a_share_of_nothing_is_not_defined() -> None:
+    assert all(math.isnan(value) for value in (share(0, 0).value, share(0, 0).high))
+
+
+def test_rejects_by_hand() -> None:
+    """Of three rejects one was good and one bad; of two bad photos one is found."""
+    rejected = np.array([True, True, True, False, False])
+    told = np.array([7.3, 5.5, 5.49, 2.0, 9.0])
+    found = rejects(rejected, told)
+    assert (found.photos, found.rejected, found.regretted, found.bad) == (5, 3, 1, 2)
+    assert found.false == share(1, 3) and found.found == share(1, 2)
+    assert rejects(rejected, told, good=5.5).regretted == 2
+    assert math.isnan(rejects(np.zeros(5, bool), told).false.value)
+
+
+def test_an_honest_doubt_holds_what_it_promises() -> None:
+    random = np.random.default_rng(4)
+    sigmas = random.uniform(0.2, 2, 2000)
+    told = random.uniform(1, 10, 2000)
+    scores = told + random.normal(0, sigmas)
+    honest = calibration(scores, sigmas, told)
+    assert honest.holds.low < 0.9 < honest.holds.high
+    assert honest.doubt == pytest.approx(sigmas.mean()) and honest.photos == 2000
+    assert honest.srcc.low > 0.3
+    assert calibration(scores, sigmas / 2, told).holds.high < 0.7
+    for nominal in (0.2, 0.5, 0.95):
+        held = covered(scores, sigmas, told, nominal)
+        assert held.low < nominal < held.high
+
+
+def test_a_doubt_that_never_changes_has_no_rank() -> None:
+    scores, told = judged(40)
+    found = calibration(scores, np.ones(40), told)
+    assert math.isnan(found.srcc.value)
+    assert found.holds.value == np.mean(np.abs(scores - told) <= stats.norm.ppf(0.95))
+
+
+def test_groups_hold_every_photo_in_the_order_of_scores() -> None:
+    scores, told = judged(103)
+    found = grouped(scores, told)
+    assert len(found) == 10
+    assert [each.score for each in found] == sorted(each.score for each in found)
+    tenth = np.sort(scores)[:11]
+    assert found[0].score == pytest.approx(tenth.mean())
+    inside = told[np.argsort(scores)[:11]]
+    ends = stats.t.interval(0.95, 10, inside.mean(), stats.sem(inside))
+    assert (found[0].opinion.low, found[0].opinion.high) == pytest.approx(ends)
+    assert len(grouped(scores[:7], told[:7])) == 2 and len(grouped(scores[:1], told[:1])) == 1
+
+
+# --- two scorers ---
+
+
+def test_a_better_scorer_leads_beyond_chance() -> None:
+    good, told = judged(150, 0.8)
+    poor = judged(150, 3.0)[0]
+    ahead, behind = lead(good, poor, told), lead(poor, good, told)
+    srcc = stats.spearmanr(good, told)[0] - stats.spearmanr(poor, told)[0]
+    assert ahead["srcc"].difference.value == pytest.approx(srcc)
+    assert ahead["srcc"].difference.low > 0 and ahead["srcc"].better == 1
+    assert ahead["rmse"].difference.high < 0 and ahead["rmse"].better == 1
+    for name in ("srcc", "rmse"):
+        mirrored = behind[name].difference
+        assert mirrored.low == pytest.approx(-ahead[name].difference.high)
+        assert behind[name].better == 0
+
+
+def test_a_scorer_does_not_lead_over_its_twin() -> None:
+    scores, told = judged(60)
+    for each in lead(scores, scores.copy(), told).values():
+        assert each.difference == Figure(0, 0, 0) and each.better == 0.5
+
+
+def test_the_resamples_are_paired() -> None:
+    """The two err alike: unpaired intervals would be many times as wide as their difference."""
+    scores, told = judged(100, 2.0)
+    close = scores + np.random.default_rng(5).normal(0, 0.05, 100)
+    paired = lead(scores, close, told)["srcc"].difference
+    alone = agreement(scores, told).figures["srcc"]
+    assert paired.high - paired.low < 0.2 * (alone.high - alone.low)
+
+
+def test_a_lead_over_a_constant_is_one_of_errors_alone() -> None:
+    scores, told = judged(30)
+    found = lead(scores, np.full(30, told.mean()), told)
+    assert math.isnan(found["srcc"].better) and math.isnan(found["srcc"].difference.value)
+    assert found["rmse"].better > 0.9
+    assert math.isnan(lead(scores[:1], scores[:1], told[:1])["srcc"].better)
+
+
+def test_a_lead_in_bursts() -> None:
+    told = np.tile([9.0, 6, 3], 12)
+    groups = [str(k // 3) for k in range(36)]
+    turned = -told
+    found = burst_lead(told, turned, told, groups)
+    assert found["top1"].difference == Figure(1, 1, 1) and found["pairs"].better == 1
+    mixed = np.where(np.arange(36) < 18, told, turned)
+    half = burst_lead(told, mixed, told, groups)["top1"]
+    assert half.difference.value == 0.5 and half.difference.low < 0.5 < half.difference.high
+
+
 # --- a study ---
 
 
@@ -235,7 +362,7 @@ def found(folder: Path) -> Study:
     def measured(blocks, shots):
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
 
-    return study(told, "fusion-mini", measured)
+    return study(told, "fusion-mini", measured, [YARDSTICK])
 
 
 def test_a_study_sets_the_model_beside_its_baselines(found: Study) -> None:
@@ -287,6 +414,48 @@ def test_a_study_of_bursts(found: Study) -> None:
         dict(found.bursts("image"))
     with pytest.raises(IqError, match="no column"):
         dict(found.bursts("scene"))
+
+
+def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
+    ((other, leads),) = found.leads()
+    figures = {name: result.figures for name, result in found.agreements()}
+    assert other == YARDSTICK
+    for name in ("srcc", "rmse"):
+        expected = figures["fusion-mini"][name].value - figures[YARDSTICK][name].value
+        assert leads[name].difference.value == pytest.approx(expected)
+    ((_, in_bursts),) = found.burst_leads("burst")
+    top1 = {name: result.top1.value for name, result in found.bursts("burst")}
+    expected = top1["fusion-mini"] - top1[YARDSTICK]
+    assert in_bursts["top1"].difference.value == pytest.approx(expected)
+    with pytest.raises(IqError, match="image"):
+        dict(found.burst_leads("image"))
+
+
+def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
+    assert list(found.sigmas) == ["fusion-mini", YARDSTICK]
+    for part in found.parts("burst"):
+        for name, result in part.calibrations():
+            inside = np.abs(part.opinions - part.scores[name]) <= 1.645 * part.sigmas[name]
+            assert result.holds.value == pytest.approx(inside.mean())
+            assert result.photos == len(part.kept)
+
+
+@pytest.mark.parametrize("rule", [Rule(below=5.0), Rule(worst=0.25)], ids=str)
+def test_a_study_rejects_as_culling_does(found: Study, rule: Rule) -> None:
+    for part in found.parts("burst"):
+        for name, result in part.rejects(rule, 7.3):
+            scores = part.scores[name]
+            worst = np.sort(scores)[: int((rule.worst or 0) * len(scores))]
+            rejected = scores < rule.below if rule.below else np.isin(scores, worst)
+            assert result.rejected == rejected.sum()
+            assert result.regretted == (rejected & (part.opinions >= 7.3)).sum()
+            assert result.bad == (part.opinions < 5.5).sum()
+
+
+def test_a_model_is_not_compared_with_itself(folder: Path) -> None:
+    told = opinions.read(folder / "told.csv", None, None, None)
+    with pytest.raises(IqError, match="twice"):
+        study(told, "fusion-mini", pytest.fail, ["fusion-mini"])
 
 
 def test_a_study_of_nothing_readable_says_where_to_look(folder: Path) -> None:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.commands.options import over_photos
+from iqcli.commands.options import a_share, over_photos
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Mapping
 
-    from iqcli.evaluation import Figure
-    from iqcli.studying import Study
-
-TITLES = ("photos", "of", "scored by", "SRCC", "PLCC", "PLCC logistic", "KRCC", "RMSE", "MAE")
-BURSTS = ("bursts", "scored by", "best frame found", "by chance", "clear pairs in order")
+    from iqcli.culling.choose import Rule
 
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the photos [beside the CSV].")
@@ -34,39 +29,118 @@ Where = Annotated[
 ]
 
 
+By = Annotated[
+    str | None,
+    typer.Option("--by", help="Also for each value of this column, or of the name's prefix."),
+]
+Groups = Annotated[str | None, typer.Option("--groups", help="Column that names a photo's burst.")]
+Against = Annotated[
+    list[str] | None,
+    typer.Option("--against", help="Compare with this model; may be repeated.", metavar="MODEL"),
+]
+Below = Annotated[
+    float | None,
+    typer.Option("--below", help="Count good photos that score less.", metavar="SCORE"),
+]
+Worst = Annotated[
+    float | None,
+    typer.Option("--worst", help="Count good photos in this share.", parser=a_share, metavar="P%"),
+]
+Good = Annotated[
+    float | None,
+    typer.Option("--good", help="Opinion that makes a photo good [7.3].", metavar="POINTS"),
+]
+Plots = Annotated[
+    Path | None,
+    typer.Option("--plots", help="Draw figures into this folder, PNG and SVG.", metavar="DIR"),
+]
+Ladders = Annotated[
+    bool, typer.Option("--ladders", help="Spoil photos step by step; needs no opinions.")
+]
+Distortions = Annotated[
+    list[str] | None,
+    typer.Option("--distortion", help="Only this ladder; may be repeated.", metavar="NAME"),
+]
+FullSize = Annotated[bool, typer.Option("--full-size", help="Ladders at the photos' full size.")]
+
+
 @over_photos
 def evaluate(
     run: Run,
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
-    by: Annotated[
-        str | None,
-        typer.Option("--by", help="Also for each value of this column, or of the name's prefix."),
-    ] = None,
-    groups: Annotated[
-        str | None, typer.Option("--groups", help="Column that names a photo's burst.")
-    ] = None,
+    by: By = None,
+    groups: Groups = None,
+    against: Against = None,
+    below: Below = None,
+    worst: Worst = None,
+    good: Good = None,
+    plots: Plots = None,
+    ladders: Ladders = False,
+    distortion: Distortions = None,
+    full_size: FullSize = False,
 ) -> Exit:
     """Compare scores with human opinions.
 
     iq eval FILE.csv, with the columns image and mos. Prints SRCC, PLCC, KRCC, RMSE and MAE with
     95 % intervals, for the model and for three baselines: a constant, sharpness alone, and the 36
-    BRISQUE features refitted.
+    BRISQUE features refitted. Then how often the model's 90 % intervals hold. With --against,
+    differences on the same photos; with --below or --worst, as in iq cull, how many rejects people
+    call good.
+
+    iq eval --ladders PHOTO... needs no opinions: 33 distortions are put on each photo at five
+    levels, and it prints how well the scores follow. With --full-size six faults are made as a
+    camera makes them, and it prints from which level iq names them.
     """
+    of_opinions: dict[str, object] = {"--images": images, "--mos-range": mos_range}
+    of_opinions |= {"--where": where, "--by": by, "--groups": groups, "--against": against}
+    of_opinions |= {"--below": below, "--worst": worst, "--good": good, "--plots": plots}
+    if ladders:
+        from iqcli.commands.ladders import climb_ladders
+
+        _refuse("needs opinions, and --ladders has none; leave one of them out", of_opinions)
+        return climb_ladders(run, distortion or [], full_size=full_size)
+    of_ladders = {"--distortion": distortion, "--full-size": full_size or None}
+    _refuse("belongs to ladders; give --ladders and photos with it", of_ladders)
+
     from iqcli import opinions
-    from iqcli.outputs import table
+    from iqcli.commands import findings
     from iqcli.studying import study
 
     told = opinions.read(one_file(run), images, mos_range, where)
-    found = study(told, run.settings.model, run.measured)
-    table.show(table.plain_table(TITLES, _agreements(found, by)))
-    if groups is not None:
-        table.show(table.plain_table(BURSTS, _bursts(found, groups)))
+    for column in filter(None, (by, groups)):
+        told.column(column)
+    rule = _rule(below, worst, good)
+    if plots is not None:
+        findings.check_plots(plots)
+    found = study(told, run.settings.model, run.measured, against or [])
+    findings.show(found, by, groups, rule, good)
+    if plots is not None:
+        findings.draw(found, by, plots)
     say(f"opinions given on {told.scale[0]:g}..{told.scale[1]:g}; RMSE and MAE in points of 1..10")
     if told.blank:
         say(f"{counted(told.blank, 'row')} without an opinion passed over")
     return run.finish("evaluated")
+
+
+def _refuse(why: str, options: Mapping[str, object]) -> None:
+    for name, value in options.items():
+        if value is not None and value != []:
+            raise IqError(f"{name} {why}")
+
+
+def _rule(below: float | None, worst: float | None, good: float | None) -> Rule | None:
+    """The rule of `iq cull` that is given, if one is."""
+    from iqcli.culling.choose import Rule
+
+    if good is not None and not 1 <= good <= 10:
+        raise IqError(f"--good is {good:g}; give an opinion from 1 to 10")
+    if below is not None or worst is not None:
+        return Rule(below, worst)
+    if good is not None:
+        raise IqError("--good says which rejects count as good; give --below or --worst with it")
+    return None
 
 
 def one_file(run: Run) -> Path:
@@ -74,25 +148,3 @@ def one_file(run: Run) -> Path:
     if len(run.given) != 1:
         raise IqError(f"give one CSV file with the columns image and mos, not {len(run.given)}")
     return Path(run.given[0])
-
-
-def _agreements(found: Study, by: str | None) -> Iterator[tuple[object, ...]]:
-    for part in found.parts(by):
-        for name, result in part.agreements():
-            figures = result.figures
-            points = [figures[key] for key in ("rmse", "mae")] if found.in_points(name) else []
-            correlations = [figures[key] for key in ("srcc", "plcc", "plcc_logistic", "krcc")]
-            cells = [_cell(figure) for figure in (*correlations, *points)]
-            yield (result.photos, part.name, name, *cells, *["–"] * (6 - len(cells)))
-
-
-def _bursts(found: Study, groups: str) -> Iterator[tuple[object, ...]]:
-    for name, result in found.bursts(groups):
-        chance = f"{result.chance:.3f}"
-        yield (result.groups, name, _cell(result.top1), chance, _cell(result.pairs))
-
-
-def _cell(figure: Figure) -> str:
-    if math.isnan(figure.value):
-        return "–"
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iqcli.cache import Cache
-    from iqcli.features.extractor import PhotoBlock
+    from iqcli.features.extractor import AnyBlock
     from iqcli.records import Judged, Measured, Shot
     from iqcli.settings import Settings
-    from iqcli.training.ladders import Spoilt
+    from iqcli.training.ladders import Spoil
 
 
 @dataclass
@@ -48,9 +48,9 @@ class Run:
 
     def measured(
         self,
-        blocks: Sequence[PhotoBlock],
+        blocks: Sequence[AnyBlock],
         shots: Sequence[Shot] | None = None,
-        spoil: Spoilt | None = None,
+        spoil: Spoil | None = None,
     ) -> Iterator[Measured]:
         """Every shot (those of the paths, unless given) with these blocks, counted.
 

@@ -1,0 +1,81 @@
+"""Whether a model knows how far it may be off: what its scores and its doubt promise, and hold.
+
+A score with the uncertainty s (one standard deviation, in points of 1..10) promises that the
+opinion of people lies within score +- 1.645 s for nine photos of ten.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import norm, spearmanr, t
+
+from iqcli.evaluation import Figure, bootstrap, share
+
+if TYPE_CHECKING:
+    from iqcli.evaluation import Numbers
+
+PROMISED = 0.9
+# Widths at which the promise is drawn, and groups of equally many photos.
+NOMINAL = tuple(np.round(np.linspace(0.05, 0.95, 19), 2).tolist())
+GROUPS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`holds`: share of opinions within the 90 % interval; `doubt`: mean uncertainty in points.
+
+    `srcc` is the rank correlation of uncertainty with absolute error: does it know where it errs?
+    """
+
+    photos: int
+    holds: Figure
+    doubt: float
+    srcc: Figure
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Photos of about the same score: their mean score, and mean opinion with its 95 % interval."""
+
+    score: float
+    opinion: Figure
+
+
+def calibration(scores: Numbers, sigmas: Numbers, opinions: Numbers) -> Calibration:
+    """(n,) scores and uncertainties against (n,) opinions, all in points of 1..10."""
+    errors = np.abs(opinions - scores)
+    rows = np.stack([sigmas, errors], axis=1)
+    told = len(rows) > 2 and np.ptp(sigmas) > 0 and np.ptp(errors) > 0
+    return Calibration(
+        photos=len(rows),
+        holds=covered(scores, sigmas, opinions, PROMISED),
+        doubt=float(sigmas.mean()),
+        srcc=bootstrap(rows, lambda each: float(spearmanr(each[:, 0], each[:, 1])[0]))
+        if told
+        else Figure(*[float("nan")] * 3),
+    )
+
+
+def covered(scores: Numbers, sigmas: Numbers, opinions: Numbers, nominal: float) -> Figure:
+    """The share of opinions within the central interval that should hold `nominal` (0..1)."""
+    width = float(norm.ppf(0.5 + nominal / 2))
+    return share(int((np.abs(opinions - scores) <= width * sigmas).sum()), len(scores))
+
+
+def grouped(scores: Numbers, opinions: Numbers) -> list[Group]:
+    """The photos by score in up to `GROUPS` groups of equally many, three photos or more each."""
+    order = np.argsort(scores, kind="stable")
+    parts = np.array_split(order, max(1, min(GROUPS, len(order) // 3)))
+    return [Group(float(scores[part].mean()), _mean(opinions[part])) for part in parts]
+
+
+def _mean(values: Numbers) -> Figure:
+    """The mean with Student's 95 % interval; that of a single value is the value."""
+    mean = float(values.mean())
+    if len(values) < 2:
+        return Figure(mean, mean, mean)
+    reach = float(t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    return Figure(mean, mean - reach, mean + reach)

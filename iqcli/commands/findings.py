@@ -1,0 +1,137 @@
+"""What `iq eval` found out about a model, as tables on stdout and as figures in a folder."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from iqcli.commands.screen import say
+from iqcli.errors import IqError
+from iqcli.outputs.names import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from iqcli.comparing import Lead
+    from iqcli.culling.choose import Rule
+    from iqcli.evaluation import Figure
+    from iqcli.studying import Study
+
+    Row = tuple[object, ...]
+    Table = tuple[tuple[str, ...], list[Row]]
+
+AGREEMENT = ("photos", "of", "scored by", "SRCC", "PLCC", "PLCC logistic", "KRCC", "RMSE", "MAE")
+LEADS = ("photos", "of", "model", "minus", "SRCC", "better in", "RMSE", "better in")
+BURSTS = ("bursts", "scored by", "best frame found", "by chance", "clear pairs in order")
+BURST_LEADS = ("model", "minus", "best frame found", "better in", "clear pairs", "better in")
+DOUBT = ("photos", "of", "scored by", "90 % interval holds", "mean ±", "SRCC of ± with error")
+REJECTS = ("photos", "of", "scored by", "rejected", "good ones", "share good", "bad", "found")
+
+
+def show(
+    found: Study, by: str | None, groups: str | None, rule: Rule | None, good: float | None
+) -> None:
+    """Print every table that was asked for, an empty line between them."""
+    from iqcli.evaluation import GOOD
+    from iqcli.outputs import table
+    from iqcli.outputs.stdout import write
+
+    parts = list(found.parts(by))
+    tables: list[Table] = [(AGREEMENT, list(_agreements(parts)))]
+    if len(found.models) > 1:
+        tables.append((LEADS, list(_leads(parts))))
+    if groups is not None:
+        tables.append((BURSTS, list(_bursts(found, groups))))
+        if len(found.models) > 1:
+            tables.append((BURST_LEADS, list(_burst_leads(found, groups))))
+    tables.append((DOUBT, list(_doubts(parts))))
+    if rule is not None:
+        tables.append((REJECTS, list(_rejects(parts, rule, GOOD if good is None else good))))
+    for number, (titles, rows) in enumerate(tables):
+        if number:
+            write(["\n"])
+        table.show(table.plain_table(titles, rows))
+
+
+def check_plots(folder: Path) -> None:
+    """Refuse before anything is measured what could not be drawn."""
+    import importlib.util
+
+    if importlib.util.find_spec("matplotlib") is None:
+        raise IqError("--plots needs matplotlib; run `pip install 'iqcli[plots]'`")
+    if folder.exists() and not folder.is_dir():
+        raise IqError(f"--plots is {shown(folder)}, which is a file; give a folder")
+
+
+def draw(found: Study, by: str | None, folder: Path) -> None:
+    """Write the figures into the folder, made if need be; old ones of these names are replaced."""
+    from iqcli.drawing import drawn
+    from iqcli.files import make_folders, write_atomic
+
+    figures = drawn(found, by)
+    try:
+        make_folders(folder)
+        for name, data in figures.items():
+            write_atomic(folder / name, data)
+    except OSError as error:
+        why = error.strerror or error
+        raise IqError(f"cannot write to {shown(folder)}: {why}; give another folder") from error
+    say(f"drawn: {', '.join(shown(folder / name) for name in figures)}")
+
+
+def _agreements(parts: list[Study]) -> Iterator[Row]:
+    for part in parts:
+        for name, result in part.agreements():
+            figures = result.figures
+            points = [figures[key] for key in ("rmse", "mae")] if part.in_points(name) else []
+            correlations = [figures[key] for key in ("srcc", "plcc", "plcc_logistic", "krcc")]
+            cells = [_cell(figure) for figure in (*correlations, *points)]
+            yield (result.photos, part.name, name, *cells, *["–"] * (6 - len(cells)))
+
+
+def _leads(parts: list[Study]) -> Iterator[Row]:
+    for part in parts:
+        for other, leads in part.leads():
+            cells = [cell for name in ("srcc", "rmse") for cell in _lead(leads[name])]
+            yield (len(part.kept), part.name, part.models[0], other, *cells)
+
+
+def _bursts(found: Study, groups: str) -> Iterator[Row]:
+    for name, result in found.bursts(groups):
+        chance = f"{result.chance:.3f}"
+        yield (result.groups, name, _cell(result.top1), chance, _cell(result.pairs))
+
+
+def _burst_leads(found: Study, groups: str) -> Iterator[Row]:
+    for other, leads in found.burst_leads(groups):
+        cells = [cell for name in ("top1", "pairs") for cell in _lead(leads[name])]
+        yield (found.models[0], other, *cells)
+
+
+def _doubts(parts: list[Study]) -> Iterator[Row]:
+    for part in parts:
+        for name, result in part.calibrations():
+            doubt = f"{result.doubt:.2f}"
+            yield (result.photos, part.name, name, _cell(result.holds), doubt, _cell(result.srcc))
+
+
+def _rejects(parts: list[Study], rule: Rule, good: float) -> Iterator[Row]:
+    for part in parts:
+        for name, result in part.rejects(rule, good):
+            counts = (result.rejected, result.regretted, _cell(result.false), result.bad)
+            yield (result.photos, part.name, name, *counts, _cell(result.found))
+
+
+def _cell(figure: Figure) -> str:
+    if math.isnan(figure.value):
+        return "–"
+    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+
+
+def _lead(lead: Lead) -> tuple[str, str]:
+    """A difference with its sign, and in how many of a hundred resamples the model is better."""
+    if math.isnan(lead.better):
+        return "–", "–"
+    figure = lead.difference
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]", f"{lead.better:.1%}"

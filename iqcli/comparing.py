@@ -1,0 +1,82 @@
+"""Two scorers on the same photos: whose figures are better, and is it more than chance?
+
+A paired bootstrap: both are measured on the same resamples of the photos (of the groups, for
+bursts), so that what a photo gives or takes from both alike does not widen the interval.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from iqcli.evaluation import Figure, burst_rows, in_order, resampled, top1
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from iqcli.evaluation import Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """One scorer's figure minus the other's, with its 95 % interval.
+
+    `better` is the share of resamples in which the first scorer is the better one, equal ones half;
+    NaN where the figure is not defined.
+    """
+
+    difference: Figure
+    better: float
+
+
+def lead(one: Numbers, other: Numbers, opinions: Numbers) -> dict[str, Lead]:
+    """(n,) scores of two scorers against (n,) opinions: `srcc` and `rmse`, one minus other."""
+    rows = np.stack([one, other, opinions], axis=1)
+    return {"srcc": _lead(rows, _srcc), "rmse": _lead(rows, _rmse, lower_is_better=True)}
+
+
+def burst_lead(
+    one: Numbers, other: Numbers, opinions: Numbers, groups: Sequence[str]
+) -> dict[str, Lead]:
+    """`top1` and `pairs` within groups (see `evaluation.bursts`), one minus other."""
+    rows = np.stack([burst_rows(scores, opinions, groups) for scores in (one, other)], axis=1)
+    return {"top1": _lead(rows, _top1), "pairs": _lead(rows, _pairs)}
+
+
+def _lead(
+    rows: Numbers, measure: Callable[[Numbers, int], float], *, lower_is_better: bool = False
+) -> Lead:
+    def difference(drawn: Numbers) -> float:
+        return measure(drawn, 0) - measure(drawn, 1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of what is constant
+        value = difference(rows)
+        drawn = resampled(rows, difference)
+    drawn = drawn[np.isfinite(drawn)]
+    if not np.isfinite(value) or not len(drawn):
+        return Lead(Figure(*[float("nan")] * 3), float("nan"))
+    low, high = np.percentile(drawn, (2.5, 97.5))
+    ahead = -drawn if lower_is_better else drawn
+    better = float(np.mean(ahead > 0) + np.mean(ahead == 0) / 2)
+    return Lead(Figure(value, float(low), float(high)), better)
+
+
+def _srcc(rows: Numbers, which: int) -> float:
+    return float(spearmanr(rows[:, which], rows[:, 2])[0])
+
+
+def _rmse(rows: Numbers, which: int) -> float:
+    return float(np.sqrt(np.mean((rows[:, which] - rows[:, 2]) ** 2)))
+
+
+def _top1(rows: Numbers, which: int) -> float:
+    return top1(rows[:, which])
+
+
+def _pairs(rows: Numbers, which: int) -> float:
+    return in_order(rows[:, which])

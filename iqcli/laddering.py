@@ -1,0 +1,195 @@
+"""Whether scores fall as faults grow: every photo on the ladder of every distortion.
+
+No opinion is needed: the copies differ in strength alone, so their order is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from scipy.stats import rankdata
+
+from iqcli.errors import IqError
+from iqcli.judging import judge
+from iqcli.training.distortions import DISTORTIONS, LEVELS
+from iqcli.training.rungs import FULL_SIZE, FullRung, HeadRung, Heads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from iqcli.evaluation import Flags, Numbers
+    from iqcli.features.extractor import AnyBlock
+    from iqcli.models.registry import Model
+    from iqcli.records import Judged, Measured, Shot
+    from iqcli.training.ladders import Spoil
+
+# The distortions made at full size that an issue has a name for.
+FAULT_OF = {
+    "gaussian_blur": "blurred",
+    "motion_blur": "blurred",
+    "sensor_noise": "noisy",
+    "over_exposure": "clipped",
+    "under_exposure": "too_dark",
+}
+# The level at which nobody takes a copy for the better photo.
+CLEAR = 3
+WEAK = 0.8
+# Photos whose head views are held at once, a megabyte each.
+CHUNK = 64
+
+
+class Measure(Protocol):
+    """The shape of `Run.measured`."""
+
+    def __call__(
+        self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: Spoil
+    ) -> Iterable[Measured]: ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ladder:
+    """Of one distortion the scores (photos, 6) at levels 0 (untouched) to 5.
+
+    Only photos of which every copy could be measured. `named` (photos, 6): whether an issue names
+    the fault.
+    """
+
+    name: str
+    scores: Numbers
+    named: Flags
+
+    @property
+    def orders(self) -> Numbers:
+        """(photos,) rank correlations of score with -level; 0 where the score never moves."""
+        ranks = rankdata(self.scores, axis=1) - (LEVELS + 2) / 2
+        levels = LEVELS / 2 - np.arange(LEVELS + 1)
+        spread = np.sqrt((ranks**2).sum(axis=1) * (levels**2).sum())
+        orders: Numbers = ranks @ levels / np.where(spread == 0, 1, spread)
+        return orders
+
+    @property
+    def order(self) -> float:
+        """The median of `orders`; NaN of no photo."""
+        return float(np.median(self.orders)) if len(self.scores) else float("nan")
+
+    @property
+    def whole(self) -> float:
+        """The share of photos whose score falls at every level."""
+        return _mean(np.diff(self.scores, axis=1).max(axis=1) < 0)
+
+    @property
+    def wins(self) -> Numbers:
+        """(photos,) 1 where the untouched photo beats its own level 3, 0.5 for equal scores."""
+        ahead = self.scores[:, 0] - self.scores[:, CLEAR]
+        wins: Numbers = np.where(ahead == 0, 0.5, ahead > 0)
+        return wins
+
+    @property
+    def won(self) -> float:
+        """The share of clear pairs won: the mean of `wins`."""
+        return _mean(self.wins)
+
+    @property
+    def lost(self) -> list[float]:
+        """The mean points lost at levels 1..5."""
+        return [_mean(self.scores[:, 0] - self.scores[:, level]) for level in range(1, LEVELS + 1)]
+
+    @property
+    def named_from(self) -> int | None:
+        """The first level, 0 included, at which half of the photos are named for the fault."""
+        shares = self.named.mean(axis=0) if len(self.named) else np.zeros(LEVELS + 1)
+        return next((level for level, share in enumerate(shares) if share >= 0.5), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All ladders: median order, share of clear pairs won, and distortions whose order is weak."""
+
+    ladders: int
+    order: float
+    won: float
+    weak: tuple[str, ...]
+
+
+def chosen(names: Sequence[str], *, full_size: bool) -> list[str]:
+    """The distortions asked for, all of them if none is. Raises IqError for one there is not."""
+    known = FULL_SIZE if full_size else DISTORTIONS
+    for name in names:
+        if name not in known:
+            size = " at full size" if full_size else ""
+            raise IqError(f"there is no distortion {name!r}{size}; give one of {', '.join(known)}")
+    return list(dict.fromkeys(names)) or list(known)
+
+
+def copies(count: int, names: Sequence[str]) -> int:
+    """How many copies of `count` photos are measured, the untouched ones counted once."""
+    return count * (1 + LEVELS * len(names))
+
+
+def climb(
+    shots: Sequence[Shot],
+    names: Sequence[str],
+    model: Model,
+    measure: Measure,
+    *,
+    full_size: bool = False,
+    watch: Callable[[Iterator[Measured]], Iterable[Measured]] = iter,
+) -> list[Ladder]:
+    """Score every photo at every level of the distortions; `watch` sees each copy go by."""
+    scores = np.full((len(names), len(shots), LEVELS + 1), np.nan)
+    named = np.zeros(scores.shape, bool)
+    order = list(_order(len(shots), len(names)))
+    found = watch(_measured(shots, names, model, measure, full_size))
+    for (which, photo, level), judged in zip(order, judge(found, model), strict=True):
+        if judged.rating is not None:
+            scores[which, photo, level] = judged.rating.score
+            for k in range(len(names))[which]:
+                named[k, photo, level] = _is_named(judged, names[k])
+    whole = np.isfinite(scores).all(axis=2)
+    return [Ladder(name, scores[k][whole[k]], named[k][whole[k]]) for k, name in enumerate(names)]
+
+
+def summary(ladders: Sequence[Ladder]) -> Summary:
+    """What the ladders of all distortions say together."""
+    orders = np.concatenate([each.orders for each in ladders])
+    return Summary(
+        ladders=len(orders),
+        order=float(np.median(orders)) if len(orders) else float("nan"),
+        won=_mean(np.concatenate([each.wins for each in ladders])),
+        weak=tuple(each.name for each in ladders if each.order < WEAK),
+    )
+
+
+def _order(photos: int, names: int) -> Iterator[tuple[slice, int, int]]:
+    """The (distortions, photo, level) of each copy in the order of `_measured`."""
+    for start in range(0, photos, CHUNK):
+        chunk = range(start, min(start + CHUNK, photos))
+        yield from ((slice(None), photo, 0) for photo in chunk)
+        for k in range(names):
+            for level in range(1, LEVELS + 1):
+                yield from ((slice(k, k + 1), photo, level) for photo in chunk)
+
+
+def _measured(
+    shots: Sequence[Shot],
+    names: Sequence[str],
+    model: Model,
+    measure: Measure,
+    full_size: bool,
+) -> Iterator[Measured]:
+    for start in range(0, len(shots), CHUNK):
+        heads, chunk = Heads(), shots[start : start + CHUNK]
+        for name, level in [(names[0], 0), *((n, k) for n in names for k in range(1, LEVELS + 1))]:
+            spoil = FullRung(name, level) if full_size else HeadRung(name, level, heads)
+            yield from measure(model.blocks, chunk, spoil)
+
+
+def _is_named(judged: Judged, distortion: str) -> bool:
+    issues = judged.rating.issues if judged.rating else ()
+    return FAULT_OF.get(distortion) in {issue.name for issue in issues}
+
+
+def _mean(values: Numbers | Flags) -> float:
+    return float(values.mean()) if len(values) else float("nan")
