@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError
 from iqcli.outputs.names import shown
 from iqcli.records import Shot
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 IMAGE = ("image", "image name", "image_name", "name", "file", "filename", "path", "photo")
-MOS = ("mos", "opinion", "score", "rating", "quality")
+MOS = ("mos", "opinion", "stars", "score", "rating", "quality")
+USUAL = (0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +35,15 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Opinions:
-    """All opinions of a file, the scale they were given on, and how many lines had none."""
+    """All opinions of a file, the scale they were given on, and how many lines had none.
+
+    `source` is the file's name without its end.
+    """
 
     rows: tuple[Opinion, ...]
     scale: tuple[float, float]
     blank: int
+    source: str = ""
 
     def column(self, name: str) -> list[str]:
         """One value a photo; `prefix` is what the file name begins with, letters and digits.
@@ -51,11 +57,18 @@ class Opinions:
         return [each.row[name] for each in self.rows]
 
 
-def read(file: Path, images: Path | None, scale: str | None, where: str | None) -> Opinions:
+def read(
+    file: Path,
+    images: Path | None,
+    scale: str | None,
+    where: str | None,
+    usual: tuple[float, float] = USUAL,
+) -> Opinions:
     """The opinions in `file`, its photos looked for in `images` (else beside it).
 
     `scale` is "LOW:HIGH", the ends of the file's opinions, worst first; without it opinions within
-    0..1 are taken as 0:1. `where` is "COLUMN=VALUE". Raises IqError for what cannot be understood.
+    the `usual` ends are taken on those. `where` is "COLUMN=VALUE". Raises IqError for what cannot
+    be understood.
     """
     lines = _lines(file)
     image, mos = (_column(file, lines[0], names) for names in (IMAGE, MOS))
@@ -65,14 +78,14 @@ def read(file: Path, images: Path | None, scale: str | None, where: str | None) 
     if not told:
         raise IqError(f"{shown(file)} holds no opinion for these rows; fill its column {mos!r}")
     values = [_number(file, line[mos]) for line in told]
-    low, high = _scale(file, values, scale)
+    low, high = _scale(file, values, scale, usual)
     folder = images if images is not None else file.parent
     names = _Names(folder)
     rows = tuple(
         Opinion(Shot(folder, names.find(line[image])), 1 + 9 * (value - low) / (high - low), line)
         for line, value in zip(told, values, strict=True)
     )
-    return Opinions(rows, (low, high), len(lines) - len(told))
+    return Opinions(rows, (low, high), len(lines) - len(told), readable(file.stem))
 
 
 def _lines(file: Path) -> list[dict[str, str]]:
@@ -114,14 +127,16 @@ def _number(file: Path, text: str) -> float:
     raise IqError(f"{shown(file)} has the opinion {text!r}; give numbers")
 
 
-def _scale(file: Path, values: list[float], given: str | None) -> tuple[float, float]:
+def _scale(
+    file: Path, values: list[float], given: str | None, usual: tuple[float, float]
+) -> tuple[float, float]:
     if given is None:
-        if min(values) < 0 or max(values) > 1:
+        if min(values) < usual[0] or max(values) > usual[1]:
             raise IqError(
                 f"the opinions in {shown(file)} go from {min(values):g} to {max(values):g}; "
                 "give the ends of their scale, worst first, as --mos-range 1:5"
             )
-        return 0.0, 1.0
+        return usual
     try:
         low, high = (float(part) for part in given.split(":"))
     except ValueError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,12 @@ BESIDE_PHOTOS = frozenset({"format", "max_reject"})
 def _user_dir(kind: str) -> Path:
     import platformdirs  # deferred: 10 ms that `iq --help` does not need
 
-    find = platformdirs.user_cache_path if kind == "cache" else platformdirs.user_state_path
-    return find("iq", appauthor=False)
+    folders = {
+        "cache": platformdirs.user_cache_path,
+        "state": platformdirs.user_state_path,
+        "data": platformdirs.user_data_path,
+    }
+    return folders[kind]("iq", appauthor=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +36,8 @@ class Settings:
     """Every knob that outlives one command.
 
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
-    decoded; `max_reject` is the largest share (0..1) of shots a plan may reject.
+    decoded; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds
+    what was learnt from the person.
     """
 
     cache_dir: Path
@@ -44,6 +49,7 @@ class Settings:
     max_megapixels: float = 250.0
     max_reject: float = 0.5
     format: str = "table"
+    data_dir: Path = field(default_factory=lambda: _user_dir("data"))
 
     @property
     def workers(self) -> int:
@@ -112,7 +118,7 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any, source: str) -> Any:
-    if key in ("cache_dir", "state_dir"):
+    if key in ("cache_dir", "state_dir", "data_dir"):
         return _folder(value, source)
     if key in ("device", "format"):
         choices = DEVICES if key == "device" else FORMATS

@@ -75,6 +75,7 @@ class Iq:
     def environ(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "SYSTEMROOT")}
         ours = {"IQ_CACHE_DIR": str(self.cache), "IQ_STATE_DIR": str(self.state)}
+        ours |= {"IQ_DATA_DIR": str(self.home / "data")}
         # Not the config of whoever runs the tests.
         ours |= {"XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
         return kept | ours | self.changes

@@ -57,6 +57,7 @@ def test_the_nearest_file_counts_alone(sources: Sources) -> None:
     [
         'cache_dir = "/tmp/x"',
         'state_dir = "/tmp/x"',
+        'data_dir = "/tmp/x"',
         'model = "x.safetensors"',
         'device = "cpu"',
         "jobs = 1",

@@ -1,0 +1,195 @@
+"""Fit one person's taste on their stars, and prove it on days that were held out.
+
+The strength of the ridge regression (see `iqcli.training.ridge`) is chosen by cross-validation
+over days. The figures come from another one around it, in up to five folds of whole days: neither
+the fit nor the choice of its strength saw a photo of the days it is asked about. A taste is adopted
+where on those days
+
+    its SRCC is above the stock model's,
+    its share of pairs in order is above the stock model's and above 1/2,
+    its SRCC is above the stock model's in at least 80 % of 1000 resamples of the days, and
+    its SRCC is above 0 in at least 95 % of them: else stars that mean nothing would pass wherever
+    the stock model happens to be worse than chance.
+
+A pair is two photos of one day with different stars; equal scores count as half in order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save
+from scipy.stats import rankdata
+
+from iqcli.models.taste import FORMAT, identity, inputs_of
+from iqcli.training.ridge import STRENGTHS, Known, fits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from iqcli.evaluation import Numbers
+    from iqcli.models.rater import Head
+    from iqcli.training.rated import Rated
+    from iqcli.training.ridge import Fit, Labels, Mask
+
+FOLDS = 5
+RESAMPLES = 1000
+SEED = 20
+SURE, REAL = 0.8, 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Rank correlation, and share of the pairs within a day in order; NaN where undefined."""
+
+    srcc: float
+    pairs: float
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What held-out days say of the stock model and of the taste.
+
+    `higher` and `positive` are the shares of resamples in which the SRCC of the taste is above the
+    stock model's and above 0; `rmse` is its error in points.
+    """
+
+    photos: int
+    days: int
+    stock: Figures
+    taste: Figures
+    higher: float
+    positive: float
+    rmse: float
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the rule above holds; an undefined figure is never better."""
+        return (
+            self.taste.srcc > self.stock.srcc
+            and self.taste.pairs > max(self.stock.pairs, 0.5)
+            and self.higher >= SURE
+            and self.positive >= REAL
+        )
+
+
+def known_of(rated: Rated, stock: Head) -> Known:
+    """The rated photos as the stock head sees them."""
+    stacked = {name: np.stack([each[name] for each in rated.photos]) for name in stock.sizes}
+    return Known(
+        stock=stock.predict(stacked)[0].astype(np.float64),
+        inputs=inputs_of(stock, stacked).astype(np.float64),
+        points=rated.points,
+        days=np.unique(rated.days, return_inverse=True)[1],
+    )
+
+
+def judge(known: Known) -> Verdict:
+    """Both models on held-out days."""
+    scores = held_out(known)
+    higher, positive = resampled(scores, known)
+    return Verdict(
+        photos=len(scores),
+        days=len(np.unique(known.days)),
+        stock=figures(known.stock, known),
+        taste=figures(scores, known),
+        higher=higher,
+        positive=positive,
+        rmse=float(np.sqrt(((scores - known.points) ** 2).mean())),
+    )
+
+
+def held_out(known: Known) -> Numbers:
+    """The (n,) scores of each photo by a fit that saw no photo of its day."""
+    scores = np.zeros(len(known.points))
+    for held in folds(known.days):
+        scores[held] = fit(known.only(~held)).predict(known.only(held))
+    return scores
+
+
+def folds(days: Labels) -> Iterator[Mask]:
+    """Up to `FOLDS` masks (n,) of whole days, of about as many photos each; the same each time."""
+    labels, counts = np.unique(days, return_counts=True)
+    count = min(FOLDS, len(labels))
+    filled, fold_of = [0] * count, {}
+    for place in np.argsort(-counts, kind="stable"):
+        lightest = filled.index(min(filled))
+        fold_of[labels[place]] = lightest
+        filled[lightest] += counts[place]
+    owner = np.array([fold_of[day] for day in days])
+    yield from (owner == k for k in range(count))
+
+
+def fit(known: Known) -> Fit:
+    """The fit of the strength that errs least on days left out; at least two days are needed."""
+    errors = np.zeros(len(STRENGTHS))
+    for held in folds(known.days):
+        told, asked = known.only(~held), known.only(held)
+        for place, each in enumerate(fits(told, STRENGTHS)):
+            errors[place] += ((each.predict(asked) - asked.points) ** 2).sum()
+    (best,) = fits(known, [STRENGTHS[int(errors.argmin())]])
+    return best
+
+
+def figures(scores: Numbers, known: Known) -> Figures:
+    """How well (n,) scores order the photos."""
+    right = pairs = 0.0
+    for day in np.unique(known.days):
+        here = known.days == day
+        score, point = scores[here], known.points[here]
+        said = np.sign(score[:, None] - score)[point[:, None] > point]
+        right, pairs = right + float(((said + 1) / 2).sum()), pairs + said.size
+    return Figures(_srcc(scores, known.points), right / pairs if pairs else float("nan"))
+
+
+def _srcc(a: Numbers, b: Numbers) -> float:
+    one, two = (rankdata(each) - (len(each) + 1) / 2 for each in (a, b))
+    size = float(np.sqrt((one @ one) * (two @ two)))
+    return float(one @ two) / size if size else float("nan")
+
+
+def resampled(scores: Numbers, known: Known) -> tuple[float, float]:
+    """Shares of the resamples of whole days in which the SRCC of `scores` (n,) is above the stock
+    model's, and above 0.
+    """
+    random = np.random.default_rng(SEED)
+    rows = [np.flatnonzero(known.days == day) for day in np.unique(known.days)]
+    higher = positive = 0
+    for _ in range(RESAMPLES):
+        drawn = np.concatenate([rows[k] for k in random.integers(0, len(rows), len(rows))])
+        points = known.points[drawn]
+        srcc = _srcc(scores[drawn], points)
+        higher += srcc > _srcc(known.stock[drawn], points)
+        positive += srcc > 0
+    return higher / RESAMPLES, positive / RESAMPLES
+
+
+def packed(best: Fit, verdict: Verdict, stock: str, sizes: Mapping[str, int]) -> tuple[str, bytes]:
+    """The model id and the bytes of the taste file; equal fits give equal bytes."""
+    ends = np.cumsum([size + 1 for size in sizes.values()])[:-1]
+    parts = np.split(best.weights.astype(np.float32), ends)
+    tensors = {"line": np.array([best.level, best.slope], np.float32)}
+    tensors |= {f"weights.{name}": part for name, part in zip(sizes, parts, strict=True)}
+    info: dict[str, object] = {
+        "format": FORMAT,
+        "stock": identity(stock),
+        "blocks": dict(sizes),
+        "rmse": verdict.rmse,
+        "figures": {
+            "photos": float(verdict.photos),
+            "days": float(verdict.days),
+            "srcc": verdict.taste.srcc,
+            "pairs": verdict.taste.pairs,
+            "stock_srcc": verdict.stock.srcc,
+            "stock_pairs": verdict.stock.pairs,
+        },
+    }
+    known_by = json.dumps(info, sort_keys=True).encode() + b"".join(
+        tensor.tobytes() for tensor in tensors.values()
+    )
+    info["model"] = f"taste/{hashlib.sha256(known_by).hexdigest()[:12]}"
+    return str(info["model"]), save(tensors, metadata={"iq": json.dumps(info)})
