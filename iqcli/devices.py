@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,11 +40,10 @@ def choose_device(name: str) -> str:
 
 
 def keep_to_one_core() -> None:
-    """Let torch, if it is loaded, compute in the calling thread alone."""
-    if "torch" in sys.modules:
-        import torch  # waits where another thread is still loading it
+    """Let torch compute in the calling thread alone."""
+    import torch  # deferred, and waits where another thread is still loading it
 
-        torch.set_num_threads(1)
+    torch.set_num_threads(1)
 
 
 class Batches:

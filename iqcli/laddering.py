@@ -158,7 +158,7 @@ def summary(ladders: Sequence[Ladder]) -> Summary:
         ladders=len(orders),
         order=float(np.median(orders)) if len(orders) else float("nan"),
         won=_mean(np.concatenate([each.wins for each in ladders])),
-        weak=tuple(each.name for each in ladders if each.order < WEAK),
+        weak=tuple(each.name for each in ladders if not each.order >= WEAK),
     )
 
 

@@ -118,7 +118,8 @@ class Study:
 
     def _groups(self, column: str) -> list[str]:
         labels = self.labels(column)
-        if len(set(labels)) == len(labels):
+        named = [label for label in labels if label]
+        if len(set(named)) == len(named):
             raise IqError(f"the column {column!r} holds no group of two or more photos")
         return labels
 
@@ -129,8 +130,8 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     Raises IqError where no photo can be read, and for a model compared with itself.
     """
     models = (model, *against)
-    if len(set(models)) < len(models):
-        raise IqError(f"--against {against[-1]} names a model twice; give another one")
+    if twice := [name for k, name in enumerate(models) if name in models[:k]]:
+        raise IqError(f"--against {twice[0]} names a model twice; give another one")
     raters = {name: load(name) for name in dict.fromkeys([*models, YARDSTICK])}
     names = dict.fromkeys(block.name for rater in raters.values() for block in rater.blocks)
     blocks = [BLOCKS[name] for name in dict.fromkeys([*names, "photometry"])]

@@ -124,12 +124,12 @@ def test_scores_follow_their_photo_through_a_shuffle(model: ImageQualityFusion) 
 def test_the_same_photo_scores_the_same_again_and_no_network_is_left_in_training() -> None:
     """Dropout stayed on while it predicted, so that each call gave another score."""
     code = (
-        "import sys, numpy as np; from iqcli import ImageQualityFusion\n"
+        "from iqcli import ImageQualityFusion\n"
         f"model = ImageQualityFusion.from_pretrained(); path = {str(CHELSEA)!r}\n"
-        "print(len({model.predict_quality(path) for _ in range(5)}), 'torch' in sys.modules)"
+        "print(len({model.predict_quality(path) for _ in range(5)}))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split() == ["1", "False"]
+    assert found.stdout.split() == ["1"]
 
 
 def test_the_score_is_of_the_fixed_view_not_of_the_size(model: ImageQualityFusion) -> None:
@@ -291,7 +291,7 @@ def test_pictures_of_any_shape_have_a_score(model: ImageQualityFusion, shape) ->
 def test_a_rating_is_whole(model: ImageQualityFusion) -> None:
     rating = model.rate([CHELSEA])[0]
     assert 1 <= rating.score <= 10 and 0 < rating.uncertainty < 5
-    assert rating.technical == rating.score and rating.aesthetic is None
+    assert rating.technical is None and rating.aesthetic is None
     assert rating.model.startswith("fusion-mini") and rating.reasons == ()
     assert isinstance(rating.score, float) and isinstance(rating.uncertainty, float)
 
@@ -299,7 +299,7 @@ def test_a_rating_is_whole(model: ImageQualityFusion) -> None:
 def test_the_model_tells_what_it_is(model: ImageQualityFusion) -> None:
     info = model.get_model_info()
     assert info["name"] == "fusion-mini" and info["licence"] == "MIT"
-    assert info["blocks"] == {"brisque": 36, "photometry": 94, "tiles": 1008}
+    assert info["blocks"] == {"brisque": 36, "photometry": 94, "mini": 194, "tiles": 1008}
     assert "BIQ2021" in info["card"] and "SRCC" in info["card"]
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save
 from scenes import PHOTOS, noisy, photo, plain, texture
 
@@ -22,6 +23,7 @@ from iqcli.features.backbone import TAPS, Backbone
 from iqcli.features.mini import MiniBlock
 from iqcli.features.pieces import GRID, PIECE, SIDE, mosaic, whole
 from iqcli.features.shape import EMBEDDING, FORMAT, KINDS
+from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, EMBEDDED
 from iqcli.photos.views import limited, views_of
 from iqcli.training.backbone import weights
@@ -318,3 +320,16 @@ def test_knowing_of_the_block_loads_no_network() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
     assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_head_refuses_another_backbone_than_its_own(tmp_path: Path) -> None:
+    """It would read the other's vectors, which are as long, and score by chance."""
+    file = tmp_path / "head.safetensors"
+    shipped = registry.entry("fusion-mini").weights
+    with safe_open(shipped, framework="pt") as stream:
+        info = json.loads(stream.metadata()["iq"])
+    assert info["known_by"]["mini"] == BLOCKS["mini"].known_by
+    info["known_by"]["mini"] = "0" * 16
+    file.write_bytes(save(load_file(shipped), metadata={"iq": json.dumps(info)}))
+    with pytest.raises(IqError, match="trained on another block 'mini'.*train it again"):
+        _ = registry.load(str(file)).blocks

@@ -70,13 +70,15 @@ def _decoders() -> list[tuple[str, str]]:
 
 
 def _models() -> list[tuple[str, str]]:
-    from iqcli.models import fusion
-    from iqcli.models.registry import ENTRIES
+    from iqcli.features.mini import MiniBlock
+    from iqcli.models.registry import ENTRIES, load
 
     found = []
     for entry in ENTRIES.values():
         try:
-            fusion.load(entry.weights)
+            for block in load(entry.name).blocks:
+                if isinstance(block, MiniBlock):
+                    block.check()
             found.append((entry.name, "ready"))
         except IqError as error:
             found.append((entry.name, f"BROKEN: {error}"))

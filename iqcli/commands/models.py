@@ -23,12 +23,12 @@ def _alone(context: typer.Context) -> None:
 @app.command("list")
 def list_() -> Exit:
     """List the models with state, licence and summary."""
-    from iqcli.models.registry import ENTRIES
+    from iqcli.models.registry import ENTRIES, TASTE, entry
     from iqcli.outputs import table
 
     rows = [
         (each.name, "ready" if each.weights.is_file() else "missing", each.licence, each.summary)
-        for each in ENTRIES.values()
+        for each in (*ENTRIES.values(), entry(TASTE))
     ]
     table.show(table.plain_table(("model", "state", "licence", "what it is"), rows))
     return Exit.DONE
@@ -37,13 +37,15 @@ def list_() -> Exit:
 @app.command()
 def info(name: Annotated[str, typer.Argument(help="A model, or a file you trained.")]) -> Exit:
     """Print the model card: data, licence remarks, figures, limits."""
-    from iqcli.models import fusion
-    from iqcli.models.registry import entry
+    from iqcli.models import taste
+    from iqcli.models.registry import entry, load
 
     found = entry(name)
-    head = fusion.load(found.weights)
+    if isinstance(model := load(name), taste.TasteModel):
+        write([taste.account(model.head)])
+        return Exit.DONE
+    blocks = ", ".join(f"{block.name} ({block.size})" for block in model.blocks)
     if found.card is None:
-        blocks = ", ".join(f"{block} ({size})" for block, size in head.sizes.items())
         write([f"{found.name}: {found.summary}\nblocks: {blocks}\n"])
         return Exit.DONE
     try:

@@ -13,7 +13,7 @@ import typer
 from iqcli.commands.results import SORTABLE
 from iqcli.commands.run import Run
 from iqcli.errors import Exit
-from iqcli.settings import DEVICES, FORMATS, load
+from iqcli.settings import DEVICES, FORMATS, load, share
 
 Format = Annotated[
     str | None,
@@ -52,10 +52,18 @@ def say_help(context: typer.Context) -> None:
         raise typer.Exit(Exit.USAGE)
 
 
-def _model_names() -> list[str]:
-    from iqcli.models.registry import ENTRIES
+def a_share(text: str) -> float:
+    """A share given as `20%` or 0.2, for `typer.Option(parser=...)`."""
+    try:
+        return share(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no share; give 0% to 100%, as in 20%") from None
 
-    return list(ENTRIES)
+
+def _model_names() -> list[str]:
+    from iqcli.models.registry import ENTRIES, TASTE
+
+    return [*ENTRIES, TASTE]
 
 
 def make_run(

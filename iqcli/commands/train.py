@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iqcli.commands.evaluate import Images, MosRange, Where, one_file
 from iqcli.commands.options import over_photos, say_help
 from iqcli.commands.run import Run
-from iqcli.commands.screen import say
+from iqcli.commands.screen import counted, say
+from iqcli.commands.taste import taste
 from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
+
+if TYPE_CHECKING:
+    from iqcli.training.fitting import Report
+
+Ladders = Annotated[
+    list[Path] | None,
+    typer.Option("--ladders", help="Folder of pristine photos to spoil; may be repeated."),
+]
 
 app = typer.Typer(
     help="Fit a model on opinions, or thresholds on photos.",
     callback=say_help,
     invoke_without_command=True,
 )
+app.command()(taste)
 
 
 @app.command()
@@ -32,7 +42,44 @@ def fusion(
     where: Where = None,
     blocks: Annotated[
         str, typer.Option("--blocks", help="Blocks to fuse, with commas.")
-    ] = "brisque,photometry",
+    ] = "brisque,photometry,mini",
+    scene: Annotated[
+        str | None,
+        typer.Option("--scene", help="Column that names near duplicates; they share a fold."),
+    ] = None,
+    ladders: Ladders = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Model id in results [the file's name].")
+    ] = None,
+) -> Exit:
+    """Fit the fusion network on opinions: iq train fusion FILE.csv -o my.safetensors.
+
+    Blocks are cached, so a second fit takes minutes. One scene in six is held out; the figures
+    printed are those of it. Use the result with --model my.safetensors.
+    """
+    from iqcli import opinions
+    from iqcli.training.fitting import fit_fusion
+
+    told = opinions.read(one_file(run), images, mos_range, where)
+    _check_weights(output)
+    if scene is None:
+        say("no --scene: photos of one scene may fall into several folds and flatter the figures")
+    called, measure, device = name or output.stem, run.measured, run.settings.device
+    report = fit_fusion(told, blocks, scene, ladders or [], output, called, measure, device, say)
+    return _told(report, output, run)
+
+
+@app.command()
+@over_photos
+def dkl(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")],
+    images: Images = None,
+    mos_range: MosRange = None,
+    where: Where = None,
+    blocks: Annotated[
+        str, typer.Option("--blocks", help="Blocks to stand on, with commas.")
+    ] = "mini,photometry",
     scene: Annotated[
         str | None,
         typer.Option("--scene", help="Column that names near duplicates; they share a fold."),
@@ -41,22 +88,29 @@ def fusion(
         str | None, typer.Option("--name", help="Model id in results [the file's name].")
     ] = None,
 ) -> Exit:
-    """Fit the fusion network on opinions: iq train fusion FILE.csv -o my.safetensors.
+    """Fit a Gaussian process on opinions: iq train dkl FILE.csv -o my.safetensors.
 
-    Blocks are cached, so a second fit takes a minute. Prints SRCC and RMSE on photos that the
-    scoring member did not see. Use the result with --model my.safetensors.
+    Deep kernel learning: the process stands on the vectors of a network that stays as it is. It
+    tells how unsure a score is by how far a photo lies from all it has seen.
     """
     from iqcli import opinions
-    from iqcli.training.fitting import fit_fusion
+    from iqcli.training.fitting import fit_dkl
 
     told = opinions.read(one_file(run), images, mos_range, where)
-    if output.suffix != ".safetensors":
-        raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
-    if scene is None:
-        say("no --scene: photos of one scene may fall into several folds and flatter the figures")
-    report = fit_fusion(told, blocks, scene, output, name or output.stem, run.measured, say)
-    say(f"learnt from {report.photos:,} photos and {report.ladders:,} ladders")
-    say(f"held-out folds: SRCC {report.srcc:.3f}, RMSE {report.rmse:.3f} points")
+    _check_weights(output)
+    called, measure, device = name or output.stem, run.measured, run.settings.device
+    report = fit_dkl(told, blocks, scene, output, called, measure, device, say)
+    return _told(report, output, run)
+
+
+def _told(report: Report, output: Path, run: Run) -> Exit:
+    held = report.held
+    say(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
+    say(
+        f"{counted(len(held.scores), 'photo')} held out: SRCC {held.srcc:.3f}, RMSE "
+        f"{held.rmse:.3f} points, {held.covered:.1%} of the opinions in the 90 % interval "
+        f"(deviations times {held.calibration:.2f}), log density {held.density:.3f} nats"
+    )
     say(f"wrote {shown(output)}")
     return run.finish("used")
 
@@ -91,3 +145,53 @@ def issues(
         )
     )
     return Exit.DONE
+
+
+@app.command()
+@over_photos
+def backbone(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")],
+    start: Annotated[
+        str,
+        typer.Option(
+            "--start", help="ImageNet network to begin with: FILE.safetensors or timm:MODEL."
+        ),
+    ],
+    images: Images = None,
+    mos_range: MosRange = None,
+    where: Where = None,
+    scene: Annotated[
+        str | None,
+        typer.Option("--scene", help="Column that names near duplicates; held out together."),
+    ] = None,
+    ladders: Ladders = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="TOML file with other values than the standard ones."),
+    ] = None,
+) -> Exit:
+    """Train the network of block mini: iq train backbone FILE.csv --start NET -o my.safetensors.
+
+    All layers learn from the opinions and from ladders of spoilt copies. Hours on a CPU: it may be
+    stopped at any time, and the same command goes on. Settings, curve and state lie in the folder
+    beside the output that ends in .run.
+    """
+    from iqcli import opinions
+    from iqcli.devices import choose_device
+    from iqcli.training.config import read_config
+    from iqcli.training.fitting import train_backbone
+
+    told = opinions.read(one_file(run), images, mos_range, where)
+    _check_weights(output)
+    device = choose_device(run.settings.device)
+    train_backbone(told, scene, start, ladders or [], output, read_config(config), device, say)
+    say(f"wrote {shown(output)}")
+    return Exit.DONE
+
+
+def _check_weights(output: Path) -> None:
+    if output.suffix != ".safetensors":
+        raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
+    if not output.parent.is_dir():
+        raise IqError(f"--output is {shown(output)}, but there is no folder {shown(output.parent)}")

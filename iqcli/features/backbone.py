@@ -122,6 +122,11 @@ class Backbone(nn.Module):
         return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
 
 
+def is_short(name: str) -> bool:
+    """Whether the tensor of that name may run in bfloat16: all but the first maps and the heads."""
+    return name.startswith(("stages.", "last.")) and not name.startswith("stages.0.")
+
+
 def fresh(convolutions: Mapping[str, torch.Tensor]) -> Backbone:
     """A network with the convolutions `conv00.weight`, `conv00.bias`, … of an ImageNet one.
 

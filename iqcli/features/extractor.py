@@ -31,7 +31,15 @@ class Block(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Changes whenever the same picture could give another vector."""
+        """Changes whenever the same picture could give another vector.
+
+        Not with the device nor with its precision: they must not move a score by more than 0.05.
+        """
+        ...
+
+    @property
+    def known_by(self) -> str:
+        """What a head that was trained on the block depends on."""
         ...
 
 
@@ -55,6 +63,10 @@ class PhotoBlock:
         parts = [self.name, str(self.version), str(self.size)]
         parts += [f"{package}={package_version(package)}" for package in self.packages]
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    @property
+    def known_by(self) -> str:
+        return str(self.version)
 
     @cached_property
     def extract(self) -> Callable[[Views], Vector]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.metadata import version as package_version
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
@@ -34,6 +35,7 @@ SIZE = len(KINDS) * (EMBEDDING + 1)
 PLACES = (0.5,)
 # No training of ours comes near it; below it no sum can overflow.
 LARGEST = 1e4
+_READING = Lock()
 # Views that a CPU takes at once: more fall out of its caches.
 CPU_CHUNK = 8
 # How torch and the JSON reader refuse number kinds, names and nesting they do not know.
@@ -59,6 +61,21 @@ class MiniBlock:
         ]
         parts = [self.name, str(VERSION), str(PLACES), *packages, _digest(self.weights)]
         return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    @cached_property
+    def known_by(self) -> str:
+        """Of the weights and of this code: a head fits no other backbone than its own."""
+        parts = [self.name, str(VERSION), str(PLACES), _digest(self.weights)]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+    def check(self) -> None:
+        """Raise IqError where the weights are missing or foreign; needs no torch."""
+        try:
+            info = _info(self.weights.read_bytes())
+        except (OSError, ValueError, RecursionError) as error:
+            raise IqError(f"cannot read the backbone {self.weights}: {error}") from error
+        if info.get("format") != FORMAT:
+            raise IqError(f"{self.weights} is no backbone of this iq; install iq again")
 
     def prepare(self, views: Views) -> Pixels:
         """(views, side, side, 3) of uint8: the whole, then each mosaic."""
@@ -100,9 +117,15 @@ def _seen(network: Backbone, views: torch.Tensor, kind: str, device: str) -> tor
     return torch.cat(found)
 
 
-@lru_cache(maxsize=2)
 def _network(weights: Path, device: str) -> Backbone:
-    """The network ready to be asked. Raises IqError for a file that is not one of ours."""
+    """The network ready to be asked, read once however many workers ask at once."""
+    with _READING:
+        return _read(weights, device)
+
+
+@lru_cache(maxsize=2)
+def _read(weights: Path, device: str) -> Backbone:
+    """The network of a file. Raises IqError for a file that is not one of ours."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load
@@ -126,8 +149,10 @@ def _fits(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size])
     import torch
 
     return {name: tensor.shape for name, tensor in tensors.items()} == wanted and all(
-        tensor.dtype in (torch.float16, torch.float32) and bool((tensor.abs() < LARGEST).all())
-        for tensor in tensors.values()
+        tensor.dtype in (torch.bfloat16, torch.float32)
+        and bool((tensor.abs() < LARGEST).all())
+        and (name != "tap_deviation" or bool((tensor > 1 / LARGEST).all()))
+        for name, tensor in tensors.items()
     )
 
 

@@ -27,10 +27,13 @@ def experience_of(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> Expe
 
 
 def is_sound(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
-    """Nothing of it, or all of it: of one length, on the scale, with some doubt, well named."""
+    """Nothing of it, or all of it: of one length, on the scale, with some doubt, well named.
+
+    So must be what the file says of the blocks it knows (`known_by`).
+    """
     held = [tensors[name] for name in HELD if name in tensors]
-    named = info.get("held", "")
-    if not (isinstance(named, str) and named.isprintable()):
+    named, known_by = info.get("held", ""), info.get("known_by", {})
+    if not (isinstance(named, str) and named.isprintable() and isinstance(known_by, dict)):
         return False
     return not held or (len(held) == len(HELD) and _is_told(held))
 

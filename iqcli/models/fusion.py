@@ -140,6 +140,7 @@ def _is_ours(info: object) -> bool:
             return (
                 form == FORMAT
                 and model.isprintable()
+                and len(blocks) > 0
                 and all(isinstance(size, int) and size > 0 for size in sizes)
                 and members > 0
                 and 0 < calibration < LARGEST

@@ -1,4 +1,4 @@
-"""A fusion head and the issue thresholds joined into ratings."""
+"""A head (fusion network or Gaussian process) and the issue thresholds joined into ratings."""
 
 from __future__ import annotations
 
@@ -8,52 +8,68 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models import fusion, issues
-from iqcli.models.registry import BLOCKS
+from iqcli.models import dkl, fusion, issues
+from iqcli.models.registry import BLOCKS, format_of
 from iqcli.records import Rating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.features.extractor import PhotoBlock
-    from iqcli.records import Vector
+    from iqcli.features.extractor import AnyBlock
+    from iqcli.records import Experience, Vector
 
+# Blocks that do not know what is in a picture.
+STATISTICS = frozenset({"brisque", "photometry", "tiles"})
+Head = fusion.FusionHead | dkl.GaussianProcess
 UNDEFINED = "{} is not defined for this picture (flat or tiny); judged without it"
 
 
-class FusionModel:
-    """Ratings from a fusion head file. Reads the file once, at the first need."""
+class HeadModel:
+    """Ratings from the file of a head. Reads the file once, at the first need."""
 
     def __init__(self, weights: Path) -> None:
         self.weights = weights
 
     @cached_property
-    def head(self) -> fusion.FusionHead:
+    def head(self) -> Head:
         """The loaded head. Raises IqError for a missing, foreign or unknown file."""
-        head = fusion.load(self.weights)
+        of_process = format_of(self.weights) == dkl.FORMAT
+        head = dkl.load(self.weights) if of_process else fusion.load(self.weights)
+        known_by = head.info.get("known_by", {})
         for name, size in head.sizes.items():
             if name not in BLOCKS or BLOCKS[name].size != size:
                 raise IqError(f"{self.weights} needs a block {name!r}, which this iq has not")
+            if known_by.get(name, BLOCKS[name].known_by) != BLOCKS[name].known_by:
+                raise IqError(
+                    f"{self.weights} was trained on another block {name!r} than this iq has; "
+                    "train it again"
+                )
         return head
 
     @property
-    def blocks(self) -> Sequence[PhotoBlock]:
+    def blocks(self) -> Sequence[AnyBlock]:
         """The head's blocks, then those that only the issues read."""
         return [BLOCKS[name] for name in dict.fromkeys([*self.head.sizes, *issues.BLOCKS])]
 
+    @property
+    def experience(self) -> Experience | None:
+        """See `registry.Model`. Raises IqError like `head`."""
+        return self.head.held
+
     def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating]:
-        """See `registry.Model`. The score rests on statistics alone: it is its technical part."""
+        """See `registry.Model`. A score that rests on statistics alone is its technical part."""
         if not photos:
             return []
         stacked = {b.name: np.stack([each[b.name] for each in photos]) for b in self.blocks}
         scores, sigmas = self.head.predict(stacked)
+        blind = STATISTICS.issuperset(self.head.sizes)
         return [
             Rating(
                 score=float(score),
                 uncertainty=float(sigma),
                 model=self.head.info["model"],
-                technical=float(score),
+                technical=float(score) if blind else None,
                 issues=seen,
                 reasons=self._missing(photo),
             )

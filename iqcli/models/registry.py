@@ -7,20 +7,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import IqError
-from iqcli.features.extractor import PhotoBlock
+from iqcli.features.extractor import AnyBlock, PhotoBlock
+from iqcli.features.mini import MiniBlock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iqcli.records import Rating, Vector
+    from iqcli.records import Experience, Rating, Vector
 
 EMBEDDED = Path(__file__).parent.parent / "embedded"
-BLOCKS = {
+BLOCKS: dict[str, AnyBlock] = {
     block.name: block
     for block in (
         PhotoBlock("brisque", version=1, size=36, module="iqcli.features.brisque"),
         PhotoBlock("photometry", version=1, size=94, module="iqcli.features.photometry"),
         PhotoBlock("tiles", version=1, size=1008, module="iqcli.features.tiles"),
+        MiniBlock(EMBEDDED / "mini.safetensors"),
     )
 }
 
@@ -29,8 +31,13 @@ class Model(Protocol):
     """Turns the blocks of photos into ratings."""
 
     @property
-    def blocks(self) -> Sequence[PhotoBlock]:
+    def blocks(self) -> Sequence[AnyBlock]:
         """What the pipeline must measure for it."""
+        ...
+
+    @property
+    def experience(self) -> Experience | None:
+        """How it did on photos that it had not learnt from; None where it does not say."""
         ...
 
     def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating]:
@@ -54,10 +61,16 @@ ENTRIES = {
     for entry in (
         Entry(
             "fusion-mini",
-            "the default: hand-made statistics fused by a small network, works offline",
+            "the default: a small network of our own and hand-made statistics, works offline",
             "MIT",
             EMBEDDED / "fusion-mini.safetensors",
             EMBEDDED / "fusion-mini.md",
+        ),
+        Entry(
+            "dkl",
+            "a Gaussian process on the same network: as good a score, another doubt",
+            "MIT",
+            EMBEDDED / "dkl.safetensors",
         ),
         Entry(
             "brisque-refit",
@@ -67,6 +80,9 @@ ENTRIES = {
         ),
     )
 }
+# What a taste stands on unless another is chosen, and the name of the taste itself.
+STOCK = "fusion-mini"
+TASTE = "taste"
 
 
 def entry(name: str) -> Entry:
@@ -76,14 +92,49 @@ def entry(name: str) -> Entry:
     """
     if name in ENTRIES:
         return ENTRIES[name]
+    if name == TASTE:
+        return _taste()
     if name.endswith(".safetensors"):
         return Entry(Path(name).stem, "trained by you", "yours", Path(name))
-    known = ", ".join(ENTRIES)
+    known = ", ".join([*ENTRIES, TASTE])
     raise IqError(f"there is no model {name!r}; give one of {known}, or a .safetensors file")
 
 
 def load(name: str) -> Model:
     """The model ready to rate; raises IqError where its weights are missing or damaged."""
-    from iqcli.models.rater import FusionModel
+    from iqcli.models import taste
+    from iqcli.models.rater import HeadModel
 
-    return FusionModel(entry(name).weights)
+    weights = entry(name).weights
+    if name == TASTE and not weights.exists():
+        raise IqError(
+            "you have no taste yet; rate photos with stars and give their folder to "
+            "`iq train taste FOLDER`"
+        )
+    if name == TASTE or (name not in ENTRIES and format_of(weights) == taste.FORMAT):
+        return taste.TasteModel(weights)
+    return HeadModel(weights)
+
+
+def format_of(weights: Path) -> str | None:
+    """What kind of model a safetensors file says it holds, None for a file that says nothing."""
+    import json
+
+    from safetensors import safe_open
+
+    from iqcli.models.fusion import UNREADABLE
+
+    try:
+        with safe_open(weights, framework="numpy") as file:
+            info = json.loads((file.metadata() or {}).get("iq", "{}"))
+    except UNREADABLE:
+        return None
+    return str(info.get("format")) if isinstance(info, dict) else None
+
+
+def _taste() -> Entry:
+    from iqcli import settings
+
+    folder = settings.load({}, None).data_dir
+    summary = "your own stars on top of a stock model; made by `iq train taste`"
+    return Entry(TASTE, summary, "yours", folder / "taste.safetensors")

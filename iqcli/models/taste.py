@@ -89,7 +89,8 @@ class TasteModel:
                 f"{shown(self.weights)} stands on another {self.stock_name(head)} than this iq "
                 f"has; {AGAIN}"
             )
-        if head.sizes != self._stock_of(head).head.sizes:
+        # In the same order, too: weights and inputs are joined in it.
+        if list(head.sizes.items()) != list(self._stock_of(head).head.sizes.items()):
             raise IqError(f"{shown(self.weights)} has other blocks than its stock model; {AGAIN}")
         return head
 

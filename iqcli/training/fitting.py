@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from safetensors.numpy import save
-from scipy.stats import spearmanr
 
 from iqcli.errors import IqError, NothingFound, PhotoError
 from iqcli.files import write_atomic
+from iqcli.measuring import measure_views
+from iqcli.models.dkl import GaussianProcess
+from iqcli.models.fusion import FusionHead
 from iqcli.models.registry import BLOCKS
 from iqcli.outputs.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
-from iqcli.training import fusion, lessons
+from iqcli.training import dkl, fusion, lessons
+from iqcli.training.backbone import Material, train, weights
+from iqcli.training.batches import MAX_MEGAPIXELS
+from iqcli.training.checkpoint import RunFolder
+from iqcli.training.experience import centre, gather
 from iqcli.training.issues import Thresholds, fit, measure_faults
-from iqcli.training.ladders import RUNGS, climb, pocket_shots
+from iqcli.training.ladders import climb, margins, pocket_shots
+from iqcli.training.starts import start_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import PhotoBlock
+    from iqcli.features.extractor import AnyBlock
     from iqcli.opinions import Opinions
     from iqcli.records import Measured, Pixels, Shot
-    from iqcli.training.ladders import Spoilt
+    from iqcli.training.config import Config
+    from iqcli.training.experience import Experience
+    from iqcli.training.ladders import Spoil
 
     Say = Callable[[str], None]
 
 
 FEWEST = 50
-LADDER_PHOTOS = 1000
+LADDER_PHOTOS = 120
 POCKET_SHOTS = 96
 
 
@@ -44,48 +54,97 @@ class Measure(Protocol):
     """Shots to blocks, spoilt or as they are; what `Run.measured` does."""
 
     def __call__(
-        self, blocks: Sequence[PhotoBlock], shots: Sequence[Shot], spoil: Spoilt | None = None
+        self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: Spoil | None = None
     ) -> Iterable[Measured]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Figures on held-out folds: rank correlation, and error in points."""
+    """How many photos and ladders taught, and how the model did on the held-out scenes."""
 
     photos: int
     ladders: int
-    srcc: float
-    rmse: float
+    held: Experience
 
 
 def fit_fusion(
     told: Opinions,
     blocks: str,
     scene: str | None,
+    ladders: Sequence[Path],
     output: Path,
     name: str,
     measure: Measure,
+    device: str,
     say: Say,
 ) -> Report:
     """Measure the photos, fit the fusion head on their opinions, write it to `output`."""
+    wanted = _wanted(blocks)
+    taught = _lessons(told, wanted, scene, ladders, measure, device, say)
+    fitted = fusion.fit(taught, name, say)
+    sizes = {block: values.shape[1] for block, values in taught.blocks.items()}
+    head = FusionHead(sizes, fitted.tensors, fitted.info)
+    centre(head, taught)
+    held = gather(head, taught)
+    _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
+    count = taught.margins.shape[0] * len(next(iter(taught.ladders.values())))
+    return Report(len(taught.opinions) - len(held.scores), count, held)
+
+
+def fit_dkl(
+    told: Opinions,
+    blocks: str,
+    scene: str | None,
+    output: Path,
+    name: str,
+    measure: Measure,
+    device: str,
+    say: Say,
+) -> Report:
+    """Measure the photos, fit a Gaussian process on their opinions, write it to `output`."""
+    wanted = _wanted(blocks)
+    taught = _lessons(told, wanted, scene, None, measure, device, say)
+    learnt = ~lessons.held_out(taught.scenes)
+    scenes = [label for label, taken in zip(taught.scenes, learnt, strict=True) if taken]
+    vectors = {block: values[learnt] for block, values in taught.blocks.items()}
+    fitted = dkl.fit(vectors, taught.opinions[learnt], scenes, say, name)
+    sizes = {block: values.shape[1] for block, values in vectors.items()}
+    held = gather(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
+    _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
+    return Report(int(learnt.sum()), 0, held)
+
+
+def _wanted(blocks: str) -> list[AnyBlock]:
     wanted = [each.strip() for each in blocks.split(",")]
     if unknown := [each for each in wanted if each not in BLOCKS]:
         raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(BLOCKS)}")
-    taught = _lessons(told, [BLOCKS[each] for each in wanted], scene, measure)
-    fitted = fusion.fit(taught, name, say)
-    write_atomic(output, save(fitted.tensors, metadata={"iq": json.dumps(fitted.info)}))
-    error = fitted.scores - taught.opinions
-    return Report(
-        photos=len(taught.opinions),
-        ladders=len(taught.bases) * len(RUNGS),
-        srcc=float(spearmanr(fitted.scores, taught.opinions)[0]),
-        rmse=float(np.sqrt((error**2).mean())),
-    )
+    return [BLOCKS[each] for each in wanted]
+
+
+def _write(
+    output: Path,
+    tensors: Mapping[str, NDArray[np.float32]],
+    info: Mapping[str, object],
+    blocks: Sequence[AnyBlock],
+    held: Experience,
+    source: str,
+) -> None:
+    known_by = {block.name: block.known_by for block in blocks}
+    account = {**info, "calibration": held.calibration, "held": source, "known_by": known_by}
+    whole = {**tensors, **held.tensors()}
+    write_atomic(output, save(whole, metadata={"iq": json.dumps(account)}))
 
 
 def _lessons(
-    told: Opinions, blocks: Sequence[PhotoBlock], scene: str | None, measure: Measure
+    told: Opinions,
+    blocks: Sequence[AnyBlock],
+    scene: str | None,
+    ladders: Sequence[Path] | None,
+    measure: Measure,
+    device: str,
+    say: Say,
 ) -> lessons.Lessons:
+    """`ladders` None: none at all, nor worthless frames."""
     found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     if len(kept) < FEWEST:
@@ -95,27 +154,99 @@ def _lessons(
         if not any(np.isfinite(each[block.name]).all() for each in measured):
             raise IqError(f"the block {block.name} is defined for none of the photos; leave it out")
     opinions = np.array([told.rows[k].value for k in kept], np.float32)
-    labels = told.column(scene) if scene else [str(k) for k in range(len(told.rows))]
-    scenes = np.unique([labels[k] for k in kept], return_inverse=True)[1]
-    if scenes.max() + 1 < lessons.MEMBERS:
+    labels = told.column(scene) if scene else [row.shot.path.name for row in told.rows]
+    scenes = [labels[k] for k in kept]
+    held = lessons.held_out(scenes)
+    if len({label for label, out in zip(scenes, held, strict=True) if not out}) < lessons.MEMBERS:
         raise IqError(f"the column {scene!r} names too few scenes; give at least {lessons.MEMBERS}")
-    bases = _bases(opinions)
-    frames = [views_of(frame) for frame in pocket_shots(POCKET_SHOTS)]
+    if held.sum() < FEWEST // 10:
+        raise IqError("too few scenes to hold some out; give more photos")
+    bases = [told.rows[kept[k]].shot for k in _bases(opinions, held)]
+    spoilt = [*bases, *_found(ladders, say)] if ladders is not None else []
+    pockets = map(views_of, pocket_shots(POCKET_SHOTS if spoilt else 0))
+    frames = measure_views(pockets, blocks, device)
     return lessons.Lessons(
         blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
         opinions=opinions,
         scenes=scenes,
-        bases=bases,
-        ladders=climb([told.rows[kept[k]].shot for k in bases], blocks, measure),
-        worthless={b.name: np.stack([b.extract(frame) for frame in frames]) for b in blocks},
+        ladders=climb(spoilt, blocks, measure),
+        margins=margins(),
+        worthless={
+            b.name: np.array([each[b.name] for each in frames], np.float32).reshape(-1, b.size)
+            for b in blocks
+        },
     )
 
 
-def _bases(opinions: NDArray[np.float32]) -> NDArray[np.int64]:
+def _bases(opinions: NDArray[np.float32], held: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Which photos get ladders: some of those that people liked, for a fault spoils only them."""
-    liked = np.flatnonzero(opinions >= np.median(opinions))
+    liked = np.flatnonzero((opinions >= np.median(opinions)) & ~held)
     chosen = np.random.default_rng(lessons.SEED).permutation(liked)[:LADDER_PHOTOS]
     return np.sort(chosen)
+
+
+def train_backbone(
+    told: Opinions,
+    scene: str | None,
+    start: str,
+    ladders: Sequence[Path],
+    output: Path,
+    config: Config,
+    device: str,
+    say: Say,
+) -> None:
+    """Train a backbone, or go on with what lies in `OUTPUT.run`, and write it to `output`."""
+    photos = [row.shot.path for row in told.rows]
+    pristine = [shot.path for shot in _found(ladders, say)]
+    scenes = told.column(scene) if scene else [path.name for path in photos]
+    _check_readable([*photos, *pristine])
+    network = start_from(start, config.seed)
+    folder = RunFolder(output.with_suffix(".run"))
+    folder.open(
+        {
+            **asdict(config),
+            "start": start,
+            "start_known_by": _digest([network.stem.weight.detach().sum(dim=(1, 2, 3)).tolist()]),
+            "photos_known_by": _digest([(each.shot.path.name, each.value) for each in told.rows]),
+            "scenes_known_by": _digest(scenes),
+            "pristine_known_by": _digest([path.name for path in pristine]),
+        }
+    )
+    material = Material(
+        photos,
+        np.array([row.value for row in told.rows], np.float32),
+        scenes,
+        pristine,
+    )
+    trained = train(network, material, config, folder, device, say)
+    write_atomic(output, weights(trained, {"name": output.stem, "steps": config.steps}))
+
+
+def _check_readable(paths: Sequence[Path]) -> None:
+    """Raise IqError now, not after hours, where photos cannot be read."""
+    bad = []
+    for path in paths:
+        try:
+            read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)
+        except FileNotFoundError:
+            bad.append(f"there is no photo {shown(path)}")
+        except (OSError, PhotoError) as error:
+            bad.append(f"{shown(path)}: {error}")
+    if bad:
+        more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise IqError(f"{'; '.join(bad[:3])}{more}; leave them out, or give --images")
+
+
+def _found(folders: Sequence[Path], say: Say) -> list[Shot]:
+    def problem(path: Path, reason: str) -> None:
+        say(f"iq: {shown(path)}: {reason}")
+
+    return list(find_shots(folders, on_problem=problem))
+
+
+def _digest(things: Sequence[object]) -> str:
+    lines = "\n".join(map(repr, things))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def fit_issues(folders: Sequence[Path], max_megapixels: float, say: Say) -> Thresholds:

@@ -39,8 +39,8 @@ BATCH = 128
 # Strong on purpose: there are ten thousand photos and a hundred correlated features.
 WEIGHT_DECAY = 0.5
 # How much the ladders count, and how many there are in a step.
-LADDER_WEIGHT = 0.5
-LADDERS = 24
+LADDER_WEIGHT = 1.5
+LADDERS = 64
 # Share of the training rows whose block is hidden in an epoch, so that the network knows the flag.
 HIDDEN = 0.03
 # Shrinks the regression of the doubt, in units of a mean square.

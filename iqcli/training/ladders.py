@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 NAMES = tuple(DISTORTIONS)
 # The rungs that a network learns from; the first is the photo as it is.
 RUNGS = (0, 1, 3, 5)
+# Photos whose head views are held at once, a megabyte each.
+CHUNK = 64
 
 
 class Spoil(Protocol):
@@ -50,6 +52,14 @@ def climb(
 
     A photo that cannot be read, or not spoilt in each of the ways, has no ladder.
     """
+    starts = range(0, max(len(shots), 1), CHUNK)
+    parts = [_climb(shots[k : k + CHUNK], blocks, measure) for k in starts]
+    return {block.name: np.concatenate([each[block.name] for each in parts]) for block in blocks}
+
+
+def _climb(
+    shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: MeasureSpoilt
+) -> dict[str, Array]:
     heads = Heads()
     top = list(measure(blocks, shots, HeadRung(NAMES[0], 0, heads)))
     readable = [each.shot for each in top if each.blocks]
