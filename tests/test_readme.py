@@ -25,7 +25,7 @@ BASH = shutil.which("bash")
 
 @pytest.fixture
 def gallery(iq: Iq) -> Path:
-    """`photos/` with good photos, two spoilt ones and a sub-folder."""
+    """`photos/` with good photos, two spoilt ones, a sub-folder and a file of opinions."""
     folder = iq.cwd / "photos"
     (folder / "trip").mkdir()
     good = [data.astronaut(), data.coffee(), data.chelsea(), data.cat(), data.rocket()]
@@ -33,6 +33,8 @@ def gallery(iq: Iq) -> Path:
     names = ("first", "second", "third", "trip/one", "trip/two", "trip/blurred", "dark")
     for name, picture in zip(names, good + spoilt, strict=True):
         Image.fromarray(picture).save(folder / f"{name}.jpg", quality=92)
+    told = [f"{name}.jpg,{mos / 10}" for mos, name in enumerate(reversed(names))]
+    (folder / "told.csv").write_text("\n".join(["image,mos", *told]))
     return folder
 
 

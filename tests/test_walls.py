@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 TOP = Path(iqcli.__file__).parent
 FILES = sorted(TOP.rglob("*.py"))
 HEAVY = {"torch", "cv2", "PIL", "numpy", "scipy", "diskcache", "rich", "safetensors", "pyarrow"}
+HEAVY |= {"matplotlib"}
 # The rooms a room may use, its own aside; ground-floor modules stand for themselves.
 GROUND = {"errors", "records", "text"}
 DISK = GROUND | {"files", "durable", "libc"}
@@ -34,8 +35,12 @@ ROOMS = {
     "plaindisk": GROUND,
     "outputs": GROUND,
     "culling": DISK | {"photos", "settings"},
-    "models": DISK | {"features"},
+    "models": DISK | {"features", "settings"},
+    "evaluation": set(),
+    "comparing": {"evaluation"},
+    "calibration": {"evaluation"},
     "settings": GROUND,
+    "measuring": {"devices", "errors", "features", "records"},
     "pipeline": None,
 }
 MOVING = {"rename", "renames", "unlink", "rmdir", "removedirs", "hardlink_to", "symlink_to"}
@@ -90,6 +95,12 @@ def test_nothing_unpickles() -> None:
 
 def test_rich_draws_for_people_only() -> None:
     assert users_of("rich") == {"outputs/table.py", "commands/screen.py"}
+
+
+def test_one_module_draws_figures() -> None:
+    assert users_of("matplotlib") == {"outputs/plots.py"}
+    pyplots = [name_of(path) for path in FILES if any("pyplot" in each for each in imports(path))]
+    assert pyplots == []
 
 
 def moves(path: Path) -> Iterator[str]:
@@ -147,6 +158,18 @@ def test_nobody_climbs_to_the_commands() -> None:
     assert climbers == ["__main__.py", "cli.py"]
 
 
+def test_only_commands_and_studies_teach() -> None:
+    """A person who scores photos loads no training."""
+    users = {name_of(path) for path in FILES if "training" in ours(path)}
+    rooms = {name.split("/")[0] for name in users}
+    assert rooms <= {"training", "commands", "laddering.py"}
+
+
+def test_the_measuring_of_pictures_knows_no_file() -> None:
+    for name in ("features/mini.py", "features/backbone.py", "features/pieces.py", "measuring.py"):
+        assert not ours(TOP / name) & {"photos", "files", "cache", "store", "pipeline", "models"}
+
+
 def test_rooms_without_torch() -> None:
     rooms = ("culling", "outputs", "photos", "models")
     assert not [name for name in users_of("torch", "open_clip") if name.split("/")[0] in rooms]
@@ -168,9 +191,10 @@ def test_a_tab_is_light(iq: Iq, option: str) -> None:
     assert loaded & HEAVY <= {"numpy"} if option == "--model" else not loaded & HEAVY
 
 
-def test_torch_waits_until_it_is_needed(iq: Iq, roll: Path) -> None:
+def test_a_model_without_a_network_needs_no_torch(iq: Iq, roll: Path) -> None:
     for device in ("auto", "cpu"):
-        ran, opened, loaded = iq.spied("score", "photos", "--device", device, "--no-cache")
+        words = ("score", "photos", "--model", "brisque-refit", "--device", device, "--no-cache")
+        ran, opened, loaded = iq.spied(*words)
         assert ran.code == 0
         assert sum(name.endswith(".jpg") for name in opened) == 6
         assert "torch" not in loaded
