@@ -331,5 +331,5 @@ def test_a_head_refuses_another_backbone_than_its_own(tmp_path: Path) -> None:
     assert info["known_by"]["mini"] == BLOCKS["mini"].known_by
     info["known_by"]["mini"] = "0" * 16
     file.write_bytes(save(load_file(shipped), metadata={"iq": json.dumps(info)}))
-    with pytest.raises(IqError, match="trained on another block 'mini'.*train it again"):
+    with pytest.raises(IqError, match=r"trained on another block 'mini'.*train it again"):
         _ = registry.load(str(file)).blocks

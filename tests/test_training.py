@@ -278,8 +278,10 @@ def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
     error = own.scores - own.opinions
     assert own.srcc == pytest.approx(spearmanr(own.scores, own.opinions).statistic)
     assert own.rmse == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
-    assert own.covered == pytest.approx((np.abs(error) <= 1.645 * own.sigmas).mean())
-    densities = norm.logpdf(own.opinions, own.scores, own.sigmas)
+    # Nine in ten of the photos that set a calibration lie inside by making: the halves are crossed.
+    assert len(np.unique(np.round(own.crossed / own.sigmas, 3))) == 2
+    assert own.covered == pytest.approx((np.abs(error) <= 1.645 * own.crossed).mean())
+    densities = norm.logpdf(own.opinions, own.scores, own.crossed)
     assert own.density == pytest.approx(densities.mean(), rel=1e-4)
 
 
@@ -478,12 +480,14 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     output = tmp_path / "mine.safetensors"
     said: list[str] = []
     report = fitting.fit_fusion(
-        told, "photometry", "scene", [], output, "mine/1", measure_in(album), said.append
+        told, "photometry", "scene", [], output, "mine/1", measure_in(album), "cpu", said.append
     )
     held = held_out([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
     assert len(report.held.scores) == held.sum() and report.photos == COUNT - held.sum()
     assert report.ladders == 2 * len(FEW)
-    assert report.held.srcc > 0.6 and 0.8 <= report.held.covered <= 1
+    assert report.held.srcc > 0.6 and 0.5 <= report.held.covered <= 1
+    # People's average, on the photos that taught nothing.
+    assert report.held.scores.mean() == pytest.approx(report.held.opinions.mean(), abs=0.02)
     assert len(said) == MEMBERS
     model = registry.load(str(output))
     wanted = [row.shot for row in told.rows]
@@ -508,7 +512,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
     measured = measure_in(album)
     with pytest.raises(IqError, match="enough"):
         fitting.fit_fusion(
-            told, "photometry", "scene", [], tmp_path / "x", "x", measured, lambda _: None
+            told, "photometry", "scene", [], tmp_path / "x", "x", measured, "cpu", lambda _: None
         )
     (given,) = caught
     assert len(given.opinions) == COUNT and not (tmp_path / "x").exists()
@@ -554,6 +558,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
             tmp_path / "x",
             "x",
             measure_in(album),
+            "cpu",
             lambda _: None,
         )
     own = registry.BLOCKS["photometry"].extract(views_of(texture(99, 120, 160)))
@@ -570,7 +575,7 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
         given = replace(told, rows=told.rows[:rows])
         with pytest.raises(IqError) as caught:
             fitting.fit_fusion(
-                given, blocks, scene, [], output, "x", measure_in(album), lambda _: None
+                given, blocks, scene, [], output, "x", measure_in(album), "cpu", lambda _: None
             )
         assert not output.exists()
         return str(caught.value)

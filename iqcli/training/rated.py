@@ -26,7 +26,7 @@ STARS = (-1.0, 5.0)
 DAY = ("day", "taken", "date")
 DATE = re.compile(r"\s*(\d{4})[-:/.](\d\d)[-:/.](\d\d)")
 FEWEST_PHOTOS = 40
-FEWEST_DAYS = 5
+FEWEST_DAYS = 3
 
 
 @dataclass(frozen=True)
