@@ -24,6 +24,13 @@ Ladders = Annotated[
     typer.Option("--ladders", help="Folder of pristine photos to spoil; may be repeated."),
 ]
 
+Weights = Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")]
+Scene = Annotated[
+    str | None,
+    typer.Option("--scene", help="Column that names near duplicates; they share a fold."),
+]
+Name = Annotated[str | None, typer.Option("--name", help="Model id in results [the file's name].")]
+
 app = typer.Typer(
     help="Fit a model on opinions, or thresholds on photos.",
     callback=say_help,
@@ -36,21 +43,16 @@ app.command()(taste)
 @over_photos
 def fusion(
     run: Run,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")],
+    output: Weights,
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
     blocks: Annotated[
         str, typer.Option("--blocks", help="Blocks to fuse, with commas.")
     ] = "brisque,photometry,mini",
-    scene: Annotated[
-        str | None,
-        typer.Option("--scene", help="Column that names near duplicates; they share a fold."),
-    ] = None,
+    scene: Scene = None,
     ladders: Ladders = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Model id in results [the file's name].")
-    ] = None,
+    name: Name = None,
 ) -> Exit:
     """Fit the fusion network on opinions: iq train fusion FILE.csv -o my.safetensors.
 
@@ -73,20 +75,15 @@ def fusion(
 @over_photos
 def dkl(
     run: Run,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")],
+    output: Weights,
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
     blocks: Annotated[
         str, typer.Option("--blocks", help="Blocks to stand on, with commas.")
     ] = "mini,photometry",
-    scene: Annotated[
-        str | None,
-        typer.Option("--scene", help="Column that names near duplicates; they share a fold."),
-    ] = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Model id in results [the file's name].")
-    ] = None,
+    scene: Scene = None,
+    name: Name = None,
 ) -> Exit:
     """Fit a Gaussian process on opinions: iq train dkl FILE.csv -o my.safetensors.
 
@@ -151,7 +148,7 @@ def issues(
 @over_photos
 def backbone(
     run: Run,
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")],
+    output: Weights,
     start: Annotated[
         str,
         typer.Option(

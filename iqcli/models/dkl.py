@@ -19,16 +19,15 @@ Nothing here is the Kullback-Leibler divergence, which shares the letters.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import safe_open
 
 from iqcli.errors import IqError
+from iqcli.models import weightfile
 from iqcli.models.experience import HELD, experience_of, is_sound
-from iqcli.models.fusion import KNOTS, UNREADABLE, normal_scores
+from iqcli.models.fusion import KNOTS, normal_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,10 +118,8 @@ def exact(values: Array | Exact) -> Exact:
 def load(path: Path) -> GaussianProcess:
     """Read a process from a safetensors file. Raises IqError for anything not one of ours."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            info = json.loads((file.metadata() or {}).get("iq", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except UNREADABLE as error:
+        info, tensors = weightfile.read(path)
+    except weightfile.UNREADABLE as error:
         raise IqError(f"cannot read the model {path}: {error}; train it again") from error
     if not _is_ours(info) or not _fits(tensors, info):
         raise IqError(f"{path} is no dkl model of this iq; train it with `iq train dkl`")

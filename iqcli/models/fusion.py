@@ -14,14 +14,13 @@ each blind to other scenes, are averaged.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from iqcli.errors import IqError
+from iqcli.models import weightfile
 from iqcli.models.experience import HELD, experience_of, is_sound
 
 if TYPE_CHECKING:
@@ -109,17 +108,11 @@ def normal_grid() -> Array:
     return np.linspace(-CLIP, CLIP, KNOTS).astype(np.float32)
 
 
-# The last three are how NumPy and the JSON reader refuse number kinds and nesting they do not know.
-UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError)
-
-
 def load(path: Path) -> FusionHead:
     """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            info = json.loads((file.metadata() or {}).get("iq", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except UNREADABLE as error:
+        info, tensors = weightfile.read(path)
+    except weightfile.UNREADABLE as error:
         raise IqError(f"cannot read the model {path}: {error}; train it again") from error
     if not _is_ours(info) or not _fits(tensors, info):
         raise IqError(f"{path} is no fusion model of this iq; train it with `iq train fusion`")

@@ -118,16 +118,11 @@ def load(name: str) -> Model:
 
 def format_of(weights: Path) -> str | None:
     """What kind of model a safetensors file says it holds, None for a file that says nothing."""
-    import json
-
-    from safetensors import safe_open
-
-    from iqcli.models.fusion import UNREADABLE
+    from iqcli.models import weightfile
 
     try:
-        with safe_open(weights, framework="numpy") as file:
-            info = json.loads((file.metadata() or {}).get("iq", "{}"))
-    except UNREADABLE:
+        info = weightfile.account(weights)
+    except weightfile.UNREADABLE:
         return None
     return str(info.get("format")) if isinstance(info, dict) else None
 

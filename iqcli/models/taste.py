@@ -12,19 +12,16 @@ out, the same for all photos. Issues and reasons are the stock model's.
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import safe_open
 
 from iqcli.errors import IqError
 from iqcli.files import sha256, shown
-from iqcli.models import registry
-from iqcli.models.fusion import UNREADABLE
+from iqcli.models import registry, weightfile
 from iqcli.models.rater import Head, HeadModel
 
 if TYPE_CHECKING:
@@ -141,10 +138,8 @@ def identity(stock: str) -> dict[str, str]:
 def load(path: Path) -> TasteHead:
     """Read a line from a safetensors file. Raises IqError for anything that is not one of ours."""
     try:
-        with safe_open(path, framework="numpy") as file:
-            info = json.loads((file.metadata() or {}).get("iq", "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except UNREADABLE as error:
+        info, tensors = weightfile.read(path)
+    except weightfile.UNREADABLE as error:
         raise IqError(f"cannot read the taste {shown(path)}: {error}; {AGAIN}") from error
     if not _is_ours(info) or not _fits(tensors, info["blocks"]):
         raise IqError(f"{shown(path)} is no taste of this iq; {AGAIN}")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.stats import spearmanr
 
+from iqcli.models.experience import HELD
 from iqcli.models.fusion import TRUNK
 from iqcli.training.lessons import held_out
 
@@ -78,8 +79,7 @@ class Experience:
     def tensors(self) -> dict[str, Array]:
         """What goes into the weight file."""
         told = (self.scores, self.sigmas, self.opinions)
-        names = ("held.scores", "held.sigmas", "held.opinions")
-        return {n: np.ascontiguousarray(t[self.first]) for n, t in zip(names, told, strict=True)}
+        return {n: np.ascontiguousarray(t[self.first]) for n, t in zip(HELD, told, strict=True)}
 
 
 def gather(head: Head, lessons: Lessons) -> Experience:
