@@ -15,6 +15,7 @@ from iqcli.models import registry
 from iqcli.outputs.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
+from iqcli.records import Unrated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +60,10 @@ class ImageQualityFusion:
 
     def rate(self, photos: Iterable[Photo]) -> list[Rating]:
         """The full ratings: score, uncertainty, parts, issues, reasons."""
-        return self._model.rate(measure_views(map(_views, photos), self._model.blocks))
+        return [
+            _rated(each)
+            for each in self._model.rate(measure_views(map(_views, photos), self._model.blocks))
+        ]
 
     def get_model_info(self) -> dict[str, Any]:
         """Name, licence, blocks, and the model card (data, figures, limits) as Markdown."""
@@ -71,6 +75,12 @@ class ImageQualityFusion:
             "blocks": {block.name: block.size for block in self._model.blocks},
             "card": card.read_text("utf-8") if card else None,
         }
+
+
+def _rated(found: Rating | Unrated) -> Rating:
+    if isinstance(found, Unrated):
+        raise PhotoError(found.reason)
+    return found
 
 
 def _views(photo: Photo) -> Views:

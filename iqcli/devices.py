@@ -77,7 +77,7 @@ class Batches:
     ) -> list[Vector | str] | None:
         """The results, or None if the batch has to be smaller."""
         try:
-            vectors = np.asarray(block.forward(np.stack(batch), self.device), np.float32)
+            vectors = np.asarray(block.forward(batch, self.device), np.float32)
         except IqError:
             raise
         except Exception as error:

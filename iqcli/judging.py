@@ -6,27 +6,33 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.records import Judged, best_first
+from iqcli.records import Judged, Unrated, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from iqcli.models.registry import Model
-    from iqcli.records import Measured
+    from iqcli.records import Measured, Rating
 
 # Photos rated at once: enough to make the arithmetic cheap, few enough that rows keep flowing.
 CHUNK = 128
 
 
 def judge(measured: Iterable[Measured], model: Model) -> Iterator[Judged]:
-    """Rate each measured shot, in order; a shot without blocks keeps its error."""
+    """Rate each measured shot, in order; one without blocks, or without a score, has an error."""
     source = iter(measured)
     while chunk := list(islice(source, CHUNK)):
         whole = [each.blocks for each in chunk if each.blocks is not None]
         ratings = iter(model.rate(whole))
         for each in chunk:
             judged = Judged(each.shot, each.sha256, each.facts, each.stars, error=each.error)
-            yield judged if each.blocks is None else replace(judged, rating=next(ratings))
+            yield judged if each.blocks is None else _with(judged, next(ratings))
+
+
+def _with(judged: Judged, rating: Rating | Unrated) -> Judged:
+    if isinstance(rating, Unrated):
+        return replace(judged, error=rating.reason)
+    return replace(judged, rating=rating)
 
 
 @dataclass(frozen=True, slots=True)

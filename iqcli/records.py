@@ -95,18 +95,26 @@ class Issue:
 class Rating:
     """What a model thinks: 1 (bad) .. 10 (excellent), on the scale of human opinion.
 
-    `uncertainty` is one standard deviation in points. `technical` and `aesthetic` are parts on the
+    `uncertainty` is one standard deviation in points, None where the model was never held against
+    opinions. `technical` and `aesthetic` are parts on the
     same scale, None where the model has no such part. `reasons` name what the model had to do
     without.
     """
 
     score: float
-    uncertainty: float
+    uncertainty: float | None
     model: str
     technical: float | None = None
     aesthetic: float | None = None
     issues: tuple[Issue, ...] = ()
     reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unrated:
+    """A measured photo that a model has no score for, and why."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from iqcli.culling.choose import decide
 from iqcli.errors import IqError
 from iqcli.features.names import PHOTOMETRY
 from iqcli.models.registry import BLOCKS, load
-from iqcli.records import Judged, Rating, Verdict
+from iqcli.records import Judged, Rating, Unrated, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -93,9 +93,11 @@ class Study:
             yield name, comparing.burst_lead(one, other, self.opinions, groups)
 
     def calibrations(self) -> Iterator[tuple[str, Calibration]]:
-        """What the doubt of each model is worth."""
+        """What the doubt of each model is worth that says one."""
         for name in self.models:
-            yield name, calibration(self.scores[name], self.sigmas[name], self.opinions)
+            sigmas = self.sigmas[name]
+            if np.isfinite(sigmas).all():
+                yield name, calibration(self.scores[name], sigmas, self.opinions)
 
     def rejects(self, rule: Rule, good: float) -> Iterator[tuple[str, Rejects]]:
         """What the rule would reject of these photos by each model, as `iq cull` does."""
@@ -140,11 +142,30 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:
         raise IqError("none of the photos could be read; give their folder with --images")
+    ratings = {name: _points(rater.rate(photos)) for name, rater in raters.items()}
+    # A photo that one model has no score for would flatter it: all are compared without it.
+    scored = np.stack([np.isfinite(rated[:, 0]) for rated in ratings.values()])
+    both = np.logical_and.reduce(scored, axis=0)
+    if not both.any():
+        raise IqError("none of the photos has a score of every model; compare other models")
+    kept = [k for k, each in zip(kept, both, strict=True) if each]
+    photos = [each for each, judged in zip(photos, both, strict=True) if judged]
     opinions = np.array([told.rows[k].value for k in kept])
-    ratings = {name: rater.rate(photos) for name, rater in raters.items()}
-    scores = {name: np.array([each.score for each in rated]) for name, rated in ratings.items()}
-    sigmas = {name: np.array([each.uncertainty for each in ratings[name]]) for name in models}
+    scores = {name: rated[both, 0] for name, rated in ratings.items()}
+    sigmas = {name: ratings[name][both, 1] for name in models}
     sharpness = PHOTOMETRY.index("laplacian_std_1")
     scores[SHARPNESS] = np.array([float(each["photometry"][sharpness]) for each in photos])
     scores[CONSTANT] = np.full(len(kept), opinions.mean())
     return Study(told, kept, opinions, scores, sigmas, models)
+
+
+def _points(rated: Sequence[Rating | Unrated]) -> Numbers:
+    """(n, 2) scores and uncertainties, NaN for what a model does not say."""
+    return np.array(
+        [
+            (np.nan, np.nan)
+            if isinstance(each, Unrated)
+            else (each.score, np.nan if each.uncertainty is None else each.uncertainty)
+            for each in rated
+        ]
+    )

@@ -34,7 +34,7 @@ class Net(tiny.OnDevice):
 
         super().forward(batch, device)
         with torch.inference_mode():
-            picture = torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float() / 255
+            picture = torch.from_numpy(np.stack(batch)).to(device).permute(0, 3, 1, 2).float() / 255
             return self.layers.to(device)(picture).cpu().numpy()
 
 

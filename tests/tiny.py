@@ -19,7 +19,7 @@ from iqcli.records import Facts, Measured, Shot, Views
 from iqcli.settings import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,11 +65,11 @@ class OnDevice:
         calls["prepare"] += 1
         return views.head
 
-    def forward(self, batch: NDArray[np.generic], device: str) -> NDArray[np.float32]:
+    def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         self.batches.append(len(batch))
         if len(batch) > self.room:
             raise self.full("CUDA out of memory. Tried to allocate 2.00 GiB")
-        means = batch.reshape(len(batch), -1).mean(axis=1)
+        means = np.stack(batch).reshape(len(batch), -1).mean(axis=1)
         return np.stack([means] * SIZE, axis=1).astype(np.float32)
 
 

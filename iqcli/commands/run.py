@@ -35,7 +35,8 @@ class Run:
     use_cache: bool
     quiet: bool
     done: int = 0
-    failed: list[tuple[Path, str]] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
+    unscored: dict[Path, str] = field(default_factory=dict)
     unlisted: int = 0
 
     def judged(self) -> Iterator[Judged]:
@@ -44,7 +45,11 @@ class Run:
         from iqcli.models.registry import load
 
         model = load(self.settings.model)
-        yield from judge(self.measured(model.blocks), model)
+        for each in judge(self.measured(model.blocks), model):
+            if each.error and each.shot.path not in self.failed:  # measured, but without a score
+                self.done -= 1
+                self.unscored[each.shot.path] = each.error
+            yield each
 
     def measured(
         self,
@@ -70,7 +75,7 @@ class Run:
                 if spoil:
                     pass
                 elif each.blocks is None:
-                    self.failed.append((each.shot.path, each.error or "no reason known"))
+                    self.failed[each.shot.path] = each.error or "no reason known"
                 else:
                     self.done += 1
                 yield each
@@ -79,14 +84,16 @@ class Run:
 
     def finish(self, verb: str = "scored") -> Exit:
         """Say which photos failed and the counts, which add up; the exit code of the run."""
-        for path, reason in self.failed:
+        for path, reason in (self.failed | self.unscored).items():
             say(f"iq: {shown(path)}: {reason}")
-        total = self.done + len(self.failed)
+        total = self.done + len(self.failed) + len(self.unscored)
         if not self.quiet:
             failed = f", {len(self.failed):,} could not be read" if self.failed else ""
+            failed += f", {len(self.unscored):,} without a score" if self.unscored else ""
             over = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
             say(f"{counted(total, 'photo')}: {self.done:,} {verb}{failed}{over}")
-        return Exit.SOME_FAILED if self.failed or self.unlisted else Exit.DONE
+        wanting = self.failed or self.unscored or self.unlisted
+        return Exit.SOME_FAILED if wanting else Exit.DONE
 
     @cached_property
     def paths(self) -> list[Path]:

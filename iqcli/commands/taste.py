@@ -75,7 +75,9 @@ def _place(output: Path | None) -> Path:
     from iqcli.models.taste import FORMAT
 
     if output is None:
-        return registry.entry(registry.TASTE).weights
+        found = registry.entry(registry.TASTE).weights
+        assert found
+        return found
     if output.suffix != ".safetensors":
         raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
     if not output.absolute().parent.is_dir():

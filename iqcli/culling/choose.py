@@ -105,6 +105,7 @@ def band(score: float, sigma: float) -> Verdict:
 
 
 def _by_band(rating: Rating) -> tuple[Verdict, tuple[str, ...]]:
+    assert rating.uncertainty is not None  # a model with experience, which the bands need, has it
     verdict = band(rating.score, rating.uncertainty)
     said = {
         Verdict.KEEP: f": nine in ten like it are rated {MIDDLE} or more",

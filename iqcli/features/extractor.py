@@ -10,7 +10,7 @@ from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -79,11 +79,11 @@ class DeviceBlock(Block, Protocol):
     """An extractor that runs on the accelerator, in batches, outside the decode workers."""
 
     def prepare(self, views: Views) -> NDArray[np.generic]:
-        """The network's input for one picture, of one shape for all; runs in a decode worker."""
+        """The network's input for one picture; runs in a decode worker."""
         ...
 
-    def forward(self, batch: NDArray[np.generic], device: str) -> NDArray[np.float32]:
-        """(n, …) inputs to (n, size) vectors on `device`.
+    def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
+        """n inputs, whose shapes may differ where the block's own do, to (n, size) on `device`.
 
         An accelerator that runs out of memory raises `torch.OutOfMemoryError`; the caller halves
         the batch.

@@ -20,7 +20,7 @@ from iqcli.errors import IqError
 from iqcli.features.shape import EMBEDDING, FORMAT, KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     import torch
@@ -87,15 +87,15 @@ class MiniBlock:
         pieces = [mosaic(views.head, np.full(grid, place, np.float32)) for place in PLACES]
         return np.stack([whole(views.head), *pieces])
 
-    def forward(self, batch: NDArray[np.generic], device: str) -> NDArray[np.float32]:
-        """(n, views, side, side, 3) to (n, SIZE): of each kind the embedding, then the logit."""
+    def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
+        """n of (views, side, side, 3) to (n, SIZE): of each kind the embedding, then the logit."""
         import numpy as np
         import torch
 
         from iqcli.features.precision import autocast_type
 
         network, kind = _network(self.weights, device), autocast_type(device)
-        views = torch.from_numpy(np.ascontiguousarray(batch))
+        views = torch.from_numpy(np.stack(batch))
         autocast = torch.autocast(
             torch.device(device).type, kind or torch.bfloat16, enabled=kind is not None
         )
