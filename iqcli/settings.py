@@ -37,7 +37,8 @@ class Settings:
 
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
     decoded; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds
-    what was learnt from the person.
+    what was learnt from the person and the weights that were pulled; `weights_table` adds to those
+    that can be.
     """
 
     cache_dir: Path
@@ -50,6 +51,7 @@ class Settings:
     max_reject: float = 0.5
     format: str = "table"
     data_dir: Path = field(default_factory=lambda: _user_dir("data"))
+    weights_table: Path | None = None
 
     @property
     def workers(self) -> int:
@@ -118,7 +120,7 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, Any]:
 
 
 def _checked(key: str, value: Any, source: str) -> Any:
-    if key in ("cache_dir", "state_dir", "data_dir"):
+    if key in ("cache_dir", "state_dir", "data_dir", "weights_table"):
         return _folder(value, source)
     if key in ("device", "format"):
         choices = DEVICES if key == "device" else FORMATS

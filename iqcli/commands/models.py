@@ -27,7 +27,7 @@ def list_() -> Exit:
     from iqcli.outputs import table
 
     rows = [
-        (each.name, "ready" if each.weights.is_file() else "missing", each.licence, each.summary)
+        (each.name, "ready" if each.is_ready else "missing", each.licence, each.summary)
         for each in (*ENTRIES.values(), entry(TASTE))
     ]
     table.show(table.plain_table(("model", "state", "licence", "what it is"), rows))

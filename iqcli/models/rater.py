@@ -17,12 +17,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.features.extractor import AnyBlock
+    from iqcli.models.registry import Entry
     from iqcli.records import Experience, Vector
 
 # Blocks that do not know what is in a picture.
 STATISTICS = frozenset({"brisque", "photometry", "tiles"})
 Head = fusion.FusionHead | dkl.GaussianProcess
 UNDEFINED = "{} is not defined for this picture (flat or tiny); judged without it"
+
+
+def make(entry: Entry) -> HeadModel:
+    """The model of a head's own file."""
+    assert entry.weights
+    return HeadModel(entry.weights)
 
 
 class HeadModel:

@@ -71,6 +71,12 @@ def inputs_of(stock: Head, blocks: Mapping[str, Array]) -> Array:
     return np.concatenate(parts, axis=1)
 
 
+def make(entry: registry.Entry) -> TasteModel:
+    """The model of a taste's file."""
+    assert entry.weights
+    return TasteModel(entry.weights)
+
+
 class TasteModel:
     """Ratings from a taste file and the stock model it stands on; reads both at the first need."""
 
@@ -127,12 +133,18 @@ class TasteModel:
 
     @classmethod
     def _stock_of(cls, head: TasteHead) -> HeadModel:
-        return HeadModel(registry.ENTRIES[cls.stock_name(head)].weights)
+        return HeadModel(_weights_of(cls.stock_name(head)))
 
 
 def identity(stock: str) -> dict[str, str]:
     """How a taste file names the head it stands on: by name and by content."""
-    return {"name": stock, "sha256": sha256(registry.ENTRIES[stock].weights)}
+    return {"name": stock, "sha256": sha256(_weights_of(stock))}
+
+
+def _weights_of(stock: str) -> Path:
+    found = registry.ENTRIES[stock].weights
+    assert found  # no head of ours is without a file
+    return found
 
 
 def load(path: Path) -> TasteHead:
