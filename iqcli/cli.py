@@ -12,9 +12,11 @@ import typer
 from iqcli import __version__
 from iqcli.commands import (
     cache,
+    compare,
     cull,
     doctor,
     evaluate,
+    explain,
     export,
     history,
     models,
@@ -66,6 +68,8 @@ app.command()(cull.cull)
 app.command()(export.export)
 app.command()(undo.undo)
 app.command()(history.history)
+app.command()(explain.explain)
+app.command()(compare.compare)
 app.command("eval")(evaluate.evaluate)
 app.command()(doctor.doctor)
 app.add_typer(models.app, name="models")
@@ -100,7 +104,7 @@ def run() -> int:
             error, f"a fault of iq ({kind}); report what `iq --traceback` shows", Exit.USAGE
         )
     if code == Exit.INTERRUPTED:  # Typer makes a code of the key itself
-        say("iq: interrupted; what was measured so far is kept")
+        say("iq: interrupted; what was done so far is kept")
     return code
 
 

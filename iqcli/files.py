@@ -79,6 +79,20 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def place(part: Path, target: Path) -> None:
+    """Give a finished part its name, instead of what we wrote there before, and see it on the disk.
+
+    Raises OSError; the part then still lies where it grew.
+    """
+    part.replace(target)
+    sync_folder(target.parent)
+
+
+def free_bytes(folder: Path) -> int:
+    """How much may still be written to the disk on which a folder lies. Raises OSError."""
+    return shutil.disk_usage(folder).free
+
+
 def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     """Make a folder and its parents as needed; returns those made, the outermost first.
 

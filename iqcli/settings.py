@@ -38,7 +38,7 @@ class Settings:
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
     decoded; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds
     what was learnt from the person and the weights that were pulled; `weights_table` adds to those
-    that can be.
+    that can be. With a `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
     """
 
     cache_dir: Path
@@ -52,6 +52,7 @@ class Settings:
     format: str = "table"
     data_dir: Path = field(default_factory=lambda: _user_dir("data"))
     weights_table: Path | None = None
+    weights_mirror: str | None = None
 
     @property
     def workers(self) -> int:
@@ -131,6 +132,10 @@ def _checked(key: str, value: Any, source: str) -> Any:
         if not isinstance(value, str):
             raise IqError(f"{source} is {value!r}; give a model's name or file")
         return value
+    if key == "weights_mirror":
+        if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+            raise IqError(f"{source} is {value!r}; give an address, as https://HOST/FOLDER")
+        return value.rstrip("/")
     return _number(key, value, source)
 
 

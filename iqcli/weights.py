@@ -1,29 +1,31 @@
 """The weights that are fetched on request: which there are, where they lie, how they are read.
 
-The table is `embedded/weights.toml`; a person's own table (`IQ_WEIGHTS_TABLE`, or `weights_table`
-in the config) adds to it. What is installed lies in the data folder, each file beside an account
-of what was checked when it was placed, so that nothing is hashed again at every start. Only
+The table (see `iqcli.catalogue`) is `embedded/weights.toml`; a person's own (`IQ_WEIGHTS_TABLE`, or
+`weights_table` in the config) adds to it. `iqcli.pulling` places the files in the data folder, each
+beside an account of what was checked then, so that nothing is hashed again at every start. Only
 safetensors, and what torch reads as plain tensors, is ever loaded.
 """
 
 from __future__ import annotations
 
 import json
-import tomllib
+import re
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iqcli import settings
+from iqcli import catalogue, settings
 from iqcli.errors import IqError
-from iqcli.files import shown, write_atomic
+from iqcli.files import remove, shown, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from iqcli.catalogue import Weight
 
     Tensors = dict[str, NDArray[np.generic]]
 
@@ -31,43 +33,15 @@ TABLE = Path(__file__).parent / "embedded" / "weights.toml"
 ACCOUNT = "installed.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
-    """A row of the table: what a file is, where it comes from and on what terms.
-
-    It lies on a model hub (`hub`, `revision`) or at a `url`. `sha256` is None where only the hub
-    knows it; the revision then stands for the content. `size` is in bytes, about if `sha256` is
-    None. `needs` are other rows. `config` is an open_clip model config where it is no standard one.
-    """
-
-    name: str
-    kind: str
-    what: str
-    file: str
-    size: int
-    licence: str
-    commercial: bool
-    url: str | None = None
-    hub: str | None = None
-    revision: str | None = None
-    sha256: str | None = None
-    needs: tuple[str, ...] = ()
-    arch: str | None = None
-    config: Mapping[str, Any] | None = None
-
-    @property
-    def megabytes(self) -> str:
-        """The size as a person reads it."""
-        digits = 1 if self.size < 1e7 else 0
-        return f"{max(self.size / 1e6, 0.1):,.{digits}f} MB"
-
-
 def table() -> dict[str, Weight]:
     """Every row by name. Raises IqError for a person's own table that cannot be used."""
-    found = _rows(TABLE)
-    if own := settings.load({}, None).weights_table:
-        found |= _rows(own)
-    return found
+    own = settings.load({}, None).weights_table
+    return _embedded() | (catalogue.read(own) if own else {})
+
+
+@cache
+def _embedded() -> dict[str, Weight]:
+    return catalogue.read(TABLE)
 
 
 def row(name: str) -> Weight:
@@ -78,40 +52,56 @@ def row(name: str) -> Weight:
     return rows[name]
 
 
-def _rows(path: Path) -> dict[str, Weight]:
-    try:
-        raw = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise IqError(f"cannot read the table of weights {shown(path)}: {error}") from error
-    known = {each.name for each in fields(Weight)} - {"name"}
-    found = {}
-    for name, values in raw.items():
-        if not isinstance(values, dict) or (strange := set(values) - known):
-            strange = strange if isinstance(values, dict) else {name}
-            raise IqError(f"{shown(path)}: {name}: {min(strange)!r} is no column of the table")
-        try:
-            found[name] = Weight(name, **{**values, "needs": tuple(values.get("needs", ()))})
-        except TypeError as error:
-            raise IqError(f"{shown(path)}: {name} lacks a column: {error}") from error
-    return found
-
-
 def folder(name: str) -> Path:
     """Where the files of these weights lie, or would."""
     return settings.load({}, None).data_dir / "weights" / name
 
 
+def told(name: str) -> dict[str, Any] | None:
+    """The account of what was placed, whether or not it still holds; None where there is none."""
+    try:
+        found = json.loads((folder(name) / ACCOUNT).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    kinds = {"file": str, "sha256": str, "size": int, "mtime_ns": int}
+    sound = isinstance(found, dict) and all(
+        isinstance(found.get(key), kind) for key, kind in kinds.items()
+    )
+    return found if sound and re.fullmatch("[0-9a-f]{64}", found["sha256"]) else None
+
+
 def account(name: str) -> dict[str, Any] | None:
     """What was checked when the weights were placed; None where they are not there, or changed."""
-    place = folder(name)
-    try:
-        told = json.loads((place / ACCOUNT).read_bytes())
-        stat = (place / told["file"]).stat()
-        sound = [told["size"], told["mtime_ns"]] == [stat.st_size, stat.st_mtime_ns]
-        known = isinstance(told["sha256"], str) and told["file"] == row(name).file
-    except (OSError, ValueError, KeyError, TypeError):
+    found, wanted = told(name), row(name)
+    if not found or found["file"] != wanted.file or wanted.sha256 not in (None, found["sha256"]):
         return None
-    return told if sound and known else None
+    try:
+        stat = (folder(name) / wanted.file).stat()
+    except OSError:
+        return None
+    return (
+        found if found["size"] == stat.st_size and found["mtime_ns"] == stat.st_mtime_ns else None
+    )
+
+
+def accepted(weight: Weight) -> bool:
+    """Whether a person has accepted this licence before, for these very weights."""
+    return (told(weight.name) or {}).get("accepted") == weight.licence
+
+
+def part_of(weight: Weight) -> Path:
+    """Where a file grows until it is checked."""
+    return folder(weight.name) / f"{weight.file}.part"
+
+
+def keep(path: Path, data: bytes) -> None:
+    """Write a file of ours beside the weights. Of a link, the link goes and its end stays as it is.
+
+    Raises OSError.
+    """
+    if path.is_symlink():
+        remove(path)
+    write_atomic(path, data)
 
 
 def is_there(name: str) -> bool:
@@ -121,28 +111,57 @@ def is_there(name: str) -> bool:
 
 def digest(name: str) -> str:
     """The sha256 of the installed file. Raises IqError like `path_of`."""
-    path_of(name)
-    told = account(name)
-    assert told
-    return str(told["sha256"])
+    found = account(name)
+    if found is None:
+        raise _wanting([row(name)], None)
+    return str(found["sha256"])
 
 
 def path_of(name: str) -> Path:
     """The installed file. Raises IqError that says what to pull, its size and its licence."""
-    require([name])
+    if not is_there(name):
+        raise _wanting([row(name)], None)
     return folder(name) / row(name).file
+
+
+def with_needs(names: Iterable[str]) -> list[Weight]:
+    """The rows of these names and all that they need, each once, what is needed first."""
+    rows = table()
+    found: list[Weight] = []
+    looked: set[str] = set()  # also ends where needs go in a circle
+
+    def add(name: str) -> None:
+        if name in looked:
+            return
+        looked.add(name)
+        if name not in rows:
+            raise IqError(f"there are no weights {name!r}; give one of {', '.join(rows)}")
+        for need in rows[name].needs:
+            add(need)
+        found.append(rows[name])
+
+    for name in names:
+        add(name)
+    return found
+
+
+def wanting(names: Iterable[str]) -> list[Weight]:
+    """What of these weights, and of what they need, is not installed."""
+    return [each for each in with_needs(names) if not is_there(each.name)]
 
 
 def require(names: Iterable[str], model: str | None = None) -> None:
     """Raise IqError unless all of these are installed; `model` is what needs them, if one does."""
-    wanting = [each for each in map(row, names) if not is_there(each.name)]
-    if not wanting:
-        return
-    told = ", ".join(f"{each.name} ({each.megabytes}, {each.licence})" for each in wanting)
-    terms = "" if all(each.commercial for each in wanting) else " --accept-licence"
-    who = f"{model} needs weights that are not here: {told}" if model else f"not here: {told}"
-    pull = model or " ".join(each.name for each in wanting)
-    raise IqError(f"{who}; run `iq models pull {pull}{terms}`")
+    if rows := wanting(names):
+        raise _wanting(rows, model)
+
+
+def _wanting(rows: list[Weight], model: str | None) -> IqError:
+    said = ", ".join(f"{each.name} ({each.megabytes}, {each.licence})" for each in rows)
+    terms = "" if all(each.commercial for each in rows) else " --accept-licence"
+    who = f"{model} needs weights that are not here: {said}" if model else f"not here: {said}"
+    pull = model or " ".join(each.name for each in rows)
+    return IqError(f"{who}; run `iq models pull {pull}{terms}`")
 
 
 def read_torch(path: Path) -> Any:
@@ -175,5 +194,5 @@ def converted(name: str, convert: Callable[[Path], Tensors]) -> Tensors:
     except (OSError, SafetensorError):
         found = convert(source)
     with suppress(OSError):  # a read-only folder: converted again at the next start
-        write_atomic(kept, save(found))
+        keep(kept, save(found))
     return found

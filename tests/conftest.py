@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from hub import Hub
 from photos.make import encoded, noise, scene
+from pulls import DATA, MODEL
 from shell import Iq
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 LONG_AGO = 1_600_000_000_123_456_789
@@ -43,3 +46,11 @@ def roll(iq: Iq) -> Path:
         path.chmod((0o644, 0o600, 0o444)[number % 3])
         os.utime(path, ns=(LONG_AGO, LONG_AGO + number))
     return folder
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    """A model hub that holds `DATA`, see `pulls.ON_HUB`."""
+    with Hub() as found:
+        found.put(MODEL, "net.pth", DATA)
+        yield found

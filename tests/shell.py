@@ -78,6 +78,8 @@ class Iq:
         ours |= {"IQ_DATA_DIR": str(self.home / "data")}
         # Not the config of whoever runs the tests.
         ours |= {"XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
+        # Not the web either: nothing listens there.
+        ours |= dict.fromkeys(("HF_ENDPOINT", "IQ_WEIGHTS_MIRROR"), "http://127.0.0.1:9")
         return kept | ours | self.changes
 
     def __call__(self, *args: str | Path, stdin: bytes = b"", **environ: str) -> Ran:

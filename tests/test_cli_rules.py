@@ -71,7 +71,7 @@ WRONG = [
     (["eval", "photos"], "./photos", "give a CSV file"),
     (["eval"], "give one CSV file", "not 0"),
     (["train", "fusion", "x.csv"], "Missing option", "--output"),
-    (["train", "issues", "photos", "-o", "photos/IMG_1.jpg"], "IMG_1.jpg", "ends in .json"),
+    (["train", "issues", "photos", "-o", "photos/IMG_1.jpg"], "IMG_1.jpg", "ends in .safetensors"),
 ]
 
 
@@ -181,7 +181,7 @@ def test_a_key_press_ends_it_and_the_cache_is_kept(iq: Iq) -> None:
         time.sleep(pause)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert (out, err) == (b"", b"iq: interrupted; what was measured so far is kept\n")
+    assert (out, err) == (b"", b"iq: interrupted; what was done so far is kept\n")
     assert kept(iq) > 0
 
 

@@ -49,8 +49,8 @@ def test_the_file_is_what_the_program_prints(iq: Iq, shell: str) -> None:
     ("words", "found"),
     [
         (["sc"], ["score"]),
-        (["c"], ["cull", "cache"]),
-        (["models", ""], ["list", "info"]),
+        (["c"], ["cull", "compare", "cache"]),
+        (["models", ""], ["list", "info", "use", "pull", "rm", "verify"]),
         (["score", "--format", ""], ["table", "csv", "json", "jsonl", "paths"]),
         (["score", "-f", "json"], ["json", "jsonl"]),
         (["rank", "--model", "fusion-m"], ["fusion-mini"]),

@@ -51,7 +51,8 @@ def test_numpy_equals_the_torch_network_on_the_same_weights() -> None:
     scores, sigmas = given.predict(blocks)
     np.testing.assert_allclose(scores, members.mean(axis=0), atol=1e-5)
     variance = np.exp(2 * doubts).mean(axis=0) + members.var(axis=0)
-    np.testing.assert_allclose(sigmas, 1.3 * np.sqrt(variance), rtol=1e-4)
+    wanted = np.minimum(1.3 * np.sqrt(variance), fusion.WIDEST)
+    np.testing.assert_allclose(sigmas, wanted, rtol=1e-4)
     assert np.ptp(scores) > 0.5
 
 
@@ -62,6 +63,8 @@ def test_scores_lie_within_1_and_10_and_uncertainty_is_positive() -> None:
             scores, sigmas = head(seed).predict(blocks)
             assert scores.min() >= 1 and scores.max() <= 10
             assert sigmas.min() > 0 and np.isfinite(sigmas).all()
+            # No opinions on 1..10 deviate more than half of them at either end.
+            assert sigmas.max() <= 4.5
 
 
 def test_the_largest_weights_that_are_let_in_do_not_overflow(tmp_path: Path) -> None:
@@ -172,7 +175,7 @@ def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
     assert loaded.sizes == SIZES and list(loaded.sizes) == list(SIZES)
 
 
-@pytest.mark.parametrize("name", registry.ENTRIES)
+@pytest.mark.parametrize("name", ["fusion-mini", "dkl", "brisque-refit"])
 def test_the_embedded_models_load_and_fit_the_blocks_of_this_iq(name: str) -> None:
     model = registry.load(name)
     sizes = {block.name: block.size for block in model.blocks}
@@ -406,7 +409,7 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
     refused(tmp_path / "absent.safetensors")
 
 
-@pytest.mark.parametrize("name", ("fusion", "model.pth", "", "../fusion-mini", "model.pkl"))
+@pytest.mark.parametrize("name", ("fusion2", "model.pth", "", ".", "../fusion-mini", "model.pkl"))
 def test_an_unknown_model_is_told_with_the_names_there_are(name: str) -> None:
     with pytest.raises(IqError, match="fusion-mini"):
         registry.entry(name)

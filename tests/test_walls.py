@@ -22,25 +22,35 @@ HEAVY = {"torch", "cv2", "PIL", "numpy", "scipy", "diskcache", "rich", "safetens
 HEAVY |= {"matplotlib"}
 # The rooms a room may use, its own aside; ground-floor modules stand for themselves.
 GROUND = {"errors", "records", "text"}
-DISK = GROUND | {"files", "durable", "libc"}
+DISK = GROUND | {"files", "durable", "libc", "locks"}
 ROOMS = {
     "errors": set(),
     "records": set(),
     "text": set(),
     "libc": set(),
     "durable": set(),
+    "locks": set(),
     "files": {"durable", "libc", "text"},
     "photos": DISK,
     "settings": GROUND,
-    "weights": DISK | {"settings"},
+    "catalogue": DISK,
+    "weights": DISK | {"catalogue", "settings"},
+    "web": GROUND | {"catalogue", "settings"},
+    "fetching": DISK | {"catalogue", "web"},
+    "pulling": DISK | {"catalogue", "fetching", "settings", "weights", "web"},
     "features": DISK | {"photos", "weights"},
     "plaindisk": GROUND,
     "outputs": GROUND,
     "culling": DISK | {"photos", "settings"},
-    "models": DISK | {"features", "settings", "weights"},
+    "models": DISK | {"catalogue", "features", "settings", "weights"},
     "evaluation": set(),
     "comparing": {"evaluation"},
+    "hub": GROUND | {"models"},
     "calibration": {"evaluation"},
+    "labelled": GROUND | {"models", "opinions", "outputs"},
+    "hexeval": {"evaluation", "models"},
+    "phase": set(),
+    "fullref": {"phase", "records"},
     "measuring": {"devices", "errors", "features", "records"},
     "pipeline": None,
 }
@@ -92,6 +102,12 @@ def test_one_module_knows_diskcache() -> None:
 
 def test_nothing_unpickles() -> None:
     assert users_of("pickle", "shelve", "marshal", "dill", "joblib") == set()
+
+
+def test_one_module_reaches_out() -> None:
+    # The catalogue only reads addresses.
+    web = ("urllib", "http", "socket", "ssl", "requests", "httpx")
+    assert users_of(*web) == {"catalogue.py", "fetching.py", "web.py"}
 
 
 def test_rich_draws_for_people_only() -> None:
@@ -177,7 +193,15 @@ def test_rooms_without_torch() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("--help",), ("score", "--help"), ("undo", "--help"), ("undo",), ("cull", "x", "-h")]
+    "words",
+    [
+        ("--help",),
+        ("score", "--help"),
+        ("explain", "-h"),
+        ("undo", "--help"),
+        ("undo",),
+        ("cull", "x", "-h"),
+    ],
 )
 def test_help_and_undo_are_light(iq: Iq, words: tuple[str, ...]) -> None:
     _, _, loaded = iq.spied(*words)

@@ -71,10 +71,14 @@ def _decoders() -> list[tuple[str, str]]:
 
 def _models() -> list[tuple[str, str]]:
     from iqcli.features.mini import MiniBlock
+    from iqcli.models import shelf
     from iqcli.models.registry import ENTRIES, load
 
     found = []
     for entry in ENTRIES.values():
+        if entry.needs and not entry.is_ready:
+            found.append((entry.name, shelf.model(entry).state))
+            continue
         try:
             for block in load(entry.name).blocks:
                 if isinstance(block, MiniBlock):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 from iqcli.text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from rich.console import Console
 
@@ -39,7 +40,9 @@ def warn(sentence: str) -> None:
     say(f"iq: warning: {sentence}")
 
 
-def progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
+def progress(
+    items: Iterable[T], total: int, *, quiet: bool, things: str = "photos"
+) -> Iterator[T]:
     """Pass `items` on; on a terminal, after half a second, show a bar with rate and time left."""
     if quiet or not sys.stderr.isatty():
         yield from items
@@ -47,7 +50,7 @@ def progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
 
-    speed = TextColumn("{task.fields[speed]:.0f} photos/s")
+    speed = TextColumn(f"{{task.fields[speed]:.0f}} {things}/s")
     bar = Progress(
         BarColumn(), MofNCompleteColumn(), speed, Left(), console=_console(), transient=True
     )
@@ -62,6 +65,23 @@ def progress(items: Iterable[T], total: int, *, quiet: bool) -> Iterator[T]:
                 bar.update(task, completed=done, speed=done / passed)
     finally:
         bar.stop()
+
+
+@contextmanager
+def transfer(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """On a terminal, a bar of a download; what it gives is told how many bytes have come."""
+    if quiet or not sys.stderr.isatty():
+        yield lambda done: None
+        return
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import TimeRemainingColumn as Left
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn()
+    with Progress(
+        *columns, TransferSpeedColumn(), Left(), console=_console(), transient=True
+    ) as bar:
+        task = bar.add_task(name, total=total)
+        yield lambda done: bar.update(task, completed=done)
 
 
 def counted(number: int, thing: str, things: str | None = None) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from iqcli import files
 from iqcli.errors import IqError
+from iqcli.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ def _lock(path: Path, folder: Path, *, alone: bool) -> int:
         fd = os.open(folder / _name(path), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise IqError(f"cannot lock in {files.shown(folder)}: {error.strerror}") from error
-    if not _try_lock(fd, alone=alone):
+    if not try_lock(fd, alone=alone):
         os.close(fd)
         raise IqError(f"another iq is working in {files.shown(path)}; wait until it has ended")
     return fd
@@ -45,26 +45,3 @@ def _lock(path: Path, folder: Path, *, alone: bool) -> int:
 
 def _name(path: Path) -> str:
     return hashlib.sha256(os.fsencode(path)).hexdigest()[:32]
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    def _try_lock(fd: int, *, alone: bool) -> bool:
-        if not alone:  # there is no shared lock there
-            return True
-        try:
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        except OSError:
-            return False
-        return True
-
-else:
-    import fcntl
-
-    def _try_lock(fd: int, *, alone: bool) -> bool:
-        try:
-            fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -9,8 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from iqcli import weights
 from iqcli.errors import IqError
+from iqcli.features.clip import ClipBlock
 from iqcli.features.extractor import AnyBlock, PhotoBlock
+from iqcli.features.maclip import MaclipBlock
 from iqcli.features.mini import MiniBlock
+from iqcli.features.musiq import MusiqBlock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +28,17 @@ BLOCKS: dict[str, AnyBlock] = {
         PhotoBlock("brisque", version=1, size=36, module="iqcli.features.brisque"),
         PhotoBlock("photometry", version=1, size=94, module="iqcli.features.photometry"),
         PhotoBlock("tiles", version=1, size=1008, module="iqcli.features.tiles"),
+        PhotoBlock("niqe", version=1, size=702, module="iqcli.features.niqe"),
         MiniBlock(EMBEDDED / "mini.safetensors"),
+        ClipBlock("clip:ViT-B-32", "clip-vit-b-32", 512),
+        ClipBlock("clip:ViT-L-14", "clip-vit-l-14", 768),
+        ClipBlock("clip:RN50", "clip-rn50", 1024, whole=True),
+        MaclipBlock("maclip", "clip-rn50"),
+        ClipBlock("qualiclip", "qualiclip", 1024, whole=True, short=False),
+        MusiqBlock("musiq-koniq"),
+        MusiqBlock("musiq-spaq"),
+        MusiqBlock("musiq-paq2piq"),
+        MusiqBlock("musiq-ava"),
     )
 }
 
@@ -71,38 +85,51 @@ class Entry:
     def is_ready(self) -> bool:
         """Whether nothing has to be pulled or trained first."""
         own = self.weights is None or self.weights.is_file()
-        return own and all(map(weights.is_there, self.needs))
+        return own and not weights.wanting(self.needs)
 
 
-ENTRIES = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            "fusion-mini",
-            "the default: a small network of our own and hand-made statistics, works offline",
-            "MIT",
-            EMBEDDED / "fusion-mini.safetensors",
-            EMBEDDED / "fusion-mini.md",
-        ),
-        Entry(
-            "dkl",
-            "a Gaussian process on the same network: as good a score, another doubt",
-            "MIT",
-            EMBEDDED / "dkl.safetensors",
-        ),
-        Entry(
-            "brisque-refit",
-            "a yardstick: the same network on the 36 BRISQUE features alone",
-            "MIT",
-            EMBEDDED / "brisque-refit.safetensors",
-        ),
-    )
-}
+def _entries() -> dict[str, Entry]:
+    found = {}
+    for name, told in tomllib.loads((EMBEDDED / "models.toml").read_text("utf-8")).items():
+        files = {key: EMBEDDED / told[key] for key in ("weights", "card") if key in told}
+        module = f"iqcli.models.{told.get('module', 'rater')}"
+        needs = tuple(told.get("needs", ()))
+        found[name] = Entry(
+            name, told["summary"], told["licence"], **files, needs=needs, module=module
+        )
+    return found
+
+
+ENTRIES = _entries()
 # What a taste stands on unless another is chosen, and the name of the taste itself.
 STOCK = "fusion-mini"
 TASTE = "taste"
+HEX = "hex"
+# What the model `fusion` is called where it was published.
+HUB_ID = "matthewyuan/image-quality-fusion"
+# Models that a person trains, kept in the data folder as NAME.safetensors: module, summary, and
+# what is said where there is none yet.
+OWN = {
+    TASTE: (
+        "iqcli.models.taste",
+        "your own stars on top of a stock model; made by `iq train taste`",
+        "you have no taste yet; rate photos with stars and give their folder to "
+        "`iq train taste FOLDER`",
+    ),
+    HEX: (
+        "iqcli.models.hex",
+        "issues by label and level that cannot contradict each other; made by `iq train hex`",
+        "you have no hex model yet, and none is published; make one of labelled photos with "
+        "`iq train hex FILE.csv`",
+    ),
+}
 # What a trained file says it is -> the module that loads it; heads are the rule.
-FORMATS = {"iq-taste-1": "iqcli.models.taste"}
+FORMATS = {
+    "iq-taste-1": "iqcli.models.taste",
+    "iq-hex-1": "iqcli.models.hex",
+    "iq-niqe-1": "iqcli.models.niqe",
+    "iq-qualiclip-1": "iqcli.models.qualiclip",
+}
 
 
 def entry(name: str) -> Entry:
@@ -112,26 +139,41 @@ def entry(name: str) -> Entry:
     """
     if name in ENTRIES:
         return ENTRIES[name]
-    if name == TASTE:
-        return _taste()
+    if name in OWN:
+        return _own(name)
+    if name == HUB_ID:
+        return ENTRIES["fusion"]
+    if Path(name, "config.json").is_file():
+        return _network_in(Path(name))
     if name.endswith(".safetensors"):
         module = FORMATS.get(format_of(Path(name)) or "", HEADS)
         return Entry(Path(name).stem, "trained by you", "yours", Path(name), module=module)
-    known = ", ".join([*ENTRIES, TASTE])
+    known = ", ".join([*ENTRIES, *OWN])
     raise IqError(f"there is no model {name!r}; give one of {known}, or a .safetensors file")
 
 
 def load(name: str) -> Model:
     """The model ready to rate; raises IqError where its weights are missing or damaged."""
     found = entry(name)
-    if name == TASTE and not found.is_ready:
-        raise IqError(
-            "you have no taste yet; rate photos with stars and give their folder to "
-            "`iq train taste FOLDER`"
-        )
+    if name in OWN and not found.is_ready:
+        raise IqError(OWN[name][-1])
     weights.require(found.needs, found.name)
     model: Model = import_module(found.module).make(found)
     return model
+
+
+def blocks_of(names: str) -> tuple[AnyBlock, ...]:
+    """The blocks of a list with commas, each once. Raises IqError for one that there is not."""
+    wanted = dict.fromkeys(each.strip() for each in names.split(","))
+    if unknown := [each for each in wanted if each not in BLOCKS]:
+        raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(BLOCKS)}")
+    return tuple(BLOCKS[each] for each in wanted)
+
+
+def _network_in(folder: Path) -> Entry:
+    """The published kind of fusion network, with weights of somebody's own."""
+    summary = "a fusion network with weights of your own"
+    return Entry(folder.resolve().name, summary, "yours", folder, module=ENTRIES["fusion"].module)
 
 
 def format_of(file: Path) -> str | None:
@@ -145,10 +187,9 @@ def format_of(file: Path) -> str | None:
     return str(info.get("format")) if isinstance(info, dict) else None
 
 
-def _taste() -> Entry:
+def _own(name: str) -> Entry:
     from iqcli import settings
 
     folder = settings.load({}, None).data_dir
-    summary = "your own stars on top of a stock model; made by `iq train taste`"
-    module = "iqcli.models.taste"
-    return Entry(TASTE, summary, "yours", folder / "taste.safetensors", module=module)
+    module, summary, _ = OWN[name]
+    return Entry(name, summary, "yours", folder / f"{name}.safetensors", module=module)

@@ -20,7 +20,18 @@ if TYPE_CHECKING:
 
 # Wide enough that no name is cut when the table goes to a file or a pipe.
 UNBOUNDED = 10_000
+# The characters that a line of prose beside several columns needs.
+ROOMY = 110
 WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
+# What follows such a word, for the issues whose names are no adjectives.
+SAID = {
+    "low_contrast": "low in contrast",
+    "high_contrast": "high in contrast",
+    "over_suppressed": "dull in the highlights",
+    "crushed_shadows": "crushed in the shadows",
+    "lifted_shadows": "lifted in the shadows",
+    **{f"{colour}_cast": f"too {colour}" for colour in ("red", "blue", "green", "yellow")},
+}
 # What may be broken where the terminal is narrow, so that no path is pushed out of sight.
 PROSE = ("issues", "reasons", "path")
 PARTS = ("technical", "aesthetic")
@@ -60,10 +71,15 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
     return table
 
 
-def show(table: Table) -> None:
-    """Print to stdout: with the terminal's width and colours, or plain and unbounded."""
+def show(table: Table, narrow: Mapping[str, int] | None = None) -> None:
+    """Print to stdout: with the terminal's width and colours, or plain and unbounded.
+
+    `narrow` is how wide columns may be, by title, on a terminal that has not room for all.
+    """
     console = _console()
     if console.is_terminal:
+        for column in table.columns if console.width < ROOMY else ():
+            column.max_width = (narrow or {}).get(str(column.header))
         console.print(table)
         return
     console.width = UNBOUNDED
@@ -84,7 +100,11 @@ def _console() -> Console:
 
 def in_words(issues: Iterable[Mapping[str, Any]]) -> str:
     """`[{name, level}]` as a person says it: "badly blurred, slightly too dark"."""
-    return ", ".join(f"{WORDS[i['level']]} {i['name'].replace('_', ' ')}" for i in issues)
+    return ", ".join(f"{WORDS[i['level']]} {_said(i['name'])}" for i in issues)
+
+
+def _said(name: str) -> str:
+    return SAID.get(name, name.replace("_", " "))
 
 
 def _number(key: str, digits: int = 1) -> Callable[[Row], Text]:

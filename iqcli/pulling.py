@@ -1,0 +1,250 @@
+"""Placing weights: fetched or given, checked, and only then under their name.
+
+Order of a pull: lock, room, the part grows, its size and sum are checked, the part gets its name
+in one step, and last the account `installed.json` says that it is there. A process that dies at any
+instant leaves weights that are there or are not, never half of them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from iqcli import fetching, files, settings, weights
+from iqcli.catalogue import megabytes
+from iqcli.durable import BINARY, write_all
+from iqcli.errors import IqError
+from iqcli.files import shown
+from iqcli.locks import try_lock
+from iqcli.web import OWN_FILE, Told, address
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from iqcli.catalogue import Weight
+    from iqcli.fetching import Tell
+
+BLOCK = 1 << 20
+# What must stay free on the disk, in bytes.
+SPARE = 1 << 24
+# What is made of weights later and kept beside them: converted tensors, encoded texts.
+MADE = re.compile(rf"(texts-)?[0-9a-f]{{16}}\.safetensors|{re.escape(files.PART)}[0-9a-f]{{16}}")
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Weights that were placed; `vouched` is who knew their sum, None where nobody did."""
+
+    weight: Weight
+    sha256: str
+    vouched: str | None
+
+
+def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
+    """Place the file of a row, fetched or copied from `given`; `tell` hears how much has come.
+
+    Weights that lie there already and are the right ones are only accounted for anew. Whether
+    their licence may be accepted is the caller's to ask. Raises IqError, and then nothing has got a
+    name; what has come is kept where a later pull can go on with it.
+    """
+    part, target = weights.part_of(weight), weights.folder(weight.name) / weight.file
+    with _alone(weight):
+        if weight.sha256 and _sum(target) == weight.sha256:
+            return _placed(weight, weight.sha256, Told(), "what lay there")
+        if files.seen(target) and not _is_ours(weight):
+            raise IqError(
+                f"{shown(target)} is in the way, and no pull placed it; move it away, and give it "
+                f"with `--from FILE` if it is the {weight.file} of {weight.name}"
+            )
+        _check_room(weight, part)
+        if given is None:
+            source, told = address(weight), fetching.fetch(weight, part, tell)
+        else:
+            source, told = shown(given.absolute()), Told()
+            _copy(weight, given, part, tell)
+        sha256 = _checked(weight, part, told)
+        try:
+            files.place(part, target)
+        except OSError as error:
+            raise IqError(f"cannot write {shown(target)}: {error.strerror}; mend that") from error
+        return _placed(weight, sha256, told, source)
+
+
+def _placed(weight: Weight, sha256: str, told: Told, source: str) -> Placed:
+    """Write the account, which makes the weights there."""
+    place = weights.folder(weight.name)
+    stat = (place / weight.file).stat()
+    vouched = "the table" if weight.sha256 else "the hub" if told.sha256 else None
+    account = {
+        "file": weight.file,
+        "sha256": sha256,
+        "size": stat.st_size,
+        "mtime_ns": stat.st_mtime_ns,
+        "source": source,
+        "revision": told.revision or weight.revision,
+        "vouched": vouched,
+        "licence": weight.licence,
+        "accepted": None if weight.commercial else weight.licence,
+        "placed": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    try:
+        weights.keep(place / weights.ACCOUNT, json.dumps(account, indent=1).encode())
+        fetching.forget(weights.part_of(weight))
+    except OSError as error:
+        raise IqError(f"cannot write in {shown(place)}: {error.strerror}; mend that") from error
+    return Placed(weight, sha256, vouched)
+
+
+@contextmanager
+def _alone(weight: Weight) -> Iterator[None]:
+    place = weights.folder(weight.name)
+    locks = settings.load({}, None).data_dir / "locks"
+    with ExitStack() as held:
+        try:
+            files.make_folders(locks, 0o700)
+            fd = os.open(locks / f"weights-{weight.name}", os.O_RDWR | os.O_CREAT, 0o600)
+            held.callback(os.close, fd)
+            if not try_lock(fd, alone=True):
+                raise IqError(f"another iq is pulling {weight.name}; wait until it has ended")
+            files.make_folders(place)
+        except OSError as error:
+            raise IqError(
+                f"cannot write in {shown(place)}: {error.strerror}; mend that, or set IQ_DATA_DIR"
+            ) from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # a folder that may not be removed is no fault of the pull
+                files.remove_folder(place)  # where nothing has come
+
+
+def _check_room(weight: Weight, part: Path) -> None:
+    wanted, free = weight.size - fetching.length(part), files.free_bytes(part.parent)
+    if wanted + SPARE > free:
+        raise IqError(
+            f"{weight.name} needs {megabytes(wanted)} and {megabytes(SPARE)} to spare, and "
+            f"{shown(part.parent)} has {megabytes(free)} left; make room there, or set IQ_DATA_DIR"
+        )
+
+
+def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
+    """Copy a person's file to the part, if its size fits."""
+    least, most = weight.sizes
+    try:
+        size = given.stat().st_size
+        if not given.is_file():
+            raise IqError(f"{shown(given)} is no file; give the file {weight.file}")
+        if not least <= size <= most:
+            raise _not_it(weight, shown(given), f"it has {size:,} bytes, not {weight.size:,}")
+        with given.open("rb") as file:
+            fetching.forget(part)
+            fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
+            try:
+                while block := file.read(BLOCK):
+                    write_all(fd, block)
+                    tell(file.tell())
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+    except OSError as error:
+        what = f"cannot copy {shown(given)} to {shown(part)}: {error.strerror}"
+        raise IqError(f"{what}; mend that and try again") from error
+
+
+def _checked(weight: Weight, part: Path, told: Told) -> str:
+    """The sum of a part that is as it should be; any other is removed, and IqError raised."""
+    sha256, size = files.sha256(part), fetching.length(part)
+    least, most = weight.sizes
+    wanted = weight.sha256 or told.sha256
+    fault = None
+    if not least <= size <= most:
+        fault = f"it has {size:,} bytes, not {weight.size:,}"
+    elif wanted not in (None, sha256):
+        fault = f"its sha256 is {sha256}, not {wanted}"
+    elif weight.revision not in (None, "main", told.revision or weight.revision):
+        fault = f"it is of revision {told.revision}, not {weight.revision}"
+    if fault is None:
+        return sha256
+    fetching.forget(part)
+    raise _not_it(weight, "what has come", fault)
+
+
+def _not_it(weight: Weight, what: str, fault: str) -> IqError:
+    return IqError(
+        f"{what} is not the {weight.file} of {weight.name}: {fault}; nothing was placed: "
+        f"pull again, {OWN_FILE}"
+    )
+
+
+def _sum(file: Path) -> str | None:
+    try:
+        return files.sha256(file) if file.is_file() else None
+    except OSError:
+        return None
+
+
+def verify(weight: Weight) -> str | None:
+    """What is wrong with installed weights, None where they are what was placed.
+
+    Weights that only look changed, because a backup brought them back, are accounted for anew.
+    """
+    told, file = weights.told(weight.name), weights.folder(weight.name) / weight.file
+    again = f"run `iq models pull {weight.name}` again"
+    if told is None:
+        return f"{weight.name} is not here; run `iq models pull {weight.name}`"
+    found = _sum(file)
+    if found is None:
+        return f"{weight.name}: {shown(file)} is gone or cannot be read; {again}"
+    if weight.sha256 not in (None, found):
+        return f"{weight.name}: {shown(file)} is not the file that this iq knows; {again}"
+    if found != told["sha256"]:
+        return f"{weight.name}: {shown(file)} has changed since it was pulled; {again}"
+    if not weights.is_there(weight.name):
+        _refresh(told, file)
+    return None
+
+
+def _refresh(told: dict[str, Any], file: Path) -> None:
+    stat = file.stat()
+    account = told | {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "file": file.name}
+    weights.keep(file.parent / weights.ACCOUNT, json.dumps(account, indent=1).encode())
+
+
+def remove(weight: Weight) -> int:
+    """Remove what a pull placed and what was made of it; how many bytes that frees.
+
+    The account goes last: what a cut leaves is still known to be ours. Files that no pull placed
+    stay. Raises OSError, or IqError where a pull is under way.
+    """
+    with _alone(weight):
+        mine = ours(weight)
+        freed = sum(each.lstat().st_size for each in mine)
+        for file in sorted(mine, key=lambda each: each.name == weights.ACCOUNT):
+            files.remove(file)
+    return freed
+
+
+def ours(weight: Weight) -> list[Path]:
+    """What pulls of these weights have left here, whole or not, and what was made of it."""
+    place, part = weights.folder(weight.name), weights.part_of(weight)
+    if not place.is_dir():
+        return []
+    names = {weights.ACCOUNT, part.name, fetching.note_of(part).name}
+    names |= {told["file"]} if (told := weights.told(weight.name)) else set()
+    if _is_ours(weight) or (weight.sha256 and _sum(place / weight.file) == weight.sha256):
+        names.add(weight.file)
+    lying = [each for each in place.iterdir() if each.is_file() or each.is_symlink()]
+    return [each for each in lying if each.name in names or MADE.fullmatch(each.name)]
+
+
+def _is_ours(weight: Weight) -> bool:
+    """Whether a pull gave the file its name; one that was cut off then has left its note."""
+    part = weights.part_of(weight)
+    cut_off = files.seen(fetching.note_of(part)) and not files.seen(part)
+    return bool(files.seen(part.with_name(weights.ACCOUNT)) or cut_off)
