@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ import typer
 
 from iqcli.commands.results import SORTABLE
 from iqcli.commands.run import Run
-from iqcli.errors import Exit
+from iqcli.errors import Exit, IqError
 from iqcli.settings import DEVICES, FORMATS, load, share
 
 Format = Annotated[
@@ -43,6 +44,8 @@ CacheDir = Annotated[
     str | None,
     typer.Option("--cache-dir", help="Where the cache lies.", metavar="FOLDER"),
 ]
+# What `--magnitude` says to maclip, and the model that does so.
+MAGNITUDES = {"published": "maclip", "norm": "maclip-norm"}
 
 
 def say_help(context: typer.Context) -> None:
@@ -61,9 +64,9 @@ def a_share(text: str) -> float:
 
 
 def _model_names() -> list[str]:
-    from iqcli.models.registry import ENTRIES, TASTE
+    from iqcli.models.registry import ENTRIES, OWN
 
-    return [*ENTRIES, TASTE]
+    return [*ENTRIES, *OWN]
 
 
 def make_run(
@@ -95,6 +98,14 @@ def make_run(
             help="Model name or file.",
             metavar="MODEL",
             autocompletion=_model_names,
+        ),
+    ] = None,
+    magnitude: Annotated[
+        str | None,
+        typer.Option(
+            help="With maclip: published, or norm, where the embedding's length counts.",
+            metavar="KIND",
+            autocompletion=lambda: list(MAGNITUDES),
         ),
     ] = None,
     device: Annotated[
@@ -132,6 +143,8 @@ def make_run(
         "cache_dir": cache_dir,
     }
     settings = load(flags, start_folder(given))
+    if magnitude is not None:
+        settings = replace(settings, model=_with(magnitude, settings.model))
     if settings.device not in ("auto", "cpu"):
         from iqcli.devices import choose_device
 
@@ -145,6 +158,15 @@ def make_run(
         use_cache=not no_cache,
         quiet=quiet,
     )
+
+
+def _with(magnitude: str, model: str) -> str:
+    """The model that weighs the magnitude in that way."""
+    if model not in MAGNITUDES.values():
+        raise IqError(f"--magnitude is for maclip, not for {model}; give --model maclip with it")
+    if magnitude not in MAGNITUDES:
+        raise IqError(f"--magnitude is {magnitude!r}; give one of {', '.join(MAGNITUDES)}")
+    return MAGNITUDES[magnitude]
 
 
 def start_folder(given: list[str]) -> Path:

@@ -1,4 +1,4 @@
-"""A head (fusion network or Gaussian process) and the issue thresholds joined into ratings."""
+"""A head (fusion network or Gaussian process) and the issues joined into ratings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models import dkl, fusion, issues
+from iqcli.models import aesthetic, dkl, fusion, issues
 from iqcli.models.registry import BLOCKS, format_of
 from iqcli.records import Rating
 
@@ -56,8 +56,14 @@ class HeadModel:
 
     @property
     def blocks(self) -> Sequence[AnyBlock]:
-        """The head's blocks, then those that only the issues read."""
-        return [BLOCKS[name] for name in dict.fromkeys([*self.head.sizes, *issues.BLOCKS])]
+        """The head's blocks, then those that only the issues or the aesthetic part read."""
+        beside = [self.beside.block] if self.beside else []
+        return [BLOCKS[name] for name in dict.fromkeys([*self.head.sizes, *issues.BLOCKS, *beside])]
+
+    @cached_property
+    def beside(self) -> aesthetic.Aesthetic | None:
+        """What gives the aesthetic part, if it is installed."""
+        return aesthetic.installed(self.head.sizes)
 
     @property
     def experience(self) -> Experience | None:
@@ -71,17 +77,19 @@ class HeadModel:
         stacked = {b.name: np.stack([each[b.name] for each in photos]) for b in self.blocks}
         scores, sigmas = self.head.predict(stacked)
         blind = STATISTICS.issuperset(self.head.sizes)
+        pleasing = self.beside.points(stacked) if self.beside else [None] * len(photos)
         return [
             Rating(
                 score=float(score),
                 uncertainty=float(sigma),
                 model=self.head.info["model"],
                 technical=float(score) if blind else None,
+                aesthetic=pleases,
                 issues=seen,
                 reasons=self._missing(photo),
             )
-            for score, sigma, seen, photo in zip(
-                scores, sigmas, issues.see(stacked), photos, strict=True
+            for score, sigma, pleases, seen, photo in zip(
+                scores, sigmas, pleasing, issues.see(stacked), photos, strict=True
             )
         ]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from iqcli.models import issues
+from iqcli.models import aesthetic, issues
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scale import UNKNOWN, Scale, scale_of
 from iqcli.records import Rating, Unrated
@@ -46,8 +46,9 @@ class ScoredModel:
 
     @property
     def blocks(self) -> Sequence[AnyBlock]:
-        """Those the method reads, then those that only the issues read."""
-        return [BLOCKS[name] for name in dict.fromkeys([*self.reads, *issues.BLOCKS])]
+        """Those the method reads, then those that only the issues or the aesthetic part read."""
+        beside = [self.beside.block] if self.beside else []
+        return [BLOCKS[name] for name in dict.fromkeys([*self.reads, *issues.BLOCKS, *beside])]
 
     @property
     def experience(self) -> Experience | None:
@@ -59,6 +60,11 @@ class ScoredModel:
         """The calibration to points, if there is one. Raises IqError for a damaged one."""
         return scale_of(self.name)
 
+    @cached_property
+    def beside(self) -> aesthetic.Aesthetic | None:
+        """What gives the aesthetic part, if it is installed and the score is not that part."""
+        return None if self.part == "aesthetic" else aesthetic.installed(self.reads)
+
     def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | Unrated]:
         """See `registry.Model`. A photo that the method is not defined for has no score."""
         if not photos:
@@ -66,18 +72,19 @@ class ScoredModel:
         stacked = {b.name: np.stack([each[b.name] for each in photos]) for b in self.blocks}
         quality = self.quality({name: stacked[name] for name in self.reads})
         points = self.scale.apply(quality) if self.scale else 1 + 9 * np.clip(quality, 0, 1)
+        pleasing = self.beside.points(stacked) if self.beside else [None] * len(photos)
         return [
-            self._rating(float(score), seen) if np.isfinite(score) else self._none()
-            for score, seen in zip(points, issues.see(stacked), strict=True)
+            self._rating(float(score), pleases, seen) if np.isfinite(score) else self._none()
+            for score, pleases, seen in zip(points, pleasing, issues.see(stacked), strict=True)
         ]
 
-    def _rating(self, score: float, seen: tuple[Issue, ...]) -> Rating:
+    def _rating(self, score: float, pleases: float | None, seen: tuple[Issue, ...]) -> Rating:
         return Rating(
             score=score,
             uncertainty=self.scale.sigma if self.scale else None,
             model=self.name,
             technical=score if self.part == "technical" else None,
-            aesthetic=score if self.part == "aesthetic" else None,
+            aesthetic=score if self.part == "aesthetic" else pleases,
             issues=seen,
             reasons=() if self.scale else (UNKNOWN.format(self.name),),
         )

@@ -1,0 +1,39 @@
+"""CLIP-IQA: five questions asked of CLIP, nothing learnt (Wang, Chan and Loy, AAAI 2023).
+
+    q = mean over pairs of softmax(100 [cos(f, good), cos(f, bad)])_0          0 .. 1
+
+f is what ResNet-50 says of the whole head view without positional embedding, the block
+`clip:RN50`. At the full size of phone photos the order is much worse; the head view has a short
+side of 512 pixels. Uses the five pairs of the published code, not the one pair of the paper.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iqcli.features.antonyms import PROMPTS, share_of_good
+from iqcli.features.towers import text_features
+from iqcli.models.scored import ScoredModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from iqcli.models.registry import Entry
+
+    Array = NDArray[np.float32]
+
+BLOCK = "clip:RN50"
+WEIGHTS = "clip-rn50"
+
+
+def make(entry: Entry) -> ScoredModel:
+    """The model; see `iqcli.models.registry`."""
+    return ScoredModel(entry.name, (BLOCK,), quality)
+
+
+def quality(blocks: Mapping[str, Array]) -> Array:
+    """(n, 1024) vectors of `clip:RN50` to (n,) in 0..1."""
+    return share_of_good(blocks[BLOCK], text_features(WEIGHTS, PROMPTS))

@@ -1,0 +1,95 @@
+"""CLIP towers with weights drawn at random, installed as `iq models pull` would leave them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+
+from iqcli.features import towerfile
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
+EYE = {"image_size": 224, "layers": 1, "width": 32, "head_width": 16}
+RESNET = {"image_size": 224, "layers": [1, 1, 1, 1], "width": 8}
+# Towers as wide at their end as the blocks want them, and next to nothing before.
+TINY: dict[str, dict[str, Any]] = {
+    "clip-vit-b-32": {"embed_dim": 512, "vision_cfg": EYE | {"patch_size": 32}, "text_cfg": TEXT},
+    "clip-vit-l-14": {"embed_dim": 768, "vision_cfg": EYE | {"patch_size": 14}, "text_cfg": TEXT},
+    "clip-rn50": {"embed_dim": 1024, "vision_cfg": RESNET, "text_cfg": TEXT},
+}
+TINY["qualiclip"] = TINY["clip-rn50"]
+
+
+def tensors(config: Mapping[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
+    """Random weights of a config, every one of which moves the embedding."""
+    draw = torch.Generator().manual_seed(seed)
+    wanted = towerfile.build(config).state_dict()
+    return {name: _drawn(name, tensor, draw) for name, tensor in wanted.items()}
+
+
+def _drawn(name: str, like: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
+    if name.endswith("num_batches_tracked"):
+        return torch.zeros((), dtype=torch.long)
+    found = (torch.rand(like.shape, generator=draw) - 0.5) * 12**0.5
+    if name == "logit_scale":
+        return torch.tensor(100.0).log()
+    if name.endswith("running_var"):
+        return found.abs() + 0.5
+    if name.endswith("embedding") or "embedding." in name:
+        return found * 0.1
+    if like.ndim < 2:  # norms and biases
+        return 0.1 * found + (1.0 if name.endswith("weight") else 0.0)
+    return found / (like[0].numel() ** 0.5)
+
+
+def install(
+    home: Path,
+    name: str,
+    state: Mapping[str, torch.Tensor] | bytes | None = None,
+    config: Mapping[str, Any] | None = None,
+    **columns: Any,
+) -> dict[str, str]:
+    """Put weights into `home`, with a row of a table for them; what the environment must say.
+
+    `state` is what the file holds (bytes as they are), a tiny tower of that name unless given.
+    `columns` change the row, such as `file`, `needs`, or `arch` instead of a `config`.
+    """
+    if "arch" not in columns:
+        config = config or TINY.get(name)
+    if state is None:
+        assert config
+        state = tensors(config)
+    data = state if isinstance(state, bytes) else save(dict(state))
+    row = {"kind": "clip", "what": f"a tiny {name}", "file": "model.safetensors", "licence": "MIT"}
+    row |= {"commercial": True, "size": len(data)} | ({"config": config} if config else {})
+    row |= columns
+    _place(home / "data" / "weights" / name, row["file"], data)
+    table = home / "weights.toml"
+    rows = tomllib.loads(table.read_text()) if table.exists() else {}
+    rows[name] = row
+    table.write_text("\n".join(f"{json.dumps(each)} = {_toml(rows[each])}" for each in rows))
+    return {"IQ_DATA_DIR": str(home / "data"), "IQ_WEIGHTS_TABLE": str(table)}
+
+
+def _place(folder: Path, file: str, data: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / file).write_bytes(data)
+    stat = (folder / file).stat()
+    told = {"file": file, "sha256": hashlib.sha256(data).hexdigest(), "size": stat.st_size}
+    (folder / "installed.json").write_text(json.dumps(told | {"mtime_ns": stat.st_mtime_ns}))
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml(each)}" for key, each in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    return json.dumps(value)
