@@ -1,0 +1,59 @@
+"""MUSIQ's head: one opinion, or shares of the ten marks of AVA, from the class token.
+
+Ke et al., "MUSIQ: Multi-scale Image Quality Transformer", ICCV 2021,
+https://arxiv.org/abs/2108.05997.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.features.musiq import SIZE
+from iqcli.features.musiq_file import HEAD, strange, tensors
+from iqcli.models.scored import ScoredModel
+from iqcli.weights import path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from iqcli.models.registry import Entry
+
+    Array = NDArray[np.float32]
+
+MARKS = 10
+
+
+@dataclass(frozen=True)
+class Head:
+    """The last layer: `weight` (1 or 10, 384) and `bias` (1 or 10,) over the block `reads`."""
+
+    reads: str
+    weight: Array
+    bias: Array
+
+    def __call__(self, blocks: Mapping[str, Array]) -> Array:
+        """(n, 384) class tokens to (n,) qualities 0..1: of 0..100, or of AVA's 1..10."""
+        told = blocks[self.reads] @ self.weight.T + self.bias
+        if len(self.bias) == 1:
+            return np.clip(told[:, 0] / 100, 0, 1)
+        shares = np.exp(told - told.max(axis=1, keepdims=True))
+        shares /= shares.sum(axis=1, keepdims=True)
+        return np.asarray(shares @ np.linspace(0, 1, MARKS, dtype=np.float32), np.float32)
+
+
+def make(entry: Entry) -> ScoredModel:
+    """The model of an entry whose one need is its block too. Raises IqError for foreign weights."""
+    (name,) = entry.needs
+    found = tensors(name, head=True)
+    weight, bias = (found.get(f"{HEAD}{part}") for part in ("weight", "bias"))
+    if weight is None or bias is None or bias.shape not in ((1,), (MARKS,)):
+        raise strange(path_of(name))
+    if weight.shape != (len(bias), SIZE):
+        raise strange(path_of(name))
+    part = "aesthetic" if len(bias) == MARKS else "technical"
+    return ScoredModel(entry.name, (name,), Head(name, weight, bias), part)
