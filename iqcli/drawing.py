@@ -20,17 +20,21 @@ if TYPE_CHECKING:
 
 
 def drawn(found: Study, by: str | None) -> dict[str, bytes]:
-    """Scatter and reliability of the first model, as file name to content, PNG and SVG."""
+    """Scatter and reliability of the first model, as file name to content, PNG and SVG.
+
+    No reliability of a model that says no uncertainty.
+    """
     model = found.models[0]
     scores, sigmas, opinions = found.scores[model], found.sigmas[model], found.opinions
     title = f"{entry(model).name} against people: {len(scores):,} photos, {_srcc(scores, opinions)}"
+    labels = found.labels(by) if by is not None else None
+    figures = plots.scatter(title, Points(scores, opinions, labels))
+    if not found.doubts(model):
+        return figures
     groups = grouped(scores, opinions)
     means = _curve([each.score for each in groups], [each.opinion for each in groups])
     held = [covered(scores, sigmas, opinions, nominal) for nominal in NOMINAL]
-    labels = found.labels(by) if by is not None else None
-    return plots.scatter(title, Points(scores, opinions, labels)) | plots.reliability(
-        title, means, _curve(NOMINAL, held)
-    )
+    return figures | plots.reliability(title, means, _curve(NOMINAL, held))
 
 
 def _curve(x: Sequence[float], figures: list[Figure]) -> Curve:

@@ -37,7 +37,9 @@ class Study:
     """Opinions (n,) and scores (n,) by scorer for the photos that could be measured.
 
     `kept` are their places among `told.rows`; `models` are the scorers under study, the first of
-    them compared with the others, and `sigmas` (n,) their uncertainties, all in points of 1..10.
+    them compared with the others, and `sigmas` (n,) their uncertainties, all in points of 1..10;
+    NaN for one that says none. `left_out` could be read, but not all of the scorers have a score
+    for them.
     """
 
     told: Opinions
@@ -47,10 +49,18 @@ class Study:
     sigmas: dict[str, Numbers]
     models: tuple[str, ...]
     name: str = "all"
+    left_out: int = 0
 
     def in_points(self, scorer: str) -> bool:
-        """Whether a scorer speaks in points of 1..10, so that errors mean something."""
-        return scorer != SHARPNESS
+        """Whether a scorer speaks in points of 1..10, so that errors mean something.
+
+        A method that was not calibrated does not, though it is put on the same scale.
+        """
+        return scorer != SHARPNESS and (scorer not in self.sigmas or self.doubts(scorer))
+
+    def doubts(self, model: str) -> bool:
+        """Whether a model says how unsure it is of each photo."""
+        return bool(np.isfinite(self.sigmas[model]).all())
 
     def parts(self, by: str | None) -> Iterator[Study]:
         """The whole, then the part of each value of a column."""
@@ -94,10 +104,8 @@ class Study:
 
     def calibrations(self) -> Iterator[tuple[str, Calibration]]:
         """What the doubt of each model is worth that says one."""
-        for name in self.models:
-            sigmas = self.sigmas[name]
-            if np.isfinite(sigmas).all():
-                yield name, calibration(self.scores[name], sigmas, self.opinions)
+        for name in filter(self.doubts, self.models):
+            yield name, calibration(self.scores[name], self.sigmas[name], self.opinions)
 
     def rejects(self, rule: Rule, good: float) -> Iterator[tuple[str, Rejects]]:
         """What the rule would reject of these photos by each model, as `iq cull` does."""
@@ -156,7 +164,7 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     sharpness = PHOTOMETRY.index("laplacian_std_1")
     scores[SHARPNESS] = np.array([float(each["photometry"][sharpness]) for each in photos])
     scores[CONSTANT] = np.full(len(kept), opinions.mean())
-    return Study(told, kept, opinions, scores, sigmas, models)
+    return Study(told, kept, opinions, scores, sigmas, models, left_out=int((~both).sum()))
 
 
 def _points(rated: Sequence[Rating | Unrated]) -> Numbers:

@@ -61,6 +61,14 @@ Distortions = Annotated[
     list[str] | None,
     typer.Option("--distortion", help="Only this ladder; may be repeated.", metavar="NAME"),
 ]
+Predictions = Annotated[
+    Path | None,
+    typer.Option("--predictions", help="CSV file of levels to judge instead of a model's."),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option("--labels", help="With --predictions: graph of the labels [hex6]."),
+]
 FullSize = Annotated[bool, typer.Option("--full-size", help="Ladders at the photos' full size.")]
 
 
@@ -80,6 +88,8 @@ def evaluate(
     ladders: Ladders = False,
     distortion: Distortions = None,
     full_size: FullSize = False,
+    predictions: Predictions = None,
+    labels: Labels = None,
 ) -> Exit:
     """Compare scores with human opinions.
 
@@ -92,11 +102,17 @@ def evaluate(
     iq eval --ladders PHOTO... needs no opinions: 33 distortions are put on each photo at five
     levels, and it prints how well the scores follow. With --full-size six faults are made as a
     camera makes them, and it prints from which level iq names them.
+
+    Where the file has a column a label instead, and the model is hex, it prints how well the levels
+    agree, label by label beside always saying none; with --predictions those of another file.
     """
     of_opinions: dict[str, object] = {"--images": images, "--mos-range": mos_range}
     of_opinions |= {"--where": where, "--by": by, "--groups": groups, "--against": against}
     of_opinions |= {"--below": below, "--worst": worst, "--good": good, "--plots": plots}
+    if labels is not None and predictions is None:
+        raise IqError("--labels goes with --predictions; a model brings its own labels")
     if ladders:
+        of_opinions |= {"--predictions": predictions}
         from iqcli.commands.ladders import climb_ladders
 
         _refuse("needs opinions, and --ladders has none; leave one of them out", of_opinions)
@@ -105,10 +121,18 @@ def evaluate(
     _refuse("belongs to ladders; give --ladders and photos with it", of_ladders)
 
     from iqcli import opinions
-    from iqcli.commands import findings
+    from iqcli.commands import eval_hex, findings
     from iqcli.studying import study
 
-    told = opinions.read(one_file(run), images, mos_range, where)
+    file = one_file(run)
+    of_scores = {k: v for k, v in of_opinions.items() if k not in ("--where", "--images")}
+    if predictions is not None:
+        _refuse("has no place beside --predictions; leave it out", of_scores | {"--images": images})
+        return eval_hex.of_predictions(file, predictions, labels, where)
+    if model := eval_hex.model_for(run, file):
+        _refuse("is about scores, and the file holds levels; leave it out", of_scores)
+        return eval_hex.of_model(run, model, file, images, where)
+    told = opinions.read(file, images, mos_range, where)
     for column in filter(None, (by, groups)):
         told.column(column)
     rule = _rule(below, worst, good)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from iqcli.commands.screen import say
+from iqcli.commands.screen import counted, say
 from iqcli.errors import IqError
 from iqcli.outputs.names import shown
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,13 +46,27 @@ def show(
         tables.append((BURSTS, list(_bursts(found, groups))))
         if len(found.models) > 1:
             tables.append((BURST_LEADS, list(_burst_leads(found, groups))))
-    tables.append((DOUBT, list(_doubts(parts))))
+    if doubts := list(_doubts(parts)):
+        tables.append((DOUBT, doubts))
     if rule is not None:
         tables.append((REJECTS, list(_rejects(parts, rule, GOOD if good is None else good))))
     for number, (titles, rows) in enumerate(tables):
         if number:
             write(["\n"])
         table.show(table.plain_table(titles, rows))
+    _tell(found)
+
+
+def _tell(found: Study) -> None:
+    """What the tables leave out, and why."""
+    if found.left_out:
+        say(f"{counted(found.left_out, 'photo')} left out: not every model has a score for them")
+    for name in found.models:
+        if not found.doubts(name):
+            say(
+                f"{readable(name)} says no uncertainty: none is checked, and errors in points mean "
+                "nothing; `iq train scale` calibrates a method with a scale of its own"
+            )
 
 
 def check_plots(folder: Path) -> None:
@@ -86,21 +101,23 @@ def _agreements(parts: list[Study]) -> Iterator[Row]:
             figures = result.figures
             points = [figures[key] for key in ("rmse", "mae")] if part.in_points(name) else []
             correlations = [figures[key] for key in ("srcc", "plcc", "plcc_logistic", "krcc")]
-            cells = [_cell(figure) for figure in (*correlations, *points)]
+            cells = [cell(figure) for figure in (*correlations, *points)]
             yield (result.photos, part.name, name, *cells, *["–"] * (6 - len(cells)))
 
 
 def _leads(parts: list[Study]) -> Iterator[Row]:
     for part in parts:
         for other, leads in part.leads():
-            cells = [cell for name in ("srcc", "rmse") for cell in _lead(leads[name])]
-            yield (len(part.kept), part.name, part.models[0], other, *cells)
+            model = part.models[0]
+            both = part.in_points(model) and part.in_points(other)
+            errors = _lead(leads["rmse"]) if both else ("–", "–")
+            yield (len(part.kept), part.name, model, other, *_lead(leads["srcc"]), *errors)
 
 
 def _bursts(found: Study, groups: str) -> Iterator[Row]:
     for name, result in found.bursts(groups):
         chance = f"{result.chance:.3f}"
-        yield (result.groups, name, _cell(result.top1), chance, _cell(result.pairs))
+        yield (result.groups, name, cell(result.top1), chance, cell(result.pairs))
 
 
 def _burst_leads(found: Study, groups: str) -> Iterator[Row]:
@@ -113,17 +130,18 @@ def _doubts(parts: list[Study]) -> Iterator[Row]:
     for part in parts:
         for name, result in part.calibrations():
             doubt = f"{result.doubt:.2f}"
-            yield (result.photos, part.name, name, _cell(result.holds), doubt, _cell(result.srcc))
+            yield (result.photos, part.name, name, cell(result.holds), doubt, cell(result.srcc))
 
 
 def _rejects(parts: list[Study], rule: Rule, good: float) -> Iterator[Row]:
     for part in parts:
         for name, result in part.rejects(rule, good):
-            counts = (result.rejected, result.regretted, _cell(result.false), result.bad)
-            yield (result.photos, part.name, name, *counts, _cell(result.found))
+            counts = (result.rejected, result.regretted, cell(result.false), result.bad)
+            yield (result.photos, part.name, name, *counts, cell(result.found))
 
 
-def _cell(figure: Figure) -> str:
+def cell(figure: Figure) -> str:
+    """A figure with its interval, a dash where it is not defined."""
     if math.isnan(figure.value):
         return "–"
     return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"

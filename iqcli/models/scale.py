@@ -63,7 +63,9 @@ def _read(file: Path) -> dict[str, Any]:
         told = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise IqError(f"cannot read the calibration {file}: {error}; remove it") from error
-    return told if isinstance(told, dict) else {}
+    if not isinstance(told, dict):
+        raise IqError(f"{file} is no calibration of this iq; remove it, or run `iq train scale`")
+    return told
 
 
 def _scale(told: object, file: Path) -> Scale:

@@ -1,0 +1,94 @@
+"""Fit NIQE: the Gaussian of the sharp blocks of good photos. Needs no opinions."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save
+
+from iqcli.errors import IqError, NothingFound, PhotoError
+from iqcli.features.niqe import FEATURES, blocks
+from iqcli.models.niqe import BLOCK, FORMAT
+from iqcli.models.registry import BLOCKS
+from iqcli.outputs.names import shown
+from iqcli.photos.find import find_shots
+from iqcli.photos.read import read_photo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from iqcli.records import Pixels
+
+    Array = NDArray[np.float64]
+
+# Blocks as sharp as this share of the sharpest of their photo are taken, as in the paper.
+SHARP = 0.75
+# Fewer say too little about 36 variances and 630 correlations.
+FEWEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Mean (36,) and covariance (36, 36) of the sharp blocks, and of how many photos and blocks."""
+
+    mean: Array
+    covariance: Array
+    photos: int
+    blocks: int
+
+    def file(self) -> bytes:
+        """The safetensors file that `iqcli.models.niqe` loads."""
+        known_by = BLOCKS[BLOCK].known_by
+        info = {"format": FORMAT, "known_by": known_by, "photos": self.photos}
+        tensors = {"mean": self.mean, "covariance": self.covariance}
+        return save(tensors, metadata={"iq": json.dumps({**info, "blocks": self.blocks})})
+
+
+def fit(pictures: Iterable[Pixels]) -> Fit:
+    """The Gaussian of good pictures, each (h, w, 3) with a short side of 512 pixels.
+
+    Raises IqError where they have too few sharp blocks.
+    """
+    chosen = [sharp(*blocks(picture)) for picture in pictures]
+    found = np.concatenate(chosen) if chosen else np.empty((0, FEATURES))
+    if len(found) < FEWEST:
+        raise IqError(f"{len(found)} sharp blocks are too few; give photos with {FEWEST} at least")
+    covariance = np.cov(found, rowvar=False)
+    if np.linalg.eigvalsh(covariance)[0] <= 0:
+        raise IqError("these photos are too much alike to tell what is natural; give others too")
+    return Fit(found.mean(axis=0), covariance, sum(map(bool, map(len, chosen))), len(found))
+
+
+def sharp(features: Array, sharpness: Array) -> Array:
+    """The rows of (n, 36) features whose block is sharp for its photo, and not flat."""
+    if not len(features):
+        return features
+    return features[np.isfinite(features).all(axis=1) & (sharpness > SHARP * sharpness.max())]
+
+
+def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]) -> Fit:
+    """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
+    pictures = _pictures(folders, max_megapixels, say)
+    if (first := next(pictures, None)) is None:
+        raise NothingFound(f"no photo in {', '.join(map(shown, folders))}")
+    return fit(each for some in ((first,), pictures) for each in some)
+
+
+def _pictures(
+    folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
+) -> Iterator[Pixels]:
+    def problem(path: Path, reason: str) -> None:
+        say(f"iq: {shown(path)}: {reason}")
+
+    for shot in find_shots(folders, on_problem=problem):
+        try:
+            data = shot.path.read_bytes()
+            yield read_photo(data, max_megapixels=max_megapixels)[1].head
+        except (OSError, PhotoError) as error:
+            problem(shot.path, str(error))

@@ -1,0 +1,199 @@
+"""Fit a calibration: which points people give photos that a method thinks so well of.
+
+Two rising curves are tried, a line through a few knots (least squares, as isotonic regression is)
+and a logistic of four parameters; the one that errs less on photos of other scenes is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.errors import IqError
+from iqcli.models.registry import BLOCKS, load
+from iqcli.models.scale import Scale
+from iqcli.models.scored import ScoredModel
+from iqcli.training.lessons import MEMBERS, fold_of_scene, held_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.features.extractor import AnyBlock
+    from iqcli.opinions import Opinions
+    from iqcli.records import Measured, Shot
+
+    Array = NDArray[np.float64]
+    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
+    Curve = Callable[[Array], Array]
+
+# Knots where photos are; one more stands at either end of a quality's range.
+INSIDE = 10
+FEWEST = 50
+# A rise from knot to knot that keeps the order of photos, in points.
+STEP = 1e-3
+DIGITS = 6
+ENDS = (1.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A calibration, the curve that won, and how it does on the scenes that taught nothing.
+
+    `model` is the method's own name. `left_out` photos have no quality by it.
+    """
+
+    model: str
+    scale: Scale
+    curve: str
+    learnt: int
+    held: int
+    left_out: int
+    srcc: float
+    rmse: float
+    covered: float
+
+    def file(self) -> bytes:
+        """What `iqcli.models.scale` reads."""
+        return json.dumps({self.model: asdict(self.scale)}, indent=1).encode() + b"\n"
+
+
+def fit_scale(told: Opinions, model: str, scene: str | None, measure: Measure) -> Fitted:
+    """Measure the photos of `told`, five in six of its scenes for the fit, the rest to see it hold.
+
+    Raises IqError for a model without a quality of its own, and for too few photos.
+    """
+    from scipy.stats import spearmanr
+
+    method = load(model)
+    if not isinstance(method, ScoredModel):
+        raise IqError(
+            f"{model} speaks in points of people's opinions as it is; give a method with a scale "
+            "of its own, see `iq models`"
+        )
+    quality, values, scenes, left_out = _measured(told, method, scene, measure)
+    held = held_out(scenes)
+    taught = [label for label, out in zip(scenes, held, strict=True) if not out]
+    if len(taught) < FEWEST or held.sum() < FEWEST // 10:
+        raise IqError(f"{len(held)} photos with a quality are too few to fit on; give {2 * FEWEST}")
+    if len(set(taught)) < MEMBERS:
+        raise IqError(f"the column {scene!r} names too few scenes; give at least {MEMBERS}")
+    if _is_flat(quality[~held]):
+        raise IqError(f"{model} finds all of these photos equally good; give others too")
+    scale, curve = fit(quality[~held], values[~held], taught, told.source)
+    points = scale.apply(quality[held].astype(np.float32))
+    error = points - values[held]
+    return Fitted(
+        method.name,
+        scale,
+        curve,
+        len(taught),
+        int(held.sum()),
+        left_out,
+        float(spearmanr(points, values[held])[0]),
+        float(np.sqrt((error**2).mean())),
+        float((np.abs(error) <= 1.645 * scale.sigma).mean()),
+    )
+
+
+def _measured(
+    told: Opinions, method: ScoredModel, scene: str | None, measure: Measure
+) -> tuple[Array, Array, list[str], int]:
+    """Qualities, opinions and scenes (n,) of the photos that have them; how many have none."""
+    labels = told.column(scene) if scene else [each.shot.path.name for each in told.rows]
+    found = list(measure([BLOCKS[name] for name in method.reads], [r.shot for r in told.rows]))
+    kept = [k for k, each in enumerate(found) if each.blocks is not None]
+    photos = [each.blocks for each in found if each.blocks is not None]
+    if not photos:
+        raise IqError("none of the photos could be read; give their folder with --images")
+    stacked = {name: np.stack([each[name] for each in photos]) for name in method.reads}
+    quality = np.clip(method.quality(stacked).astype(np.float64), 0, 1)
+    defined = np.isfinite(quality)
+    kept = [k for k, there in zip(kept, defined, strict=True) if there]
+    values = np.array([told.rows[k].value for k in kept])
+    return quality[defined], values, [labels[k] for k in kept], int((~defined).sum())
+
+
+def fit(quality: Array, values: Array, scenes: Sequence[str], source: str) -> tuple[Scale, str]:
+    """The calibration of (n,) qualities 0..1 by (n,) opinions 1..10, and what curve it is.
+
+    `sigma` is the error on scenes that a fit has not seen, by five folds.
+    """
+    folds = fold_of_scene(scenes)
+    errors = {}
+    for name, curve in CURVES.items():
+        parts = [
+            (
+                np.interp(quality[folds == k], *curve(quality[folds != k], values[folds != k]))
+                - values[folds == k]
+            )
+            ** 2
+            for k in range(MEMBERS)
+            if (folds == k).any() and not _is_flat(quality[folds != k])
+        ]
+        errors[name] = float(np.sqrt(np.concatenate(parts).mean()))
+    best = min(errors, key=errors.__getitem__)
+    knots, points = CURVES[best](quality, values)
+    sigma = max(round(errors[best], 4), STEP)
+    rounded = tuple(round(float(each), 4) for each in points)
+    return Scale(tuple(map(float, knots)), rounded, sigma, source), best
+
+
+def _line(quality: Array, values: Array) -> tuple[Array, Array]:
+    """Knots and points of the rising line through a few knots that errs least."""
+    from scipy.optimize import lsq_linear
+
+    knots = _knots(quality)
+    # Each column is a ramp from one knot to the next; its factor is the rise.
+    ramps = np.clip((quality[:, None] - knots[:-1]) / np.diff(knots), 0, 1)
+    system = np.column_stack([np.ones(len(quality)), ramps])
+    least = np.r_[ENDS[0], np.full(len(knots) - 1, STEP)]
+    rises = lsq_linear(system, values, (least, np.full(len(least), ENDS[1]))).x
+    return _with_ends(knots, np.cumsum(rises))
+
+
+def _logistic(quality: Array, values: Array) -> tuple[Array, Array]:
+    """Knots and points of the logistic of four parameters that errs least."""
+    from scipy.optimize import least_squares
+
+    middle, wide = quality.mean(), max(quality.std(), STEP)
+    x = (quality - middle) / wide
+
+    def at(given: Array, low: float, rise: float, centre: float, slope: float) -> Array:
+        return low + rise / (1 + np.exp(-np.clip(slope * (given - centre), -50, 50)))
+
+    start = [values.min(), max(np.ptp(values), STEP), 0.0, 1.0]
+    bounds = ([1 - 9.0, STEP, -10, STEP], [10, 27, 10, 50])
+    start = list(np.clip(start, *bounds))
+    found = least_squares(lambda p: at(x, *p) - values, start, bounds=bounds).x
+    knots = _knots(quality)
+    return _with_ends(knots, at((knots - middle) / wide, *found))
+
+
+CURVES = {"line": _line, "logistic": _logistic}
+
+
+def _knots(quality: Array) -> Array:
+    """Where equally many photos lie apart, strictly rising."""
+    quantiles = np.quantile(quality, np.linspace(0, 1, INSIDE))
+    return np.asarray(np.unique(np.round(quantiles, DIGITS)))
+
+
+def _is_flat(quality: Array) -> bool:
+    return bool(np.ptp(np.round(quality, DIGITS)) == 0)
+
+
+def _with_ends(knots: Array, points: Array) -> tuple[Array, Array]:
+    """The line carried on to the ends of all qualities, as it began and as it ended, in 1..10."""
+    slopes = np.diff(points) / np.diff(knots)
+    if knots[0] > 0:
+        first = points[0] - slopes[0] * knots[0]
+        knots, points = np.r_[0.0, knots], np.r_[first, points]
+    if knots[-1] < 1:
+        last = points[-1] + slopes[-1] * (1 - knots[-1])
+        knots, points = np.r_[knots, 1.0], np.r_[points, last]
+    return knots, np.clip(points, *ENDS)
