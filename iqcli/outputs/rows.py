@@ -12,7 +12,7 @@ from iqcli.outputs.names import exact, shown, with_dot
 from iqcli.text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from iqcli.records import Facts, Judged, Rating
 
@@ -84,11 +84,11 @@ def _rating(rating: Rating | None) -> Row:
     return {**rounded, "issues": issues, "model": rating.model}
 
 
-def to_csv(rows: Iterable[Row]) -> Iterator[str]:
+def to_csv(rows: Iterable[Row], columns: Collection[str] = COLUMNS.keys()) -> Iterator[str]:
     """RFC 4180: CRLF, quotes where needed; lists joined by `;`, an issue as `name:level`."""
-    yield _csv_line(list(COLUMNS))
+    yield _csv_line(list(columns))
     for each in rows:
-        yield _csv_line([_flat(each[name]) for name in COLUMNS])
+        yield _csv_line([_flat(each[name]) for name in columns])
 
 
 def _csv_line(cells: list[str]) -> str:

@@ -56,7 +56,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture, not yet turned: RGB `pixels` with a long side of at most 2048.
+    """A decoded picture, not yet turned: RGB `pixels`, by default with a long side up to 2048.
 
     `profile` is the ICC profile that the pixels still speak, None for sRGB.
 
@@ -73,22 +73,24 @@ class Picture:
     profile: bytes | None = None
 
 
-def decode(data: bytes, kind: str, max_megapixels: float) -> Picture:
+def decode(data: bytes, kind: str, max_megapixels: float, *, whole: bool = False) -> Picture:
     """Decode a file of a format in `PLUGINS`, or "heif"; the first frame of several.
 
-    Raises PhotoError above the limit, and whatever the decoder raises.
+    With `whole` the pixels keep their number, however many. Raises PhotoError above the limit, and
+    whatever the decoder raises.
     """
     image = open_heif(data) if kind == "heif" else PLUGINS[kind](BytesIO(data))
     width, height = image.size
     require_size(width, height, max_megapixels)
-    if kind == "jpeg":
+    if kind == "jpeg" and not whole:
         _draft(image)
     # libtiff alone talks; Pillow's other decoders keep silent.
     with quiet_stderr() if kind == "tiff" else nullcontext():
         image.load()
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
     flat, profile = flatten(image), image.info.get("icc_profile")
-    pixels = to_rgb(limited(np.asarray(flat)), profile)
+    stored = np.asarray(flat)
+    pixels = to_rgb(stored if whole else limited(stored), profile)
     turn, left = _turn(data, kind, image, tags), profile if flat.mode == "RGB" else None
     return Picture(pixels, width, height, turn, tags, _packet(image), left)
 

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from iqcli.errors import PhotoError
 from iqcli.photos import exif
+from iqcli.photos.colour import to_srgb
 from iqcli.photos.decode import PLUGINS, Picture, decode
 from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff
 from iqcli.photos.raw import decode_raw
 from iqcli.photos.tiff import raw_kind
 from iqcli.photos.views import upright, views_of
 from iqcli.records import Facts, Views
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from iqcli.records import Pixels
 
 MAX_REASON = 120
 # How the decoders say that a file was cut off. Reading from memory has no other "I/O error".
@@ -22,7 +31,7 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
     The format is known by content. Raises PhotoError with a reason that names no path.
     """
     kind = kind_of(data)
-    try:
+    with _broken_told(kind):
         picture = (
             decode_raw(data, max_megapixels)
             if kind in RAW_KINDS
@@ -31,6 +40,26 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
         return _facts(picture, kind), views_of(
             upright(picture.pixels, picture.orientation), picture.profile
         )
+
+
+def read_whole(data: bytes, *, max_megapixels: float) -> Pixels:
+    """Every pixel of a file, upright and sRGB: (height, width, 3) of uint8.
+
+    Raises PhotoError like `read_photo`, and for a raw file, which is no picture until somebody
+    developed it.
+    """
+    kind = kind_of(data)
+    if kind in RAW_KINDS:
+        raise PhotoError("a raw file has no pixels of its own; develop it, to TIFF say")
+    with _broken_told(kind):
+        picture = decode(data, kind, max_megapixels, whole=True)
+        return to_srgb(upright(picture.pixels, picture.orientation), picture.profile)
+
+
+@contextmanager
+def _broken_told(kind: str) -> Iterator[None]:
+    try:
+        yield
     except PhotoError:
         raise
     except Exception as error:  # decoders raise whatever they like on broken data

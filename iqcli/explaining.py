@@ -1,0 +1,222 @@
+"""Why a photo got its score: what each block did, what stands out, where it is sharp.
+
+The folder's median is put in the place of one block at a time: what the score loses by that is what
+the photo's own block was worth. Blocks work together, so the changes need not add up; and
+the median of many numbers is no photo: a method may find it better than any.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli import standing
+from iqcli.features.names import GRID, layer
+from iqcli.judging import rank
+from iqcli.models import issues
+from iqcli.models.fusion import KNOTS
+from iqcli.models.hex import HexModel
+from iqcli.models.rater import HeadModel
+from iqcli.models.taste import TasteModel
+from iqcli.records import Rating
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.models.registry import Model
+    from iqcli.records import Judged, Vector
+    from iqcli.standing import Feature
+
+    Photo = Mapping[str, Vector]
+    Array = NDArray[np.float32]
+
+# Below so many others a median says more of chance than of the folder.
+FEW = 5
+# Points that the order of summation alone can make: no effect.
+ROUNDING = 1e-4
+HEIGHTS, SIDES = ("upper", "", "lower"), ("left", "", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """By how many points a block moved the score, and the parts that the model has.
+
+    `defined` is False where the photo is too flat or tiny for the block.
+    """
+
+    block: str
+    score: float
+    technical: float | None
+    aesthetic: float | None
+    defined: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """The sharpest of `GRID` x `GRID` tiles, counted from 1 at the upper left.
+
+    `sharpness` is the mean absolute Laplacian in levels; `percentile` the share (%) of the other
+    photos whose sharpest tile is less sharp, None where there are too few.
+    """
+
+    row: int
+    column: int
+    sharpness: float
+    percentile: float | None
+
+    @property
+    def place(self) -> str:
+        """The place in words, as in "upper left"."""
+        height, side = HEIGHTS[(self.row - 1) * 3 // GRID], SIDES[(self.column - 1) * 3 // GRID]
+        if not height and not side:
+            return "centre"
+        return " ".join(word for word in (height, side or "middle") if word) if height else side
+
+
+@dataclass(frozen=True, slots=True)
+class Chance:
+    """The probabilities (0..1) that an issue has level 2, 3, … or more; they never rise."""
+
+    issue: str
+    at_least: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What is known of a score. `against` is "folder", "training" or None: what the blocks and the
+    features were held against. `rank` counts from 1 among `of` photos with a score.
+    """
+
+    judged: Judged
+    rank: int
+    of: int
+    percentile: float
+    against: str | None
+    moved: tuple[Moved, ...]
+    features: tuple[Feature, ...]
+    chances: tuple[Chance, ...]
+    tile: Tile | None
+
+
+def explain(
+    model: Model, photo: Photo, others: Sequence[Photo], judged: Judged, peers: Sequence[Judged]
+) -> Explanation:
+    """Explain the score of a judged photo, beside the judged others of its folder.
+
+    `others` are the blocks of those that could be measured; all hold the model's blocks, and
+    `photometry` and `tiles`.
+    """
+    assert isinstance(judged.rating, Rating)
+    ranked = rank([judged, *peers])
+    own = next(each for each in ranked if each.judged is judged)
+    knots = _knots(model)
+    enough = len(others) >= FEW
+    against = "folder" if enough else "training" if knots else None
+    return Explanation(
+        judged=judged,
+        rank=own.rank,
+        of=len(ranked),
+        percentile=own.percentile,
+        against=against,
+        moved=_moved(model, photo, _middles(others, knots, enough), judged.rating),
+        features=_features(photo, others, knots.get("photometry"), enough),
+        chances=_chances(model, photo),
+        tile=_sharpest(photo, others, enough),
+    )
+
+
+def _knots(model: Model) -> Mapping[str, Array]:
+    """The training quantiles by block, of a head; nothing of a method that was not trained here."""
+    stock = model.stock if isinstance(model, TasteModel) else model
+    if not isinstance(stock, HeadModel | HexModel):
+        return {}
+    tensors = stock.head.tensors
+    found = ((name, tensors.get(f"knots.{name}")) for name in stock.head.sizes)
+    return {name: knots for name, knots in found if knots is not None}
+
+
+def _middles(others: Sequence[Photo], knots: Mapping[str, Array], enough: bool) -> Photo:
+    """The median of each number of each block: of the others, else of the training."""
+    if not enough:
+        return {name: quantiles[:, KNOTS // 2] for name, quantiles in knots.items()}
+    found = {}
+    for name in others[0]:
+        stacked = np.stack([each[name] for each in others])
+        defined = stacked[np.isfinite(stacked).all(axis=1)]
+        if len(defined):
+            found[name] = np.median(defined, axis=0).astype(np.float32)
+    return found
+
+
+def _moved(model: Model, photo: Photo, middles: Photo, rating: Rating) -> tuple[Moved, ...]:
+    """The most moving block first. One that moves nothing is read by the issues alone."""
+    names = [block.name for block in model.blocks if block.name in middles]
+    without = model.rate([{**photo, name: middles[name]} for name in names])
+    found = [
+        Moved(
+            name,
+            rating.score - other.score,
+            _less(rating.technical, other.technical),
+            _less(rating.aesthetic, other.aesthetic),
+            bool(np.isfinite(photo[name]).all()),
+        )
+        for name, other in zip(names, without, strict=True)
+        if isinstance(other, Rating)
+    ]
+    moving = (
+        each
+        for each in found
+        if max(map(abs, (each.score, each.technical or 0, each.aesthetic or 0))) > ROUNDING
+    )
+    return tuple(sorted(moving, key=lambda each: -abs(each.score)))
+
+
+def _less(own: float | None, other: float | None) -> float | None:
+    return None if own is None or other is None else own - other
+
+
+def _features(
+    photo: Photo, others: Sequence[Photo], knots: Array | None, enough: bool
+) -> tuple[Feature, ...]:
+    """Those of the block `photometry`, beside the others, else beside the training."""
+    own, beside = photo["photometry"], [each["photometry"] for each in others]
+    beside = [each for each in beside if np.isfinite(each).all()]
+    if not np.isfinite(own).all():
+        return ()
+    if enough and beside:
+        return standing.among(own, np.stack(beside))
+    return () if enough or knots is None else standing.among_training(own, knots)
+
+
+def _chances(model: Model, photo: Photo) -> tuple[Chance, ...]:
+    """Of the issues that the rating names, by the head that sees them; the likeliest first."""
+    stacked = {name: vector[None] for name, vector in photo.items()}
+    if isinstance(model, HexModel):
+        head = model.head
+        (row,) = head.marginals(stacked)
+        names = [label.name for label in head.graph.labels]
+        found = {
+            name: tuple(float(row[node]) for node in group)
+            for name, group in zip(names, head.graph.groups, strict=True)
+        }
+    else:
+        (found,) = issues.marginals(stacked)
+    chances = (Chance(name, at_least) for name, at_least in found.items())
+    return tuple(sorted(chances, key=lambda each: tuple(-p for p in each.at_least)))
+
+
+def _sharpest(photo: Photo, others: Sequence[Photo], enough: bool) -> Tile | None:
+    """None for a picture too small to have tiles, or without anything in any."""
+    fine = layer(photo["tiles"][None], "fine")[0]
+    if not np.isfinite(fine).all() or not fine.any():
+        return None
+    at, share = int(fine.argmax()), None
+    if enough:
+        best = layer(np.stack([each["tiles"] for each in others]), "fine").max(axis=1)
+        best = best[np.isfinite(best)]
+        share = float(standing.shares(fine.max(), best)) if len(best) else None
+    return Tile(at // GRID + 1, at % GRID + 1, float(fine.max()), share)
