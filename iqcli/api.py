@@ -12,6 +12,7 @@ from PIL.Image import Image
 from iqcli.errors import PhotoError
 from iqcli.measuring import measure_views
 from iqcli.models import registry
+from iqcli.models.card import about
 from iqcli.outputs.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
@@ -44,11 +45,16 @@ class ImageQualityFusion:
         self._entry = entry
 
     @classmethod
-    def from_pretrained(cls, name: str = "fusion-mini") -> ImageQualityFusion:
-        """The model of that name, or of a `.safetensors` file. Raises IqError where it is not."""
-        model = registry.load(name)
+    def from_pretrained(cls, name: str | Path = "fusion-mini") -> ImageQualityFusion:
+        """The model of that name, of a `.safetensors` file, or of a folder of a fusion network.
+
+        Such a folder is written by `iqcli.hub.FusionNetwork.save_pretrained`;
+        "matthewyuan/image-quality-fusion" is the model `fusion`. Nothing is ever downloaded: raises
+        IqError where the model is not here, and says what to pull.
+        """
+        model = registry.load(str(name))
         _ = model.blocks  # reads the file: what is wrong with it is said here
-        return cls(model, registry.entry(name))
+        return cls(model, registry.entry(str(name)))
 
     def predict_quality(self, photo: Photo) -> float:
         """The score of one photo, 1..10."""
@@ -66,14 +72,17 @@ class ImageQualityFusion:
         ]
 
     def get_model_info(self) -> dict[str, Any]:
-        """Name, licence, blocks, and the model card (data, figures, limits) as Markdown."""
-        card = self._entry.card
+        """What is known of the model: its name, version, licence, blocks, figures and limits.
+
+        `performance` is a list of rows, the figures of the card as data; `limits` and `biases` are
+        its words, `card` all of it as Markdown. None or empty where nothing is known.
+        """
         return {
             "name": self._entry.name,
             "summary": self._entry.summary,
             "licence": self._entry.licence,
             "blocks": {block.name: block.size for block in self._model.blocks},
-            "card": card.read_text("utf-8") if card else None,
+            **about(self._entry, self._model),
         }
 
 

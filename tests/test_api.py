@@ -18,6 +18,7 @@ from iqcli.cache import Cache
 from iqcli.errors import IqError, PhotoError
 from iqcli.judging import judge
 from iqcli.models import registry
+from iqcli.models.card import FIGURES, LIMITS, rows_of, sections
 from iqcli.models.fusion import FusionHead
 from iqcli.pipeline import measure
 from iqcli.records import Shot
@@ -301,14 +302,42 @@ def test_the_model_tells_what_it_is(model: ImageQualityFusion) -> None:
     assert info["name"] == "fusion-mini" and info["licence"] == "MIT"
     assert info["blocks"] == {"brisque": 36, "photometry": 94, "mini": 194, "tiles": 1008}
     assert "BIQ2021" in info["card"] and "SRCC" in info["card"]
+    assert info["version"].startswith("fusion-mini/") and "camera errors" in info["limits"]
+
+
+def test_the_figures_of_the_card_are_data(model: ImageQualityFusion) -> None:
+    rows = model.get_model_info()["performance"]
+    first = next(row for row in rows if row.get("photos") == "all 2,000")
+    assert first["SRCC"] == {"value": 0.854, "low": 0.839, "high": 0.867}
+    last = rows[-1]
+    assert last["count"] > 1000 and "held out" in last["photos"]
+    held = model._model.experience
+    assert last["RMSE"] == pytest.approx(np.sqrt(np.mean((held.scores - held.opinions) ** 2)))
+    assert 0.7 < last["SRCC"] < 0.9
+
+
+@pytest.mark.parametrize("name", ("fusion-mini", "fusion", "brisque-live"))
+def test_the_card_says_how_good_the_model_is_and_what_it_is_bad_at(name: str) -> None:
+    found = sections(registry.ENTRIES[name].card.read_text("utf-8"))
+    assert FIGURES in found and set(found) & set(LIMITS) and "Licence" in found
+
+
+def test_tables_become_rows() -> None:
+    text = (
+        "Words.\n\n| a | b |\n|---|---|\n| x y | 1,200 |\n| -.5 | .1 [-.2, 3] |\n\n|c|\n|-|\n|2|\n"
+    )
+    wanted = [{"a": "x y", "b": 1200.0}, {"a": -0.5, "b": {"value": 0.1, "low": -0.2, "high": 3.0}}]
+    assert list(rows_of(text)) == [*wanted, {"c": 2.0}]
 
 
 def test_a_model_without_a_card_says_none() -> None:
-    assert ImageQualityFusion.from_pretrained("brisque-refit").get_model_info()["card"] is None
+    info = ImageQualityFusion.from_pretrained("brisque-refit").get_model_info()
+    assert info["card"] is None and info["limits"] is None and info["biases"] is None
+    assert len(info["performance"]) == 1
 
 
 def test_an_unknown_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(IqError, match="fusion-mini"):
-        ImageQualityFusion.from_pretrained("matthewyuan/image-quality-fusion")
+        ImageQualityFusion.from_pretrained("somebody/image-quality")
     with pytest.raises(IqError, match=r"absent\.safetensors"):
         ImageQualityFusion.from_pretrained(str(tmp_path / "absent.safetensors"))

@@ -353,6 +353,8 @@ ACCOUNTS = {
     "a name that steers": {"model": "taste/\x1b[2J"},
     "no stock": {"stock": None},
     "a stock that is a path": {"stock": {"name": "../x", "sha256": "0"}},
+    "a file known by a path": {"stock": {"name": "x.safetensors", "sha256": "../../x"}},
+    "a stock without a file": {"stock": {"name": "fusion", "sha256": "0" * 64}},
     "an unknown block": {"blocks": {"clip": 3}},
     "no block": {"blocks": {}},
     "a block of another size": {"blocks": {**SIZES, "photometry": 3}},
@@ -410,6 +412,12 @@ def test_a_changed_stock_head_asks_for_a_new_taste(tmp_path: Path) -> None:
     stock = {"name": STOCK, "sha256": "0" * 64}
     text = refused(rewrite(path, {**tastes.load(path).info, "stock": stock}))
     assert f"stands on another {STOCK} than this iq has" in text
+
+
+def test_a_stock_head_of_ones_own_that_is_gone_asks_for_a_new_taste(tmp_path: Path) -> None:
+    path = line(tmp_path)
+    stock = {"name": "mine.safetensors", "sha256": "0" * 64}
+    assert "which is gone" in refused(rewrite(path, {**tastes.load(path).info, "stock": stock}))
 
 
 def test_blocks_that_are_not_the_stock_heads_are_refused(tmp_path: Path) -> None:
@@ -525,11 +533,12 @@ def test_photos_that_are_not_there_are_named(album: Iq) -> None:
         (("rated", "-o", "own.bin"), "give a name that ends in .safetensors"),
         (("rated", "-o", "no/own.safetensors"), "there is no folder ./no"),
         (("rated", "-o", "other.safetensors"), "exists and is no taste; give another name"),
-        (("rated", "-m", "other.safetensors"), "a taste cannot stand on 'other.safetensors'"),
+        (("rated", "-m", "line.safetensors"), "a taste cannot stand on 'line.safetensors'"),
         (("rated", "-m", "no-such"), "there is no model 'no-such'"),
     ],
 )
-def test_a_wrong_word_changes_nothing(album: Iq, words: tuple[str, ...], says: str) -> None:
+def test_a_wrong_word_changes_nothing(album: Iq, tmp_path: Path, words, says: str) -> None:
+    (album.cwd / "line.safetensors").write_bytes(line(tmp_path).read_bytes())
     (album.cwd / "other.safetensors").write_bytes((registry.ENTRIES[STOCK].weights).read_bytes())
     before = {path: path.read_bytes() for path in album.cwd.rglob("*.safetensors")}
     ran = album("train", "taste", *words, IQ_DATA_DIR=str(album.home / "none"))

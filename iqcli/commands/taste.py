@@ -40,9 +40,10 @@ def taste(
     """
     from iqcli.files import make_folders, write_atomic
     from iqcli.models import registry
+    from iqcli.models.taste import FORMAT, keep_stock
     from iqcli.training.taste import fit, judge, known_of, packed
 
-    place = _place(output)
+    place = place_of(output, registry.TASTE, FORMAT, "taste")
     name, stock = _stock(run)
     try:
         rated = _rated(run, stock, images, mos_range, where)
@@ -61,6 +62,7 @@ def taste(
         _say_what_stays(place)
         return _code(run)
     model, data = packed(fit(known), verdict, name, stock.head.sizes)
+    keep_stock(name)
     if output is None:
         make_folders(place.parent, 0o700)
     write_atomic(place, data)
@@ -69,21 +71,23 @@ def taste(
     return _code(run)
 
 
-def _place(output: Path | None) -> Path:
-    """Where the taste goes; refused before anything is measured if it cannot go there."""
+def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
+    """Where a person's own model goes; refused before anything is measured if it cannot go there.
+
+    `name` is the model in the registry, `form` the format of its file.
+    """
     from iqcli.models import registry
-    from iqcli.models.taste import FORMAT
 
     if output is None:
-        found = registry.entry(registry.TASTE).weights
+        found = registry.entry(name).weights
         assert found
         return found
     if output.suffix != ".safetensors":
         raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
     if not output.absolute().parent.is_dir():
         raise IqError(f"there is no folder {shown(output.parent)} for --output; make it first")
-    if output.exists() and registry.format_of(output) != FORMAT:
-        raise IqError(f"{shown(output)} exists and is no taste; give another name")
+    if output.exists() and registry.format_of(output) != form:
+        raise IqError(f"{shown(output)} exists and is no {what}; give another name")
     return output
 
 
@@ -95,8 +99,11 @@ def _stock(run: Run) -> tuple[str, HeadModel]:
     chosen = run.settings.model
     name = registry.STOCK if chosen == registry.TASTE else chosen
     model = registry.load(name)
-    if name not in registry.ENTRIES or not isinstance(model, HeadModel):
-        raise IqError(f"a taste cannot stand on {chosen!r}; give --model {registry.STOCK}")
+    if not isinstance(model, HeadModel):
+        raise IqError(
+            f"a taste cannot stand on {chosen!r}; give --model {registry.STOCK}, or a file of "
+            "`iq train fusion`"
+        )
     return name, model
 
 

@@ -6,6 +6,9 @@ saturates instead of extrapolating; a block that is undefined for a picture is m
 network was trained with; and a second output tells how unsure the first one is. Several members,
 each blind to other scenes, are averaged.
 
+The vectors of CLIP blocks, too, are read as they are. Their own scale of each number undoes the few
+large ones that would outweigh all others; their length, which normalising would lose, stays.
+
     x_b   = [normal scores of block b, flag]                      (n, size_b + 1)
     h_b   = relu(relu(x_b W1 + c1) W2 + c2)                       (n, 64)
     z     = relu(relu([h_b ...] W3 + c3) W4 + c4) W5 + c5         (n, 2)
@@ -40,6 +43,8 @@ TRUNK = ("trunk.0", "trunk.1", "trunk.2")
 CLIP = 3.0
 # No training of ours comes near it; below it no sum can overflow.
 LARGEST = 1e4
+# No opinions on 1..10 can deviate more than half of them at either end.
+WIDEST = np.float32(4.5)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ class FusionHead:
         scores = 1 + 9 / (1 + np.exp(-outputs[..., 0]))
         variance = np.exp(2 * outputs[..., 1]).mean(axis=0) + scores.var(axis=0)
         sigma = self.info["calibration"] * np.sqrt(variance)
-        return scores.mean(axis=0), sigma
+        return scores.mean(axis=0), np.minimum(sigma, WIDEST)
 
     def normalise(self, block: str, vectors: Array) -> Array:
         """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""

@@ -15,18 +15,19 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iqcli import settings
 from iqcli.errors import IqError
-from iqcli.files import sha256, shown
+from iqcli.files import make_folders, sha256, shown, write_atomic
 from iqcli.models import registry, weightfile
 from iqcli.models.rater import Head, HeadModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -87,10 +88,13 @@ class TasteModel:
     def head(self) -> TasteHead:
         """The loaded line. Raises IqError for a missing or foreign file, or another stock head."""
         head = load(self.weights)
-        if head.info["stock"] != identity(self.stock_name(head)):
+        stock = head.info["stock"]
+        file = stock_file(stock)
+        if not file.exists():
+            raise IqError(f"{shown(self.weights)} needs {shown(file)}, which is gone; {AGAIN}")
+        if stock["sha256"] != sha256(file):
             raise IqError(
-                f"{shown(self.weights)} stands on another {self.stock_name(head)} than this iq "
-                f"has; {AGAIN}"
+                f"{shown(self.weights)} stands on another {stock['name']} than this iq has; {AGAIN}"
             )
         # In the same order, too: weights and inputs are joined in it.
         if list(head.sizes.items()) != list(self._stock_of(head).head.sizes.items()):
@@ -127,24 +131,35 @@ class TasteModel:
         ]
 
     @staticmethod
-    def stock_name(head: TasteHead) -> str:
-        """The name in the registry of what the head stands on."""
-        return str(head.info["stock"]["name"])
-
-    @classmethod
-    def _stock_of(cls, head: TasteHead) -> HeadModel:
-        return HeadModel(_weights_of(cls.stock_name(head)))
+    def _stock_of(head: TasteHead) -> HeadModel:
+        return HeadModel(stock_file(head.info["stock"]))
 
 
 def identity(stock: str) -> dict[str, str]:
-    """How a taste file names the head it stands on: by name and by content."""
-    return {"name": stock, "sha256": sha256(_weights_of(stock))}
+    """How a taste file names the head it stands on, a model or a trained file: by name and content.
+
+    The name of a file ends as the file's, as that of no model does.
+    """
+    found = registry.entry(stock)
+    assert found.weights  # no head of ours is without a file
+    name = stock if stock in registry.ENTRIES else found.weights.name
+    return {"name": name, "sha256": sha256(found.weights)}
 
 
-def _weights_of(stock: str) -> Path:
-    found = registry.ENTRIES[stock].weights
-    assert found  # no head of ours is without a file
-    return found
+def stock_file(stock: Mapping[str, str]) -> Path:
+    """Where the head of that `identity` lies: with iq, or beside a person's own."""
+    shipped = registry.ENTRIES.get(stock["name"])
+    if shipped and shipped.weights:
+        return shipped.weights
+    return settings.load({}, None).data_dir / "heads" / f"{stock['sha256']}.safetensors"
+
+
+def keep_stock(stock: str) -> None:
+    """Copy a trained file to where a taste looks for it: the file itself may move or change."""
+    place = stock_file(identity(stock))
+    if stock not in registry.ENTRIES and not place.exists():
+        make_folders(place.parent, 0o700)
+        write_atomic(place, Path(stock).read_bytes())
 
 
 def load(path: Path) -> TasteHead:
@@ -164,7 +179,7 @@ def _is_ours(info: object) -> bool:
         case {
             "format": str(form),
             "model": str(model),
-            "stock": {"name": str(name), "sha256": str(_)},
+            "stock": {"name": str(name), "sha256": str(known_by)},
             "blocks": dict(blocks),
             "rmse": float(rmse),
             "figures": dict(figures),
@@ -173,7 +188,7 @@ def _is_ours(info: object) -> bool:
             return (
                 form == FORMAT
                 and re.fullmatch(r"taste/[0-9a-f]{12}", model) is not None
-                and name in registry.ENTRIES
+                and _is_stock(name, known_by)
                 and len(blocks) > 0
                 and all(n in registry.BLOCKS and registry.BLOCKS[n].size == s for n, s in sizes)
                 and 0 < rmse < 10
@@ -181,6 +196,12 @@ def _is_ours(info: object) -> bool:
                 and all(isinstance(each, float) and abs(each) < 1e9 for each in figures.values())
             )
     return False
+
+
+def _is_stock(name: str, known_by: str) -> bool:
+    shipped = registry.ENTRIES.get(name)
+    own = re.fullmatch(r"[0-9a-f]{64}", known_by) and name.endswith(".safetensors")
+    return bool(shipped.weights) if shipped else bool(own) and name.isprintable()
 
 
 def _fits(tensors: Mapping[str, Array], sizes: Mapping[str, int]) -> bool:

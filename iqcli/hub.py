@@ -1,0 +1,107 @@
+"""The published fusion network for torch and the Hugging Face hub: to train on, keep and share.
+
+Scoring needs none of it (see `iqcli.models.fusionnet`). Nothing here is downloaded: what
+`from_pretrained` names is a folder, a file, or weights that `iq models pull` has put here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import nn
+
+from iqcli.errors import IqError
+from iqcli.models import published, registry
+from iqcli.models.fusionfile import network_of
+from iqcli.models.fusionnet import BRANCHES, EMBEDDING, HIDDEN, OUTPUT_RANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+DROPOUT = 0.3
+
+
+class FusionNetwork(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="iqcli",
+    tags=["image-quality", "brisque", "clip", "fusion"],
+    license="mit",
+):
+    """The network of `iqcli.models.fusionnet`, with dropout while it is trained.
+
+    `save_pretrained` writes a folder that `from_pretrained`, here and of `ImageQualityFusion`,
+    reads: `config.json` and `model.safetensors`. Raises IqError for sizes that make no network.
+    """
+
+    def __init__(
+        self,
+        clip_embed_dim: int = EMBEDDING,
+        hidden_dim: int = HIDDEN,
+        dropout: float = DROPOUT,
+        output_range: Sequence[float] = OUTPUT_RANGE,
+    ) -> None:
+        super().__init__()
+        low, high = output_range
+        if hidden_dim % 4 or min(hidden_dim, clip_embed_dim) < 1 or not low < high:
+            raise IqError(
+                f"no network is {hidden_dim} wide, reads {clip_embed_dim} numbers and gives "
+                f"{low} to {high}; give a width that is a multiple of 4, the lower end first"
+            )
+        self.output_range = (float(low), float(high))
+        quarter, half = hidden_dim // 4, hidden_dim // 2
+        self.brisque_net = nn.Sequential(*_layers(dropout, 1, 64, quarter))
+        self.laion_net = nn.Sequential(*_layers(dropout, 1, 64, quarter))
+        self.clip_net = nn.Sequential(
+            *_layers(dropout, clip_embed_dim, hidden_dim, half), nn.Dropout(dropout)
+        )
+        self.fusion_net = nn.Sequential(
+            *_layers(dropout, 2 * quarter + half, hidden_dim, half),
+            nn.Dropout(dropout),
+            nn.Linear(half, 1),
+        )
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+                nn.init.zeros_(module.bias)
+
+    def forward(self, features: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """`brisque` (n,) and `laion` (n,) in 0..1 and `clip` (n, clip_embed_dim) to (n,) scores.
+
+        `clip` as CLIP gives it, its length kept, in training and in scoring alike.
+        """
+        inputs = (features["brisque"][:, None], features["laion"][:, None], features["clip"])
+        nets = (getattr(self, name) for name in BRANCHES)
+        joined = torch.cat([net(x) for net, x in zip(nets, inputs, strict=True)], dim=1)
+        low, high = self.output_range
+        scores: torch.Tensor = low + (high - low) * torch.sigmoid(self.fusion_net(joined)[:, 0])
+        return scores
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls, pretrained_model_name_or_path: str | Path, *, dropout: float = DROPOUT
+    ) -> FusionNetwork:
+        """The network of a folder or file, or of the published id once it is pulled; in eval mode.
+
+        Raises IqError where there is none, or where a tensor is missing, left over or strange.
+        """
+        given = str(pretrained_model_name_or_path)
+        pulled = given in (registry.HUB_ID, published.WEIGHTS) and not Path(given).exists()
+        found = published.pulled() if pulled else network_of(Path(given))
+        network = cls(found.embedding, found.hidden, dropout, list(found.output_range))
+        network.load_state_dict({k: torch.tensor(v) for k, v in found.tensors.items()})
+        return network.eval()
+
+
+def _layers(dropout: float, inputs: int, inner: int, outputs: int) -> list[nn.Module]:
+    """Two layers; the linear ones stand at 0 and 3, as in the published keys."""
+    return [
+        nn.Linear(inputs, inner),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(inner, outputs),
+        nn.ReLU(),
+    ]
