@@ -19,8 +19,11 @@ from iqcli.text import readable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-IMAGE = ("image", "image name", "image_name", "name", "file", "filename", "path", "photo")
-MOS = ("mos", "opinion", "stars", "score", "rating", "quality")
+IMAGE = (
+    *("image", "image name", "image_name", "image_path"),
+    *("name", "file", "filename", "path", "photo"),
+)
+MOS = ("mos", "opinion", "stars", "score", "rating", "quality", "human_score")
 USUAL = (0.0, 1.0)
 
 
@@ -53,7 +56,7 @@ class Opinions:
         if name == "prefix":
             return [_prefix(each.shot.path.name) for each in self.rows]
         if any(name not in each.row for each in self.rows):
-            raise IqError(f"there is no column {name!r}; give one of {_named(self.rows[0].row)}")
+            raise IqError(f"there is no column {name!r}; give one of {named(self.rows[0].row)}")
         return [each.row[name] for each in self.rows]
 
 
@@ -70,17 +73,17 @@ def read(
     the `usual` ends are taken on those. `where` is "COLUMN=VALUE". Raises IqError for what cannot
     be understood.
     """
-    lines = _lines(file)
-    image, mos = (_column(file, lines[0], names) for names in (IMAGE, MOS))
+    lines = lines_of(file)
+    image, mos = (column_of(file, lines[0], names) for names in (IMAGE, MOS))
     if where is not None:
-        lines = _filtered(file, lines, where)
+        lines = filtered(file, lines, where)
     told = [line for line in lines if (line[mos] or "").strip()]
     if not told:
         raise IqError(f"{shown(file)} holds no opinion for these rows; fill its column {mos!r}")
     values = [_number(file, line[mos]) for line in told]
     low, high = _scale(file, values, scale, usual)
     folder = images if images is not None else file.parent
-    names = _Names(folder)
+    names = Names(folder)
     rows = tuple(
         Opinion(Shot(folder, names.find(line[image])), 1 + 9 * (value - low) / (high - low), line)
         for line, value in zip(told, values, strict=True)
@@ -88,7 +91,8 @@ def read(
     return Opinions(rows, (low, high), len(lines) - len(told), readable(file.stem))
 
 
-def _lines(file: Path) -> list[dict[str, str]]:
+def lines_of(file: Path, wanted: str = "image and mos") -> list[dict[str, str]]:
+    """The rows of a CSV file by column. Raises IqError where it holds none, or is none."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             # A short row is blank where it ends; what a long one has too much has no name.
@@ -97,23 +101,26 @@ def _lines(file: Path) -> list[dict[str, str]]:
         why = getattr(error, "strerror", None) or error
         raise IqError(f"cannot read {shown(file)}: {why}; give a CSV file in UTF-8") from error
     if not lines:
-        raise IqError(f"{shown(file)} has no rows; give a CSV file with columns image and mos")
+        raise IqError(f"{shown(file)} has no rows; give a CSV file with columns {wanted}")
     return lines
 
 
-def _column(file: Path, line: Mapping[str, str], names: tuple[str, ...]) -> str:
+def column_of(file: Path, line: Mapping[str, str], names: tuple[str, ...]) -> str:
+    """The first of these columns that a row has, in whatever case. Raises IqError for none."""
     found = {str(key).strip().lower(): key for key in line}
     for name in names:
         if name in found:
             return found[name]
-    raise IqError(f"{shown(file)} has no column {names[0]!r}, only {_named(line)}; name one so")
+    raise IqError(f"{shown(file)} has no column {names[0]!r}, only {named(line)}; name one so")
 
 
-def _named(line: Mapping[str, str]) -> str:
+def named(line: Mapping[str, str]) -> str:
+    """The columns of a row, for a sentence."""
     return ", ".join(repr(name) for name in line if name)
 
 
-def _filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[str, str]]:
+def filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[str, str]]:
+    """The rows that `where`, "COLUMN=VALUE", asks for. Raises IqError for no such column."""
     column, equals, value = where.partition("=")
     if not equals or column not in lines[0]:
         raise IqError(f"--where is {where!r}; give COLUMN=VALUE with a column of {shown(file)}")
@@ -156,7 +163,7 @@ def _prefix(name: str) -> str:
     return found[0] if found else name
 
 
-class _Names:
+class Names:
     """File names as the disk has them: published lists differ from their files in case."""
 
     def __init__(self, folder: Path) -> None:
@@ -164,6 +171,7 @@ class _Names:
         self._known: dict[Path, dict[str, str]] = defaultdict(dict)
 
     def find(self, name: str) -> Path:
+        """Where the photo of this name lies, or would lie."""
         path = self._folder / name
         if path.exists():
             return path

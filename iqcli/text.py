@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import reprlib
+
 
 def readable(text: str) -> str:
     """Escape what is not printable: `\\n`, `\\x1b`, `\\xff` for a stray byte, `\\u202e`."""
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def brief(value: object) -> str:
+    """A value of a stranger's file as a sentence can hold it: however long or deep, a few words."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return "..."
 
 
 def _escape(char: str) -> str:

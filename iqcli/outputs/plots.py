@@ -22,7 +22,7 @@ from matplotlib.lines import Line2D
 from iqcli.text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
@@ -112,6 +112,23 @@ def reliability(title: str, means: Curve, held: Curve) -> dict[str, bytes]:
         right.set_title("Intervals of the uncertainty")
         figure.suptitle(readable(title), fontsize=13, wrap=True)
         return _files(figure, "reliability")
+
+
+def learning(title: str, losses: Mapping[str, Sequence[float]]) -> dict[str, bytes]:
+    """Losses over the epochs, a line each by name, a dot where a line is lowest."""
+    with _style():
+        figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+        axes = figure.add_subplot()
+        for colour, (name, values) in zip(COLOURS, losses.items(), strict=False):
+            epochs = np.arange(1, len(values) + 1)
+            axes.plot(epochs, values, color=colour, label=readable(name))
+            lowest = int(np.argmin(values))
+            axes.plot(epochs[lowest], values[lowest], "o", color=colour, markersize=6)
+        axes.set(xlabel="epoch", ylabel="loss")
+        axes.grid(color=PALE, linewidth=0.7)
+        axes.legend(fontsize=10)
+        figure.suptitle(readable(title), fontsize=13, wrap=True)
+        return _files(figure, "learning")
 
 
 @contextmanager

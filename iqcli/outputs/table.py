@@ -55,6 +55,10 @@ def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
     return table
 
 
+# What a cell says that has no value.
+NONE = "–"
+
+
 def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """A table of anything: numbers to the right, text to the left, all made readable.
 
@@ -63,7 +67,8 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
     table = Table(box=None, pad_edge=False, header_style="bold")
     lines = [list(row) for row in rows]
     for index, title in enumerate(titles):
-        number = bool(lines) and all(isinstance(line[index], int | float) for line in lines)
+        cells = [line[index] for line in lines if line[index] != NONE]
+        number = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
         justify = "right" if number else "left"
         table.add_column(title, justify=justify, overflow="fold", no_wrap=index == 0)  # type: ignore[arg-type]
     for line in lines:
@@ -108,13 +113,13 @@ def _said(name: str) -> str:
 
 
 def _number(key: str, digits: int = 1) -> Callable[[Row], Text]:
-    return lambda row: Text("–" if row[key] is None else f"{row[key]:.{digits}f}")
+    return lambda row: Text(NONE if row[key] is None else f"{row[key]:.{digits}f}")
 
 
 def _score(row: Row) -> Text:
     value = row["score"]
     if value is None:
-        return Text("–", style="dim")
+        return Text(NONE, style="dim")
     style = "red" if value < BAD else "yellow" if value < FAIR else "green"
     return Text(f"{value:.1f}", style=style)
 

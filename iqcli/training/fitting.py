@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli.errors import IqError, NothingFound, PhotoError
+from iqcli.errors import IqError, PhotoError
 from iqcli.files import write_atomic
 from iqcli.measuring import measure_views
 from iqcli.models.dkl import GaussianProcess
 from iqcli.models.fusion import FusionHead
-from iqcli.models.registry import BLOCKS
+from iqcli.models.registry import blocks_of
 from iqcli.outputs.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
@@ -25,19 +25,18 @@ from iqcli.training.backbone import Material, train, weights
 from iqcli.training.batches import MAX_MEGAPIXELS
 from iqcli.training.checkpoint import RunFolder
 from iqcli.training.experience import centre, gather
-from iqcli.training.issues import Thresholds, fit, measure_faults
 from iqcli.training.ladders import climb, margins, pocket_shots
 from iqcli.training.starts import start_from
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from iqcli.features.extractor import AnyBlock
     from iqcli.opinions import Opinions
-    from iqcli.records import Measured, Pixels, Shot
+    from iqcli.records import Measured, Shot
     from iqcli.training.config import Config
     from iqcli.training.experience import Experience
     from iqcli.training.ladders import Spoil
@@ -79,7 +78,7 @@ def fit_fusion(
     say: Say,
 ) -> Report:
     """Measure the photos, fit the fusion head on their opinions, write it to `output`."""
-    wanted = _wanted(blocks)
+    wanted = blocks_of(blocks)
     taught = _lessons(told, wanted, scene, ladders, measure, device, say)
     fitted = fusion.fit(taught, name, say)
     sizes = {block: values.shape[1] for block, values in taught.blocks.items()}
@@ -102,7 +101,7 @@ def fit_dkl(
     say: Say,
 ) -> Report:
     """Measure the photos, fit a Gaussian process on their opinions, write it to `output`."""
-    wanted = _wanted(blocks)
+    wanted = blocks_of(blocks)
     taught = _lessons(told, wanted, scene, None, measure, device, say)
     learnt = ~lessons.held_out(taught.scenes)
     scenes = [label for label, taken in zip(taught.scenes, learnt, strict=True) if taken]
@@ -112,13 +111,6 @@ def fit_dkl(
     held = gather(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
     _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
     return Report(int(learnt.sum()), 0, held)
-
-
-def _wanted(blocks: str) -> list[AnyBlock]:
-    wanted = [each.strip() for each in blocks.split(",")]
-    if unknown := [each for each in wanted if each not in BLOCKS]:
-        raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(BLOCKS)}")
-    return [BLOCKS[each] for each in wanted]
 
 
 def _write(
@@ -247,23 +239,3 @@ def _found(folders: Sequence[Path], say: Say) -> list[Shot]:
 def _digest(things: Sequence[object]) -> str:
     lines = "\n".join(map(repr, things))
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
-
-
-def fit_issues(folders: Sequence[Path], max_megapixels: float, say: Say) -> Thresholds:
-    """Fit the thresholds on all good photos of the folders."""
-    measured = measure_faults(_pictures(folders, max_megapixels, say), views_of)
-    if not len(next(iter(measured.values()))):
-        raise NothingFound(f"no photo in {', '.join(shown(folder) for folder in folders)}")
-    return fit(measured)
-
-
-def _pictures(folders: Sequence[Path], max_megapixels: float, say: Say) -> Iterator[Pixels]:
-    def problem(path: Path, reason: str) -> None:
-        say(f"iq: {shown(path)}: {reason}")
-
-    for shot in find_shots(folders, on_problem=problem):
-        try:
-            data = shot.path.read_bytes()
-            yield read_photo(data, max_megapixels=max_megapixels)[1].detail
-        except (OSError, PhotoError) as error:
-            problem(shot.path, str(error))

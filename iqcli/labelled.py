@@ -1,0 +1,159 @@
+"""Levels of issues from a CSV file: which photo, and how bad each label of a graph is in it.
+
+A column a label, by its name or an alias, holding 1 (none) to the label's highest level; nothing
+means unknown. A file that says 0 for none in any row has all its levels one lower, and is read so.
+Published lists hold all labels in one column, `gt_label` or `pred_label`, in the order of the
+graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.errors import IqError
+from iqcli.models.hexgraph import is_legal
+from iqcli.opinions import IMAGE, Names, column_of, filtered, lines_of, named
+from iqcli.outputs.names import shown
+from iqcli.records import Shot
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from iqcli.models.hexgraph import Graph, Levels
+
+TRUTH, PREDICTED = "gt_label", "pred_label"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Levels (n, labels) of n photos, 0 where unknown; `names` as the file calls the photos.
+
+    `shifted` says that the file counts from 0. `source` is the file's name without its end.
+    """
+
+    file: Path
+    graph: Graph
+    names: Sequence[str]
+    shots: Sequence[Shot]
+    levels: Levels
+    rows: Sequence[Mapping[str, str]]
+    shifted: bool
+    source: str
+
+    def column(self, name: str) -> list[str]:
+        """One value a photo. Raises IqError for a column that is not there."""
+        if name not in self.rows[0]:
+            raise IqError(f"there is no column {name!r}; give one of {named(self.rows[0])}")
+        return [row[name] for row in self.rows]
+
+    def check(self) -> None:
+        """Raise IqError for the first photo whose levels the graph excludes."""
+        wrong = np.flatnonzero(~is_legal(self.graph, self.levels))
+        if len(wrong):
+            levels = self.levels[wrong[0]]
+            pairs = zip(self.graph.labels, levels, strict=True)
+            said = ", ".join(f"{label.name} {level}" for label, level in pairs if level > 1)
+            raise IqError(
+                f"{shown(self.file)} says {said} of {readable(self.names[wrong[0]])}, which the "
+                f"graph {self.graph.name} excludes; correct the file or the graph"
+            )
+
+
+def has_labels(file: Path, graph: Graph) -> bool:
+    """Whether a CSV file has a column of a label of the graph. Raises IqError if it is none."""
+    row = lines_of(file)[0]
+    return TRUTH in row or any(graph.index(column) is not None for column in row)
+
+
+def read(
+    file: Path, graph: Graph, images: Path | None, where: str | None, listed: str = TRUTH
+) -> Labelled:
+    """The levels in `file`, its photos looked for in `images` (else beside it).
+
+    `where` is "COLUMN=VALUE"; `listed` the column that may hold all labels. Raises IqError for what
+    cannot be understood.
+    """
+    lines = lines_of(file, "image and one of each label")
+    image = column_of(file, lines[0], IMAGE)
+    columns = _columns(file, graph, lines[0], listed)
+    shifted = _from_zero(lines, [*columns.values()] or [listed])
+    if where is not None:
+        lines = filtered(file, lines, where)
+    if not lines:
+        raise IqError(f"{shown(file)} has no row for --where {where!r}; give another value")
+    told = np.array([_row(file, line, columns, graph, listed) for line in lines], np.int64)
+    folder = images if images is not None else file.parent
+    names = Names(folder)
+    shots = [Shot(folder, names.find(line[image])) for line in lines]
+    levels = _from_one(file, told, graph, shifted)
+    called = [line[image] for line in lines]
+    return Labelled(file, graph, called, shots, levels, lines, shifted, readable(file.stem))
+
+
+def _columns(file: Path, graph: Graph, row: Mapping[str, str], listed: str) -> dict[int, str]:
+    """The column of each label that has one; none where they are all in the column `listed`."""
+    found: dict[int, str] = {}
+    for column in row:
+        label = graph.index(column)
+        if label is not None and label in found:
+            name = graph.labels[label].name
+            raise IqError(
+                f"{shown(file)} has two columns for {name}, {found[label]!r} and {column!r}; "
+                "leave one out"
+            )
+        if label is not None:
+            found[label] = column
+    if not found and listed not in row:
+        labels = ", ".join(label.name for label in graph.labels)
+        raise IqError(f"{shown(file)} has no column of a label; name one {labels}, or {listed}")
+    return found
+
+
+def _row(
+    file: Path, line: Mapping[str, str], columns: Mapping[int, str], graph: Graph, listed: str
+) -> list[int]:
+    """What a row says of each label; -1 is nothing."""
+    if columns:
+        return [
+            _level(file, line[columns[k]]) if k in columns else -1 for k in range(len(graph.labels))
+        ]
+    parts = line[listed].split(",")
+    if len(parts) != len(graph.labels):
+        raise IqError(
+            f"{shown(file)} has {len(parts)} levels in a cell of {listed}, and the graph "
+            f"{graph.name} has {len(graph.labels)} labels; give its graph with --labels"
+        )
+    return [_level(file, each) for each in parts]
+
+
+def _level(file: Path, text: str) -> int:
+    text = text.strip().removesuffix(".0")  # as pandas writes whole numbers beside blanks
+    if not text:
+        return -1
+    if len(text) > 1 or text not in "0123456789":
+        raise IqError(f"{shown(file)} has the level {readable(text)!r}; give 1 (none) to 4")
+    return int(text)
+
+
+def _from_zero(lines: Sequence[Mapping[str, str]], columns: Sequence[str]) -> bool:
+    """Whether any row says 0: the rows of --where may hold none."""
+    cells = (line[column] for line in lines for column in columns)
+    return any(part.strip() == "0" for cell in cells for part in cell.split(","))
+
+
+def _from_one(file: Path, told: Levels, graph: Graph, shifted: bool) -> Levels:
+    """Levels as the file has them, -1 for nothing, to those that begin with 1, 0 for nothing."""
+    levels = np.where(told < 0, 0, told + shifted)
+    for label, column in zip(graph.labels, levels.T, strict=True):
+        if column.max() > label.levels:
+            beside = " beside a 0" if shifted else ""
+            raise IqError(
+                f"{shown(file)} has the level {column.max() - shifted} of {label.name}{beside}; "
+                f"give 1 (none) to {label.levels}, or 0 (none) to {label.levels - 1}"
+            )
+    return levels

@@ -1,0 +1,252 @@
+"""The labels of a HEX graph and what binds them, as a person writes them down in TOML.
+
+A label has levels 1 (none) to 2, 3 or 4; its nodes say "this level or more", so a level switches
+its node and those below it on. An exclusion forbids two nodes together, an implication demands one
+node where another is on. Reading checks that every node can be on in some legal state.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from iqcli.errors import IqError
+from iqcli.files import shown
+from iqcli.models.hexstates import Component, Edges, TooManyStates, components
+from iqcli.text import brief
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+EMBEDDED = Path(__file__).parent.parent / "embedded"
+GRAPHS = ("hex6", "hex12")
+MOST_LEVELS = 4
+MOST_LABELS = 100
+KINDS = {
+    "graph": "the graph",
+    "label": "a label",
+    "exclusion": "an exclusion",
+    "implication": "an implication",
+}
+LEGAL_KEYS = {
+    "graph": {"name", "labels", "exclusions", "implications"},
+    "label": {"name", "title", "aliases", "levels"},
+    "exclusion": {"a", "a_levels", "b", "b_levels"},
+    "implication": {"label", "level", "needs", "needs_level"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What may be wrong: its name in results, its title in sentences, other names in files."""
+
+    name: str
+    title: str
+    aliases: tuple[str, ...]
+    levels: int
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """Every name that a column may have."""
+        return (self.name, self.title, *self.aliases)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Labels and what binds them; see the module. `account` is the whole as JSON can hold it.
+
+    `nodes` are (label, level) pairs, levels 2 and up, label after label.
+    """
+
+    name: str
+    labels: tuple[Label, ...]
+    edges: Edges
+    account: Mapping[str, Any]
+
+    @cached_property
+    def nodes(self) -> tuple[tuple[int, int], ...]:
+        """(label, level) of every node."""
+        return nodes_of(self.labels)
+
+    @cached_property
+    def components(self) -> tuple[Component, ...]:
+        """The parts that nothing joins, each with its legal states."""
+        titles = [f"{self.labels[label].name} {level}" for label, level in self.nodes]
+        return components(self.edges, titles)
+
+    @cached_property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """The node numbers of each label, lowest level first."""
+        return tuple(
+            tuple(k for k, (owner, _) in enumerate(self.nodes) if owner == label)
+            for label in range(len(self.labels))
+        )
+
+    def index(self, called: str) -> int | None:
+        """Which label has this name, title or alias; case and spaces at the ends do not count."""
+        wanted = _folded(called)
+        found = (k for k, each in enumerate(self.labels) if wanted in map(_folded, each.called))
+        return next(found, None)
+
+
+def nodes_of(labels: Iterable[Label]) -> tuple[tuple[int, int], ...]:
+    """(label, level) of every node of these labels."""
+    return tuple((k, v) for k, label in enumerate(labels) for v in range(2, label.levels + 1))
+
+
+def named(name: str) -> Graph:
+    """A shipped graph by name, or the graph of a TOML file. Raises IqError like `read_graph`."""
+    if name in GRAPHS:
+        return read_graph(EMBEDDED / f"{name}.toml")
+    if not name.endswith(".toml"):
+        raise IqError(f"there is no graph {name!r}; give {', '.join(GRAPHS)} or a .toml file")
+    return read_graph(Path(name))
+
+
+def read_graph(path: Path) -> Graph:
+    """The graph of a TOML file. Raises IqError for what is no graph, or contradicts itself."""
+    try:
+        told = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise IqError(
+            f"cannot read the graph {shown(path)}: {error.strerror}; give another"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise IqError(f"cannot read the graph {shown(path)}: {error}; correct it") from error
+    return parsed(told, shown(path), path.stem)
+
+
+def parsed(told: object, source: str, name: str = "graph") -> Graph:
+    """The graph of an account, such as `Graph.account`. Raises IqError; `source` is named in it."""
+    try:
+        graph = _graph(_keys(told, "graph"), name)
+        _ = graph.components  # too many states are refused before anything is measured
+    except _Wrong as error:
+        raise IqError(f"the graph {source} is wrong: {error}; correct it") from error
+    except TooManyStates as error:
+        raise IqError(f"the graph {source} is too large: {error}") from error
+    return graph
+
+
+class _Wrong(Exception):
+    """What is wrong with a graph."""
+
+
+def _graph(told: Mapping[str, Any], name: str) -> Graph:
+    name = _text(told.get("name", name), "the graph's name")
+    labels = tuple(_label(each) for each in _rows(told, "labels"))
+    if not 0 < len(labels) <= MOST_LABELS:
+        raise _Wrong(f"it has {len(labels)} labels, and may have 1 to {MOST_LABELS}")
+    _check_names(labels)
+    places = {pair: k for k, pair in enumerate(nodes_of(labels))}
+    numbers = {label.name: k for k, label in enumerate(labels)}
+
+    def node(label: object, level: object) -> int:
+        if not isinstance(label, str) or label not in numbers:
+            raise _Wrong(f"there is no label {brief(label)} among {', '.join(numbers)}")
+        most = labels[numbers[label]].levels
+        if type(level) is not int or not 2 <= level <= most:
+            raise _Wrong(f"{label} has no level {brief(level)} to bind; its levels are 2 to {most}")
+        return places[numbers[label], level]
+
+    chain = [(k, k - 1) for (_, level), k in places.items() if level > 2]
+    implied = [_keys(each, "implication") for each in _rows(told, "implications")]
+    needs = [
+        (node(each["label"], each["level"]), node(each["needs"], each["needs_level"]))
+        for each in implied
+    ]
+    apart = [_keys(each, "exclusion") for each in _rows(told, "exclusions")]
+    excluded = [
+        (node(each["a"], one), node(each["b"], two))
+        for each in apart
+        for one in _levels(each["a_levels"])
+        for two in _levels(each["b_levels"])
+    ]
+    titles = [f"{labels[label].name} at level {level}" for label, level in places]
+    edges = Edges(len(places), (*chain, *needs), tuple(excluded))
+    _check_edges(edges, titles)
+    account = {
+        "name": name,
+        "labels": [
+            {"name": x.name, "title": x.title, "aliases": [*x.aliases], "levels": x.levels}
+            for x in labels
+        ],
+        "exclusions": apart,
+        "implications": implied,
+    }
+    return Graph(name, labels, edges, account)
+
+
+def _label(told: object) -> Label:
+    row = _keys(told, "label", optional={"title", "aliases", "levels"})
+    name = _text(row["name"], "a label's name")
+    title = _text(row.get("title", name.replace("_", " ")), f"the title of {name}")
+    aliases = row.get("aliases", [])
+    if not isinstance(aliases, list):
+        raise _Wrong(f"the aliases of {name} are no list")
+    levels = row.get("levels", MOST_LEVELS)
+    if type(levels) is not int or not 2 <= levels <= MOST_LEVELS:
+        raise _Wrong(
+            f"{name} has {brief(levels)} levels, and may have 2 to {MOST_LEVELS}, 1 being none"
+        )
+    return Label(name, title, tuple(_text(x, f"an alias of {name}") for x in aliases), levels)
+
+
+def _check_names(labels: Iterable[Label]) -> None:
+    owners: dict[str, str] = {}
+    for label in labels:
+        # A label may repeat itself: its title is often its name.
+        for called in {_folded(each) for each in label.called}:
+            if called in owners:
+                raise _Wrong(f"{owners[called]} and {label.name} are both called {called!r}")
+            owners[called] = label.name
+
+
+def _check_edges(edges: Edges, titles: list[str]) -> None:
+    for one, two in edges.excluded:
+        if one == two:
+            raise _Wrong(f"{titles[one]} excludes itself")
+    for k, title in enumerate(titles):
+        if round_ := [n for n in edges.needed[k] if n != k and k in edges.needed[n]]:
+            raise _Wrong(f"{title} and {titles[round_[0]]} need each other in a circle")
+        if edges.needed[k] & edges.banned[k]:
+            raise _Wrong(f"{title} can never be: what it needs is excluded by what it needs")
+
+
+def _keys(told: object, kind: str, optional: Iterable[str] = ()) -> dict[str, Any]:
+    """The table `told`, with all the keys of its kind and no other."""
+    if not isinstance(told, dict):
+        raise _Wrong(f"{KINDS[kind]} is {brief(told)}, and must be a table")
+    known = LEGAL_KEYS[kind]
+    if strange := [key for key in told if key not in known]:
+        raise _Wrong(f"{KINDS[kind]} has {brief(strange[0])}, which no {kind} has")
+    needed = {"labels"} if kind == "graph" else known.difference(optional)
+    if missing := sorted(needed.difference(told)):
+        raise _Wrong(f"{KINDS[kind]} has no {missing[0]!r}")
+    return told
+
+
+def _rows(told: Mapping[str, Any], key: str) -> Iterator[object]:
+    rows = told.get(key, [])
+    if not isinstance(rows, list):
+        raise _Wrong(f"its {key} are no list of tables")
+    yield from rows
+
+
+def _levels(told: object) -> list[object]:
+    if not isinstance(told, list) or not 0 < len(told) < MOST_LEVELS:
+        raise _Wrong(f"the levels of an exclusion are {brief(told)}; give a list, as in [2, 3, 4]")
+    return told
+
+
+def _text(told: object, what: str) -> str:
+    if not isinstance(told, str) or not told.strip() or not told.isprintable():
+        raise _Wrong(f"{what} is {brief(told)}, and must be printable text")
+    return told
+
+
+def _folded(called: str) -> str:
+    return called.strip().casefold()

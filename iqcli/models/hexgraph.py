@@ -1,0 +1,144 @@
+"""A HEX graph as a conditional random field: exact probabilities over its legal states.
+
+Deng et al., Large-scale object classification using label relation graphs (ECCV 2014), with
+ordinal chains in place of a class tree:
+
+    score(s) = sum over the nodes i that are on in s of f_i        s legal
+    p(s)     = exp(score(s)) / Z,   P(i on) = sum of p(s) over the s with i on
+
+Z is the product of those of the parts that nothing joins, so each part is summed by itself. All
+arrays are float64; logits f are (n, nodes) in the order of `Graph.nodes`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.models.hexfile import Graph, Label, named, parsed, read_graph
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from iqcli.models.hexstates import Component
+
+    Numbers = NDArray[np.float64]
+    Levels = NDArray[np.int64]
+
+__all__ = [
+    "Graph",
+    "Label",
+    "is_legal",
+    "levels_of",
+    "log_likelihood",
+    "log_partition",
+    "marginals",
+    "most_likely",
+    "named",
+    "none_probability",
+    "parsed",
+    "read_graph",
+    "switches",
+]
+
+# More than rounding can add to a sum of probabilities: two nodes that exclude each other are never
+# both above a half.
+ROUNDING = 1e-12
+
+
+def marginals(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
+    """(n, nodes) probabilities that each node is on."""
+    out = np.empty(logits.shape)
+    for part in graph.components:
+        scores = _scores(part, logits)
+        weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+        out[:, part.nodes] = weights @ part.states / weights.sum(axis=1, keepdims=True)
+    return out
+
+
+def log_partition(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
+    """(n,) natural logarithms of Z."""
+    return sum((_log_sum(_scores(part, logits)) for part in graph.components), np.zeros(1))
+
+
+def log_likelihood(graph: Graph, logits: NDArray[np.floating], levels: Levels) -> Numbers:
+    """(n,) log probabilities of (n, labels) levels; level 0 is unknown, and summed over.
+
+    -inf where the levels are illegal.
+    """
+    on, known = switches(graph, levels)
+    total = np.zeros(len(logits))
+    for part in graph.components:
+        scores = _scores(part, logits)
+        clash = known[:, part.nodes] * (1 - 2 * on[:, part.nodes])  # +-1 of a node that is known
+        # How many known nodes a state has otherwise: those off that it has on, and the reverse.
+        wrong = clash @ part.states.T + (known * on)[:, part.nodes].sum(axis=1, keepdims=True)
+        fitting = np.where(wrong == 0, scores, -np.inf)
+        total += _log_sum(fitting) - _log_sum(scores)
+    return total
+
+
+def none_probability(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
+    """(n,) probabilities that every label is at level 1: of no issue at all."""
+    return np.exp(-log_partition(graph, logits))
+
+
+def most_likely(graph: Graph, logits: NDArray[np.floating]) -> Levels:
+    """(n, labels) levels of the most probable legal state; of equal ones that with fewer on."""
+    on = np.zeros(logits.shape, bool)
+    for part in graph.components:
+        best = _scores(part, logits).argmax(axis=1)
+        on[:, part.nodes] = part.states[best] > 0
+    return _counted(graph, on)
+
+
+def levels_of(graph: Graph, chances: Numbers) -> Levels:
+    """(n, nodes) marginals of this graph to (n, labels) levels: what is likelier than not.
+
+    Always legal: a node is no likelier than one it needs, and of two nodes that exclude each other
+    only one can pass a half.
+    """
+    likely = chances > 0.5 + ROUNDING
+    on = np.stack([likely[:, [*needed]].all(axis=1) for needed in graph.edges.needed], axis=1)
+    return _counted(graph, on)
+
+
+def switches(graph: Graph, levels: Levels) -> tuple[Numbers, Numbers]:
+    """(n, labels) levels to two (n, nodes) arrays of 0 and 1: node on, node known.
+
+    Level 0 is unknown; it counts as off.
+    """
+    owners, bars = np.array(graph.nodes).T
+    of_nodes = levels[:, owners]
+    return (of_nodes >= bars).astype(np.float64), (of_nodes > 0).astype(np.float64)
+
+
+def is_legal(graph: Graph, levels: Levels) -> NDArray[np.bool_]:
+    """(n,) whether some legal state has these (n, labels) levels, 0 being unknown."""
+    on, known = switches(graph, levels)
+    forced = on > 0
+    for node, needed in enumerate(graph.edges.needed):
+        forced[:, [*needed]] |= on[:, [node]] > 0  # also what is unknown
+    fine: NDArray[np.bool_] = ~(forced & (known > 0) & (on == 0)).any(axis=1)
+    for one, two in graph.edges.excluded:
+        fine &= ~(forced[:, one] & forced[:, two])
+    return fine
+
+
+def _scores(part: Component, logits: NDArray[np.floating]) -> Numbers:
+    scores: Numbers = logits[:, part.nodes].astype(np.float64) @ part.states.T
+    return scores
+
+
+def _log_sum(scores: Numbers) -> Numbers:
+    """(n, m) to (n,): log of the sum of the exponentials; -inf of nothing but -inf."""
+    top = scores.max(axis=1, keepdims=True)
+    top = np.where(np.isfinite(top), top, 0)
+    with np.errstate(divide="ignore"):
+        total: Numbers = np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0]
+    return total
+
+
+def _counted(graph: Graph, on: NDArray[np.bool_]) -> Levels:
+    return np.stack([1 + on[:, [*group]].sum(axis=1) for group in graph.groups], axis=1)

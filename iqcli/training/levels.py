@@ -1,0 +1,203 @@
+"""From labelled photos to the file of a hex head: measure, hold scenes out, fit, judge, write."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+import numpy as np
+from safetensors.numpy import save
+
+from iqcli import hexeval
+from iqcli.devices import choose_device
+from iqcli.errors import IqError
+from iqcli.features.clip import ClipBlock
+from iqcli.files import write_atomic
+from iqcli.models.hex import FORMAT, HexHead
+from iqcli.models.registry import BLOCKS
+from iqcli.training import coop, hexing
+from iqcli.training.lessons import MEMBERS, held_out
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from iqcli.features.extractor import AnyBlock
+    from iqcli.hexeval import Verdicts
+    from iqcli.labelled import Labelled
+    from iqcli.models.hexgraph import Graph
+    from iqcli.records import Measured, Shot
+    from iqcli.training.hexing import Fit, Loss, Pupils
+
+    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
+    Say = Callable[[str], None]
+
+FEWEST = 50
+FEWEST_HELD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to fit: layers of `hidden` sizes over `blocks`, or `contexts` words over text `prompts`.
+
+    `prompts` names the weights of a CLIP, whose block must then be the only one.
+    """
+
+    blocks: tuple[str, ...]
+    hidden: tuple[int, ...]
+    loss: Loss
+    prompts: str | None
+    contexts: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Report:
+    """How many photos taught, what the fit did, and how the head did on the held-out scenes."""
+
+    photos: int
+    fit: Fit
+    held: Verdicts
+
+
+def block_of_tower(prompts: str) -> str:
+    """The block of a CLIP by the name of its weights. Raises IqError for no such CLIP."""
+    clips = [block for name, block in BLOCKS.items() if name.startswith("clip:")]
+    towers = {block.weights: block.name for block in clips if isinstance(block, ClipBlock)}
+    if prompts not in towers:
+        raise IqError(f"--prompts is {prompts!r}; give one of {', '.join(towers)}")
+    return towers[prompts]
+
+
+def fit_hex(
+    told: Labelled,
+    recipe: Recipe,
+    scene: str | None,
+    name: str,
+    measure: Measure,
+    device: str,
+    say: Say,
+) -> tuple[Report, bytes]:
+    """Measure the photos, fit a head on their levels; the report, and the file to be written.
+
+    Raises IqError where the photos or their labels are too few, or contradict the graph.
+    """
+    told.check()
+    for label, levels in zip(told.graph.labels, told.levels.T, strict=True):
+        if not (levels > 0).any():
+            raise IqError(
+                f"no photo says how bad {label.name} is; fill its column, or give --labels a graph "
+                "without it"
+            )
+    pupils = _pupils(told, recipe.blocks, scene, measure)
+    held = held_out(pupils.scenes)
+    _check_enough(told.graph, pupils, held, say)
+    taught = _rows(pupils, ~held)
+    check_defined(taught)
+    if recipe.prompts is None:
+        fitted = hexing.fit(told.graph, taught, recipe.hidden, recipe.loss)
+    else:
+        where = choose_device(device)
+        fitted = coop.fit(
+            told.graph, taught, recipe.prompts, recipe.contexts, recipe.loss, where, say
+        )
+    sizes = {block: values.shape[1] for block, values in pupils.blocks.items()}
+    info = {
+        "format": FORMAT,
+        "model": name,
+        **fitted.info,
+        "blocks": sizes,
+        "known_by": {block: BLOCKS[block].known_by for block in sizes},
+        "graph": told.graph.account,
+        "loss": [recipe.loss.name, recipe.loss.gamma, recipe.loss.alpha],
+        "source": told.source,
+    }
+    head = HexHead(told.graph, sizes, fitted.tensors, info)
+    verdicts = _judged(head, _rows(pupils, held))
+    info["figures"] = _figures(verdicts)
+    data = save(fitted.tensors, metadata={"iq": json.dumps(info, allow_nan=False)})
+    return Report(int((~held).sum()), fitted, verdicts), data
+
+
+def write_curve(fit: Fit, title: str, output: Path) -> list[Path]:
+    """The losses beside the model, as CSV, and drawn where matplotlib is installed."""
+    lines = ["epoch,loss,held"]
+    pairs = zip(fit.taught, fit.stopped, strict=True)
+    lines += [f"{k},{one:.6f},{two:.6f}" for k, (one, two) in enumerate(pairs, 1)]
+    files = {"csv": ("\n".join(lines) + "\n").encode()}
+    if find_spec("matplotlib"):
+        from iqcli.outputs.plots import learning
+
+        losses = {"photos that teach": fit.taught, "photos that say when to stop": fit.stopped}
+        drawn = learning(title, losses)
+        files |= {name.rpartition(".")[2]: data for name, data in drawn.items()}
+    written = []
+    for suffix, data in files.items():
+        written.append(output.with_suffix(f".curve.{suffix}"))
+        write_atomic(written[-1], data)
+    return written
+
+
+def _pupils(told: Labelled, blocks: Sequence[str], scene: str | None, measure: Measure) -> Pupils:
+    """The photos that could be measured and of which something is known."""
+    labels = told.column(scene) if scene else [shot.path.name for shot in told.shots]
+    found = list(measure([BLOCKS[name] for name in blocks], told.shots))
+    known = np.flatnonzero((told.levels > 0).any(axis=1))
+    seen = {k: found[k].blocks for k in known.tolist()}
+    kept = [k for k, each in seen.items() if each is not None]
+    photos = [each for each in seen.values() if each is not None]
+    if len(kept) < FEWEST:
+        raise IqError(
+            f"{len(kept)} readable photos with labels are too few; give at least {FEWEST}"
+        )
+    vectors = {name: np.stack([each[name] for each in photos]) for name in blocks}
+    return hexing.Pupils(vectors, told.levels[kept], [labels[k] for k in kept])
+
+
+def _check_enough(graph: Graph, pupils: Pupils, held: NDArray[np.bool_], say: Say) -> None:
+    scenes = {label for label, out in zip(pupils.scenes, held, strict=True) if not out}
+    if len(scenes) < MEMBERS or held.sum() < FEWEST_HELD:
+        raise IqError("the photos are of too few scenes to hold some out; give more photos")
+    for label, levels in zip(graph.labels, pupils.levels[~held].T, strict=True):
+        if not (levels > 1).any():
+            say(f"no photo that teaches has {label.name}; the model will not see it")
+
+
+def check_defined(pupils: Pupils) -> None:
+    """Raise IqError for a block that says nothing of what teaches, or of what says when to stop."""
+    for name, values in pupils.blocks.items():
+        defined = np.isfinite(values).all(axis=1)
+        if not all((defined & rows).any() for rows in pupils.parted()):
+            raise IqError(f"the block {name} is defined for too few of the photos; leave it out")
+
+
+def _rows(pupils: Pupils, rows: NDArray[np.bool_]) -> Pupils:
+    return hexing.Pupils(
+        {name: values[rows] for name, values in pupils.blocks.items()},
+        pupils.levels[rows],
+        [label for label, inside in zip(pupils.scenes, rows, strict=True) if inside],
+    )
+
+
+def _judged(head: HexHead, pupils: Pupils) -> Verdicts:
+    chances = head.marginals(pupils.blocks)
+    there = np.isfinite(chances).all(axis=1)
+    if not there.any():
+        raise IqError("the model says nothing of the photos held out; give other blocks")
+    said = head.levels(pupils.blocks)
+    return hexeval.judged(head.graph, pupils.levels[there], said[there], chances[there])
+
+
+def _figures(verdicts: Verdicts) -> Mapping[str, Mapping[str, float | None]]:
+    """Label -> measure -> value on the held-out scenes, None where it is not defined."""
+    found = {}
+    for each in verdicts.labels:
+        told = each.figures | {"always none": each.none["accuracy"]}
+        found[each.label] = {
+            name: None if np.isnan(figure.value) else round(figure.value, 4)
+            for name, figure in told.items()
+        }
+    return found
