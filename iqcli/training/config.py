@@ -1,16 +1,21 @@
-"""All that can be set about the training of a backbone, in one place."""
+"""All that can be set about the training of a backbone, and how a person sets it."""
 
 from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from iqcli.errors import IqError
 from iqcli.outputs.names import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from _typeshed import DataclassInstance
+
+C = TypeVar("C", bound="DataclassInstance")
 
 LEAST = {
     "steps": 1,
@@ -52,19 +57,23 @@ class Config:
 
 
 def read_config(file: Path | None) -> Config:
-    """The standard values, with those of a TOML file in their place.
+    """What a TOML file sets for a backbone; see `read_values`."""
+    return read_values(file, Config(), LEAST)
 
-    Raises IqError for a file that cannot be read, a name there is not, and a value of another kind
-    or out of range.
+
+def read_values(file: Path | None, standard: C, least: Mapping[str, int]) -> C:
+    """The `standard` values, with those of a TOML file in their place.
+
+    `least` is what some may not fall below, the others 0. Raises IqError for a file that cannot be
+    read, a name there is not, and a value of another kind or out of range.
     """
-    standard = Config()
     if file is None:
         return standard
     try:
         told = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise IqError(f"cannot read {shown(file)}: {error}; give a TOML file") from error
-    kinds = {each.name: type(getattr(standard, each.name)) for each in fields(Config)}
+    kinds = {each.name: type(getattr(standard, each.name)) for each in fields(standard)}
     for name, value in told.items():
         if name not in kinds:
             raise IqError(f"{shown(file)} sets {name!r}; there is {', '.join(kinds)}")
@@ -72,7 +81,7 @@ def read_config(file: Path | None) -> Config:
         if not number or (kinds[name] is int and not isinstance(value, int)):
             kind = "a whole number" if kinds[name] is int else "a number"
             raise IqError(f"{shown(file)} sets {name} to {value!r}; give {kind}")
-        least, most = LEAST.get(name, 0), 1 if name == "average" else LARGEST
-        if not least <= value <= most:
-            raise IqError(f"{shown(file)} sets {name} to {value!r}; give {least} to {most}")
+        low, most = least.get(name, 0), 1 if name == "average" else LARGEST
+        if not low <= value <= most:
+            raise IqError(f"{shown(file)} sets {name} to {value!r}; give {low} to {most}")
     return replace(standard, **{name: kinds[name](value) for name, value in told.items()})

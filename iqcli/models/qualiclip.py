@@ -1,0 +1,140 @@
+"""QualiCLIP: is a photo nearer to "Good photo." or to "Bad photo."? (Agnolucci et al. 2024.)
+
+An image tower that has learnt to order spoilt copies, and fourteen texts in seven pairs that stay
+as they are (arXiv 2403.11176):
+
+    q = mean over pairs of softmax(100 [cos(f, t+), cos(f, t-)])_0        0 .. 1
+
+The texts are the 14 rows that the weights bring. Their own code lists 13 sentences, for a comma is
+missing between "Noisy image." and "High-quality image."; and another library divides the cosines by
+2 more, which gives other numbers. Whole pictures are seen at a short side of 512 pixels: at the
+full size of phone photos the order of photos is much worse.
+
+Besides the published weights this reads those of `iq train qualiclip`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iqcli import weights
+from iqcli.errors import IqError
+from iqcli.features import qualiclip as block
+from iqcli.files import shown
+from iqcli.models import issues
+from iqcli.models.registry import BLOCKS, ENTRIES
+from iqcli.models.scored import ScoredModel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from iqcli.features.extractor import AnyBlock
+    from iqcli.models.registry import Entry
+    from iqcli.models.scale import Scale
+    from iqcli.weights import Tensors
+
+    Array = NDArray[np.float32]
+
+WEIGHTS = BLOCK = "qualiclip"
+TEXTS = "prompts_features"
+# Good, then bad, pair by pair, as the rows of the texts lie.
+PROMPTS = (
+    *("Good photo.", "Bad photo."),
+    *("Sharp image.", "Blurry image."),
+    *("Sharp edges.", "Blurry edges."),
+    *("High-resolution image.", "Low-resolution image."),
+    *("Noise-free image.", "Noisy image."),
+    *("High-quality image.", "Low-quality image."),
+    *("Good picture.", "Bad picture."),
+)
+LOGIT_SCALE = 100.0
+# Rows stored in half precision are that far from unit length, and no further.
+UNIT = 5e-3
+
+
+def quality_of(seen: Array, texts: Array) -> Array:
+    """(n, size) embeddings of any length and (14, size) unit texts to (n,) qualities in 0..1.
+
+    Each photo by itself; NaN for an embedding without a direction.
+    """
+    length = np.linalg.norm(seen, axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        cosines = (seen / length) @ texts.T
+    good, bad = cosines[:, 0::2], cosines[:, 1::2]
+    # The first of a softmax over two; a cosine lies in -1..1, so nothing overflows.
+    shares = 1 / (1 + np.exp(LOGIT_SCALE * (bad - good).astype(np.float64)))
+    return np.asarray(shares.mean(axis=1), np.float32)
+
+
+@dataclass(frozen=True)
+class Method:
+    """The quality with its texts (14, size)."""
+
+    texts: Array
+
+    def __call__(self, blocks: Mapping[str, Array]) -> Array:
+        """See `scored.Quality`."""
+        return quality_of(blocks[BLOCK], self.texts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnModel(ScoredModel):
+    """The same with a tower of one's own, which the file holds."""
+
+    tower: block.OwnBlock
+
+    @property
+    def blocks(self) -> Sequence[AnyBlock]:
+        """That of the file, then those that only the issues read."""
+        return [self.tower, *(BLOCKS[name] for name in issues.BLOCKS)]
+
+    @property
+    def scale(self) -> Scale | None:
+        """Never that of a listed model whose name the file happens to have."""
+        return None if self.name in ENTRIES else super().scale
+
+
+def make(entry: Entry) -> ScoredModel:
+    """The published model, or that of a file of `iq train qualiclip`.
+
+    Raises IqError where the weights are missing or damaged.
+    """
+    if entry.weights:
+        told = block.account(entry.weights)
+        texts = sound(block.texts(entry.weights), told.size, entry.weights)
+        tower = block.OwnBlock(BLOCK, str(entry.weights), told.size)
+        return OwnModel(entry.name, (BLOCK,), Method(texts), tower=tower)
+    found = weights.converted(WEIGHTS, _texts)
+    texts = sound(found.get(TEXTS), BLOCKS[BLOCK].size, weights.path_of(WEIGHTS))
+    return ScoredModel(entry.name, (BLOCK,), Method(texts))
+
+
+def _texts(path: Path) -> Tensors:
+    """The texts alone of the published checkpoint, float32."""
+    if path.suffix == ".safetensors":
+        return {TEXTS: block.texts(path)}
+    told = weights.read_torch(path)
+    rows: Any = told.get(TEXTS) if isinstance(told, dict) else None
+    if not hasattr(rows, "detach"):
+        raise IqError(f"{shown(path)} holds no {TEXTS}; pull it again")
+    return {TEXTS: np.ascontiguousarray(rows.detach().float().numpy())}
+
+
+def sound(rows: object, size: int, path: Path) -> Array:
+    """The texts, if they are 14 unit rows. Raises IqError."""
+    if not isinstance(rows, np.ndarray) or rows.shape != (len(PROMPTS), size):
+        shape = getattr(rows, "shape", None)
+        raise IqError(
+            f"{shown(path)} has texts of the shape {shape}, not ({len(PROMPTS)}, {size}): "
+            "seven pairs, good and bad; pull it again, or train it again"
+        )
+    found = rows.astype(np.float32)
+    if not (np.abs(np.linalg.norm(found, axis=1) - 1) < UNIT).all():
+        raise IqError(f"{shown(path)} has texts that are not of unit length; get it again")
+    return found

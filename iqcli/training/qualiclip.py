@@ -1,0 +1,213 @@
+"""Train a QualiCLIP: a CLIP that orders spoilt copies, without any opinion (arXiv 2403.11176).
+
+Its authors released no training. Two overlapping crops of each photo are spoilt alike at five
+rising levels; the image tower learns that the crops of a level agree and that each level is further
+from the good texts and nearer to the bad ones than the one before. The text tower stays as it is.
+One photo in six is left out (see `lessons.held_out`): the figures are of those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import save
+
+from iqcli.errors import IqError
+from iqcli.features.clip import normalised
+from iqcli.features.precision import autocast_type
+from iqcli.features.qualiclip import FORMAT, TEXTS
+from iqcli.features.towerfile import COUNTER, PREFIX
+from iqcli.features.towers import embed_whole
+from iqcli.training.lessons import held_out
+from iqcli.training.qualiclip_lessons import GROUPS, Lessons
+from iqcli.training.qualiclip_steps import average, backward, optimiser_of, rate
+from iqcli.training.qualiclip_watch import Order, orders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from concurrent.futures import Future
+    from pathlib import Path
+
+    import open_clip
+
+    from iqcli.records import Pixels
+    from iqcli.training.checkpoint import RunFolder
+    from iqcli.training.qualiclip_config import QualiclipConfig
+    from iqcli.training.qualiclip_start import Start
+
+    Say = Callable[[str], None]
+
+# Steps by which a fresh tower learns the scales of its own layers.
+SCALED_BY = 8
+# Steps whose crops are made before they are needed, a loader.
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The finished towers, and how they order ladders of the held-out photos, by group; `before`
+    is how the start did."""
+
+    clip: open_clip.CLIP
+    after: dict[str, Order]
+    before: dict[str, Order]
+
+
+def train(
+    start: Start,
+    photos: Sequence[Path],
+    left_out: str | None,
+    config: QualiclipConfig,
+    folder: RunFolder,
+    device: str,
+    say: Say,
+) -> Trained:
+    """Train, or go on training, for `config.steps`. `left_out` is a group that teaches nothing.
+
+    Raises IqError for a photo that cannot be read, and where none would be held out.
+    """
+    taught, held = split(photos)
+    lessons = Lessons(
+        taught,
+        [group for group in GROUPS if group != left_out],
+        config.seed,
+        config.photos,
+        config.side,
+        config.composed,
+    )
+    folder.open(
+        {
+            **asdict(config),
+            "start": start.name,
+            "start_known_by": start.known_by,
+            "left_out": left_out,
+            "photos_known_by": digest([path.name for path in photos]),
+        }
+    )
+    clip = start.clip.to(device, memory_format=torch.channels_last)
+    if start.fresh:
+        _standardise(clip, lessons, device)
+    before = deepcopy(clip)
+    trained = _learn(start, clip, lessons, config, folder, device, say)
+    watched = held[: config.watched]
+    say(f"looking at {len(watched)} of the photos that taught nothing")
+    texts = start.texts
+    return Trained(
+        trained, orders(trained, texts, watched, device), orders(before, texts, watched, device)
+    )
+
+
+def split(photos: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Photos to learn from, and those that only measure. Raises IqError where either is empty."""
+    out = held_out([path.name for path in photos])
+    if out.all() or not out.any():
+        raise IqError("there are too few photos to hold some out; give more")
+    taught = [path for path, held in zip(photos, out, strict=True) if not held]
+    return taught, [path for path, held in zip(photos, out, strict=True) if held]
+
+
+def weights(start: Start, trained: Trained, info: dict[str, Any]) -> bytes:
+    """The file of a QualiCLIP, safetensors: `clip_model.*`, the texts, and our account."""
+    tensors = {
+        PREFIX + name: value.detach().cpu().contiguous()
+        for name, value in trained.clip.state_dict().items()
+        if not name.endswith(COUNTER)
+    }
+    figures = {"held": trained.after, "untrained": trained.before}
+    told = {"format": FORMAT, "config": start.config, "start": start.name, **info, **figures}
+    return save(tensors | {TEXTS: start.texts.contiguous()}, metadata={"iq": json.dumps(told)})
+
+
+def digest(things: Sequence[object]) -> str:
+    """Of their order and content."""
+    lines = "\n".join(map(repr, things))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
+def _learn(
+    start: Start,
+    clip: open_clip.CLIP,
+    lessons: Lessons,
+    config: QualiclipConfig,
+    folder: RunFolder,
+    device: str,
+    say: Say,
+) -> open_clip.CLIP:
+    """The towers with the averaged image tower."""
+    smooth = deepcopy(clip).eval()
+    eye = clip.visual
+    optimiser = optimiser_of(clip, config)
+    done = folder.load(eye, smooth.visual, optimiser)
+    if done:
+        say(f"going on after step {done:,} of {config.steps:,}")
+    # A tower that has learnt keeps the statistics of its batch norms; a fresh one has yet to find
+    # them, and without those of the batch it would see no difference between any two pictures.
+    eye.train(start.fresh)
+    texts, short = start.texts.to(device), autocast_type(device) if start.fresh else None
+    began, shown_at = time.monotonic(), 0.0
+    steps = range(done, config.steps)
+    for step, crops in zip(steps, batches(lessons, steps, config.loaders), strict=True):
+        for group in optimiser.param_groups:
+            group["lr"] = rate(step, config)
+        optimiser.zero_grad()
+        parts = backward(clip, texts, crops, config, device, short)
+        torch.nn.utils.clip_grad_norm_(eye.parameters(), 1.0)
+        optimiser.step()
+        average(smooth, clip, min(config.average, (step + 1) / (step + 10)))
+        last, now = step + 1 == config.steps, time.monotonic()
+        if last or now - shown_at > 30:
+            shown_at = now
+            left = (now - began) / (step + 1 - done) * (config.steps - step - 1) / 60
+            told = ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
+            say(f"step {step + 1:,} of {config.steps:,}: {told}; {left:.0f} min left")
+        if last or (step + 1) % config.save_every == 0:
+            folder.save(step + 1, eye, smooth.visual, optimiser)
+        if last or (step + 1) % config.watch_every == 0:
+            folder.note({"step": step + 1, **parts})
+    return smooth
+
+
+def batches(lessons: Lessons, steps: range, loaders: int) -> Iterator[Pixels]:
+    """The crops of each step, made by threads beside the training. Raises IqError as they do.
+
+    Not by processes: one that is left behind by a killed run waits for ever to hand on its crops.
+    """
+    if not loaders:
+        yield from map(lessons.__getitem__, steps)
+        return
+    pool = ThreadPoolExecutor(loaders)
+    waiting: deque[Future[Pixels]] = deque()
+    try:
+        for step in steps:
+            waiting.append(pool.submit(lessons.__getitem__, step))
+            if len(waiting) > AHEAD * loaders:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@torch.no_grad()
+def _standardise(clip: open_clip.CLIP, lessons: Lessons, device: str) -> None:
+    """Give the batch norms of a fresh tower the statistics of some crops."""
+    norms = [each for each in clip.visual.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all that is seen
+    clip.visual.train()
+    for step in range(SCALED_BY):
+        crops = lessons[step]
+        embed_whole(clip, normalised(crops.reshape(-1, *crops.shape[3:]), device))
+    clip.visual.eval()
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum

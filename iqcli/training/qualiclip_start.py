@@ -1,0 +1,93 @@
+"""Where the training of a QualiCLIP begins: a ResNet CLIP, or a tiny one drawn at random."""
+
+from __future__ import annotations
+
+import hashlib
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from iqcli.errors import IqError
+from iqcli.features import qualiclip as block
+from iqcli.features import towerfile, towers
+from iqcli.models.qualiclip import PROMPTS, sound
+from iqcli.outputs.names import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import open_clip
+
+TINY = "tiny"
+TINY_CONFIG: dict[str, Any] = {
+    "embed_dim": 1024,
+    "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 1, "layers": 1},
+}
+# What the residual branches of a fresh tower count for.
+BRANCH = 0.5
+
+
+@dataclass(frozen=True)
+class Start:
+    """Both towers (float32, on the CPU, without gradients), their open_clip config, and the texts
+    (14, size), unit rows. `fresh` is whether the image tower has learnt nothing yet.
+    """
+
+    name: str
+    config: Mapping[str, Any]
+    clip: open_clip.CLIP
+    texts: torch.Tensor
+    fresh: bool = False
+
+    @property
+    def known_by(self) -> str:
+        """A digest of the first layer and the texts."""
+        first = self.clip.visual.conv1.weight.detach().contiguous().numpy().tobytes()
+        return hashlib.sha256(first + self.texts.numpy().tobytes()).hexdigest()[:16]
+
+
+def start_from(name: str, seed: int) -> Start:
+    """The towers called `name`: `tiny` (drawn with `seed`), a row of the table of weights, or a
+    file of an earlier training.
+
+    Raises IqError for weights that are not here, and for a tower that is no ResNet.
+    """
+    if name == TINY:
+        clip = _drawn(seed)
+        return Start(name, TINY_CONFIG, clip, _texts(clip), fresh=True)
+    if name.endswith(".safetensors"):
+        path = Path(name)
+        told = block.account(path)
+        clip = towerfile.filled(told.config, path, "a QualiCLIP of this iq", "give another", "cpu")
+        texts = torch.from_numpy(sound(block.texts(path), told.size, path))
+        return Start(shown(path), told.config, clip, texts)
+    clip, config = deepcopy(towers.tower(name, "cpu")), towerfile.config_of(name)
+    if not hasattr(clip.visual, "attnpool"):
+        raise IqError(f"{name} is no ResNet, whose pictures may have any size; give clip-rn50")
+    return Start(name, config, clip, _texts(clip))
+
+
+def _texts(clip: open_clip.CLIP) -> torch.Tensor:
+    return torch.from_numpy(towers.encode(clip, PROMPTS))
+
+
+def _drawn(seed: int) -> open_clip.CLIP:
+    """A tiny CLIP; its first filters see edges, not colours, each with its opposite."""
+    import open_clip
+
+    torch.manual_seed(seed)
+    clip = open_clip.CLIP(**TINY_CONFIG, quick_gelu=True)
+    eye = clip.visual
+    with torch.no_grad():
+        filters = eye.conv1.weight
+        filters -= filters.mean(dim=(2, 3), keepdim=True)
+        filters /= filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        filters[len(filters) // 2 :] = -filters[: len(filters) // 2]
+        for name, weight in eye.named_parameters():
+            if name.startswith("layer") and name.endswith("bn3.weight"):
+                weight.fill_(BRANCH)
+    return clip.eval().requires_grad_(False)

@@ -1,0 +1,82 @@
+"""How well a QualiCLIP orders spoilt copies of photos that it did not learn from.
+
+A ladder is a photo and its copies at levels 1..5 of one distortion, each seen as the block sees a
+photo. Two rank correlations of quality and level: of each ladder by itself, its median over photos
+and distortions; and pooled, over all copies of all photos at once, which also asks that the same
+level of different distortions and photos be worth the same.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from scipy.stats import spearmanr
+
+from iqcli.features.clip import CHUNK, STRIDE, at_least, normalised
+from iqcli.features.towers import embed_whole
+from iqcli.models.qualiclip import quality_of
+from iqcli.training.batches import head_of
+from iqcli.training.qualiclip_lessons import GROUPS, ladder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import open_clip
+    from numpy.typing import NDArray
+
+    from iqcli.records import Pixels
+
+    Array = NDArray[np.float32]
+
+
+class Order(NamedTuple):
+    """Rank correlations of -level and quality: the median ladder's, and the pooled one."""
+
+    median: float
+    pooled: float
+
+
+def orders(
+    clip: open_clip.CLIP, texts: torch.Tensor, photos: Sequence[Path], device: str
+) -> dict[str, Order]:
+    """By group of `GROUPS`, and of all as `all`."""
+    found = {group: qualities(clip, texts, photos, group, device) for group in GROUPS}
+    found["all"] = np.concatenate(list(found.values()))
+    return {group: order_of(rows) for group, rows in found.items()}
+
+
+def qualities(
+    clip: open_clip.CLIP, texts: torch.Tensor, photos: Sequence[Path], group: str, device: str
+) -> Array:
+    """(photos x distortions of the group, LEVELS + 1) qualities of each ladder, level 0 first."""
+    rows = []
+    for seed, path in enumerate(photos):
+        head = at_least(head_of(path), STRIDE)
+        for name in GROUPS[group]:
+            copies = np.concatenate([head[None], ladder(head, [name], seed)])
+            rows.append(quality_of(seen(clip, copies, device), texts.cpu().numpy()))
+    return np.stack(rows)
+
+
+@torch.inference_mode()
+def seen(clip: open_clip.CLIP, pictures: Pixels, device: str) -> Array:
+    """(n, h, w, 3) pictures to (n, size) embeddings, as the block `qualiclip` gives them."""
+    parts = [
+        embed_whole(clip, normalised(pictures[k : k + CHUNK], device)).float().cpu()
+        for k in range(0, len(pictures), CHUNK)
+    ]
+    return torch.cat(parts).numpy()
+
+
+def order_of(rows: Array) -> Order:
+    """The two correlations of (ladders, levels) qualities; a ladder without any order counts 0."""
+    levels = np.arange(rows.shape[1])
+    each = [_rank(row, levels) for row in rows]
+    return Order(float(np.median(each)), _rank(rows.ravel(), np.tile(levels, len(rows))))
+
+
+def _rank(qualities: Array, levels: NDArray[np.int64]) -> float:
+    return float(spearmanr(qualities, -levels)[0]) if np.ptp(qualities) > 0 else 0.0
