@@ -12,10 +12,13 @@ import pytest
 import torch
 from safetensors.numpy import save
 from scipy.stats import spearmanr
+from skimage import data
 
 from iqcli.errors import IqError
-from iqcli.models import dkl
+from iqcli.measuring import measure_views
+from iqcli.models import dkl, registry
 from iqcli.models.dkl import GaussianProcess, observe, shapes
+from iqcli.photos.views import views_of
 from iqcli.training import bound, lessons
 from iqcli.training import dkl as training
 from iqcli.training.bound import Kernel
@@ -423,8 +426,8 @@ def test_a_file_with_a_wrong_account_is_refused(learnt, tmp_path: Path, name: st
 def test_files_that_are_no_model_are_refused(learnt, tmp_path: Path) -> None:
     path = write(tmp_path, learnt)
     whole = path.read_bytes()
-    for data in (b"", b"words that go on for a while", bytes(4096), whole[:-100], whole[:40]):
-        path.write_bytes(data)
+    for given in (b"", b"words that go on for a while", bytes(4096), whole[:-100], whole[:40]):
+        path.write_bytes(given)
         refused(path)
     path.write_bytes(save(learnt.tensors))
     refused(path)
@@ -488,3 +491,22 @@ def test_account_and_tensors_agree(learnt) -> None:
     found = {name: each.shape for name, each in learnt.tensors.items()}
     assert found == shapes(learnt.info)
     assert lessons.KNOTS == dkl.KNOTS and learnt.info["format"] == dkl.FORMAT
+
+
+def test_it_is_no_kullback_leibler_divergence_and_needs_no_reference() -> None:
+    """The mistake of taking "DKL" for a divergence of pixel densities from a reference's.
+
+    Shuffled pixels have the density of the picture itself, so that divergence is 0 between them.
+    """
+    picture = data.astronaut()
+    pixels = np.random.default_rng(1).permutation(picture.reshape(-1, 3))
+    shuffled = np.ascontiguousarray(pixels.reshape(picture.shape))
+    counts = [np.bincount(each.ravel(), minlength=256) + 1.0 for each in (picture, shuffled)]
+    p, q = (each / each.sum() for each in counts)
+    assert float((p * np.log(p / q)).sum()) == 0
+    model = registry.load("dkl")
+    # Nothing but the photo is asked for, alone or beside others.
+    seen = measure_views([views_of(picture), views_of(shuffled)], model.blocks, "cpu")
+    good, bad = model.rate(seen)
+    assert good.score - bad.score > 2
+    assert model.rate(seen[:1])[0].score == pytest.approx(good.score, abs=1e-4)

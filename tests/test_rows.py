@@ -71,7 +71,7 @@ def judged(name: str, camera: str | None, error: str | None) -> Judged:
     facts = Facts(3, 2, "jpeg", taken=camera, camera=camera)
     if error is not None:
         return Judged(shot, "ab" * 32, facts, error=error)
-    issues = (Issue("blurred", 3), Issue("flat", 2))
+    issues = (Issue("blurred", 3), Issue("low_contrast", 2))
     return Judged(shot, "ab" * 32, facts, 2, Rating(5.12345, 1, "m", 5.1, issues=issues))
 
 
