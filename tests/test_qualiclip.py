@@ -14,8 +14,9 @@ from scenes import photo, texture
 from torch.nn import functional
 
 from iqcli.errors import IqError
+from iqcli.features.antonyms import share_of_good
 from iqcli.models import qualiclip, registry
-from iqcli.models.qualiclip import PROMPTS, quality_of, sound
+from iqcli.models.qualiclip import PROMPTS, sound
 from iqcli.photos.read import read_photo
 
 if TYPE_CHECKING:
@@ -176,7 +177,9 @@ def test_the_embedding_is_that_of_an_independent_forward(iq: Iq, monkeypatch, sh
     )
     assert np.ptp(qualities) > 1e-3
     for row, one in zip(seen, qualities, strict=True):
-        assert float(quality_of(row[None], texts().numpy())[0]) == pytest.approx(float(one), 1e-6)
+        assert float(share_of_good(row[None], texts().numpy())[0]) == pytest.approx(
+            float(one), 1e-6
+        )
 
 
 def test_positions_count_for_nothing(iq: Iq, shots: Path) -> None:
@@ -230,7 +233,7 @@ def test_the_cosines_are_not_divided_by_2() -> None:
     angle = np.float32(np.pi / 4 + 0.01)
     seen = np.array([[np.sin(angle), np.cos(angle), 0]], np.float32)
     lead = 100 * (np.sin(angle) - np.cos(angle))
-    found = float(quality_of(seen, rows)[0])
+    found = float(share_of_good(seen, rows)[0])
     assert found == pytest.approx(1 / (1 + np.exp(-lead)), abs=1e-5)
     assert abs(found - 1 / (1 + np.exp(-lead / 2))) > 0.1
 
@@ -238,7 +241,7 @@ def test_the_cosines_are_not_divided_by_2() -> None:
 def test_good_comes_first_and_each_pair_counts_a_seventh() -> None:
     rows = np.eye(14, dtype=np.float32)
     for k in range(14):
-        found = float(quality_of(rows[k : k + 1], rows)[0])
+        found = float(share_of_good(rows[k : k + 1], rows)[0])
         assert found == pytest.approx(((k % 2 == 0) + 6 * 0.5) / 7, abs=1e-6)
 
 
@@ -251,15 +254,15 @@ def test_the_texts_are_unit_rows_and_a_photo_of_any_length(tmp_path: Path) -> No
         with pytest.raises(IqError, match="not of unit length"):
             sound(odd, 1024, tmp_path)
     seen = np.random.default_rng(0).normal(size=(5, 1024)).astype(np.float32)
-    np.testing.assert_allclose(quality_of(seen, rows), quality_of(seen * 40, rows), atol=1e-5)
+    np.testing.assert_allclose(share_of_good(seen, rows), share_of_good(seen * 40, rows), atol=1e-5)
 
 
 def test_no_mean_is_taken_over_a_batch() -> None:
     rows = texts().numpy()
     seen = np.random.default_rng(1).normal(size=(6, 1024)).astype(np.float32)
-    together = quality_of(seen, rows)
+    together = share_of_good(seen, rows)
     assert together.shape == (6,)
-    alone = [quality_of(row[None], rows)[0] for row in seen]
+    alone = [share_of_good(row[None], rows)[0] for row in seen]
     np.testing.assert_allclose(together, alone, atol=1e-6)
     assert np.ptp(together) > 0.01
 
@@ -267,7 +270,7 @@ def test_no_mean_is_taken_over_a_batch() -> None:
 def test_what_has_no_direction_has_no_quality() -> None:
     rows = texts().numpy()
     seen = np.stack([np.zeros(1024), np.full(1024, np.nan), rows[0]]).astype(np.float32)
-    found = quality_of(seen, rows)
+    found = share_of_good(seen, rows)
     assert np.isnan(found[:2]).all() and found[2] > 0.5
 
 

@@ -71,7 +71,7 @@ def list_(
         raise IqError(f"--format is {format_!r}; give one of {', '.join(FORMATS)}")
     items = shelf.rows() if weights else shelf.models()
     if format_ == "table":
-        titles = ("weights" if weights else "model", "state", "download", "sell", "licence")
+        titles = ("weights" if weights else "model", "state", "download", "commercial", "licence")
         last = "what it is" if weights else "what it is [weights it needs]"
         table.show(table.plain_table((*titles, last), map(_line, items)), NARROW)
         return Exit.DONE
@@ -82,8 +82,8 @@ def list_(
 
 def _line(item: Item) -> tuple[str, ...]:
     needs = f" [{', '.join(item.needs)}]" if item.needs else ""
-    sell = "yes" if item.commercial else "no"
-    return item.name, item.state, item.size, sell, item.licence, item.what + needs
+    commercial = "yes" if item.commercial else "no"
+    return item.name, item.state, item.size, commercial, item.licence, item.what + needs
 
 
 @app.command()

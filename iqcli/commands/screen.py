@@ -40,9 +40,7 @@ def warn(sentence: str) -> None:
     say(f"iq: warning: {sentence}")
 
 
-def progress(
-    items: Iterable[T], total: int, *, quiet: bool, things: str = "photos"
-) -> Iterator[T]:
+def progress(items: Iterable[T], total: int, *, quiet: bool, things: str = "photos") -> Iterator[T]:
     """Pass `items` on; on a terminal, after half a second, show a bar with rate and time left."""
     if quiet or not sys.stderr.isatty():
         yield from items

@@ -23,6 +23,7 @@ import numpy as np
 from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.features import qualiclip as block
+from iqcli.features.antonyms import share_of_good
 from iqcli.files import shown
 from iqcli.models import issues
 from iqcli.models.registry import BLOCKS, ENTRIES
@@ -53,23 +54,8 @@ PROMPTS = (
     *("High-quality image.", "Low-quality image."),
     *("Good picture.", "Bad picture."),
 )
-LOGIT_SCALE = 100.0
 # Rows stored in half precision are that far from unit length, and no further.
 UNIT = 5e-3
-
-
-def quality_of(seen: Array, texts: Array) -> Array:
-    """(n, size) embeddings of any length and (14, size) unit texts to (n,) qualities in 0..1.
-
-    Each photo by itself; NaN for an embedding without a direction.
-    """
-    length = np.linalg.norm(seen, axis=1, keepdims=True)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        cosines = (seen / length) @ texts.T
-    good, bad = cosines[:, 0::2], cosines[:, 1::2]
-    # The first of a softmax over two; a cosine lies in -1..1, so nothing overflows.
-    shares = 1 / (1 + np.exp(LOGIT_SCALE * (bad - good).astype(np.float64)))
-    return np.asarray(shares.mean(axis=1), np.float32)
 
 
 @dataclass(frozen=True)
@@ -80,7 +66,7 @@ class Method:
 
     def __call__(self, blocks: Mapping[str, Array]) -> Array:
         """See `scored.Quality`."""
-        return quality_of(blocks[BLOCK], self.texts)
+        return share_of_good(blocks[BLOCK], self.texts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from iqcli.features.antonyms import share_of_good
 from iqcli.features.clip import CHUNK, STRIDE, at_least, normalised
 from iqcli.features.towers import embed_whole
-from iqcli.models.qualiclip import quality_of
 from iqcli.training.batches import head_of
 from iqcli.training.qualiclip_lessons import GROUPS, ladder
 
@@ -57,7 +57,7 @@ def qualities(
         head = at_least(head_of(path), STRIDE)
         for name in GROUPS[group]:
             copies = np.concatenate([head[None], ladder(head, [name], seed)])
-            rows.append(quality_of(seen(clip, copies, device), texts.cpu().numpy()))
+            rows.append(share_of_good(seen(clip, copies, device), texts.cpu().numpy()))
     return np.stack(rows)
 
 
