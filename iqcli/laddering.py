@@ -30,7 +30,7 @@ FAULT_OF = {
     "gaussian_blur": "blurred",
     "motion_blur": "blurred",
     "sensor_noise": "noisy",
-    "over_exposure": "clipped",
+    "over_exposure": "overexposed",
     "under_exposure": "too_dark",
 }
 # The level at which nobody takes a copy for the better photo.

@@ -17,7 +17,20 @@ from scenes import PHOTOS, grey, noisy, own_view, photo, plain, ramp, texture
 
 from iqcli.features import brisque, photometry, tiles
 from iqcli.features.extractor import PhotoBlock
-from iqcli.features.names import BANDS, GRID, LAYERS, PERCENTILES, PHOTOMETRY, SCALES, layer
+from iqcli.features.mini import MiniBlock
+from iqcli.features.names import (
+    BANDS,
+    DIRECTIONS,
+    GRID,
+    LAGS,
+    LAYERS,
+    PERCENTILES,
+    PHOTOMETRY,
+    SCALES,
+    layer,
+    maps,
+    steps,
+)
 from iqcli.measuring import measure_views
 from iqcli.models.registry import BLOCKS
 from iqcli.photos.views import limited, views_of
@@ -25,6 +38,8 @@ from iqcli.records import Views
 
 DISTRIBUTIONS = {"cv2": "opencv-contrib-python", "numpy": "numpy"}
 ROWS, COLUMNS = np.mgrid[:512, :600]
+# The blocks that need no weights but those inside the package.
+HERE = [block for block in BLOCKS.values() if isinstance(block, PhotoBlock | MiniBlock)]
 
 
 def named(picture: np.ndarray) -> dict[str, float]:
@@ -149,8 +164,8 @@ HARD = {
 @pytest.mark.parametrize("name", HARD)
 def test_every_block_has_its_size_on(name: str, view) -> None:
     views = view(HARD[name])
-    (vectors,) = measure_views([views], list(BLOCKS.values()), "cpu")
-    for block in BLOCKS.values():
+    (vectors,) = measure_views([views], HERE, "cpu")
+    for block in HERE:
         found = vectors[block.name]
         assert found.shape == (block.size,) and found.dtype == np.float32
         if block.name in ("photometry", "mini"):
@@ -161,7 +176,8 @@ def test_every_block_has_its_size_on(name: str, view) -> None:
 
 def test_the_names_are_as_many_as_the_numbers() -> None:
     assert len(PHOTOMETRY) == len(set(PHOTOMETRY)) == BLOCKS["photometry"].size
-    assert GRID * GRID * len(LAYERS) == BLOCKS["tiles"].size == tiles.SIZE
+    count = GRID * GRID * len(LAYERS) + len(LAGS) * len(DIRECTIONS)
+    assert count == BLOCKS["tiles"].size == tiles.SIZE
     assert BLOCKS["brisque"].size == brisque.SIZE
 
 
@@ -170,8 +186,8 @@ def test_blocks_are_the_same_again_and_in_threads() -> None:
     others = views_of(photo("coffee.png"))
 
     def measure(k: int) -> list[np.ndarray]:
-        measure_views([others], list(BLOCKS.values()), "cpu")
-        return list(measure_views([views], list(BLOCKS.values()), "cpu")[0].values())
+        measure_views([others], HERE, "cpu")
+        return list(measure_views([views], HERE, "cpu")[0].values())
 
     first = measure(0)
     with ThreadPoolExecutor(4) as pool:
@@ -184,7 +200,7 @@ def test_blocks_leave_the_picture_as_it_was() -> None:
     picture = texture(5)
     before = picture.copy()
     views = own_view(picture)
-    measure_views([views], list(BLOCKS.values()), "cpu")
+    measure_views([views], HERE, "cpu")
     np.testing.assert_array_equal(picture, before)
 
 
@@ -224,7 +240,7 @@ def test_a_fingerprint_changes_with_all_that_changes_the_numbers() -> None:
 def test_names_and_registry_are_known_without_the_libraries_that_do_the_work() -> None:
     code = (
         "import sys, iqcli.features.names, iqcli.models.registry as r, iqcli.models.rater\n"
-        "[b.fingerprint for b in r.BLOCKS.values()]\n"
+        f"[r.BLOCKS[name].fingerprint for name in {[block.name for block in HERE]}]\n"
         "print(sorted({'cv2', 'torch', 'PIL', 'scipy'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -398,6 +414,27 @@ def test_tiles_know_light_and_its_spread() -> None:
     assert tile_layer(picture, "spread").max() < 0.01
     halves = np.where(np.arange(SIDE) < SIDE // 2, 100, 140) * np.ones((SIDE, 1))
     assert tile_layer(patched(4, 4, grey(halves)), "spread")[4, 4] == pytest.approx(20, abs=0.1)
+
+
+def test_steps_are_differences_between_pixels_so_far_apart() -> None:
+    for size in ((300, 420), (1700, 1200)):
+        picture = texture(12, *size)
+        luma = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(float)
+        found = steps(tiles.extract(own_view(picture))[None])[0]
+        for lag, row in zip(LAGS, found, strict=True):
+            for (x, y), value in zip(DIRECTIONS, row, strict=True):
+                moved = np.roll(luma, (-lag * y, -lag * x), axis=(0, 1))[: -8 * 2, 16:-16]
+                expected = np.sqrt(((moved - luma[: -8 * 2, 16:-16]) ** 2).mean())
+                assert value == pytest.approx(expected, rel=0.03), (lag, x, y)
+
+
+def test_steps_tell_the_way_of_stripes() -> None:
+    stripes = grey(np.where(COLUMNS // 16 % 2, 90, 160))
+    found = steps(tiles.extract(own_view(stripes))[None])[0]
+    down, along = DIRECTIONS.index((0, 1)), DIRECTIONS.index((1, 0))
+    assert (found[:, down] == 0).all()
+    np.testing.assert_allclose(found[:, along], 70 * np.sqrt(np.array(LAGS) / 16), rtol=0.05)
+    assert np.isfinite(maps(tiles.extract(own_view(stripes))[None])).all()
 
 
 def test_tiles_need_4_pixels_each() -> None:

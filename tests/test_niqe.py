@@ -388,6 +388,23 @@ def test_the_shipped_model_is_calibrated_and_has_a_card(iq: Iq, roll: Path) -> N
     assert card and "CID22" in card.read_text() and "CC BY-SA" in card.read_text()
 
 
+def test_a_photo_without_a_score_is_counted_and_never_culled(iq: Iq, roll: Path) -> None:
+    ran = iq("score", "photos", "--model", "niqe")
+    assert ran.lines[-1] == "6 photos: 4 scored, 2 without a score"
+    assert sum("niqe is not defined for this picture" in line for line in ran.lines) == 2
+    before = sorted(path for path in roll.rglob("*") if path.is_file())
+    ran = iq("cull", "photos", "--model", "niqe", "--worst", "100%", "--max-reject", "100%")
+    assert ran.code == 1
+    words = ("--format", "jsonl", "--max-reject", "100%", "--apply")
+    ran = iq("cull", "photos", "--model", "niqe", "--worst", "100%", *words)
+    unscored = [row for row in ran.rows if row["score"] is None]
+    assert {row["decision"] for row in unscored} == {"review"}
+    left = {path.name for path in roll.rglob("IMG_*") if "_Rejected" not in path.parts}
+    assert left == {"IMG_3.jpg", "IMG_4.jpg"}
+    assert iq("undo").code == 0
+    assert sorted(path for path in roll.rglob("*") if path.is_file()) == before
+
+
 def test_a_warm_run_opens_no_photo_and_no_torch(iq: Iq, roll: Path) -> None:
     cold = iq("score", "photos", "--model", "niqe", "-f", "jsonl")
     ran, opened, loaded = iq.spied("score", "photos", "--model", "niqe", "-f", "jsonl")

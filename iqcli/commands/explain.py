@@ -13,7 +13,7 @@ from iqcli.commands.options import over_photos
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError, PhotoError
-from iqcli.features.names import GRID, LAYERS
+from iqcli.features.names import LAYERS, maps
 from iqcli.outputs.names import shown
 from iqcli.outputs.stdout import write
 
@@ -165,7 +165,7 @@ def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
     limit = run.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
     try:
-        create(file, drawn(views.head, tiles.reshape(len(LAYERS), GRID, GRID), LAYERS))
+        create(file, drawn(views.head, maps(tiles[None])[0], LAYERS))
     except OSError as error:
         why = error.strerror or error
         raise IqError(f"cannot write {shown(file)}: {why}; give another name") from error

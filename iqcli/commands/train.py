@@ -1,8 +1,7 @@
-"""`iq train`: fit a model on opinions, or the issue thresholds on good photos."""
+"""`iq train`: fit a model on opinions, or on good photos alone."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,8 +10,11 @@ import typer
 from iqcli.commands.evaluate import Images, MosRange, Where, one_file
 from iqcli.commands.options import over_photos, say_help
 from iqcli.commands.run import Run
+from iqcli.commands.scale import scale
 from iqcli.commands.screen import counted, say
 from iqcli.commands.taste import taste
+from iqcli.commands.train_hex import train_hex
+from iqcli.commands.train_qualiclip import qualiclip
 from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
 
@@ -32,11 +34,14 @@ Scene = Annotated[
 Name = Annotated[str | None, typer.Option("--name", help="Model id in results [the file's name].")]
 
 app = typer.Typer(
-    help="Fit a model on opinions, or thresholds on photos.",
+    help="Fit a model on opinions, or on good photos alone.",
     callback=say_help,
     invoke_without_command=True,
 )
 app.command()(taste)
+app.command("hex")(train_hex)
+app.command()(scale)
+app.command()(qualiclip)
 
 
 @app.command()
@@ -114,33 +119,53 @@ def _told(report: Report, output: Path, run: Run) -> Exit:
 
 @app.command()
 @over_photos
-def issues(
-    run: Run,
-    output: Annotated[Path, typer.Option("--output", "-o", help="JSON file for the thresholds.")],
-) -> Exit:
-    """Fit the issue thresholds on folders of good photos.
+def issues(run: Run, output: Weights) -> Exit:
+    """Fit the issues shown with every score: iq train issues PHOTOS -o hex-mini.safetensors.
 
-    Synthetic faults of three strengths are put on each photo; the thresholds let each fault be
-    seen on at most 3.5 % of the good photos.
+    PHOTOS are good photos. Each is spoilt at random by faults of known strength, one or several at
+    once, and the model learns which level of which issue shows. One photo in six is held out with
+    all its copies; the table printed is of those.
     """
     from iqcli.files import write_atomic
     from iqcli.outputs import table
-    from iqcli.training.fitting import fit_issues
+    from iqcli.training.issues import fit_folders
 
-    if output.suffix != ".json":
-        raise IqError(f"--output is {shown(output)}; give a name that ends in .json")
-    fitted = fit_issues(run.paths, run.settings.max_megapixels, say)
-    write_atomic(output, json.dumps({"thresholds": fitted.levels}, indent=1).encode() + b"\n")
+    _check_weights(output)
+    report = fit_folders(run.paths, run.settings.max_megapixels, say)
+    write_atomic(output, report.file)
     titles = ("issue", "false alarms", "found slight", "found clear", "found severe")
-    table.show(
-        table.plain_table(
-            titles,
-            [
-                (name, f"{fitted.false_alarms[name]:.1%}", *(f"{x:.1%}" for x in found))
-                for name, found in fitted.found.items()
-            ],
+    rows = [
+        (
+            each.name,
+            *(_or_dash(f"{share:.1%}") for share in (each.alarms, *each.found)),
+            *(_or_dash(f"{figure:.3f}") for figure in (each.balanced, each.kappa)),
         )
+        for each in report.issues
+    ]
+    table.show(table.plain_table((*titles, "balanced accuracy", "kappa"), rows))
+    say(
+        f"{counted(report.photos, 'good photo')} held out, {report.any_alarm:.1%} of them with any "
+        f"issue; wrote {shown(output)}"
     )
+    return Exit.DONE
+
+
+@app.command()
+@over_photos
+def niqe(run: Run, output: Weights) -> Exit:
+    """Fit NIQE on folders of good photos: iq train niqe PHOTOS -o my.safetensors.
+
+    It asks for no opinions: what counts is how near a photo's statistics are to those of these.
+    Use the result with --model my.safetensors; `iq train scale` calibrates it.
+    """
+    from iqcli.files import write_atomic
+    from iqcli.training.niqe import fit_folders
+
+    _check_weights(output)
+    fitted = fit_folders(run.paths, run.settings.max_megapixels, say)
+    write_atomic(output, fitted.file())
+    photos, blocks = counted(fitted.photos, "photo"), counted(fitted.blocks, "sharp block")
+    say(f"learnt from {blocks} of {photos}; wrote {shown(output)}")
     return Exit.DONE
 
 
@@ -185,6 +210,10 @@ def backbone(
     train_backbone(told, scene, start, ladders or [], output, read_config(config), device, say)
     say(f"wrote {shown(output)}")
     return Exit.DONE
+
+
+def _or_dash(figure: str) -> str:
+    return "–" if figure.startswith("nan") else figure
 
 
 def _check_weights(output: Path) -> None:

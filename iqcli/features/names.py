@@ -42,8 +42,23 @@ PHOTOMETRY = (*EXPOSURE, *COLOUR, *SHARPNESS, *TILE, *SPECTRUM)
 
 GRID = 12
 LAYERS = ("fine", "coarse", "noise", "white", "black", "mean", "spread")
+# The steps (x, y) between the pixels that are compared, round a half turn and a quarter turn from
+# the one four places on; and how many times each is taken.
+DIRECTIONS = ((1, 0), (2, 1), (1, 1), (1, 2), (0, 1), (-1, 2), (-1, 1), (-2, 1))
+LAGS = (1, 2, 4, 8)
 
 
 def layer(tiles: NDArray[np.float32], name: str) -> NDArray[np.float32]:
     """One layer of (n, size) `tiles` blocks, as (n, GRID * GRID) values row by row."""
-    return tiles.reshape(len(tiles), len(LAYERS), -1)[:, LAYERS.index(name)]
+    return maps(tiles)[:, LAYERS.index(name)].reshape(len(tiles), GRID * GRID)
+
+
+def maps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """All layers of (n, size) `tiles` blocks, as (n, LAYERS, GRID, GRID) values."""
+    count = len(LAYERS) * GRID * GRID
+    return tiles[:, :count].reshape(len(tiles), len(LAYERS), GRID, GRID)
+
+
+def steps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What follows the layers of (n, size) `tiles` blocks, as (n, LAGS, DIRECTIONS) values."""
+    return tiles[:, len(LAYERS) * GRID * GRID :].reshape(len(tiles), len(LAGS), len(DIRECTIONS))

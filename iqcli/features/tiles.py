@@ -6,19 +6,20 @@ only here, and a sharp subject before a soft ground shows as a few sharp tiles.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from iqcli.features.names import GRID, LAYERS
+from iqcli.features.names import DIRECTIONS, GRID, LAGS, LAYERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from iqcli.records import Vector, Views
+    from iqcli.records import Pixels, Vector, Views
 
-SIZE = GRID * GRID * len(LAYERS)
+SIZE = GRID * GRID * len(LAYERS) + len(LAGS) * len(DIRECTIONS)
 WHITE, BLACK = 250, 5
 SECOND = np.array([1, -2, 1], np.float32)
 
@@ -29,7 +30,9 @@ def extract(views: Views) -> Vector:
     `fine` and `coarse`: mean absolute Laplacian of luma at the view's size and at half of it;
     `noise`: mean absolute response of the noise mask of Immerkaer (1996), which edges do not stir;
     `white` and `black`: share (0..1) of pixels that hold no detail any more; `mean` and `spread`:
-    mean and standard deviation of luma, 0..255. All NaN for a picture under 4 pixels a tile.
+    mean and standard deviation of luma, 0..255. Behind them `LAGS` x `DIRECTIONS` root mean square
+    differences of luma over the whole picture, which show a shake by the way it went. All NaN for
+    a picture under 4 pixels a tile.
     """
     luma = cv2.cvtColor(views.detail, cv2.COLOR_RGB2GRAY)
     if min(luma.shape) < 4 * GRID:
@@ -45,7 +48,25 @@ def extract(views: Views) -> Vector:
         tile_means(cv2.compare(half, BLACK, cv2.CMP_LE), GRID) / 255,
         *_mean_and_spread(half),
     )
-    return np.stack(layers).astype(np.float32).ravel()
+    return np.append(np.stack(layers), _steps(luma)).astype(np.float32)
+
+
+def _steps(luma: Pixels) -> list[float]:
+    """Root mean square differences between pixels so far apart; some 500 rows tell enough.
+
+    Squares, since a shake shows at the strongest edges, and hardly in what varies little.
+    """
+    height, width = luma.shape
+    # Odd, so that the rows lie everywhere in the blocks of a JPEG.
+    rows = (height + 256) // 512 | 1
+    found = []
+    for lag in LAGS:
+        for x, y in ((lag * x, lag * y) for x, y in DIRECTIONS):
+            here = luma[: height - y : rows, max(0, -x) : width - max(0, x)]
+            there = luma[y::rows, max(0, x) : width - max(0, -x)]
+            square = cv2.norm(here, there, cv2.NORM_L2SQR) / here.size
+            found.append(math.sqrt(square))
+    return found
 
 
 def tile_means(plane: NDArray[Any], count: int) -> NDArray[np.float64]:

@@ -27,7 +27,7 @@ BLOCKS: dict[str, AnyBlock] = {
     for block in (
         PhotoBlock("brisque", version=1, size=36, module="iqcli.features.brisque"),
         PhotoBlock("photometry", version=1, size=94, module="iqcli.features.photometry"),
-        PhotoBlock("tiles", version=1, size=1008, module="iqcli.features.tiles"),
+        PhotoBlock("tiles", version=2, size=1040, module="iqcli.features.tiles"),
         PhotoBlock("niqe", version=1, size=702, module="iqcli.features.niqe"),
         MiniBlock(EMBEDDED / "mini.safetensors"),
         ClipBlock("clip:ViT-B-32", "clip-vit-b-32", 512),

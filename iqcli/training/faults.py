@@ -1,8 +1,8 @@
-"""The faults of phone photos, made in code at known strengths, on upright 8-bit RGB pictures.
+"""The faults of phone photos, made in code, on upright 8-bit RGB pictures.
 
-Each fault has three strengths, for the levels 2 (slight), 3 (clear) and 4 (severe). Light is
-changed where light adds up, in linear sRGB; blur and noise are given at the scale of a picture with
-a long side of 2048 pixels, the size at which they are looked for.
+Light is changed where light adds up, in linear sRGB; tone curves act on the coded values, as the
+sliders of a camera do; blur is given at the scale of a picture with a long side of 2048 pixels, the
+size at which it is looked for. See `iqcli.training.spoilt` for how much of each is which level.
 """
 
 from __future__ import annotations
@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from iqcli.records import Pixels
 
     Fault = Callable[[Pixels, float, np.random.Generator], Pixels]
+    Curve = NDArray[np.float32]
+
+BLOWN = 254
+CODES = np.linspace(0, 1, 256, dtype=np.float32)
+
+
+# --- light ---
 
 
 def darken(picture: Pixels, stops: float, _: np.random.Generator) -> Pixels:
@@ -32,29 +39,105 @@ def blow_out(picture: Pixels, stops: float, _: np.random.Generator) -> Pixels:
     return _from_linear(_to_linear(picture) * 2.0**stops)
 
 
+def bend(picture: Pixels, power: float, _: np.random.Generator) -> Pixels:
+    """Middle tones darker (power > 1) or brighter (< 1); black and white stay."""
+    return curved(picture, CODES**power)
+
+
+def lift(picture: Pixels, stops: float, _: np.random.Generator) -> Pixels:
+    """Brighter by so many stops in the shadows, with a shoulder that spares the highlights."""
+    gain = 2.0**stops
+    light = _to_linear(picture)
+    return _from_linear(light * gain / (1 + light * (gain - 1)))
+
+
+def burn(picture: Pixels, gain: float, random: np.random.Generator) -> Pixels:
+    """Highlights that grow so many times as fast, and are lost; the shadows stay."""
+    knee = random.uniform(0.35, 0.65)
+    return curved(picture, np.where(knee > CODES, CODES, knee + (CODES - knee) * gain))
+
+
+def suppress(picture: Pixels, ceiling: float, random: np.random.Generator) -> Pixels:
+    """Highlights rolled off so that white becomes grey at `ceiling` (0..1); the rest stays."""
+    knee = ceiling - random.uniform(0.08, 0.3)
+    room, rise = ceiling - knee, np.maximum(CODES - knee, 0)
+    rolled = knee + room * (1 - np.exp(-rise / room)) / (1 - np.exp(-(1 - knee) / room))
+    return curved(picture, np.where(knee > CODES, CODES, rolled))
+
+
+# --- contrast ---
+
+
+def steepen(picture: Pixels, slope: float, random: np.random.Generator) -> Pixels:
+    """A tone curve so steep in the middle: shadows and highlights are crushed, or nearly so."""
+    pivot = np.clip(picture.mean() / 255 + random.uniform(-0.08, 0.08), 0.25, 0.7)
+    if random.random() < 0.5:
+        return curved(picture, pivot + (CODES - pivot) * slope)
+    turn = 1 / (1 + np.exp(-4 * slope * (CODES - pivot)))
+    return curved(picture, (turn - turn[0]) / (turn[-1] - turn[0]))
+
+
 def fade(picture: Pixels, kept: float, _: np.random.Generator) -> Pixels:
     """Contrast reduced to the share `kept`, towards the mean."""
     plane = picture.astype(np.float32)
     return _to_bytes(plane.mean() + (plane - plane.mean()) * kept)
 
 
-def blur(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
-    """Defocus (Gaussian) or shake (a line of equal variance at a random angle), half and half."""
-    if random.random() < 0.5:
-        return cv2.GaussianBlur(picture, (0, 0), sigma)
-    return cv2.filter2D(picture, -1, _line(sigma * 12**0.5, random.uniform(0, np.pi)))
+def veil(picture: Pixels, kept: float, random: np.random.Generator) -> Pixels:
+    """Haze: the share `kept` of the light, and the light of a bright grey air for the rest."""
+    air = np.float32(random.uniform(0.3, 0.8))
+    return _from_linear(_to_linear(picture) * kept + air * (1 - kept))
+
+
+def wash(picture: Pixels, kept: float, random: np.random.Generator) -> Pixels:
+    """Black becomes a grey and white another, the share `kept` of the scale apart."""
+    return curved(picture, (1 - kept) * random.uniform(0.15, 0.85) + CODES * kept)
+
+
+# --- sharpness and noise ---
+
+
+def blur(picture: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
+    """Softness of that many pixels (Gaussian)."""
+    return cv2.GaussianBlur(picture, (0, 0), sigma)
+
+
+def shake(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
+    """A line of that standard deviation along it, at any angle; a third of them bend a little."""
+    angle = random.uniform(0, np.pi)
+    bow = random.uniform(-0.3, 0.3) if random.random() < 1 / 3 else 0.0
+    return cv2.filter2D(picture, -1, _path(sigma * 12**0.5, angle, bow))
+
+
+def defocus(picture: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
+    """The disc of a lens out of focus, of the variance of a Gaussian with `sigma` pixels."""
+    reach = 2 * sigma
+    size = int(np.ceil(reach))
+    y, x = np.mgrid[-size : size + 1, -size : size + 1]
+    disc = np.clip(reach + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
+    return cv2.filter2D(picture, -1, disc / disc.sum())
+
+
+def enlarge(picture: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
+    """Sampled too coarsely and enlarged again, as soft as a Gaussian with `sigma` pixels."""
+    height, width = picture.shape[:2]
+    small = (max(1, round(width / (1.7 * sigma + 1))), max(1, round(height / (1.7 * sigma + 1))))
+    coarse = cv2.resize(picture, small, interpolation=cv2.INTER_AREA)
+    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.uint8)
 
 
 def add_noise(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
     """Sensor noise: a constant part and a part that grows with the root of light, mid-grey `sigma`.
 
-    Slightly smoothed, as every camera's own processing leaves it.
+    Slightly smoothed, as every camera's own processing leaves it. What is blown out stays so.
     """
-    plane = picture.astype(np.float32)
-    noise = random.standard_normal(plane.shape, np.float32)
-    noise = cv2.GaussianBlur(noise, (0, 0), 0.6)
-    noise /= noise.std()
-    return _to_bytes(plane + noise * sigma * np.sqrt(0.3 + 0.7 * plane / 128))
+    return _grainy(picture, sigma, 0.6, random.standard_normal(picture.shape, np.float32))
+
+
+def add_grain(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
+    """The same in light alone and of any coarseness."""
+    noise = random.standard_normal(picture.shape[:2], np.float32)[..., None].repeat(3, axis=2)
+    return _grainy(picture, sigma, random.uniform(0.3, 1.8), noise)
 
 
 def compress(picture: Pixels, quality: float, _: np.random.Generator) -> Pixels:
@@ -64,32 +147,39 @@ def compress(picture: Pixels, quality: float, _: np.random.Generator) -> Pixels:
     return np.ascontiguousarray(decoded[..., ::-1])
 
 
-# name of the issue -> the fault, and its strength at levels 2, 3 and 4
-FAULTS: dict[str, tuple[Fault, tuple[float, float, float]]] = {
-    "too_dark": (darken, (2.0, 3.0, 4.5)),
-    "blurred": (blur, (2.0, 4.0, 8.0)),
-    "clipped": (blow_out, (1.25, 2.0, 3.0)),
-    "noisy": (add_noise, (9.0, 18.0, 36.0)),
-    "flat": (fade, (0.45, 0.3, 0.18)),
-}
+def curved(picture: Pixels, curve: Curve) -> Pixels:
+    """Every channel through a tone curve of 256 values, 0..1."""
+    return cv2.LUT(picture, _to_bytes(curve * 255))
 
 
-def _line(length: float, angle: float) -> NDArray[np.float32]:
-    """A motion-blur kernel: a line through the centre, anti-aliased, summing to 1."""
-    size = int(np.ceil(length)) // 2 * 2 + 3
-    kernel = np.zeros((size, size), np.float32)
-    middle, reach = size / 2 - 0.5, length / 2
-    ends = [
-        tuple(round((middle + sign * reach * part) * 16) for part in (np.cos(angle), np.sin(angle)))
-        for sign in (-1, 1)
-    ]
-    cv2.line(kernel, ends[0], ends[1], 1.0, 1, cv2.LINE_AA, shift=4)
+def _grainy(picture: Pixels, sigma: float, smooth: float, noise: NDArray[np.float32]) -> Pixels:
+    noise = cv2.GaussianBlur(noise, (0, 0), smooth)
+    noise /= noise.std()
+    plane = picture.astype(np.float32)
+    noise *= sigma * np.sqrt(0.3 + 0.7 * plane / 128)
+    return _to_bytes(np.where(picture >= BLOWN, plane, plane + noise))
+
+
+def _path(length: float, angle: float, bow: float) -> NDArray[np.float32]:
+    """A motion-blur kernel that sums to 1: an even path, out of the straight by `bow` lengths.
+
+    Each point is shared out among the four pixels round it, so every angle is met.
+    """
+    count = 8 * int(np.ceil(length)) + 1
+    along = (np.arange(count) + 0.5) / count - 0.5
+    turn = np.exp(1j * angle) * length * (along + 1j * bow * (4 * along**2 - 1 / 3))
+    reach = int(np.ceil(np.abs(turn).max())) + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
+    left, top = np.floor(turn.real).astype(int), np.floor(turn.imag).astype(int)
+    right, low = turn.real - left, turn.imag - top
+    for dy, tall in ((0, 1 - low), (1, low)):
+        for dx, wide in ((0, 1 - right), (1, right)):
+            np.add.at(kernel, (top + dy + reach, left + dx + reach), tall * wide)
     return kernel / kernel.sum()
 
 
 def _to_linear(picture: Pixels) -> NDArray[np.float32]:
-    levels = np.arange(256, dtype=np.float32) / 255
-    curve = np.where(levels <= 0.04045, levels / 12.92, ((levels + 0.055) / 1.055) ** 2.4)
+    curve = np.where(CODES <= 0.04045, CODES / 12.92, ((CODES + 0.055) / 1.055) ** 2.4)
     linear: NDArray[np.float32] = curve.astype(np.float32)[picture]
     return linear
 
