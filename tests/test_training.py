@@ -587,7 +587,7 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
     told = replace(told, rows=tuple(one_scene))
     assert "too few scenes" in refused("photometry", "scene")
     monkeypatch.setattr(
-        fitting, "BLOCKS", {"photometry": registry.BLOCKS["photometry"], "hole": Hole()}
+        registry, "BLOCKS", {"photometry": registry.BLOCKS["photometry"], "hole": Hole()}
     )
     assert "block hole" in refused("hole", None)
 
