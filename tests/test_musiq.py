@@ -6,6 +6,7 @@ import io
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -267,12 +268,23 @@ def test_a_picture_of_one_pixel_and_a_line_are_seen(installed: MusiqBlock) -> No
 # --- the files ---
 
 
-@pytest.mark.parametrize("kind", ["npz", "pth", "params"])
+def test_another_decoder_is_another_fingerprint_for_the_same_heads(
+    installed: MusiqBlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = installed.fingerprint, installed.known_by
+    monkeypatch.setattr(musiq, "package_version", lambda name: f"{name} of another day")
+    block = MusiqBlock("musiq-koniq")
+    assert block.fingerprint != before[0] and block.known_by == before[1]
+
+
+@pytest.mark.parametrize("kind", ["npz", "pth", "params", "parameters"])
 def test_every_published_kind_of_file_gives_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     state = weights(3)
-    data = as_flax(state) if kind == "npz" else as_torch(state, wrapped=kind == "params")
+    kept = {name: torch.nn.Parameter(each) for name, each in state.items()}
+    data = as_torch(kept if kind == "parameters" else state, wrapped=kind == "params")
+    data = as_flax(state) if kind == "npz" else data
     put(tmp_path, monkeypatch, data, f"file.{'npz' if kind == 'npz' else 'pth'}")
     found = MusiqBlock("musiq-koniq").forward([photo("chelsea.png")], "cpu")[0]
     np.testing.assert_allclose(found, independent(state, photo("chelsea.png")), atol=2e-5)
@@ -299,6 +311,24 @@ def broken(how: str) -> tuple[bytes, str]:
         file = io.BytesIO()
         np.savez(file, **{"opt/target/head/kernel": np.array([{"a": 1}], object)})
         return file.getvalue(), "file.npz"
+    if how == "damaged inside":
+        file = io.BytesIO()
+        with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+            archive.writestr("opt/target/conv_root/kernel.npy", bytes(4000))
+        data = bytearray(file.getvalue())
+        start = data.index(b"kernel.npy") + len(b"kernel.npy")
+        data[start : start + 12] = bytes([255]) * 12
+        return bytes(data), "file.npz"
+    if how == "more than there is":
+        file = io.BytesIO()
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000, 384)}"
+        with ZipFile(file, "w") as archive:
+            text = header.ljust(117) + b"\n"
+            archive.writestr(
+                "opt/target/conv_root/kernel.npy",
+                b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text,
+            )
+        return file.getvalue(), "file.npz"
     if how == "no zip":
         return b"PK\x03\x04 no zip at all", "file.npz"
     if how == "half":
@@ -316,11 +346,21 @@ def broken(how: str) -> tuple[bytes, str]:
     return as_torch(state), "file.pth"
 
 
+def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
+    installed: MusiqBlock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert musiq_file.tensors(installed.name, head=True)
+    monkeypatch.setattr(musiq_file, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(musiq_file, "_laid_out", lambda *_: pytest.fail("unpacked"))
+    with pytest.raises(IqError, match="pull it again"):
+        musiq_file.tensors(installed.name, head=True)
+
+
 @pytest.mark.parametrize(
     "how",
     [
         *("pickle", "no zip", "half", "a layer short", "one more", "not finite", "no tensor"),
-        "another shape",
+        *("another shape", "damaged inside", "more than there is"),
     ],
 )
 def test_a_foreign_file_is_refused_in_one_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import time
@@ -20,8 +21,12 @@ from safetensors.torch import load_file, save_file
 from scenes import PHOTOS, photo, plain, texture
 
 from iqcli.errors import IqError
+from iqcli.features import clip
 from iqcli.features.qualiclip import FORMAT, OwnBlock
+from iqcli.models import registry
+from iqcli.opinions import Opinion, Opinions
 from iqcli.photos.views import views_of
+from iqcli.records import Measured, Shot
 from iqcli.training.checkpoint import RunFolder
 from iqcli.training.config import read_values
 from iqcli.training.distortions import DISTORTIONS, LEVELS
@@ -33,12 +38,14 @@ from iqcli.training.qualiclip_losses import losses
 from iqcli.training.qualiclip_start import start_from
 from iqcli.training.qualiclip_steps import backward, cosines, optimiser_of, rate
 from iqcli.training.qualiclip_watch import order_of
+from iqcli.training.scale import fit_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from shell import Iq
 
+    from iqcli.features.extractor import AnyBlock
     from iqcli.records import Pixels
 
 
@@ -361,7 +368,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     scored = few("score", "photos", "--model", "whole/q.safetensors", "-f", "jsonl")
     assert scored.code == 0, scored.err
     (row,) = scored.rows
-    assert 1 <= row["score"] <= 10 and row["model"] == "q"
+    assert 1 <= row["score"] <= 10 and row["model"].startswith("q-")
     block = OwnBlock("qualiclip", str(files[1]), 1024)
     assert block.fingerprint == OwnBlock("qualiclip", str(files[0]), 1024).fingerprint
     warm, _, loaded = few.spied("score", "photos", "--model", "whole/q.safetensors")
@@ -462,6 +469,81 @@ def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> No
     ran = few("score", "photos", "--model", "q.safetensors", "--device", "cpu")
     assert ran.code == 2 and len(ran.lines) == 1 and ran.out == b"", ran.err
     assert told in ran.err and "q.safetensors" in ran.err
+
+
+def own_file(path: Path, seed: int) -> OwnBlock:
+    """What an untrained file of ours gives its block; lies there as `path`."""
+    begun = start_from("tiny", seed)
+    kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
+    account = {"format": FORMAT, "config": begun.config}
+    tensors = {k: v for k, v in kept.items() if not k.endswith("num_batches_tracked")}
+    save_file(
+        {**tensors, "prompts_features": begun.texts.clone()},
+        path,
+        metadata={"iq": json.dumps(account)},
+    )
+    return OwnBlock("qualiclip", str(path), 1024)
+
+
+def test_a_file_that_was_trained_again_is_another_block(tmp_path: Path) -> None:
+    """Fault: in one process the first file at a path was kept for ever."""
+    seen = []
+    for seed in (1, 2):
+        block = own_file(tmp_path / "q.safetensors", seed)
+        model = registry.load(str(tmp_path / "q.safetensors"))
+        seen.append((block.fingerprint, model.name, block.forward([texture(3)], "cpu").tolist()))
+    for first, second in zip(*seen, strict=True):
+        assert first != second
+
+
+def test_the_code_of_the_tower_is_part_of_what_a_file_is_known_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_file(tmp_path / "q.safetensors", 1)
+    known = []
+    for version in (1, 2):
+        monkeypatch.setattr(clip, "VERSION", version)
+        known.append(OwnBlock("qualiclip", str(tmp_path / "q.safetensors"), 1024).fingerprint)
+    assert known[0] != known[1]
+
+
+def test_an_installed_aesthetic_head_stands_beside_a_file_too(few: Iq) -> None:
+    """Fault: its block was not measured, and nothing could be scored."""
+    own_file(few.cwd / "q.safetensors", 1)
+    head = io.BytesIO()
+    torch.save({"weight": torch.full((1, 512), 0.01), "bias": torch.zeros(1)}, head)
+    towers.install(few.home, "clip-vit-b-32")
+    needs = {"kind": "head", "file": "head.pth", "needs": ["clip-vit-b-32"]}
+    environ = towers.install(few.home, "laion-v1", head.getvalue(), **needs)
+    (few.cwd / "photos" / "one.png").write_bytes(encoded(texture(5), "PNG"))
+    ran = few("score", "photos", "--model", "q.safetensors", "-f", "jsonl", **environ)
+    assert ran.code == 0, ran.err
+    assert ran.rows[0]["aesthetic"] is not None
+
+
+def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
+    """Fault: the published tower was measured, or asked for."""
+    own_file(tmp_path / "q.safetensors", 1)
+    told = Opinions((Opinion(Shot("one", tmp_path / "one.png"), 5.0, {}),), (1, 10), 0)
+    asked: list[object] = []
+
+    def measure(blocks: Sequence[AnyBlock], shots: Sequence[Shot]) -> list[Measured]:
+        asked.extend(blocks)
+        return [Measured(shot, error="not measured here") for shot in shots]
+
+    with pytest.raises(IqError, match="could be read"):
+        fit_scale(told, str(tmp_path / "q.safetensors"), None, measure)
+    assert [type(each) for each in asked] == [OwnBlock]
+
+
+def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
+    config = towers.TINY["clip-vit-b-32"]
+    kept = {f"clip_model.{k}": v for k, v in towers.tensors(config).items()}
+    account = {"format": FORMAT, "config": config}
+    save_file(kept, tmp_path / "q.safetensors", metadata={"iq": json.dumps(account)})
+    block = OwnBlock("qualiclip", str(tmp_path / "q.safetensors"), 512)
+    with pytest.raises(IqError, match="no ResNet"):
+        block.forward([texture(3)], "cpu")
 
 
 @pytest.mark.parametrize("config", [None, {}, {"embed_dim": "many"}, {"embed_dim": 1024}, [1]])

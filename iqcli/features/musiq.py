@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.metadata import version as package_version
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -45,13 +46,18 @@ class MusiqBlock:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of the weights and of this code. Raises IqError where they are not installed."""
-        parts = [self.name, str(VERSION), digest(self.name)]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+        """Of the weights, of what prepares the views, and of this code.
 
-    @property
+        Raises IqError where the weights are not installed.
+        """
+        names = ("numpy", "opencv-contrib-python", "pillow")
+        packages = (f"{name}={package_version(name)}" for name in names)
+        return _hashed(self.known_by, *packages)
+
+    @cached_property
     def known_by(self) -> str:
-        return self.fingerprint
+        """Of the weights and of this code. Raises IqError where they are not installed."""
+        return _hashed(self.name, str(VERSION), digest(self.name))
 
     def prepare(self, views: Views) -> NDArray[np.generic]:
         """The picture itself, (h, w, 3) of uint8: what is cut from it is larger."""
@@ -71,6 +77,10 @@ class MusiqBlock:
             padded = pad_sequence(several, batch_first=True)
             real = torch.arange(padded.shape[1], device=device) < lengths[:, None]
             return np.asarray(network(padded, real).cpu(), np.float32)
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def _tokens(network: Musiq, picture: torch.Tensor) -> torch.Tensor:
@@ -129,6 +139,6 @@ def _network(name: str, sha256: str, device: str) -> Musiq:
             raise strange(path_of(name))
         network = Musiq(*shape)
         network.load_state_dict({key: torch.from_numpy(value) for key, value in found.items()})
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise strange(path_of(name)) from error
     return network.eval().to(device)

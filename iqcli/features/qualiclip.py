@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -47,23 +47,29 @@ class OwnBlock(ClipBlock):
     whole: bool = True
     short: bool = False
 
-    @property
-    def origin(self) -> str:
-        """By the content of the file."""
-        return "|".join((self.name, "own", _digest(Path(self.weights))))
+    @cached_property
+    def installed(self) -> str:
+        """Known by the content of the file. Raises IqError for one that cannot be read."""
+        path = Path(self.weights)
+        try:
+            return f"own {sha256(path)}"
+        except OSError as error:
+            raise IqError(f"cannot read {shown(path)}: {error}; {AGAIN}") from error
 
     def tower(self, device: str) -> open_clip.CLIP:
         """The tower. Raises IqError for a file that is not one of ours."""
-        path = Path(self.weights)
         with _READING:
-            return _tower(path, _digest(path), device)
+            return _tower(Path(self.weights), self.installed, device)
 
 
 @lru_cache(maxsize=2)
 def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
     from iqcli.features.towerfile import filled
 
-    return filled(account(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
+    clip = filled(account(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
+    if not hasattr(clip.visual, "attnpool"):
+        raise IqError(f"{shown(path)} has no ResNet, whose pictures may have any size; {AGAIN}")
+    return clip
 
 
 def account(path: Path) -> Account:
@@ -98,11 +104,3 @@ def _metadata(path: Path) -> dict[str, Any]:
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
         raise IqError(f"cannot read {shown(path)}: {error}; {AGAIN}") from error
     return told if isinstance(told, dict) else {}
-
-
-@lru_cache(maxsize=8)
-def _digest(path: Path) -> str:
-    try:
-        return sha256(path)
-    except OSError as error:
-        raise IqError(f"cannot read {shown(path)}: {error}; {AGAIN}") from error

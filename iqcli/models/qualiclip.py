@@ -25,8 +25,7 @@ from iqcli.errors import IqError
 from iqcli.features import qualiclip as block
 from iqcli.features.antonyms import share_of_good
 from iqcli.files import shown
-from iqcli.models import issues
-from iqcli.models.registry import BLOCKS, ENTRIES
+from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
     from iqcli.features.extractor import AnyBlock
     from iqcli.models.registry import Entry
-    from iqcli.models.scale import Scale
     from iqcli.weights import Tensors
 
     Array = NDArray[np.float32]
@@ -77,25 +75,22 @@ class OwnModel(ScoredModel):
 
     @property
     def blocks(self) -> Sequence[AnyBlock]:
-        """That of the file, then those that only the issues read."""
-        return [self.tower, *(BLOCKS[name] for name in issues.BLOCKS)]
-
-    @property
-    def scale(self) -> Scale | None:
-        """Never that of a listed model whose name the file happens to have."""
-        return None if self.name in ENTRIES else super().scale
+        """See `ScoredModel`; the tower of the file stands for the published one."""
+        return [self.tower if each.name == BLOCK else each for each in super().blocks]
 
 
 def make(entry: Entry) -> ScoredModel:
     """The published model, or that of a file of `iq train qualiclip`.
 
-    Raises IqError where the weights are missing or damaged.
+    The latter is called by its content too: no calibration of another may meet it. Raises IqError
+    where the weights are missing or damaged.
     """
     if entry.weights:
         told = block.account(entry.weights)
         texts = sound(block.texts(entry.weights), told.size, entry.weights)
         tower = block.OwnBlock(BLOCK, str(entry.weights), told.size)
-        return OwnModel(entry.name, (BLOCK,), Method(texts), tower=tower)
+        name = f"{entry.name}-{tower.known_by[:8]}"
+        return OwnModel(name, (BLOCK,), Method(texts), tower=tower)
     found = weights.converted(WEIGHTS, _texts)
     texts = sound(found.get(TEXTS), BLOCKS[BLOCK].size, weights.path_of(WEIGHTS))
     return ScoredModel(entry.name, (BLOCK,), Method(texts))
@@ -107,9 +102,10 @@ def _texts(path: Path) -> Tensors:
         return {TEXTS: block.texts(path)}
     told = weights.read_torch(path)
     rows: Any = told.get(TEXTS) if isinstance(told, dict) else None
-    if not hasattr(rows, "detach"):
-        raise IqError(f"{shown(path)} holds no {TEXTS}; pull it again")
-    return {TEXTS: np.ascontiguousarray(rows.detach().float().numpy())}
+    try:
+        return {TEXTS: np.ascontiguousarray(rows.detach().float().numpy())}
+    except (AttributeError, TypeError, RuntimeError) as error:  # what is no plain tensor
+        raise IqError(f"{shown(path)} holds no {TEXTS}; pull it again") from error
 
 
 def sound(rows: object, size: int, path: Path) -> Array:

@@ -6,6 +6,7 @@ whole or not at all, so that a run may be killed at any moment.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,18 @@ from iqcli.files import make_folders, write_atomic
 from iqcli.outputs.names import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from torch import nn
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+def digest(things: Sequence[object]) -> str:
+    """Of their order and content, for the settings of a run."""
+    lines = "\n".join(map(repr, things))
+    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -23,7 +22,7 @@ from iqcli.photos.views import views_of
 from iqcli.training import dkl, fusion, lessons
 from iqcli.training.backbone import Material, train, weights
 from iqcli.training.batches import MAX_MEGAPIXELS
-from iqcli.training.checkpoint import RunFolder
+from iqcli.training.checkpoint import RunFolder, digest
 from iqcli.training.experience import centre, gather
 from iqcli.training.ladders import climb, margins, pocket_shots
 from iqcli.training.starts import start_from
@@ -198,10 +197,10 @@ def train_backbone(
         {
             **asdict(config),
             "start": start,
-            "start_known_by": _digest([network.stem.weight.detach().sum(dim=(1, 2, 3)).tolist()]),
-            "photos_known_by": _digest([(each.shot.path.name, each.value) for each in told.rows]),
-            "scenes_known_by": _digest(scenes),
-            "pristine_known_by": _digest([path.name for path in pristine]),
+            "start_known_by": digest([network.stem.weight.detach().sum(dim=(1, 2, 3)).tolist()]),
+            "photos_known_by": digest([(each.shot.path.name, each.value) for each in told.rows]),
+            "scenes_known_by": digest(scenes),
+            "pristine_known_by": digest([path.name for path in pristine]),
         }
     )
     material = Material(
@@ -234,8 +233,3 @@ def _found(folders: Sequence[Path], say: Say) -> list[Shot]:
         say(f"iq: {shown(path)}: {reason}")
 
     return list(find_shots(folders, on_problem=problem))
-
-
-def _digest(things: Sequence[object]) -> str:
-    lines = "\n".join(map(repr, things))
-    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]

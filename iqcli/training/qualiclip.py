@@ -8,7 +8,6 @@ One photo in six is left out (see `lessons.held_out`): the figures are of those.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections import deque
@@ -26,6 +25,7 @@ from iqcli.features.precision import autocast_type
 from iqcli.features.qualiclip import FORMAT, TEXTS
 from iqcli.features.towerfile import COUNTER, PREFIX
 from iqcli.features.towers import embed_whole
+from iqcli.training.checkpoint import digest
 from iqcli.training.lessons import held_out
 from iqcli.training.qualiclip_lessons import GROUPS, Lessons
 from iqcli.training.qualiclip_steps import average, backward, optimiser_of, rate
@@ -124,12 +124,6 @@ def weights(start: Start, trained: Trained, info: dict[str, Any]) -> bytes:
     figures = {"held": trained.after, "untrained": trained.before}
     told = {"format": FORMAT, "config": start.config, "start": start.name, **info, **figures}
     return save(tensors | {TEXTS: start.texts.contiguous()}, metadata={"iq": json.dumps(told)})
-
-
-def digest(things: Sequence[object]) -> str:
-    """Of their order and content."""
-    lines = "\n".join(map(repr, things))
-    return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _learn(

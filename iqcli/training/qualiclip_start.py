@@ -63,12 +63,17 @@ def start_from(name: str, seed: int) -> Start:
         path = Path(name)
         told = block.account(path)
         clip = towerfile.filled(told.config, path, "a QualiCLIP of this iq", "give another", "cpu")
+        _check(clip, shown(path))
         texts = torch.from_numpy(sound(block.texts(path), told.size, path))
         return Start(shown(path), told.config, clip, texts)
     clip, config = deepcopy(towers.tower(name, "cpu")), towerfile.config_of(name)
+    _check(clip, name)
+    return Start(name, config, clip, _texts(clip))
+
+
+def _check(clip: open_clip.CLIP, name: str) -> None:
     if not hasattr(clip.visual, "attnpool"):
         raise IqError(f"{name} is no ResNet, whose pictures may have any size; give clip-rn50")
-    return Start(name, config, clip, _texts(clip))
 
 
 def _texts(clip: open_clip.CLIP) -> torch.Tensor:

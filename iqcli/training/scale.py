@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models.registry import BLOCKS, load
+from iqcli.models.registry import load
 from iqcli.models.scale import Scale
 from iqcli.models.scored import ScoredModel
 from iqcli.training.lessons import MEMBERS, fold_of_scene, held_out
@@ -105,7 +105,9 @@ def _measured(
 ) -> tuple[Array, Array, list[str], int]:
     """Qualities, opinions and scenes (n,) of the photos that have them; how many have none."""
     labels = told.column(scene) if scene else [each.shot.path.name for each in told.rows]
-    found = list(measure([BLOCKS[name] for name in method.reads], [r.shot for r in told.rows]))
+    # Those of the method itself: a file of one's own may bring a block of a listed name.
+    blocks = [each for each in method.blocks if each.name in method.reads]
+    found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:
