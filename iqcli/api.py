@@ -19,7 +19,7 @@ from iqcli.photos.views import limited, views_of
 from iqcli.records import Unrated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -66,10 +66,16 @@ class ImageQualityFusion:
 
     def rate(self, photos: Iterable[Photo]) -> list[Rating]:
         """The full ratings: score, uncertainty, parts, issues, reasons."""
-        return [
-            _rated(each)
-            for each in self._model.rate(measure_views(map(_views, photos), self._model.blocks))
-        ]
+        names: list[str] = []
+
+        def seen() -> Iterator[Views]:
+            for count, photo in enumerate(photos, start=1):
+                name = shown(Path(photo)) if isinstance(photo, str | Path) else f"photo {count}"
+                names.append(name)
+                yield _views(photo)
+
+        rated = self._model.rate(measure_views(seen(), self._model.blocks))
+        return [_rated(each, name) for each, name in zip(rated, names, strict=True)]
 
     def get_model_info(self) -> dict[str, Any]:
         """What is known of the model: its name, version, licence, blocks, figures and limits.
@@ -86,9 +92,9 @@ class ImageQualityFusion:
         }
 
 
-def _rated(found: Rating | Unrated) -> Rating:
+def _rated(found: Rating | Unrated, name: str) -> Rating:
     if isinstance(found, Unrated):
-        raise PhotoError(found.reason)
+        raise PhotoError(f"{name}: {found.reason}")
     return found
 
 

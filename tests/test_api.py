@@ -300,7 +300,7 @@ def test_a_rating_is_whole(model: ImageQualityFusion) -> None:
 def test_the_model_tells_what_it_is(model: ImageQualityFusion) -> None:
     info = model.get_model_info()
     assert info["name"] == "fusion-mini" and info["licence"] == "MIT"
-    assert info["blocks"] == {"brisque": 36, "photometry": 94, "mini": 194, "tiles": 1008}
+    assert info["blocks"] == {"brisque": 36, "photometry": 94, "mini": 194, "tiles": 1040}
     assert "BIQ2021" in info["card"] and "SRCC" in info["card"]
     assert info["version"].startswith("fusion-mini/") and "camera errors" in info["limits"]
 

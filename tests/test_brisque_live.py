@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from fusions import features, install_brisque, known, pictures, svr
+from safetensors.numpy import save
 from scenes import PHOTOS, grey, own_view, photo, plain, ramp, texture
 
 from iqcli.errors import IqError
@@ -191,6 +192,19 @@ def test_iq_scores_with_it(iq: Iq, roll: Path, files: tuple[Path, Path]) -> None
 def test_without_its_weights_it_says_what_to_pull(iq: Iq, roll: Path) -> None:
     ran = iq("score", "photos", "--model", "brisque-live")
     assert ran.code == 2 and "iq models pull brisque-live" in ran.err
+
+
+@pytest.mark.parametrize("name", ["brisque-live", "brisque-live-range"])
+def test_a_damaged_conversion_names_its_folder_and_the_way_out(
+    iq: Iq, roll: Path, files: tuple[Path, Path], name: str
+) -> None:
+    iq.changes |= install_brisque(iq.home, files)
+    iq("score", "photos", "--model", "brisque-live")
+    (kept,) = (iq.home / "data" / "weights" / name).glob("*.safetensors")
+    kept.write_bytes(save({"span": np.ones((2, 3), np.float32)}))
+    told = iq("score", "photos", "--model", "brisque-live").lines[-1]
+    assert f"weights/{name} is damaged; run `iq models rm {name}` and pull it again" in told
+    assert iq("models", "rm", name).code == 0 and not kept.exists()
 
 
 def test_a_rating_is_technical_and_says_that_it_is_no_opinion(

@@ -11,6 +11,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from fusions import stored
 from PIL import Image
 from safetensors.torch import load, save
 from scenes import PHOTOS, noisy, photo, plain, texture
@@ -483,6 +484,7 @@ HARMS = {
     "inf": (changed(ln_final__bias=torch.full((16,), torch.inf)), "ln_final.bias holds numbers"),
     "huge": (changed(ln_final__bias=torch.full((16,), 1e9)), "ln_final.bias holds numbers"),
     "whole": (changed(ln_final__bias=torch.ones(16).int()), "ln_final.bias holds numbers"),
+    "mere": (stored(changed(ln_final__bias=torch.ones(16, device="meta"))), "ln_final.bias holds"),
     "spread": (changed(visual__bn1__running_var=-torch.ones(4)), "running_var holds numbers"),
     "garbage": (b"no tensors at all", "cannot read"),
     "cut": (save(tensors(CONFIG))[:-9], "cannot read"),
@@ -494,10 +496,11 @@ def test_a_foreign_file_is_no_tower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
     state, told = HARMS[harm]
-    put(monkeypatch, tmp_path, "clip-rn50", state, CONFIG)
+    name = "model.pth" if harm == "mere" else "model.safetensors"
+    put(monkeypatch, tmp_path, "clip-rn50", state, CONFIG, file=name)
     with pytest.raises(IqError, match=told) as refused:
         towers.tower("clip-rn50", "cpu")
-    assert "model.safetensors" in str(refused.value) and "pull it again" in str(refused.value)
+    assert name in str(refused.value) and "pull it again" in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
@@ -549,6 +552,7 @@ def test_tensors_inside_another_model_are_found(
         ({**CONFIG, "text_cfg": {"hf_model_name": "x/y"}}, "hf_model_name"),
         ({**CONFIG, "vision_cfg": {"width": "wide"}}, "builds no CLIP"),
         ({**CONFIG, "vision_cfg": 3}, "builds no CLIP"),
+        ({**CONFIG, "embed_dim": -1}, "builds no CLIP"),
         ({**CONFIG, "text_cfg": {"tall": 3}}, "builds no CLIP"),
     ],
 )

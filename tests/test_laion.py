@@ -128,6 +128,11 @@ HARMS = {
     "shape": ("laion-v1", {"weight": torch.ones(1, 768), "bias": torch.ones(1)}, "not .1, 512"),
     "nan": ("laion-v1", {"weight": torch.ones(1, 512), "bias": torch.tensor([torch.nan])}, "bias"),
     "huge": ("laion-v1", {"weight": torch.full((1, 512), 1e9), "bias": torch.ones(1)}, "weight"),
+    "product": (
+        "laion-v2",
+        {key: torch.full_like(value, 9e5) for key, value in layers("laion-v2").items()},
+        "have no end; pull it again",
+    ),
     "other": ("laion-v1", [torch.ones(3)], "it lacks bias"),
     "words": ("laion-v1", {"weight": "w", "bias": "b"}, "it lacks bias"),
     "model": ("laion-v1", layers("laion-v2"), "it has layers.0.bias|it lacks bias"),
@@ -161,7 +166,7 @@ def test_a_damaged_conversion_is_refused(tmp_path: Path, monkeypatch: pytest.Mon
     laion.load("laion-v1")
     (kept,) = (tmp_path / "data" / "weights" / "laion-v1").glob("*.safetensors")
     kept.write_bytes(save({"weight": np.ones(3, np.float32), "bias": np.ones(1, np.float32)}))
-    with pytest.raises(IqError, match="remove it"):
+    with pytest.raises(IqError, match="iq models rm laion-v1"):
         laion.load("laion-v1")
 
 

@@ -165,7 +165,12 @@ def bad(made: FusionNetwork) -> dict[str, dict[str, Any]]:
     huge = state | {"clip_net.3.bias": torch.full((128,), 1e30)}
     scalars = {f"{each}_weight": torch.ones(()) for each in ("brisque", "laion", "clip")}
     both = {f"deep_fusion.{name}": each for name, each in state.items()}
+    bias = "fusion_net.0.bias"
+    mere, flat = state[bias].to("meta"), torch.ones(())
     return {
+        "are no plain numbers": checkpoint(made) | {"model_state_dict": state | {bias: mere}},
+        "no fusion_net and": checkpoint(made) | {"model_state_dict": state | {bias: flat}},
+        "no number as hidden_dim": checkpoint(made, hidden_dim=torch.ones(3)),
         "lacks laion_net.3.bias": checkpoint(made) | {"model_state_dict": less},
         "has extra": checkpoint(made) | {"model_state_dict": state | {"extra": torch.ones(1)}},
         "clip_net.3.bias holds numbers": checkpoint(made) | {"model_state_dict": nan},
@@ -176,6 +181,8 @@ def bad(made: FusionNetwork) -> dict[str, dict[str, Any]]:
         "config says clip_embed_dim 10000000000": checkpoint(made, clip_embed_dim=10**10),
         "the lower first": checkpoint(made, output_range=(10, 1)),
         "not two numbers": checkpoint(made, output_range="wide"),
+        "is not two numbers": checkpoint(made, output_range=(1, 10**400)),
+        "range is not two": checkpoint(made, output_range=torch.nn.Parameter(torch.ones(2))),
         "has no fusion_net": {"state": torch.ones(3)},
         "more than named tensors": {"epoch": 3},
     }
@@ -220,6 +227,12 @@ def test_nothing_in_a_file_is_run(tmp_path: Path) -> None:
         with pytest.raises(IqError):
             network_of(path)
     assert not mark.exists()
+
+
+def test_a_file_that_cannot_be_read_is_told_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_bytes(b"none")
+    with pytest.raises(IqError, match=r"cannot read the network .*; give another file"):
+        network_of(tmp_path)
 
 
 def test_a_folder_without_a_network_is_refused(tmp_path: Path) -> None:
@@ -395,6 +408,14 @@ def test_nothing_is_scored_by_default(model, monkeypatch, tmp_path: Path) -> Non
     monkeypatch.setattr(brisque, "_fit", fail)
     with pytest.raises(ValueError, match="broken"):
         model.predict_quality(photo("coffee.png"))
+
+
+def test_what_has_no_score_in_a_batch_is_named(model: ImageQualityFusion, tmp_path: Path) -> None:
+    Image.fromarray(plain(128)).save(tmp_path / "flat.png")
+    with pytest.raises(PhotoError, match=r"flat\.png: fusion is not defined"):
+        model.predict_batch([FOLDER / "coffee.png", tmp_path / "flat.png"])
+    with pytest.raises(PhotoError, match="photo 2: fusion is not defined"):
+        model.predict_batch([FOLDER / "coffee.png", plain(128)])
 
 
 def test_a_batch_is_one_forward_and_one_decode_a_photo(model, monkeypatch, tmp_path) -> None:

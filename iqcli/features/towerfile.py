@@ -31,7 +31,10 @@ FOREIGN = ("timm_model_name", "hf_model_name")
 LARGEST = 1e6
 COUNTER = "num_batches_tracked"
 # How open_clip refuses a config that makes no sense.
-_STRANGE = (TypeError, ValueError, KeyError, AttributeError, AssertionError, ArithmeticError)
+_STRANGE = (
+    *(TypeError, ValueError, KeyError, AttributeError),
+    *(AssertionError, ArithmeticError, RuntimeError),
+)
 
 
 def filled(
@@ -91,7 +94,8 @@ def build(config: Mapping[str, Any]) -> open_clip.CLIP:
             with torch.device("meta"):
                 return open_clip.CLIP(**parts)
     except _STRANGE as error:
-        raise IqError(f"open_clip builds no CLIP from this config: {error}; correct it") from error
+        why = str(error).partition("\n")[0]  # torch tells where in its code, too
+        raise IqError(f"open_clip builds no CLIP from this config: {why}; correct it") from error
     raise IqError(f"a tower that has {foreign[0]} is not read by this iq; give a plain CLIP")
 
 
@@ -128,9 +132,16 @@ def _fault(state: State, wanted: State) -> str | None:
         if tensor.shape != shapes[name]:
             return f"{name} is {tuple(tensor.shape)}, not {tuple(shapes[name])}"
         lowest = 0 if name.endswith("running_var") else -LARGEST
-        if not (tensor.is_floating_point() and _within(tensor, lowest, LARGEST)):
+        if not (_is_plain(tensor) and _within(tensor, lowest, LARGEST)):
             return f"{name} holds numbers that no CLIP has"
     return None
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Of real numbers that are all there: files may hold sparse tensors, and mere shapes."""
+    import torch
+
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
 
 
 def _within(tensor: torch.Tensor, lowest: float, highest: float) -> bool:

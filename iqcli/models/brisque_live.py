@@ -79,8 +79,12 @@ def make(entry: Entry) -> ScoredModel:
 def load() -> Brisque:
     """The installed regression, converted at the first need. Raises IqError like `make`."""
     found = weights.converted(SVR, read_svr) | weights.converted(RANGE, read_range)
-    if not (_is_svr(found) and _is_range(found)):
-        raise IqError(f"what is kept in {shown(weights.folder(SVR))} is damaged; pull {SVR} again")
+    for name, is_sound in ((SVR, _is_svr), (RANGE, _is_range)):
+        if not is_sound(found):
+            raise IqError(
+                f"what is kept in {shown(weights.folder(name))} is damaged; "
+                f"run `iq models rm {name}` and pull it again"
+            )
     span = np.asarray(found.pop("span"), np.float32)
     return Brisque(found, span)
 

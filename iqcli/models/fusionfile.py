@@ -60,7 +60,7 @@ def packed(file: Path) -> Tensors:
     told = config.get("output_range", OUTPUT_RANGE)
     try:
         found["output_range"] = np.array(told, np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last is torch's
         found["output_range"] = np.full(2, np.nan, np.float32)
     _check_config(config, unpacked(found, file), file)
     return found
@@ -72,7 +72,9 @@ def _of_safetensors(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         beside = file.with_name("config.json")
         config = json.loads(beside.read_bytes()) if beside.is_file() else {}
     except weightfile.UNREADABLE as error:
-        raise IqError(f"cannot read the network {shown(file)}: {error}") from error
+        raise IqError(
+            f"cannot read the network {shown(file)}: {error}; give another file"
+        ) from error
     return tensors, config if isinstance(config, dict) else {}
 
 
@@ -86,8 +88,11 @@ def _of_torch(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
             state, config = {}, {}
     if not all(isinstance(name, str) and hasattr(each, "numpy") for name, each in state.items()):
         raise _foreign(file, "it holds more than named tensors")
-    # Half precision is read too; NumPy has no bfloat16 of its own.
-    return {name: each.detach().float().numpy() for name, each in state.items()}, config
+    try:
+        # Half precision is read too; NumPy has no bfloat16 of its own.
+        return {name: each.detach().float().numpy() for name, each in state.items()}, config
+    except (TypeError, RuntimeError) as error:  # sparse tensors, and mere shapes
+        raise _foreign(file, "it holds tensors that are no plain numbers") from error
 
 
 def unpacked(tensors: Mapping[str, Any], file: Path) -> Network:
@@ -95,7 +100,7 @@ def unpacked(tensors: Mapping[str, Any], file: Path) -> Network:
     own = dict(tensors)
     low, high = _range(own.pop("output_range", None), file)
     first, embedded = own.get("fusion_net.0.bias"), own.get("clip_net.0.weight")
-    if first is None or embedded is None or embedded.ndim != 2:
+    if first is None or embedded is None or (first.ndim, embedded.ndim) != (1, 2):
         raise _foreign(file, "it has no fusion_net and clip_net")
     hidden, embedding = len(first), embedded.shape[1]
     if not (4 <= hidden <= WIDEST and hidden % 4 == 0 and 1 <= embedding <= WIDEST):
@@ -122,8 +127,11 @@ def _range(told: Any, file: Path) -> tuple[float, float]:
 def _check_config(config: Mapping[str, Any], network: Network, file: Path) -> None:
     found = {"clip_embed_dim": network.embedding, "hidden_dim": network.hidden}
     for name, value in found.items():
-        if config.get(name, value) != value:
-            raise _foreign(file, f"its config says {name} {config[name]!r}, its tensors {value}")
+        told = config.get(name, value)
+        if not isinstance(told, int | float):
+            raise _foreign(file, f"its config says no number as {name}")
+        if told != value:
+            raise _foreign(file, f"its config says {name} {told}, its tensors {value}")
 
 
 def _foreign(file: Path, why: str) -> IqError:

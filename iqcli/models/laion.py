@@ -88,7 +88,10 @@ def load(name: str) -> Laion:
     found = weights.converted(name, partial(_folded, LAYERS[name]))
     size = next(iter(LAYERS[name].values()))[0]
     if fault := _fault(found, {"weight": (size,), "bias": (1,)}):
-        raise IqError(f"what is kept of {name} in {shown(weights.folder(name))} {fault}; remove it")
+        raise IqError(
+            f"what is kept of {name} in {shown(weights.folder(name))} {fault}; "
+            f"run `iq models rm {name}` and pull it again"
+        )
     weight = np.ascontiguousarray(found["weight"], np.float32)
     weight.flags.writeable = False
     return Laion(READS[name], weight, float(found["bias"][0]))
@@ -102,6 +105,8 @@ def _folded(layers: Mapping[str, tuple[int, int]], path: Path) -> Tensors:
     for name in reversed(list(layers)):
         bias = bias + weight @ found[f"{name}bias"]
         weight = weight @ found[f"{name}weight"]
+    if not max(np.abs(weight).max(), np.abs(bias).max()) < LARGEST:
+        raise IqError(f"{shown(path)} is no such LAION head: its scores have no end; pull it again")
     return {"weight": weight[0].astype(np.float32), "bias": bias.astype(np.float32)}
 
 
