@@ -108,7 +108,7 @@ def inputs_of(
 def make(entry: Entry) -> HexModel:
     """The model of a head's own file."""
     assert entry.weights
-    return HexModel(entry.weights, entry.name)
+    return HexModel(entry.weights, entry.called)
 
 
 class HexModel:

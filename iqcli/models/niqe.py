@@ -11,7 +11,6 @@ Mittal, Soundararajan, Bovik, "Making a Completely Blind Image Quality Analyzer"
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.files import shown
 from iqcli.models import weightfile
-from iqcli.models.registry import BLOCKS, EMBEDDED
+from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:
@@ -68,15 +67,10 @@ class Natural:
 
 
 def make(entry: Entry) -> ScoredModel:
-    """The model of an entry's file. Raises IqError for a file that is none.
-
-    One that a person fitted is called by its content too: no calibration of another may meet it.
-    """
+    """The model of an entry's file. Raises IqError for a file that is none."""
     assert entry.weights
-    natural, name = load(entry.weights), entry.name
-    if entry.weights.parent != EMBEDDED:
-        name += f"-{hashlib.sha256(entry.weights.read_bytes()).hexdigest()[:8]}"
-    return ScoredModel(name, (BLOCK,), natural.quality, "technical")
+    natural = load(entry.weights)
+    return ScoredModel(entry.called, (BLOCK,), natural.quality, "technical")
 
 
 def load(path: Path) -> Natural:

@@ -15,6 +15,7 @@ from iqcli.features.extractor import AnyBlock, PhotoBlock
 from iqcli.features.maclip import MaclipBlock
 from iqcli.features.mini import MiniBlock
 from iqcli.features.musiq import MusiqBlock
+from iqcli.files import sha256, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -80,6 +81,20 @@ class Entry:
     card: Path | None = None
     needs: tuple[str, ...] = ()
     module: str = HEADS
+
+    @property
+    def called(self) -> str:
+        """What a rating and a calibration name it by: what a person trained, by its content too.
+
+        So no calibration of another meets it. Raises IqError for a file that cannot be read.
+        """
+        if self.weights is None or self.weights.parent == EMBEDDED:
+            return self.name
+        try:
+            return f"{self.name}-{sha256(self.weights)[:8]}"
+        except OSError as error:
+            why = error.strerror or error
+            raise IqError(f"cannot read the model {shown(self.weights)}: {why}") from error
 
     @property
     def is_ready(self) -> bool:
