@@ -27,6 +27,10 @@ MosRange = Annotated[
 Where = Annotated[
     str | None, typer.Option("--where", help="Only these rows.", metavar="COLUMN=VALUE")
 ]
+HeldTogether = Annotated[
+    str | None,
+    typer.Option("--scene", help="Column that names near duplicates; held out together."),
+]
 
 
 By = Annotated[

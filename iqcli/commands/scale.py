@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.commands.evaluate import Images, MosRange, Where
+from iqcli.commands.evaluate import HeldTogether, Images, MosRange, Where
 from iqcli.commands.options import over_photos
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
@@ -24,10 +24,7 @@ def scale(
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
-    scene: Annotated[
-        str | None,
-        typer.Option("--scene", help="Column that names near duplicates; held out together."),
-    ] = None,
+    scene: HeldTogether = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="JSON file [where --model MODEL finds it]."),

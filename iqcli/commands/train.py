@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.commands.evaluate import Images, MosRange, Where, one_file
+from iqcli.commands.evaluate import HeldTogether, Images, MosRange, Where, one_file
 from iqcli.commands.options import over_photos, say_help
 from iqcli.commands.run import Run
 from iqcli.commands.scale import scale
@@ -183,10 +183,7 @@ def backbone(
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
-    scene: Annotated[
-        str | None,
-        typer.Option("--scene", help="Column that names near duplicates; held out together."),
-    ] = None,
+    scene: HeldTogether = None,
     ladders: Ladders = None,
     config: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.commands.evaluate import Images, Where, one_file
+from iqcli.commands.evaluate import HeldTogether, Images, Where, one_file
 from iqcli.commands.options import over_photos
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
@@ -56,10 +56,7 @@ def train_hex(
     alpha: Annotated[
         float | None, typer.Option("--alpha", help="Their weight of what is there [0.5, 0.8].")
     ] = None,
-    scene: Annotated[
-        str | None,
-        typer.Option("--scene", help="Column that names near duplicates; held out together."),
-    ] = None,
+    scene: HeldTogether = None,
     name: Annotated[
         str | None, typer.Option("--name", help="Model id in results [the file's name].")
     ] = None,

@@ -15,19 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli.errors import IqError, NothingFound, PhotoError
+from iqcli.errors import IqError, NothingFound
 from iqcli.features import photometry, tiles
 from iqcli.hexeval import confusion, of_levels
 from iqcli.models import hexgraph
 from iqcli.models import issues as seeing
 from iqcli.models.hex import FORMAT, HexHead
 from iqcli.outputs.names import shown
-from iqcli.photos.find import find_shots
-from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.training.hexing import Loss, Pupils
 from iqcli.training.hexing import fit as fit_head
 from iqcli.training.lessons import held_out
+from iqcli.training.pictures import seen_in
 from iqcli.training.spoilt import spoil
 
 if TYPE_CHECKING:
@@ -107,7 +106,8 @@ class Report:
 def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> Report:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
     graph = seeing.graph()
-    lessons = learn(_pictures(folders, max_megapixels, say), graph)
+    found = seen_in(folders, max_megapixels, say)
+    lessons = learn(((name, views.detail) for name, views in found), graph)
     if lessons is None:
         raise NothingFound(f"no photo in {', '.join(map(shown, folders))}")
     return fit(graph, lessons)
@@ -233,17 +233,3 @@ def _pairs(pictures: Iterator[tuple[str, Pixels]]) -> Iterator[list[tuple[str, P
             yield held
             held = []
     yield held
-
-
-def _pictures(
-    folders: Sequence[Path], max_megapixels: float, say: Say
-) -> Iterator[tuple[str, Pixels]]:
-    def problem(path: Path, reason: str) -> None:
-        say(f"iq: {shown(path)}: {reason}")
-
-    for shot in find_shots(folders, on_problem=problem):
-        try:
-            data = shot.path.read_bytes()
-            yield shot.path.name, read_photo(data, max_megapixels=max_megapixels)[1].detail
-        except (OSError, PhotoError) as error:
-            problem(shot.path, str(error))

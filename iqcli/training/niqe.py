@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli.errors import IqError, NothingFound, PhotoError
+from iqcli.errors import IqError, NothingFound
 from iqcli.features.niqe import FEATURES, blocks
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.models.registry import BLOCKS
 from iqcli.outputs.names import shown
-from iqcli.photos.find import find_shots
-from iqcli.photos.read import read_photo
+from iqcli.training.pictures import seen_in
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -74,21 +73,7 @@ def sharp(features: Array, sharpness: Array) -> Array:
 
 def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]) -> Fit:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
-    pictures = _pictures(folders, max_megapixels, say)
+    pictures = (views.head for _, views in seen_in(folders, max_megapixels, say))
     if (first := next(pictures, None)) is None:
         raise NothingFound(f"no photo in {', '.join(map(shown, folders))}")
     return fit(each for some in ((first,), pictures) for each in some)
-
-
-def _pictures(
-    folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
-) -> Iterator[Pixels]:
-    def problem(path: Path, reason: str) -> None:
-        say(f"iq: {shown(path)}: {reason}")
-
-    for shot in find_shots(folders, on_problem=problem):
-        try:
-            data = shot.path.read_bytes()
-            yield read_photo(data, max_megapixels=max_megapixels)[1].head
-        except (OSError, PhotoError) as error:
-            problem(shot.path, str(error))
