@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iqcli.entries import Failure
+    from iqcli.photos.xmp import Marks
     from iqcli.records import Facts, Vector
     from iqcli.store import Store
 
@@ -32,7 +33,6 @@ FOLDER = "iq-measurements"
 # git's racy rule: a file changed this shortly before it was read may change again and keep its
 # stat. Clocks of file systems step by at most 10 ms, but FAT counts in steps of two seconds.
 FINE_NS, COARSE_NS = 50_000_000, 2_000_000_000
-_NO_STARS = 127
 # What Linux says of its mounts; other systems have no such file.
 MOUNTS = Path("/proc/mounts")
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "9p", "fuse.sshfs", "fuse.rclone", "glusterfs")
@@ -90,29 +90,25 @@ class Cache:
         self._keep_stat(key, stat, at_ns, bytes([verdict]))
         return verdict
 
-    def stars(self, path: Path, stat: os.stat_result, fingerprint: str) -> tuple[int | None] | None:
-        """The rating in an unchanged sidecar, in a tuple; None if it was never read."""
-        found = self._by_stat(_path_key(_kind(b"x", fingerprint), path), stat, 1)
-        if found is None:
-            return None
-        value = int.from_bytes(found, "big", signed=True)
-        return (None,) if value == _NO_STARS else (value,)
+    def marks(self, path: Path, stat: os.stat_result, fingerprint: str) -> Marks | None:
+        """The rating and the flag in an unchanged sidecar; None if it was never read."""
+        key = _path_key(_kind(b"m", fingerprint), path)
+        return self._read(key, lambda data: entries.unpack_marks(data, stat))
 
-    def remember_stars(
-        self, path: Path, stat: os.stat_result, at_ns: int, fingerprint: str, stars: int | None
+    def remember_marks(
+        self, path: Path, stat: os.stat_result, at_ns: int, fingerprint: str, marks: Marks
     ) -> None:
-        """Keep the rating (-1..5) in a sidecar that was read from `at_ns` on."""
-        value = _NO_STARS if stars is None else stars
-        key = _path_key(_kind(b"x", fingerprint), path)
-        self._keep_stat(key, stat, at_ns, value.to_bytes(1, "big", signed=True))
+        """Keep the rating (-1..5) and the flag (-1..1) in a sidecar that was read from `at_ns`."""
+        key = _path_key(_kind(b"m", fingerprint), path)
+        self._keep_stat(key, stat, at_ns, entries.marks_bytes(marks))
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:
         """What a picture says of itself, or why it could not be decoded; None if unknown."""
-        return self._read(_content_key(b"f", sha256, fingerprint), entries.unpack_facts)
+        return self._read(_content_key(b"t", sha256, fingerprint), entries.unpack_facts)
 
     def remember_facts(self, sha256: str, fingerprint: str, facts: Facts | Failure) -> None:
         """Keep what a picture says of itself, or why it could not be decoded."""
-        self._keep(_content_key(b"f", sha256, fingerprint), entries.pack_facts(facts))
+        self._keep(_content_key(b"t", sha256, fingerprint), entries.pack_facts(facts))
 
     def block(self, sha256: str, fingerprint: str, size: int) -> Vector | None:
         """A block of a picture: read-only float32 of length `size`, NaN allowed."""
@@ -122,6 +118,14 @@ class Cache:
     def remember_block(self, sha256: str, fingerprint: str, vector: Vector) -> None:
         """Keep a block of a picture."""
         self._keep(_content_key(b"b", sha256, fingerprint), entries.pack_vector(vector))
+
+    def sight(self, sha256: str, fingerprint: str) -> bytes | None:
+        """A small picture (WebP) of a picture, empty where it has none; None if unknown."""
+        return self._read(_content_key(b"i", sha256, fingerprint), entries.unpack_sight)
+
+    def remember_sight(self, sha256: str, fingerprint: str, picture: bytes) -> None:
+        """Keep a small picture (WebP), or with no bytes that there is none."""
+        self._keep(_content_key(b"i", sha256, fingerprint), entries.pack_sight(picture))
 
     def flush(self) -> None:
         """Commit what is not yet on disk."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from iqcli.cache import Cache
     from iqcli.features.extractor import AnyBlock
     from iqcli.records import Facts, Vector, Views
+    from iqcli.sights import Sight
 
 # Megapixels beyond which pictures are decoded one at a time: sixteen at once, of 250 each, would
 # need 12 GB.
@@ -39,8 +41,8 @@ class Decode(Protocol):
 class Content:
     """What is known of one picture so far, whatever files hold it.
 
-    `inputs` wait for the device. `fresh` names the blocks, and `told` is False for facts, that the
-    cache lacks.
+    `inputs` wait for the device. `fresh` names the blocks, `drawn` the sights, and `told` is False
+    for facts, that the cache lacks. A sight that cannot be had is empty.
     """
 
     sha256: str
@@ -50,6 +52,8 @@ class Content:
     blocks: dict[str, Vector] = field(default_factory=dict)
     inputs: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
+    sights: dict[str, bytes] = field(default_factory=dict)
+    drawn: set[str] = field(default_factory=set)
 
     def add(self, name: str, vector: Vector) -> None:
         """Take a block that was just computed."""
@@ -64,14 +68,20 @@ class Recipe:
     """
 
     def __init__(
-        self, blocks: Sequence[AnyBlock], decode: Decode, decoder: str, max_megapixels: float
+        self,
+        blocks: Sequence[AnyBlock],
+        decode: Decode,
+        decoder: str,
+        max_megapixels: float,
+        sights: Sequence[Sight] = (),
     ) -> None:
         self.blocks = tuple(blocks)
+        self.sights = tuple(sights)
         self.decoder = decoder
         self._decode = decode
         self._limit = max_megapixels
         self._giants = Lock()
-        self._keys = {block.name: f"{block.fingerprint}|{decoder}" for block in blocks}
+        self._keys = {each.name: f"{each.fingerprint}|{decoder}" for each in (*blocks, *sights)}
 
     def recall(self, cache: Cache, sha256: str) -> Content:
         """What the cache holds of a picture."""
@@ -87,6 +97,10 @@ class Recipe:
             vector = cache.block(sha256, self._keys[block.name], block.size)
             if vector is not None:
                 content.blocks[block.name] = vector
+        for sight in self.sights:
+            picture = cache.sight(sha256, self._keys[sight.name])
+            if picture is not None:
+                content.sights[sight.name] = picture
         return content
 
     def keep(self, cache: Cache, content: Content) -> None:
@@ -95,10 +109,13 @@ class Recipe:
             cache.remember_facts(content.sha256, self.decoder, content.facts)
         for name in content.fresh:
             cache.remember_block(content.sha256, self._keys[name], content.blocks[name])
+        for name in content.drawn:
+            cache.remember_sight(content.sha256, self._keys[name], content.sights[name])
 
     def is_met(self, content: Content) -> bool:
         """Whether nothing is left to do for a picture, or nothing can be done."""
-        complete = content.facts is not None and len(content.blocks) == len(self.blocks)
+        measured = content.facts is not None and len(content.blocks) == len(self.blocks)
+        complete = measured and len(content.sights) == len(self.sights)
         return complete or content.error is not None
 
     def fill(self, content: Content, data: bytes) -> None:
@@ -117,6 +134,25 @@ class Recipe:
         for block in self.blocks:
             if block.name not in content.blocks:
                 _measure(content, block, views)
+        for sight in self.sights:
+            if sight.name not in content.sights:
+                self._draw(content, sight, facts, views, data)
+
+    def _draw(
+        self, content: Content, sight: Sight, facts: Facts, views: Views, data: bytes
+    ) -> None:
+        """Add a sight; a photo without it is none the worse."""
+        giant = facts.width * facts.height > GIANT * 1e6
+        try:
+            with self._giants if giant else nullcontext():
+                picture = sight.make(views, facts, data, self._limit)
+        except Exception as error:
+            content.sights[sight.name] = b""
+            if isinstance(error, _PASSING) or isinstance(error.__cause__, _PASSING):
+                return
+        else:
+            content.sights[sight.name] = picture
+        content.drawn.add(sight.name)
 
     def _decoded(self, data: bytes) -> tuple[Facts, Views]:
         if self._limit <= GIANT:

@@ -7,6 +7,7 @@ ValueError for anything that is not exactly what was written.
 from __future__ import annotations
 
 import json
+import math
 import struct
 import zlib
 from dataclasses import astuple, dataclass
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iqcli.photos.xmp import Marks
 from iqcli.records import Facts
 
 if TYPE_CHECKING:
@@ -23,12 +25,22 @@ if TYPE_CHECKING:
 
 STAT = b"iqS1"
 VECTOR = b"iqV1"
-FACTS = b"iqF1"
+FACTS = b"iqF2"
+SIGHT = b"iqP1"
+# A small picture for people is far from so long.
+LARGEST_SIGHT = 1 << 19
 
 _CRC = struct.Struct("<I")
 _STAT = struct.Struct("<QqqQ")
 _FLOAT = np.dtype("<f4")
-_FACT_TYPES = (int, int, str, str | None, str | None, str | None, int | None)
+# What each field of `Facts` may be, in their order; "?" marks one that may be missing.
+_FACT_KINDS = (
+    *("size", "size", "text", "text?", "text?", "text?", "stars?", "pick?"),
+    *("text?", "real?", "real?", "flag"),
+)
+_WHOLE = {"size": (1, 2**31), "stars?": (-1, 5), "pick?": (-1, 1)}
+_LONGEST_TEXT = 1000
+_NOT_SAID = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,23 @@ def unpack_stat(data: object, stat: os.stat_result, size: int) -> bytes | None:
     return body[_STAT.size :] if body.startswith(_stat_bytes(stat)) else None
 
 
+def marks_bytes(marks: Marks) -> bytes:
+    """A person's rating and flag, a byte each, as a payload of `pack_stat`."""
+    return bytes(_NOT_SAID if value is None else value & 0xFF for value in marks)
+
+
+def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
+    """The marks of a sidecar, or None if its stat is no longer the one stored."""
+    payload = unpack_stat(data, stat, 2)
+    if payload is None:
+        return None
+    signed = (int.from_bytes((byte,), signed=True) for byte in payload)
+    stars, pick = (None if value == _NOT_SAID else value for value in signed)
+    if not (_is_fact(stars, "stars?") and _is_fact(pick, "pick?")):
+        raise ValueError("not the marks of a sidecar")
+    return Marks(stars, pick)
+
+
 def _stat_bytes(stat: os.stat_result) -> bytes:
     # No device number: a removable disk gets another one each time it is plugged in. ReFS has
     # 128-bit file ids; their lower half tells as much here.
@@ -99,7 +128,41 @@ def unpack_facts(data: object) -> Facts | Failure:
         raise ValueError("not a list")
     if len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], float):
         return Failure(*values)
-    pairs = zip(values, _FACT_TYPES, strict=True)  # ValueError for another length
-    if not all(isinstance(value, kind) for value, kind in pairs):
+    pairs = zip(values, _FACT_KINDS, strict=True)  # ValueError for another length
+    if not all(_is_fact(value, kind) for value, kind in pairs):
         raise ValueError("not the facts of a picture")
     return Facts(*values)
+
+
+def _is_fact(value: object, kind: str) -> bool:
+    # By the very type: a bool is an int to `isinstance`.
+    if value is None:
+        return kind.endswith("?")
+    if type(value) is int:
+        low, high = _WHOLE.get(kind, (0, -1))
+        return low <= value <= high
+    if type(value) is float:
+        return kind == "real?" and math.isfinite(value)
+    if type(value) is str:
+        return kind.startswith("text") and len(value) <= _LONGEST_TEXT
+    return type(value) is bool and kind == "flag"
+
+
+def pack_sight(picture: bytes) -> bytes:
+    """A small picture (WebP); empty says that this photo has none."""
+    return seal(SIGHT, picture)
+
+
+def unpack_sight(data: object) -> bytes:
+    """The small picture, or nothing, that was packed."""
+    body = unseal(SIGHT, data)
+    if body and not is_sight(body):
+        raise ValueError("not a small picture")
+    return body
+
+
+def is_sight(picture: bytes) -> bool:
+    """Whether the bytes are a WebP file, by its frame, of a size that a small picture may have."""
+    length = int.from_bytes(picture[4:8], "little") + 8
+    framed = picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" and length == len(picture)
+    return framed and length <= LARGEST_SIGHT

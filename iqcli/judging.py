@@ -11,6 +11,7 @@ from iqcli.records import Judged, Unrated, best_first
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from iqcli.features.extractor import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.records import Measured, Rating
 
@@ -18,21 +19,44 @@ if TYPE_CHECKING:
 CHUNK = 128
 
 
-def judge(measured: Iterable[Measured], model: Model) -> Iterator[Judged]:
-    """Rate each measured shot, in order; one without blocks, or without a score, has an error."""
+def blocks_for(model: Model, *, looked: bool = False) -> list[AnyBlock]:
+    """What must be measured for the ratings, each once; with `looked` for the looks as well."""
+    from iqcli.features import look
+    from iqcli.models.registry import BLOCKS
+
+    more = [BLOCKS[name] for name in look.BLOCKS] if looked else []
+    return list({block.name: block for block in (*more, *model.blocks)}.values())
+
+
+def judge(measured: Iterable[Measured], model: Model, *, looked: bool = False) -> Iterator[Judged]:
+    """Rate each measured shot, in order; one without blocks, or without a score, has an error.
+
+    With `looked` each that was measured has its look: its blocks hold those of `blocks_for`.
+    """
+    from iqcli.features.look import look_of
+
     source = iter(measured)
     while chunk := list(islice(source, CHUNK)):
         whole = [each.blocks for each in chunk if each.blocks is not None]
         ratings = iter(model.rate(whole))
         for each in chunk:
-            judged = Judged(each.shot, each.sha256, each.facts, each.stars, error=each.error)
-            yield judged if each.blocks is None else _with(judged, next(ratings))
+            known = (each.shot, each.sha256, each.facts, each.stars)
+            judged = Judged(*known, error=each.error, pick=each.pick)
+            if each.blocks is not None:
+                look = look_of(each.blocks) if looked else None
+                judged = _with(replace(judged, look=look), next(ratings))
+            yield judged
 
 
 def _with(judged: Judged, rating: Rating | Unrated) -> Judged:
     if isinstance(rating, Unrated):
         return replace(judged, error=rating.reason)
     return replace(judged, rating=rating)
+
+
+def percentile(rank: int, count: int) -> float:
+    """The share (%) of the others that the photo of this rank (1 is best) beats."""
+    return round(100 * (count - rank) / max(count - 1, 1), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +71,6 @@ class Ranked:
 def rank(judged: Iterable[Judged]) -> list[Ranked]:
     """The scored shots, best first; ties in the order of their paths' bytes."""
     scored = sorted((each for each in judged if each.rating), key=best_first)
-    others = max(len(scored) - 1, 1)
     return [
-        Ranked(each, place, round(100 * (len(scored) - place) / others, 1))
-        for place, each in enumerate(scored, 1)
+        Ranked(each, place, percentile(place, len(scored))) for place, each in enumerate(scored, 1)
     ]

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING
@@ -17,10 +16,10 @@ from typing import TYPE_CHECKING
 from iqcli.decoding import Content, Recipe, reason
 from iqcli.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.features.extractor import PhotoBlock
+from iqcli.jobs import Found, Job, measured
 from iqcli.libc import keep_freed_memory
 from iqcli.photos.formats import decoder_fingerprint
-from iqcli.reading import keep_stars, known_stars, most, read_bytes, read_stars, sidecars
-from iqcli.records import Facts, Measured
+from iqcli.reading import keep_marks, known_marks, read_bytes, read_marks, sidecars
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,9 +27,9 @@ if TYPE_CHECKING:
     from iqcli.cache import Cache
     from iqcli.decoding import Decode
     from iqcli.features.extractor import AnyBlock
-    from iqcli.reading import Rated, Stamp, Stars
-    from iqcli.records import Shot, Vector, Views
+    from iqcli.records import Facts, Measured, Shot, Vector, Views
     from iqcli.settings import Settings
+    from iqcli.sights import Sight
 
 
 def measure(
@@ -39,17 +38,20 @@ def measure(
     cache: Cache,
     settings: Settings,
     *,
+    sights: Sequence[Sight] = (),
     decode: Decode | None = None,
     decoder: str | None = None,
 ) -> Iterator[Measured]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
-    that concerns the whole run (no such device, missing weights) is raised. `decode` stands in for
-    `photos.read.read_photo`, `decoder` for the fingerprint of that.
+    that concerns the whole run (no such device, missing weights) is raised. `sights` are made where
+    they can be. `decode` stands in for `photos.read.read_photo`, `decoder` for the fingerprint of
+    that.
     """
     fingerprint = decoder or decoder_fingerprint()
-    recipe = Recipe(blocks, decode or _read_photo, fingerprint, settings.max_megapixels)
+    limit = settings.max_megapixels
+    recipe = Recipe(blocks, decode or _read_photo, fingerprint, limit, sights)
     run = _Run(recipe, cache, settings)
     try:
         yield from run.results(shots)
@@ -64,32 +66,6 @@ def _read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
     return read_photo(data, max_megapixels=max_megapixels)
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What a worker found in a file; `content` is None where `owner` is at the same picture."""
-
-    stamp: Stamp
-    sha256: str
-    owner: _Job
-    content: Content | None
-
-
-@dataclass(slots=True, eq=False)
-class _Job:
-    """One shot on its way; `reading` and `rating` are None where there is nothing to wait for."""
-
-    shot: Shot
-    reading: Future[_Found] | None = None
-    rating: Future[list[Rated]] | None = None
-    content: Content | None = None
-    stars: Stars = None
-    error: str | None = None
-
-    @property
-    def waits(self) -> bool:
-        return self.reading is not None or self.rating is not None
-
-
 class _Run:
     def __init__(self, recipe: Recipe, cache: Cache, settings: Settings) -> None:
         self._recipe = recipe
@@ -99,9 +75,9 @@ class _Run:
         self._pool = ThreadPoolExecutor(settings.workers, "iq-decode")
         self._on_device = [block for block in recipe.blocks if not isinstance(block, PhotoBlock)]
         self._batch = (settings.batch_size or DEVICE_BATCH) if self._on_device else 0
-        self._window: deque[_Job] = deque()
+        self._window: deque[Job] = deque()
         # Equal pictures that are on their way at once are decoded once.
-        self._owners: dict[str, _Job] = {}
+        self._owners: dict[str, Job] = {}
         self._stopped = Event()
 
     @cached_property
@@ -130,8 +106,8 @@ class _Run:
         self._stopped.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def _start(self, shot: Shot) -> _Job:
-        job = _Job(shot)
+    def _start(self, shot: Shot) -> Job:
+        job = Job(shot)
         try:
             sha256 = self._cache.content(shot.path, shot.path.stat())
             content = self._recipe.recall(self._cache, sha256) if sha256 else None
@@ -139,43 +115,43 @@ class _Run:
                 job.content = content
             else:
                 job.reading = self._pool.submit(self._read, job)
-            self._start_rating(job)
+            self._start_marking(job)
         except Exception as error:
             job.error = reason(error)
         return job
 
-    def _start_rating(self, job: _Job) -> None:
+    def _start_marking(self, job: Job) -> None:
         if paths := sidecars(job.shot):
-            known = known_stars(paths, self._cache, self._recipe.decoder)
-            if known:
-                (job.stars,) = known
+            known = known_marks(paths, self._cache, self._recipe.decoder)
+            if known is not None:
+                job.marks = known
             else:
-                job.rating = self._pool.submit(read_stars, paths)
+                job.marking = self._pool.submit(read_marks, paths)
 
-    def _read(self, job: _Job) -> _Found:
+    def _read(self, job: Job) -> Found:
         """In a worker: one read serves hash and decode."""
         data, stamp = read_bytes(job.shot.path)
         sha256 = hashlib.sha256(data).hexdigest()
         owner = self._owners.setdefault(sha256, job)
         if owner is not job:
-            return _Found(stamp, sha256, owner, None)
+            return Found(stamp, sha256, owner, None)
         content = self._recipe.recall(self._cache, sha256)
         if not self._recipe.is_met(content) and not self._stopped.is_set():
             self._recipe.fill(content, data)
             if content.inputs and self._in_workers:
                 self._forward_here(content)
-        return _Found(stamp, sha256, job, content)
+        return Found(stamp, sha256, job, content)
 
     def _finish(self) -> Measured:
         job = self._window[0]
         self._await(job)
         if job.content and job.content.inputs:
             self._forward()
-        self._await_rating(job)
+        self._await_marks(job)
         self._window.popleft()
-        return _measured(job, self._recipe)
+        return measured(job, self._recipe.blocks)
 
-    def _await(self, job: _Job) -> None:
+    def _await(self, job: Job) -> None:
         if (reading := job.reading) is None:
             return
         job.reading = None
@@ -225,15 +201,15 @@ class _Run:
                 (result,) = alone.run(block, [content.inputs.pop(block.name)])
                 _take(content, block.name, result)
 
-    def _await_rating(self, job: _Job) -> None:
-        if job.rating is None:
+    def _await_marks(self, job: Job) -> None:
+        if job.marking is None:
             return
         try:
-            rated = job.rating.result()
+            marked = job.marking.result()
         except Exception as error:
             job.error = job.error or reason(error)
             return
-        job.stars = keep_stars(rated, self._cache, self._recipe.decoder)
+        job.marks = keep_marks(marked, self._cache, self._recipe.decoder)
 
 
 def _take(content: Content, name: str, result: Vector | str) -> None:
@@ -241,16 +217,3 @@ def _take(content: Content, name: str, result: Vector | str) -> None:
         content.error = content.error or result
     else:
         content.add(name, result)
-
-
-def _measured(job: _Job, recipe: Recipe) -> Measured:
-    content = job.content
-    if content is None:
-        return Measured(job.shot, stars=job.stars, error=job.error)
-    facts = content.facts if isinstance(content.facts, Facts) else None
-    embedded = facts.stars if facts else None
-    stars = most(embedded, job.stars)
-    if error := job.error or content.error:
-        return Measured(job.shot, content.sha256, facts, stars, error=error)
-    blocks = {block.name: content.blocks[block.name] for block in recipe.blocks}
-    return Measured(job.shot, content.sha256, facts, stars, blocks)

@@ -1,4 +1,4 @@
-"""Files read once, in a worker: a photo's bytes, and the rating in its sidecars."""
+"""Files read once, in a worker: a photo's bytes, and a person's marks in its sidecars."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.files import shown
+from iqcli.photos.takeout import favourite_of
+from iqcli.photos.xmp import Marks, highest, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,10 +19,9 @@ if TYPE_CHECKING:
     from iqcli.cache import Cache
     from iqcli.records import Shot
 
-    Stars = int | None
-
 PHOTO_BYTES = 2**31
 SIDECAR_BYTES = 2**25
+SIDECARS = (".xmp", ".json")
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 
 
@@ -31,12 +32,12 @@ class Stamp(NamedTuple):
     stat: os.stat_result | None
 
 
-class Rated(NamedTuple):
-    """A sidecar that was read, and the rating in it: -1..5, None for none."""
+class Marked(NamedTuple):
+    """A sidecar that was read, and what a person said in it."""
 
     path: Path
     stamp: Stamp
-    stars: Stars
+    marks: Marks
 
 
 def read_bytes(path: Path, limit: int = PHOTO_BYTES) -> tuple[bytes, Stamp]:
@@ -60,46 +61,46 @@ def _state(status: os.stat_result) -> tuple[int, int, int]:
 
 
 def sidecars(shot: Shot) -> list[Path]:
-    """The XMP files of a shot, the surest first: `NAME.EXT.xmp` of the primary file."""
-    full = f"{shot.path.name}.xmp".lower()
-    found = (path for path in shot.companions if path.suffix.lower() == ".xmp")
-    return sorted(found, key=lambda path: path.name.lower() != full)
+    """The files of a shot that may hold a person's rating or flag: XMP, and Takeout's JSON."""
+    return [path for path in shot.companions if path.suffix.lower() in SIDECARS]
 
 
-def known_stars(paths: Sequence[Path], cache: Cache, fingerprint: str) -> tuple[Stars] | None:
-    """The rating in the sidecars, in a tuple; None if one has to be read. Raises OSError."""
-    found: Stars = None
+def known_marks(paths: Sequence[Path], cache: Cache, fingerprint: str) -> Marks | None:
+    """The highest marks in the sidecars; None if one has to be read. Raises OSError."""
+    found = []
     for path in paths:
-        known = cache.stars(path, path.stat(), fingerprint)
+        known = cache.marks(path, path.stat(), fingerprint)
         if known is None:
             return None
-        found = most(found, known[0])
-    return (found,)
+        found.append(known)
+    return highest(found)
 
 
-def most(one: Stars, other: Stars) -> Stars:
-    """The higher of two ratings: a person who gave stars anywhere wants the photo."""
-    return max((each for each in (one, other) if each is not None), default=None)
-
-
-def read_stars(paths: Sequence[Path]) -> list[Rated]:
+def read_marks(paths: Sequence[Path]) -> list[Marked]:
     """Read the sidecars. Raises PhotoError: a rating that cannot be read must not count as none."""
-    from iqcli.photos.xmp import stars_of
-
-    rated = []
+    marked = []
     for path in paths:
         try:
             data, stamp = read_bytes(path, SIDECAR_BYTES)
-            rated.append(Rated(path, stamp, stars_of(data)))
+            marked.append(Marked(path, stamp, _marks_in(path, data)))
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise PhotoError(f"its sidecar {shown(path)} cannot be read: {why}") from error
-    return rated
+    return marked
 
 
-def keep_stars(rated: Sequence[Rated], cache: Cache, fingerprint: str) -> Stars:
-    """Remember what was read; the rating is the highest of the sidecars'."""
-    for path, (at_ns, status), stars in rated:
+def _marks_in(path: Path, data: bytes) -> Marks:
+    if path.suffix.lower() != ".json":
+        return marks_of(data)
+    try:
+        return Marks(pick=favourite_of(data))
+    except ValueError:
+        raise PhotoError("it is no JSON") from None
+
+
+def keep_marks(marked: Sequence[Marked], cache: Cache, fingerprint: str) -> Marks:
+    """Remember what was read; the marks are the highest of the sidecars'."""
+    for path, (at_ns, status), marks in marked:
         if status:
-            cache.remember_stars(path, status, at_ns, fingerprint, stars)
-    return max((each.stars for each in rated if each.stars is not None), default=None)
+            cache.remember_marks(path, status, at_ns, fingerprint, marks)
+    return highest(each.marks for each in marked)

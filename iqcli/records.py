@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,7 +41,10 @@ class Facts:
     """What a file says of itself. Sizes are of the upright picture in pixels; None is "not said".
 
     `taken` is ISO 8601 local time with what sub-second part there is, and the offset if it is
-    known. `stars` is the embedded rating: -1 (rejected by a person), 0 (none), 1..5.
+    known. `stars` is the embedded rating: -1 (rejected by a person), 0 (none), 1..5; `pick` the
+    embedded flag: -1 (rejected), 0 (none), 1 (picked, favourite). `burst` is the maker's own mark
+    of a burst, such as "apple:UUID". `bias` is the exposure compensation and `exposure` the light
+    let in, log2(seconds * ISO / 100 / aperture^2), both in EV. `panorama`: stitched in the camera.
     """
 
     width: int
@@ -51,6 +54,11 @@ class Facts:
     camera: str | None = None
     maker: str | None = None
     stars: int | None = None
+    pick: int | None = None
+    burst: str | None = None
+    bias: float | None = None
+    exposure: float | None = None
+    panorama: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +67,22 @@ class Views:
 
     `head` has a short side of 512 pixels (less where the long side would pass 2048): the size at
     which people judged; it is sRGB. `detail` has a long side of at most 2048 pixels, is never
-    enlarged, and keeps the RGB of the file: read its luma, not its colours. They may be read-only
-    and may be one array: never change them in place.
+    enlarged, and keeps the RGB of the file, that of the ICC `profile` (None for sRGB): read its
+    luma, not its colours. They may be read-only and may be one array: never change them in place.
     """
 
     head: Pixels
     detail: Pixels
+    profile: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """A shot after the pipeline: its blocks, or the reason why there are none.
 
-    Exactly one of `blocks` and `error` is set. `stars` is a person's rating: the highest of the
-    sidecars' and the picture's own.
+    Exactly one of `blocks` and `error` is set. `stars` is a person's rating, `pick` a person's flag
+    (see `Facts`): the highest of the sidecars' and the picture's own; what iq itself wrote is
+    neither. `sights` are small pictures for people (WebP) by name, where they were asked for.
     """
 
     shot: Shot
@@ -81,6 +91,8 @@ class Measured:
     stars: int | None = None
     blocks: Mapping[str, Vector] | None = None
     error: str | None = None
+    pick: int | None = None
+    sights: Mapping[str, bytes] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +130,35 @@ class Unrated:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """What tells frames of one moment apart from others, a few hundred bytes a photo.
+
+    `embedding` (d,) float16 and `light` (t,) uint8, the mean luma by tile, say how alike two photos
+    look. `sharpness` is that of the sharpest tiles, comparable inside a burst alone; None where it
+    is not defined. `classes` are kinds of photo by what is seen: "low key", "plain ground", …
+    """
+
+    embedding: NDArray[np.float16]
+    light: Pixels
+    sharpness: float | None = None
+    classes: tuple[str, ...] = ()
+
+
+class Whole(StrEnum):
+    """Sets of frames that are worth nothing in parts."""
+
+    BRACKET = "bracket"
+    PANORAMA = "panorama"
+
+
+@dataclass(frozen=True, slots=True)
 class Judged:
-    """One row of any result: a measured shot with its rating, or with the reason for none."""
+    """One row of any result: a measured shot with its rating, or with the reason for none.
+
+    `group` is the burst or set that it is of, `scene` the moment, both None until they were looked
+    for or where the shot is alone or nothing tells (`scene` needs a time); `whole` says that the
+    group is a set to be kept whole. `look` is there where groups were asked for.
+    """
 
     shot: Shot
     sha256: str | None = None
@@ -127,6 +166,11 @@ class Judged:
     stars: int | None = None
     rating: Rating | None = None
     error: str | None = None
+    pick: int | None = None
+    group: str | None = None
+    scene: str | None = None
+    whole: Whole | None = None
+    look: Look | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -159,8 +203,12 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a rule says of one judged shot, and why. Never cached."""
+    """What a rule says of one judged shot, and why. Never cached.
+
+    `codes` are for programs, `reasons` the same in words, one each.
+    """
 
     judged: Judged
     verdict: Verdict
     reasons: tuple[str, ...]
+    codes: tuple[str, ...] = ()

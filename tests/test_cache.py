@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import zlib
 from contextlib import closing
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,13 @@ from iqcli import cache as cache_module
 from iqcli import entries, plaindisk, store
 from iqcli.cache import FOLDER, Cache
 from iqcli.entries import Failure
+from iqcli.photos.xmp import Marks
 from iqcli.records import Facts
 
 SHA = "ab" * 32
 LONG_AGO = 10**9
 FACTS = Facts(4000, 3000, "jpeg", "2024-05-01T12:00:00.5+02:00", "X100V", "Fujifilm", -1)
+TOLD = replace(FACTS, pick=1, burst="apple:1", bias=-0.5, exposure=-6.64, panorama=True)
 VECTOR = np.array([1.5, np.nan, -np.inf, 0], np.float32)
 
 
@@ -62,18 +66,22 @@ def test_what_is_kept_comes_back_in_another_run(tmp_path: Path, warned: Warned) 
     first = Cache(tmp_path, warned)
     path, late = Path("a b\udcff.jpg"), 2 * 10**18
     first.remember_content(path, old_stat(), late, SHA)
-    first.remember_stars(path, old_stat(), late, "x", None)
-    first.remember_stars(Path("b.xmp"), old_stat(), late, "x", -1)
+    marks = [Marks(), Marks(-1), Marks(None, -1), Marks(5, 1), Marks(0, 0)]
+    for number, each in enumerate(marks):
+        first.remember_marks(Path(f"{number}.xmp"), old_stat(), late, "x", each)
     first.remember_facts(SHA, "d", FACTS)
     first.remember_facts(SHA, "e", Failure("is torn", 250.0))
+    first.remember_facts(SHA, "f", TOLD)
     first.remember_block(SHA, "b", VECTOR)
     for cache in (first, Cache(tmp_path, warned)):
         assert cache.content(path.absolute(), old_stat()) == SHA
-        assert cache.stars(path, old_stat(), "x") == (None,)
-        assert cache.stars(Path("b.xmp"), old_stat(), "x") == (-1,)
-        assert cache.stars(path, old_stat(), "y") is None
+        names = [Path(f"{number}.xmp") for number in range(len(marks))]
+        assert [cache.marks(name, old_stat(), "x") for name in names] == marks
+        assert cache.marks(names[0], old_stat(), "y") is None
+        assert cache.marks(names[0], old_stat(st_size=9), "x") is None
         assert cache.facts(SHA, "d") == FACTS
         assert cache.facts(SHA, "e") == Failure("is torn", 250.0)
+        assert cache.facts(SHA, "f") == TOLD
         np.testing.assert_array_equal(cache.block(SHA, "b", 4), VECTOR)
         assert cache.block(SHA, "c", 4) is None
         cache.close()
@@ -241,6 +249,51 @@ def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -
     assert cache.facts(SHA, "d") is None
     cache.close()
     assert len(warned) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("width", value) for value in (0, -1, True, 4.0, None, 2**70)],
+        *[("format", value) for value in (None, 3, "x" * 1001)],
+        *[("taken", value) for value in (3, ["x"], "x" * 1001)],
+        *[("stars", value) for value in (-2, 6, 3.0, "3", False)],
+        *[("pick", value) for value in (2, -2, True)],
+        *[("burst", value) for value in (1, {}, "x" * 1001)],
+        *[("exposure", value) for value in (float("nan"), float("inf"), 1, "1", True)],
+        *[("panorama", value) for value in (None, 0, 1, "true")],
+    ],
+)
+def test_facts_of_a_wrong_sort_are_a_miss(name: str, value: object) -> None:
+    assert entries.unpack_facts(entries.pack_facts(TOLD)) == TOLD
+    fields = {**dict(zip(TOLD.__slots__, astuple(TOLD), strict=True)), name: value}
+    forged = entries.seal(entries.FACTS, json.dumps(list(fields.values())).encode())
+    with pytest.raises(ValueError, match="not the facts"):
+        entries.unpack_facts(forged)
+
+
+@pytest.mark.parametrize("payload", [b"\6\0", b"\0\2", b"\x80\0", b"\3", b"\3\1\1", b""])
+def test_marks_of_a_wrong_sort_are_a_miss(payload: bytes) -> None:
+    with pytest.raises(ValueError):
+        entries.unpack_marks(entries.pack_stat(old_stat(), payload), old_stat())
+
+
+def test_what_an_earlier_version_kept_is_unknown_and_no_damage(
+    tmp_path: Path, warned: Warned
+) -> None:
+    """Its facts say less and its ratings have no flag; the blocks are as good as ever."""
+    cache, late = Cache(tmp_path, warned), 2 * 10**18
+    old = entries.seal(b"iqF1", b'[8, 8, "jpeg", null, null, null, 3]')
+    cache._keep(b"f" + bytes.fromhex(SHA) + b"d", old)
+    cache._keep_stat(b"xx\0" + os.fsencode(Path("a.xmp").absolute()), old_stat(), late, b"\3")
+    cache.remember_block(SHA, "b", VECTOR)
+    cache.close()
+    cache = Cache(tmp_path, warned)
+    assert cache.facts(SHA, "d") is None
+    assert cache.marks(Path("a.xmp"), old_stat(), "x") is None
+    assert cache.block(SHA, "b", 4) is not None
+    cache.close()
+    assert warned == []
 
 
 def test_text_that_is_no_utf8_is_a_miss(tmp_path: Path, warned: Warned) -> None:

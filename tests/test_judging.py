@@ -32,7 +32,8 @@ class Echo:
 def measured(number: int, error: str | None = None) -> Measured:
     shot = Shot(ROOT, ROOT / f"{number:05}.jpg")
     blocks = None if error else {"a": np.array([number], np.float32)}
-    return Measured(shot, f"sha{number}", Facts(4, 3, "jpeg"), number % 6, blocks, error)
+    facts, pick = Facts(4, 3, "jpeg"), (None, -1, 0, 1)[number % 4]
+    return Measured(shot, f"sha{number}", facts, number % 6, blocks, error, pick)
 
 
 def judged(name: str | bytes, score: float | None) -> Judged:
@@ -47,10 +48,11 @@ def test_every_shot_is_judged_once_in_order_whatever_failed(count: int) -> None:
     found = list(judge(iter(given), Echo()))
     assert [each.shot for each in found] == [each.shot for each in given]
     for k, (before, after) in enumerate(zip(given, found, strict=True)):
-        assert (after.sha256, after.facts, after.stars) == (
+        assert (after.sha256, after.facts, after.stars, after.pick) == (
             before.sha256,
             before.facts,
             before.stars,
+            before.pick,
         )
         assert (after.rating is None) == (after.error is not None) == (k % 7 == 3)
         if after.rating:

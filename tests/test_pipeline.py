@@ -9,8 +9,8 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NoReturn
 
 import numpy as np
@@ -22,6 +22,7 @@ from iqcli import cache as cache_module
 from iqcli import decoding, reading
 from iqcli.cache import Cache
 from iqcli.errors import IqError, PhotoError, TooLarge
+from iqcli.photos.xmp import Marks
 from iqcli.pipeline import measure
 from iqcli.records import Measured, Shot
 
@@ -392,11 +393,11 @@ def test_stars_of_a_sidecar_win_and_a_change_is_seen(
     shot = Shot(folder, shot.path, (film, full, stem))
     asked: list[bytes] = []
 
-    def stars_of(packet: bytes) -> int | None:
+    def marks_of(packet: bytes) -> Marks:
         asked.append(packet)
-        return int(packet) if packet else None
+        return Marks(int(packet)) if packet else Marks()
 
-    monkeypatch.setitem(sys.modules, "iqcli.photos.xmp", SimpleNamespace(stars_of=stars_of))
+    monkeypatch.setattr(reading, "marks_of", marks_of)
     film.write_bytes(b"film")
     for in_stem, in_full, wanted, reads in (
         (b"2", b"4", 4, 2),
@@ -416,6 +417,90 @@ def test_stars_of_a_sidecar_win_and_a_change_is_seen(
     stem.unlink()
     (done,) = run([shot], caches(), settings(tmp_path))
     assert done.error == "cannot be read: No such file or directory"
+
+
+def test_facts_of_an_earlier_version_cost_one_decode_and_no_block(
+    tmp_path: Path, caches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
+    with monkeypatch.context() as earlier:
+        earlier.setattr(Cache, "remember_facts", lambda *_: None)
+        run(shots, caches(), settings(tmp_path))
+    calls.clear()
+    for _ in range(2):
+        assert values(run(shots, caches(), settings(tmp_path))) == [1, 2]
+        assert calls == {"decode": 2}
+
+
+def flagged(pick: int) -> str:
+    return (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        f'xmlns:dm="http://ns.adobe.com/xmp/1.0/DynamicMedia/" dm:pick="{pick}"/>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("embedded", "xmp", "takeout", "marks"),
+    [
+        ((None, None), None, None, (None, None)),
+        ((3, -1), None, None, (3, -1)),
+        ((3, None), -1, "{}", (3, -1)),
+        ((None, 0), -1, "{}", (None, 0)),
+        ((None, -1), -1, '{"favorited": true}', (None, 1)),
+        ((-1, None), 1, None, (-1, 1)),
+    ],
+)
+def test_the_highest_flag_counts_wherever_it_stands(
+    tmp_path: Path, caches, embedded: tuple, xmp: int | None, takeout: str | None, marks: tuple
+) -> None:
+    folder = tmp_path / "p"
+    (shot,) = photos(folder, ["tiny 1"])
+    beside = []
+    for name, text in (("0000.xmp", xmp and flagged(xmp)), ("0000.tiny.json", takeout)):
+        if text is not None:
+            (folder / name).write_text(text)
+            beside.append(folder / name)
+    stars, pick = embedded
+
+    def decode(data: bytes, *, max_megapixels: float):
+        facts, views = tiny.decode(data, max_megapixels=max_megapixels)
+        return replace(facts, stars=stars, pick=pick), views
+
+    for _ in range(2):
+        found = measure(
+            [Shot(folder, shot.path, tuple(beside))],
+            [block()],
+            caches(),
+            settings(tmp_path),
+            decode=decode,
+            decoder="d",
+        )
+        assert [(each.stars, each.pick, each.error) for each in found] == [(*marks, None)]
+    assert calls["decode"] == 1
+
+
+@pytest.mark.parametrize("data", [b"", b'{"title": "0000.ti'])
+def test_half_a_takeout_file_is_no_missing_favourite(tmp_path: Path, caches, data: bytes) -> None:
+    (shot,) = photos(tmp_path / "p", ["tiny 1"])
+    beside = tmp_path / "p" / "0000.tiny.json"
+    beside.write_bytes(data)
+    for _ in range(2):
+        (done,) = run([Shot(shot.root, shot.path, (beside,))], caches(), settings(tmp_path))
+        assert done.error == f"its sidecar {beside} cannot be read: it is no JSON"
+    beside.write_text("{}")
+    (done,) = run([Shot(shot.root, shot.path, (beside,))], caches(), settings(tmp_path))
+    assert done.error is None and done.pick is None
+
+
+def test_a_photo_that_is_called_a_panorama_is_one(tmp_path: Path, caches) -> None:
+    shots = photos(tmp_path / "p", ["tiny 1"] * 2)
+    called = shots[0].path.with_name("PXL_20230330_184138390.PANO.jpg")
+    shots[0].path.rename(called)
+    for _ in range(2):
+        done = run([Shot(shots[0].root, called), shots[1]], caches(), settings(tmp_path))
+        assert [each.facts.panorama for each in done] == [True, False]
 
 
 @has_pipes

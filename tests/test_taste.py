@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
+import tiny
 from photos.make import encoded, exif_block
 from safetensors.numpy import load_file, save
 from scenes import texture
@@ -17,10 +18,12 @@ from scipy.stats import spearmanr
 from shell import Iq
 
 from iqcli import opinions
+from iqcli.cache import Cache
 from iqcli.errors import IqError
 from iqcli.models import registry
 from iqcli.models import taste as tastes
 from iqcli.models.taste import TasteModel
+from iqcli.photos.xmp import IQ_NS
 from iqcli.records import Facts, Measured, Shot
 from iqcli.training import rated, taste
 from iqcli.training.ridge import Fit, Known, fits
@@ -189,6 +192,47 @@ def test_stars_become_points_and_none_is_not_said() -> None:
     assert points == pytest.approx([1, None, None, 2.8, 4.6, 6.4, 8.2, 10])
     found = rated.by_stars(measured(k, (-1, 0, None, 1, 5)[k % 5]) for k in range(100))
     assert len(found.photos) == 60 and sorted({*found.points}) == pytest.approx([1, 2.8, 10])
+
+
+def test_a_flag_counts_where_there_are_no_stars() -> None:
+    flagged = (
+        *((5, -1), (0, -1), (None, -1), (None, 1), (0, 1)),
+        *((1, 1), (None, 0), (0, 0), (0, None), (None, None)),
+    )
+    shots = [replace(measured(k, flagged[k % 10][0]), pick=flagged[k % 10][1]) for k in range(100)]
+    found = rated.by_stars(shots)
+    assert [round(value, 1) for value in found.points[:6]] == [10, 1, 1, 8.2, 8.2, 2.8]
+    assert len(found.photos) == 60
+
+
+@pytest.mark.parametrize(
+    ("wrote", "previous", "says"),
+    [
+        (True, None, "0 readable photos with stars are too few"),
+        (True, 3, "all photos have the same stars"),
+        (False, 3, None),
+    ],
+)
+def test_what_iq_wrote_teaches_nothing(
+    tmp_path: Path, wrote: bool, previous: int | None, says: str | None
+) -> None:
+    """What it had found there does, and so does what a person wrote in its place."""
+    shots = []
+    for number, shot in enumerate(tiny.photos(tmp_path / "p", [f"tiny {k}" for k in range(60)])):
+        stars = number % 5 + 1
+        ours = f'xmlns:iq="{IQ_NS}" iq:wroteRating="{stars if wrote else stars % 5 + 1}" '
+        ours += f'iq:previousRating="{previous}" ' if previous else ""
+        sidecar = shot.path.with_suffix(".xmp")
+        sidecar.write_text(XMP.format(stars).replace("xmlns:xmp=", f"{ours}xmlns:xmp="))
+        found = Facts(8, 8, "tiny", taken=f"2024-05-{number % 7 + 1:02}T12:00:00")
+        shots.append((Shot(shot.root, shot.path, (sidecar,)), found))
+    seen = tiny.run((shot for shot, _ in shots), Cache(None, pytest.fail), tiny.settings(tmp_path))
+    dated = [replace(each, facts=found) for each, (_, found) in zip(seen, shots, strict=True)]
+    if says is None:
+        assert len(rated.by_stars(dated).photos) == 60
+    else:
+        with pytest.raises(IqError, match=says):
+            rated.by_stars(dated)
 
 
 def test_the_day_is_that_of_the_photo_else_its_folder() -> None:

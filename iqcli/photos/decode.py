@@ -28,9 +28,10 @@ from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
 from iqcli.photos.heif import open_heif, open_turn
 from iqcli.photos.quiet import quiet_stderr
-from iqcli.photos.views import limited
+from iqcli.photos.views import limited, stored
 
 if TYPE_CHECKING:
+    from iqcli.photos.views import Part
     from iqcli.records import Pixels
 
 # Plugins are called by name: the one that fits the first bytes, none of the sixty others.
@@ -73,11 +74,13 @@ class Picture:
     profile: bytes | None = None
 
 
-def decode(data: bytes, kind: str, max_megapixels: float, *, whole: bool = False) -> Picture:
+def decode(
+    data: bytes, kind: str, max_megapixels: float, *, whole: bool = False, part: Part | None = None
+) -> Picture:
     """Decode a file of a format in `PLUGINS`, or "heif"; the first frame of several.
 
-    With `whole` the pixels keep their number, however many. Raises PhotoError above the limit, and
-    whatever the decoder raises.
+    With `whole` the pixels keep their number, however many, or are those of a `part` of the upright
+    picture. Raises PhotoError above the limit, and whatever the decoder raises.
     """
     image = open_heif(data) if kind == "heif" else PLUGINS[kind](BytesIO(data))
     width, height = image.size
@@ -88,10 +91,11 @@ def decode(data: bytes, kind: str, max_megapixels: float, *, whole: bool = False
     with quiet_stderr() if kind == "tiff" else nullcontext():
         image.load()
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
-    flat, profile = flatten(image), image.info.get("icc_profile")
-    stored = np.asarray(flat)
-    pixels = to_rgb(stored if whole else limited(stored), profile)
-    turn, left = _turn(data, kind, image, tags), profile if flat.mode == "RGB" else None
+    turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")
+    flat = flatten(_cut(image, part, turn) if part else image)
+    kept = np.asarray(flat)
+    pixels = to_rgb(kept if whole else limited(kept), profile)
+    left = profile if flat.mode == "RGB" else None
     return Picture(pixels, width, height, turn, tags, _packet(image), left)
 
 
@@ -104,6 +108,15 @@ def require_size(width: int, height: int, max_megapixels: float) -> None:
         need = math.ceil(megapixels)
         limit = f"the limit is {max_megapixels:g} (raise max_megapixels)"
         raise TooLarge(f"needs {need} megapixels, {limit}")
+
+
+def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:
+    """A part of a picture that still needs a turn: turning and converting the rest costs more."""
+    rows, columns = stored(part, turn, image.height, image.width)
+    if image.mode in ("I", "F"):
+        image = flatten(image)  # by the range of the whole
+    bottom, right = min(rows.stop, image.height), min(columns.stop, image.width)
+    return image.crop((columns.start, rows.start, right, bottom))
 
 
 def _draft(image: ImageFile.ImageFile) -> None:

@@ -1,4 +1,4 @@
-"""What a photo says of itself: when, with what, and how its owner rated it.
+"""What a photo says of itself: when, with what, in which burst, and how its owner rated it.
 
 Everything in a tag may come from a stranger: numbers are checked, text is cut and cleaned.
 """
@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import exifread
 
-from iqcli.photos.xmp import stars_of
+from iqcli.photos import xmp
+from iqcli.photos.exposure import bias_of, exposure_of, number_of
+from iqcli.photos.makernote import apple_burst
 from iqcli.records import Facts
 
 if TYPE_CHECKING:
@@ -28,6 +30,10 @@ MAX_TEXT = 100
 MAX_READS = 20_000
 PREFIX = b"Exif\0\0"
 RATING = "Image Rating"
+# Not of exifread: it reads no maker notes here.
+APPLE_BURST = "MakerNote BurstUUID"
+RENDERED, STITCHED = "EXIF CustomRendered", 6  # so Apple marks its panoramas
+IDENTITY = re.compile(r"[\w.:+/=-]{1,100}", re.ASCII)
 TIMES = (
     ("EXIF DateTimeOriginal", "EXIF SubSecTimeOriginal", "EXIF OffsetTimeOriginal"),
     ("EXIF DateTimeDigitized", "EXIF SubSecTimeDigitized", "EXIF OffsetTimeDigitized"),
@@ -56,7 +62,7 @@ class _Bounded(BytesIO):
 def tags_of(block: bytes) -> Tags:
     """Tags of an EXIF block (or of a whole TIFF) by exifread's names; empty if it is broken.
 
-    Maker notes are not read. Source: CIPA DC-008 (Exif 2.32).
+    Of maker notes only Apple's burst is read. Source: CIPA DC-008 (Exif 2.32).
     """
     block = block.removeprefix(PREFIX)
     if block[:2] not in (b"II", b"MM"):
@@ -65,7 +71,9 @@ def tags_of(block: bytes) -> Tags:
         found = exifread.process_file(_Bounded(block), details=False, extract_thumbnail=False)
     except Exception:  # a broken tag may raise anything; EXIF never fails a photo
         return {}
-    return {name: tag.values for name, tag in found.items() if hasattr(tag, "values")}
+    tags = {name: tag.values for name, tag in found.items() if hasattr(tag, "values")}
+    burst = apple_burst(block)
+    return tags | {APPLE_BURST: burst} if burst else tags
 
 
 def orientation_of(tags: Mapping[str, Any]) -> int:
@@ -74,9 +82,11 @@ def orientation_of(tags: Mapping[str, Any]) -> int:
     return value if value is not None and 1 <= value <= 8 else 1
 
 
-def facts_of(tags: Mapping[str, Any], xmp: bytes, kind: str, width: int, height: int) -> Facts:
+def facts_of(tags: Mapping[str, Any], packet: bytes, kind: str, width: int, height: int) -> Facts:
     """Join tags and XMP packet of one photo; `width` and `height` are upright pixels."""
     maker, model = _text(tags.get("Image Make")), _text(tags.get("Image Model"))
+    said = xmp.properties_of(packet) if packet else {}
+    marks = xmp.marks(said)
     return Facts(
         width=width,
         height=height,
@@ -84,8 +94,22 @@ def facts_of(tags: Mapping[str, Any], xmp: bytes, kind: str, width: int, height:
         taken=_taken(tags),
         camera=_camera(maker, model),
         maker=maker,
-        stars=_stars(tags, xmp),
+        # XMP before EXIF: programs that write one only write XMP.
+        stars=_stars(tags) if marks.stars is None else marks.stars,
+        pick=marks.pick,
+        burst=_burst(tags, said),
+        bias=bias_of(tags),
+        exposure=exposure_of(tags),
+        panorama=xmp.is_panorama(said) or number_of(tags.get(RENDERED)) == STITCHED,
     )
+
+
+def _burst(tags: Mapping[str, Any], said: xmp.Properties) -> str | None:
+    """The maker's own mark, with the maker before it: two makers' marks never meet."""
+    if apple := tags.get(APPLE_BURST):
+        return f"apple:{apple}"
+    google = next((text for text in said.get(xmp.BURST, ()) if IDENTITY.fullmatch(text)), None)
+    return google and f"google:{google}"
 
 
 def _taken(tags: Mapping[str, Any]) -> str | None:
@@ -111,11 +135,7 @@ def _camera(maker: str | None, model: str | None) -> str | None:
     return model if same else f"{maker} {model}"[:MAX_TEXT]
 
 
-def _stars(tags: Mapping[str, Any], xmp: bytes) -> int | None:
-    """XMP before EXIF: programs that write one only write XMP."""
-    embedded = stars_of(xmp) if xmp else None
-    if embedded is not None:
-        return embedded
+def _stars(tags: Mapping[str, Any]) -> int | None:
     rating = _number(tags.get(RATING))
     return rating if rating is not None and 0 <= rating <= 5 else None
 

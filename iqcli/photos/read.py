@@ -18,6 +18,7 @@ from iqcli.records import Facts, Views
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from iqcli.photos.views import Part
     from iqcli.records import Pixels
 
 MAX_REASON = 120
@@ -42,17 +43,17 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
         )
 
 
-def read_whole(data: bytes, *, max_megapixels: float) -> Pixels:
-    """Every pixel of a file, upright and sRGB: (height, width, 3) of uint8.
+def read_whole(data: bytes, *, max_megapixels: float, part: Part | None = None) -> Pixels:
+    """Every pixel of a file, or of a part of it, upright and sRGB: (height, width, 3) of uint8.
 
-    Raises PhotoError like `read_photo`, and for a raw file, which is no picture until somebody
-    developed it.
+    `part` is rows and columns of the upright picture. Raises PhotoError like `read_photo`, and for
+    a raw file, which is no picture until somebody developed it.
     """
     kind = kind_of(data)
     if kind in RAW_KINDS:
         raise PhotoError("a raw file has no pixels of its own; develop it, to TIFF say")
     with _broken_told(kind):
-        picture = decode(data, kind, max_megapixels, whole=True)
+        picture = decode(data, kind, max_megapixels, whole=True, part=part)
         return to_srgb(upright(picture.pixels, picture.orientation), picture.profile)
 
 

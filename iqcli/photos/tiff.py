@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 SUBFILE, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS = 254, 259, 262, 271, 330
-XMP, DNG_VERSION = 700, 50706
+XMP, EXIF_IFD, DNG_VERSION = 700, 34665, 50706
+KNOWN = frozenset({SUBFILE, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS, XMP, EXIF_IFD, DNG_VERSION})
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4}
 SENSOR = frozenset({32803, 34892})  # photometric: colour filter array, linear raw
 # Compressions that only cameras write: Sony, Nikon, Samsung, Kodak, Pentax.
@@ -35,19 +40,30 @@ def xmp_of(data: bytes) -> bytes:
 
 
 def first_directory(data: bytes) -> dict[int, bytes]:
-    """Tag to raw bytes, for tags of integer, byte and text types; what is broken is left out.
+    """The `KNOWN` tags of a TIFF's first directory, see `directory`.
 
-    Source: TIFF 6.0, section 2. BigTIFF has another layout and gives nothing.
+    BigTIFF has another layout and gives nothing.
     """
     order = ">" if data[:2] == b"MM" else "<"
+    start = int.from_bytes(data[4:8], "big" if order == ">" else "little")
+    return directory(data, order, start, KNOWN)
+
+
+def directory(data: bytes, order: str, start: int, wanted: Collection[int]) -> dict[int, bytes]:
+    """Tag to raw bytes, for `wanted` tags of integer, byte and text types; each the first time.
+
+    `order` is "<" or ">". What is broken, or points out of `data`, is left out: a stranger's 65,535
+    entries cost no more than `wanted` copies. Source: TIFF 6.0, section 2.
+    """
     try:
-        (start,) = struct.unpack_from(order + "I", data, 4)
         (count,) = struct.unpack_from(order + "H", data, start)
     except struct.error:
         return {}
     tags: dict[int, bytes] = {}
     for at in range(start + 2, min(start + 2 + 12 * count, len(data) - 11), 12):
         tag, kind, length = struct.unpack_from(order + "HHI", data, at)
+        if tag not in wanted or tag in tags:
+            continue
         size = SIZES.get(kind, 0) * length
         offset = at + 8 if size <= 4 else struct.unpack_from(order + "I", data, at + 8)[0]
         if size and offset + size <= len(data):

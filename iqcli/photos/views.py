@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from iqcli.records import Pixels
 
+    # Rows and columns, each from its first to behind its last.
+    Part = tuple[slice, slice]
+
 HEAD_SHORT = 512
 DETAIL_LONG = 2048
 
@@ -38,6 +41,16 @@ def upright(pixels: Pixels, orientation: int) -> Pixels:
     return np.asarray(turn(pixels), np.uint8) if turn else pixels
 
 
+def stored(part: Part, orientation: int, height: int, width: int) -> Part:
+    """Where rows and columns of the upright picture lie in the (height, width) that is stored."""
+    rows, columns = part if orientation < 5 else part[::-1]
+    if orientation in (3, 4, 6, 7):
+        rows = slice(max(0, height - rows.stop), height - rows.start)
+    if orientation in (2, 3, 7, 8):
+        columns = slice(max(0, width - columns.stop), width - columns.start)
+    return rows, columns
+
+
 def limited(pixels: Pixels) -> Pixels:
     """The picture with a long side of at most `DETAIL_LONG`; never enlarged."""
     return _scaled(pixels, min(1.0, DETAIL_LONG / max(pixels.shape[:2])))
@@ -54,7 +67,7 @@ def views_of(detail: Pixels, profile: bytes | None = None) -> Views:
     short, long = min(detail.shape[:2]), max(detail.shape[:2])
     own = np.ascontiguousarray(detail)
     head = _scaled(own, min(HEAD_SHORT / short, DETAIL_LONG / long))
-    return Views(head=to_srgb(head, profile), detail=own)
+    return Views(head=to_srgb(head, profile), detail=own, profile=profile)
 
 
 def _scaled(pixels: Pixels, scale: float) -> Pixels:

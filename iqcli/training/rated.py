@@ -1,7 +1,9 @@
 """Photos that one person rated: by stars in the photos or their sidecars, or in a CSV file.
 
 Stars become points of the common 1..10 scale: rejected (-1) is 1, and one to five stars are 2.8,
-4.6, 6.4, 8.2 and 10. No stars (0) means "not said", so such a photo teaches nothing.
+4.6, 6.4, 8.2 and 10. No stars (0) means "not said"; then a flag counts, "rejected" as that and
+"picked" like four stars, and a photo without a flag teaches nothing. What iq itself wrote is
+neither stars nor flag.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 STARS = (-1.0, 5.0)
 DAY = ("day", "taken", "date")
 DATE = re.compile(r"\s*(\d{4})[-:/.](\d\d)[-:/.](\d\d)")
+STARS_OF_PICK = {-1: -1, 1: 4}
 FEWEST_PHOTOS = 40
 FEWEST_DAYS = 3
 
@@ -43,8 +46,12 @@ class Rated:
 
 
 def by_stars(found: Iterable[Measured]) -> Rated:
-    """The photos that carry stars themselves or in a sidecar. Raises IqError: see `_checked`."""
-    return _checked((each, points(each.stars), _day(each)) for each in found if each.stars)
+    """The photos that carry stars, or a flag, themselves or in a sidecar.
+
+    Raises IqError: see `_checked`.
+    """
+    starred = ((each, each.stars or STARS_OF_PICK.get(each.pick or 0)) for each in found)
+    return _checked((each, points(stars), _day(each)) for each, stars in starred)
 
 
 def by_opinions(told: Opinions, found: Iterable[Measured], *, stars: bool) -> Rated:

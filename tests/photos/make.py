@@ -43,9 +43,10 @@ def encoded(picture: Pixels | Image.Image, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
-def exif_block(tags: dict[int, Any], more: dict[int, Any] | None = None) -> bytes:
-    """An EXIF block of IFD0 `tags` and Exif IFD `more`."""
+def exif_block(tags: dict[int, Any], more: dict[int, Any] | None = None, order: str = ">") -> bytes:
+    """An EXIF block of IFD0 `tags` and Exif IFD `more`, its bytes in the order "<" or ">"."""
     exif = Image.Exif()
+    exif.endian = order
     exif.update(tags)
     exif.get_ifd(0x8769).update(more or {})
     return exif.tobytes()

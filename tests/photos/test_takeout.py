@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+from iqcli.photos.takeout import MAX_BYTES, favourite_of
+
+SAID = {"title": "IMG_1.JPG", "photoTakenTime": {"timestamp": "1700000000"}}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_favourite(encoding: str) -> None:
+    assert favourite_of(json.dumps(SAID | {"favorited": True}).encode(encoding)) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        SAID,
+        SAID | {"favorited": False},
+        SAID | {"favorited": "true"},
+        SAID | {"favorited": 1},
+        {"photo": {"favorited": True}},
+        [{"favorited": True}],
+        None,
+        3,
+    ],
+)
+def test_nothing_said(said: object) -> None:
+    assert favourite_of(json.dumps(said).encode()) is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b'{"favorited": true', b"\0" * 9, b"\xff\xfe\x00", b"x", b"[" * 200_000]
+)
+def test_what_is_no_json_is_told(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        favourite_of(data)
+
+
+def test_what_is_too_long_is_another_programs() -> None:
+    begin = time.process_time()
+    assert favourite_of(b"[" * (MAX_BYTES + 1)) is None
+    assert time.process_time() - begin < 0.1
