@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from iqcli.features.extractor import AnyBlock
     from iqcli.records import Judged, Measured, Shot
     from iqcli.settings import Settings
+    from iqcli.sights import Sight, Spool
     from iqcli.training.ladders import Spoil
 
 
@@ -38,14 +39,22 @@ class Run:
     failed: dict[Path, str] = field(default_factory=dict)
     unscored: dict[Path, str] = field(default_factory=dict)
     unlisted: int = 0
+    unwritten: int = 0
 
-    def judged(self) -> Iterator[Judged]:
-        """Every shot with its rating or the reason for none, in path order."""
-        from iqcli.judging import judge
+    def judged(self, *, grouped: bool = False, spool: Spool | None = None) -> Iterator[Judged]:
+        """Every shot with its rating or the reason for none, in path order.
+
+        With `grouped` each has the look that `iqcli.culling.group` asks for. What `spool` wants of
+        small pictures is made along, and set down there.
+        """
+        from iqcli.judging import blocks_for, judge
         from iqcli.models.registry import load
 
         model = load(self.settings.model)
-        for each in judge(self.measured(model.blocks), model):
+        blocks = blocks_for(model, looked=grouped)
+        measured = self.measured(blocks, sights=spool.wanted if spool else ())
+        passing = spool.passing(measured) if spool else measured
+        for each in judge(passing, model, looked=grouped):
             if each.error and each.shot.path not in self.failed:  # measured, but without a score
                 self.done -= 1
                 self.unscored[each.shot.path] = each.error
@@ -56,8 +65,9 @@ class Run:
         blocks: Sequence[AnyBlock],
         shots: Sequence[Shot] | None = None,
         spoil: Spoil | None = None,
+        sights: Sequence[Sight] = (),
     ) -> Iterator[Measured]:
-        """Every shot (those of the paths, unless given) with these blocks, counted.
+        """Every shot (those of the paths, unless given) with these blocks and sights, counted.
 
         With `spoil` they are measured as if they had that fault, and not counted: they are not the
         person's photos. Raises NothingFound where the paths hold no shot.
@@ -70,7 +80,8 @@ class Run:
         try:
             wanted = self._shots(cache) if shots is None else shots
             decoder = decoder_fingerprint() + (spoil.fingerprint if spoil else "")
-            found = measure(wanted, blocks, cache, self.settings, decoder=decoder, decode=spoil)
+            told = (wanted, blocks, cache, self.settings)
+            found = measure(*told, sights=sights, decoder=decoder, decode=spoil)
             for each in progress(found, len(wanted), quiet=self.quiet):
                 if spoil:
                     pass
@@ -92,7 +103,7 @@ class Run:
             failed += f", {len(self.unscored):,} without a score" if self.unscored else ""
             over = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
             say(f"{counted(total, 'photo')}: {self.done:,} {verb}{failed}{over}")
-        wanting = self.failed or self.unscored or self.unlisted
+        wanting = self.failed or self.unscored or self.unlisted or self.unwritten
         return Exit.SOME_FAILED if wanting else Exit.DONE
 
     @cached_property

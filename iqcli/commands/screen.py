@@ -48,11 +48,10 @@ def progress(items: Iterable[T], total: int, *, quiet: bool, things: str = "phot
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
     from rich.progress import TimeRemainingColumn as Left
 
-    speed = TextColumn(f"{{task.fields[speed]:.0f}} {things}/s")
-    bar = Progress(
-        BarColumn(), MofNCompleteColumn(), speed, Left(), console=_console(), transient=True
-    )
-    task = bar.add_task("", total=total, speed=0.0)
+    speed = TextColumn(f"{{task.fields[speed]}} {things}/s,")
+    columns = BarColumn(), MofNCompleteColumn(), speed, Left(), TextColumn("left")
+    bar = Progress(*columns, console=_console(), transient=True)
+    task = bar.add_task("", total=total, speed="0")
     began = time.monotonic()
     try:
         for done, item in enumerate(items, 1):
@@ -60,7 +59,8 @@ def progress(items: Iterable[T], total: int, *, quiet: bool, things: str = "phot
             passed = time.monotonic() - began
             if passed > BAR_AFTER:
                 bar.start()
-                bar.update(task, completed=done, speed=done / passed)
+                rate = done / passed
+                bar.update(task, completed=done, speed=f"{rate:.{1 if rate < 10 else 0}f}")
     finally:
         bar.stop()
 

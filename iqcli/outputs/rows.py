@@ -34,11 +34,15 @@ COLUMNS = {
     "width": "int32",
     "height": "int32",
     "stars": "int32",
+    "pick": "int32",
     "companions": "strings",
     "group": "string",
+    "scene": "string",
+    "set": "string",
     "rank": "int32",
     "percentile": "float64",
     "decision": "string",
+    "codes": "strings",
     "reasons": "strings",
     "error": "string",
     "sha256": "string",
@@ -55,6 +59,8 @@ def row(judged: Judged, extra: Mapping[str, Any] | None = None) -> Row:
     path = judged.shot.path
     found |= {"schema": SCHEMA, "path": shown(path), "path_b64": exact(path)}
     found |= {"stars": judged.stars, "error": judged.error, "sha256": judged.sha256}
+    found |= {"pick": judged.pick, "group": judged.group, "scene": judged.scene}
+    found |= {"set": judged.whole and judged.whole.value, "codes": []}
     found |= {"companions": [shown(each) for each in judged.shot.companions], "issues": []}
     found |= {"reasons": list(judged.rating.reasons) if judged.rating else []}
     found |= _facts(judged.facts) | _rating(judged.rating)
@@ -124,10 +130,10 @@ def to_json(rows: Iterable[Row]) -> Iterator[str]:
     yield "\n]\n" if opening == ",\n" else "[]\n"
 
 
-def to_paths(judged: Iterable[Judged], *, nul: bool) -> Iterator[bytes]:
-    """The paths of the scored shots: exact bytes before a NUL, or readable before a line break."""
+def to_paths(judged: Iterable[Judged], *, nul: bool, unscored: bool = False) -> Iterator[bytes]:
+    """The paths of the scored shots, or all: exact bytes and a NUL, or readable and a newline."""
     for each in judged:
-        if each.rating is None:
+        if each.rating is None and not unscored:
             continue
         path = with_dot(each.shot.path)
         if nul:

@@ -36,6 +36,9 @@ SAID = {
 PROSE = ("issues", "reasons", "path")
 PARTS = ("technical", "aesthetic")
 BAD, FAIR = 4.0, 6.0
+# From an eighth of a cell to the whole of it.
+BLOCKS = "▏▎▍▌▋▊▉█"
+CELLS_A_BAR = 10
 
 
 def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
@@ -81,7 +84,7 @@ def show(table: Table, narrow: Mapping[str, int] | None = None) -> None:
 
     `narrow` is how wide columns may be, by title, on a terminal that has not room for all.
     """
-    console = _console()
+    console = paper()
     if console.is_terminal:
         for column in table.columns if console.width < ROOMY else ():
             column.max_width = (narrow or {}).get(str(column.header))
@@ -95,7 +98,8 @@ def show(table: Table, narrow: Mapping[str, int] | None = None) -> None:
     write([encoded("".join(f"{line}\n" for line in lines), sys.stdout.encoding)])
 
 
-def _console() -> Console:
+def paper() -> Console:
+    """What is drawn on: stdout, with colours if it is a terminal and nobody asks for none."""
     # NO_COLOR asks for no colour; without bold as well, there is no escape code left to filter.
     plain = bool(os.environ.get("NO_COLOR"))
     return Console(
@@ -120,8 +124,33 @@ def _score(row: Row) -> Text:
     value = row["score"]
     if value is None:
         return Text(NONE, style="dim")
-    style = "red" if value < BAD else "yellow" if value < FAIR else "green"
-    return Text(f"{value:.1f}", style=style)
+    return Text(f"{value:.1f}", style=colour(value))
+
+
+def colour(score: float) -> str:
+    """The colour that a score is written in."""
+    return "red" if score < BAD else "yellow" if score < FAIR else "green"
+
+
+def _bar(row: Row) -> Text:
+    value = row["score"]
+    return Text() if value is None else Text(printable(bar(value)), style=colour(value))
+
+
+def bar(score: float) -> str:
+    """A score as a line of up to `CELLS_A_BAR` blocks, to an eighth of one; 1 is none at all."""
+    eighths = round((min(max(score, 1.0), 10.0) - 1) / 9 * CELLS_A_BAR * 8)
+    full, rest = divmod(eighths, 8)
+    return BLOCKS[-1] * full + (BLOCKS[rest - 1] if rest else "")
+
+
+def printable(blocks: str) -> str:
+    """A bar as it is, or of `#`, where stdout knows no such letters."""
+    try:
+        blocks.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return "#" * len(blocks)
+    return blocks
 
 
 def _text(key: str) -> Callable[[Row], Text]:
@@ -131,10 +160,15 @@ def _text(key: str) -> Callable[[Row], Text]:
 CELLS: dict[str, tuple[str, str, Callable[[Row], Text]]] = {
     "rank": ("rank", "right", _text("rank")),
     "score": ("score", "right", _score),
+    "bar": ("", "left", _bar),
     "uncertainty": ("±", "right", _number("uncertainty")),
     "technical": ("technical", "right", _number("technical")),
     "aesthetic": ("aesthetic", "right", _number("aesthetic")),
     "decision": ("decision", "left", _text("decision")),
+    "group": ("group", "left", _text("group")),
+    "scene": ("scene", "left", _text("scene")),
+    "day": ("day", "left", lambda row: Text((row["taken"] or "no date")[:10])),
+    "folder": ("folder", "left", lambda row: Text(row["path"].rpartition("/")[0] or "/")),
     "issues": ("issues", "left", lambda row: Text(in_words(row["issues"]))),
     "reasons": ("why", "left", lambda row: Text(readable("; ".join(row["reasons"])))),
     "path": ("photo", "left", _text("path")),

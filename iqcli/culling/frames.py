@@ -1,0 +1,144 @@
+"""The photos of a run as columns, for the questions that grouping asks of thousands at once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.culling.likeness import looks_of
+from iqcli.photos.bursts import burst_of_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.culling.likeness import Looks
+    from iqcli.records import Judged
+
+    Floats = NDArray[np.float64]
+    Numbers = NDArray[np.int64]
+    Marks = NDArray[np.bool_]
+
+# Local, whatever the place.
+EPOCH = datetime(1970, 1, 1)
+DAY, MINUTE = 86_400, 60
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """n photos in the order of their paths' bytes; (n,) each unless told otherwise.
+
+    `folder` and `camera` are numbers, -1 where no camera is told. `seconds` is the local time, NaN
+    where none is told; `ahead` how many of them it is ahead of UTC, NaN where that is not told;
+    `split`: it is told below the second; `fine`: the clock tells seconds.
+    `marks` are what the maker or the name says of the burst. `bias` and `exposure` are in EV, NaN
+    where not told.
+    """
+
+    folder: Numbers
+    camera: Numbers
+    seconds: Floats
+    ahead: Floats
+    split: Marks
+    fine: Marks
+    marks: Sequence[str | None]
+    bias: Floats
+    exposure: Floats
+    looks: Looks
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def gaps(self, one: Numbers, other: Numbers) -> Floats:
+        """(k,) seconds between k pairs of frames.
+
+        A clock that was set to another zone between two frames tells how long it was by UTC. Those
+        of two cameras need not agree on the zone: there the local times count.
+        """
+        moved = self.ahead[other] - self.ahead[one]
+        own = (self.camera[one] == self.camera[other]) & (self.camera[one] >= 0)
+        local = self.seconds[other] - self.seconds[one]
+        found: Floats = np.abs(local - np.where(own, np.nan_to_num(moved), 0))
+        return found
+
+    def strips(self, which: Marks) -> tuple[Numbers, Marks]:
+        """Those frames camera by camera, folder by folder, in order of time.
+
+        And of each but the last whether the next one is of the same camera and folder. Equal times
+        are in the order of their paths. Frames without a time are left out.
+        """
+        places = np.flatnonzero(which & ~np.isnan(self.seconds))
+        keys = (places, self.seconds[places], self.camera[places], self.folder[places])
+        order = places[np.lexsort(keys)]
+        one, other = order[:-1], order[1:]
+        same: Marks = self.folder[one] == self.folder[other]
+        return order, same & (self.camera[one] == self.camera[other])
+
+
+def frames_of(judged: Sequence[Judged]) -> Frames:
+    """The columns of shots that are sorted by path."""
+    names = [os.path.split(each.shot.path) for each in judged]
+    facts = [each.facts for each in judged]
+    times = [_moment(each.taken if each else None) for each in facts]
+    seconds = np.array([time for time, _, _ in times], np.float64)
+    split = np.array([exact for _, _, exact in times], np.bool_)
+    camera = _numbered(each.camera if each else None for each in facts)
+    marks = [
+        (told.burst if told else None) or burst_of_name(name)
+        for told, (_, name) in zip(facts, names, strict=True)
+    ]
+    return Frames(
+        folder=_numbered(folder for folder, _ in names),
+        camera=camera,
+        seconds=seconds,
+        ahead=np.array([ahead for _, ahead, _ in times], np.float64),
+        split=split,
+        fine=_fine(camera, seconds, split),
+        marks=marks,
+        bias=_ev(each.bias if each else None for each in facts),
+        exposure=_ev(each.exposure if each else None for each in facts),
+        looks=looks_of([each.look for each in judged]),
+    )
+
+
+def _moment(taken: str | None) -> tuple[float, float, bool]:
+    """Seconds of local time since 1970, ahead of UTC, and if they are told below the second."""
+    try:
+        when = datetime.fromisoformat(taken or "")
+    except ValueError:
+        return np.nan, np.nan, False
+    offset = when.utcoffset()
+    ahead = np.nan if offset is None else offset.total_seconds()
+    local = (when.replace(tzinfo=None) - EPOCH).total_seconds()
+    return local, ahead, "." in (taken or "")
+
+
+def _fine(camera: Numbers, seconds: Floats, split: Marks) -> Marks:
+    """Which clocks tell seconds, by camera and day.
+
+    Scans and times that a person typed all stand on the minute: they lie together by that alone.
+    """
+    fine: Marks = np.zeros(len(seconds), np.bool_)
+    timed = np.flatnonzero(~np.isnan(seconds))
+    days = np.floor(seconds[timed] / DAY).astype(np.int64)
+    _, clock = np.unique(np.stack([camera[timed], days]), axis=1, return_inverse=True)
+    ticks = split[timed] | (seconds[timed] % MINUTE != 0)
+    fine[timed] = (np.bincount(clock.ravel(), weights=ticks) > 0)[clock.ravel()]
+    return fine
+
+
+def _numbered(values: Iterable[str | None]) -> Numbers:
+    """Equal values get equal numbers, None gets -1."""
+    known: dict[str, int] = {}
+    return np.array(
+        [-1 if each is None else known.setdefault(each, len(known)) for each in values], np.int64
+    )
+
+
+def _ev(values: Iterable[float | None]) -> Floats:
+    return np.array([np.nan if each is None else each for each in values], np.float64)

@@ -1,0 +1,72 @@
+"""How alike photos look, pair by pair: by the light that falls where, and by their embeddings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from iqcli.records import Look
+
+    Columns = NDArray[np.float32]
+    Numbers = NDArray[np.int64]
+    Marks = NDArray[np.bool_]
+
+# Differences of light that mean nothing, in steps of luma: two plain pictures are alike.
+NOISE = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The looks of n photos as columns, zeros where there is none.
+
+    (n,) each: `seen` tells who has one, `mean` is the mean luma, `strength` how much its light
+    varies. `light` (n, t) is the map of light about its mean, over the root of t; `embedding`
+    (n, d) is of length 1.
+    """
+
+    seen: Marks
+    mean: Columns
+    light: Columns
+    strength: Columns
+    embedding: Columns
+
+    def light_likeness(self, one: Numbers, other: Numbers) -> Columns:
+        """(k,) correlations, -1..1, of the light of k pairs."""
+        common = np.einsum("ij,ij->i", self.light[one], self.light[other])
+        found: Columns = (common + NOISE**2) / (self.strength[one] * self.strength[other])
+        return found
+
+    def alike(self, one: Numbers, other: Numbers, light: float, content: float) -> Marks:
+        """Which of k pairs have that likeness of light, or that cosine of their embeddings."""
+        cosine = np.einsum("ij,ij->i", self.embedding[one], self.embedding[other])
+        either = (self.light_likeness(one, other) >= light) | (cosine >= content)
+        found: Marks = self.seen[one] & self.seen[other] & either
+        return found
+
+
+def looks_of(looks: Sequence[Look | None]) -> Looks:
+    """The columns of these photos."""
+    known = [look for look in looks if look is not None]
+    seen = np.array([look is not None for look in looks], np.bool_)
+    light = _filled(seen, [look.light for look in known])
+    mean = light.sum(axis=1) / max(light.shape[1], 1)
+    light = (light - mean[:, None]) / np.float32(max(light.shape[1], 1) ** 0.5)
+    strength = np.sqrt(np.einsum("ij,ij->i", light, light) + np.float32(NOISE**2))
+    embedding = _filled(seen, [look.embedding for look in known])
+    length = np.linalg.norm(embedding, axis=1, keepdims=True)
+    return Looks(seen, mean, light, strength, embedding / np.maximum(length, np.float32(1e-6)))
+
+
+def _filled(seen: Marks, vectors: Sequence[NDArray[np.generic]]) -> Columns:
+    """(n, size) with the vectors at the places of those that are seen."""
+    found: Columns = np.zeros((len(seen), len(vectors[0]) if vectors else 0), np.float32)
+    if vectors:
+        found[seen] = np.nan_to_num(np.stack(vectors)).astype(np.float32)
+    return found
