@@ -8,16 +8,19 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from iqcli import values
 from iqcli.errors import IqError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-FORMATS = ("table", "csv", "json", "jsonl", "paths")
+# One rule in parts: where a source gives any of them, what weaker ones said of the others is void.
+RULE = ("below", "worst", "promise", "keep")
 # A folder of photos may come from a stranger: what lies in it chooses rules and looks, never
 # where we write and never what we load.
-BESIDE_PHOTOS = frozenset({"format", "max_reject"})
+BESIDE_PHOTOS = frozenset({"format", "max_reject", "per", "margin", "xmp_profile", *RULE})
+FILE_BYTES = 2**20
+DEFAULT = "default"
 
 
 def _user_dir(kind: str) -> Path:
@@ -39,6 +42,9 @@ class Settings:
     decoded; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds
     what was learnt from the person and the weights that were pulled; `weights_table` adds to those
     that can be. With a `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
+
+    `below` (a score), `worst` and `promise` (shares), `keep` ("3", "20%") and `per` are the rule of
+    `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are for.
     """
 
     cache_dir: Path
@@ -50,6 +56,13 @@ class Settings:
     max_megapixels: float = 250.0
     max_reject: float = 0.5
     format: str = "table"
+    below: float | None = None
+    worst: float | None = None
+    promise: float | None = None
+    keep: str | None = None
+    per: str | None = None
+    margin: float = 0.0
+    xmp_profile: str = "generic"
     data_dir: Path = field(default_factory=lambda: _user_dir("data"))
     weights_table: Path | None = None
     weights_mirror: str | None = None
@@ -63,27 +76,55 @@ class Settings:
         return min(len(usable(0)) if usable else os.cpu_count() or 1, 16)
 
 
+NAMES = tuple(item.name for item in fields(Settings))
+
+
 def load(
     flags: Mapping[str, Any], start: Path | None, environ: Mapping[str, str] = os.environ
 ) -> Settings:
-    """Join the five sources, the stronger over the weaker.
+    """Join the five sources, the stronger over the weaker; see `load_with_origins`."""
+    return load_with_origins(flags, start, environ)[0]
+
+
+def load_with_origins(
+    flags: Mapping[str, Any], start: Path | None, environ: Mapping[str, str] = os.environ
+) -> tuple[Settings, dict[str, str]]:
+    """The settings, and where each value comes from: a file, a variable, an option or `DEFAULT`.
 
     `flags` holds what the command line gave (None is "not given"); `start` is the folder whose
     nearest `.iq.toml`, upward, applies, None where no photo is looked at. Raises IqError for a
     file or value that cannot be used.
     """
-    values: dict[str, Any] = {"cache_dir": _user_dir("cache"), "state_dir": _user_dir("state")}
-    values |= _from_file(user_config(environ), trusted=True)
-    if start is not None and (nearest := _nearest(start)):
-        values |= _from_file(nearest, trusted=False)
-    for item in fields(Settings):
-        name = f"IQ_{item.name.upper()}"
-        if environ.get(name):
-            values[item.name] = _checked(item.name, environ[name], name)
-    for key, value in flags.items():
-        if value is not None:
-            values[key] = _checked(key, value, f"--{key.replace('_', '-')}")
-    return Settings(**values)
+    folders: dict[str, Any] = {"cache_dir": _user_dir("cache"), "state_dir": _user_dir("state")}
+    found: dict[str, tuple[str, Any]] = {}
+    for given in _sources(flags, start, environ):
+        if any(name in given for name in RULE):
+            found = {name: pair for name, pair in found.items() if name not in RULE}
+        found |= given
+    chosen = {name: value for name, (_, value) in found.items()}
+    origins = {name: found[name][0] if name in found else DEFAULT for name in NAMES}
+    return Settings(**folders | chosen), origins
+
+
+def _sources(
+    flags: Mapping[str, Any], start: Path | None, environ: Mapping[str, str]
+) -> Iterator[dict[str, tuple[str, Any]]]:
+    """What each source gives, the weakest first: by setting its origin and the checked value."""
+    yield _from_file(user_config(environ), trusted=True)
+    if start is not None and (nearest := beside_photos(start)):
+        yield _from_file(nearest, trusted=False)
+    variables = {name: f"IQ_{name.upper()}" for name in NAMES}
+    yield {
+        name: (f"{each} in the environment", values.checked(name, environ[each], each))
+        for name, each in variables.items()
+        if environ.get(each)
+    }
+    options = {name: f"--{name.replace('_', '-')}" for name in flags}
+    yield {
+        name: (each, values.checked(name, flags[name], each))
+        for name, each in options.items()
+        if flags[name] is not None
+    }
 
 
 def user_config(environ: Mapping[str, str] = os.environ) -> Path:
@@ -97,79 +138,33 @@ def user_config(environ: Mapping[str, str] = os.environ) -> Path:
     return Path(named)
 
 
-def _nearest(start: Path) -> Path | None:
+def beside_photos(start: Path) -> Path | None:
+    """The `.iq.toml` that applies to the photos in this folder, if there is one."""
     folder = start.absolute()
     found = (each / ".iq.toml" for each in (folder, *folder.parents))
     return next((path for path in found if path.is_file()), None)
 
 
-def _from_file(path: Path, *, trusted: bool) -> dict[str, Any]:
-    try:
-        with path.open("rb") as file:
-            raw = tomllib.load(file)
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise IqError(f"cannot read the settings in {path}: {error}; mend or remove it") from error
-    known = {item.name for item in fields(Settings)}
-    allowed = known if trusted else BESIDE_PHOTOS
+def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
+    raw = _read(path)
+    allowed = NAMES if trusted else BESIDE_PHOTOS
     for key in raw:
         if key not in allowed:
-            why = "may only stand in your own config" if key in known else "is no setting of iq"
+            why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
             raise IqError(f"{path}: {key!r} {why}; remove that line")
-    return {key: _checked(key, value, f"{path}: {key}") for key, value in raw.items()}
+    return {
+        key: (str(path), values.checked(key, value, f"{path}: {key}")) for key, value in raw.items()
+    }
 
 
-def _checked(key: str, value: Any, source: str) -> Any:
-    if key in ("cache_dir", "state_dir", "data_dir", "weights_table"):
-        return _folder(value, source)
-    if key in ("device", "format"):
-        choices = DEVICES if key == "device" else FORMATS
-        if value not in choices:
-            raise IqError(f"{source} is {value!r}; give one of {', '.join(choices)}")
-        return value
-    if key == "model":
-        if not isinstance(value, str):
-            raise IqError(f"{source} is {value!r}; give a model's name or file")
-        return value
-    if key == "weights_mirror":
-        if not isinstance(value, str) or not value.startswith(("http://", "https://")):
-            raise IqError(f"{source} is {value!r}; give an address, as https://HOST/FOLDER")
-        return value.rstrip("/")
-    return _number(key, value, source)
-
-
-def _folder(value: Any, source: str) -> Path:
-    if not isinstance(value, str) or not value:
-        raise IqError(f"{source} is {value!r}; give a folder")
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return Path(value).expanduser().absolute()
-    except RuntimeError:
-        raise IqError(f"{source} is {value!r}; there is no such user") from None
-
-
-def _number(key: str, value: Any, source: str) -> float | int:
-    whole = key in ("batch_size", "jobs")
-    if key == "batch_size" and value == "auto":
-        return 0
-    try:
-        # By its text: `int` would take 1.5 and `true`, too.
-        if key == "max_reject":
-            return share(str(value))
-        number = int(str(value)) if whole else float(str(value))
-    except ValueError:
-        kind = "a whole number" if whole else "a number"
-        kind = "a share from 0% to 100%" if key == "max_reject" else kind
-        raise IqError(f"{source} is {value!r}; give {kind}") from None
-    low, high = {"batch_size": (0, 4096), "jobs": (0, 256)}.get(key, (0.001, 10_000))
-    if not low <= number <= high:
-        raise IqError(f"{source} is {value!r}; give a number from {low} to {high}")
-    return number
-
-
-def share(text: str) -> float:
-    """'20%' or '0.2' as a share in 0..1. Raises ValueError outside it or where it is no number."""
-    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
-    if not 0 <= number <= 1:
-        raise ValueError(text)
-    return number
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES + 1)
+        if len(data) > FILE_BYTES:
+            raise ValueError(f"it is larger than {FILE_BYTES >> 20} MiB")
+        return tomllib.loads(data.decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise IqError(f"cannot read the settings in {path}: {error}; mend or remove it") from error

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from iqcli.errors import IqError
-from iqcli.settings import load, share
+from iqcli.settings import DEFAULT, FILE_BYTES, NAMES, load, load_with_origins
+from iqcli.values import share
 
 
 class Sources:
@@ -83,6 +84,19 @@ def test_photos_of_a_stranger_choose_no_path_and_no_weights(sources: Sources, li
         ("max_megapixels = [1]", "give a number"),
         ("max_reject = true", "give a share from 0% to 100%"),
         ("max_reject = 2", "give a share from 0% to 100%"),
+        ("worst = 20", "give a share from 0% to 100%"),
+        ('promise = "5"', "give a share from 0% to 100%"),
+        ("below = 0", "give a number from 1 to 10"),
+        ('below = "low"', "give a number"),
+        ("keep = 0", "give a number from 1 to 1000000"),
+        ("keep = 0.2", "give how many to keep, as 3, or a share, as 20%"),
+        ("keep = true", "give how many to keep, as 3, or a share, as 20%"),
+        ('keep = "0%"', "give how many to keep, as 3, or a share, as 20%"),
+        ('keep = "120%"', "give how many to keep, as 3, or a share, as 20%"),
+        ('per = "hour"', "give one of burst, scene, day, folder, all"),
+        ("margin = -0.1", "give a number from 0 to 9"),
+        ("margin = nan", "give a number from 0 to 9"),
+        ('xmp_profile = "Lightroom"', "give one of generic, lightroom, digikam"),
         ("cache_dir = 3", "give a folder"),
         ('cache_dir = ""', "give a folder"),
         ('cache_dir = "~nobody-of-that-name/x"', "there is no such user"),
@@ -98,7 +112,17 @@ def test_a_value_of_the_wrong_kind(sources: Sources, line: str, says: str) -> No
     assert str(told.value).startswith(f"{sources.config}: {line.split()[0]} is ")
 
 
-@pytest.mark.parametrize("data", [b"\xff\xfe", b"= 1", b"format = 'csv'\nformat = 'json'"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xfe",
+        b"= 1",
+        b"format = 'csv'\nformat = 'json'",
+        b"format = " + b"[" * 100_000,
+        b"#" * (FILE_BYTES + 1),
+    ],
+    ids=["bytes", "no key", "twice", "deep", "large"],
+)
 def test_a_file_that_is_no_toml(sources: Sources, data: bytes) -> None:
     sources.beside.write_bytes(data)
     with pytest.raises(IqError, match=r"cannot read the settings in .*; mend or remove it"):
@@ -113,6 +137,42 @@ def test_good_values(sources: Sources) -> None:
     assert (found.max_reject, found.batch_size, found.workers) == (0.3, 0, 3)
     assert found.cache_dir == Path.home() / "iq"
     assert load({"jobs": 0}, sources.start, sources.environ).workers in range(1, 17)
+
+
+def test_the_rule_of_a_folder(sources: Sources) -> None:
+    sources.beside.write_text(
+        'keep = 3\nper = "burst"\nmargin = 0.25\nxmp_profile = "digikam"\nworst = "20%"'
+    )
+    found = load({}, sources.start, sources.environ)
+    assert (found.keep, found.per, found.margin, found.worst) == ("3", "burst", 0.25, 0.2)
+    assert found.xmp_profile == "digikam"
+    sources.environ |= {"IQ_KEEP": "20%", "IQ_MARGIN": "0"}
+    found = load({}, sources.start, sources.environ)
+    assert (found.keep, found.per, found.margin) == ("20%", "burst", 0)
+
+
+def test_a_stronger_rule_voids_the_weaker_one(sources: Sources) -> None:
+    """`worst` in a config and `below` beside the photos are not one rule of two parts."""
+    sources.config.write_text('worst = "20%"\nkeep = 2\nper = "day"')
+    sources.beside.write_text("below = 4")
+    found, origins = load_with_origins({}, sources.start, sources.environ)
+    assert (found.below, found.worst, found.keep, found.per) == (4, None, None, "day")
+    assert (origins["worst"], origins["keep"]) == (DEFAULT, DEFAULT)
+
+
+def test_where_each_value_comes_from(sources: Sources) -> None:
+    sources.config.write_text('jobs = 2\nmodel = "niqe"\nformat = "csv"')
+    sources.beside.write_text('format = "json"\nkeep = 2')
+    sources.environ["IQ_BATCH_SIZE"] = "8"
+    found, origins = load_with_origins({"jobs": 3}, sources.start, sources.environ)
+    assert origins == dict.fromkeys(NAMES, DEFAULT) | {
+        "jobs": "--jobs",
+        "model": str(sources.config),
+        "format": str(sources.beside),
+        "keep": str(sources.beside),
+        "batch_size": "IQ_BATCH_SIZE in the environment",
+    }
+    assert (found.jobs, found.model, found.format, found.batch_size) == (3, "niqe", "json", 8)
 
 
 def test_an_empty_variable_is_not_set(sources: Sources) -> None:

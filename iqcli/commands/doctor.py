@@ -1,18 +1,27 @@
-"""`iq doctor`: what iq finds on this machine."""
+"""`iq doctor`: what iq finds on this machine, and where each setting comes from."""
 
 from __future__ import annotations
 
+import json
+import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from iqcli import __version__
-from iqcli.commands.options import CacheDir
+from iqcli.commands.options import CacheDir, start_folder
 from iqcli.commands.screen import warn
 from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
-from iqcli.settings import Settings, load, user_config
+from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
 
+if TYPE_CHECKING:
+    from iqcli.settings import Settings
+
+FORMATS = ("table", "json")
 PACKAGES = (
     "torch",
     "opencv-contrib-python",
@@ -22,30 +31,111 @@ PACKAGES = (
     "diskcache",
     "typer",
 )
+# What works once a package is there, and the extra of iq that brings it.
+EXTRAS = (
+    ("Parquet", "pyarrow", "parquet"),
+    ("figures", "matplotlib", "plots"),
+    ("trash", "send2trash", "trash"),
+    ("review", "textual", "review"),
+    ("pictures in review", "textual-image", "review"),
+)
 
 
-def doctor(cache_dir: CacheDir = None) -> Exit:
+def doctor(
+    path: Annotated[
+        Path, typer.Argument(help="Photos whose settings to tell.", metavar="PATH")
+    ] = Path(),
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="table or json.",
+            metavar="FORMAT",
+            autocompletion=lambda: list(FORMATS),
+        ),
+    ] = "table",
+    cache_dir: CacheDir = None,
+) -> Exit:
     """Say what iq finds on this machine.
 
-    Versions, accelerator, decoders, model files, cache and journal folders.
+    Versions, accelerator, decoders, optional parts, model files, cache and journal folders. Then
+    every setting as it holds for PATH, by default for this folder, and where it was set.
     """
-    from iqcli.outputs import table
+    if format not in FORMATS:
+        raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
+    if not path.exists():
+        raise IqError(f"there is no file or folder {shown(path)}; check the name")
+    start = start_folder([str(path)])
+    settings, origins = load_with_origins({"cache_dir": cache_dir}, start)
+    checks = [*_machine(), *_extras(), *_models(), *_places(settings, start)]
+    chosen = [(name, _value(settings, name), origins[name]) for name in NAMES]
+    _render(checks, chosen, format)
+    return Exit.SOME_FAILED if any(found.startswith("BROKEN") for _, found in checks) else Exit.DONE
 
-    settings, config = load({"cache_dir": cache_dir}, Path()), user_config()
-    checks = [
+
+def _render(
+    checks: list[tuple[str, str]], chosen: list[tuple[str, str | float | None, str]], form: str
+) -> None:
+    from iqcli.outputs import table
+    from iqcli.outputs.stdout import write
+
+    if form == "json":
+        rows = [dict(zip(("setting", "value", "from"), each, strict=True)) for each in chosen]
+        write([json.dumps({"found": dict(checks), "settings": rows}) + "\n"])
+        return
+    table.show(table.plain_table(("what", "found"), checks))
+    said = [
+        (name, table.NONE if value is None else value, origin) for name, value, origin in chosen
+    ]
+    write(["\n"])
+    table.show(table.plain_table(("setting", "value", "from"), said))
+
+
+def _value(settings: Settings, name: str) -> str | float | None:
+    value = getattr(settings, name)
+    if name == "weights_mirror" and value:  # a password may stand in it
+        from iqcli.web import host
+
+        return host(value)
+    return shown(value) if isinstance(value, Path) else value
+
+
+def _machine() -> list[tuple[str, str]]:
+    return [
         ("iq", __version__),
         ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *((name, version(name)) for name in PACKAGES),
         ("accelerator", _accelerator()),
         *_decoders(),
-        *_models(),
+    ]
+
+
+def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
+    config, beside = user_config(), beside_photos(start)
+    return [
         ("settings", f"{shown(config)}{'' if config.is_file() else ' (none yet)'}"),
+        ("settings beside photos", shown(beside) if beside else "none"),
         ("cache", _cache(settings)),
         ("journals", shown(settings.state_dir)),
         ("decode workers", str(settings.workers)),
     ]
-    table.show(table.plain_table(("what", "found"), checks))
-    return Exit.SOME_FAILED if any(found.startswith("BROKEN") for _, found in checks) else Exit.DONE
+
+
+def _extras() -> list[tuple[str, str]]:
+    """What iq does without until it is installed."""
+    found = [(what, _package(package, extra)) for what, package, extra in EXTRAS]
+    folders = [Path(each) for each in os.get_exec_path()]
+    tools = [each / name for each in folders for name in ("exiftool", "exiftool.exe")]
+    tool = next((each for each in tools if each.is_file() and os.access(each, os.X_OK)), None)
+    return [*found, ("exiftool", shown(tool) if tool else "no: see https://exiftool.org")]
+
+
+def _package(name: str, extra: str) -> str:
+    try:
+        return f"yes, {name} {version(name)}"
+    except PackageNotFoundError:
+        return f"no: pip install 'iqcli[{extra}]'"
 
 
 def _accelerator() -> str:

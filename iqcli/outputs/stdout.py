@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,17 @@ def write(chunks: Iterable[str | bytes]) -> None:
     except BrokenPipeError:
         let_go()
         raise SystemExit(0) from None
+
+
+def end_unheard() -> None:
+    """End the program silently if the reader has gone, where the system tells before a write."""
+    if not hasattr(select, "poll"):  # Windows: the next write tells
+        return
+    ear = select.poll()
+    ear.register(sys.stdout.fileno(), 0)  # an error is told unasked
+    if any(event & select.POLLERR for _, event in ear.poll(0)):
+        let_go()
+        raise SystemExit(0)
 
 
 def encoded(text: str, encoding: str = "utf-8") -> bytes:
