@@ -8,6 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 BINARY = getattr(os, "O_BINARY", 0)
@@ -29,6 +30,15 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """See the content of a file of ours on the disk. Raises OSError."""
+    fd = os.open(path, os.O_RDWR | BINARY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write every byte, also where the system takes them in pieces."""
     view = memoryview(data)
@@ -38,9 +48,15 @@ def write_all(fd: int, data: bytes) -> None:
 
 def create(path: Path, data: bytes, mode: int = 0o666) -> None:
     """Write a file that must not exist yet. Raises OSError; a part of it may then be there."""
+    create_of(path, (data,), mode)
+
+
+def create_of(path: Path, pieces: Iterable[bytes], mode: int = 0o666) -> None:
+    """As `create`, from pieces that need not be in memory together."""
     fd = os.open(path, NEW, mode)
     try:
-        write_all(fd, data)
+        for piece in pieces:
+            write_all(fd, piece)
         os.fsync(fd)
     finally:
         os.close(fd)

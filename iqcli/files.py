@@ -13,18 +13,22 @@ import itertools
 import os
 import secrets
 import shutil
-import stat
 import sys
-from typing import TYPE_CHECKING
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO
 
-from iqcli.durable import BINARY, NEW, create, sync_folder, write_all
+from iqcli.contents import copied, write_part
+from iqcli.contents import sha256 as sha256
+from iqcli.durable import NEW, sync_folder
 from iqcli.text import readable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 PART = ".iq-part-"
+# Unix keeps temporary files here that are large; the usual folder is often in memory.
+LARGE = "/var/tmp"  # noqa: S108  # nothing there is opened by a name
 _NO_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}
@@ -44,33 +48,21 @@ def seen(path: Path) -> os.stat_result | None:
         return None
 
 
-def sha256(path: Path) -> str:
-    """Hex digest of the content, read as a stream; the access time stays where it may."""
-    with os.fdopen(_open_quietly(path), "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _open_quietly(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NOATIME", 0))
-    except PermissionError:  # only the owner may ask for O_NOATIME
-        return os.open(path, os.O_RDONLY | BINARY)
-
-
 def write_atomic(path: Path, data: bytes) -> None:
     """Replace the content whole: at any instant the name holds the old bytes or the new.
 
     Mode and owner of an existing file stay; a link keeps pointing. Raises OSError, nothing changed.
     """
+    write_stream(path, (data,))
+
+
+def write_stream(path: Path, pieces: Iterable[bytes]) -> None:
+    """As `write_atomic`, from pieces that need not be in memory together."""
     path = path.resolve()
     part = path.with_name(PART + secrets.token_hex(8))
     old = seen(path)
     try:
-        create(part, data)
-        if old:
-            _own_like(part, old)
-            with _if_permitted():
-                part.chmod(stat.S_IMODE(old.st_mode))
+        write_part(part, pieces, old)
         part.replace(path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -79,13 +71,24 @@ def write_atomic(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
-def place(part: Path, target: Path) -> None:
+def unnamed() -> BinaryIO:
+    """An empty file without a name, for what a run sets down; `TMPDIR` says on which disk.
+
+    Nobody else sees it, and closing it, or a crash, frees the disk. Raises OSError.
+    """
+    chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    on_disk = not chosen and os.access(LARGE, os.W_OK)
+    return tempfile.TemporaryFile(prefix=PART, buffering=0, dir=LARGE if on_disk else None)
+
+
+def place(part: Path, target: Path, *, sync: bool = True) -> None:
     """Give a finished part its name, instead of what we wrote there before, and see it on the disk.
 
-    Raises OSError; the part then still lies where it grew.
+    Without `sync` the caller sees to the latter. Raises OSError; the part then lies where it grew.
     """
     part.replace(target)
-    sync_folder(target.parent)
+    if sync:
+        sync_folder(target.parent)
 
 
 def free_bytes(folder: Path) -> int:
@@ -139,17 +142,19 @@ def _check_empty(path: Path) -> None:
         raise OSError(errno.EEXIST, "the name was taken meanwhile", str(path))
 
 
-def remove_spare(spare: Path, kept: Path) -> None:
+def remove_spare(spare: Path, kept: Path, *, sync: bool = True) -> None:
     """Remove one of two names of a photo, having seen that the other one holds it.
 
-    Raises OSError and removes nothing if `kept` is neither a second link nor an equal copy; one
-    link seen under two names (a bind mount) is the last copy.
+    Without `sync` the other one must long be on the disk. Raises OSError and removes nothing if
+    `kept` is neither a second link nor an equal copy; one link seen under two names (a bind mount)
+    is the last copy.
     """
     one, two = spare.lstat(), kept.lstat()
     linked = os.path.samestat(one, two)
     if not (one.st_nlink > 1 if linked else sha256(spare) == sha256(kept)):
         raise OSError(errno.EEXIST, f"differs from {shown(kept)}", str(spare))
-    sync_folder(kept.parent)
+    if sync:
+        sync_folder(kept.parent)
     spare.unlink()
 
 
@@ -179,14 +184,17 @@ def move(source: Path, target: Path, claiming: Callable[[Path], None]) -> None:
     then exist (see `culling.ends`), and never neither.
     """
     try:
-        _place(source, target, claiming)
+        place_new(source, target, claiming)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        _carry(source, target, claiming)
+        copy(source, target, claiming)
+        sync_folder(target.parent)
+        source.unlink()
 
 
-def _place(source: Path, target: Path, claiming: Callable[[Path], None]) -> None:
+def place_new(source: Path, target: Path, claiming: Callable[[Path], None]) -> None:
+    """Move as `move` does, but on one file system only. Raises like it."""
     try:
         return rename_new(source, target)
     except OSError as error:
@@ -216,47 +224,28 @@ def rename_new(source: Path, target: Path) -> None:
     libc.rename_new(source, target)
 
 
-def _carry(source: Path, target: Path, claiming: Callable[[Path], None]) -> None:
+def copy(
+    source: Path, target: Path, claiming: Callable[[Path], None], expect: str | None = None
+) -> None:
+    """Copy a regular file, verified, to a name that must be free; time, mode and owner go along.
+
+    The content is on the disk then, the name need not be. `claiming` is as for `move`; `expect` is
+    the hex digest that the content must have. Raises FileExistsError if the name is taken, OSError
+    otherwise; a part of ours may then be there.
+    """
     part, before = part_of(target), source.lstat()
-    digest = _copy(source, part, before)
+    digest = copied(source, part, before)
     after = source.lstat()
     steady = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
-    if not steady or sha256(part) != digest:
+    if not steady or sha256(part) != digest or digest != (expect or digest):
         raise OSError(errno.EIO, "the copy differs from the original", str(source))
-    _place(part, target, claiming)
-    sync_folder(target.parent)
-    source.unlink()
+    place_new(part, target, claiming)
 
 
-def _copy(source: Path, part: Path, status: os.stat_result) -> str:
-    digest = hashlib.sha256()
-    with os.fdopen(_open_quietly(source), "rb") as file:
-        fd = os.open(part, NEW, 0o600)
-        try:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                write_all(fd, block)
-            _own_like(part, status)
-            with _if_permitted():
-                shutil.copystat(source, part)  # times first, then what may be refused
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-    return digest.hexdigest()
+def trash(folder: Path) -> None:
+    """Send a folder to the system's trash, as one thing. Raises OSError if it is still there."""
+    from send2trash import send2trash  # deferred: an extra, and only this needs it
 
-
-def _own_like(path: Path, status: os.stat_result) -> None:
-    """Give the owner along where that is permitted; most people own all their photos anyway."""
-    if sys.platform != "win32":
-        with _if_permitted():
-            os.chown(path, status.st_uid, status.st_gid)
-
-
-@contextlib.contextmanager
-def _if_permitted() -> Iterator[None]:
-    """Go without what this file system or user may not set: FAT, say, has no owners and modes."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno != errno.EPERM:
-            raise
+    send2trash(folder)
+    if seen(folder):
+        raise OSError(errno.EIO, "the trash did not take it", str(folder))

@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from iqcli import durable, files
+from iqcli import durable, files, links
 
 LINK = os.link
 MEMORY = Path("/dev/shm")
@@ -146,6 +146,42 @@ def test_a_claim_that_holds_something_is_not_removed(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"x")
     with pytest.raises(FileExistsError):
         files.remove_claim(tmp_path / "a")
+
+
+def test_a_copy_is_verified_and_never_overwrites(tmp_path: Path, disk: str) -> None:
+    source, target = tmp_path / "a", tmp_path / "b"
+    source.write_bytes(b"photo")
+    source.chmod(0o440)
+    os.utime(source, ns=(1_111, 2_222))
+    with pytest.raises(OSError, match="differs from the original"):
+        files.copy(source, target, nothing, "0" * 64)
+    assert not target.exists()
+    files.part_of(target).unlink()
+    files.copy(source, target, nothing, files.sha256(source))
+    one, two = source.stat(), target.stat()
+    assert (one.st_mode, one.st_mtime_ns, one.st_size) == (two.st_mode, two.st_mtime_ns, 5)
+    assert one.st_ino != two.st_ino
+    source.chmod(0o640)
+    source.write_bytes(b"other")
+    with pytest.raises(FileExistsError):
+        files.copy(source, target, nothing)
+    assert target.read_bytes() == b"photo"
+
+
+def test_a_link_is_removed_only_while_it_reads_as_it_did(tmp_path: Path) -> None:
+    path = tmp_path / "link"
+    links.make(path, "a/b")
+    assert links.reads(path, "a/b") and not links.reads(path, "a/c")
+    with pytest.raises(FileExistsError):
+        links.make(path, "a/c")
+    with pytest.raises(FileExistsError, match="no link of ours"):
+        links.remove(path, "a/c")
+    links.remove(path, "a/b")
+    assert not links.reads(path, "a/b")
+    path.write_bytes(b"a photo")
+    with pytest.raises(FileExistsError):
+        links.remove(path, "a/b")
+    assert path.read_bytes() == b"a photo"
 
 
 def test_write_atomic_keeps_mode_and_link_and_leaves_nothing(tmp_path: Path) -> None:

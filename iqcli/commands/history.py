@@ -6,16 +6,18 @@ from datetime import datetime
 
 from iqcli.commands.screen import say
 from iqcli.culling.history import history as read_history
+from iqcli.culling.history import unreadable
 from iqcli.errors import Exit
 from iqcli.outputs.names import shown
 from iqcli.settings import load
 
 
 def history() -> Exit:
-    """List culls and undos, oldest first."""
+    """List culls, edits and undos, oldest first; what is unreadable with its journal."""
     from iqcli.outputs import table
 
-    rows = read_history(load({}, None).state_dir)
+    state_dir = load({}, None).state_dir
+    rows = read_history(state_dir)
     if not rows:
         say("nothing has been moved yet")
         return Exit.DONE
@@ -32,8 +34,13 @@ def history() -> Exit:
         for each in rows
     ]
     table.show(table.plain_table(("run", "when", "what", "photos", "files", "state", "of"), lines))
-    return Exit.DONE
+    broken = unreadable(state_dir)
+    for why in broken:
+        say(f"iq: {why}")
+    return Exit.SOME_FAILED if broken else Exit.DONE
 
 
 def _local(when: str) -> str:
+    if not when:
+        return ""
     return f"{datetime.fromisoformat(when).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,4 +1,4 @@
-"""`iq undo`: put back what a cull moved."""
+"""`iq undo`: put back what a run moved, copied, linked or wrote."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import typer
 
 from iqcli.commands.screen import counted, say
 from iqcli.culling import apply as moving
+from iqcli.culling.history import unreadable
+from iqcli.culling.outcome import Outcome
 from iqcli.errors import Exit
 from iqcli.settings import load
 
 
 def undo(
-    run: Annotated[
-        str | None,
-        typer.Argument(metavar="RUN", help="Which run, as `iq history` names it [the latest]."),
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN...", help="Which runs, as `iq history` names them [the latest]."
+        ),
     ] = None,
     partly: Annotated[
         bool, typer.Option("--partly", help="Leave what changed since; put the rest back.")
@@ -23,10 +27,30 @@ def undo(
 ) -> Exit:
     """Put back what a cull moved.
 
-    Every photo of the run returns to where it was, also after a crash.
+    Every photo of the run returns to where it was, also after a crash. Copies, links and what was
+    written into sidecars or photos are taken back, too. Several runs are undone the latest first.
     """
-    done = moving.undo(run, load({}, None).state_dir, partly)
-    for why in done.left:
-        say(f"iq: left in place: {why}")
-    say(f"put back {counted(done.shots, 'photo')} ({counted(done.files, 'file')}) of run {done.of}")
-    return Exit.SOME_FAILED if done.left else Exit.DONE
+    state_dir = load({}, None).state_dir
+    code = Exit.DONE
+    for done in moving.undo_each(runs or (), state_dir, partly):
+        for why in done.left:
+            say(f"iq: left in place: {why}")
+        say(_told(done))
+        if done.along:
+            say(_told(done.along))
+        if done.left:
+            code = Exit.SOME_FAILED
+    for why in unreadable(state_dir):
+        say(f"iq: {why}")
+    return code
+
+
+def _told(done: Outcome) -> str:
+    photos, count = counted(done.shots, "photo"), counted(done.files, "file")
+    said = {
+        "move": f"put back {photos} ({count})",
+        "trash": f"put back {photos} ({count})",
+        "copy": f"removed the copies of {photos} ({count})",
+        "link": f"removed the links to {photos} ({count})",
+    }
+    return f"{said.get(done.what, f'{count} as before')} of run {done.of}"

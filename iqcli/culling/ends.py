@@ -1,4 +1,4 @@
-"""One file on its way, judged by what lies at both ends: the same eyes for a move and a recovery.
+"""One file on its way, judged by what lies at both ends: the same eyes for a deed and a recovery.
 
 A move that was cut off leaves one of these pictures, whatever the file system:
 
@@ -16,9 +16,9 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from iqcli import files
 from iqcli.errors import PlanConflict
@@ -27,32 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from pathlib import Path
 
-    from iqcli.culling.planned import PlannedFile, PlannedShot
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One file, where it should come from and get to (absolute), and what it held when planned."""
-
-    source: Path
-    target: Path
-    file: PlannedFile
-
-    def back(self) -> Step:
-        """The same way in the other direction."""
-        return replace(self, source=self.target, target=self.source)
-
-
-def outward(shot: PlannedShot) -> tuple[Step, ...]:
-    """The way of a shot's files to the rejects."""
-    return tuple(
-        Step(shot.root / each.source, shot.root / each.target, each) for each in shot.files
-    )
-
-
-def homeward(shot: PlannedShot) -> tuple[Step, ...]:
-    """The way of a shot's files back to where they were."""
-    return tuple(step.back() for step in reversed(outward(shot)))
+    from iqcli.culling.planned import PlannedFile
 
 
 class Place(Enum):
@@ -68,7 +43,7 @@ class Place(Enum):
 class Known:
     """What the journals say.
 
-    `settled`: no move of this run can be half done. `at_source`: this file was at its source when
+    `settled`: no step of this run can be half done. `at_source`: this file was at its source when
     last heard of. `claims`: the names that were about to be held by an empty file.
     """
 
@@ -77,64 +52,109 @@ class Known:
     claims: Container[Path] = ()
 
 
-def look(step: Step, known: Known) -> Place:
-    """Find the file. Raises PlanConflict where it is gone or changed, or its name is taken."""
-    source, target = files.seen(step.source), files.seen(step.target)
-    if source and target:
-        return _look_at_both(step, source, target, known)
-    if source:
-        if not _holds(step.source, source, step.file):
-            raise PlanConflict(f"{files.shown(step.source)} has changed since")
-        return Place.AT_SOURCE
-    if not target or (known.at_source and not _holds(step.target, target, step.file)):
-        raise PlanConflict(f"{files.shown(step.source)} is gone")
-    return Place.AT_TARGET
+class Step(Protocol):
+    """One file, where it should come from and get to (absolute), and what it held when planned."""
+
+    verb: ClassVar[str]
+
+    @property
+    def source(self) -> Path: ...
+
+    @property
+    def target(self) -> Path: ...
+
+    @property
+    def late(self) -> str:
+        """What to say where another came first between the look and the deed."""
+
+    def back(self) -> Step:
+        """The same way in the other direction."""
+
+    def look(self, known: Known) -> Place:
+        """Find the file. Raises PlanConflict where it is gone or changed, or its name is taken."""
+
+    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+        """Do it from where the file was found, and only that. Raises OSError."""
 
 
-def _look_at_both(
-    step: Step, source: os.stat_result, target: os.stat_result, known: Known
-) -> Place:
-    if os.path.samestat(source, target) and source.st_nlink > 1:
-        return Place.SPARE
-    if known.settled:
-        raise PlanConflict(f"the name {files.shown(step.target)} is taken")
-    if _is_claim(step.target, target, known) and _holds(step.source, source, step.file):
-        return Place.CLAIMED
-    if not _is_equal(step.target, target, step.file):
-        raise PlanConflict(f"the name {files.shown(step.target)} is taken")
-    if _is_claim(step.source, source, known) or _is_equal(step.source, source, step.file):
-        return Place.SPARE
-    return Place.AT_TARGET  # whatever has come up at the source is not ours
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A step that takes the file along; the way back is one, too."""
+
+    source: Path
+    target: Path
+    file: PlannedFile
+    verb: ClassVar[str] = "move"
+
+    @property
+    def late(self) -> str:
+        """See `Step`."""
+        return f"the name {files.shown(self.target)} was taken meanwhile"
+
+    def back(self) -> Move:
+        """See `Step`."""
+        return Move(self.target, self.source, self.file)
+
+    def look(self, known: Known) -> Place:
+        """See `Step`."""
+        source, target = files.seen(self.source), files.seen(self.target)
+        if source and target:
+            return self._look_at_both(source, target, known)
+        if source:
+            if not holds(self.source, source, self.file):
+                raise PlanConflict(f"{files.shown(self.source)} has changed since")
+            return Place.AT_SOURCE
+        if not target or (known.at_source and not holds(self.target, target, self.file)):
+            raise PlanConflict(f"{files.shown(self.source)} is gone")
+        return Place.AT_TARGET
+
+    def _look_at_both(self, source: os.stat_result, target: os.stat_result, known: Known) -> Place:
+        if os.path.samestat(source, target) and source.st_nlink > 1:
+            return Place.SPARE
+        if known.settled:
+            raise PlanConflict(f"the name {files.shown(self.target)} is taken")
+        if is_claim(self.target, target, known) and holds(self.source, source, self.file):
+            return Place.CLAIMED
+        if not is_equal(self.target, target, self.file):
+            raise PlanConflict(f"the name {files.shown(self.target)} is taken")
+        if is_claim(self.source, source, known) or is_equal(self.source, source, self.file):
+            return Place.SPARE
+        return Place.AT_TARGET  # whatever has come up at the source is not ours
+
+    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+        """See `Step`."""
+        if place is Place.CLAIMED:
+            files.remove_claim(self.target)
+        if place in (Place.AT_SOURCE, Place.CLAIMED):
+            files.move(self.source, self.target, claiming)
+        elif place is Place.SPARE:
+            drop_spare(self.source, self.target, self.file)
 
 
-def _is_claim(path: Path, status: os.stat_result, known: Known) -> bool:
+def is_claim(path: Path, status: os.stat_result, known: Known) -> bool:
+    """Whether an empty file is there that only held a name for us."""
     return stat.S_ISREG(status.st_mode) and status.st_size == 0 and path in known.claims
 
 
-def _holds(path: Path, status: os.stat_result, file: PlannedFile) -> bool:
+def holds(path: Path, status: os.stat_result, file: PlannedFile) -> bool:
     """Whether the planned content is there: by size and time, else by the bytes."""
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         return False
     return status.st_mtime_ns == file.mtime_ns or files.sha256(path) == file.sha256
 
 
-def _is_equal(path: Path, status: os.stat_result, file: PlannedFile) -> bool:
+def is_equal(path: Path, status: os.stat_result, file: PlannedFile) -> bool:
+    """Whether the planned content is there, by the bytes."""
     regular = stat.S_ISREG(status.st_mode) and status.st_size == file.size
     return regular and files.sha256(path) == file.sha256
 
 
-def bring(step: Step, place: Place, claiming: Callable[[Path], None]) -> None:
-    """Get the file from where it was found to its target, and only there. Raises OSError."""
-    if place is Place.CLAIMED:
-        files.remove_claim(step.target)
-    if place in (Place.AT_SOURCE, Place.CLAIMED):
-        files.move(step.source, step.target, claiming)
-    elif place is Place.SPARE:
-        _drop_spare(step)
+def drop_spare(spare: Path, kept: Path, file: PlannedFile, *, sync: bool = True) -> None:
+    """Remove what stands beside the photo: an empty claim, or a second name or copy of it.
 
-
-def _drop_spare(step: Step) -> None:
-    if step.file.size and not step.source.lstat().st_size:
-        files.remove_claim(step.source)
+    `sync` is as for `files.remove_spare`.
+    """
+    if file.size and not spare.lstat().st_size:
+        files.remove_claim(spare)
     else:
-        files.remove_spare(step.source, step.target)
+        files.remove_spare(spare, kept, sync=sync)

@@ -7,21 +7,27 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from iqcli.culling import journal
+from iqcli.culling.planned import Action
 from iqcli.errors import IqError
 
 if TYPE_CHECKING:
+    from collections.abc import Set
     from pathlib import Path
 
-    from iqcli.culling.journal import Run
+    from iqcli.culling.journal import Broken, Run
 
 
 class State(StrEnum):
-    """What became of a run. Interrupted: it, or its undo, was cut off; undo takes it back."""
+    """What became of a run.
+
+    Interrupted: it, or its undo, was cut off and nobody said to leave it so; undo takes it back.
+    """
 
     FINISHED = "finished"
     INTERRUPTED = "interrupted"
     UNDONE = "undone"
     ABORTED = "aborted"
+    UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,18 @@ class Past:
             return State.UNDONE
         if self.run.end == "aborted":
             return State.ABORTED
-        if self.run.end is None or any(each.end is None for each in self.undos):
-            return State.INTERRUPTED
-        return State.FINISHED
+        left_so = bool(self.undos) and self.undos[-1].end == "partial"
+        return State.FINISHED if self.settled or left_so else State.INTERRUPTED
+
+    @property
+    def settled(self) -> bool:
+        """Whether neither the run nor an undo of it was cut off, so that nothing is half done."""
+        return self.run.end is not None and all(each.end is not None for each in self.undos)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be undone."""
+        return self.state in (State.FINISHED, State.INTERRUPTED)
 
     @property
     def away(self) -> frozenset[int]:
@@ -58,7 +73,12 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the history. `of` is the run that an undo undoes; `when` is ISO 8601 in UTC."""
+    """One line of the history.
+
+    `kind` is "cull", or its action if it did not move; "undo"; or that of edits. `of` is the run
+    that an undo undoes; `when` is ISO 8601 in UTC. Of a run that is unreadable only `run` is known,
+    and `roots` has its journal.
+    """
 
     run: str
     when: str
@@ -71,9 +91,16 @@ class Row:
 
 
 def history(state_dir: Path) -> list[Row]:
-    """Every run, oldest first. Raises IqError for a journal that cannot be read."""
-    runs = journal.runs(state_dir)
-    return [_row(Past(run, _undos(run, runs))) for run in runs]
+    """Every run, oldest first."""
+    runs, broken = journal.read(state_dir)
+    rows = [_row(Past(run, _undos(run, runs))) for run in runs]
+    lost = [Row(b.run, "", "", None, 0, 0, State.UNREADABLE, (b.path,)) for b in broken]
+    return sorted(rows + lost, key=lambda row: row.run)
+
+
+def unreadable(state_dir: Path) -> list[str]:
+    """A sentence about each journal that cannot be read: it may hide a run that was cut off."""
+    return [each.says for each in journal.read(state_dir)[1]]
 
 
 def _undos(run: Run, runs: list[Run]) -> tuple[Run, ...]:
@@ -82,29 +109,64 @@ def _undos(run: Run, runs: list[Run]) -> tuple[Run, ...]:
 
 def _row(past: Past) -> Row:
     run = past.run
-    roots = run.plan.roots if run.plan else ()
-    return Row(run.id, run.when, run.kind, run.of, run.shots, run.files, past.state, roots)
+    moved = not run.plan or run.plan.action is Action.MOVE
+    kind = run.kind if moved or not run.plan else run.plan.action.value
+    return Row(run.id, run.when, kind, run.of, run.shots, run.files, past.state, run.roots)
 
 
-def culls(state_dir: Path) -> list[Past]:
-    """The runs that moved photos away, oldest first, each with its undos."""
-    runs = journal.runs(state_dir)
-    return [Past(run, _undos(run, runs)) for run in runs if run.plan]
+def changes(state_dir: Path) -> list[Past]:
+    """The readable runs that changed something, oldest first, each with its undos."""
+    return _changes(journal.read(state_dir)[0])
+
+
+def _changes(runs: list[Run]) -> list[Past]:
+    return [Past(run, _undos(run, runs)) for run in runs if run.plan or run.edits]
+
+
+def must_refuse(past: Past, left: int, count: int, partly: bool) -> bool:
+    """Whether an undo that would leave so many of so many is none.
+
+    All may be left of a run that was cut off alone: that is how a person closes it.
+    """
+    return bool(left) and (not partly or (left == count and past.state is not State.INTERRUPTED))
+
+
+def way_out(state_dir: Path, past: Past, paths: Set[Path]) -> str:
+    """What to do where an undo finds these names changed: a later run of ours may have done it."""
+    later = [
+        each.run
+        for each in changes(state_dir)
+        if each.run.id > past.run.id and each.is_open and not paths.isdisjoint(each.run.paths)
+    ]
+    if later:
+        return f"run {later[-1].id} came after it, run iq undo {later[-1].id} first"
+    return f"restore what is named, or leave it so: iq undo {past.run.id} --partly"
 
 
 def pick(state_dir: Path, run: str | None) -> Past:
-    """The run whose name begins so, or the latest that can be undone. Raises IqError for none."""
-    found = culls(state_dir)
-    open_ = [each for each in found if each.state in (State.FINISHED, State.INTERRUPTED)]
+    """The run whose name begins so, or the latest that can be undone. Raises IqError for none.
+
+    Where a later journal cannot be read nobody knows which is the latest: that raises, too.
+    """
+    runs, broken = journal.read(state_dir)
+    found = _changes(runs)
     if run is None:
-        if not open_:
-            raise IqError("no run is left to undo; see iq history")
-        return open_[-1]
+        return _latest([each for each in found if each.is_open], broken)
+    if lost := [each for each in broken if run and each.run.startswith(run)]:
+        raise IqError(lost[0].says)
     named = [past for past in found if past.run.id.startswith(run)]
     if not run or not named:
-        raise IqError(f"no run {run!r} moved photos; see iq history")
+        raise IqError(f"no run {run!r} can be undone; see iq history")
     if len(named) > 1:
         raise IqError(f"{len(named)} runs begin with {run!r}; give more of the name")
-    if named[0] not in open_:
+    if not named[0].is_open:
         raise IqError(f"run {named[0].run.id} is already taken back; see iq history")
     return named[0]
+
+
+def _latest(found: list[Past], broken: list[Broken]) -> Past:
+    if broken and not (found and broken[-1].run < found[-1].run.id):
+        raise IqError(f"{broken[-1].says}, or name the run to undo (iq history lists them)")
+    if not found:
+        raise IqError("no run is left to undo; see iq history")
+    return found[-1]

@@ -1,9 +1,11 @@
-"""The append-only record of a run: the whole intent is on the disk before the first move.
+"""The append-only record of a run: the whole intent is on the disk before the first deed.
 
-One file a run, JSON lines: the intent (with the plan, or with the run that is undone), then events:
+One file a run, JSON lines: the intent (with the plan, the edits, or the run that is undone), then
+events:
 
     done      a shot has arrived       claim     a name is about to be held by an empty file
     back      the run is being taken back after an error
+    sending   the folder of rejects is about to go to the system's trash
     finished | aborted                 the last line; without it the run was cut off
 """
 
@@ -12,10 +14,12 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqcli import durable, files
+from iqcli.culling import edited
 from iqcli.culling.lines import Record, line, path_fields, path_of, record, want
 from iqcli.culling.planlines import parse, records
 from iqcli.errors import IqError
@@ -23,6 +27,7 @@ from iqcli.errors import IqError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from iqcli.culling.edited import Edited
     from iqcli.culling.planned import Plan
 
 KIND = "iq-journal"
@@ -31,8 +36,10 @@ SCHEMA = 1
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run as its journal tells it. `plan` is that of a cull; `of` is the run that an undo undoes.
+    """A run as its journal tells it.
 
+    `plan` is that of a cull, `along` the run of edits that came with it; `edits` are those of a run
+    of edits; `of` is the run that an undo undoes.
     `end` is "finished", "partial" (an undo that left some), "aborted" (all taken back) or None;
     `done` numbers the shots that arrived.
     """
@@ -48,6 +55,45 @@ class Run:
     claims: frozenset[Path]
     turned_back: bool
     end: str | None
+    edits: tuple[Edited, ...] = ()
+    along: str | None = None
+    sending: bool = False
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Every name that the run gave, took or changed."""
+        shots = self.plan.shots if self.plan else ()
+        ends = {
+            shot.root / end
+            for shot in shots
+            for each in shot.files
+            for end in (each.source, each.target)
+        }
+        return frozenset(ends | {each.path for each in self.edits})
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """The roots that it worked in, each once."""
+        edited = tuple(sorted({each.root for each in self.edits}))
+        return self.plan.roots if self.plan else edited
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A journal that cannot be read, and why."""
+
+    path: Path
+    why: str
+
+    @property
+    def run(self) -> str:
+        """The run that it is of, by its name."""
+        return self.path.stem
+
+    @property
+    def says(self) -> str:
+        """The sentence about it."""
+        return f"cannot read the journal {files.shown(self.path)}: {self.why}; move it elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +121,16 @@ class Log:
         durable.append_line(self.path, line({"event": event}))
 
 
-def begin(state_dir: Path, plan: Plan) -> Log:
+def begin(state_dir: Path, plan: Plan, along: str | None = None) -> Log:
     """Write down what a cull is about to do. Raises IqError if that cannot be kept."""
     text = {"plan": list(records(plan)), "shots": len(plan.shots), "files": plan.files}
-    return _begin(state_dir, "cull", text)
+    return _begin(state_dir, "cull", text | ({"along": along} if along else {}))
+
+
+def begin_edits(state_dir: Path, kind: str, edits: Sequence[Edited]) -> Log:
+    """Write down what edits are about to be made. Raises IqError if that cannot be kept."""
+    count = len(edits)
+    return _begin(state_dir, kind, {"edits": edited.records(edits), "shots": count, "files": count})
 
 
 def begin_undo(state_dir: Path, of: str, shots: int, count: int) -> Log:
@@ -105,23 +157,42 @@ def _folder(state_dir: Path) -> Path:
     return state_dir / "journal"
 
 
-def runs(state_dir: Path) -> list[Run]:
-    """All runs, oldest first. Raises IqError for a journal that cannot be read."""
-    found = (_read(path) for path in sorted(_folder(state_dir).glob("*.jsonl")))
-    return [run for run in found if run]
+def finish(state_dir: Path, run: Run) -> None:
+    """Write the last line of a run that was cut off after its last deed. Raises IqError."""
+    path = _folder(state_dir) / f"{run.id}.jsonl"
+    try:
+        Log(path, run.id, run.when, run.id).note("finished")
+    except OSError as error:
+        raise IqError(f"cannot write {files.shown(path)}: {error.strerror}") from error
 
 
-def _read(path: Path) -> Run | None:
+def read(state_dir: Path) -> tuple[list[Run], list[Broken]]:
+    """All runs, and the journals that cannot be read; both oldest first."""
+    found = [_read(path) for path in sorted(_folder(state_dir).glob("*.jsonl"))]
+    runs = [each for each in found if isinstance(each, Run)]
+    return runs, [each for each in found if isinstance(each, Broken)]
+
+
+def _read(path: Path) -> Run | Broken | None:
+    try:
+        status = path.stat()
+    except OSError as error:
+        return Broken(path, error.strerror or str(error))
+    return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=1000)
+def _parsed(path: Path, *_: int) -> Run | Broken | None:
+    """Read a journal once, however often a command asks while it stays as it is."""
     try:
         first, *rest = path.read_bytes().split(b"\n")
         if not rest:  # cut off while the intent was written: nothing was moved
             return None
         return _run(record(first), [found for each in rest if (found := record(each))])
     except OSError as error:
-        reason = error.strerror
+        return Broken(path, error.strerror or str(error))
     except IqError as error:
-        reason = str(error)
-    raise IqError(f"cannot read the journal {files.shown(path)}: {reason}; move it elsewhere")
+        return Broken(path, str(error))
 
 
 def _run(intent: Record | None, events: Sequence[Record]) -> Run:
@@ -135,9 +206,17 @@ def _run(intent: Record | None, events: Sequence[Record]) -> Run:
         shots=want(intent, "shots", int),
         files=want(intent, "files", int),
         of=intent.get("of"),
-        plan=parse(intent["plan"]) if "plan" in intent else None,
+        plan=_plan(intent) if "plan" in intent else None,
         done=frozenset(want(each, "shot", int) for each in events if each.get("event") == "done"),
         claims=frozenset(path_of(each, "path") for each in events if each.get("event") == "claim"),
         turned_back="back" in names,
         end=next((each for each in names if each in ("finished", "partial", "aborted")), None),
+        edits=edited.parse(want(intent, "edits", list)) if "edits" in intent else (),
+        along=intent.get("along"),
+        sending="sending" in names,
     )
+
+
+def _plan(intent: Record) -> Plan:
+    lines = want(intent, "plan", list)
+    return parse([each if isinstance(each, dict) else None for each in lines])

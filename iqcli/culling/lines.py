@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 T = TypeVar("T")
+_CODE = re.compile(r"[a-z0-9_]{1,40}")
 
 
 def line(record: Mapping[str, Any]) -> bytes:
@@ -60,3 +62,16 @@ def want(found: Record, key: str, kind: type[T]) -> T:
     if type(value) is not kind:
         raise IqError(f"{key} is missing or is not of type {kind.__name__}")
     return value
+
+
+def texts(found: Record, key: str) -> tuple[str, ...]:
+    """The list of strings under a key. Raises IqError."""
+    return tuple(want({key: each}, key, str) for each in want(found, key, list))
+
+
+def codes(found: Record) -> tuple[str, ...]:
+    """The codes of a decision. Raises IqError."""
+    told = texts(found, "codes")
+    if not all(_CODE.fullmatch(each) for each in told):
+        raise IqError("a code is none")
+    return told

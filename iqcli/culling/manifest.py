@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from iqcli import durable, files
 from iqcli.culling.lines import Record, line, path_fields, path_of, record
+from iqcli.culling.planned import Action
 from iqcli.errors import IqError, PlanConflict
 from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
 
@@ -24,7 +25,15 @@ _HEADER = {
     "schema": 1,
     "about": "Photos that iq moved here. To put one back by hand, move each file of its line from "
     "'to' to 'from'; both count from the folder that holds this one. A file that is not at 'to' "
-    "was never moved or is back already. 'iq undo' does all of this.",
+    "was never moved or is back already. A line whose action is copy or link says what to do "
+    "instead. 'iq undo' does all of this.",
+}
+
+
+_BY_HAND = {
+    Action.COPY: "delete each 'to', having seen that 'from' is still there: these are copies",
+    Action.LINK: "delete each 'to': these are links, the photos are at 'from'",
+    Action.TRASH: "restore this folder from the trash to where it was, then move as said above",
 }
 
 
@@ -41,10 +50,10 @@ def announce(plan: Plan, run: str, when: str) -> None:
     for folder in plan.rejects:
         made = files.make_folders(folder, mode_like(folder.parent))
         shots = [shot for shot in plan.shots if shot.rejects == folder]
-        text = b"\n".join(line(_entry(shot, run, when)) for shot in shots)
+        text = b"\n".join(line(_entry(shot, plan.action, run, when)) for shot in shots)
         if made:
             files.write_atomic(folder / MANIFEST, line(_HEADER) + b"\n" + text + b"\n")
-        elif is_ours(folder):
+        elif is_ours(folder) and plan.action is not Action.TRASH:
             durable.append_line(folder / MANIFEST, text)
         else:
             raise PlanConflict(f"{files.shown(folder)} is not a folder of iq; make a new plan")
@@ -55,7 +64,7 @@ def mode_like(folder: Path) -> int:
     return folder.stat().st_mode & 0o777 | 0o700
 
 
-def _entry(shot: PlannedShot, run: str, when: str) -> Record:
+def _entry(shot: PlannedShot, action: Action, run: str, when: str) -> Record:
     moved = [
         {
             **path_fields("from", each.source),
@@ -65,7 +74,16 @@ def _entry(shot: PlannedShot, run: str, when: str) -> Record:
         for each in shot.files
     ]
     reasons = list(shot.reasons)
-    return {"run": run, "when": when, "score": shot.score, "reasons": reasons, "files": moved}
+    how = {"by_hand": _BY_HAND[action]} if action in _BY_HAND else {}
+    return {
+        "run": run,
+        "when": when,
+        "action": action.value,
+        **how,
+        "score": shot.score,
+        "reasons": reasons,
+        "files": moved,
+    }
 
 
 def tidy(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:

@@ -15,7 +15,7 @@ from iqcli import files
 from iqcli.culling.lines import line, record
 from iqcli.culling.manifest import is_ours
 from iqcli.culling.planlines import KIND, parse, records
-from iqcli.culling.planned import Plan, PlannedFile, PlannedShot, check, folded
+from iqcli.culling.planned import Action, Plan, PlannedFile, PlannedShot, below, check, folded
 from iqcli.errors import IqError, PlanConflict
 from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.records import Verdict
@@ -26,58 +26,57 @@ if TYPE_CHECKING:
 
     from iqcli.records import Decision, Judged
 
-__all__ = ["Plan", "PlannedFile", "PlannedShot", "load", "make", "save"]
+__all__ = ["Action", "Plan", "PlannedFile", "PlannedShot", "load", "make", "save"]
 
 
-def make(decisions: Iterable[Decision], rule: str, model: str) -> Plan:
-    """The plan that moves every rejected shot, its files hashed now.
+def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Action.MOVE) -> Plan:
+    """The plan that moves every rejected shot, or does another `Action`; its files are hashed now.
 
     Raises PlanConflict where a file changed since it was judged, is no plain file, or lies outside
     its root through a link; IqError where one cannot be read.
     """
+    chosen, now = Action(action), datetime.now(UTC)
+    # What goes to the trash gets a folder of its own, whose name meets no other that is there.
+    number = int(f"{now:%Y%m%d%H%M%S}") if chosen is Action.TRASH else 1
     shelves: dict[Path, _Shelf] = {}
     shots = []
     for decision in decisions:
         if decision.verdict is Verdict.REJECT:
             root = decision.judged.shot.root.resolve()
-            shelf = shelves.setdefault(root, _Shelf(root))
+            shelf = shelves.setdefault(root, _Shelf(root, number))
             shots.append(_planned(decision, root, shelf))
-    plan = Plan(datetime.now(UTC).isoformat(timespec="seconds"), rule, model, tuple(shots))
+    plan = Plan(now.isoformat(timespec="seconds"), rule, model, tuple(shots), chosen)
     check(plan)
     return plan
 
 
 def _planned(decision: Decision, root: Path, shelf: _Shelf) -> PlannedShot:
     judged = decision.judged
-    sources = [_below(root, path) for path in judged.shot.files]
+    sources = [below(root, path) for path in judged.shot.files]
     layer = shelf.layer_for(sources)
     held = tuple(_measured(root, source, layer / source) for source in sources)
     if judged.sha256 not in (None, held[0].sha256):
         raise PlanConflict(
             f"{files.shown(judged.shot.path)} changed while it was judged; run again"
         )
-    return PlannedShot(root, held, _score(judged), decision.reasons)
+    return PlannedShot(root, held, _score(judged), decision.reasons, decision.codes)
 
 
 def _score(judged: Judged) -> float | None:
     return float(judged.rating.score) if judged.rating else None
 
 
-def _below(root: Path, path: Path) -> Path:
-    real = path.parent.resolve() / path.name
-    if not real.is_relative_to(root):
-        raise PlanConflict(
-            f"{files.shown(path)} lies outside {files.shown(root)}; cull it from its own folder"
-        )
-    return real.relative_to(root)
-
-
 def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
     path = root / source
     try:
         before = path.lstat()
-        if not path.is_file() or path.is_symlink():
-            raise PlanConflict(f"{files.shown(path)} is no plain file; cull what it points to")
+        if path.is_symlink():
+            raise PlanConflict(
+                f"{files.shown(path)} is a link, and a link is never culled; cull the folder of "
+                "the photo that it points to, or leave out -L"
+            )
+        if not path.is_file():
+            raise PlanConflict(f"{files.shown(path)} is no plain file; leave it out")
         digest = files.sha256(path)
         after = path.lstat()
     except OSError as error:
@@ -93,11 +92,14 @@ class _Shelf:
     Names that differ only in case or accents' form count as one: the disk may be exFAT or APFS.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, number: int) -> None:
         self._root = root
-        names = (REJECTS if number == 1 else f"{REJECTS}-{number}" for number in count(1))
+        names = (REJECTS if each == 1 else f"{REJECTS}-{each}" for each in count(number))
         free = (root / name for name in names)
-        self._folder = next(path for path in free if not files.seen(path) or is_ours(path))
+        alone = number > 1  # then not even a folder of ours will do
+        self._folder = next(
+            path for path in free if not files.seen(path) or (is_ours(path) and not alone)
+        )
         self._files = {folded(self._folder / MANIFEST)}
         self._folders: set[str] = set()
 

@@ -6,8 +6,8 @@ import math
 import re
 from typing import TYPE_CHECKING
 
-from iqcli.culling.lines import Record, path_fields, path_of, want
-from iqcli.culling.planned import Plan, PlannedFile, PlannedShot
+from iqcli.culling.lines import Record, codes, path_fields, path_of, texts, want
+from iqcli.culling.planned import Action, Plan, PlannedFile, PlannedShot
 from iqcli.errors import IqError
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ def records(plan: Plan) -> Iterator[Record]:
         "kind": KIND,
         "schema": SCHEMA,
         "created": plan.created,
+        "action": plan.action.value,
         "rule": plan.rule,
         "model": plan.model,
         "shots": len(plan.shots),
@@ -36,6 +37,7 @@ def _shot(shot: PlannedShot) -> Record:
         **path_fields("root", shot.root),
         "score": shot.score,
         "reasons": list(shot.reasons),
+        "codes": list(shot.codes),
         "files": [_file(file) for file in shot.files],
     }
 
@@ -65,7 +67,17 @@ def parse(found: Sequence[Record | None]) -> Plan:
         raise IqError(f"it holds {len(found) - 1} shots and should hold {header['shots']}")
     shots = tuple(_read_shot(each, number) for number, each in enumerate(found[1:], start=2))
     created, rule, model = (want(header, key, str) for key in ("created", "rule", "model"))
-    return Plan(created, rule, model, shots)
+    return Plan(created, rule, model, shots, _action(header))
+
+
+def _action(header: Record) -> Action:
+    found = header.get("action", Action.MOVE.value)  # the first plans had none
+    try:
+        return Action(found)
+    except ValueError:
+        raise IqError(
+            f"its action is {str(found)[:40]!r}, this iq knows {', '.join(Action)}"
+        ) from None
 
 
 def _read_shot(found: Record | None, number: int) -> PlannedShot:
@@ -73,14 +85,15 @@ def _read_shot(found: Record | None, number: int) -> PlannedShot:
         raise IqError(f"line {number} is no JSON object")
     try:
         files = tuple(_read_file(each) for each in want(found, "files", list))
-        reasons = tuple(want({"reason": each}, "reason", str) for each in found.get("reasons", ()))
+        told: Record = {"reasons": [], "codes": []} | found  # the first plans had no codes
+        reasons, given = texts(told, "reasons"), codes(told)
         score = None if found.get("score") is None else want(found, "score", float)
         root = path_of(found, "root")
         if not files or not root.is_absolute() or not math.isfinite(score or 0):
             raise IqError("it has no file, no absolute root or no finite score")
     except (IqError, TypeError) as error:
         raise IqError(f"line {number}: {error}") from None
-    return PlannedShot(root, files, score, reasons)
+    return PlannedShot(root, files, score, reasons, given)
 
 
 def _read_file(found: object) -> PlannedFile:

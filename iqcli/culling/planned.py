@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from iqcli import files
-from iqcli.errors import PlanConflict
+from iqcli.errors import IqError, PlanConflict
 from iqcli.photos.folder import MANIFEST, REJECTS
 
 if TYPE_CHECKING:
@@ -16,6 +17,21 @@ if TYPE_CHECKING:
 
 _REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
 _LAYER = re.compile(r"again-[1-9][0-9]*")
+
+
+class Action(StrEnum):
+    """What becomes of rejected shots.
+
+    `move` takes them to the folder of rejects, `copy` and `link` put copies of them or symbolic
+    links to them there, `trash` moves them and sends that folder to the system's trash, `list`
+    does nothing.
+    """
+
+    MOVE = "move"
+    COPY = "copy"
+    LINK = "link"
+    TRASH = "trash"
+    LIST = "list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +50,16 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class PlannedShot:
-    """All files of one shot, primary first; they move together. `root` is absolute, link-free."""
+    """All files of one shot, primary first; they move together. `root` is absolute, link-free.
+
+    `reasons` and `codes` are those of its decision.
+    """
 
     root: Path
     files: tuple[PlannedFile, ...]
     score: float | None
     reasons: tuple[str, ...]
+    codes: tuple[str, ...]
 
     @property
     def rejects(self) -> Path:
@@ -49,12 +69,13 @@ class PlannedShot:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to move and why; pure data. `created` is ISO 8601 in UTC, `rule` is for people."""
+    """What to do and why; pure data. `created` is ISO 8601 in UTC, `rule` is for people."""
 
     created: str
     rule: str
     model: str
     shots: tuple[PlannedShot, ...]
+    action: Action = Action.MOVE
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -80,31 +101,51 @@ def folded(path: Path) -> str:
 def check(plan: Plan) -> None:
     """See that every path lies, links resolved, in its root and every target in its rejects.
 
-    Raises PlanConflict, naming the path.
+    Raises PlanConflict, naming the path; IqError for a trash of more than one folder.
     """
+    if plan.action is Action.TRASH and len(plan.rejects) > 1:
+        raise IqError(
+            f"the trash takes all or nothing, so one folder at a time; trash "
+            f"{files.shown(plan.roots[0])} and {files.shown(plan.roots[-1])} one after the other"
+        )
     ends: set[Path] = set()
     real: set[Path] = set()
     for shot in plan.shots:
-        _check_root(shot.root, real)
+        check_root(shot.root, real)
         layer = _layer(shot.files[0])
         for file in shot.files:
             _check_names(file, layer)
             for end in (shot.root / file.source, shot.root / file.target):
-                _check_real(end.parent, real)
+                check_real(end.parent, real)
                 if end in ends:
                     raise PlanConflict(f"{files.shown(end)} stands twice in the plan")
                 ends.add(end)
 
 
-def _check_root(root: Path, real: set[Path]) -> None:
+def below(root: Path, path: Path) -> Path:
+    """A file's place counted from the root (link-free), the links of its folders resolved.
+
+    Raises PlanConflict if it lies elsewhere.
+    """
+    real = path.parent.resolve() / path.name
+    if not real.is_relative_to(root):
+        raise PlanConflict(
+            f"{files.shown(path)} lies outside {files.shown(root)}; cull it from its own folder"
+        )
+    return real.relative_to(root)
+
+
+def check_root(root: Path, real: set[Path]) -> None:
+    """See that a root is there and link-free. Raises PlanConflict; `real` are those seen before."""
     if root in real:
         return
     if not root.is_dir():
         raise PlanConflict(f"{files.shown(root)} is not there; mount or restore it and try again")
-    _check_real(root, real)
+    check_real(root, real)
 
 
-def _check_real(folder: Path, real: set[Path]) -> None:
+def check_real(folder: Path, real: set[Path]) -> None:
+    """See that no link leads to a folder. Raises PlanConflict; `real` are those seen before."""
     if folder in real:
         return
     try:

@@ -1,12 +1,13 @@
-"""Moves that succeed together: whatever goes wrong, what has moved can be taken back."""
+"""Steps that succeed together: whatever goes wrong, what was done can be taken back."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from iqcli import durable, files
-from iqcli.culling.ends import Known, Place, Step, bring, look
+from iqcli.culling.doubles import Link
+from iqcli.culling.ends import Known, Place
 from iqcli.culling.manifest import mode_like
 from iqcli.errors import Interrupted, IqError, PlanConflict
 
@@ -14,11 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from iqcli.culling.ends import Step
     from iqcli.culling.journal import Log
 
 
+class Returning(Protocol):
+    """What can be taken back."""
+
+    def back(self) -> list[str]:
+        """Return what was done, the latest first, and say what could not be returned."""
+
+
 class Trip:
-    """The moves of one run. `claims` are the names that earlier runs were about to hold."""
+    """The steps of one run. `claims` are the names that earlier runs were about to hold."""
 
     def __init__(self, log: Log, claims: Iterable[Path] = ()) -> None:
         self._log = log
@@ -27,34 +36,33 @@ class Trip:
         self._made: list[Path] = []
 
     def carry(self, steps: Iterable[Step], known: Known) -> None:
-        """Bring one shot to its targets, having looked at all its files once more.
+        """Bring one shot where it should be, having looked at all its files once more.
 
         Raises PlanConflict for a late change and IqError where the system refuses.
         """
-        for step, place in [(step, look(step, known)) for step in steps]:
+        for step, place in [(step, step.look(known)) for step in steps]:
             try:
                 if not known.settled:
                     _remove_parts(step)
                 self._bring(step, place)
             except FileExistsError as error:
-                taken = f"the name {files.shown(step.target)} was taken meanwhile"
-                raise PlanConflict(taken) from error
+                raise PlanConflict(step.late) from error
             except OSError as error:
-                raise IqError(f"cannot move {files.shown(step.source)}: {_why(error)}") from error
+                raise IqError(_refused(step, error)) from error
 
     def _bring(self, step: Step, place: Place) -> None:
         if place in (Place.AT_SOURCE, Place.CLAIMED):
             mode = mode_like(step.source.parent)
             self._made += files.make_folders(step.target.parent, mode)
             self._begun.append(step)
-        bring(step, place, self._claim)
+        step.bring(place, self._claim)
 
     def _claim(self, path: Path) -> None:
         self._log.claim(path)
         self._claims.add(path)
 
     def sync(self) -> None:
-        """See every moved name on the disk. Raises OSError."""
+        """See every changed name on the disk. Raises OSError."""
         for folder in sorted(
             {end.parent for step in self._begun for end in (step.source, step.target)}
         ):
@@ -69,7 +77,7 @@ class Trip:
         for step in reversed(self._begun):
             try:
                 _remove_parts(step)
-                bring(step.back(), look(step.back(), known), self._claim)
+                step.back().bring(step.back().look(known), self._claim)
             except OSError as error:
                 stuck.append(f"{files.shown(step.target)}: {_why(error)}")
             except IqError as error:
@@ -85,12 +93,18 @@ def _remove_parts(step: Step) -> None:
     files.remove(files.part_of(step.target))
 
 
+def _refused(step: Step, error: OSError) -> str:
+    said = f"cannot {step.verb} {files.shown(step.source)}: {_why(error)}"
+    hint = "; this disk may know no links, copy or move instead"
+    return said + (hint if isinstance(step, Link) else "")
+
+
 def _why(error: OSError) -> str:
     return error.strerror or str(error)
 
 
 @contextmanager
-def all_or_nothing(trip: Trip, log: Log, tidy: Callable[[], None]) -> Iterator[None]:
+def all_or_nothing(trip: Returning, log: Log, tidy: Callable[[], None]) -> Iterator[None]:
     """Take the whole trip back if anything goes wrong within, an interrupt included.
 
     `tidy` clears up behind it. Raises the same error, which then says what stands: everything is

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .trashes import Trash, a_trash
 from .trees import grow_shots
 
 if TYPE_CHECKING:
@@ -33,6 +34,12 @@ def root(tmp_path: Path) -> Path:
     folder.mkdir()
     grow_shots(folder)
     return folder
+
+
+@pytest.fixture
+def bin_(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trash:
+    """A trash of our own on the disk of `quick_path`, and `quick_path/home` for a home."""
+    return a_trash(quick_path / "home", monkeypatch)
 
 
 @pytest.fixture

@@ -18,7 +18,18 @@ from iqcli.errors import IqError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-NAMES = ("rename", "replace", "link", "unlink", "mkdir", "rmdir", "open", "write", "fsync")
+NAMES = (
+    "rename",
+    "replace",
+    "link",
+    "symlink",
+    "unlink",
+    "mkdir",
+    "rmdir",
+    "open",
+    "write",
+    "fsync",
+)
 MARKS = ("utime", "chmod", "chown", "ftruncate", "setxattr")
 DISKS = ("native", "links", "claims", "copies", "copies-links", "copies-claims")
 

@@ -25,8 +25,8 @@ NOTHING_TO_UNDO = "no run is left to undo"
 class Scene:
     """The same tree and an empty state folder, again for every kill."""
 
-    def __init__(self, top: Path, kind: str) -> None:
-        self.top, self.kind = top, kind
+    def __init__(self, top: Path, kind: str, action: str = "move") -> None:
+        self.top, self.kind, self.action = top, kind, action
         self.root, self.state = top / "photos", top / "state"
         self.renew()
         self.before, self.held = tree(self.root), contents(self.root)
@@ -37,7 +37,7 @@ class Scene:
         grow_shots(self.root)
 
     def apply(self) -> None:
-        apply(plan_for(self.root), self.state)
+        apply(plan_for(self.root, action=self.action), self.state)
 
     def applied(self) -> None:
         self.renew()

@@ -32,7 +32,8 @@ def test_only_rejected_shots_are_planned_with_hash_score_and_reasons(root: Path)
     decisions.append(Decision(judged(root, ["nowhere.jpg"], None), Verdict.REVIEW, ()))
     plan = plans.make(decisions, "below 4.0", "fusion-mini")
     (shot,) = plan.shots
-    assert (shot.root, shot.score, shot.reasons) == (root, 2.0, ("score 2.0 is below 4.0",))
+    assert (shot.root, shot.score, shot.codes) == (root, 2.0, decisions[0].codes)
+    assert shot.reasons == ("score 2.0 is below 4.0",)
     leaf = tree(root)[b"IMG_0001.JPG"]
     first = shot.files[0]
     assert (first.mtime_ns, first.sha256) == (leaf[2], leaf[3])
@@ -98,7 +99,7 @@ def test_a_linked_folder_within_the_root_is_planned_at_its_real_place(root: Path
 
 def test_a_linked_photo_is_refused(root: Path) -> None:
     (root / "link.jpg").symlink_to(root / "IMG_0001.JPG")
-    with pytest.raises(PlanConflict, match=r"link.jpg is no plain file"):
+    with pytest.raises(PlanConflict, match=r"link.jpg is a link, and .* leave out -L"):
         plan_for(root, [["link.jpg"]])
 
 
@@ -181,6 +182,8 @@ HOSTILE: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
     ("finite score", lambda records: records[1].update(score=float("nan"))),
     ("reason", lambda records: records[1].update(reasons=[1])),
     ("line 2", lambda records: records[1].update(reasons=3)),
+    ("reasons", lambda records: records[1].update(reasons="a word")),
+    ("a code is none", lambda records: records[1].update(codes=["<b>"])),
     ("no file", lambda records: records[1].update(files=[])),
     ("a file is no JSON object", lambda records: records[1].update(files=[1])),
     ("no absolute root", lambda records: records[1].update(root="photos")),
@@ -188,6 +191,8 @@ HOSTILE: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
     ("is not there", lambda records: records[1].update(root="/nowhere\0")),
     ("leads elsewhere", lambda records: records[1].update(root=records[1]["root"] + "/2024/..")),
     ("is no plan", lambda records: records[0].update(kind="other")),
+    ("its action is 'shred'", lambda records: records[0].update(action="shred")),
+    ("this iq knows move, copy", lambda records: records[0].update(action=["move"])),
     ("schema 2", lambda records: records[0].update(schema=2)),
     ("should hold 9", lambda records: records[0].update(shots=9)),
     ("should hold 3", lambda records: records.pop()),

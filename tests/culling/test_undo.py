@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.culling.apply import apply, recover, undo
-from iqcli.culling.history import State, history
+from iqcli.culling import lock
+from iqcli.culling.apply import apply, recover, undo, undo_each
+from iqcli.culling.history import State, history, unreadable
 from iqcli.errors import IqError, PlanConflict
 
 from .faults import Fault, calls_of, in_child
 from .trees import SHOTS, grow, plan_for, tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def refused(root: Path, state: Path, match: str) -> None:
@@ -230,6 +236,144 @@ def test_a_journal_from_a_later_version_is_not_passed_over(root: Path, state: Pa
     path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 2', 1))
     with pytest.raises(IqError, match="cannot read the journal"):
         undo(None, state)
+
+
+@pytest.mark.parametrize("shots", [SHOTS, SHOTS[:1]])
+def test_a_person_can_close_a_run_that_was_cut_off(
+    root: Path, state: Path, shots: list[tuple[str, ...]]
+) -> None:
+    before = tree(root)
+    plan = plan_for(root, shots)
+    for _ in range(2):  # the first makes the folders of the state
+        calls = calls_of(lambda: apply(plan, state))
+        undo(None, state)
+    assert in_child(lambda: apply(plan, state), fault=Fault(len(calls) - 1, "before")).code < 0
+    moved = root / "_Rejected/IMG_0001.JPG"
+    moved.write_bytes(b"edited since")
+    with pytest.raises(PlanConflict, match=r"has changed since; .*iq undo \S+ --partly"):
+        recover([root], state)
+    assert len(undo(None, state, partly=True).left) == 1
+    assert recover([root], state) == ()
+    moved.write_bytes(b"IMG_0001.JPG")
+    os.utime(moved, ns=(0, 1_600_000_000_123_456_789))
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_a_run_that_ends_while_another_waits_for_it_is_not_taken_back(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked cut off only because it was still at work."""
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b'{"event": "finished"')])
+    before = tree(root)
+
+    @contextmanager
+    def waiting(*_: object) -> Iterator[None]:
+        path.write_bytes(whole)
+        yield
+
+    monkeypatch.setattr(lock, "hold", waiting)
+    assert recover([root], state) == ()
+    assert tree(root) == before
+
+
+def test_several_runs_are_undone_the_latest_first(root: Path, state: Path) -> None:
+    before = tree(root)
+    runs = [apply(plan_for(root, [names]), state).run for names in SHOTS]
+    asked = [runs[0], runs[2], runs[0][:-1]]
+    assert [each.of for each in undo_each(asked, state)] == [runs[2], runs[0]]
+    assert [each.of for each in undo_each([], state)] == [runs[1]]
+    assert tree(root) == before
+
+
+def test_a_name_that_is_none_stops_several_before_any(root: Path, state: Path) -> None:
+    run = apply(plan_for(root), state).run
+    before = tree(root)
+    with pytest.raises(IqError, match="no run 'nope' can be undone"):
+        list(undo_each([run, "nope"], state))
+    assert tree(root) == before
+
+
+def test_a_run_whose_photos_a_later_one_moved_names_it(root: Path, state: Path) -> None:
+    before = tree(root)
+    first = apply(plan_for(root), state).run
+    again = root / "_Rejected"
+    other = apply(plan_for(again, [SHOTS[0]]), state).run
+    later = apply(plan_for(again, [SHOTS[1]]), state).run
+    undo(other, state)
+    with pytest.raises(PlanConflict) as caught:
+        undo(first, state)
+    says = f" is gone; nothing was moved, run {later} came after it, run iq undo {later} first"
+    assert says in str(caught.value)
+    assert [each.of for each in undo_each([first, later], state)] == [later, first]
+    assert tree(root) == before
+
+
+def test_a_copy_whose_original_a_later_run_moved_names_it(root: Path, state: Path) -> None:
+    before = tree(root)
+    first = apply(plan_for(root, action="copy"), state).run
+    later = apply(plan_for(root, SHOTS[:1]), state).run
+    with pytest.raises(
+        PlanConflict, match=f"IMG_0001.JPG.* is gone; .*, run iq undo {later} first"
+    ):
+        undo(first, state)
+    assert len(list(undo_each([first, later], state))) == 2
+    assert tree(root) == before
+
+
+def broken(state: Path, run: str) -> Path:
+    path = state / f"journal/{run}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"what\n\n")
+    return path
+
+
+def test_an_unreadable_journal_stops_no_other_run(root: Path, state: Path) -> None:
+    before = tree(root)
+    path = broken(state, "20200101-000000-000000-abcd")
+    run = apply(plan_for(root), state).run
+    assert [(row.run, row.state, row.roots) for row in history(state)] == [
+        (path.stem, State.UNREADABLE, (path,)),
+        (run, State.FINISHED, (root,)),
+    ]
+    [why] = unreadable(state)
+    assert f"cannot read the journal {path}: its first line" in why
+    assert recover([root], state) == ()
+    with pytest.raises(IqError, match="cannot read the journal"):
+        undo("2020", state)
+    assert undo(None, state).of == run
+    assert tree(root) == before
+
+
+def test_nobody_guesses_the_latest_run_behind_an_unreadable_journal(
+    root: Path, state: Path
+) -> None:
+    before = tree(root)
+    run = apply(plan_for(root), state).run
+    broken(state, "29990101-000000-000000-abcd")
+    with pytest.raises(IqError, match=r"cannot read the journal .*, or name the run to undo"):
+        undo(None, state)
+    assert undo(run, state).of == run
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("plan", ["3", "[]", "[1]", '[{"kind": "iq-plan"}]', '{"a": 1}'])
+def test_a_journal_with_any_plan_in_it_is_read_or_unreadable(state: Path, plan: str) -> None:
+    path = broken(state, "20200101-000000-000000-abcd")
+    known = '"kind": "iq-journal", "schema": 1, "run": "x", "what": "cull", "when": "2020-01-01"'
+    path.write_text(f'{{{known}, "shots": 1, "files": 1, "plan": {plan}}}\n')
+    assert [row.state for row in history(state)] == [State.UNREADABLE]
+
+
+@pytest.mark.parametrize("edits", ["3", "[1]", '[{"root": "/"}]'])
+def test_a_journal_with_any_edits_in_it_is_unreadable(state: Path, edits: str) -> None:
+    path = broken(state, "20200101-000000-000000-abcd")
+    known = '"kind": "iq-journal", "schema": 1, "run": "x", "what": "xmp", "when": "2020-01-01"'
+    path.write_text(f'{{{known}, "shots": 1, "files": 1, "edits": {edits}}}\n')
+    assert [row.state for row in history(state)] == [State.UNREADABLE]
 
 
 def test_an_intent_cut_off_in_writing_never_began(root: Path, state: Path) -> None:

@@ -78,12 +78,12 @@ def judged(root: Path, names: Sequence[str], score: float | None = 2.0, stars: i
 def rejected(root: Path, shots: Iterable[Sequence[str]] = SHOTS) -> list[Decision]:
     """The decision to reject each of these shots."""
     why = ("score 2.0 is below 4.0",)
-    return [Decision(judged(root, names), Verdict.REJECT, why) for names in shots]
+    return [Decision(judged(root, names), Verdict.REJECT, why, ("below",)) for names in shots]
 
 
-def plan_for(root: Path, shots: Iterable[Sequence[str]] = SHOTS) -> Plan:
+def plan_for(root: Path, shots: Iterable[Sequence[str]] = SHOTS, action: str = "move") -> Plan:
     """The plan that rejects these shots."""
-    return plans.make(rejected(root, shots), "below 4.0", "fusion-mini")
+    return plans.make(rejected(root, shots), "below 4.0", "fusion-mini", action)
 
 
 def grow_planned(root: Path, shots: Mapping[str, Sequence[str]]) -> Plan:

@@ -1,0 +1,209 @@
+"""Decisions as lines of a file, which a person may have changed, and back with nothing on trust."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iqcli import files
+from iqcli.culling import lines
+from iqcli.culling.lines import Record, path_fields, path_of, want
+from iqcli.culling.planned import below, check_root
+from iqcli.errors import IqError, PlanConflict
+from iqcli.photos.find import find_shots
+from iqcli.photos.folder import looks_like_photo
+from iqcli.photos.formats import PHOTO, extension
+from iqcli.records import Decision, Judged, Rating, Shot, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+KIND = "iq-decisions"
+SCHEMA = 1
+LINE_BYTES, LINES = 1 << 20, 5_000_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def is_ours(path: Path) -> bool:
+    """Whether the first line says that this file holds decisions; no, if it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return (lines.record(file.readline(LINE_BYTES)) or {}).get("kind") == KIND
+    except OSError:
+        return False
+
+
+def header(model: str) -> Record:
+    """The first line of the file."""
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"kind": KIND, "schema": SCHEMA, "created": created, "model": model}
+
+
+def record(decision: Decision) -> Record:
+    """One line a shot: what it is, as it was judged, and what was decided.
+
+    The root is absolute and link-free; the other paths count from it. Raises PlanConflict for a
+    shot that is not in its root.
+    """
+    judged = decision.judged
+    shot = judged.shot
+    return {
+        **path_fields("root", shot.root.resolve()),
+        **path_fields("path", _inside(shot.root, shot.path)),
+        "sha256": judged.sha256,
+        "companions": [path_fields("path", _inside(shot.root, each)) for each in shot.companions],
+        "decision": decision.verdict.value,
+        "score": float(judged.rating.score) if judged.rating else None,
+        "reasons": list(decision.reasons),
+        "codes": list(decision.codes),
+    }
+
+
+def _inside(root: Path, path: Path) -> Path:
+    try:
+        return path.relative_to(root)
+    except ValueError:
+        return below(root.resolve(), path)
+
+
+def load(path: Path) -> list[Decision]:
+    """The decisions of a file, in its order, their shots found again on the disk.
+
+    A rating has the score and the model's name alone. Raises IqError if it is no such file;
+    PlanConflict where a photo or its companions are others than were decided on, or lie elsewhere.
+    """
+    try:
+        with path.open("rb") as file:
+            found = list(_records(iter(lambda: file.readline(LINE_BYTES + 1), b"")))
+        return _read(found)
+    except OSError as error:
+        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+    except PlanConflict:
+        raise
+    except IqError as error:
+        raise IqError(f"cannot use the decisions {files.shown(path)}: {error}") from error
+
+
+def _records(found: Iterator[bytes]) -> Iterator[Record]:
+    for number, data in enumerate(found, start=1):
+        if len(data) > LINE_BYTES or number > LINES:
+            raise IqError(f"line {number} is too long, or one too many")
+        if not data.strip():
+            continue
+        if (each := lines.record(data)) is None:
+            raise IqError(f"line {number} is no JSON object")
+        yield each
+
+
+def _read(found: Sequence[Record]) -> list[Decision]:
+    first = found[0] if found else {}
+    if first.get("kind") != KIND:
+        raise IqError("it holds no decisions of iq")
+    if first.get("schema") != SCHEMA:
+        raise IqError(f"it is of schema {first.get('schema')!r}, this iq reads {SCHEMA}")
+    model = want(first, "model", str)
+    decisions = []
+    for number, each in enumerate(found[1:], start=2):
+        try:
+            decisions.append(_decision(each, model))
+        except PlanConflict:
+            raise
+        except (IqError, TypeError) as error:
+            raise IqError(f"shot {number - 1}: {error}") from None
+    _check(decisions)
+    return decisions
+
+
+def _decision(found: Record, model: str) -> Decision:
+    root = path_of(found, "root")
+    if not root.is_absolute():
+        raise IqError("its root is not absolute")
+    companions = tuple(root / _plain(each) for each in want(found, "companions", list))
+    shot = Shot(root, root / _plain(found), companions)
+    digest, verdict = found.get("sha256"), _verdict(found.get("decision"))
+    if digest is None and verdict is Verdict.REJECT:
+        raise IqError("it has no sha256, and what could not be read cannot be rejected")
+    if digest is not None and not _SHA256.fullmatch(want(found, "sha256", str)):
+        raise IqError("its sha256 is none")
+    rating = None if (score := _score(found)) is None else Rating(score, None, model)
+    judged = Judged(shot, digest, rating=rating)
+    return Decision(judged, verdict, lines.texts(found, "reasons"), lines.codes(found))
+
+
+def _plain(found: object) -> Path:
+    if not isinstance(found, dict):
+        raise IqError("a companion is no JSON object")
+    path = path_of(found, "path")
+    if not path.name or path.is_absolute() or path.drive or ".." in path.parts or "\0" in str(path):
+        raise IqError(f"{files.shown(path)} is no place in its root")
+    return path
+
+
+def _verdict(found: object) -> Verdict:
+    if found in tuple(Verdict):
+        return Verdict(str(found))
+    raise IqError(f"its decision is {str(found)[:40]!r}; give one of {', '.join(Verdict)}")
+
+
+def _score(found: Record) -> float | None:
+    score = found.get("score")
+    if score is None:
+        return None
+    # A browser writes 4.0 as 4.
+    if type(score) not in (int, float) or abs(score) > 100 or not math.isfinite(score):
+        raise IqError("its score is none")
+    return float(score)
+
+
+def _check(decisions: Sequence[Decision]) -> None:
+    """See that every shot is on the disk as it was decided on. Raises PlanConflict."""
+    real: set[Path] = set()
+    seen: set[Path] = set()
+    for each in decisions:
+        shot = each.judged.shot
+        check_root(shot.root, real)
+        for path in shot.files:
+            _check_file(shot.root, path)
+            if path in seen:
+                raise PlanConflict(f"{files.shown(path)} stands twice among the decisions")
+            seen.add(path)
+    found = _found([each.judged.shot.path for each in decisions])
+    for each in decisions:
+        _check_shot(each.judged, found)
+
+
+def _check_file(root: Path, path: Path) -> None:
+    try:
+        below(root, path)
+        there = files.seen(path)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise PlanConflict(f"cannot look at {files.shown(path)}: {error}") from None
+    if not there:
+        raise PlanConflict(f"{files.shown(path)} is gone; decide again")
+
+
+def _found(paths: Sequence[Path]) -> Mapping[Path, Shot]:
+    return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
+
+
+def _check_shot(judged: Judged, found: Mapping[Path, Shot]) -> None:
+    path = judged.shot.path
+    now = found.get(path)
+    if now is None:
+        raise PlanConflict(f"{files.shown(path)} leads no shot here; decide again")
+    if extension(path.name) not in PHOTO and not looks_like_photo(path, path.stat()):
+        raise PlanConflict(f"{files.shown(path)} is no photo; leave it out")
+    if others := {*now.companions} ^ {*judged.shot.companions}:
+        raise PlanConflict(
+            f"{files.shown(min(others))} was decided on as a file of another shot, or came or went "
+            "since; decide again"
+        )
+    try:
+        same = judged.sha256 in (None, files.sha256(path))
+    except OSError as error:
+        raise PlanConflict(f"cannot read {files.shown(path)}: {error.strerror}") from error
+    if not same:
+        raise PlanConflict(f"{files.shown(path)} has changed since it was decided on; decide again")

@@ -1,0 +1,117 @@
+"""Edited files as journals know them, and what stands at their names: the old, or the new."""
+
+from __future__ import annotations
+
+import re
+import stat
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import TYPE_CHECKING
+
+from iqcli import files
+from iqcli.culling.lines import Record, path_fields, path_of, want
+from iqcli.culling.planned import check_real, check_root
+from iqcli.errors import IqError, PlanConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
+    from pathlib import Path
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """One file: absolute, its folder link-free and in the root (absolute, link-free).
+
+    `before` and `after` are the content's sha256 in hex, `before` None where there was no file.
+    `part` is where the new content was ready when the run began, if it was.
+    """
+
+    root: Path
+    path: Path
+    before: str | None
+    after: str
+    part: Path | None = None
+
+    @property
+    def parts(self) -> tuple[Path, ...]:
+        """Where what is unfinished may lie, beside the file."""
+        own = files.part_of(self.path)
+        return (own, self.part) if self.part else (own,)
+
+
+def records(edited: Iterable[Edited]) -> list[Record]:
+    """A record a file."""
+    return [
+        {
+            **path_fields("root", each.root),
+            **path_fields("path", each.path),
+            "before": each.before,
+            "after": each.after,
+            **(path_fields("part", each.part) if each.part else {}),
+        }
+        for each in edited
+    ]
+
+
+def parse(found: list[object]) -> tuple[Edited, ...]:
+    """The edited files of these records. Raises IqError for what `records` would not write."""
+    return tuple(_read(each) for each in found)
+
+
+def _read(found: object) -> Edited:
+    if not isinstance(found, dict):
+        raise IqError("an edit is no JSON object")
+    root, path = path_of(found, "root"), path_of(found, "path")
+    before = None if found.get("before") is None else want(found, "before", str)
+    after = want(found, "after", str)
+    part = path_of(found, "part") if "part" in found else None
+    if not all(_SHA256.fullmatch(each) for each in (before or after, after)):
+        raise IqError("an edit has no sha256")
+    if not root.is_absolute() or not path.is_relative_to(root) or ".." in path.parts:
+        raise IqError("an edit lies outside its root")
+    if part and not is_part(part, path):
+        raise IqError("an edit has a part that is none")
+    return Edited(root, path, before, after, part)
+
+
+def is_part(part: Path, path: Path) -> bool:
+    """Whether this is a name for what is to become `path`: one of ours, beside it."""
+    return part.parent == path.parent and part.name.startswith(files.PART)
+
+
+def check(edited: Iterable[Edited]) -> None:
+    """See that every file lies, links resolved, in its root. Raises PlanConflict, naming it."""
+    real: set[Path] = set()
+    paths: set[Path] = set()
+    for each in edited:
+        check_root(each.root, real)
+        check_real(each.path.parent, real)
+        if each.path in paths:
+            raise PlanConflict(f"{files.shown(each.path)} stands twice among the edits")
+        paths.add(each.path)
+
+
+class Stand(Enum):
+    """What was found under the name of an edited file."""
+
+    BEFORE = auto()
+    AFTER = auto()
+    CLAIM = auto()  # an empty file of ours, that held the name for the new content
+
+
+def look(edited: Edited, claims: Container[Path] = ()) -> Stand:
+    """See what is there. Raises PlanConflict where it is neither old nor new, and OSError."""
+    status = files.seen(edited.path)
+    if not status:
+        if edited.before is None:
+            return Stand.BEFORE
+        raise PlanConflict(f"{files.shown(edited.path)} is gone")
+    if stat.S_ISREG(status.st_mode):
+        digest = files.sha256(edited.path)
+        if digest in (edited.before, edited.after):
+            return Stand.BEFORE if digest == edited.before else Stand.AFTER
+        if edited.before is None and not status.st_size and edited.path in claims:
+            return Stand.CLAIM
+    raise PlanConflict(f"{files.shown(edited.path)} has changed since")

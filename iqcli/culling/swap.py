@@ -1,0 +1,135 @@
+"""Contents swapped file by file, the old ones kept aside first, so that each can come back."""
+
+from __future__ import annotations
+
+import errno
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from iqcli import contents, durable, files
+from iqcli.culling.edited import Edited, Stand, look
+from iqcli.errors import IqError, PlanConflict
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container, Iterable, Sequence
+    from pathlib import Path
+
+    from iqcli.culling.journal import Log
+
+
+class Kept:
+    """The old contents of one run's files, by their numbers, in a folder of its own."""
+
+    def __init__(self, state_dir: Path, run: str) -> None:
+        self.folder = state_dir / "kept" / run
+
+    def take(self, edited: Sequence[Edited]) -> None:
+        """Copy all that will be replaced and see it on the disk. Raises PlanConflict, OSError."""
+        files.make_folders(self.folder, 0o700)
+        old = [(number, each.path) for number, each in enumerate(edited) if each.before]
+        need, free = sum(path.lstat().st_size for _, path in old), files.free_bytes(self.folder)
+        if need > free:
+            raise IqError(
+                f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
+                f"{files.shown(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
+            )
+        for number, path in old:
+            if contents.copied(path, self._of(number), path.lstat()) != edited[number].before:
+                raise PlanConflict(f"{files.shown(path)} has changed since")
+        durable.sync_folder(self.folder)
+
+    def put(self, number: int, edited: Edited) -> None:
+        """Give a file its old content, time and mode again. Raises OSError."""
+        kept, part = self._of(number), files.part_of(edited.path)
+        if contents.copied(kept, part, kept.lstat()) != edited.before:
+            files.remove(part)
+            raise OSError(errno.EIO, "what was kept of it is damaged", str(kept))
+        files.place(part, edited.path, sync=False)
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Forget these, and the folder with the last of them. Raises OSError."""
+        for number in numbers:
+            files.remove(self._of(number))
+        files.remove_folder(self.folder)
+
+    def _of(self, number: int) -> Path:
+        return self.folder / str(number)
+
+
+class Swaps:
+    """The edits of one run."""
+
+    def __init__(self, log: Log, kept: Kept, edited: Sequence[Edited]) -> None:
+        self._log, self._kept, self._edited = log, kept, edited
+        self._begun: list[int] = []
+        self._claims: set[Path] = set()
+
+    def change(self, number: int, after: bytes | Path) -> None:
+        """Give one file its new content, having looked once more. Raises PlanConflict, IqError."""
+        edited = self._edited[number]
+        if look(edited) is not Stand.BEFORE:
+            raise PlanConflict(f"{files.shown(edited.path)} has changed since")
+        self._begun.append(number)
+        try:
+            self._change(edited, after)
+        except FileExistsError as error:
+            taken = f"the name {files.shown(edited.path)} was taken meanwhile"
+            raise PlanConflict(taken) from error
+        except OSError as error:
+            raise IqError(f"cannot write {files.shown(edited.path)}: {error.strerror}") from error
+
+    def _change(self, edited: Edited, after: bytes | Path) -> None:
+        old = files.seen(edited.path)
+        if isinstance(after, bytes):
+            part = files.part_of(edited.path)
+            contents.write_part(part, (after,), old)
+        else:
+            part = after
+            durable.sync_file(part)
+            if old:
+                contents.dress(part, old)
+        if old:
+            files.place(part, edited.path, sync=False)
+        else:
+            files.place_new(part, edited.path, self._claim)
+
+    def _claim(self, path: Path) -> None:
+        self._log.claim(path)
+        self._claims.add(path)
+
+    def back(self) -> list[str]:
+        """Give back the old contents, the latest first, and say which could not be."""
+        with suppress(OSError):
+            self._log.note("back")
+        stuck = []
+        for number in reversed(self._begun):
+            edited = self._edited[number]
+            try:
+                restore(number, edited, self._kept, self._claims)
+            except OSError as error:
+                stuck.append(f"{files.shown(edited.path)}: {error.strerror or error}")
+            except IqError as error:
+                stuck.append(str(error))
+        return stuck
+
+
+def sync(edited: Iterable[Edited]) -> None:
+    """See the names of all these files on the disk. Raises OSError."""
+    for folder in sorted({each.path.parent for each in edited}):
+        durable.sync_folder(folder)
+
+
+def restore(number: int, edited: Edited, kept: Kept, claims: Container[Path]) -> None:
+    """Bring one file back to what it was; see to `sync`. Raises PlanConflict where it has changed.
+
+    Raises OSError, too; then it is either what it was or what it was edited to.
+    """
+    for part in edited.parts:
+        files.remove(part)
+    stand = look(edited, claims)
+    if stand is Stand.CLAIM:
+        files.remove_claim(edited.path)
+    elif stand is Stand.AFTER and edited.before is None:
+        files.remove(edited.path)
+    elif stand is Stand.AFTER:
+        kept.put(number, edited)
