@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from culling.trees import Tree, contents, tree
 from heads import held, write_head
 from photos.make import encoded, exif_block, noise
@@ -235,15 +234,38 @@ def test_a_run_that_was_cut_off_is_taken_back_by_the_next(iq: Iq, roll: Path) ->
     assert not (roll / "_Rejected").exists()
 
 
-@pytest.mark.parametrize("words", [("undo",), ("history",), ("cull", "photos", *ALL, "--apply")])
-def test_a_broken_journal_is_named(iq: Iq, roll: Path, words: tuple[str, ...]) -> None:
+def test_a_broken_journal_is_named_and_stops_nothing_else(iq: Iq, roll: Path) -> None:
     folder = iq.state / "journal"
     folder.mkdir(parents=True)
-    (folder / "20200101-000000-000000-abcd.jsonl").write_text("what\n\n")
+    name = "20200101-000000-000000-abcd"
+    (folder / f"{name}.jsonl").write_text("what\n\n")
     before = tree(roll)
-    ran = iq(*words)
-    assert (ran.code, len(ran.lines)) == (2, 1)
-    assert "cannot read the journal" in ran.err and "move it elsewhere" in ran.err
+    for words in (("undo",), ("undo", "2020")):
+        ran = iq(*words)
+        assert (ran.code, len(ran.lines)) == (2, 1)
+        assert "cannot read the journal" in ran.err and "move it elsewhere" in ran.err
+    culled = iq("cull", "photos", "--worst", "34%", "--apply")
+    assert culled.code == 0
+    assert "cannot read the journal" in culled.err
+    listed = iq("history")
+    assert listed.code == 1
+    assert "unreadable" in listed.out.decode() and name in listed.out.decode()
+    assert "cannot read the journal" in listed.err
+    undone = iq("undo")
+    assert undone.code == 0
+    assert "cannot read the journal" in undone.err
+    assert tree(roll) == before
+
+
+def test_several_runs_by_name(iq: Iq, roll: Path) -> None:
+    before = tree(roll)
+    runs = []
+    for _ in range(3):
+        ran = iq("cull", "photos", "--worst", "34%", "--apply")
+        runs += re.findall(r"\(run (\S+)\)", ran.err)
+    ran = iq("undo", runs[0], runs[1], runs[2])
+    assert ran.code == 0
+    assert [line.split()[-1] for line in ran.lines] == runs[::-1]
     assert tree(roll) == before
 
 
@@ -346,7 +368,10 @@ def test_what_is_for_review_stays(iq: Iq, roll: Path) -> None:
     model = experienced(iq, 5.5, calibration=1300.0)
     before = tree(iq.cwd)
     ran = iq("cull", "photos", "-m", model, "--apply")
-    assert (ran.code, ran.out) == (0, b"")
+    assert ran.code == 0
+    lines = ran.out.decode().splitlines()
+    assert lines[0].split()[0] == "decision"
+    assert [line.split()[0] for line in lines[1:]] == ["review"] * 6
     assert ran.lines[1] == "keep 0, review 6, reject 0"
     assert ran.lines[-1] == "no photo is rejected; nothing has moved"
     assert tree(iq.cwd) == before
@@ -374,13 +399,31 @@ def test_a_promise_from_end_to_end(iq: Iq, roll: Path) -> None:
         "3 photos (3 files) would move; nothing has moved yet, give --apply to do it",
     ]
     header = json.loads((iq.cwd / "my.plan").read_text().splitlines()[0])
-    assert header["rule"] == "promise 1%"
+    assert header["rule"] == f"promise 1% (scores under {limit:g})"
     (iq.cwd / "my.plan").unlink()
     assert tree(iq.cwd) == before
     moved = iq("cull", "photos", "-m", model, "--promise", "1%", "--apply")
     assert add_up(moved)["reject"] == 3
     assert iq("undo").code == 0
     assert tree(iq.cwd) == before
+
+
+def test_a_promise_caps_another_rule(iq: Iq, roll: Path) -> None:
+    scores, _ = told_apart(iq)
+    cut = sum(sorted(scores.values())[2:4]) / 2
+    model = experienced(iq, cut, held="BIQ2021")
+    words = ("--worst", "67%", "--promise", "1%", "--plan", "my.plan", "-f", "jsonl")
+    ran = iq("cull", "photos", "-m", model, *words)
+    found = {verdict: set() for verdict in ("keep", "review", "reject")}
+    for row in ran.rows:
+        found[row["decision"]].add(row["path"])
+    assert found["reject"] == {name for name, score in scores.items() if score < cut}
+    (capped,) = (row for row in ran.rows if row["decision"] == "review")
+    assert capped["codes"] == ["over_promise_limit", "worst"]
+    assert "which the promise does not cover" in capped["reasons"][0]
+    assert "or more is rejected, it is left for review" in ran.err
+    shown = iq("cull", "--from-plan", "my.plan")
+    assert re.search(r": worst 67%, within promise 1% \(scores under [0-9.]+\)$", shown.lines[0])
 
 
 def test_a_promise_that_cannot_be_kept_names_one_that_can(iq: Iq, roll: Path) -> None:

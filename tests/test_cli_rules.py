@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other signals and screens")
 
 SHARE = "give 0% to 100%"
-SCORE = "give a score from 1 to 10"
+SCORE = "give a number from 1 to 10"
 WRONG = [
     (["cull", "photos", "--worst", "120%"], "'120%' is no share", SHARE),
     (["cull", "photos", "--worst", "-1%"], "'-1%' is no share", SHARE),
@@ -34,8 +34,23 @@ WRONG = [
     (["cull", "photos", "--below", "cat"], "--below", "valid number"),
     (["cull", "photos", "--below", "11"], "--below is 11", SCORE),
     (["cull", "photos", "--below", "nan"], "--below is nan", SCORE),
-    (["cull", "photos", "--below", "4", "--worst", "5%"], "two rules", "one of --below, --worst"),
-    (["cull", "photos", "--promise", "1%", "--below", "4"], "two rules", "and --promise"),
+    (["cull", "photos", "--per", "burst"], "--per says of what", "--keep or --worst"),
+    (["cull", "photos", "--below", "4", "--per", "day"], "--per says of what", "one of them"),
+    (["cull", "photos", "--worst", "5%", "--margin", "1"], "--margin is for", "give --keep"),
+    (["cull", "photos", "--keep", "2", "--margin", "nan"], "--margin is nan", "from 0 to 9"),
+    (["cull", "photos", "--keep", "0"], "--keep is '0'", "from 1 to"),
+    (["cull", "photos", "--keep", "0%"], "--keep is '0%'", "as 3, or a share, as 20%"),
+    (["cull", "photos", "--keep", "half"], "--keep is 'half'", "as 3, or a share, as 20%"),
+    (["cull", "photos", "--keep", "2", "--per", "week"], "--per is 'week'", "burst, scene, day"),
+    (["cull", "photos", "--worst", "5%", "--action", "burn"], "--action is 'burn'", "move, copy"),
+    (["cull", "photos", "--worst", "5%", "--embed"], "--embed says how", "give --xmp with it"),
+    (["cull", "photos", "--action", "list", "-f", "csv"], "prints paths", "leave --format out"),
+    (["cull", "photos", "--action", "list", "--xmp"], "touches nothing", "leave --xmp out"),
+    (["cull", "photos", "--html", "lost/s.html"], "no folder ./lost", "make it first"),
+    (["cull", "photos", "--review"], "--review needs a terminal", "leave it out"),
+    (["cull", "--from-plan", "p", "--html", "s.html"], "own photos", "--from-plan alone"),
+    (["cull", "--from-plan", "p", "--keep", "1"], "own photos", "--from-plan alone"),
+    (["cull", "--from-plan", "p", "--include-sets"], "own photos", "--from-plan alone"),
     (["cull", "photos", "--promise", "0%"], "--promise is 0%", "above 0% and under 100%"),
     (["cull", "photos", "--promise", "1"], "--promise is 100%", "above 0% and under 100%"),
     (["cull", "photos", "--promise", "few"], "'few' is no share", SHARE),
@@ -67,7 +82,7 @@ WRONG = [
     (["export", "photos", "-o", "lost/s.csv"], "no folder lost for s.csv", "make it first"),
     (["export", "photos", "-f", "csv", "-o", "photos/IMG_1.jpg"], "IMG_1.jpg", "another name"),
     (["undo"], "no run is left to undo", "iq history"),
-    (["undo", "nope"], "no run 'nope' moved photos", "iq history"),
+    (["undo", "nope"], "no run 'nope' can be undone", "iq history"),
     (["eval", "photos"], "./photos", "give a CSV file"),
     (["eval"], "give one CSV file", "not 0"),
     (["train", "fusion", "x.csv"], "Missing option", "--output"),

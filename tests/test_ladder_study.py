@@ -245,7 +245,6 @@ WRONG = [
     (("told.csv", "--distortion", "jpeg"), "--distortion belongs to ladders"),
     (("told.csv", "--good", "7"), "--good says which rejects"),
     (("told.csv", "--good", "70", "--below", "3"), "--good is 70"),
-    (("told.csv", "--below", "3", "--worst", "5%"), "two rules"),
     (("told.csv", "--below", "30"), "--below is 30"),
     (("told.csv", "--against", "nope"), "no model 'nope'"),
     (("told.csv", "--against", "fusion-mini"), "names a model twice"),

@@ -2,144 +2,147 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from contextlib import suppress
-from pathlib import Path
-from typing import Annotated
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
 
-import typer
-
-from iqcli.commands.options import Format, Nul, a_share, over_photos
-from iqcli.commands.results import checked_format, render
+from iqcli.commands import cullopts as opt
+from iqcli.commands import deeds, planfile, ruling, showing
+from iqcli.commands.options import Format, Nul, over_photos
 from iqcli.commands.run import Run
-from iqcli.commands.screen import counted, say
-from iqcli.culling import apply as moving
-from iqcli.culling import choose, plan
+from iqcli.commands.screen import say
+from iqcli.commands.sheet import Html
+from iqcli.commands.sidecars import Embed, Stars, XmpProfile
+from iqcli.commands.wish import Wish
+from iqcli.culling import plan
+from iqcli.culling.protect import Protect
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
-from iqcli.records import Decision, Verdict
 
-COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
+if TYPE_CHECKING:
+    from iqcli.culling.rules import Rule
+    from iqcli.records import Decision
+    from iqcli.sights import Spool
 
 
 @over_photos
 def cull(
     run: Run,
-    below: Annotated[
-        float | None, typer.Option("--below", help="Reject what scores less.", metavar="SCORE")
-    ] = None,
-    worst: Annotated[
-        float | None,
-        typer.Option("--worst", help="Reject this share, the worst.", parser=a_share, metavar="P%"),
-    ] = None,
-    promise: Annotated[
-        float | None,
-        typer.Option(
-            "--promise",
-            help="Reject what it can while at most this share of it is good.",
-            parser=a_share,
-            metavar="P%",
-        ),
-    ] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it: move the rejects.")] = False,
-    plan_file: Annotated[
-        Path | None, typer.Option("--plan", help="Write the plan to this file.", metavar="FILE")
-    ] = None,
-    from_plan: Annotated[
-        Path | None,
-        typer.Option("--from-plan", help="Take the plan from this file.", metavar="FILE"),
-    ] = None,
-    max_reject: Annotated[
-        float | None,
-        typer.Option(help="Stop a plan that rejects more [50%].", parser=a_share, metavar="P%"),
-    ] = None,
-    include_rated: Annotated[
-        bool, typer.Option("--include-rated", help="Do not protect photos that have stars.")
-    ] = False,
+    below: opt.Below = None,
+    worst: opt.Worst = None,
+    promise: opt.Promise = None,
+    keep: opt.Keep = None,
+    per: opt.Per = None,
+    margin: opt.Margin = None,
+    apply: opt.Apply = False,
+    action: opt.ActionName = None,
+    plan_file: opt.PlanFile = None,
+    from_plan: opt.FromPlan = None,
+    review: opt.Review = False,
+    html: Html = None,
+    xmp: opt.Xmp = False,
+    xmp_profile: XmpProfile = None,
+    embed: Embed = False,
+    stars: Stars = None,
+    max_reject: opt.MaxReject = None,
+    include_rated: opt.IncludeRated = False,
+    include_sets: opt.IncludeSets = False,
     format: Format = None,
     print0: Nul = False,
 ) -> Exit:
     """Show or move what a rule rejects.
 
     Without a rule, what the model is sure that people would rate under the middle of the scale.
+    Several rules reject what any of them rejects.
 
     With --apply the rejects move to _Rejected/ in the folder that was given.
 
-    Nothing is deleted or overwritten, and `iq undo` puts everything back.
+    Nothing is deleted or overwritten, and `iq undo` puts everything back. Photos that have stars or
+    a flag, brackets and panoramas stay; so does the best photo of each moment, unless it scores too
+    low by itself.
     """
-    form = checked_format(format or run.settings.format, nul=print0)
-    if from_plan is not None:
-        if run.given or plan_file or any(each is not None for each in (below, worst, promise)):
-            raise IqError("a plan has its own photos and rule; give --from-plan alone")
-        return _from_plan(from_plan, run, apply=apply)
-    rule, grounds = _grounded(choose.Rule(below, worst, promise), run)
-    if apply:
+    wish = Wish(
+        rule={
+            "below": below,
+            "worst": worst,
+            "promise": promise,
+            "keep": keep,
+            "per": per,
+            "margin": margin,
+        },
+        protect=Protect(marked=not include_rated, sets=not include_sets),
+        max_reject=max_reject,
+        review=review,
+        html=html,
+        plan_file=plan_file,
+        action=action,
+        deed=deeds.wanted(run, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed),
+        format=format,
+        nul=print0,
+    )
+    if from_plan is None:
+        return _cull(run, wish)
+    ruled = any(each is not None for each in wish.rule.values())
+    if run.given or plan_file or html or review or ruled or include_rated or include_sets:
+        raise IqError("a plan has its own photos and rule; give --from-plan alone")
+    return planfile.carry_out(from_plan, run, wish)
+
+
+def _cull(run: Run, wish: Wish) -> Exit:
+    form = wish.form(wish.deed.action, run.settings)
+    wish.check_looks()
+    rule, origin = ruling.chosen(wish.rule, run)
+    rule, grounds = ruling.grounded(rule, run)
+    if wish.deed.acts:
         roots = [path if path.is_dir() else path.parent for path in run.paths]
-        _take_back_cut_off(run, roots)
-    decisions = choose.decide(list(run.judged()), rule, include_rated)
-    choose.check_share(decisions, run.settings.max_reject if max_reject is None else max_reject)
-    made = plan.make(decisions, str(rule), run.settings.model)
-    with suppress(SystemExit):  # a reader that went away must not stop what was asked for
-        _show(decisions, form, nul=print0)
-    if plan_file is not None:
-        plan.save(made, plan_file)
-        if not run.quiet:
-            where = shown(plan_file)
-            say(f"the plan is in {where}; `iq cull --from-plan FILE --apply` carries it out")
+        deeds.take_back_cut_off(run, roots)
+    decisions = _decided(run, rule, wish)
+    made = None
+    if wish.deed.acts or wish.plan_file:  # it reads every reject anew
+        made = plan.make(decisions, str(rule), run.settings.model, wish.deed.action)
+    showing.show(decisions, form, nul=wish.nul)
+    if made and wish.plan_file:
+        deeds.save(made, wish.plan_file, run)
     code = run.finish()
     if not run.quiet:
-        for line in (_summary(decisions), *grounds):
+        for line in (*origin, *showing.summary(decisions), *grounds):
             say(line)
-    return max(_carry_out(made, run, apply=apply), code)
+        showing.warn_of_losses(decisions)
+    return max(deeds.carry_out(made, decisions, run, wish.deed), code)
 
 
-def _grounded(rule: choose.Rule, run: Run) -> tuple[choose.Rule, tuple[str, ...]]:
-    """The rule ready to decide, and what there is to say of it."""
-    if not rule.rests_on_experience:
-        return rule, ()
-    from iqcli.culling.promise import settled
-    from iqcli.models.registry import load
+def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
+    """The decisions of the rule, drawn and looked through where that is wished for."""
+    from iqcli.culling import choose
+    from iqcli.culling.group import group
 
-    return settled(rule, load(run.settings.model).experience)
-
-
-def _from_plan(file: Path, run: Run, *, apply: bool) -> Exit:
-    made = plan.load(file)
-    if apply:
-        _take_back_cut_off(run, made.roots)
-    return _carry_out(made, run, apply=apply)
-
-
-def _take_back_cut_off(run: Run, roots: Iterable[Path]) -> None:
-    for outcome in moving.recover(roots, run.settings.state_dir):
-        say(f"run {outcome.of} had been cut off; its {counted(outcome.shots, 'photo')} went back")
+    with ExitStack() as stack:
+        spool = stack.enter_context(_spool()) if wish.html or wish.review else None
+        judged = group(list(run.judged(grouped=True, spool=spool)))
+        decisions = choose.decide(judged, rule, wish.protect)
+        if spool is not None:
+            decisions = _looked_through(run, decisions, spool, wish)
+    if not wish.review:
+        choose.check_share(decisions, wish.largest(run.settings))
+    return decisions
 
 
-def _show(decisions: list[Decision], form: str, *, nul: bool) -> None:
-    """Tables and paths show the rejects; the other formats show every decision."""
-    wanted = [
-        (each.judged, {"decision": each.verdict.value, "reasons": each.reasons})
-        for each in decisions
-        if form not in ("table", "paths") or each.verdict is Verdict.REJECT
-    ]
-    render(wanted, form, COLUMNS, nul=nul)
+def _spool() -> Spool:
+    from iqcli.sights import Spool
+
+    return Spool()
 
 
-def _summary(decisions: list[Decision]) -> str:
-    counts = {v: sum(each.verdict is v for each in decisions) for v in Verdict}
-    return ", ".join(f"{verdict.value} {count:,}" for verdict, count in counts.items())
+def _looked_through(
+    run: Run, decisions: list[Decision], spool: Spool, wish: Wish
+) -> list[Decision]:
+    if wish.review:
+        from iqcli.commands.review import review
+        from iqcli.culling.choose import check_share
 
+        # The guard is against rules: what a person then rejects by hand is meant.
+        check_share(decisions, wish.largest(run.settings))
+        decisions = review(decisions, spool)
+    if wish.html is not None:
+        from iqcli.commands.sheet import write_sheet
 
-def _carry_out(made: plan.Plan, run: Run, *, apply: bool) -> Exit:
-    what = f"{counted(len(made.shots), 'photo')} ({counted(made.files, 'file')})"
-    if not made.shots:
-        told = "no photo is rejected; nothing has moved"
-    elif not apply:
-        told = f"{what} would move; nothing has moved yet, give --apply to do it"
-    else:
-        done = moving.apply(made, run.settings.state_dir)
-        where = ", ".join(shown(folder) for folder in done.rejects)
-        told = f"moved {what} to {where}; `iq undo` puts them back (run {done.run})"
-    if not run.quiet:
-        say(told)
-    return Exit.DONE
+        write_sheet(run, wish.html, decisions, spool)
+    return decisions

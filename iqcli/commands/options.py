@@ -14,7 +14,8 @@ import typer
 from iqcli.commands.results import SORTABLE
 from iqcli.commands.run import Run
 from iqcli.errors import Exit, IqError
-from iqcli.settings import DEVICES, FORMATS, load, share
+from iqcli.settings import load
+from iqcli.values import DEVICES, FORMATS, share
 
 Format = Annotated[
     str | None,

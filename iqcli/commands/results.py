@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from iqcli.errors import IqError
 from iqcli.outputs import rows
 from iqcli.outputs.stdout import write
-from iqcli.settings import FORMATS
+from iqcli.values import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -24,14 +24,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import betaincinv
 
-from iqcli.culling.choose import MIDDLE, band, percent
+from iqcli.culling.bands import MIDDLE, band
+from iqcli.culling.rules import percent
 from iqcli.errors import IqError
 from iqcli.records import Verdict
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from iqcli.culling.choose import Rule
+    from iqcli.culling.rules import Rule
     from iqcli.records import Experience
 
     Counts = NDArray[np.int64]
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 # A mean opinion of 0.7 on a scale 0..1: such a photo should not be rejected.
 GOOD = 7.3
 RISK = 0.05
+UNMEASURED = "this was NOT measured on these photos, which may be of another kind"
 # What is offered where a promise cannot be kept: tenths of a percent, under 100 %.
 TENTHS = range(1, 1000)
 
@@ -58,7 +60,7 @@ class Kept:
 
 
 def settled(rule: Rule, experience: Experience | None) -> tuple[Rule, tuple[str, ...]]:
-    """A promise or the bands ready to decide, and lines on how they did on held-out photos.
+    """A promise or the bands, alone or in a rule, ready to decide; and how they did elsewhere.
 
     Raises IqError where the model brings no experience, or too little for the promise.
     """
@@ -66,9 +68,8 @@ def settled(rule: Rule, experience: Experience | None) -> tuple[Rule, tuple[str,
         wants, lacks = (
             ("rule", "reject band") if rule.promise is None else ("promise", "experience")
         )
-        raise IqError(
-            f"no {wants}: this model has no {lacks} yet; give --below SCORE or --worst SHARE"
-        )
+        way_out = "leave it out" if rule.chooses else "give --below SCORE or --worst SHARE"
+        raise IqError(f"no {wants}: this model has no {lacks} yet; {way_out}")
     count = len(experience.scores)
     held = f"{count:,} held-out photo{'s' * (count > 1)}"
     held += f" of {experience.source}" if experience.source else ""
@@ -77,14 +78,23 @@ def settled(rule: Rule, experience: Experience | None) -> tuple[Rule, tuple[str,
         told = (
             f"of {held}, {inside:,} lie in the reject band, {right:,} of them rated under {MIDDLE}"
         )
-    else:
-        kept = keep(experience, rule.promise)
-        rule = replace(rule, limit=kept.limit)
-        told = (
-            f"{rule}: rejected is what scores under {kept.limit:.9g}; on {held} it rejected "
-            f"{kept.rejected:,}, {kept.good:,} of them rated good (bound {100 * kept.bound:.3g}%)"
-        )
-    return rule, (told, "this was NOT measured on these photos, which may be of another kind")
+        return rule, (told, UNMEASURED)
+    kept = keep(experience, rule.promise)
+    limit = f"{kept.limit:.9g}"
+    told = (
+        f"promise {percent(rule.promise)}: {_meant(rule, limit)}; on {held} it rejected "
+        f"{kept.rejected:,}, {kept.good:,} of them rated good (bound {100 * kept.bound:.3g}%)"
+    )
+    return replace(rule, limit=kept.limit), (told, UNMEASURED)
+
+
+def _meant(rule: Rule, limit: str) -> str:
+    if not rule.chooses:
+        return f"rejected is what scores under {limit}"
+    return (
+        f"nothing that scores {limit} or more is rejected, it is left for review; the promise is "
+        "of all that scores less, not of what the rest of the rule takes from it"
+    )
 
 
 def keep(experience: Experience, promise: float) -> Kept:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from iqcli.culling.choose import Rule, band, check_share, decide
+from iqcli.culling.choose import Protect, Quota, Rule, band, check_share, decide
 from iqcli.errors import Exit, IqError
 from iqcli.records import Judged, Rating, Verdict
 
@@ -90,7 +91,7 @@ def test_a_persons_stars_protect() -> None:
     decisions = decide(found, Rule(below=4))
     assert [str(each.verdict) for each in decisions] == ["reject", "reject", "keep", "keep"]
     assert [each.reasons for each in decisions[2:]] == [("rated 1 star",), ("rated 4 stars",)]
-    taken = decide(found, Rule(below=4), include_rated=True)
+    taken = decide(found, Rule(below=4), Protect(marked=False))
     assert {each.verdict for each in taken} == {Verdict.REJECT}
 
 
@@ -102,9 +103,15 @@ def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ({"below": 4.0, "worst": 0.1}, "two rules"),
-        ({"below": 4.0, "promise": 0.1}, "two rules"),
-        ({"worst": 0.0, "promise": 0.1}, "two rules"),
+        ({"per": "burst"}, "--per says of what --keep or --worst is meant; give one of them"),
+        ({"below": 4.0, "per": "all"}, "--per says of what"),
+        (
+            {"worst": 0.1, "per": "week"},
+            "--per is 'week'; give one of burst, scene, day, folder, all",
+        ),
+        ({"worst": 0.1, "margin": 0.2}, "--margin is for what --keep just leaves out"),
+        ({"keep": Quota(2), "margin": -0.1}, "--margin is -0.1; give points from 0 to 9"),
+        ({"keep": Quota(2), "margin": float("nan")}, "--margin is nan"),
         ({"promise": 0.0}, "--promise is 0%; give a share above 0% and under 100%"),
         ({"promise": 1.0}, "--promise is 100%"),
         ({"promise": float("nan")}, "--promise is nan%"),
@@ -114,15 +121,29 @@ def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
         ({"worst": -0.1}, "--worst is -10%"),
     ],
 )
-def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, float], says: str) -> None:
+def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any], says: str) -> None:
     with pytest.raises(IqError, match=says) as caught:
         Rule(**rule)
     assert caught.value.exit_code is Exit.USAGE
 
 
 def test_rules_read_as_a_person_would_write_them() -> None:
-    rules = [Rule(below=4.0), Rule(worst=0.2), Rule(promise=0.015, limit=3.0), Rule()]
-    assert list(map(str, rules)) == ["below 4.0", "worst 20%", "promise 1.5%", "bands"]
+    told = {
+        "bands": Rule(),
+        "below 4.0": Rule(below=4.0),
+        "worst 20%": Rule(worst=0.2),
+        "worst 20% per day": Rule(worst=0.2, per="day"),
+        "keep 3": Rule(keep=Quota(3)),
+        "keep 30% per burst with margin 0.25": Rule(
+            keep=Quota(share=0.3), per="burst", margin=0.25
+        ),
+        "promise 1.5%": Rule(promise=0.015),
+        "promise 1.5% (scores under 3.07)": Rule(promise=0.015, limit=3.07),
+        "below 4.0 or worst 5% per scene or keep 2 per scene, within promise 1%": Rule(
+            below=4.0, worst=0.05, keep=Quota(2), per="scene", promise=0.01
+        ),
+    }
+    assert {str(rule): rule for rule in told.values()} == told
 
 
 def doubted(score: float, sigma: float, stars: int = 0) -> Judged:
@@ -168,7 +189,7 @@ def test_a_band_without_doubt_is_a_side_and_one_of_unknown_doubt_is_for_review()
 def test_stars_protect_from_the_bands() -> None:
     (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule())
     assert (decision.verdict, decision.reasons) == (Verdict.KEEP, ("rated 2 stars",))
-    (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule(), include_rated=True)
+    (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule(), Protect(marked=False))
     assert decision.verdict is Verdict.REJECT
 
 

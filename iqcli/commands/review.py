@@ -1,0 +1,47 @@
+"""`iq cull --review`: a person looks through the decisions on a full screen, by hand."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from iqcli.errors import Interrupted, IqError
+from iqcli.outputs import preview
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iqcli.outputs.review import Picture
+    from iqcli.records import Decision
+    from iqcli.sights import Spool
+
+ASKER = "--review"
+
+
+def picture() -> Picture:
+    """The widget that draws on this terminal.
+
+    Raises IqError where none can, so that a run asks before it measures photos.
+    """
+    drawn = preview.brush(ASKER)
+    if not sys.stderr.isatty():  # it draws there
+        raise IqError(f"{ASKER} needs a terminal, and stderr is none; leave it out there")
+    try:
+        from iqcli.outputs.review import picture_for
+    except ImportError as error:
+        raise preview.missing(ASKER) from error
+    return picture_for(drawn)
+
+
+def review(decisions: Sequence[Decision], spool: Spool) -> list[Decision]:
+    """The decisions as a person left them.
+
+    Raises Interrupted where they left without any, IqError where there is no terminal for it.
+    """
+    widget = picture()
+    from iqcli.outputs.review import Review
+
+    chosen = Review(decisions, spool.get, widget).run()
+    if chosen is None:
+        raise Interrupted("left --review; nothing is decided and nothing has moved")
+    return chosen

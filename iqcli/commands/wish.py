@@ -1,0 +1,63 @@
+"""All that a person asks of a cull, beside the photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from iqcli.commands.results import checked_format
+from iqcli.culling.planned import Action
+from iqcli.errors import IqError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from iqcli.commands.deeds import Deed
+    from iqcli.culling.protect import Protect
+    from iqcli.settings import Settings
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The options as they were given; None is "not given".
+
+    `rule` is by the names of `ruling.PARTS`. `review` and `html` are looks at the decisions.
+    """
+
+    rule: Mapping[str, Any]
+    protect: Protect
+    max_reject: float | None
+    review: bool
+    html: Path | None
+    plan_file: Path | None
+    action: str | None
+    deed: Deed
+    format: str | None
+    nul: bool
+
+    def form(self, action: Action, settings: Settings) -> str:
+        """How the decisions are shown: a list is one of paths.
+
+        Raises IqError for a format that is none, or goes with neither the action nor `--print0`.
+        """
+        if action is not Action.LIST:
+            return checked_format(self.format or settings.format, nul=self.nul)
+        if self.format not in (None, "paths"):
+            raise IqError("--action list prints paths; leave --format out")
+        return "paths"
+
+    def check_looks(self) -> None:
+        """Refuse before anything is measured a look that cannot be had. Raises IqError."""
+        if self.html is not None:
+            from iqcli.commands.sheet import check_sheet
+
+            check_sheet(self.html)
+        if self.review:
+            from iqcli.commands.review import picture
+
+            picture()
+
+    def largest(self, settings: Settings) -> float:
+        """The largest share (0..1) of the photos that may be rejected."""
+        return settings.max_reject if self.max_reject is None else self.max_reject

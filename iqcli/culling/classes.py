@@ -1,0 +1,110 @@
+"""Whether a rule throws out one kind of photo: night, upright, of one camera, without a camera.
+
+A class is held against the rest of the photos. Whether it loses more than chance would take from
+it is Fisher's exact test, one-sided (R. A. Fisher, "The logic of inductive inference", J. R. Stat.
+Soc. 98, 1935), its level shared out among the classes that are asked (Bonferroni). With many photos
+a difference too small to matter passes any test: the shares must lie far apart, too. Frames of one
+burst share their fate, which the test does not know: a warning asks to look, it proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import exp, lgamma
+from typing import TYPE_CHECKING
+
+from iqcli.culling.finding import is_scored
+from iqcli.records import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from iqcli.records import Decision, Facts, Judged
+
+# How often a warning may be wrong where all classes lose alike.
+LEVEL = 0.01
+# Fewer photos than that are no class to speak of, nor a rest to compare it with.
+FEW = 10
+# How much more of its photos (a share) a class must lose than the rest.
+FAR = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Of the `photos` of a class so many are rejected, and of the `others` so many."""
+
+    name: str
+    photos: int
+    rejects: int
+    others: int
+    others_rejects: int
+
+    @property
+    def share(self) -> float:
+        """Of the class, 0..1."""
+        return self.rejects / self.photos
+
+    @property
+    def excess(self) -> float:
+        """How much larger that share is than that of the others, who must be there."""
+        return self.share - self.others_rejects / self.others
+
+    @property
+    def chance(self) -> float:
+        """How probable it is to lose so many or more, if classes mean nothing."""
+        total, rejects = self.photos + self.others, self.rejects + self.others_rejects
+        whole = _choices(total, self.photos)
+        return sum(
+            exp(_choices(rejects, lost) + _choices(total - rejects, self.photos - lost) - whole)
+            for lost in range(self.rejects, min(self.photos, rejects) + 1)
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"of {self.photos:,} photos of the kind {self.name!r} {self.share:.0%} are rejected, "
+            f"of the others {self.share - self.excess:.0%}"
+        )
+
+
+def _choices(of: int, some: int) -> float:
+    """The logarithm of the number of ways to choose some of them."""
+    return lgamma(of + 1) - lgamma(some + 1) - lgamma(of - some + 1)
+
+
+def losses(decisions: Sequence[Decision]) -> list[Loss]:
+    """What each class loses that is neither empty nor all judged photos; the greatest share first.
+
+    A photo that could not be judged is in no class.
+    """
+    judged = [each for each in decisions if is_scored(each.judged)]
+    rejected = [each for each in judged if each.verdict is Verdict.REJECT]
+    photos = Counter(name for each in judged for name in classes_of(each.judged))
+    rejects = Counter(name for each in rejected for name in classes_of(each.judged))
+    found = [
+        Loss(name, count, rejects[name], len(judged) - count, len(rejected) - rejects[name])
+        for name, count in photos.items()
+        if count < len(judged)
+    ]
+    return sorted(found, key=lambda each: (-each.share, each.name))
+
+
+def lopsided(found: Sequence[Loss]) -> Loss | None:
+    """The class that loses far more than the rest, the one that is farthest off; None for none."""
+    asked = [each for each in found if min(each.photos, each.others) >= FEW]
+    far = [each for each in asked if each.excess >= FAR and each.chance <= LEVEL / len(asked)]
+    return max(far, key=lambda each: each.excess, default=None)
+
+
+def classes_of(judged: Judged) -> tuple[str, ...]:
+    """The kinds of a photo, each once: what is seen, the camera, how it is held, the format."""
+    seen = judged.look.classes if judged.look else ()
+    told = _told(judged.facts) if judged.facts else ()
+    return tuple(dict.fromkeys((*seen, *told)))
+
+
+def _told(facts: Facts) -> Iterator[str]:
+    yield facts.camera or "no camera"
+    if facts.width != facts.height:
+        yield "upright" if facts.height > facts.width else "wide"
+    yield facts.format

@@ -1,0 +1,130 @@
+"""A rule: which photos to reject, in parts that a person joins on the command line."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from iqcli.errors import IqError
+from iqcli.values import UNITS
+
+A_QUOTA = "give how many to keep, as 3, or a share, as 20%"
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """How much of a group to keep: a number of photos (1 or more), or a share of them (0..1]."""
+
+    number: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Quota:
+        """'3' or '20%'. Raises IqError for anything else, and for none at all."""
+        try:
+            share = float(text[:-1]) / 100 if text.endswith("%") else None
+            found = cls(None, share) if share is not None else cls(int(text))
+        except ValueError:
+            raise IqError(f"--keep is {text!r}; {A_QUOTA}") from None
+        if not ((found.number or 0) >= 1 or 0 < (found.share or 0) <= 1):
+            raise IqError(f"--keep is {text!r}; {A_QUOTA}")
+        return found
+
+    def of(self, size: int) -> int:
+        """How many of a group of `size` photos (1 or more) to keep; of a share, rounded up."""
+        if self.number is not None:
+            return min(self.number, size)
+        return max(1, math.ceil(exact(self.share or 0) * size))
+
+    def __str__(self) -> str:
+        return f"{self.number}" if self.number is not None else percent(self.share or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which shots to reject; nothing given means the bands.
+
+    `below`: scores under it, 1..10. `worst`: that share (0..1) of each group, rounded down. `keep`:
+    all but the best of each group. What any of these three rejects is rejected. `per` says what the
+    groups are, one of `values.UNITS`, None for all photos together. `margin`: of what `keep` would
+    reject, frames within so many points (0..9) of the last that it keeps are for review.
+
+    `promise`: at most that share (0..1, both excluded) of the rejects is good; `limit` is the score
+    it comes to, see `iqcli.culling.promise`. Alone it rejects all that scores under its limit;
+    beside the others it caps them: nothing that scores the limit or more is rejected.
+
+    Raises IqError for values out of range, and for a `per` or `margin` of nothing.
+    """
+
+    below: float | None = None
+    worst: float | None = None
+    promise: float | None = None
+    keep: Quota | None = None
+    per: str | None = None
+    margin: float = 0.0
+    limit: float | None = None
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        if self.per is not None and self.per not in UNITS:
+            raise IqError(f"--per is {self.per!r}; give one of {', '.join(UNITS)}")
+        if self.per is not None and self.worst is None and self.keep is None:
+            raise IqError("--per says of what --keep or --worst is meant; give one of them with it")
+        if self.margin and self.keep is None:
+            raise IqError("--margin is for what --keep just leaves out; give --keep with it")
+
+    def _check_numbers(self) -> None:
+        if self.below is not None and not 1 <= self.below <= 10:
+            raise IqError(f"--below is {self.below:g}; give a score from 1 to 10")
+        if self.worst is not None and not 0 <= self.worst <= 1:
+            raise IqError(f"--worst is {self.worst:.0%}; give a share from 0% to 100%")
+        if self.promise is not None and not 0 < self.promise < 1:
+            raise IqError(
+                f"--promise is {percent(self.promise)}; give a share above 0% and under 100%, as 1%"
+            )
+        if not 0 <= self.margin <= 9:
+            raise IqError(f"--margin is {self.margin:g}; give points from 0 to 9")
+
+    def __str__(self) -> str:
+        per = "" if self.unit == "all" else f" per {self.unit}"
+        parts = [] if self.below is None else [f"below {self.below}"]
+        parts += [] if self.worst is None else [f"worst {percent(self.worst)}{per}"]
+        parts += [] if self.keep is None else [f"keep {self.keep}{per}{self._margin()}"]
+        told = " or ".join(parts)
+        if self.promise is None:
+            return told or "bands"
+        return f"{told}, within {self._promise()}" if told else self._promise()
+
+    def _margin(self) -> str:
+        return f" with margin {self.margin:g}" if self.margin else ""
+
+    def _promise(self) -> str:
+        assert self.promise is not None
+        under = "" if self.limit is None else f" (scores under {self.limit:.9g})"
+        return f"promise {percent(self.promise)}{under}"
+
+    @property
+    def unit(self) -> str:
+        """What the groups are, one of `values.UNITS`."""
+        return self.per or "all"
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it rejects by a limit, rank or place of its own, not by bands or promise."""
+        return self.below is not None or self.worst is not None or self.keep is not None
+
+    @property
+    def rests_on_experience(self) -> bool:
+        """Only a model that tells how it did on held-out photos can follow it."""
+        return self.promise is not None or not self.chooses
+
+
+def percent(share: float) -> str:
+    """0.015 as 1.5%."""
+    return f"{100 * share:.6g}%"
+
+
+def exact(share: float) -> Fraction:
+    """A share as it was meant: 0.29 of 100 are 29, but 28.999999999999996 in floating point."""
+    return Fraction(share).limit_denominator(1_000_000)

@@ -1,0 +1,82 @@
+"""Decisions that a person looks through and changes by hand: pure data, no screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from iqcli.records import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iqcli.records import Decision
+
+REASONS, CODES = ("chosen by hand",), ("by_hand",)
+
+
+class Shelf(StrEnum):
+    """Which of the photos are listed."""
+
+    UNDECIDED = "undecided"
+    REJECTS = "rejects"
+    KEPT = "kept"
+    ALL = "all"
+
+
+_WANTED = {
+    Shelf.UNDECIDED: {Verdict.REVIEW},
+    Shelf.REJECTS: {Verdict.REJECT},
+    Shelf.KEPT: {Verdict.KEEP},
+    Shelf.ALL: set(Verdict),
+}
+
+
+class Choices:
+    """The decisions as they stand, in the order they came, and the way back."""
+
+    def __init__(self, decisions: Sequence[Decision]) -> None:
+        self._decisions = list(decisions)
+        self._before: list[tuple[int, Decision]] = []
+
+    def __len__(self) -> int:
+        return len(self._decisions)
+
+    def __getitem__(self, index: int) -> Decision:
+        return self._decisions[index]
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """All of them, as they stand."""
+        return list(self._decisions)
+
+    @property
+    def changed(self) -> int:
+        """How many steps there are to take back."""
+        return len(self._before)
+
+    def choose(self, index: int, verdict: Verdict) -> None:
+        """Set what becomes of a photo, by hand; saying again what was said by hand is no step."""
+        old = self._decisions[index]
+        new = replace(old, verdict=verdict, reasons=REASONS, codes=CODES)
+        if new != old:
+            self._before.append((index, old))
+            self._decisions[index] = new
+
+    def undo(self) -> int | None:
+        """Take the last step back; which photo it was, None where there was no step."""
+        if not self._before:
+            return None
+        index, old = self._before.pop()
+        self._decisions[index] = old
+        return index
+
+    def on(self, shelf: Shelf) -> list[int]:
+        """The photos of a shelf, by index."""
+        wanted = _WANTED[shelf]
+        return [i for i, each in enumerate(self._decisions) if each.verdict in wanted]
+
+    def count(self, verdict: Verdict) -> int:
+        """How many photos stand so."""
+        return sum(each.verdict is verdict for each in self._decisions)

@@ -1,0 +1,56 @@
+"""Judged rolls without files: what a rule sees of photos, made up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from iqcli.culling.choose import Rule
+from iqcli.culling.rules import Quota
+from iqcli.records import Facts, Judged, Look, Rating, Shot, Whole
+
+ROOT = Path("/photos")
+
+
+def photo(
+    name: str,
+    score: float | None = 5.0,
+    *,
+    taken: str | None = None,
+    group: str | None = None,
+    scene: str | None = None,
+    whole: Whole | None = None,
+    stars: int | None = None,
+    pick: int | None = None,
+    sharpness: float | None = None,
+    classes: tuple[str, ...] = (),
+    camera: str | None = None,
+    size: tuple[int, int] = (4000, 3000),
+) -> Judged:
+    """One shot as it comes out of judging and grouping."""
+    look = Look(np.zeros(2, np.float16), np.zeros(4, np.uint8), sharpness, classes)
+    return Judged(
+        Shot(ROOT, ROOT / name),
+        facts=Facts(*size, "JPEG", taken=taken, camera=camera),
+        stars=stars,
+        rating=None if score is None else Rating(score, 0.5, "fusion-mini"),
+        error="cannot be decoded" if score is None else None,
+        pick=pick,
+        group=group,
+        scene=scene,
+        whole=whole,
+        look=look,
+    )
+
+
+def burst(name: str, *scores: float | None, scene: str | None = None) -> list[Judged]:
+    """The frames of a burst, named after it."""
+    return [
+        photo(f"{name}-{k}.jpg", each, group=name, scene=scene) for k, each in enumerate(scores)
+    ]
+
+
+def keep(text: str, per: str | None = None, **more: float) -> Rule:
+    """The rule `--keep TEXT --per PER`."""
+    return Rule(keep=Quota.parse(text), per=per, **more)

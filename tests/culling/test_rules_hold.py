@@ -1,0 +1,216 @@
+"""What holds for every roll and every rule."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iqcli.culling.choose import Protect, Rule, decide
+from iqcli.culling.group import key_of
+from iqcli.culling.protect import CODES
+from iqcli.culling.rules import Quota
+from iqcli.records import Decision, Judged, Verdict, Whole
+from iqcli.values import UNITS
+
+from .rolls import photo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+# Few different values, so that many photos are equal or lie on a limit.
+SCORES = (None, 1.0, 2.0, 2.5, 3.0, 3.1, 5.0, 5.2, 8.0, 10.0)
+MARKS = (None, None, None, -1, 0, 1)
+TIMES = (None, "2024-05-01T10:00:00", "2024-05-02T10:00:00")
+SCENES = (None, "s1", "s2")
+WHOLES = (None, None, Whole.BRACKET, Whole.PANORAMA)
+FOLDERS = ("", "x/", "y/")
+SHARP = (None, 1.0, 2.0)
+QUOTAS = st.integers(1, 5).map(Quota) | st.integers(1, 100).map(lambda n: Quota(share=n / 100))
+# Of a burst what its frames share, then each frame: numbers that `picked` takes apart.
+BURSTS = st.tuples(st.integers(0, 999), st.lists(st.integers(0, 9999), min_size=1, max_size=5))
+
+
+def picked(number: int, *choices: Sequence[Any]) -> Iterator[Any]:
+    """One of each choice: the digits of a number in as many bases."""
+    for each in choices:
+        number, place = divmod(number, len(each))
+        yield each[place]
+
+
+def roll_of(bursts: list[tuple[int, list[int]]]) -> list[Judged]:
+    """Photos in bursts that lie in scenes, in sets, alone, with a time and without."""
+    found = []
+    for number, (shared, frames) in enumerate(bursts):
+        taken, scene, whole = picked(shared, TIMES, SCENES, WHOLES)
+        many = len(frames) > 1
+        scene = (scene or (f"own{number}" if many else None)) if taken else None
+        for frame, own in enumerate(frames):
+            score, folder, stars, pick, sharp = picked(own, SCORES, FOLDERS, MARKS, MARKS, SHARP)
+            named = f"{folder}{number}-{frame}.jpg"
+            group = f"b{number}" if many else None
+            seen = photo(named, score, taken=taken, group=group, scene=scene, sharpness=sharp)
+            found.append(replace(seen, whole=whole if many else None, stars=stars, pick=pick))
+    return found
+
+
+def rolls() -> st.SearchStrategy[list[Judged]]:
+    return st.lists(BURSTS, min_size=1, max_size=6).map(roll_of)
+
+
+@st.composite
+def rules(draw: Callable[..., object]) -> Rule:
+    """Every combination that is a rule; the bands are not among them."""
+    below = draw(st.none() | st.sampled_from([2.5, 3.0, 5.1]))
+    worst = draw(st.none() | st.floats(0, 1))
+    keep = draw(st.none() | QUOTAS)
+    limit = draw(st.none() | st.sampled_from([2.5, 3.05, 6.0]))
+    if below is worst is keep is limit is None:
+        limit = 3.0
+    per = draw(st.none() | st.sampled_from(UNITS)) if worst is not None or keep else None
+    margin = draw(st.sampled_from([0.0, 0.2, 3.0])) if keep else 0.0
+    promise = None if limit is None else 0.01
+    return Rule(below, worst, promise, keep, per, margin, limit)
+
+
+PROTECTIONS = st.builds(Protect, st.booleans(), st.booleans())
+
+
+def is_rejected(decision: Decision) -> bool:
+    return decision.verdict is Verdict.REJECT
+
+
+def score(judged: Judged) -> float:
+    assert judged.rating
+    return judged.rating.score
+
+
+def moment(judged: Judged) -> object:
+    """What moment a photo is of, None where nobody knows."""
+    if judged.scene or judged.group:
+        return judged.scene or judged.group
+    return judged.shot.path if judged.facts and judged.facts.taken else None
+
+
+@given(rolls(), rules(), PROTECTIONS)
+def test_every_photo_has_one_decision_and_reasons(
+    roll: list[Judged], rule: Rule, protect: Protect
+) -> None:
+    found = decide(roll, rule, protect)
+    assert [each.judged for each in found] == roll
+    counts = Counter(each.verdict for each in found)
+    assert sum(counts.values()) == len(roll)
+    for each in found:
+        assert len(each.codes) == len(each.reasons) >= 1
+        assert (each.codes == ("not_judged",)) == (each.judged.rating is None)
+        assert (each.verdict is Verdict.REVIEW) >= (each.judged.rating is None)
+
+
+@given(rolls(), rules(), st.randoms(use_true_random=False))
+def test_order_changes_nothing(roll: list[Judged], rule: Rule, order: random.Random) -> None:
+    mixed = roll[:]
+    order.shuffle(mixed)
+    assert {e.judged.shot.path: e for e in decide(mixed, rule)} == {
+        e.judged.shot.path: e for e in decide(roll, rule)
+    }
+
+
+@given(rolls(), rules())
+def test_protection_always_holds(roll: list[Judged], rule: Rule) -> None:
+    for each in decide(roll, rule):
+        judged = each.judged
+        marked = (judged.stars or 0) >= 1 or (judged.pick or 0) >= 1 or judged.whole is not None
+        if judged.rating is not None and marked:
+            assert each.verdict is Verdict.KEEP
+            assert each.codes[0] in CODES[:4]
+
+
+@given(rolls(), rules(), PROTECTIONS)
+def test_no_moment_is_lost_by_comparison(roll: list[Judged], rule: Rule, protect: Protect) -> None:
+    found = decide(roll, rule, protect)
+    low = rule.below or 0.0
+    if not rule.chooses:
+        assert rule.limit is not None
+        low = rule.limit
+    for name in {moment(each) for each in roll} - {None}:
+        of = [each for each in found if moment(each.judged) == name and each.judged.rating]
+        if any(score(each.judged) >= low for each in of):
+            assert not all(is_rejected(each) for each in of)
+        spared = [each for each in of if each.codes[0] in CODES[4:]]
+        assert len(spared) <= 1
+        # Who is spared stands for others that all went.
+        assert not spared or all(is_rejected(each) for each in of if each not in spared)
+
+
+@given(rolls(), QUOTAS, st.sampled_from(UNITS), st.sampled_from([0.0, 0.3]))
+def test_keep_leaves_so_many_of_each_group(
+    roll: list[Judged], quota: Quota, per: str, margin: float
+) -> None:
+    found = decide(roll, Rule(keep=quota, per=per, margin=margin), Protect(False, False))
+    groups: dict[str, list[Decision]] = {}
+    for each in found:
+        if each.judged.rating is None:
+            continue
+        if (key := key_of(each.judged, per)) is None:
+            assert each.verdict is Verdict.KEEP
+        else:
+            groups.setdefault(key, []).append(each)
+    for members in groups.values():
+        stay = [each for each in members if each.verdict is Verdict.KEEP]
+        assert len(stay) >= quota.of(len(members)) >= 1
+        assert len(stay) == quota.of(len(members)) + sum(e.codes[0] in CODES[4:] for e in stay)
+        if per != "burst":  # where the sharper of near ties is the better
+            best = max(score(each.judged) for each in members)
+            assert any(score(each.judged) == best for each in stay)
+            gone = [score(each.judged) for each in members if is_rejected(each)]
+            ranked = [score(e.judged) for e in stay if e.codes[0] not in CODES[4:]]
+            assert max(gone, default=0) <= min(ranked)
+
+
+@given(rolls(), rules(), PROTECTIONS)
+def test_a_promise_caps_and_never_adds(roll: list[Judged], rule: Rule, protect: Protect) -> None:
+    found = [each for each in decide(roll, rule, protect) if is_rejected(each)]
+    if rule.limit is not None:
+        assert all(score(each.judged) < rule.limit for each in found)
+    if rule.limit is not None and rule.chooses:
+        free = Rule(rule.below, rule.worst, None, rule.keep, rule.per, rule.margin)
+        freely = [each for each in decide(roll, free, protect) if is_rejected(each)]
+        paths = {each.judged.shot.path for each in freely}
+        spared = {
+            e.judged.shot.path for e in decide(roll, free, protect) if e.codes[0] in CODES[4:]
+        }
+        # Where the promise leaves something of a moment, nothing needs to be spared for it.
+        assert {each.judged.shot.path for each in found} <= paths | spared
+
+
+@given(rolls(), rules())
+def test_marks_off_rejects_no_less(roll: list[Judged], rule: Rule) -> None:
+    with_marks, without = (
+        {e.judged.shot.path for e in decide(roll, rule, Protect(on, on)) if is_rejected(e)}
+        for on in (True, False)
+    )
+    # But for the one that stays for a moment whose protected photo now goes.
+    spared = {
+        e.judged.shot.path
+        for e in decide(roll, rule, Protect(False, False))
+        if e.codes[0] in CODES[4:]
+    }
+    assert with_marks <= without | spared
+
+
+@given(rolls(), st.sampled_from([2.5, 3.0, 5.1]), st.floats(0, 1), QUOTAS)
+def test_two_rules_reject_what_either_does(
+    roll: list[Judged], below: float, worst: float, quota: Quota
+) -> None:
+    timeless = [photo(str(e.shot.path)[8:], score(e)) for e in roll if e.rating]
+
+    def rejects(rule: Rule) -> set[object]:
+        return {e.judged.shot.path for e in decide(timeless, rule) if is_rejected(e)}
+
+    assert rejects(Rule(below, worst, None, quota)) == (
+        rejects(Rule(below=below)) | rejects(Rule(worst=worst)) | rejects(Rule(keep=quota))
+    )
