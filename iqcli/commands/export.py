@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,10 +11,14 @@ import typer
 from iqcli.commands.options import Limit, Reverse, Sort, over_photos
 from iqcli.commands.results import WRITERS, arranged, checked_sort
 from iqcli.commands.run import Run
+from iqcli.commands.sheet import Html, sheet_of
+from iqcli.commands.sidecars import Embed, Stars, XmpProfile, chosen
+from iqcli.commands.sidecars import write as write_xmp
 from iqcli.errors import Exit, IqError
 from iqcli.outputs import rows
 from iqcli.outputs.names import shown
 from iqcli.outputs.stdout import write
+from iqcli.records import Decision, Judged, Verdict
 
 FORMATS = (*WRITERS, "parquet")
 
@@ -37,6 +42,13 @@ def export(
             autocompletion=lambda: list(FORMATS),
         ),
     ] = None,
+    html: Html = None,
+    xmp: Annotated[
+        bool, typer.Option("--xmp", help="Write stars, keywords and scores into XMP sidecars.")
+    ] = False,
+    xmp_profile: XmpProfile = None,
+    embed: Embed = False,
+    stars: Stars = None,
     sort: Sort = None,
     reverse: Reverse = False,
     limit: Limit = None,
@@ -44,9 +56,22 @@ def export(
     """Write scores for other programs.
 
     As CSV (RFC 4180, UTF-8), JSON, JSON lines or Parquet.
+
+    With --html as a contact sheet, one file for a browser, on which a person decides by hand.
+
+    With --xmp as XMP that photo programs read, beside the photos. A person's ratings stay, and
+    `iq undo` takes it back.
     """
     form, column = _format(output, format), checked_sort(sort)
-    results = ((each, dict[str, object]()) for each in run.judged())
+    profile, stars = chosen(run, xmp_profile, stars, xmp=xmp, embed=embed)
+    judged: Iterable[Judged] = run.judged() if html is None else sheet_of(run, html)
+    if xmp:
+        judged = list(judged)
+        undecided = [Decision(each, Verdict.REVIEW, ()) for each in judged]
+        write_xmp(run, undecided, profile, embed=embed, stars=stars)
+    if (xmp or html) and output is None and format is None:
+        return run.finish("exported")
+    results = ((each, dict[str, object]()) for each in judged)
     records = (rows.row(*each) for each in arranged(results, column, reverse, limit))
     if output is None:
         write(WRITERS[form](records))

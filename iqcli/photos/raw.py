@@ -44,6 +44,14 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     return Picture(pixels, width, height, orientation, own, xmp_of(data), profile)
 
 
+def sensor(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    """Every value of the sensor, as a raw file stores it. Raises whatever LibRaw raises."""
+    import rawpy
+
+    with rawpy.imread(BytesIO(data)) as raw:
+        return raw.raw_image.copy()
+
+
 def _long(size: Picture | rawpy.ImageSizes) -> int:
     return max(size.width, size.height)
 

@@ -1,0 +1,140 @@
+"""Remarks written into photos: through ExifTool into a copy beside, and only if all else stays."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from iqcli import contents, files
+from iqcli.annotating import Made, read_plain, require_room
+from iqcli.errors import PhotoError
+from iqcli.photos.profiles import is_raw
+from iqcli.photos.xmpwrite import edited
+from iqcli.reading import PHOTO_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqcli.exiftool import ExifTool
+    from iqcli.photos.decode import Picture
+    from iqcli.photos.xmpwrite import Remark
+    from iqcli.records import Facts
+
+# A packet may go on elsewhere in a JPEG, named by a digest that an edit would leave behind.
+EXTENDED = b"HasExtendedXMP"
+# Where things lie in the file, and the packet itself: a TIFF keeps both among its tags.
+MOVED = ("Offset", "SubIFDs", "JPEGInterchangeFormat", "ApplicationNotes", "XMLPacket")
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """A photo with other bytes: the old and the new sha256, and what it says of itself now."""
+
+    before: str
+    after: str
+    facts: Facts
+
+
+@dataclass
+class Embedder:
+    """Makes copies of photos with a remark in them. `renewed` are those made so far."""
+
+    tool: ExifTool
+    max_megapixels: float
+    renewed: list[Renewed] = field(default_factory=list)
+
+    def takes(self, photo: Path) -> bool:
+        """Whether a photo may be written into, by its name: raw files but DNG are never touched."""
+        return not is_raw(photo)
+
+    def edit(self, path: Path, remark: Remark, when: str) -> Made:
+        """A part beside the photo that holds it with the remark.
+
+        Raises BrokenPacket, PhotoError and OSError; the photo is left alone, and no part is there.
+        """
+        from iqcli.photos.read import kind_of
+
+        require_room(path.parent)
+        old = read_plain(path, PHOTO_BYTES)
+        kept = [False]
+
+        def change(packet: bytes | None) -> bytes:
+            if packet and EXTENDED in packet:
+                raise PhotoError("has an XMP packet in several parts")
+            written = edited(packet, remark, when)
+            kept[0] = written.kept
+            return written.packet
+
+        kind = kind_of(old)
+        new = self.tool.embedded(old, kind, change)
+        if new == old:
+            return Made(None, None, kept[0])
+        before, after = (hashlib.sha256(each).hexdigest() for each in (old, new))
+        self.renewed.append(Renewed(before, after, self._checked(old, new, kind)))
+        part = path.with_name(files.PART + secrets.token_hex(8))
+        try:
+            contents.write_part(part, [new], path.lstat())
+        except BaseException:
+            files.remove(part)
+            raise
+        return Made(before, part, kept[0])
+
+    def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:
+        """What the new photo says of itself. Raises PhotoError where more than XMP is another."""
+        from iqcli.photos.read import read_photo
+
+        one, two = (self._picture(each, kind) for each in (old, new))
+        if not _same(one, two) or not all(same(old, new) for same in CHECKS.get(kind, ())):
+            raise PhotoError("ExifTool would change more of it than its XMP")
+        return read_photo(new, max_megapixels=self.max_megapixels)[0]
+
+    def _picture(self, data: bytes, kind: str) -> Picture:
+        from iqcli.photos.decode import decode
+        from iqcli.photos.raw import decode_raw
+
+        if kind == "dng":
+            return decode_raw(data, self.max_megapixels)
+        return decode(data, kind, self.max_megapixels, whole=True)
+
+
+def _same(one: Picture, two: Picture) -> bool:
+    """Whether pixels, colour profile, turn and tags are the same."""
+    import numpy as np
+
+    tags = ({k: v for k, v in each.tags.items() if not _is_moved(k)} for each in (one, two))
+    return (
+        np.array_equal(one.pixels, two.pixels)
+        and one.profile == two.profile
+        and one.orientation == two.orientation
+        and str(next(tags)) == str(next(tags))
+    )
+
+
+def _is_moved(tag: str) -> bool:
+    return any(word in tag for word in MOVED)
+
+
+def _same_scan(old: bytes, new: bytes) -> bool:
+    """Whether a JPEG's compressed picture, and all that follows it, is byte for byte the same.
+
+    Source: ITU-T T.81, B.1.1: the segments before the scan have a marker and a length.
+    """
+    at = 2
+    while old[at : at + 1] == b"\xff" and old[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(old[at + 2 : at + 4], "big")
+    return new.endswith(old[at:])
+
+
+def _same_sensor(old: bytes, new: bytes) -> bool:
+    """Whether a raw file holds the same values of the sensor."""
+    import numpy as np
+
+    from iqcli.photos.raw import sensor
+
+    return np.array_equal(sensor(old), sensor(new))
+
+
+# What else is the same in files of some formats.
+CHECKS = {"jpeg": [_same_scan], "dng": [_same_sensor]}

@@ -1,0 +1,164 @@
+"""The one program beside iq that writes into photos: ExifTool, if a person has installed it.
+
+It never meets a name of a person's: photos go to it as `old.jpg` in a folder of ours that it runs
+in, so that nothing in a name can be an option, a pattern or another encoding.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager, suppress
+from threading import Timer
+from typing import TYPE_CHECKING
+
+from iqcli import durable, files, libc
+from iqcli.errors import IqError, PhotoError
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+PROGRAM = "exiftool"
+INSTALL = "`apt install libimage-exiftool-perl`, `brew install exiftool`, or https://exiftool.org"
+# Formats that it writes into without touching the picture, and the ending that it knows them by.
+ENDINGS = {
+    "jpeg": "jpg",
+    "heif": "heic",
+    "avif": "avif",
+    "png": "png",
+    "tiff": "tif",
+    "gif": "gif",
+    "dng": "dng",
+}
+# A photo takes a tenth of a second; what takes this long will never end.
+SECONDS = 60.0
+REASON = 120
+WRAPPER = re.compile(rb"<\?xpacket[^>]*\?>")
+
+
+def find() -> str:
+    """Where the program lies. Raises IqError where it is not installed."""
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise IqError(f"--embed needs ExifTool, which is not installed; get it by {INSTALL}")
+    return found
+
+
+@contextmanager
+def running(state_dir: Path) -> Iterator[ExifTool]:
+    """One ExifTool for many photos. Raises IqError where there is none."""
+    program = find()
+    folder = state_dir / f"{PROGRAM}-{secrets.token_hex(8)}"
+    files.make_folders(folder, 0o700)
+    tool = ExifTool(program, folder)
+    try:
+        yield tool
+    finally:
+        tool.close()
+        files.remove_folder(folder)
+
+
+class ExifTool:
+    """The running program, one command at a time. `folder` is its own, and empty between them."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self._folder = folder
+        self._program = program
+        self._process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        # Without a config: a person's own would be run as Perl, and could change what is written.
+        command = [self._program, "-config", "", "-stay_open", "True", "-@", "-"]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(  # noqa: S603 (a list, and no word of it is a name)
+            command,
+            cwd=self._folder,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            # It waits for ever where nobody speaks to it any more.
+            preexec_fn=libc.ends_with_parent(),
+        )
+
+    def close(self) -> None:
+        """End the program, and what it has started."""
+        self._kill()
+        self._process.communicate()
+
+    def _kill(self) -> None:
+        if sys.platform == "win32":
+            self._process.kill()
+        else:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def embedded(self, photo: bytes, kind: str, change: Callable[[bytes | None], bytes]) -> bytes:
+        """The photo with its XMP packet changed; `change` gets the old packet, None if it has none.
+
+        Raises PhotoError where ExifTool refuses, and what `change` raises.
+        """
+        if kind not in ENDINGS:
+            raise PhotoError(f"nothing is written into {kind.upper()} files")
+        old, new, packet = f"old.{ENDINGS[kind]}", f"new.{ENDINGS[kind]}", "packet.xmp"
+        places = [self._folder / name for name in (old, new, packet)]
+        try:
+            durable.create(places[0], photo)
+            found = self._ask("-q", "-q", "-b", "-XMP", old) or None
+            wanted = change(found)
+            if wanted == found:
+                return photo
+            durable.create(places[2], wanted)
+            said = self._ask(f"-XMP<={packet}", "-o", new, old)
+            if not files.seen(places[1]):
+                raise PhotoError(f"ExifTool refuses: {_reason(said)}")
+            if _unwrapped(self._ask("-q", "-q", "-b", "-XMP", new)) != _unwrapped(wanted):
+                raise PhotoError("ExifTool wrote another packet than it was given")
+            return places[1].read_bytes()
+        finally:
+            for place in places:
+                files.remove(place)
+
+    def _ask(self, *words: str) -> bytes:
+        """What the program says to one command. Raises PhotoError, and begins anew, if it ends."""
+        # A number that nobody can foresee: what a photo holds must not end an answer.
+        number = secrets.randbelow(10**18)
+        end = f"{{ready{number}}}".encode()
+        process = self._process
+        assert process.stdin
+        assert process.stdout
+        timer = Timer(SECONDS, self._kill)
+        timer.start()
+        try:
+            lines = (*words, f"-execute{number}", "")
+            process.stdin.write("\n".join(lines).encode())
+            process.stdin.flush()
+            said = bytearray()
+            while not said[-2 * len(end) :].rstrip(b"\r\n").endswith(end):
+                if not (block := os.read(process.stdout.fileno(), 1 << 16)):
+                    raise BrokenPipeError
+                said += block
+        except BrokenPipeError:
+            self.close()
+            self._process = self._start()
+            raise PhotoError("ExifTool gave up on it") from None
+        finally:
+            timer.cancel()
+        return bytes(said).rstrip(b"\r\n").removesuffix(end)
+
+
+def _unwrapped(packet: bytes) -> bytes:
+    """The packet without the wrapper, which ExifTool writes in its own way."""
+    return WRAPPER.sub(b"", packet).strip()
+
+
+def _reason(said: bytes) -> str:
+    lines = said.decode("utf-8", "replace").strip().splitlines()
+    return readable(lines[0].removeprefix("Error: ") if lines else "no reason known")[:REASON]

@@ -1,0 +1,184 @@
+"""What iq says of a photo, written into an XMP packet beside what people and programs say there.
+
+A person's rating, label and flag are never replaced. Ours are told from theirs by what is noted in
+our own namespace: a value that is no longer the one noted is a person's.
+
+    iq:score, iq:model, iq:decision          what iq thinks
+    iq:wroteRating, iq:previousRating        the xmp:Rating that we set, and the 0 that stood there
+    iq:wroteLabel                            the xmp:Label that we set
+    iq:wrotePick, iq:previousPick            -1 or 1, set in the flags of the profile; and the 0
+    iq:keywords, iq:tags                     what we added to dc:subject and to digiKam:TagsList
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from iqcli.photos.xmp import (
+    FLAGS,
+    GOOD,
+    IQ_NS,
+    IQ_PREFIX,
+    PICK,
+    PICK_LABEL,
+    PREVIOUS_PICK,
+    PREVIOUS_RATING,
+    RATING,
+    RDF,
+    WROTE_PICK,
+    WROTE_RATING,
+)
+from iqcli.photos.xmpedit import PacketEdit
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+XMP = "{http://ns.adobe.com/xap/1.0/}"
+IQ = f"{{{IQ_NS}}}"
+LABEL, WROTE_LABEL, CHANGED = f"{XMP}Label", f"{IQ}wroteLabel", f"{XMP}MetadataDate"
+SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
+TAGS = "{http://www.digikam.org/ns/1.0/}TagsList"
+SIDECAR_FOR = "{http://ns.adobe.com/photoshop/1.0/}SidecarForExtension"
+# Every list that we may add to: its kind, and where we note what we added.
+LISTS = {SUBJECT: ("Bag", f"{IQ}keywords"), TAGS: ("Seq", f"{IQ}tags")}
+# What says picked (1) and rejected (-1) in each flag that we may set.
+PICKS = {
+    PICK: {1: "1", -1: "-1"},
+    GOOD: {1: "True", -1: "False"},
+    PICK_LABEL: {1: "3", -1: "1"},
+}
+PREFIXES = {
+    IQ: IQ_PREFIX,
+    XMP: "xmp",
+    RDF: "rdf",
+    "{http://purl.org/dc/elements/1.1/}": "dc",
+    "{http://ns.adobe.com/xmp/1.0/DynamicMedia/}": "xmpDM",
+    "{http://www.digikam.org/ns/1.0/}": "digiKam",
+    "{http://ns.adobe.com/photoshop/1.0/}": "photoshop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What iq would say of one photo. What is None or absent is taken back where we said it.
+
+    `stars` -1..5; `pick` -1 or 1, in the `flags` (of `PICKS`); `keywords` in the `lists` (of
+    `LISTS`). `facts` are properties of our own namespace. `extension` is that of the photo, where
+    the sidecar has to say which file it is for.
+    """
+
+    stars: int | None = None
+    label: str | None = None
+    pick: int | None = None
+    flags: frozenset[str] = frozenset()
+    keywords: tuple[str, ...] = ()
+    lists: frozenset[str] = frozenset({SUBJECT})
+    facts: Mapping[str, str | None] = field(default_factory=dict)
+    extension: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A packet after the change; it is the old one where there was nothing to change.
+
+    `kept` says that a person's rating, label or flag stands where we had one to give.
+    """
+
+    packet: bytes
+    kept: bool
+
+
+def edited(old: bytes | None, remark: Remark, when: str) -> Written:
+    """The packet `old` (None: a new one) with what `remark` says. `when` is ISO 8601.
+
+    Every byte outside our properties stays. Raises BrokenPacket for what cannot be edited.
+    """
+    edit = PacketEdit(old, PREFIXES)
+    kept = [_rate(edit, remark.stars), _label(edit, remark.label), _flag(edit, remark)]
+    for name in LISTS:
+        _list(edit, name, remark.keywords if name in remark.lists else ())
+    for name, value in remark.facts.items():
+        _set(edit, IQ + name, value)
+    if remark.extension and not edit.packet.values(SIDECAR_FOR):
+        edit.put(SIDECAR_FOR, remark.extension)
+    if not edit.changed and old is not None:
+        return Written(old, any(kept))
+    edit.put(CHANGED, when)
+    return Written(edit.done(), any(kept))
+
+
+def _set(edit: PacketEdit, name: str, value: str | None) -> None:
+    if value is None:
+        edit.drop(name)
+    else:
+        edit.put(name, value)
+
+
+def _rate(edit: PacketEdit, stars: int | None) -> bool:
+    standing = edit.packet.values(RATING)
+    noted = _number(edit.text(WROTE_RATING))
+    ours = bool(standing) and noted is not None and all(_number(v) == noted for v in standing)
+    unrated = all(v is not None and (not v.strip() or _number(v) == 0) for v in standing)
+    before = edit.text(PREVIOUS_RATING) if ours else next(iter(standing), None)
+    wanted = stars if ours or unrated else None
+    if ours or wanted is not None:
+        _set(edit, RATING, before if wanted is None else str(wanted))
+    _set(edit, WROTE_RATING, None if wanted is None else str(wanted))
+    _set(edit, PREVIOUS_RATING, None if wanted is None else before)
+    return stars is not None and wanted is None
+
+
+def _label(edit: PacketEdit, label: str | None) -> bool:
+    standing, noted = edit.packet.values(LABEL), edit.text(WROTE_LABEL)
+    ours = bool(standing) and noted is not None and all(v == noted for v in standing)
+    free = ours or all(v is not None and not v.strip() for v in standing)
+    wanted = label if free else None
+    if ours or wanted is not None:
+        _set(edit, LABEL, wanted)
+    _set(edit, WROTE_LABEL, wanted)
+    return label is not None and wanted is None
+
+
+def _flag(edit: PacketEdit, remark: Remark) -> bool:
+    """One note serves all flags: each that says what we noted is ours."""
+    noted = {"1": 1, "-1": -1}.get(edit.text(WROTE_PICK) or "")
+    before = edit.text(PREVIOUS_PICK) if noted else None
+    set_any = kept = False
+    for name, texts in PICKS.items():
+        said = [FLAGS[name].get((v or "?").strip().lower()) for v in edit.packet.values(name)]
+        ours = bool(said) and noted is not None and all(v == noted for v in said)
+        none = not said or (name != GOOD and all(v == 0 for v in said))
+        wanted = remark.pick if name in remark.flags else None
+        if wanted is not None and (ours or none):
+            before = "0" if said and none else before
+            edit.put(name, texts[wanted])
+            set_any = True
+        elif ours:
+            _set(edit, name, "0" if before is not None and name != GOOD else None)
+        kept |= wanted is not None and not (ours or none)
+    _set(edit, WROTE_PICK, str(remark.pick) if set_any else None)
+    _set(edit, PREVIOUS_PICK, before if set_any else None)
+    return kept
+
+
+def _list(edit: PacketEdit, name: str, wanted: tuple[str, ...]) -> None:
+    kind, note = LISTS[name]
+    wanted = tuple(readable(each) for each in wanted)
+    if any(v is not None and v.strip() for v in edit.packet.values(name)):
+        return  # no list but a text, which no program of ours to mend wrote
+    standing, ours = edit.packet.items(name), edit.packet.items(note)
+    gone = {each for each in ours if each in standing} - set(wanted)
+    added = [each for each in wanted if each not in standing]
+    edit.put_items(name, kind, gone, added)
+    noted = [each for each in wanted if each in added or each in ours]
+    left = set(ours) - set(noted)
+    edit.put_items(note, "Bag", left, [each for each in noted if each not in ours])
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return float(text or "")
+    except ValueError:
+        return None
