@@ -1,0 +1,225 @@
+"""What a contact sheet shows, as plain data: units side by side, under scenes, under days."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from iqcli.outputs.names import shown
+from iqcli.outputs.table import in_words
+from iqcli.records import Whole
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from iqcli.records import Decision, Facts, Judged
+
+    Data = dict[str, Any]
+    Order = Callable[[Sequence[Judged]], list[Judged]]
+    # The picture of that name ("thumb" or "crop") of a photo, or None.
+    Pictures = Callable[["Entry", str], bytes | None]
+
+# Photos a file: what a browser still shows at once.
+PART = 2000
+UNDATED = "Without a date"
+KINDS = {None: "Burst", Whole.BRACKET: "Bracket", Whole.PANORAMA: "Panorama"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decision, and the very line of `decisions.jsonl` that says it."""
+
+    decision: Decision
+    line: str
+
+    @property
+    def judged(self) -> Judged:
+        return self.decision.judged
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What stands side by side: the frames of a burst or set, best first, or one photo alone.
+
+    `day` is that of the first frame, None where no frame says; `moment` its time, ISO 8601.
+    """
+
+    entries: tuple[Entry, ...]
+    moment: str
+    day: str | None
+
+    @property
+    def first(self) -> Judged:
+        return self.entries[0].judged
+
+    @property
+    def whole(self) -> bool:
+        """It is a set that is worth nothing in parts: no frame of it is the best."""
+        return self.first.whole is not None
+
+
+def units(entries: Iterable[Entry], order: Order) -> list[Unit]:
+    """All units by day, scene and time; those without a time come last, by path.
+
+    `order` puts the frames of a burst best first; a set stays in the order of its paths.
+    """
+    groups: dict[str | int, list[Entry]] = {}
+    for entry in sorted(entries, key=_by_time):
+        groups.setdefault(entry.judged.group or id(entry), []).append(entry)
+    found = [_unit(members, order) for members in groups.values()]
+    starts: dict[str, str] = {}  # of each scene: its photos stay together
+    for unit in found:
+        starts.setdefault(unit.first.scene or "", unit.moment)
+
+    def place(unit: Unit) -> tuple[bool, str, str, str, str]:
+        scene = unit.first.scene or ""
+        start = starts[scene] if scene else unit.moment
+        return unit.day is None, unit.day or "", start, scene, unit.moment
+
+    return sorted(found, key=place)
+
+
+def _by_time(entry: Entry) -> tuple[str, str]:
+    return _taken(entry.judged), str(entry.judged.shot.path)
+
+
+def _unit(members: list[Entry], order: Order) -> Unit:
+    moment = next((taken for each in members if (taken := _taken(each.judged))), "")
+    first = members[0].judged
+    if len(members) > 1 and first.whole is None:
+        by_shot = {id(each.judged): each for each in members}
+        members = [by_shot[id(each)] for each in order([each.judged for each in members])]
+    return Unit(tuple(members), moment, moment[:10] if _date(moment) else None)
+
+
+def _taken(judged: Judged) -> str:
+    return (judged.facts and judged.facts.taken) or ""
+
+
+def _date(taken: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(taken)
+    except ValueError:
+        return None
+
+
+def parts(found: Iterable[Unit], limit: int = PART) -> list[list[Unit]]:
+    """The units in files of at most `limit` photos; a unit is never cut."""
+    made: list[list[Unit]] = [[]]
+    count = 0
+    for unit in found:
+        if made[-1] and count + len(unit.entries) > limit:
+            made.append([])
+            count = 0
+        made[-1].append(unit)
+        count += len(unit.entries)
+    return made
+
+
+def entries_of(part: Iterable[Unit]) -> list[Entry]:
+    """The entries of a part in the order they are shown: a photo's number is its place here."""
+    return [entry for unit in part for entry in unit.entries]
+
+
+def content(part: Sequence[Unit], pictures: Pictures) -> Data:
+    """Photos by number, and the sections that hold them."""
+    photos = [_photo(unit, entry, pictures) for unit in part for entry in unit.entries]
+    numbers = iter(range(len(photos)))
+    sections = [
+        {"title": _day_title(day), "flows": list(_flows(list(of_day), numbers))}
+        for day, of_day in groupby(part, key=lambda unit: unit.day)
+    ]
+    return {"photos": photos, "sections": sections}
+
+
+def _flows(of_day: Sequence[Unit], numbers: Iterator[int]) -> Iterator[Data]:
+    """Scenes of several photos by themselves, the photos between them together."""
+    sizes = Counter[str]()
+    for unit in of_day:
+        sizes[unit.first.scene or ""] += len(unit.entries)
+
+    def scene(unit: Unit) -> str:
+        name = unit.first.scene or ""
+        return name if sizes[name] > 1 else ""
+
+    for name, found in groupby(of_day, key=scene):
+        within = list(found)
+        head = (f"Scene of {sizes[name]}" if name and len(within) > 1 else "", _span(within))
+        shown_units = [_shown_unit(unit, numbers) for unit in within]
+        yield {"title": " · ".join(filter(None, head)), "units": shown_units}
+
+
+def _shown_unit(unit: Unit, numbers: Iterator[int]) -> Data:
+    own = [next(numbers) for _ in unit.entries]
+    if len(own) == 1:
+        return {"title": None, "photos": own}
+    title = f"{KINDS[unit.first.whole]} of {len(own)}"
+    return {"title": f"{title}, kept whole" if unit.whole else title, "photos": own}
+
+
+def _span(within: Sequence[Unit]) -> str:
+    moments = sorted(unit.moment for unit in within if unit.day)
+    clocks = [moment[11:16] for moment in moments]
+    if not clocks:
+        return ""
+    return clocks[0] if clocks[0] == clocks[-1] else f"{clocks[0]}–{clocks[-1]}"
+
+
+def _day_title(day: str | None) -> str:
+    found = _date(day or "")
+    return f"{found:%A}, {found.day} {found:%B} {found.year}" if found else UNDATED
+
+
+def _photo(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
+    decision, judged = entry.decision, entry.judged
+    best = len(unit.entries) > 1 and not unit.whole and entry is unit.entries[0]
+    return {
+        "name": readable(judged.shot.path.name),
+        "folder": shown(judged.shot.path.parent),
+        "files": [readable(path.name) for path in judged.shot.companions],
+        "decision": decision.verdict.value,
+        "reasons": [readable(reason) for reason in decision.reasons],
+        "error": judged.error and readable(judged.error),
+        "stars": judged.stars,
+        "pick": judged.pick,
+        "best": len(unit.entries) if best and judged.rating else 0,
+        "thumb": pictures(entry, "thumb") is not None,
+        "crop": pictures(entry, "crop") is not None,
+        "day": unit.day,
+        "held": judged.sha256 is not None,
+        "line": entry.line,
+        **_rating(judged),
+        **_facts(judged.facts),
+    }
+
+
+def _rating(judged: Judged) -> Data:
+    rating = judged.rating
+    if rating is None or not math.isfinite(rating.score):
+        return {"score": None, "doubt": None, "parts": [], "issues": []}
+    named = {"technical": rating.technical, "aesthetic": rating.aesthetic}
+    issues = [{"name": each.name, "level": each.level} for each in rating.issues]
+    return {
+        "score": round(rating.score, 3),
+        "doubt": None if rating.uncertainty is None else round(rating.uncertainty, 3),
+        "parts": [f"{name} {value:.1f}" for name, value in named.items() if value is not None],
+        "issues": [{**each, "said": in_words([each])} for each in issues],
+    }
+
+
+def _facts(facts: Facts | None) -> Data:
+    if facts is None:
+        return {"width": 3, "height": 2, "size": None, "taken": None, "camera": None}
+    found = _date(facts.taken or "")
+    return {
+        "width": facts.width,
+        "height": facts.height,
+        "size": f"{facts.width:,} × {facts.height:,}",
+        "taken": found and f"{found:%Y-%m-%d %H:%M:%S}",
+        "camera": facts.camera and readable(facts.camera),
+    }
