@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import numpy as np
+import programs
 import pytest
 from hub import Hub
 from photos.make import encoded, noise, scene
@@ -16,7 +17,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from _pytest.terminal import TerminalReporter
+
 LONG_AGO = 1_600_000_000_123_456_789
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    programs.register(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    programs.require(item)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    programs.tell(terminalreporter)
 
 
 @pytest.fixture

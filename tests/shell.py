@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nursery import NURSERY
+
+TIMEOUT = 120.0
+KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "OMP_NUM_THREADS")
 IQ = (sys.executable, "-m", "iqcli")
 SOURCE = Path(__file__).parent.parent
 # Opened files of a process and the modules it had loaded, told on stderr when it ends.
@@ -73,7 +77,7 @@ class Iq:
 
     @property
     def environ(self) -> dict[str, str]:
-        kept = {k: v for k, v in os.environ.items() if k in ("PATH", "HOME", "LANG", "SYSTEMROOT")}
+        kept = {k: v for k, v in os.environ.items() if k in KEPT}
         ours = {"IQ_CACHE_DIR": str(self.cache), "IQ_STATE_DIR": str(self.state)}
         ours |= {"IQ_DATA_DIR": str(self.home / "data")}
         # Not the config of whoever runs the tests.
@@ -99,7 +103,9 @@ class Iq:
 
     def _run(self, command: tuple[str | Path, ...], stdin: bytes, environ: dict[str, str]) -> Ran:
         env = self.environ | environ
-        done = subprocess.run(
-            command, input=stdin, capture_output=True, cwd=self.cwd, env=env, timeout=120
+        ours = [str(word) for word in command[len(IQ) :]] if command[: len(IQ)] == IQ else None
+        done = NURSERY.run(ours, self.cwd, env, stdin, TIMEOUT) if ours is not None else None
+        done = done or subprocess.run(
+            command, input=stdin, capture_output=True, cwd=self.cwd, env=env, timeout=TIMEOUT
         )
         return Ran(done.returncode, done.stdout, done.stderr.decode())
