@@ -5,8 +5,10 @@ let large = null; // the photo in it, until it is closed and the focus is back
 
 function openLoupe(photo) {
   mark(photo);
-  if (!loupe.open) loupe.showModal();
+  const fresh = !loupe.open;
+  if (fresh) loupe.showModal();
   fillLoupe();
+  if (fresh) element("loupe-name").focus(); // its name is what a screen reader says first
 }
 
 function fillLoupe() {
