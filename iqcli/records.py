@@ -201,6 +201,10 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
+# The code of what a person decided, and no rule.
+BY_HAND = "by_hand"
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a rule says of one judged shot, and why. Never cached.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from iqcli.calibration import Calibration
     from iqcli.comparing import Lead
-    from iqcli.culling.choose import Rule
+    from iqcli.culling.rules import Rule
     from iqcli.evaluation import Agreement, Bursts, Flags, Numbers, Rejects
     from iqcli.features.extractor import AnyBlock
     from iqcli.opinions import Opinions

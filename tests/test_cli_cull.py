@@ -141,6 +141,12 @@ def test_the_guard(iq: Iq, roll: Path) -> None:
         "if that is meant, give --max-reject 100%"
     ]
     assert tree(iq.cwd) == before
+    # To look at it does no harm; a list of paths may be piped to anything.
+    looked = iq("cull", "photos", "--below", "10")
+    assert (looked.code, looked.lines[-1], len(looked.out.splitlines())) == (2, ran.lines[0], 7)
+    for words in (("-f", "paths"), ("-f", "jsonl"), ("--action", "list"), ("--plan", "my.plan")):
+        assert iq("cull", "photos", "--below", "10", *words).out == b""
+    assert not (iq.cwd / "my.plan").exists()
     (roll / ".iq.toml").write_text("max_reject = 0.1\n")
     assert "more than 10%" in iq("cull", "photos", "--worst", "34%").err
 

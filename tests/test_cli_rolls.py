@@ -194,6 +194,18 @@ def test_only_a_plan_reads_photos_again(iq: Iq, trip: Path) -> None:
     assert again >= set(BURST[1:]) and "burst0.jpg" not in again
 
 
+def test_a_dry_run_refuses_what_the_move_would(iq: Iq, trip: Path) -> None:
+    linked = iq.cwd / "linked"
+    linked.mkdir()
+    (linked / "trip").symlink_to(trip)
+    words = ("cull", "linked", "-L", "--worst", "20%")
+    for more in ((), ("--apply",), ("--plan", "my.plan")):
+        ran = iq(*words, *more)
+        assert (ran.code, ran.out) == (4, b"")
+        assert "lies outside" in ran.err
+    assert iq(*words, "--action", "list").code == 0
+
+
 def test_a_plan_is_shown_and_guarded(iq: Iq, trip: Path) -> None:
     made = iq("cull", "photos", "--keep", "1", "--per", "burst", "--plan", "my.plan", "-f", "jsonl")
     count = len(found(made, "reject"))
@@ -221,9 +233,7 @@ def test_decisions_of_a_person_are_carried_out(iq: Iq, trip: Path) -> None:
     shot |= {"reasons": ["chosen by hand"], "codes": ["by_hand"]}
     header = {"kind": "iq-decisions", "schema": 1, "created": "2024-05-01", "model": "fusion-mini"}
     file.write_text("".join(json.dumps(each) + "\n" for each in (header, shot)))
-    guarded = iq("cull", "--from-plan", "decisions.jsonl")
-    assert "1 of 1 judged photos would be rejected" in guarded.err
-    words = ("cull", "--from-plan", "decisions.jsonl", "--max-reject", "100%")
+    words = ("cull", "--from-plan", "decisions.jsonl")
     ran = iq(*words, "-f", "jsonl")
     assert [(row["decision"], row["codes"]) for row in ran.rows] == [("reject", ["by_hand"])]
     assert iq(*words, "--apply").code == 0

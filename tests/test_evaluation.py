@@ -18,7 +18,7 @@ from iqcli import evaluation, opinions
 from iqcli.cache import Cache
 from iqcli.calibration import calibration, covered, grouped
 from iqcli.comparing import burst_lead, lead
-from iqcli.culling.choose import Rule
+from iqcli.culling.rules import Rule
 from iqcli.errors import IqError
 from iqcli.evaluation import (
     MEASURES,

@@ -13,7 +13,6 @@ from iqcli.commands.screen import say
 from iqcli.commands.sheet import Html
 from iqcli.commands.sidecars import Embed, Stars, XmpProfile
 from iqcli.commands.wish import Wish
-from iqcli.culling import plan
 from iqcli.culling.protect import Protect
 from iqcli.errors import Exit, IqError
 
@@ -92,12 +91,12 @@ def _cull(run: Run, wish: Wish) -> Exit:
     rule, origin = ruling.chosen(wish.rule, run)
     rule, grounds = ruling.grounded(rule, run)
     if wish.deed.acts:
-        roots = [path if path.is_dir() else path.parent for path in run.paths]
-        deeds.take_back_cut_off(run, roots)
+        deeds.take_back_cut_off(run, run.folders)
     decisions = _decided(run, rule, wish)
-    made = None
-    if wish.deed.acts or wish.plan_file:  # it reads every reject anew
-        made = plan.make(decisions, str(rule), run.settings.model, wish.deed.action)
+    if form != "table" or wish.binds:
+        wish.check_share(decisions, run.settings)
+    kept = wish.plan_file is not None
+    made = deeds.planned(decisions, str(rule), run, wish.deed, kept=kept)
     showing.show(decisions, form, nul=wish.nul)
     if made and wish.plan_file:
         deeds.save(made, wish.plan_file, run)
@@ -106,6 +105,7 @@ def _cull(run: Run, wish: Wish) -> Exit:
         for line in (*origin, *showing.summary(decisions), *grounds):
             say(line)
         showing.warn_of_losses(decisions)
+    wish.check_share(decisions, run.settings)  # a person may look at a plan that goes too far
     return max(deeds.carry_out(made, decisions, run, wish.deed), code)
 
 
@@ -120,8 +120,6 @@ def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
         decisions = choose.decide(judged, rule, wish.protect)
         if spool is not None:
             decisions = _looked_through(run, decisions, spool, wish)
-    if not wish.review:
-        choose.check_share(decisions, wish.largest(run.settings))
     return decisions
 
 
@@ -136,10 +134,8 @@ def _looked_through(
 ) -> list[Decision]:
     if wish.review:
         from iqcli.commands.review import review
-        from iqcli.culling.choose import check_share
 
-        # The guard is against rules: what a person then rejects by hand is meant.
-        check_share(decisions, wish.largest(run.settings))
+        wish.check_share(decisions, run.settings)  # not after an hour of choosing by hand
         decisions = review(decisions, spool)
     if wish.html is not None:
         from iqcli.commands.sheet import write_sheet

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from iqcli import workshops
 from iqcli.commands import sidecars
 from iqcli.commands.screen import counted, say
 from iqcli.culling import apply as moving
@@ -76,10 +77,26 @@ def wanted(
     return Deed(chosen, apply, profile if xmp else None, stars, embed)
 
 
+def planned(
+    decisions: Sequence[Decision], rule: str, run: Run, deed: Deed, *, kept: bool = False
+) -> Plan | None:
+    """The plan of what the decisions reject, by the model that scored them.
+
+    It reads every file of theirs: none is made that is neither carried out nor `kept`.
+    """
+    if deed.acts or kept:
+        named = (each.judged.rating.model for each in decisions if each.judged.rating)
+        return plan.make(decisions, rule, next(named, run.settings.model), deed.action)
+    if deed.action is not Action.LIST:
+        plan.check_files(decisions)
+    return None
+
+
 def take_back_cut_off(run: Run, roots: Iterable[Path]) -> None:
     """Put back what an earlier run on these folders did not finish."""
     for why in unreadable(run.settings.state_dir):
         say(f"iq: {why}")
+    workshops.sweep(run.settings.state_dir)
     for outcome in moving.recover(roots, run.settings.state_dir):
         moved = outcome.what in (Action.MOVE, Action.TRASH)
         photos, count = counted(outcome.shots, "photo"), counted(outcome.files, "file")
@@ -132,7 +149,10 @@ def _along(made: Plan, decisions: Sequence[Decision], run: Run, deed: Deed, edit
         again = plan.make(_refound(decisions, deed), made.rule, made.model, made.action)
         done = moving.apply(again, state, along=edits)
     except BaseException:
-        moving.undo(edits, state)
+        try:
+            moving.undo(edits, state)
+        except IqError as error:  # what went wrong first is what a person has to mend first
+            say(f"iq: what was written into XMP stays (run {edits}): {error}")
         raise
     return in_words(done, again)
 

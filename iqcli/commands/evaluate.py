@@ -15,7 +15,7 @@ from iqcli.errors import Exit, IqError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from iqcli.culling.choose import Rule
+    from iqcli.culling.rules import Rule
 
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the photos [beside the CSV].")
@@ -160,7 +160,7 @@ def _refuse(why: str, options: Mapping[str, object]) -> None:
 
 def _rule(below: float | None, worst: float | None, good: float | None) -> Rule | None:
     """The rule of `iq cull` that is given, if one is."""
-    from iqcli.culling.choose import Rule
+    from iqcli.culling.rules import Rule
 
     if good is not None and not 1 <= good <= 10:
         raise IqError(f"--good is {good:g}; give an opinion from 1 to 10")

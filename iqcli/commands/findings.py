@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.comparing import Lead
-    from iqcli.culling.choose import Rule
+    from iqcli.culling.rules import Rule
     from iqcli.evaluation import Figure
     from iqcli.studying import Study
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iqcli.culling.planned import Plan, PlannedShot
     from iqcli.errors import Exit
 
-BY_HAND = "by hand"
+RULE = "by hand"
 # No line that names a folder is longer.
 LINE_BYTES = 1 << 20
 
@@ -49,23 +49,14 @@ def carry_out(file: Path, run: Run, wish: Wish) -> Exit:
 
 
 def _by_hand(found: list[Decision], run: Run, wish: Wish) -> Exit:
-    from iqcli.culling import choose
-
     form = wish.form(wish.deed.action, run.settings)
-    choose.check_share(found, wish.largest(run.settings))
-    made = None
-    if wish.deed.acts:
-        made = plan.make(found, BY_HAND, _model(found, run), wish.deed.action)
+    wish.check_share(found, run.settings)
+    made = deeds.planned(found, RULE, run, wish.deed)
     showing.show(found, form, nul=wish.nul)
     if not run.quiet:
         for line in showing.summary(found):
             say(line)
     return deeds.carry_out(made, found, run, wish.deed)
-
-
-def _model(found: list[Decision], run: Run) -> str:
-    named = (each.judged.rating.model for each in found if each.judged.rating)
-    return next(named, run.settings.model)
 
 
 def _roots(file: Path) -> set[Path]:

@@ -10,11 +10,12 @@ from iqcli.culling.planned import Action
 from iqcli.errors import IqError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from iqcli.commands.deeds import Deed
     from iqcli.culling.protect import Protect
+    from iqcli.records import Decision
     from iqcli.settings import Settings
 
 
@@ -58,6 +59,14 @@ class Wish:
 
             picture()
 
-    def largest(self, settings: Settings) -> float:
-        """The largest share (0..1) of the photos that may be rejected."""
-        return settings.max_reject if self.max_reject is None else self.max_reject
+    @property
+    def binds(self) -> bool:
+        """Whether more comes of it than a look at what the rule says."""
+        return self.deed.acts or self.review or self.plan_file is not None
+
+    def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
+        """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""
+        from iqcli.culling.choose import check_share
+
+        largest = settings.max_reject if self.max_reject is None else self.max_reject
+        check_share(decisions, largest)

@@ -7,31 +7,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli.culling import moments, placing
-from iqcli.culling.bands import MIDDLE, SAID, band, in_words
+from iqcli.culling.bands import SAID, band, in_words
 from iqcli.culling.finding import Finding, is_scored, score_of
 from iqcli.culling.protect import Protect
-from iqcli.culling.rules import Quota, Rule, exact, percent
+from iqcli.culling.rules import exact, percent
 from iqcli.errors import IqError
-from iqcli.records import Decision, Verdict
+from iqcli.records import BY_HAND, Decision, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from iqcli.culling.rules import Rule
     from iqcli.records import Judged
 
     Findings = tuple[Finding, ...]
-
-__all__ = [
-    "MIDDLE",
-    "Protect",
-    "Quota",
-    "Rule",
-    "band",
-    "check_counts",
-    "check_share",
-    "decide",
-    "percent",
-]
 
 _PROTECTED = Protect()
 
@@ -112,13 +101,13 @@ def _decision(judged: Judged, found: Findings | None) -> Decision:
 
 
 def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
-    """Raise IqError if more than that share (0..1) of the judged shots would be rejected.
+    """Raise IqError if a rule would reject more than that share (0..1) of the judged shots.
 
-    What a person rejected by hand counts as judged.
+    The guard is against rules: what a person rejected by hand is meant.
     """
-    rejects = sum(each.verdict is Verdict.REJECT for each in decisions)
-    judged = sum(is_scored(e.judged) or e.verdict is Verdict.REJECT for e in decisions)
-    check_counts(rejects, judged, max_reject)
+    ruled = [each for each in decisions if BY_HAND not in each.codes]
+    rejects = sum(each.verdict is Verdict.REJECT for each in ruled)
+    check_counts(rejects, sum(is_scored(each.judged) for each in decisions), max_reject)
 
 
 def check_counts(rejects: int, judged: int, max_reject: float) -> None:

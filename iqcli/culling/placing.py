@@ -61,7 +61,8 @@ def _by_place(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> Findi
     if rank <= stay:
         return Finding(Verdict.KEEP, f"kept_of_{rule.unit}", words)
     if ties:
-        near = f"{words}, but within {rule.margin:g} points of the last"
+        points = f"{rule.margin:g} point{'s' * (rule.margin != 1)}"
+        near = f"{words}, but within {points} of the last"
         return Finding(Verdict.REVIEW, "near_tie", near, relative=True)
     return Finding(Verdict.REJECT, f"not_kept_of_{rule.unit}", words, relative=True)
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from iqcli.records import Decision, Judged
 
-__all__ = ["Action", "Plan", "PlannedFile", "PlannedShot", "load", "make", "save"]
+__all__ = ["Action", "Plan", "PlannedFile", "PlannedShot", "check_files", "load", "make", "save"]
 
 
 def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Action.MOVE) -> Plan:
@@ -66,17 +66,30 @@ def _score(judged: Judged) -> float | None:
     return float(judged.rating.score) if judged.rating else None
 
 
+def check_files(decisions: Iterable[Decision]) -> None:
+    """Raise what `make` would of where the files lie and what they are, without reading them."""
+    for decision in decisions:
+        if decision.verdict is Verdict.REJECT:
+            root = decision.judged.shot.root.resolve()
+            for path in decision.judged.shot.files:
+                _check_plain(root / below(root, path))
+
+
+def _check_plain(path: Path) -> None:
+    if path.is_symlink():
+        raise PlanConflict(
+            f"{files.shown(path)} is a link, and a link is never culled; cull the folder of "
+            "the photo that it points to, or leave out -L"
+        )
+    if not path.is_file():
+        raise PlanConflict(f"{files.shown(path)} is no plain file; leave it out")
+
+
 def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
     path = root / source
     try:
         before = path.lstat()
-        if path.is_symlink():
-            raise PlanConflict(
-                f"{files.shown(path)} is a link, and a link is never culled; cull the folder of "
-                "the photo that it points to, or leave out -L"
-            )
-        if not path.is_file():
-            raise PlanConflict(f"{files.shown(path)} is no plain file; leave it out")
+        _check_plain(path)
         digest = files.sha256(path)
         after = path.lstat()
     except OSError as error:

@@ -6,14 +6,14 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from iqcli.records import Verdict
+from iqcli.records import BY_HAND, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.records import Decision
 
-REASONS, CODES = ("chosen by hand",), ("by_hand",)
+REASONS, CODES = ("chosen by hand",), (BY_HAND,)
 
 
 class Shelf(StrEnum):

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from iqcli.culling.choose import Rule
-from iqcli.culling.rules import Quota
+from iqcli.culling.rules import Quota, Rule
 from iqcli.records import Facts, Judged, Look, Rating, Shot, Whole
 
 ROOT = Path("/photos")

@@ -11,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from iqcli.culling.choose import Protect, Quota, Rule, band, check_share, decide
+from iqcli.culling.bands import band
+from iqcli.culling.choose import check_share, decide
+from iqcli.culling.protect import Protect
+from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import Exit, IqError
 from iqcli.records import Judged, Rating, Verdict
 

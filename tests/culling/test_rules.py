@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.culling.choose import Protect, Rule, check_counts, check_share, decide
+from iqcli.commands.showing import summary
+from iqcli.culling.choose import check_counts, check_share, decide
 from iqcli.culling.group import TIE
-from iqcli.culling.rules import Quota
+from iqcli.culling.protect import Protect
+from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
-from iqcli.records import Decision, Judged, Verdict, Whole
+from iqcli.records import BY_HAND, Decision, Judged, Verdict, Whole
 
 from .rolls import burst, keep, photo
 
@@ -232,6 +234,12 @@ def test_a_moment_lives_on_in_a_protected_photo_or_one_for_review() -> None:
     assert [each.codes[0] for each in found[2:]] == ["not_judged", "best_of_moment"]
 
 
+def test_one_is_said_as_one() -> None:
+    found = decide([photo("a.jpg", 5, stars=1), photo("b.jpg", 4)], keep("1", margin=1.0))
+    assert found[1].reasons[0].endswith("but within 1 point of the last")
+    assert list(summary(found))[1] == "of those kept, 1 is protected: rated 1"
+
+
 def test_a_burst_without_a_time_is_a_moment_too() -> None:
     found = decide([photo("good.jpg", 9), *burst("b", 2.0, 3.0)], Rule(worst=0.7))
     assert [each.codes[0] for each in found] == ["not_worst", "worst", "best_of_moment"]
@@ -288,9 +296,13 @@ def test_what_cannot_be_judged_is_for_review_whatever_else_it_is() -> None:
 # --- the guard ---
 
 
-def test_the_guard_counts_what_was_rejected_by_hand() -> None:
-    blind = Decision(photo("a.jpg", None), REJECT, ("chosen by hand",), ("by_hand",))
-    with pytest.raises(IqError, match=r"1 of 1 judged photos .* give --max-reject 100%"):
-        check_share([blind], 0.5)
+def test_the_guard_is_against_rules() -> None:
+    """What a person rejects by hand is meant; what a rule rejects beside it still counts."""
+    by_hand = [Decision(photo(f"{n}.jpg", 2.0), REJECT, ("chosen",), (BY_HAND,)) for n in range(3)]
+    check_share(by_hand, 0.0)
+    ruled = [Decision(photo(f"r{n}.jpg", 2.0), REJECT, ("low",), ("below",)) for n in range(3)]
+    check_share(by_hand + ruled, 0.5)
+    with pytest.raises(IqError, match=r"3 of 5 judged photos .* give --max-reject 60%"):
+        check_share(by_hand[:2] + ruled, 0.5)
     with pytest.raises(IqError, match=r"2 of 3 judged photos .* give --max-reject 67%"):
         check_counts(2, 3, 0.5)
