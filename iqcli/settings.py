@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli import values
 from iqcli.errors import IqError
+from iqcli.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,7 +20,8 @@ RULE = ("below", "worst", "promise", "keep")
 # A folder of photos may come from a stranger: what lies in it chooses rules and looks, never
 # where we write and never what we load.
 BESIDE_PHOTOS = frozenset({"format", "max_reject", "per", "margin", "xmp_profile", *RULE})
-FILE_BYTES = 2**20
+# The time that reading takes may grow with the square of the size.
+FILE_BYTES = 2**16
 DEFAULT = "default"
 
 
@@ -151,7 +153,7 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
     for key in raw:
         if key not in allowed:
             why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
-            raise IqError(f"{path}: {key!r} {why}; remove that line")
+            raise IqError(f"{path}: {brief(key)} {why}; remove that line")
     return {
         key: (str(path), values.checked(key, value, f"{path}: {key}")) for key, value in raw.items()
     }
@@ -162,7 +164,7 @@ def _read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(FILE_BYTES + 1)
         if len(data) > FILE_BYTES:
-            raise ValueError(f"it is larger than {FILE_BYTES >> 20} MiB")
+            raise ValueError(f"it is larger than {FILE_BYTES >> 10} KiB")
         return tomllib.loads(data.decode())
     except FileNotFoundError:
         return {}

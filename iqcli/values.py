@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.errors import IqError
+from iqcli.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ def checked(key: str, value: Any, source: str) -> Any:
     try:
         return _CHECKS[key](value)
     except ValueError as error:
-        raise IqError(f"{source} is {value!r}; {error}") from None
+        raise IqError(f"{source} is {brief(value)}; {error}") from None
 
 
 def share(text: str) -> float:
@@ -84,12 +85,12 @@ def _share(value: Any) -> float:
 
 def _kept(value: Any) -> str:
     """How many to keep, as text: a number of photos, or a share with its per cent sign."""
-    text, wanted = str(value), "give how many to keep, as 3, or a share, as 20%"
-    if text.endswith("%"):
-        if not _read(share, text, wanted):
+    wanted = "give how many to keep, as 3, or a share, as 20%"
+    if isinstance(value, str) and value.endswith("%"):
+        if not _read(share, value, wanted):
             raise ValueError(wanted)
-        return text
-    return str(_within(1, 1_000_000, _read(int, text, wanted)))
+        return value
+    return str(_within(1, 1_000_000, _read(int, value, wanted)))
 
 
 def _read(kind: Callable[[str], N], value: Any, wanted: str) -> N:

@@ -64,6 +64,22 @@ def roll(iq: Iq) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that the tests of a file share."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def seen(iq: Iq, roll: Path, shared_cache: Path) -> Iq:
+    """A command line that has measured and drawn the roll before: it needs to load little."""
+    iq.changes["IQ_CACHE_DIR"] = str(shared_cache)
+    if not any(shared_cache.iterdir()):
+        assert iq("cull", "photos", "--html", "sheet.html").code == 0
+        (iq.cwd / "sheet.html").unlink()
+    return iq
+
+
 @pytest.fixture
 def hub() -> Iterator[Hub]:
     """A model hub that holds `DATA`, see `pulls.ON_HUB`."""

@@ -1,7 +1,10 @@
 """Processes of `iq` that need not load torch and its like anew: children of one that has.
 
 Each is a process of its own, with arguments, folder, environment and streams of its own, that
-imports all of iqcli itself. What it saves is a second and a half of processor time a run.
+imports all of iqcli itself. What it saves is a second and a half of processor time a run. What it
+cannot show: that the order of a set matters (all children hash alike), that one of `PRELOADED` is
+used without being imported, how Python ends, and pipes (its streams are files). Tests of those
+begin a process in earnest: `Iq.start`, `Iq.spied`, a terminal.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ import sys
 import tempfile
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
@@ -29,7 +33,8 @@ if TYPE_CHECKING:
 PRELOADED = ("torch", "torchvision", "cv2", "scipy.stats", "PIL.Image", "safetensors.torch")
 PRELOADED += ("typer", "rich.console", "diskcache", "platformdirs")
 # What a process takes from its environment before any line of ours runs.
-EARLY = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_")
+EARLY = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_", "TZ", "TMPDIR")
+EARLY += ("CUDA_", "TORCH", "OPENCV_", "TYPER_")
 MESSAGE = 2**17
 
 
@@ -66,11 +71,22 @@ class Nursery:
         self._parent = subprocess.Popen(command, env=dict(env), pass_fds=(theirs.fileno(),))
         theirs.close()
         atexit.register(self._end)
-        self._line.recv(64)  # it is ready
+        self._heard()  # it is ready
+
+    def _heard(self) -> int:
+        """What the parent says next. Raises RuntimeError, and forgets it, where it has died."""
+        assert self._line
+        try:
+            return int(self._line.recv(64))
+        except (OSError, ValueError):
+            self._end()
+            raise RuntimeError("the nursery has died; what it said is on stderr") from None
 
     def _end(self) -> None:
+        atexit.unregister(self._end)
         assert self._line and self._parent
         self._line.close()
+        self._line = None
         self._parent.kill()
         self._parent.wait()
 
@@ -86,13 +102,14 @@ class Nursery:
             given.write(stdin)
             given.seek(0)
             streams: tuple[IO[bytes], ...] = (given, out, err)
-            socket.send_fds(self._line, [order], [each.fileno() for each in streams])
-            pid = int(self._line.recv(64))
+            with suppress(OSError):  # it is not there to hear that: nor will it answer
+                socket.send_fds(self._line, [order], [each.fileno() for each in streams])
+            pid = self._heard()
             if not select.select([self._line], [], [], timeout)[0]:
                 os.kill(pid, signal.SIGKILL)
-                self._line.recv(64)
+                self._heard()
                 raise subprocess.TimeoutExpired(order.decode(), timeout)
-            code = int(self._line.recv(64))
+            code = self._heard()
             out.seek(0)
             err.seek(0)
             return subprocess.CompletedProcess(order.decode(), code, out.read(), err.read())
@@ -103,7 +120,7 @@ NURSERY = Nursery()
 
 def bear(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """In the parent: a child for each order, until there are none; in a child, its order."""
-    line.send(b"ready")
+    line.send(b"0")
     while True:
         order, streams, _, _ = socket.recv_fds(line, MESSAGE, 3)
         if not order:
@@ -120,18 +137,19 @@ def bear(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
 
 def live(order: dict[str, Any], streams: list[int]) -> NoReturn:
     """Be `python -m iqcli`."""
-    encoding = sys.stdout.encoding
+    encoding, errors = sys.stdout.encoding, sys.stdout.errors
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
-    sys.stdin = os.fdopen(0, "r", encoding=encoding, closefd=False)
-    sys.stdout = os.fdopen(1, "w", encoding=encoding, closefd=False)
+    sys.stdin = os.fdopen(0, "r", -1, encoding, errors, closefd=False)
+    sys.stdout = os.fdopen(1, "w", -1, encoding, errors, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding, "backslashreplace", closefd=False)
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
     sys.path[0] = order["cwd"]
     sys.argv = ["iq", *order["args"]]
+    sys.modules["numpy"].random.seed()  # not that of its siblings
     code: Any = 1
     try:
         runpy.run_module("iqcli", run_name="__main__", alter_sys=True)

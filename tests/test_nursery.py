@@ -58,3 +58,15 @@ def test_one_that_hangs_is_ended(iq: Iq) -> None:
         nursery.run(words, iq.cwd, iq.environ, b"", 2)
     after = nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
     assert after and after.stdout.startswith(b"iq ")
+
+
+def test_one_that_died_is_told_and_begun_anew(iq: Iq) -> None:
+    nursery = Nursery()
+    assert nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
+    assert nursery._parent
+    nursery._parent.kill()
+    nursery._parent.wait()
+    with pytest.raises(RuntimeError, match="the nursery has died"):
+        nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
+    after = nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
+    assert after and after.stdout.startswith(b"iq ")

@@ -34,9 +34,9 @@ def test_a_bar_grows_with_the_score() -> None:
     assert table.bar(99) == bars[80] and table.bar(-5) == ""
 
 
-def test_the_table_has_a_bar_in_every_encoding(iq: Iq, roll: Path) -> None:
-    utf = iq("rank", "photos", PYTHONIOENCODING="utf-8")
-    latin = iq("rank", "photos", PYTHONIOENCODING="latin-1")
+def test_the_table_has_a_bar_in_every_encoding(seen: Iq, roll: Path) -> None:
+    utf = seen("rank", "photos", PYTHONIOENCODING="utf-8")
+    latin = seen("rank", "photos", PYTHONIOENCODING="latin-1")
     assert "█" in utf.out.decode()
     lines = latin.out.decode("latin-1").splitlines()
     assert "#" in lines[1] and "\\u" not in lines[1]
@@ -45,10 +45,10 @@ def test_the_table_has_a_bar_in_every_encoding(iq: Iq, roll: Path) -> None:
 
 
 @posix
-def test_a_preview_draws_every_photo(iq: Iq, roll: Path) -> None:
+def test_a_preview_draws_every_photo(seen: Iq, roll: Path) -> None:
     (roll / "[bold]x[red].jpg").write_bytes((roll / "IMG_2.jpg").read_bytes())
     (roll / "a\x1b]0;owned\x07.jpg").write_bytes((roll / "IMG_1.jpg").read_bytes())
-    with terminal(iq, "rank", "photos", "--preview") as screen:
+    with terminal(seen, "rank", "photos", "--preview") as screen:
         assert screen.end() == 0
     assert screen.seen.count(HALF) > 8 * 20 * 10
     assert "[bold]x[red].jpg" in screen.seen
@@ -58,8 +58,8 @@ def test_a_preview_draws_every_photo(iq: Iq, roll: Path) -> None:
 
 
 @posix
-def test_a_preview_stops_at_the_limit(iq: Iq, roll: Path) -> None:
-    with terminal(iq, "rank", "photos", "--preview", "--limit", "1") as screen:
+def test_a_preview_stops_at_the_limit(seen: Iq, roll: Path) -> None:
+    with terminal(seen, "rank", "photos", "--preview", "--limit", "1") as screen:
         assert screen.end() == 0
     assert "1. " in screen.seen and "2. " not in screen.seen
     assert "are drawn" not in screen.seen

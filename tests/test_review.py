@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -131,6 +133,20 @@ def test_leaving_forgets_what_was_chosen() -> None:
     assert keyed("p", "escape", "ctrl+c") is None
 
 
+@posix
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_leaves(name: str) -> None:
+    """Also with a question open; the terminal is given back on the way."""
+
+    async def do(pilot: Pilot) -> None:
+        await pilot.press("p", "escape")
+        os.kill(os.getpid(), getattr(signal, name))
+        await pilot.pause()
+        assert not pilot.app.is_running
+
+    assert sit(do).return_value is None
+
+
 def test_help_is_shown_and_goes() -> None:
     async def do(pilot: Pilot) -> None:
         await pilot.press("question_mark")
@@ -203,10 +219,10 @@ def test_choices_know_their_way_back() -> None:
 
 
 @posix
-def test_a_person_reviews_a_cull(iq: Iq, roll: Path) -> None:
+def test_a_person_reviews_a_cull(seen: Iq, roll: Path) -> None:
     """Also against a guard of half the photos: that is for rules. Nothing has moved yet."""
     words = ("cull", "photos", "--below", "1", "--review", "-f", "jsonl")
-    with terminal(iq, *words) as desk:
+    with terminal(seen, *words) as desk:
         desk.until("iq review")
         desk.until("IMG_6.jpg")
         for _ in range(5):
@@ -220,8 +236,8 @@ def test_a_person_reviews_a_cull(iq: Iq, roll: Path) -> None:
 
 
 @posix
-def test_leaving_a_review_ends_the_run(iq: Iq, roll: Path) -> None:
-    with terminal(iq, "cull", "photos", "--worst", "20%", "--review", "--apply") as desk:
+def test_leaving_a_review_ends_the_run(seen: Iq, roll: Path) -> None:
+    with terminal(seen, "cull", "photos", "--worst", "20%", "--review", "--apply") as desk:
         desk.until("iq review")
         desk.until("IMG_6.jpg")
         desk.type("\x03")

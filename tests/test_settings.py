@@ -113,6 +113,24 @@ def test_a_value_of_the_wrong_kind(sources: Sources, line: str, says: str) -> No
 
 
 @pytest.mark.parametrize(
+    "line",
+    [
+        f"keep = 0x{'f' * 9000}",
+        f"keep = '{'a' * 9000}'",
+        f"per = [{'[],' * 9000}]",
+        f"{'a' * 9000} = 1",
+        "cache_dir = '/'",
+    ],
+    ids=["number", "text", "list", "name", "not its own"],
+)
+def test_what_lies_beside_photos_is_told_in_a_few_words(sources: Sources, line: str) -> None:
+    sources.beside.write_text(line)
+    with pytest.raises(IqError) as told:
+        sources.load()
+    assert len(str(told.value)) < len(str(sources.beside)) + 120
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"\xff\xfe",

@@ -31,7 +31,7 @@ Z          the sharpest spot, pixel by pixel, and back
 Tab        undecided, rejects, kept, all
 Backspace  take the last choice back (also Ctrl+Z)
 
-Enter, Q   done: on to the plan, and to what --apply does
+Enter, Q   done: on to the plan, and to --apply
 Esc        leave, and change nothing
 
 Nothing moves while you look."""

@@ -41,7 +41,9 @@ def brush(asker: str) -> Drawn:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise IqError(f"{asker} needs a terminal, and stdin or stdout is none; leave it out there")
     if paper().color_system is None:
-        raise IqError(f"{asker} draws in colour, which this terminal or NO_COLOR rules out")
+        raise IqError(
+            f"{asker} draws in colour, which NO_COLOR or TERM rules out; leave it out there"
+        )
     try:
         from textual_image.renderable import HalfcellImage, Image, UnicodeImage
     except ImportError as error:

@@ -5,7 +5,10 @@ Names and tags reach the screen as `Content`, which is text and never markup.
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from bisect import bisect_left
+from contextlib import suppress
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import on
@@ -239,7 +242,10 @@ class Review(App["list[Decision] | None"]):
         self._opening = Table(Choices(decisions), looking, picture)
 
     def on_mount(self) -> None:
-        """Show the table."""
+        """Show the table. What ends other programs leaves it, and the terminal as it was."""
+        for name in ("SIGTERM", "SIGHUP"):
+            with suppress(AttributeError, NotImplementedError):  # not on Windows
+                asyncio.get_running_loop().add_signal_handler(getattr(signal, name), self.exit)
         self.push_screen(self._opening)
 
     def action_leave(self) -> None:
