@@ -74,12 +74,6 @@ class Annotator:
                 self.edits.append(edit)
                 self.changed.add(shot.path)
 
-    def drop(self) -> None:
-        """Remove the parts that were made, as nothing will come of them."""
-        for edit in self.edits:
-            if not isinstance(edit.after, bytes):
-                files.remove(edit.after)
-
     def _tried(self, judged: Judged, home: Home, remark: Remark, inside: bool) -> Iterator[Edit]:
         if inside and self.embedder:
             yield from self._one(judged, home.picture, remark, self.embedder.edit)
@@ -122,7 +116,7 @@ def _made(path: Path, remark: Remark, when: str) -> Made:
     """A new sidecar with the remark. Raises PhotoError and OSError."""
     if files.seen(path):
         raise PhotoError("is there, but not as a sidecar of this photo")
-    require_room(path.parent)
+    require_leave(path)
     written = edited(None, remark, when)
     return Made(None, written.packet, written.kept)
 
@@ -133,7 +127,7 @@ def _edited(path: Path, remark: Remark, when: str) -> Made:
     written = edited(old, remark, when)
     if written.packet == old:
         return Made(None, None, written.kept)
-    require_room(path.parent)
+    require_leave(path)
     return Made(hashlib.sha256(old).hexdigest(), written.packet, written.kept)
 
 
@@ -145,10 +139,15 @@ def read_plain(path: Path, limit: int) -> bytes:
     return read_bytes(path, limit)[0]
 
 
-def require_room(folder: Path) -> None:
-    """See that files can be made in a folder. Raises PhotoError."""
-    if not os.access(folder, os.W_OK):
+def require_leave(path: Path) -> None:
+    """See that a file may be written or made. Raises PhotoError.
+
+    Replacing it would need no leave but its folder's: who made it read-only means it to stay.
+    """
+    if not os.access(path.parent, os.W_OK):
         raise PhotoError("its folder is read-only")
+    if files.seen(path) and not os.access(path, os.W_OK):
+        raise PhotoError("is read-only")
 
 
 def _named_for(path: Path) -> str | None:

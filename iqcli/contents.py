@@ -1,4 +1,4 @@
-"""What files hold: hashed, copied with time, mode and owner. Gives no name, takes none away."""
+"""What files hold: hashed, copied with time, mode and owner. Renames and removes nothing."""
 
 from __future__ import annotations
 
@@ -31,11 +31,16 @@ def _open_quietly(path: Path) -> int:
         return os.open(path, os.O_RDONLY | BINARY)
 
 
-def copied(source: Path, part: Path, status: os.stat_result) -> str:
+def free_bytes(folder: Path) -> int:
+    """How much may still be written to the disk on which a folder lies. Raises OSError."""
+    return shutil.disk_usage(folder).free
+
+
+def copied(source: Path, part: Path, status: os.stat_result, *, sync: bool = True) -> str:
     """Copy a file to a new name and see it on the disk; returns the hex digest of what was read.
 
     `status` is that of the source: its times and mode, and its owner where that is permitted, go
-    along. Raises OSError; the part may then be there.
+    along. Without `sync` the caller sees to the disk. Raises OSError; the part may then be there.
     """
     digest = hashlib.sha256()
     with os.fdopen(_open_quietly(source), "rb") as file:
@@ -47,15 +52,21 @@ def copied(source: Path, part: Path, status: os.stat_result) -> str:
             _own_like(part, status)
             with _if_permitted():
                 shutil.copystat(source, part)  # times first, then what may be refused
-            os.fsync(fd)
+            if sync:
+                os.fsync(fd)
         finally:
             os.close(fd)
     return digest.hexdigest()
 
 
-def write_part(part: Path, pieces: Iterable[bytes], like: os.stat_result | None) -> None:
-    """Write a new file, with the mode and owner of the one that it will replace. Raises OSError."""
-    create_of(part, pieces)
+def write_part(
+    part: Path, pieces: Iterable[bytes], like: os.stat_result | None, *, sync: bool = True
+) -> None:
+    """Write a new file, with the mode and owner of the one that it will replace. Raises OSError.
+
+    Without `sync` the caller sees it on the disk.
+    """
+    create_of(part, pieces, sync=sync)
     if like:
         dress(part, like)
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from iqcli import contents, files
-from iqcli.annotating import Made, read_plain, require_room
+from iqcli import contents
+from iqcli.annotating import Made, read_plain, require_leave
 from iqcli.errors import PhotoError
 from iqcli.photos.profiles import is_raw
 from iqcli.photos.xmpwrite import edited
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from iqcli.photos.decode import Picture
     from iqcli.photos.xmpwrite import Remark
     from iqcli.records import Facts
+    from iqcli.workshops import Workshop
 
 # A packet may go on elsewhere in a JPEG, named by a digest that an edit would leave behind.
 EXTENDED = b"HasExtendedXMP"
@@ -39,8 +39,11 @@ class Renewed:
 
 @dataclass
 class Embedder:
-    """Makes copies of photos with a remark in them. `renewed` are those made so far."""
+    """Makes copies of photos with a remark in them, which go with the workshop.
 
+    `renewed` are those made so far."""
+
+    workshop: Workshop
     tool: ExifTool
     max_megapixels: float
     renewed: list[Renewed] = field(default_factory=list)
@@ -52,11 +55,11 @@ class Embedder:
     def edit(self, path: Path, remark: Remark, when: str) -> Made:
         """A part beside the photo that holds it with the remark.
 
-        Raises BrokenPacket, PhotoError and OSError; the photo is left alone, and no part is there.
+        Raises BrokenPacket, PhotoError and OSError; the photo is left alone.
         """
         from iqcli.photos.read import kind_of
 
-        require_room(path.parent)
+        require_leave(path)
         old = read_plain(path, PHOTO_BYTES)
         kept = [False]
 
@@ -73,12 +76,8 @@ class Embedder:
             return Made(None, None, kept[0])
         before, after = (hashlib.sha256(each).hexdigest() for each in (old, new))
         self.renewed.append(Renewed(before, after, self._checked(old, new, kind)))
-        part = path.with_name(files.PART + secrets.token_hex(8))
-        try:
-            contents.write_part(part, [new], path.lstat())
-        except BaseException:
-            files.remove(part)
-            raise
+        part = self.workshop.part_beside(path)
+        contents.write_part(part, [new], path.lstat())
         return Made(before, part, kept[0])
 
     def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:

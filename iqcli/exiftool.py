@@ -52,21 +52,17 @@ def find() -> str:
 
 
 @contextmanager
-def running(state_dir: Path) -> Iterator[ExifTool]:
-    """One ExifTool for many photos. Raises IqError where there is none."""
-    program = find()
-    folder = state_dir / f"{PROGRAM}-{secrets.token_hex(8)}"
-    files.make_folders(folder, 0o700)
-    tool = ExifTool(program, folder)
+def running(folder: Path) -> Iterator[ExifTool]:
+    """One ExifTool for many photos, which works in a folder of ours. Raises IqError without it."""
+    tool = ExifTool(find(), folder)
     try:
         yield tool
     finally:
         tool.close()
-        files.remove_folder(folder)
 
 
 class ExifTool:
-    """The running program, one command at a time. `folder` is its own, and empty between them."""
+    """The running program, one command at a time. Nothing of it is in `folder` between them."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._folder = folder

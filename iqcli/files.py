@@ -12,7 +12,6 @@ import hashlib
 import itertools
 import os
 import secrets
-import shutil
 import sys
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
@@ -91,11 +90,6 @@ def place(part: Path, target: Path, *, sync: bool = True) -> None:
         sync_folder(target.parent)
 
 
-def free_bytes(folder: Path) -> int:
-    """How much may still be written to the disk on which a folder lies. Raises OSError."""
-    return shutil.disk_usage(folder).free
-
-
 def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     """Make a folder and its parents as needed; returns those made, the outermost first.
 
@@ -105,7 +99,12 @@ def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     made: list[Path] = []
     try:
         for folder in reversed(missing):
-            folder.mkdir(mode)
+            try:
+                folder.mkdir(mode)
+            except FileExistsError:
+                if not folder.is_dir():  # else another process was faster
+                    raise
+                continue
             made.append(folder)
             sync_folder(folder.parent)
     except OSError:

@@ -1,4 +1,4 @@
-"""Calls that Python lacks: rename to a free name only, keeping freed memory, dying together."""
+"""Calls that Python lacks: renaming to a free name, whole disks, freed memory, dying together."""
 
 from __future__ import annotations
 
@@ -36,6 +36,24 @@ def rename_new(source: Path, target: Path) -> None:
     if failed:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def sync_disk(path: Path) -> bool:
+    """See all that was written to the disk of a file on it; False where there is no such call.
+
+    Raises OSError. Source: syncfs(2) of Linux.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if libc.syncfs(fd):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(path))
+    finally:
+        os.close(fd)
+    return True
 
 
 def keep_freed_memory() -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from iqcli import fetching, files, settings, weights
+from iqcli import contents, fetching, files, settings, weights
 from iqcli.catalogue import megabytes
 from iqcli.durable import BINARY, write_all
 from iqcli.errors import IqError
@@ -125,7 +125,7 @@ def _alone(weight: Weight) -> Iterator[None]:
 
 
 def _check_room(weight: Weight, part: Path) -> None:
-    wanted, free = weight.size - fetching.length(part), files.free_bytes(part.parent)
+    wanted, free = weight.size - fetching.length(part), contents.free_bytes(part.parent)
     if wanted + SPARE > free:
         raise IqError(
             f"{weight.name} needs {megabytes(wanted)} and {megabytes(SPARE)} to spare, and "

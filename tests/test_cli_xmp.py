@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     from shell import Iq
 
 RATED = LIGHTROOM.replace("<xap:Rating>0<", "<xap:Rating>1<")
+
+# Kills who started it once a part lies beside the photos.
+KILLER = """#!/bin/sh
+parent=$PPID
+(while kill -0 $parent && ! ls -A {folder} | grep -q iq-part; do sleep 0.01; done
+kill -9 $parent) &
+exec {real} "$@"
+"""
 
 
 def values(path: Path, name: str) -> list[str | None]:
@@ -55,7 +65,9 @@ def test_sidecars_and_no_trace_after_undo(iq: Iq, roll: Path) -> None:
     rows = iq("score", "photos", "-f", "jsonl").rows
     assert [row["stars"] for row in rows] == [None] * 6
     assert all(row["companions"] for row in rows)
-    assert iq("undo").code == 0
+    undone = iq("undo")
+    assert (undone.code, len(undone.lines)) == (0, 1)
+    assert undone.lines[0].startswith("6 files are as they were before run ")
     assert tree(iq.cwd) == before
 
 
@@ -71,7 +83,7 @@ def test_a_persons_rating_stays_and_what_is_broken_is_left_alone(iq: Iq, roll: P
     assert ran.code == 1
     assert ran.err.count("; it is left as it is") == 4
     assert "2 files written" in ran.err
-    assert "1 rated by a person and kept so, 4 files left as it is" in ran.err
+    assert "1 rated by a person and kept so, 4 files left alone" in ran.err
     assert (iq.cwd / "scores.csv").read_text().count("\n") == 7
 
     assert values(roll / "IMG_1.jpg.xmp", RATING) == ["1"]
@@ -83,6 +95,18 @@ def test_a_persons_rating_stays_and_what_is_broken_is_left_alone(iq: Iq, roll: P
         assert (roll / name).read_text() == text
     rows = iq("score", "photos", "-f", "jsonl").rows
     assert [row["stars"] for row in rows[:2]] == [1, None]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write where nobody may")
+def test_what_is_read_only_is_left_alone(iq: Iq, roll: Path) -> None:
+    sidecar = roll / "IMG_1.jpg.xmp"
+    sidecar.write_text(DARKTABLE)
+    sidecar.chmod(0o444)
+    before = sidecar.lstat()
+    ran = iq("export", "photos", "--xmp")
+    assert ran.code == 1
+    assert "IMG_1.jpg.xmp: is read-only; it is left as it is" in ran.err
+    assert sidecar.lstat() == before
 
 
 def test_stars_by_thresholds(iq: Iq, roll: Path) -> None:
@@ -211,7 +235,28 @@ def test_embedding_changes_xmp_alone_and_undo_takes_it_back(iq: Iq) -> None:
     assert loaded & {"cv2", "PIL", "torch"} == set()
     assert iq("undo").code == 0
     assert tree(iq.cwd) == before
-    assert list(iq.state.glob("exiftool*")) == []
+    assert list((iq.state / "work").iterdir()) == []
+
+
+@pytest.mark.exiftool
+def test_what_a_killed_run_left_beside_photos_is_swept_away(iq: Iq, tmp_path: Path) -> None:
+    """Killed before anything was written down: by a fake tool, once a part is there."""
+    folder, fake = iq.cwd / "photos", tmp_path / "bin" / "exiftool"
+    for number in range(4):
+        (folder / f"{number}.jpg").write_bytes(encoded(noise(256, 240 + number), "JPEG"))
+    fake.parent.mkdir()
+    fake.write_text(KILLER.format(real=shutil.which("exiftool"), folder=folder))
+    fake.chmod(0o755)
+    before = tree(iq.cwd)
+    path = f"{fake.parent}:{os.environ['PATH']}"
+    assert iq("export", "photos", "--xmp", "--embed", PATH=path).code == -signal.SIGKILL
+    assert set(tree(iq.cwd)) - set(before)
+    assert len(list((iq.state / "work").iterdir())) == 2
+    ran = iq("undo")
+    assert "no run is left to undo" in ran.err
+    assert tree(iq.cwd) == before
+    assert list((iq.state / "work").iterdir()) == []
+    assert iq("export", "photos", "--xmp", "--embed").code == 0
 
 
 @pytest.mark.exiftool

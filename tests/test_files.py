@@ -237,6 +237,20 @@ def test_make_folders_leaves_none_when_it_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_folders_that_another_process_makes_at_once_are_not_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.mkdir
+
+    def late(path: Path, mode: int = 0o777) -> None:
+        if path.name == "b":
+            real(path, mode)
+        real(path, mode)
+
+    monkeypatch.setattr(os, "mkdir", late)
+    assert files.make_folders(tmp_path / "a/b/c") == (tmp_path / "a", tmp_path / "a/b/c")
+
+
 def test_set_aside_never_replaces(tmp_path: Path) -> None:
     (tmp_path / "cache.damaged-1").mkdir()
     (tmp_path / "cache.damaged-1/kept").touch()

@@ -118,6 +118,11 @@ class Run:
             found += self._listed() if each == "-" else [Path(each)]
         return found
 
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that the paths are, or lie in."""
+        return [path if path.is_dir() else path.parent for path in self.paths]
+
     def _listed(self) -> list[Path]:
         names = sys.stdin.buffer.read().split(b"\0" if self.from0 else b"\n")
         found = [Path(os.fsdecode(name)) for name in names if name]

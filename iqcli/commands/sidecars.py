@@ -84,7 +84,6 @@ def write(
     with ExitStack() as stack:
         embedder = _embedder(run, stack) if embed else None
         found = Annotator(ways, when, embedder)
-        stack.callback(found.drop)
         several = list(remarks(decisions, ways, thresholds))
         for decision, remark in progress(several, len(several), quiet=run.quiet):
             found.annotate(decision.judged, remark)
@@ -99,9 +98,11 @@ def write(
 def _embedder(run: Run, stack: ExitStack) -> Embedder:
     from iqcli.embedding import Embedder
     from iqcli.exiftool import running
+    from iqcli.workshops import opened
 
-    tool = stack.enter_context(running(run.settings.state_dir))
-    return Embedder(tool, run.settings.max_megapixels)
+    workshop = stack.enter_context(opened(run.settings.state_dir))
+    tool = stack.enter_context(running(workshop.folder))
+    return Embedder(workshop, tool, run.settings.max_megapixels)
 
 
 def _carry_over(run: Run, renewed: Sequence[Renewed]) -> None:
@@ -134,7 +135,7 @@ def _tell(run: Run, found: Annotator, scored: int, undoable: str, ways: Profile)
     files = counted(len(found.edits), "file")
     way_back = f"; `iq undo` takes it back (run {undoable})" if undoable else ""
     kept = f", {len(found.kept):,} rated by a person and kept so" if found.kept else ""
-    left = f", {counted(len(found.troubles), 'file')} left as it is" if found.troubles else ""
+    left = f", {counted(len(found.troubles), 'file')} left alone" if found.troubles else ""
     same = scored - len(found.changed)
     told = f"XMP of {counted(scored, 'photo')}: {files} written, {same:,} unchanged"
     say(told + kept + left + way_back)

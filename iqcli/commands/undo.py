@@ -12,6 +12,7 @@ from iqcli.culling.history import unreadable
 from iqcli.culling.outcome import Outcome
 from iqcli.errors import Exit
 from iqcli.settings import load
+from iqcli.workshops import sweep
 
 
 def undo(
@@ -31,6 +32,7 @@ def undo(
     written into sidecars or photos are taken back, too. Several runs are undone the latest first.
     """
     state_dir = load({}, None).state_dir
+    sweep(state_dir)
     code = Exit.DONE
     for done in moving.undo_each(runs or (), state_dir, partly):
         for why in done.left:
@@ -48,9 +50,10 @@ def undo(
 def _told(done: Outcome) -> str:
     photos, count = counted(done.shots, "photo"), counted(done.files, "file")
     said = {
-        "move": f"put back {photos} ({count})",
-        "trash": f"put back {photos} ({count})",
-        "copy": f"removed the copies of {photos} ({count})",
-        "link": f"removed the links to {photos} ({count})",
+        "move": f"put back {photos} ({count}) of",
+        "trash": f"put back {photos} ({count}) of",
+        "copy": f"removed the copies of {photos} ({count}) of",
+        "link": f"removed the links to {photos} ({count}) of",
     }
-    return f"{said.get(done.what, f'{count} as before')} of run {done.of}"
+    verb = "is as it was" if done.files == 1 else "are as they were"
+    return f"{said.get(done.what, f'{count} {verb} before')} run {done.of}"

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli import files
 from iqcli.culling import lines
-from iqcli.culling.lines import Record, path_fields, path_of, want
+from iqcli.culling.lines import SHA256, Record, path_fields, path_of, want
 from iqcli.culling.planned import below, check_root
 from iqcli.errors import IqError, PlanConflict
 from iqcli.photos.find import find_shots
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 KIND = "iq-decisions"
 SCHEMA = 1
 LINE_BYTES, LINES = 1 << 20, 5_000_000
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def is_ours(path: Path) -> bool:
@@ -126,7 +124,7 @@ def _decision(found: Record, model: str) -> Decision:
     digest, verdict = found.get("sha256"), _verdict(found.get("decision"))
     if digest is None and verdict is Verdict.REJECT:
         raise IqError("it has no sha256, and what could not be read cannot be rejected")
-    if digest is not None and not _SHA256.fullmatch(want(found, "sha256", str)):
+    if digest is not None and not SHA256.fullmatch(want(found, "sha256", str)):
         raise IqError("its sha256 is none")
     rating = None if (score := _score(found)) is None else Rating(score, None, model)
     judged = Judged(shot, digest, rating=rating)

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from iqcli import files
-from iqcli.culling.lines import Record, path_fields, path_of, want
+from iqcli.culling.lines import SHA256, Record, path_fields, path_of, want
 from iqcli.culling.planned import check_real, check_root
 from iqcli.errors import IqError, PlanConflict
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
     from pathlib import Path
-
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ def _read(found: object) -> Edited:
     before = None if found.get("before") is None else want(found, "before", str)
     after = want(found, "after", str)
     part = path_of(found, "part") if "part" in found else None
-    if not all(_SHA256.fullmatch(each) for each in (before or after, after)):
+    if not all(SHA256.fullmatch(each) for each in (before or after, after)):
         raise IqError("an edit has no sha256")
     if not root.is_absolute() or not path.is_relative_to(root) or ".." in path.parts:
         raise IqError("an edit lies outside its root")

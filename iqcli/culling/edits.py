@@ -85,8 +85,9 @@ def _write(
         swaps = Swaps(log, kept, edited)
         with all_or_nothing(swaps, log, lambda: kept.drop(range(len(edited)))):
             kept.take(edited)
-            for number, content in enumerate(after):
-                swaps.change(number, content)
+            swaps.prepare(after)
+            for number in range(len(edited)):
+                swaps.change(number)
                 log.done(number)
             sync(edited)
             log.note("finished")

@@ -188,7 +188,10 @@ def _parsed(path: Path, *_: int) -> Run | Broken | None:
         first, *rest = path.read_bytes().split(b"\n")
         if not rest:  # cut off while the intent was written: nothing was moved
             return None
-        return _run(record(first), [found for each in rest if (found := record(each))])
+        run = _run(record(first), [found for each in rest if (found := record(each))])
+        if run.id != path.stem:  # it names the folder of what was kept, too
+            raise IqError("it is named after another run")
+        return run
     except OSError as error:
         return Broken(path, error.strerror or str(error))
     except IqError as error:

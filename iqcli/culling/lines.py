@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 T = TypeVar("T")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING
 
-from iqcli.culling.lines import Record, codes, path_fields, path_of, texts, want
+from iqcli.culling.lines import SHA256, Record, codes, path_fields, path_of, texts, want
 from iqcli.culling.planned import Action, Plan, PlannedFile, PlannedShot
 from iqcli.errors import IqError
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
 KIND = "iq-plan"
 SCHEMA = 1
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def records(plan: Plan) -> Iterator[Record]:
@@ -100,7 +98,7 @@ def _read_file(found: object) -> PlannedFile:
     if not isinstance(found, dict):
         raise IqError("a file is no JSON object")
     size, digest = want(found, "size", int), want(found, "sha256", str)
-    if size < 0 or not _SHA256.fullmatch(digest):
+    if size < 0 or not SHA256.fullmatch(digest):
         raise IqError("a size or sha256 is none")
     source, target = path_of(found, "from"), path_of(found, "to")
     return PlannedFile(source, target, size, want(found, "mtime_ns", int), digest)

@@ -27,15 +27,17 @@ class Kept:
         """Copy all that will be replaced and see it on the disk. Raises PlanConflict, OSError."""
         files.make_folders(self.folder, 0o700)
         old = [(number, each.path) for number, each in enumerate(edited) if each.before]
-        need, free = sum(path.lstat().st_size for _, path in old), files.free_bytes(self.folder)
+        need, free = sum(path.lstat().st_size for _, path in old), contents.free_bytes(self.folder)
         if need > free:
             raise IqError(
                 f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
                 f"{files.shown(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
             )
         for number, path in old:
-            if contents.copied(path, self._of(number), path.lstat()) != edited[number].before:
+            held = contents.copied(path, self._of(number), path.lstat(), sync=False)
+            if held != edited[number].before:
                 raise PlanConflict(f"{files.shown(path)} has changed since")
+        durable.sync_files(self._of(number) for number, _ in old)
         durable.sync_folder(self.folder)
 
     def put(self, number: int, edited: Edited) -> None:
@@ -61,37 +63,35 @@ class Swaps:
 
     def __init__(self, log: Log, kept: Kept, edited: Sequence[Edited]) -> None:
         self._log, self._kept, self._edited = log, kept, edited
-        self._begun: list[int] = []
+        self._parts: list[Path] = []
+        self._begun: set[int] = set()
         self._claims: set[Path] = set()
 
-    def change(self, number: int, after: bytes | Path) -> None:
+    def prepare(self, after: Iterable[bytes | Path]) -> None:
+        """Have every new content on the disk, beside its file. Raises OSError."""
+        for edited, content in zip(self._edited, after, strict=True):
+            try:
+                self._parts.append(_part(edited.path, content))
+            except OSError as error:
+                raise _refused(edited, error) from error
+        durable.sync_files(self._parts)
+
+    def change(self, number: int) -> None:
         """Give one file its new content, having looked once more. Raises PlanConflict, IqError."""
-        edited = self._edited[number]
+        edited, part = self._edited[number], self._parts[number]
         if look(edited) is not Stand.BEFORE:
             raise PlanConflict(f"{files.shown(edited.path)} has changed since")
-        self._begun.append(number)
+        self._begun.add(number)
         try:
-            self._change(edited, after)
+            if edited.before:
+                files.place(part, edited.path, sync=False)
+            else:
+                files.place_new(part, edited.path, self._claim)
         except FileExistsError as error:
             taken = f"the name {files.shown(edited.path)} was taken meanwhile"
             raise PlanConflict(taken) from error
         except OSError as error:
-            raise IqError(f"cannot write {files.shown(edited.path)}: {error.strerror}") from error
-
-    def _change(self, edited: Edited, after: bytes | Path) -> None:
-        old = files.seen(edited.path)
-        if isinstance(after, bytes):
-            part = files.part_of(edited.path)
-            contents.write_part(part, (after,), old)
-        else:
-            part = after
-            durable.sync_file(part)
-            if old:
-                contents.dress(part, old)
-        if old:
-            files.place(part, edited.path, sync=False)
-        else:
-            files.place_new(part, edited.path, self._claim)
+            raise _refused(edited, error) from error
 
     def _claim(self, path: Path) -> None:
         self._log.claim(path)
@@ -102,15 +102,33 @@ class Swaps:
         with suppress(OSError):
             self._log.note("back")
         stuck = []
-        for number in reversed(self._begun):
-            edited = self._edited[number]
+        for number, edited in reversed(list(enumerate(self._edited))):
             try:
-                restore(number, edited, self._kept, self._claims)
+                if number in self._begun:
+                    restore(number, edited, self._kept, self._claims)
+                else:
+                    _remove_parts(edited)
             except OSError as error:
                 stuck.append(f"{files.shown(edited.path)}: {error.strerror or error}")
             except IqError as error:
                 stuck.append(str(error))
         return stuck
+
+
+def _part(path: Path, content: bytes | Path) -> Path:
+    """A file beside `path` with its new content, dressed like it. Raises OSError."""
+    old = files.seen(path)
+    if isinstance(content, bytes):
+        part = files.part_of(path)
+        contents.write_part(part, (content,), old, sync=False)
+        return part
+    if old:
+        contents.dress(content, old)
+    return content
+
+
+def _refused(edited: Edited, error: OSError) -> IqError:
+    return IqError(f"cannot write {files.shown(edited.path)}: {error.strerror}")
 
 
 def sync(edited: Iterable[Edited]) -> None:
@@ -124,8 +142,7 @@ def restore(number: int, edited: Edited, kept: Kept, claims: Container[Path]) ->
 
     Raises OSError, too; then it is either what it was or what it was edited to.
     """
-    for part in edited.parts:
-        files.remove(part)
+    _remove_parts(edited)
     stand = look(edited, claims)
     if stand is Stand.CLAIM:
         files.remove_claim(edited.path)
@@ -133,3 +150,8 @@ def restore(number: int, edited: Edited, kept: Kept, claims: Container[Path]) ->
         files.remove(edited.path)
     elif stand is Stand.AFTER:
         kept.put(number, edited)
+
+
+def _remove_parts(edited: Edited) -> None:
+    for part in edited.parts:
+        files.remove(part)

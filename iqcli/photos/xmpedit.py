@@ -71,11 +71,17 @@ class PacketEdit:
         for element in self.packet.elements(name):
             self._remove(element)
 
+    def may_list(self, name: str) -> bool:
+        """Whether a property is an array, or blank, or not there."""
+        texts = [each.text for each in self.packet.elements(name) if each.array is None]
+        texts += [each.text for each in self.packet.short(name)]
+        return all(text is not None and not text.strip() for text in texts)
+
     def put_items(self, name: str, kind: str, gone: set[str], added: list[str]) -> None:
         """Take items out of an array property and add others at its end.
 
         An array that loses its last item goes; where there is none it is made, of `kind` Bag or
-        Seq.
+        Seq, instead of what is there and blank (see `may_list`).
         """
         arrays = [(each, each.array) for each in self.packet.elements(name)]
         for element, array in arrays:
@@ -90,6 +96,7 @@ class PacketEdit:
                 for item in leaving:
                     self._remove(item)
         if added:
+            self.drop(name)
             self._new_array(name, kind, added)
 
     def done(self) -> bytes:

@@ -142,31 +142,35 @@ def _label(edit: PacketEdit, label: str | None) -> bool:
 
 
 def _flag(edit: PacketEdit, remark: Remark) -> bool:
-    """One note serves all flags: each that says what we noted is ours."""
+    """One note serves all flags: each that says what we noted is ours.
+
+    Where any is a person's we set none, as our note would then speak of theirs, too.
+    """
     noted = {"1": 1, "-1": -1}.get(edit.text(WROTE_PICK) or "")
     before = edit.text(PREVIOUS_PICK) if noted else None
-    set_any = kept = False
-    for name, texts in PICKS.items():
-        said = [FLAGS[name].get((v or "?").strip().lower()) for v in edit.packet.values(name)]
-        ours = bool(said) and noted is not None and all(v == noted for v in said)
-        none = not said or (name != GOOD and all(v == 0 for v in said))
-        wanted = remark.pick if name in remark.flags else None
-        if wanted is not None and (ours or none):
-            before = "0" if said and none else before
-            edit.put(name, texts[wanted])
-            set_any = True
-        elif ours:
+    said = {
+        name: [FLAGS[name].get((v or "?").strip().lower()) for v in edit.packet.values(name)]
+        for name in PICKS
+    }
+    ours = {name for name, flags in said.items() if noted and {*flags} == {noted}}
+    none = {name for name, flags in said.items() if {*flags} <= {0}}
+    theirs = bool(said.keys() - ours - none)
+    setting = () if theirs or remark.pick is None else remark.flags
+    for name in PICKS:
+        if remark.pick is not None and name in setting:
+            before = "0" if said[name] and name in none else before
+            edit.put(name, PICKS[name][remark.pick])
+        elif name in ours:
             _set(edit, name, "0" if before is not None and name != GOOD else None)
-        kept |= wanted is not None and not (ours or none)
-    _set(edit, WROTE_PICK, str(remark.pick) if set_any else None)
-    _set(edit, PREVIOUS_PICK, before if set_any else None)
-    return kept
+    _set(edit, WROTE_PICK, str(remark.pick) if setting else None)
+    _set(edit, PREVIOUS_PICK, before if setting else None)
+    return theirs and remark.pick is not None and bool(remark.flags)
 
 
 def _list(edit: PacketEdit, name: str, wanted: tuple[str, ...]) -> None:
     kind, note = LISTS[name]
     wanted = tuple(readable(each) for each in wanted)
-    if any(v is not None and v.strip() for v in edit.packet.values(name)):
+    if not edit.may_list(name):
         return  # no list but a text, which no program of ours to mend wrote
     standing, ours = edit.packet.items(name), edit.packet.items(note)
     gone = {each for each in ours if each in standing} - set(wanted)

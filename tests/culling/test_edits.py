@@ -12,7 +12,8 @@ from unittest import mock
 
 import pytest
 
-from iqcli import files
+from iqcli import contents as contents_of
+from iqcli import durable, files, libc
 from iqcli.culling import lock
 from iqcli.culling.apply import apply, recover, undo, undo_each
 from iqcli.culling.edits import Edit, write
@@ -202,6 +203,40 @@ def test_whole_or_nothing_under_every_error(quick_path: Path, kind: str) -> None
             assert not list((desk.state / "kept").glob("*/*")), (ended, at)
 
 
+def many(root: Path) -> list[Edit]:
+    """Enough that they are seen on the disk at once: one rewritten, the others made."""
+    made = [
+        Edit(root, root / f"{number}.xmp", None, b"<made/>") for number in range(2 * durable.MANY)
+    ]
+    return [*made, sidecars(root)[0]]
+
+
+def test_many_edits_wait_for_the_disk_few_times(root: Path, state: Path) -> None:
+    before = tree(root)
+    few, many_ = (
+        calls_of(lambda edits=edits: write(edits(root), state) and undo(None, state)).count("fsync")
+        for edits in (sidecars, many)
+    )
+    assert many_ <= few
+    assert tree(root) == before
+    with mock.patch.object(libc, "sync_disk", return_value=False):
+        write(many(root), state)  # a system without that call
+    assert undo(None, state).files == len(many(root))
+    assert tree(root) == before
+
+
+def test_a_disk_that_fails_only_in_the_end_changes_nothing(root: Path, state: Path) -> None:
+    before = tree(root)
+    broken = OSError(errno.EIO, os.strerror(errno.EIO))
+    with (
+        mock.patch.object(libc, "sync_disk", side_effect=broken),
+        pytest.raises(IqError, match="all files are where they were"),
+    ):
+        write(many(root), state)
+    assert tree(root) == before
+    assert list((state / "kept").iterdir()) == []
+
+
 def test_an_undo_that_could_not_finish_goes_on(quick_path: Path) -> None:
     desk = Desk(quick_path / "desk")
     desk.written()
@@ -248,7 +283,7 @@ def test_what_was_edited_since_stays(root: Path, state: Path, name: str) -> None
 def test_what_cannot_be_kept_is_not_touched(root: Path, state: Path) -> None:
     before = tree(root)
     with (
-        mock.patch.object(files, "free_bytes", return_value=3),
+        mock.patch.object(contents_of, "free_bytes", return_value=3),
         pytest.raises(IqError, match=r"MiB in .*kept, and 0 are free; make room; all files are"),
     ):
         write(three(root), state)

@@ -238,6 +238,19 @@ def test_a_journal_from_a_later_version_is_not_passed_over(root: Path, state: Pa
         undo(None, state)
 
 
+@pytest.mark.parametrize("name", ["../../photos", "/tmp/x", ""])
+def test_a_journal_that_names_another_run_is_not_believed(
+    root: Path, state: Path, name: str
+) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes().replace(run.encode(), name.encode(), 1))
+    before = tree(root)
+    with pytest.raises(IqError, match="it is named after another run; move it elsewhere"):
+        undo(None, state)
+    assert tree(root) == before
+
+
 @pytest.mark.parametrize("shots", [SHOTS, SHOTS[:1]])
 def test_a_person_can_close_a_run_that_was_cut_off(
     root: Path, state: Path, shots: list[tuple[str, ...]]

@@ -181,8 +181,19 @@ def test_a_persons_label_and_flags_stay() -> None:
         ["False"],
         ["1"],
     ]
-    assert said(done.packet, PICK) == ["1"]
+    assert said(done.packet, PICK) == ["0"]
     assert marks_of(done.packet).pick == marks_of(old).pick == 0
+
+
+@pytest.mark.parametrize("pick", [1, -1])
+def test_a_persons_flag_that_says_what_we_say_stays_a_persons(pick: int) -> None:
+    old = packet('xmpDM:pick="1"/>')
+    once = edited(old, Remark(pick=pick, flags=frozenset({PICK, GOOD})), WHEN)
+    twice = edited(once.packet, Remark(pick=-1, flags=frozenset(FLAGS)), WHEN)
+    for done in (once, twice):
+        assert done.kept
+        assert [said(done.packet, name) for name in FLAGS] == [["1"], [], []]
+        assert marks_of(done.packet).pick == 1
 
 
 def test_another_profile_takes_its_flags_back_and_no_persons() -> None:
@@ -204,6 +215,25 @@ def test_keywords_of_a_person_stay_and_ours_are_replaced() -> None:
 def test_keywords_that_are_no_list_are_left_alone() -> None:
     old = packet('dc:subject="holiday"/>')
     assert said(edited(old, FULL, WHEN).packet, SUBJECT) == ["holiday"]
+    old = packet('><dc:subject rdf:parseType="Literal"><b>x</b></dc:subject></rdf:Description>')
+    assert subject(edited(old, FULL, WHEN).packet) == []
+    assert said(edited(old, FULL, WHEN).packet, SUBJECT) == [None]
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        'dc:subject=""/>',
+        "><dc:subject/></rdf:Description>",
+        "><dc:subject> </dc:subject></rdf:Description>",
+    ],
+)
+def test_a_blank_list_gives_way_to_one(blank: str) -> None:
+    done = edited(packet(blank), FULL, WHEN).packet
+    assert said(done, SUBJECT) == [None]
+    assert subject(done) == list(FULL.keywords)
+    assert edited(done, FULL, LATER).packet == done
+    assert said(edited(done, SILENT, LATER).packet, SUBJECT) == []
 
 
 def test_an_empty_list_is_filled() -> None:

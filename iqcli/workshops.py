@@ -1,0 +1,81 @@
+"""Folders of ours for what is not finished; what a crash left in one, a later run sweeps away.
+
+`<state>/work/NAME` is the folder. `NAME.lock` beside it is locked while its process lives. `parts`
+in it lists the unfinished files that lie elsewhere, beside photos: a path a line, as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iqcli import durable, files
+from iqcli.locks import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LOCK, PARTS = ".lock", "parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A folder of one process, for files; it goes with all that lies in it."""
+
+    folder: Path
+
+    def part_beside(self, path: Path) -> Path:
+        """A free name beside a file for what is to become it; it goes as well. Raises OSError."""
+        part = path.with_name(files.PART + secrets.token_hex(8))
+        durable.append_line(self.folder / PARTS, json.dumps(str(part)).encode())
+        return part
+
+
+@contextmanager
+def opened(state_dir: Path) -> Iterator[Workshop]:
+    """A workshop, after what crashed runs left of theirs is swept away. Raises OSError."""
+    sweep(state_dir)
+    folder = state_dir / "work" / secrets.token_hex(8)
+    lock = folder.with_suffix(LOCK)
+    files.make_folders(folder.parent, 0o700)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        try_lock(fd, alone=True)
+        files.make_folders(folder, 0o700)
+        durable.create(folder / PARTS, b"", 0o600)
+        yield Workshop(folder)
+    finally:
+        os.close(fd)
+        sweep(state_dir)
+
+
+def sweep(state_dir: Path) -> None:
+    """Remove what is left of workshops whose process is gone; what cannot be stays for later."""
+    for lock in (state_dir / "work").glob(f"*{LOCK}"):
+        with suppress(OSError):
+            fd = os.open(lock, os.O_RDWR)
+            try:
+                free = try_lock(fd, alone=True)
+                if free:
+                    _clear(lock.with_suffix(""))
+            finally:
+                os.close(fd)
+            if free:
+                files.remove(lock)
+
+
+def _clear(folder: Path) -> None:
+    parts = folder / PARTS
+    for line in parts.read_bytes().splitlines() if files.seen(parts) else ():
+        with suppress(TypeError, ValueError):  # torn in a crash: that part was never begun
+            part = Path(json.loads(line))
+            if part.name.startswith(files.PART):
+                files.remove(part)
+    for each in sorted(folder.glob("*"), key=parts.__eq__):  # the list goes last
+        files.remove(each)
+    files.remove_folder(folder)
