@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -102,6 +101,8 @@ def _value(settings: Settings, name: str) -> str | float | None:
 
 
 def _machine() -> list[tuple[str, str]]:
+    from importlib.metadata import version
+
     return [
         ("iq", __version__),
         ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
@@ -132,6 +133,8 @@ def _extras() -> list[tuple[str, str]]:
 
 
 def _package(name: str, extra: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return f"yes, {name} {version(name)}"
     except PackageNotFoundError:

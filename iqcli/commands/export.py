@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from iqcli.commands.deeds import take_back_cut_off
 from iqcli.commands.options import Limit, Reverse, Sort, over_photos
 from iqcli.commands.results import WRITERS, arranged, checked_sort
 from iqcli.commands.run import Run
@@ -66,6 +65,8 @@ def export(
     form, column = _format(output, format), checked_sort(sort)
     profile, stars = chosen(run, xmp_profile, stars, xmp=xmp, embed=embed)
     if xmp:
+        from iqcli.commands.deeds import take_back_cut_off
+
         take_back_cut_off(run, run.folders)
     judged: Iterable[Judged] = run.judged() if html is None else sheet_of(run, html)
     if xmp:

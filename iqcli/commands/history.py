@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 
 from iqcli.commands.screen import say
-from iqcli.culling.history import history as read_history
-from iqcli.culling.history import unreadable
 from iqcli.errors import Exit
 from iqcli.outputs.names import shown
 from iqcli.settings import load
@@ -14,6 +12,8 @@ from iqcli.settings import load
 
 def history() -> Exit:
     """List culls, edits and undos, oldest first; what is unreadable with its journal."""
+    from iqcli.culling.history import history as read_history
+    from iqcli.culling.history import unreadable
     from iqcli.outputs import table
 
     state_dir = load({}, None).state_dir

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from iqcli.commands.screen import counted, say
-from iqcli.culling import apply as moving
-from iqcli.culling.history import unreadable
-from iqcli.culling.outcome import Outcome
 from iqcli.errors import Exit
 from iqcli.settings import load
-from iqcli.workshops import sweep
+
+if TYPE_CHECKING:
+    from iqcli.culling.outcome import Outcome
 
 
 def undo(
@@ -31,6 +30,10 @@ def undo(
     Every photo of the run returns to where it was, also after a crash. Copies, links and what was
     written into sidecars or photos are taken back, too. Several runs are undone the latest first.
     """
+    from iqcli.culling import apply as moving
+    from iqcli.culling.history import unreadable
+    from iqcli.workshops import sweep
+
     state_dir = load({}, None).state_dir
     sweep(state_dir)
     code = Exit.DONE

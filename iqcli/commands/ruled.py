@@ -1,0 +1,77 @@
+"""A cull by a rule: photos are judged, decided on, shown, and what is wished becomes of them."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from iqcli.commands import deeds, ruling, showing
+from iqcli.commands.screen import say
+
+if TYPE_CHECKING:
+    from iqcli.commands.run import Run
+    from iqcli.commands.wish import Wish
+    from iqcli.culling.rules import Rule
+    from iqcli.errors import Exit
+    from iqcli.records import Decision
+    from iqcli.sights import Spool
+
+
+def carry_out(run: Run, wish: Wish) -> Exit:
+    """Show what the rule decides, and do it if that is wished. Raises IqError like its parts."""
+    form = wish.form(wish.deed.action, run.settings)
+    wish.check_looks()
+    rule, origin = ruling.chosen(wish.rule, run)
+    rule, grounds = ruling.grounded(rule, run)
+    if wish.deed.acts:
+        deeds.take_back_cut_off(run, run.folders)
+    decisions = _decided(run, rule, wish)
+    if form != "table" or wish.binds:
+        wish.check_share(decisions, run.settings)
+    kept = wish.plan_file is not None
+    made = deeds.planned(decisions, str(rule), run, wish.deed, kept=kept)
+    showing.show(decisions, form, nul=wish.nul)
+    if made and wish.plan_file:
+        deeds.save(made, wish.plan_file, run)
+    code = run.finish()
+    if not run.quiet:
+        for line in (*origin, *showing.summary(decisions), *grounds):
+            say(line)
+        showing.warn_of_losses(decisions)
+    wish.check_share(decisions, run.settings)  # a person may look at a plan that goes too far
+    return max(deeds.carry_out(made, decisions, run, wish.deed), code)
+
+
+def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
+    """The decisions of the rule, drawn and looked through where that is wished for."""
+    from iqcli.culling import choose
+    from iqcli.culling.group import group
+
+    with ExitStack() as stack:
+        spool = stack.enter_context(_spool()) if wish.html or wish.review else None
+        judged = group(list(run.judged(grouped=True, spool=spool)))
+        decisions = choose.decide(judged, rule, wish.protect)
+        if spool is not None:
+            decisions = _looked_through(run, decisions, spool, wish)
+    return decisions
+
+
+def _spool() -> Spool:
+    from iqcli.sights import Spool
+
+    return Spool()
+
+
+def _looked_through(
+    run: Run, decisions: list[Decision], spool: Spool, wish: Wish
+) -> list[Decision]:
+    if wish.review:
+        from iqcli.commands.review import review
+
+        wish.check_share(decisions, run.settings)  # not after an hour of choosing by hand
+        decisions = review(decisions, spool)
+    if wish.html is not None:
+        from iqcli.commands.sheet import write_sheet
+
+        write_sheet(run, wish.html, decisions, spool)
+    return decisions
