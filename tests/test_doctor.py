@@ -73,7 +73,7 @@ def test_what_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None
     def nothing(name: str) -> str:
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(doctor, "version", nothing)
+    monkeypatch.setattr("importlib.metadata.version", nothing)
     assert dict(doctor._extras())["review"] == "no: pip install 'iqcli[review]'"
 
 
