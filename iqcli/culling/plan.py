@@ -36,8 +36,9 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
     its root through a link; IqError where one cannot be read.
     """
     chosen, now = Action(action), datetime.now(UTC)
-    # What goes to the trash gets a folder of its own, whose name meets no other that is there.
-    number = int(f"{now:%Y%m%d%H%M%S}") if chosen is Action.TRASH else 1
+    # What goes to the trash gets a folder of its own, whose name meets no other that is there, nor
+    # one that is in the trash and may come back.
+    number = int(f"{now:%Y%m%d%H%M%S%f}") if chosen is Action.TRASH else 1
     shelves: dict[Path, _Shelf] = {}
     shots = []
     for decision in decisions:

@@ -273,6 +273,20 @@ def test_the_trash_gets_one_folder_that_can_be_restored(quick_path: Path, bin_: 
     assert tree(root) == before
 
 
+def test_what_is_trashed_twice_in_a_second_comes_back_to_two_places(
+    quick_path: Path, bin_: Trash
+) -> None:
+    root, state = quick_path / "photos", quick_path / "state"
+    grow(root, [name for names in SHOTS for name in names])
+    before = tree(root)
+    for shot in SHOTS:
+        apply(plan_for(root, [shot], "trash"), state)
+    bin_.restore()
+    for _ in SHOTS:
+        undo(None, state)
+    assert tree(root) == before
+
+
 def test_trash_killed_at_every_change(quick_path: Path, bin_: Trash) -> None:
     bin = Bin(quick_path, bin_)
     calls = calls_of(bin.scene.apply)
