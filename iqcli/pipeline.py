@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cached_property
 from threading import Event
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.decoding import Content, Recipe, reason
 from iqcli.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
@@ -22,7 +22,8 @@ from iqcli.photos.formats import decoder_fingerprint
 from iqcli.reading import keep_marks, known_marks, read_bytes, read_marks, sidecars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from concurrent.futures import Future
 
     from iqcli.cache import Cache
     from iqcli.decoding import Decode
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from iqcli.records import Facts, Measured, Shot, Vector, Views
     from iqcli.settings import Settings
     from iqcli.sights import Sight
+
+T = TypeVar("T")
 
 
 def measure(
@@ -73,6 +76,7 @@ class _Run:
         self._settings = settings
         keep_freed_memory()
         self._pool = ThreadPoolExecutor(settings.workers, "iq-decode")
+        self._begun: set[Future[Any]] = set()
         self._on_device = [block for block in recipe.blocks if not isinstance(block, PhotoBlock)]
         self._batch = (settings.batch_size or DEVICE_BATCH) if self._on_device else 0
         self._window: deque[Job] = deque()
@@ -104,7 +108,17 @@ class _Run:
     def stop(self) -> None:
         """Give up what has not begun and wait, not long, for what has."""
         self._stopped.set()
-        self._pool.shutdown(cancel_futures=True)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        # Not for the threads yet: Python 3.11 takes one for ended whose `join` a key press
+        # interrupts, and then ends under it.
+        wait(list(self._begun))
+        self._pool.shutdown()
+
+    def _submit(self, work: Callable[..., T], *given: Any) -> Future[T]:
+        future = self._pool.submit(work, *given)
+        self._begun.add(future)
+        future.add_done_callback(self._begun.discard)
+        return future
 
     def _start(self, shot: Shot) -> Job:
         job = Job(shot)
@@ -114,7 +128,7 @@ class _Run:
             if content and self._recipe.is_met(content):
                 job.content = content
             else:
-                job.reading = self._pool.submit(self._read, job)
+                job.reading = self._submit(self._read, job)
             self._start_marking(job)
         except Exception as error:
             job.error = reason(error)
@@ -126,7 +140,7 @@ class _Run:
             if known is not None:
                 job.marks = known
             else:
-                job.marking = self._pool.submit(read_marks, paths)
+                job.marking = self._submit(read_marks, paths)
 
     def _read(self, job: Job) -> Found:
         """In a worker: one read serves hash and decode."""
