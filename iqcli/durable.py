@@ -32,9 +32,9 @@ def sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def sync_file(path: Path) -> None:
-    """See the content of a file of ours on the disk. Raises OSError."""
-    fd = os.open(path, os.O_RDWR | BINARY)
+def _sync_file(path: Path) -> None:
+    # What is read-only can be synced through a file that is open for reading, but on Windows.
+    fd = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | BINARY)
     try:
         os.fsync(fd)
     finally:
@@ -55,7 +55,7 @@ def sync_files(paths: Iterable[Path]) -> None:
         # One call for the whole disk: each call for a file would wait for the disk anew.
         if len(same) < MANY or not libc.sync_disk(same[0]):
             for path in same:
-                sync_file(path)
+                _sync_file(path)
 
 
 def write_all(fd: int, data: bytes) -> None:

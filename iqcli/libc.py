@@ -48,12 +48,15 @@ def sync_disk(path: Path) -> bool:
     libc = ctypes.CDLL(None, use_errno=True)
     fd = os.open(path, os.O_RDONLY)
     try:
-        if libc.syncfs(fd):
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(path))
+        failed = libc.syncfs(fd)
+    except AttributeError:  # a C library without it
+        return False
     finally:
         os.close(fd)
-    return True
+    code = ctypes.get_errno() if failed else 0
+    if failed and code != errno.ENOSYS:
+        raise OSError(code, os.strerror(code), str(path))
+    return not failed
 
 
 def keep_freed_memory() -> None:

@@ -108,9 +108,8 @@ class Rating:
     """What a model thinks: 1 (bad) .. 10 (excellent), on the scale of human opinion.
 
     `uncertainty` is one standard deviation in points, None where the model was never held against
-    opinions. `technical` and `aesthetic` are parts on the
-    same scale, None where the model has no such part. `reasons` name what the model had to do
-    without.
+    opinions. `technical` and `aesthetic` are parts on the same scale, None where the model has no
+    such part. `reasons` name what the model had to do without.
     """
 
     score: float

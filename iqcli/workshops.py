@@ -40,18 +40,26 @@ class Workshop:
 def opened(state_dir: Path) -> Iterator[Workshop]:
     """A workshop, after what crashed runs left of theirs is swept away. Raises OSError."""
     sweep(state_dir)
-    folder = state_dir / "work" / secrets.token_hex(8)
-    lock = folder.with_suffix(LOCK)
-    files.make_folders(folder.parent, 0o700)
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+    fd, folder = _claimed(state_dir / "work")
     try:
-        try_lock(fd, alone=True)
         files.make_folders(folder, 0o700)
         durable.create(folder / PARTS, b"", 0o600)
         yield Workshop(folder)
     finally:
         os.close(fd)
         sweep(state_dir)
+
+
+def _claimed(work: Path) -> tuple[int, Path]:
+    """A lock that is held, open, and the folder to be made under it. Raises OSError."""
+    files.make_folders(work, 0o700)
+    while True:
+        folder = work / secrets.token_hex(8)
+        lock = folder.with_suffix(LOCK)
+        fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        if try_lock(fd, alone=True) and files.seen(lock):
+            return fd, folder
+        os.close(fd)  # another run came first and swept the new file away as a dead one's
 
 
 def sweep(state_dir: Path) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import hashlib
 import os
+import sys
 from pathlib import Path
 from unittest import mock
 
 import pytest
 
-from iqcli import durable, files, links
+from iqcli import durable, files, libc, links
 
 LINK = os.link
 MEMORY = Path("/dev/shm")
@@ -68,6 +70,23 @@ def test_a_move_never_overwrites(tmp_path: Path, disk: str, taken: str) -> None:
     assert source.read_bytes() == b"photo"
     assert os.path.samestat(target.lstat(), before)
     assert target.lstat().st_size == before.st_size
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a call of Linux")
+@pytest.mark.parametrize("code", [None, errno.ENOSYS, errno.EIO])
+def test_a_disk_is_synced_where_there_is_such_a_call(tmp_path: Path, code: int | None) -> None:
+    def failing(_: int) -> int:
+        ctypes.set_errno(code or 0)
+        return -1
+
+    library = mock.Mock(syncfs=failing) if code else object()
+    with mock.patch.object(ctypes, "CDLL", return_value=library):
+        if code == errno.EIO:
+            with pytest.raises(OSError, match=os.strerror(code)):
+                libc.sync_disk(tmp_path)
+        else:
+            assert not libc.sync_disk(tmp_path)
+    assert libc.sync_disk(tmp_path)
 
 
 def test_a_claim_is_told_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

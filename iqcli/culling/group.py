@@ -17,6 +17,7 @@ import numpy as np
 
 from iqcli.culling.brackets import brackets
 from iqcli.culling.bursts import bursts
+from iqcli.culling.finding import is_scored
 from iqcli.culling.frames import frames_of
 from iqcli.culling.panoramas import panoramas
 from iqcli.culling.scenes import scenes
@@ -110,8 +111,8 @@ def order_within(members: Sequence[Judged]) -> list[Judged]:
     best of the rest: which of them are near is told by one frame, so that no three can be in a
     circle. A sharpness that is not known counts as the median of the others.
     """
-    scored = sorted((each for each in members if each.rating), key=best_first)
-    rest = [each for each in members if each.rating is None]
+    scored = sorted((each for each in members if is_scored(each)), key=best_first)
+    rest = [each for each in members if not is_scored(each)]
     found: list[Judged] = []
     while scored:
         best = scored[0].rating

@@ -6,7 +6,7 @@ events:
     done      a shot has arrived       claim     a name is about to be held by an empty file
     back      the run is being taken back after an error
     sending   the folder of rejects is about to go to the system's trash
-    finished | aborted                 the last line; without it the run was cut off
+    finished | partial | aborted       the last line; without it the run was cut off
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ class Log:
         durable.append_line(self.path, line({"event": "claim", **path_fields("path", path)}))
 
     def note(self, event: str) -> None:
-        """Another event: back, finished or aborted."""
+        """Another event: back, sending, or how it ended."""
         durable.append_line(self.path, line({"event": event}))
 
 

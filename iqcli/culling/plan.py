@@ -26,7 +26,17 @@ if TYPE_CHECKING:
 
     from iqcli.records import Decision, Judged
 
-__all__ = ["Action", "Plan", "PlannedFile", "PlannedShot", "check_files", "load", "make", "save"]
+__all__ = [
+    "Action",
+    "Plan",
+    "PlannedFile",
+    "PlannedShot",
+    "check_files",
+    "check_name",
+    "load",
+    "make",
+    "save",
+]
 
 
 def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Action.MOVE) -> Plan:
@@ -146,12 +156,21 @@ def _is_folder(path: Path) -> bool:
 
 def save(plan: Plan, path: Path) -> None:
     """Write the plan as JSON lines; replaces no file but an older plan. Raises IqError."""
+    check_name(path)
     try:
-        if files.seen(path) and not _is_plan(path):
-            raise IqError(f"{files.shown(path)} exists and is no plan of iq; give another name")
         files.write_atomic(path, b"".join(line(each) + b"\n" for each in records(plan)))
     except OSError as error:
         raise IqError(f"cannot write {files.shown(path)}: {error.strerror}") from error
+
+
+def check_name(path: Path) -> None:
+    """Refuse a name that is taken by what is no plan. Raises IqError."""
+    try:
+        free = not files.seen(path) or _is_plan(path)
+    except OSError as error:
+        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+    if not free:
+        raise IqError(f"{files.shown(path)} exists and is no plan of iq; give another name")
 
 
 def _is_plan(path: Path) -> bool:

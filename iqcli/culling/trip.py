@@ -46,6 +46,7 @@ class Trip:
                     _remove_parts(step)
                 self._bring(step, place)
             except FileExistsError as error:
+                self._forget(step)
                 raise PlanConflict(step.late) from error
             except OSError as error:
                 raise IqError(_refused(step, error)) from error
@@ -56,6 +57,12 @@ class Trip:
             self._made += files.make_folders(step.target.parent, mode)
             self._begun.append(step)
         step.bring(place, self._claim)
+
+    def _forget(self, step: Step) -> None:
+        """Where another came first nothing was done: what stands there is not ours to take back."""
+        with suppress(OSError):
+            _remove_parts(step)
+            self._begun = [each for each in self._begun if each is not step]
 
     def _claim(self, path: Path) -> None:
         self._log.claim(path)

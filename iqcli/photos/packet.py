@@ -55,7 +55,6 @@ class Element:
     start: int
     tag_end: int
     empty: bool
-    scope: dict[str, str]
     text: str | None = ""
     inner: Span = (0, 0)
     end: int = 0
@@ -79,11 +78,15 @@ class Attribute:
 
 @dataclass(slots=True)
 class Packet:
-    """The XML of a packet (UTF-8) and what stands at the top level of it."""
+    """The XML of a packet (UTF-8) and what stands at the top level of it.
+
+    `scope` is what each prefix means inside the first of the `blocks` (descriptions).
+    """
 
     xml: bytes
     coat: Coat
     rdf: Element | None = None
+    scope: dict[str, str] = field(default_factory=dict)
     blocks: list[Element] = field(default_factory=list)
     attributes: list[Attribute] = field(default_factory=list)
 
@@ -142,6 +145,7 @@ class _Reader:
         # The encoding was settled already: what the packet claims of it cannot mislead expat.
         self.parser = expat.ParserCreate("utf-8", "}")
         self.parser.ordered_attributes = True
+        self.parser.buffer_text = True  # else a text comes line by line
         self.parser.StartDoctypeDeclHandler = _refuse_doctype
         self.parser.StartNamespaceDeclHandler = self._bind
         self.parser.EndNamespaceDeclHandler = self._unbind
@@ -176,6 +180,8 @@ class _Reader:
         if name == f"{RDF}RDF":
             self.packet.rdf = self.packet.rdf or element
         elif block:
+            if not self.packet.blocks:
+                self.packet.scope = {each: uris[-1] for each, uris in self._bound.items() if uris}
             self.packet.blocks.append(element)
             self.packet.attributes += self._short(element, attributes)
         elif parent:
@@ -202,8 +208,7 @@ class _Reader:
             end = found.end()
         end = xml.index(b">", end) + 1
         empty = xml[end - 2 : end] == b"/>"
-        scope = {prefix: uris[-1] for prefix, uris in self._bound.items() if uris}
-        return Element(name, tag[1], start, end, empty, scope)
+        return Element(name, tag[1], start, end, empty)
 
     def _short(self, element: Element, attributes: list[str]) -> list[Attribute]:
         """The attributes of a description, where they stand; expat tells their full names."""

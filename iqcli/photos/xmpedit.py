@@ -115,7 +115,7 @@ class PacketEdit:
     def _tag(self, name: str) -> bytes:
         """The name of a new element inside the first description."""
         uri, local = name[1:].split("}")
-        scope = {prefix: bound for prefix, bound in self._block.scope.items() if prefix}
+        scope = {prefix: bound for prefix, bound in self.packet.scope.items() if prefix}
         scope |= self._declared
         prefix = next((each for each, bound in scope.items() if bound == uri), None)
         if prefix is None:

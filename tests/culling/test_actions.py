@@ -16,6 +16,7 @@ from unittest import mock
 
 import pytest
 
+from iqcli import files, links
 from iqcli.culling import plan as plans
 from iqcli.culling.apply import apply, recover, undo
 from iqcli.culling.history import State, history
@@ -134,6 +135,31 @@ def test_a_disk_without_links_is_told_in_one_sentence(quick_path: Path) -> None:
     assert "cannot link " in ended.says
     assert "this disk may know no links, copy or move instead; all files are where" in ended.says
     assert tree(scene.root) == scene.before
+
+
+@pytest.mark.parametrize("action", ["move", "copy", "link"])
+def test_a_name_taken_in_the_last_moment_is_not_ours_to_take_back(
+    root: Path, state: Path, action: str
+) -> None:
+    plan = plan_for(root, action=action)
+    before, name = tree(root), root / plan.shots[-1].files[-1].target
+    module, call = (links, "make") if action == "link" else (files, "place_new")
+    real = getattr(module, call)
+
+    def late(*given: object) -> None:
+        if name in given:
+            name.write_bytes(b"another's")
+        real(*given)
+
+    with (
+        mock.patch.object(module, call, late),
+        pytest.raises(PlanConflict, match="was taken meanwhile; all files are where they were"),
+    ):
+        apply(plan, state)
+    assert name.read_bytes() == b"another's"
+    shutil.rmtree(root / "_Rejected")
+    assert tree(root) == before
+    assert [row.state for row in history(state)] == [State.ABORTED]
 
 
 def edited(root: Path, name: str) -> None:

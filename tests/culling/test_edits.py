@@ -95,6 +95,29 @@ class Desk:
         assert nothing or not list((self.state / "kept").rglob("*")), fault
 
 
+@pytest.mark.parametrize("many", [durable.MANY, 1])
+def test_what_is_read_only_is_edited_by_who_is_not_root(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch, many: int
+) -> None:
+    opened = os.open
+
+    def by_a_person(path: Path, flags: int, mode: int = 0o777) -> int:
+        old = files.seen(path) if flags & (os.O_WRONLY | os.O_RDWR) else None
+        if old and not old.st_mode & 0o200:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, flags, mode)
+
+    for name in (OLD, EMBEDDED):
+        (root / name).chmod(0o444)
+    before = tree(root)
+    monkeypatch.setattr(durable, "MANY", many)
+    monkeypatch.setattr(os, "open", by_a_person)
+    write(three(root), state)
+    assert (root / OLD).read_bytes() == b"<rewritten/>"
+    undo(None, state)
+    assert tree(root) == before
+
+
 def test_edits_keep_modes_and_undo_gives_everything_back(root: Path, state: Path) -> None:
     before = tree(root)
     done = write(three(root), state)

@@ -231,7 +231,7 @@ def test_an_unknown_sharpness_counts_as_the_middle_one() -> None:
 
 
 def test_frames_without_a_score_are_last_by_their_paths() -> None:
-    members = [frame("b", score=None), frame("a", score=None), frame("c", score=2)]
+    members = [frame("b", score=None), frame("a", score=float("nan")), frame("c", score=2)]
     assert names(order_within(members)) == ["c", "a", "b"]
 
 

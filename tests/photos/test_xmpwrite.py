@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
+from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
 from sidecars import DARKTABLE, EMPTY, FORMS, LIGHTROOM, RDF, XAP, others, text_of
 
+from iqcli.photos import packet as packets
 from iqcli.photos.packet import BrokenPacket, read_packet
 from iqcli.photos.xmp import GOOD, MAX_BYTES, PICK, PICK_LABEL, RATING, Marks, marks_of
 from iqcli.photos.xmpwrite import (
@@ -284,6 +287,26 @@ def test_a_packet_without_a_description_gets_one() -> None:
 def test_depth_is_no_trouble() -> None:
     deep = packet("><iq:x>" + "<iq:y>" * 50_000 + "</iq:y>" * 50_000 + "</iq:x></rdf:Description>")
     assert said(edited(deep, FULL, WHEN).packet, RATING) == ["4"]
+
+
+def test_many_namespaces_cost_no_more_than_their_bytes() -> None:
+    spaces = "".join(f' xmlns:a{n}="a"' for n in range(1000))
+    head = f'<rdf:RDF xmlns:rdf="{RDF}"{spaces}><rdf:Description rdf:about="">'
+    packet = f"{head}{'<a1:b/>' * 1000}</rdf:Description></rdf:RDF>".encode()
+    tracemalloc.start()
+    try:
+        read_packet(packet)
+        assert tracemalloc.get_traced_memory()[1] < 50 * len(packet)
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_text_of_many_lines_does_not_come_line_by_line() -> None:
+    lines = "one\n" * 10_000
+    take = packets._Reader._text
+    with mock.patch.object(packets._Reader, "_text", autospec=True, side_effect=take) as took:
+        assert said(packet(f"><xmp:Label>{lines}</xmp:Label></rdf:Description>"), LABEL) == [lines]
+    assert took.call_count < 100
 
 
 def test_damage_is_refused_or_nothing_else_is_lost() -> None:
