@@ -151,6 +151,17 @@ def test_the_guard(iq: Iq, roll: Path) -> None:
     assert "more than 10%" in iq("cull", "photos", "--worst", "34%").err
 
 
+def test_a_plan_to_list_is_no_plan_to_carry_out(iq: Iq, roll: Path) -> None:
+    made = iq("cull", "photos", "--worst", "20%", "--action", "list", "--plan", "my.plan")
+    assert made.lines[0] == "the plan is in ./my.plan; `iq cull --from-plan FILE` lists it again"
+    before = tree(iq.cwd)
+    again = iq("cull", "--from-plan", "my.plan", "--apply")
+    assert again.code == 0
+    assert again.lines == ["1 photo (1 file) listed; nothing is touched"]
+    assert again.out.decode() == f"{roll / 'day' / 'IMG_4.jpg'}\n"
+    assert tree(iq.cwd) == before
+
+
 def test_rated_photos_stay_unless_told_otherwise(iq: Iq, roll: Path) -> None:
     (roll / "IMG_1.jpg.xmp").write_text(RATED)
     stars = exif_block({0x4746: 5})

@@ -16,6 +16,8 @@ from photos.make import encoded, exif_block, noise, scene
 from PIL import ImageCms
 from sidecars import DARKTABLE, LIGHTROOM, others
 
+from iqcli import cli
+from iqcli.errors import IqError
 from iqcli.photos.decode import decode
 from iqcli.photos.packet import read_packet
 from iqcli.photos.read import kind_of, read_photo, read_whole
@@ -158,6 +160,27 @@ def test_a_cull_says_its_decisions_and_undo_takes_all_back(iq: Iq, roll: Path) -
     kept = [path for path in roll.rglob("*.xmp") if path not in rejects]
     assert [values(path, PICK_LABEL) for path in kept] == [["3"]] * 4
     assert iq("undo").code == 0
+    assert tree(iq.cwd) == before
+
+
+def test_a_cull_that_fails_takes_its_sidecars_back_and_says_so(
+    iq: Iq, roll: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise IqError("the disk refuses")
+
+    before = tree(iq.cwd)
+    monkeypatch.setattr("iqcli.culling.apply.apply", refuse)
+    words = ("cull", "photos", "--worst", "34%", "--xmp", "--apply")
+    monkeypatch.setattr("sys.argv", ["iq", *words])
+    monkeypatch.chdir(iq.cwd)
+    for name, value in iq.environ.items():
+        monkeypatch.setenv(name, value)
+    assert cli.run() == 2
+    wrote, back, why = capsys.readouterr().err.splitlines()[-3:]
+    assert "6 files written" in wrote
+    assert back == f"what was written into XMP is taken back (run {wrote.split()[-1]}"
+    assert why == "iq: the disk refuses"
     assert tree(iq.cwd) == before
 
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,18 @@ def test_keys_decide_and_go_on() -> None:
     assert found is not None
     assert found[1].codes == ("by_hand",) and found[1].reasons == ("chosen by hand",)
     assert [found[n] for n in (0, 2, 4)] == [ROLL[n] for n in (0, 2, 4)]
+
+
+def test_what_could_not_be_read_is_not_rejected() -> None:
+    judged = replace(ROLL[3].judged, sha256=None)
+
+    async def do(pilot: Pilot) -> None:
+        await pilot.press("x")
+        await pilot.pause()
+        assert "cannot be rejected" in screen(pilot)
+        await pilot.press("x", "enter")
+
+    assert sit(do, [replace(ROLL[3], judged=judged)]).return_value[0].verdict is REVIEW
 
 
 def test_the_last_photo_stays_under_the_cursor() -> None:
@@ -232,7 +245,22 @@ def test_a_person_reviews_a_cull(seen: Iq, roll: Path) -> None:
         assert desk.end() == 0
     assert desk.seen.count('"decision": "reject"') == desk.seen.count('"by_hand"') == 5
     assert "5 photos (5 files) would move" in desk.seen
+    assert "what you chose is not kept; give --review with --apply or --plan FILE" in desk.seen
     assert len(list(roll.rglob("*.jpg"))) == 6
+
+
+@posix
+def test_what_was_chosen_waits_in_a_plan(seen: Iq, roll: Path) -> None:
+    words = ("cull", "photos", "--below", "1", "--review", "--plan", "my.plan")
+    with terminal(seen, *words) as desk:
+        desk.until("IMG_6.jpg")
+        desk.type("x")
+        desk.until("rejects 1")
+        desk.type("\r")
+        assert desk.end() == 0
+    assert "not kept" not in desk.seen
+    assert seen("cull", "--from-plan", "my.plan", "--apply").code == 0
+    assert len(list((roll / "_Rejected").rglob("*.jpg"))) == 1
 
 
 @posix

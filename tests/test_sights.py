@@ -91,6 +91,12 @@ def test_a_thumbnail_is_the_upright_picture() -> None:
     assert np.abs(np.array(corners(picture)) - expected).max() < 12
 
 
+def test_a_thumbnail_is_never_larger_than_its_picture() -> None:
+    for width, height in ((1, 1), (2, 1), (40, 30)):
+        picture = made(THUMB, encoded(np.zeros((height, width, 3), np.uint8), "PNG"))
+        assert picture.shape == (height, width, 3)
+
+
 @pytest.mark.parametrize("sight", [THUMB, CROP])
 def test_colours_are_those_of_srgb(sight: sights.Sight) -> None:
     """Red of Display P3 (234, 51, 35) is sRGB's (255, 0, 0) and a little more."""

@@ -194,7 +194,7 @@ def test_what_stays_broken_is_named(photos: Path, watching: Callable[..., Watchi
     assert b"./photos/there.jpg" in watch.line()
     (photos / "cut.jpg").write_bytes(JPEG[:700])
     assert b"JPEG data ends early" in watch.line()
-    assert "iq: ./photos/cut.jpg: JPEG data ends early" in watch.told
+    watch.until(lambda: "iq: ./photos/cut.jpg: JPEG data ends early" in watch.told)
     assert watch.end() == 1
     assert watch.told[-1] == "2 photos arrived: 1 scored, 1 without a score"
 

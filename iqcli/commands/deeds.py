@@ -151,6 +151,7 @@ def _along(made: Plan, decisions: Sequence[Decision], run: Run, deed: Deed, edit
     except BaseException:
         try:
             moving.undo(edits, state)
+            say(f"what was written into XMP is taken back (run {edits})")
         except IqError as error:  # what went wrong first is what a person has to mend first
             say(f"iq: what was written into XMP stays (run {edits}): {error}")
         raise
@@ -189,4 +190,5 @@ def save(made: Plan, file: Path, run: Run) -> None:
     """Keep the plan in a file."""
     plan.save(made, file)
     if not run.quiet:
-        say(f"the plan is in {shown(file)}; `iq cull --from-plan FILE --apply` carries it out")
+        way = "` lists it again" if made.action is Action.LIST else " --apply` carries it out"
+        say(f"the plan is in {shown(file)}; `iq cull --from-plan FILE{way}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -126,10 +125,16 @@ def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
 def _extras() -> list[tuple[str, str]]:
     """What iq does without until it is installed."""
     found = [(what, _package(package, extra)) for what, package, extra in EXTRAS]
-    folders = [Path(each) for each in os.get_exec_path()]
-    tools = [each / name for each in folders for name in ("exiftool", "exiftool.exe")]
-    tool = next((each for each in tools if each.is_file() and os.access(each, os.X_OK)), None)
-    return [*found, ("exiftool", shown(tool) if tool else "no: see https://exiftool.org")]
+    return [*found, ("exiftool", _exiftool())]
+
+
+def _exiftool() -> str:
+    from iqcli.exiftool import find
+
+    try:
+        return shown(Path(find()))
+    except IqError:
+        return "no: see https://exiftool.org"
 
 
 def _package(name: str, extra: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from iqcli.commands.options import Limit, Reverse, Sort, over_photos
+from iqcli.commands.options import Limit, Reverse, Sort, check_folder, over_photos
 from iqcli.commands.results import WRITERS, arranged, checked_sort
 from iqcli.commands.run import Run
 from iqcli.commands.sheet import Html, sheet_of
@@ -64,6 +64,11 @@ def export(
     """
     form, column = _format(output, format), checked_sort(sort)
     profile, stars = chosen(run, xmp_profile, stars, xmp=xmp, embed=embed)
+    if xmp and html:
+        raise IqError("a sheet no longer fits once --xmp has added files; give --html afterwards")
+    wants_rows = not (xmp or html) or output is not None or format is not None
+    if not wants_rows and (column or reverse or limit is not None):
+        raise IqError("--sort, --reverse and --limit are for rows; give --format or --output, too")
     if xmp:
         from iqcli.commands.deeds import take_back_cut_off
 
@@ -73,7 +78,7 @@ def export(
         judged = list(judged)
         undecided = [Decision(each, Verdict.REVIEW, ()) for each in judged]
         write_xmp(run, undecided, profile, embed=embed, stars=stars)
-    if (xmp or html) and output is None and format is None:
+    if not wants_rows:
         return run.finish("exported")
     results = ((each, dict[str, object]()) for each in judged)
     records = (rows.row(*each) for each in arranged(results, column, reverse, limit))
@@ -108,7 +113,6 @@ def _format(output: Path | None, given: str | None) -> str:
 
 
 def _check(output: Path) -> None:
-    if not output.absolute().parent.is_dir():
-        raise IqError(f"there is no folder {output.parent} for {output.name}; make it first")
+    check_folder(output)
     if output.exists() and output.suffix.lower().removeprefix(".") not in FORMATS:
         raise IqError(f"{shown(output)} exists and holds no scores; give another name")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from functools import wraps
@@ -14,7 +15,9 @@ import typer
 from iqcli.commands.results import SORTABLE
 from iqcli.commands.run import Run
 from iqcli.errors import Exit, IqError
+from iqcli.outputs.names import shown
 from iqcli.settings import load
+from iqcli.text import readable
 from iqcli.values import DEVICES, FORMATS, share
 
 Format = Annotated[
@@ -174,6 +177,18 @@ def start_folder(given: list[str]) -> Path:
     """Where to look for `.iq.toml`: beside the first photo, or here."""
     first = Path(given[0]) if given and given[0] != "-" else Path()
     return first if first.is_dir() else first.parent
+
+
+def check_folder(file: Path) -> None:
+    """Refuse before anything is measured a file that its folder cannot take. Raises IqError."""
+    if not file.absolute().parent.is_dir():
+        raise IqError(
+            f"there is no folder {shown(file.parent)} for {readable(file.name)}; make it first"
+        )
+    if not os.access(file.resolve().parent, os.W_OK):
+        raise IqError(
+            f"cannot write {shown(file)}: its folder takes no files from you; give another place"
+        )
 
 
 def over_photos(command: Callable[..., Exit]) -> Callable[..., Exit]:

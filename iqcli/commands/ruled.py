@@ -6,7 +6,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 from iqcli.commands import deeds, ruling, showing
-from iqcli.commands.screen import say
+from iqcli.commands.screen import say, warn
+from iqcli.records import BY_HAND
 
 if TYPE_CHECKING:
     from iqcli.commands.run import Run
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def carry_out(run: Run, wish: Wish) -> Exit:
     """Show what the rule decides, and do it if that is wished. Raises IqError like its parts."""
     form = wish.form(wish.deed.action, run.settings)
-    wish.check_looks()
+    wish.check()
     rule, origin = ruling.chosen(wish.rule, run)
     rule, grounds = ruling.grounded(rule, run)
     if wish.deed.acts:
@@ -39,6 +40,8 @@ def carry_out(run: Run, wish: Wish) -> Exit:
             say(line)
         showing.warn_of_losses(decisions)
     wish.check_share(decisions, run.settings)  # a person may look at a plan that goes too far
+    if not wish.keeps and any(BY_HAND in each.codes for each in decisions):
+        warn("what you chose is not kept; give --review with --apply or --plan FILE for that")
     return max(deeds.carry_out(made, decisions, run, wish.deed), code)
 
 

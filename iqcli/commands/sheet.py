@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iqcli.commands.options import check_folder
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import IqError
 from iqcli.files import seen, write_stream
@@ -31,15 +31,8 @@ Html = Annotated[
 
 def check_sheet(file: Path) -> None:
     """Refuse before anything is measured a name that no sheet can have. Raises IqError."""
-    if not file.absolute().parent.is_dir():
-        raise IqError(
-            f"there is no folder {shown(file.parent)} for {readable(file.name)}; make it first"
-        )
+    check_folder(file)
     _check(file)
-    if not os.access(file.resolve().parent, os.W_OK):
-        raise IqError(
-            f"cannot write {shown(file)}: its folder takes no files from you; give another place"
-        )
 
 
 def sheet_of(run: Run, file: Path) -> list[Judged]:

@@ -53,16 +53,17 @@ def chosen(
 
     Raises IqError for what cannot be, and for options that are of no use without `xmp`.
     """
-    if not xmp and (profile or stars or embed):
-        name = "--embed" if embed else "--stars" if stars else "--xmp-profile"
+    if not xmp and (embed or stars is not None or profile is not None):
+        name = "--embed" if embed else "--stars" if stars is not None else "--xmp-profile"
         raise IqError(f"{name} says how XMP is written; give --xmp with it")
-    how = stars or QUANTILES
+    how = QUANTILES if stars is None else stars
     parse(how)
     if embed:
         from iqcli.exiftool import find
 
         find()
-    return checked("xmp_profile", profile or run.settings.xmp_profile, "--xmp-profile"), how
+    named = run.settings.xmp_profile if profile is None else profile
+    return checked("xmp_profile", named, "--xmp-profile"), how
 
 
 def write(

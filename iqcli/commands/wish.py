@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from iqcli.commands.options import check_folder
 from iqcli.commands.results import checked_format
+from iqcli.culling.plan import check_name
 from iqcli.culling.planned import Action
 from iqcli.errors import IqError
 
@@ -48,8 +50,14 @@ class Wish:
             raise IqError("--action list prints paths; leave --format out")
         return "paths"
 
-    def check_looks(self) -> None:
-        """Refuse before anything is measured a look that cannot be had. Raises IqError."""
+    def check(self) -> None:
+        """Refuse before anything is measured a look or a plan that cannot be had. Raises IqError.
+
+        What a person decides on a look must not be lost because its plan cannot be written.
+        """
+        if self.plan_file is not None:
+            check_folder(self.plan_file)
+            check_name(self.plan_file)
         if self.html is not None:
             from iqcli.commands.sheet import check_sheet
 
@@ -62,7 +70,12 @@ class Wish:
     @property
     def binds(self) -> bool:
         """Whether more comes of it than a look at what the rule says."""
-        return self.deed.acts or self.review or self.plan_file is not None
+        return self.keeps or self.review
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the decisions outlive the run."""
+        return self.deed.acts or self.plan_file is not None
 
     def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
         """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""

@@ -35,6 +35,10 @@ Enter, Q   done: on to the plan, and to --apply
 Esc        leave, and change nothing
 
 Nothing moves while you look."""
+UNREAD = """\
+It could not be read, so it cannot be rejected.
+
+Any key  go on"""
 LEAVE = """\
 Leave, and forget what you chose here?
 

@@ -56,13 +56,19 @@ class Choices:
         """How many steps there are to take back."""
         return len(self._before)
 
-    def choose(self, index: int, verdict: Verdict) -> None:
-        """Set what becomes of a photo, by hand; saying again what was said by hand is no step."""
+    def choose(self, index: int, verdict: Verdict) -> bool:
+        """Set what becomes of a photo, by hand; saying again what was said by hand is no step.
+
+        Whether it may be: what could not be read cannot be rejected, for no plan can hold it.
+        """
         old = self._decisions[index]
+        if verdict is Verdict.REJECT and old.judged.sha256 is None:
+            return False
         new = replace(old, verdict=verdict, reasons=REASONS, codes=CODES)
         if new != old:
             self._before.append((index, old))
             self._decisions[index] = new
+        return True
 
     def undo(self) -> int | None:
         """Take the last step back; which photo it was, None where there was no step."""

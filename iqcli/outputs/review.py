@@ -160,7 +160,9 @@ class Table(Screen[None]):
         """Decide on this photo and go on to the next."""
         if (at := self._at) is None:
             return
-        self._choices.choose(at, Verdict(verdict))
+        if not self._choices.choose(at, Verdict(verdict)):
+            self.app.push_screen(Note(captions.UNREAD))
+            return
         self._relined(at)
         self.action_move(1)
         self._tell()
