@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from iqcli import files, links
 from iqcli.culling.ends import Known, Move, Place, Step, drop_spare, holds, is_claim, is_equal
@@ -34,18 +34,10 @@ def homeward(shot: PlannedShot, action: Action) -> tuple[Step, ...]:
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class Copy(Step):
     """A copy to be made at the target."""
 
-    source: Path
-    target: Path
-    file: PlannedFile
-    verb: ClassVar[str] = "copy"
-
-    @property
-    def late(self) -> str:
-        """See `ends.Step`."""
-        return f"the name {files.shown(self.target)} was taken meanwhile"
+    verb = "copy"
 
     def back(self) -> Uncopy:
         """See `ends.Step`."""
@@ -72,13 +64,10 @@ class Copy:
 
 
 @dataclass(frozen=True, slots=True)
-class Uncopy:
+class Uncopy(Step):
     """A copy (the source) to be removed, while the original (the target) holds the same."""
 
-    source: Path
-    target: Path
-    file: PlannedFile
-    verb: ClassVar[str] = "remove"
+    verb = "remove"
 
     @property
     def late(self) -> str:
@@ -108,18 +97,10 @@ class Uncopy:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class Link(Step):
     """A symbolic link to be made at the target, which reads from there to the source."""
 
-    source: Path
-    target: Path
-    file: PlannedFile
-    verb: ClassVar[str] = "link"
-
-    @property
-    def late(self) -> str:
-        """See `ends.Step`."""
-        return f"the name {files.shown(self.target)} was taken meanwhile"
+    verb = "link"
 
     @property
     def text(self) -> str:
@@ -147,13 +128,10 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class Unlink:
+class Unlink(Step):
     """A link of ours (the source) to be removed, whatever became of the original (the target)."""
 
-    source: Path
-    target: Path
-    file: PlannedFile
-    verb: ClassVar[str] = "remove"
+    verb = "remove"
 
     @property
     def late(self) -> str:

@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import os
 import stat
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from iqcli import files
 from iqcli.errors import PlanConflict
@@ -52,44 +53,38 @@ class Known:
     claims: Container[Path] = ()
 
 
-class Step(Protocol):
+@dataclass(frozen=True, slots=True)
+class Step(ABC):
     """One file, where it should come from and get to (absolute), and what it held when planned."""
 
+    source: Path
+    target: Path
+    file: PlannedFile
     verb: ClassVar[str]
-
-    @property
-    def source(self) -> Path: ...
-
-    @property
-    def target(self) -> Path: ...
 
     @property
     def late(self) -> str:
         """What to say where another came first between the look and the deed."""
+        return f"the name {files.shown(self.target)} was taken meanwhile"
 
+    @abstractmethod
     def back(self) -> Step:
         """The same way in the other direction."""
 
+    @abstractmethod
     def look(self, known: Known) -> Place:
         """Find the file. Raises PlanConflict where it is gone or changed, or its name is taken."""
 
+    @abstractmethod
     def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
         """Do it from where the file was found, and only that. Raises OSError."""
 
 
 @dataclass(frozen=True, slots=True)
-class Move:
+class Move(Step):
     """A step that takes the file along; the way back is one, too."""
 
-    source: Path
-    target: Path
-    file: PlannedFile
-    verb: ClassVar[str] = "move"
-
-    @property
-    def late(self) -> str:
-        """See `Step`."""
-        return f"the name {files.shown(self.target)} was taken meanwhile"
+    verb = "move"
 
     def back(self) -> Move:
         """See `Step`."""

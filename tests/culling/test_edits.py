@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import shutil
 import signal
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -21,7 +20,8 @@ from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 
 from .faults import Fault, calls_of, disk, here, in_child, kills
-from .trees import SHOTS, contents, grow_shots, plan_for, tree
+from .test_kill import Scene
+from .trees import SHOTS, contents, plan_for, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,19 +51,8 @@ def three(root: Path) -> list[Edit]:
     return [*sidecars(root), Edit(root, root / EMBEDDED, digest(root / EMBEDDED), part)]
 
 
-class Desk:
+class Desk(Scene):
     """The same tree, to be edited again for every fault."""
-
-    def __init__(self, top: Path, kind: str = "native") -> None:
-        self.top, self.kind = top, kind
-        self.root, self.state = top / "photos", top / "state"
-        self.renew()
-        self.before, self.held = tree(self.root), contents(self.root)
-
-    def renew(self) -> None:
-        shutil.rmtree(self.top, ignore_errors=True)
-        self.root.mkdir(parents=True)
-        grow_shots(self.root)
 
     def write(self) -> None:
         write(three(self.root), self.state)
@@ -72,9 +61,6 @@ class Desk:
         self.renew()
         with disk(self.kind):
             self.write()
-
-    def undo(self) -> None:
-        undo(None, self.state)
 
     def calls(self, work: Callable[[], None]) -> list[str]:
         return calls_of(work, self.kind)

@@ -25,7 +25,7 @@ NOTHING_TO_UNDO = "no run is left to undo"
 class Scene:
     """The same tree and an empty state folder, again for every kill."""
 
-    def __init__(self, top: Path, kind: str, action: str = "move") -> None:
+    def __init__(self, top: Path, kind: str = "native", action: str = "move") -> None:
         self.top, self.kind, self.action = top, kind, action
         self.root, self.state = top / "photos", top / "state"
         self.renew()
