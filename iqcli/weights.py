@@ -1,6 +1,6 @@
 """The weights that are fetched on request: which there are, where they lie, how they are read.
 
-The table (see `iqcli.catalogue`) is `embedded/weights.toml`; a person's own (`IQ_WEIGHTS_TABLE`, or
+The table (see `iqcli.catalogue`) is `data/weights.toml`; a person's own (`IQ_WEIGHTS_TABLE`, or
 `weights_table` in the config) adds to it. `iqcli.pulling` places the files in the data folder, each
 beside an account of what was checked then, so that nothing is hashed again at every start. Only
 safetensors, and what torch reads as plain tensors, is ever loaded.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Tensors = dict[str, NDArray[np.generic]]
 
-TABLE = Path(__file__).parent / "embedded" / "weights.toml"
+TABLE = Path(__file__).parent / "data" / "weights.toml"
 ACCOUNT = "installed.json"
 
 

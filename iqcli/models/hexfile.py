@@ -21,7 +21,7 @@ from iqcli.text import brief
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-EMBEDDED = Path(__file__).parent.parent / "embedded"
+EMBEDDED = Path(__file__).parent.parent / "data"
 GRAPHS = ("hex6", "hex12")
 MOST_LEVELS = 4
 MOST_LABELS = 100

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
 
 BLOCKS = ("photometry", "tiles")
-EMBEDDED = Path(__file__).parent.parent / "embedded"
+EMBEDDED = Path(__file__).parent.parent / "data"
 GRAPH = EMBEDDED / "hex-mini.toml"
 WEIGHTS = EMBEDDED / "hex-mini.safetensors"
 # What the head reads: a block, and `summary` of another.

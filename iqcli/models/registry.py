@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from iqcli.records import Experience, Rating, Unrated, Vector
 
-EMBEDDED = Path(__file__).parent.parent / "embedded"
+EMBEDDED = Path(__file__).parent.parent / "data"
 BLOCKS: dict[str, AnyBlock] = {
     block.name: block
     for block in (

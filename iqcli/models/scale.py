@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-EMBEDDED = Path(__file__).parent.parent / "embedded" / "scales.json"
+EMBEDDED = Path(__file__).parent.parent / "data" / "scales.json"
 UNKNOWN = "{} was not calibrated to people's opinions here: 1 + 9 x its own quality"
 
 

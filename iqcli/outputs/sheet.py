@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # A file that begins so is a sheet of ours, and may be replaced.
 MARK = b"<!DOCTYPE html>\n<!-- iq contact sheet 1 -->\n"
-ROOM = Path(__file__).parent.parent / "embedded" / "sheet"
+ROOM = Path(__file__).parent.parent / "data" / "sheet"
 SCRIPTS = ("state.js", "pictures.js", "cards.js", "filters.js", "loupe.js", "keys.js")
 # Of text that is put out at once, in characters.
 CHUNK = 1 << 20
