@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.culling.edits import Edit
 from iqcli.culling.planned import below
 from iqcli.errors import PhotoError, PlanConflict
+from iqcli.fs import files
 from iqcli.photos.packet import BrokenPacket, read_packet
 from iqcli.photos.profiles import homes
 from iqcli.photos.xmp import MAX_BYTES

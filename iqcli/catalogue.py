@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:

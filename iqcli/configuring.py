@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli import files, settings
+from iqcli import settings
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs import files
+from iqcli.fs.files import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from iqcli import contents
 from iqcli.annotating import Made, read_plain, require_leave
 from iqcli.errors import PhotoError
+from iqcli.fs import copy
 from iqcli.photos.profiles import is_raw
 from iqcli.photos.xmpwrite import edited
 from iqcli.reading import PHOTO_BYTES
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.exiftool import ExifTool
+    from iqcli.fs.scratch import Workshop
     from iqcli.photos.decode import Picture
     from iqcli.photos.xmpwrite import Remark
     from iqcli.records import Facts
-    from iqcli.workshops import Workshop
 
 # A packet may go on elsewhere in a JPEG, named by a digest that an edit would leave behind.
 EXTENDED = b"HasExtendedXMP"
@@ -77,7 +77,7 @@ class Embedder:
         before, after = (hashlib.sha256(each).hexdigest() for each in (old, new))
         self.renewed.append(Renewed(before, after, self._checked(old, new, kind)))
         part = self.workshop.part_beside(path)
-        contents.write_part(part, [new], path.lstat())
+        copy.write_part(part, [new], path.lstat())
         return Made(before, part, kept[0])
 
     def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:

@@ -17,8 +17,8 @@ from contextlib import contextmanager, suppress
 from threading import Timer
 from typing import TYPE_CHECKING
 
-from iqcli import durable, files, libc
 from iqcli.errors import IqError, PhotoError
+from iqcli.fs import durable, files, syscalls
 from iqcli.text import readable
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class ExifTool:
             stderr=subprocess.STDOUT,
             start_new_session=True,
             # It waits for ever where nobody speaks to it any more.
-            preexec_fn=libc.ends_with_parent(),
+            preexec_fn=syscalls.ends_with_parent(),
         )
 
     def close(self) -> None:

@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
 from iqcli.catalogue import megabytes
-from iqcli.durable import BINARY, write_all
 from iqcli.errors import IqError
-from iqcli.files import remove, shown, write_atomic
+from iqcli.fs.durable import BINARY, write_all
+from iqcli.fs.files import remove, shown, write_atomic
 from iqcli.web import OWN_FILE, Told, address, ask, host, refusal
 
 if TYPE_CHECKING:

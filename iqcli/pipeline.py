@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli.decoding import Content, Recipe, reason
 from iqcli.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.features.extractor import PhotoBlock
+from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.jobs import Found, Job, measured
-from iqcli.libc import keep_freed_memory
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.reading import keep_marks, known_marks, read_bytes, read_marks, sidecars
 

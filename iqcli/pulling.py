@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from iqcli import contents, fetching, files, settings, weights
+from iqcli import fetching, settings, weights
 from iqcli.catalogue import megabytes
-from iqcli.durable import BINARY, write_all
 from iqcli.errors import IqError
-from iqcli.files import shown
-from iqcli.locks import try_lock
+from iqcli.fs import copy, files
+from iqcli.fs.durable import BINARY, write_all
+from iqcli.fs.files import shown
+from iqcli.fs.locks import try_lock
 from iqcli.web import OWN_FILE, Told, address
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _alone(weight: Weight) -> Iterator[None]:
 
 
 def _check_room(weight: Weight, part: Path) -> None:
-    wanted, free = weight.size - fetching.length(part), contents.free_bytes(part.parent)
+    wanted, free = weight.size - fetching.length(part), copy.free_bytes(part.parent)
     if wanted + SPARE > free:
         raise IqError(
             f"{weight.name} needs {megabytes(wanted)} and {megabytes(SPARE)} to spare, and "

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.photos.takeout import favourite_of
 from iqcli.photos.xmp import Marks, highest, marks_of
 

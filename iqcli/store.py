@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from iqcli.files import set_aside, shown
+from iqcli.fs.files import set_aside, shown
 from iqcli.plaindisk import FAULTS, is_damage, is_foreign, open_plain, reason, require_ours
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli import catalogue, settings
 from iqcli.errors import IqError
-from iqcli.files import remove, shown, write_atomic
+from iqcli.fs.files import remove, shown, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

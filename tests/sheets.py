@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from iqcli.culling.lines import line
-from iqcli.files import write_stream
+from iqcli.fs.files import write_stream
 from iqcli.outputs import sheet, sheetdata
 from iqcli.records import Decision, Facts, Issue, Judged, Rating, Shot, Verdict
 from iqcli.text import readable

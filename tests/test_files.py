@@ -12,7 +12,7 @@ from unittest import mock
 
 import pytest
 
-from iqcli import durable, files, libc, links
+from iqcli.fs import durable, files, links, syscalls
 
 LINK = os.link
 MEMORY = Path("/dev/shm")
@@ -83,10 +83,10 @@ def test_a_disk_is_synced_where_there_is_such_a_call(tmp_path: Path, code: int |
     with mock.patch.object(ctypes, "CDLL", return_value=library):
         if code == errno.EIO:
             with pytest.raises(OSError, match=os.strerror(code)):
-                libc.sync_disk(tmp_path)
+                syscalls.sync_disk(tmp_path)
         else:
-            assert not libc.sync_disk(tmp_path)
-    assert libc.sync_disk(tmp_path)
+            assert not syscalls.sync_disk(tmp_path)
+    assert syscalls.sync_disk(tmp_path)
 
 
 def test_a_claim_is_told_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

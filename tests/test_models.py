@@ -22,7 +22,8 @@ from pulls import (
 )
 from shell import Iq
 
-from iqcli import catalogue, files, pulling, settings, weights
+from iqcli import catalogue, pulling, settings, weights
+from iqcli.fs import files
 from iqcli.models import registry, shelf
 
 

@@ -27,8 +27,9 @@ from pulls import (
 )
 from shell import Iq
 
-from iqcli import files, pulling, weights
+from iqcli import pulling, weights
 from iqcli.errors import IqError
+from iqcli.fs import files
 from iqcli.web import TIMEOUT
 
 

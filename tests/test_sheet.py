@@ -16,7 +16,7 @@ from sheets import CROP, HEADER, THUMB, best_first, decided, entry, photo, walk,
 
 from iqcli.commands.sheet import check_sheet
 from iqcli.errors import IqError
-from iqcli.files import write_stream
+from iqcli.fs.files import write_stream
 from iqcli.outputs import sheet, sheetdata
 from iqcli.records import Judged, Whole
 from iqcli.text import readable

@@ -20,7 +20,7 @@ from scipy.stats import norm, spearmanr
 from iqcli import cli, opinions
 from iqcli.cache import Cache
 from iqcli.errors import Exit, IqError
-from iqcli.files import write_atomic
+from iqcli.fs.files import write_atomic
 from iqcli.models import registry
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, load, normal_scores, shapes
 from iqcli.photos.formats import decoder_fingerprint

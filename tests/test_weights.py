@@ -25,8 +25,9 @@ from pulls import (
 )
 from shell import Iq
 
-from iqcli import catalogue, fetching, files, pulling, weights
+from iqcli import catalogue, fetching, pulling, weights
 from iqcli.errors import IqError
+from iqcli.fs import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli import files, workshops
-from iqcli.workshops import Workshop, opened, sweep
+from iqcli.fs import files, scratch
+from iqcli.fs.scratch import Workshop, opened, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +58,7 @@ def test_who_still_works_is_left_alone_and_leaves_nothing(tmp_path: Path) -> Non
 def test_a_sweep_between_the_lock_file_and_its_lock_harms_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, asked = workshops.try_lock, []
+    real, asked = scratch.try_lock, []
 
     def swept_first(fd: int, *, alone: bool) -> bool:
         """As where another run takes the new file for that of a dead one."""
@@ -69,11 +69,11 @@ def test_a_sweep_between_the_lock_file_and_its_lock_harms_nobody(
             return False
         return real(fd, alone=alone)
 
-    monkeypatch.setattr(workshops, "try_lock", swept_first)
+    monkeypatch.setattr(scratch, "try_lock", swept_first)
     with opened(tmp_path) as shop:
         work_in(shop, tmp_path / "IMG_1.jpg")
         sweep(tmp_path)
-        assert shop.folder.with_suffix(workshops.LOCK).exists()
+        assert shop.folder.with_suffix(scratch.LOCK).exists()
         assert (shop.folder / "old.jpg").exists()
     assert list((tmp_path / "work").iterdir()) == []
     assert list(tmp_path.iterdir()) == [tmp_path / "work"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from iqcli import workshops
 from iqcli.commands import sidecars
 from iqcli.commands.screen import counted, say
 from iqcli.culling import apply as moving
@@ -13,6 +12,7 @@ from iqcli.culling import plan
 from iqcli.culling.history import unreadable
 from iqcli.culling.planned import Action
 from iqcli.errors import Exit, IqError
+from iqcli.fs import scratch
 from iqcli.outputs.names import shown
 from iqcli.records import Shot, Verdict
 
@@ -96,7 +96,7 @@ def take_back_cut_off(run: Run, roots: Iterable[Path]) -> None:
     """Put back what an earlier run on these folders did not finish."""
     for why in unreadable(run.settings.state_dir):
         say(f"iq: {why}")
-    workshops.sweep(run.settings.state_dir)
+    scratch.sweep(run.settings.state_dir)
     for outcome in moving.recover(roots, run.settings.state_dir):
         moved = outcome.what in (Action.MOVE, Action.TRASH)
         photos, count = counted(outcome.shots, "photo"), counted(outcome.files, "file")

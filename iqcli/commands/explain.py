@@ -157,7 +157,7 @@ def _check(heatmap: Path) -> None:
 
 
 def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
-    from iqcli.durable import create
+    from iqcli.fs.durable import create
     from iqcli.outputs.heatmap import drawn
     from iqcli.photos.read import read_photo
     from iqcli.reading import read_bytes

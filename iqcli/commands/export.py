@@ -85,7 +85,7 @@ def export(
     if output is None:
         write(WRITERS[form](records))
     else:
-        from iqcli.files import write_atomic
+        from iqcli.fs.files import write_atomic
 
         data = (
             rows.to_parquet(records)

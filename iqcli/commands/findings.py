@@ -82,7 +82,7 @@ def check_plots(folder: Path) -> None:
 def draw(found: Study, by: str | None, folder: Path) -> None:
     """Write the figures into the folder, made if need be; old ones of these names are replaced."""
     from iqcli.drawing import drawn
-    from iqcli.files import make_folders, write_atomic
+    from iqcli.fs.files import make_folders, write_atomic
 
     figures = drawn(found, by)
     try:

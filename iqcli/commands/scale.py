@@ -36,7 +36,7 @@ def scale(
     stays as it is. One scene in six is held out; the figures printed are those of it.
     """
     from iqcli import opinions
-    from iqcli.files import make_folders, write_atomic
+    from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models.scale import own_file
     from iqcli.training.scale import fit_scale
 

@@ -11,7 +11,7 @@ import typer
 from iqcli.commands.options import check_folder
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import IqError
-from iqcli.files import seen, write_stream
+from iqcli.fs.files import seen, write_stream
 from iqcli.outputs.names import shown
 from iqcli.text import readable
 

@@ -99,7 +99,7 @@ def write(
 def _embedder(run: Run, stack: ExitStack) -> Embedder:
     from iqcli.embedding import Embedder
     from iqcli.exiftool import running
-    from iqcli.workshops import opened
+    from iqcli.fs.scratch import opened
 
     workshop = stack.enter_context(opened(run.settings.state_dir))
     tool = stack.enter_context(running(workshop.folder))

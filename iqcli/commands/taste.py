@@ -38,7 +38,7 @@ def taste(
     held out in turn; the taste is adopted only where it beats the stock model on them. Use it with
     --model taste.
     """
-    from iqcli.files import make_folders, write_atomic
+    from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
     from iqcli.models.taste import FORMAT, keep_stock
     from iqcli.training.taste import fit, judge, known_of, packed

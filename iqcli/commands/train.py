@@ -126,7 +126,7 @@ def issues(run: Run, output: Weights) -> Exit:
     once, and the model learns which level of which issue shows. One photo in six is held out with
     all its copies; the table printed is of those.
     """
-    from iqcli.files import write_atomic
+    from iqcli.fs.files import write_atomic
     from iqcli.outputs import table
     from iqcli.training.issues import fit_folders
 
@@ -158,7 +158,7 @@ def niqe(run: Run, output: Weights) -> Exit:
     It asks for no opinions: what counts is how near a photo's statistics are to those of these.
     Use the result with --model my.safetensors; `iq train scale` calibrates it.
     """
-    from iqcli.files import write_atomic
+    from iqcli.fs.files import write_atomic
     from iqcli.training.niqe import fit_folders
 
     _check_weights(output)

@@ -69,7 +69,7 @@ def train_hex(
     """
     from iqcli import labelled
     from iqcli.commands import verdicts
-    from iqcli.files import make_folders, write_atomic
+    from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import hexgraph, registry
     from iqcli.models.hex import FORMAT
     from iqcli.training.levels import fit_hex, write_curve

@@ -53,7 +53,7 @@ def qualiclip(
     """
     from iqcli.devices import choose_device
     from iqcli.features.qualiclip import FORMAT
-    from iqcli.files import write_atomic
+    from iqcli.fs.files import write_atomic
     from iqcli.training import qualiclip as training
     from iqcli.training import qualiclip_config
     from iqcli.training.checkpoint import RunFolder

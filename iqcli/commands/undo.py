@@ -32,7 +32,7 @@ def undo(
     """
     from iqcli.culling import apply as moving
     from iqcli.culling.history import unreadable
-    from iqcli.workshops import sweep
+    from iqcli.fs.scratch import sweep
 
     state_dir = load({}, None).state_dir
     sweep(state_dir)

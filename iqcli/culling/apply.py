@@ -6,8 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iqcli import files
-from iqcli.culling import edits, history, journal, lock, manifest, takeback, trash
+from iqcli.culling import edits, history, journal, manifest, takeback, trash
 from iqcli.culling.doubles import outward
 from iqcli.culling.ends import Known, Place
 from iqcli.culling.history import State
@@ -15,6 +14,7 @@ from iqcli.culling.outcome import Outcome, refuse
 from iqcli.culling.planned import Action, Plan, check
 from iqcli.culling.trip import Trip, all_or_nothing
 from iqcli.errors import IqError
+from iqcli.fs import files, lock
 from iqcli.photos.find import find_shots
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.culling import lines
 from iqcli.culling.lines import SHA256, Record, path_fields, path_of, want
 from iqcli.culling.planned import below, check_root
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import files
 from iqcli.photos.find import find_shots
 from iqcli.photos.folder import looks_like_photo
 from iqcli.photos.formats import PHOTO, extension

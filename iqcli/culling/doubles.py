@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli import files, links
 from iqcli.culling.ends import Known, Move, Place, Step, drop_spare, holds, is_claim, is_equal
 from iqcli.culling.planned import Action, PlannedFile
 from iqcli.errors import PlanConflict
+from iqcli.fs import files, links
 
 if TYPE_CHECKING:
     from iqcli.culling.planned import PlannedShot

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli import files
-from iqcli.culling import history, journal, lock
+from iqcli.culling import history, journal
 from iqcli.culling.edited import Edited, Stand, check, is_part, look
 from iqcli.culling.outcome import Outcome, refuse
 from iqcli.culling.planned import below
 from iqcli.culling.swap import Kept, Swaps, restore, sync
 from iqcli.culling.trip import all_or_nothing
 from iqcli.errors import Interrupted, IqError, PlanConflict
+from iqcli.fs import files, lock
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence

@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING, ClassVar
 
-from iqcli import files
 from iqcli.errors import PlanConflict
+from iqcli.fs import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container

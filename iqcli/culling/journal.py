@@ -18,11 +18,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iqcli import durable, files
 from iqcli.culling import edited
 from iqcli.culling.lines import Record, line, path_fields, path_of, record, want
 from iqcli.culling.planlines import parse, records
 from iqcli.errors import IqError
+from iqcli.fs import durable, files
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

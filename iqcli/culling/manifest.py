@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli import durable, files
 from iqcli.culling.lines import Record, line, path_fields, path_of, record
 from iqcli.culling.planned import Action
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import durable, files
 from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.culling.lines import line, record
 from iqcli.culling.manifest import is_ours
 from iqcli.culling.planlines import KIND, parse, records
 from iqcli.culling.planned import Action, Plan, PlannedFile, PlannedShot, below, check, folded
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.records import Verdict
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iqcli import contents, durable, files
 from iqcli.culling.edited import Edited, Stand, look
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import copy, durable, files
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Sequence
@@ -27,14 +27,14 @@ class Kept:
         """Copy all that will be replaced and see it on the disk. Raises PlanConflict, OSError."""
         files.make_folders(self.folder, 0o700)
         old = [(number, each.path) for number, each in enumerate(edited) if each.before]
-        need, free = sum(path.lstat().st_size for _, path in old), contents.free_bytes(self.folder)
+        need, free = sum(path.lstat().st_size for _, path in old), copy.free_bytes(self.folder)
         if need > free:
             raise IqError(
                 f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
                 f"{files.shown(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
             )
         for number, path in old:
-            held = contents.copied(path, self._of(number), path.lstat(), sync=False)
+            held = copy.copied(path, self._of(number), path.lstat(), sync=False)
             if held != edited[number].before:
                 raise PlanConflict(f"{files.shown(path)} has changed since")
         durable.sync_files(self._of(number) for number, _ in old)
@@ -43,7 +43,7 @@ class Kept:
     def put(self, number: int, edited: Edited) -> None:
         """Give a file its old content, time and mode again. Raises OSError."""
         kept, part = self._of(number), files.part_of(edited.path)
-        if contents.copied(kept, part, kept.lstat()) != edited.before:
+        if copy.copied(kept, part, kept.lstat()) != edited.before:
             files.remove(part)
             raise OSError(errno.EIO, "what was kept of it is damaged", str(kept))
         files.place(part, edited.path, sync=False)
@@ -120,10 +120,10 @@ def _part(path: Path, content: bytes | Path) -> Path:
     old = files.seen(path)
     if isinstance(content, bytes):
         part = files.part_of(path)
-        contents.write_part(part, (content,), old, sync=False)
+        copy.write_part(part, (content,), old, sync=False)
         return part
     if old:
-        contents.dress(content, old)
+        copy.dress(content, old)
     return content
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.culling import history, journal, manifest, trash
 from iqcli.culling.doubles import homeward
 from iqcli.culling.ends import Known, Place
@@ -12,6 +11,7 @@ from iqcli.culling.outcome import Outcome, refuse
 from iqcli.culling.planned import check
 from iqcli.culling.trip import Trip, all_or_nothing
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.culling.planned import Action
 from iqcli.errors import IqError
+from iqcli.fs import files
 
 if TYPE_CHECKING:
     from iqcli.culling.journal import Log, Run

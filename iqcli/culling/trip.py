@@ -5,11 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from iqcli import durable, files
 from iqcli.culling.doubles import Link
 from iqcli.culling.ends import Known, Place
 from iqcli.culling.manifest import mode_like
 from iqcli.errors import Interrupted, IqError, PlanConflict
+from iqcli.fs import durable, files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

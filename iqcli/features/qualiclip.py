@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.features.clip import ClipBlock
-from iqcli.files import sha256, shown
+from iqcli.fs.files import sha256, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

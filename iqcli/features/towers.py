@@ -10,7 +10,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from iqcli.features.towerfile import config_of, filled
-from iqcli.files import write_atomic
+from iqcli.fs.files import write_atomic
 from iqcli.weights import digest, folder, path_of, row
 
 if TYPE_CHECKING:

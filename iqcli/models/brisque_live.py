@@ -21,7 +21,7 @@ import numpy as np
 
 from iqcli import weights
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:

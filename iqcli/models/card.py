@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli import weights
-from iqcli.files import sha256
+from iqcli.fs.files import sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ import numpy as np
 
 from iqcli import weights
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models import weightfile
 from iqcli.models.fusionnet import OUTPUT_RANGE, Network, shapes
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models import hexgraph, weightfile
 from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
 from iqcli.models.registry import BLOCKS

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models.hexstates import Component, Edges, TooManyStates, components
 from iqcli.text import brief
 

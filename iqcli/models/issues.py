@@ -16,7 +16,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.features.names import LAGS, LAYERS, layer, steps
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models import hexgraph, registry
 from iqcli.records import Issue
 

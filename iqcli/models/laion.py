@@ -20,7 +20,7 @@ import numpy as np
 
 from iqcli import weights
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models import weightfile
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel

@@ -24,7 +24,7 @@ from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.features import qualiclip as block
 from iqcli.features.antonyms import share_of_good
-from iqcli.files import shown
+from iqcli.fs.files import shown
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel
 

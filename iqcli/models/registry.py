@@ -15,7 +15,7 @@ from iqcli.features.extractor import AnyBlock, PhotoBlock
 from iqcli.features.maclip import MaclipBlock
 from iqcli.features.mini import MiniBlock
 from iqcli.features.musiq import MusiqBlock
-from iqcli.files import sha256, shown
+from iqcli.fs.files import sha256, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

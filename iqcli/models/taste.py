@@ -22,7 +22,7 @@ import numpy as np
 
 from iqcli import settings
 from iqcli.errors import IqError
-from iqcli.files import make_folders, sha256, shown, write_atomic
+from iqcli.fs.files import make_folders, sha256, shown, write_atomic
 from iqcli.models import registry, weightfile
 from iqcli.models.rater import Head, HeadModel
 

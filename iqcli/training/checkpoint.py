@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from iqcli.devices import one_line
 from iqcli.errors import IqError
-from iqcli.files import make_folders, write_atomic
+from iqcli.fs.files import make_folders, write_atomic
 from iqcli.outputs.names import shown
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli.errors import IqError, PhotoError
-from iqcli.files import write_atomic
+from iqcli.fs.files import write_atomic
 from iqcli.measuring import measure_views
 from iqcli.models.dkl import GaussianProcess
 from iqcli.models.fusion import FusionHead

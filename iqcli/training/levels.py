@@ -14,7 +14,7 @@ from iqcli import hexeval
 from iqcli.devices import choose_device
 from iqcli.errors import IqError
 from iqcli.features.clip import ClipBlock
-from iqcli.files import write_atomic
+from iqcli.fs.files import write_atomic
 from iqcli.models.hex import FORMAT, HexHead
 from iqcli.models.registry import BLOCKS
 from iqcli.training import coop, hexing

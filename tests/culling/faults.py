@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from iqcli import libc
 from iqcli.errors import IqError
+from iqcli.fs import syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,11 +61,11 @@ def disk(kind: str) -> Iterator[None]:
     """A disk whose rename refuses to be exclusive, that knows no links, or that is two disks."""
     with ExitStack() as stack:
         if "links" in kind or "claims" in kind:
-            stack.enter_context(mock.patch.object(libc, "rename_new", _fail(errno.EINVAL)))
+            stack.enter_context(mock.patch.object(syscalls, "rename_new", _fail(errno.EINVAL)))
         if "claims" in kind:
             stack.enter_context(mock.patch.object(os, "link", _fail(errno.EPERM)))
         if "copies" in kind:
-            for place, name in ((libc, "rename_new"), (os, "link"), (os, "rename")):
+            for place, name in ((syscalls, "rename_new"), (os, "link"), (os, "rename")):
                 walled = _walled(getattr(place, name))
                 stack.enter_context(mock.patch.object(place, name, walled))
         yield
@@ -114,8 +114,8 @@ def under(fault: Fault) -> Iterator[Fault]:
     with ExitStack() as stack:
         for name in NAMES + MARKS:
             stack.enter_context(mock.patch.object(os, name, fault.wrap(name, getattr(os, name))))
-        wrapped = fault.wrap("rename_new", libc.rename_new)
-        stack.enter_context(mock.patch.object(libc, "rename_new", wrapped))
+        wrapped = fault.wrap("rename_new", syscalls.rename_new)
+        stack.enter_context(mock.patch.object(syscalls, "rename_new", wrapped))
         yield fault
 
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli import libc
-from iqcli.culling import lock
 from iqcli.culling.apply import apply, undo
 from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import lock, syscalls
 
 from .faults import in_child
 from .trees import SHOTS, STAYS, grow, grow_planned, plan_for, tree
@@ -113,7 +112,7 @@ def test_a_late_taker_of_a_name_keeps_his_file(
     root: Path, state: Path, nth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, before = plan_for(root), tree(root)
-    real, moves = libc.rename_new, []
+    real, moves = syscalls.rename_new, []
 
     def late(source: Path, target: Path) -> None:
         moves.append(target)
@@ -121,7 +120,7 @@ def test_a_late_taker_of_a_name_keeps_his_file(
             target.write_bytes(b"from somebody else")
         real(source, target)
 
-    monkeypatch.setattr(libc, "rename_new", late)
+    monkeypatch.setattr(syscalls, "rename_new", late)
     with pytest.raises(PlanConflict, match="was taken meanwhile; all files are where they were"):
         apply(plan, state)
     kept = moves[nth - 1]
@@ -133,14 +132,14 @@ def test_a_late_taker_of_a_name_keeps_his_file(
 def test_a_late_change_rolls_back(root: Path, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = plan_for(root)
     last = plan.shots[-1]
-    real = libc.rename_new
+    real = syscalls.rename_new
 
     def late(source: Path, target: Path) -> None:
         real(source, target)
         (root / last.files[0].source).write_bytes(b"edited meanwhile")
 
     with monkeypatch.context() as patch:
-        patch.setattr(libc, "rename_new", late)
+        patch.setattr(syscalls, "rename_new", late)
         with pytest.raises(PlanConflict, match="has changed since; all files are where they were"):
             apply(plan, state)
     assert not (root / "_Rejected").exists()

@@ -11,13 +11,12 @@ from unittest import mock
 
 import pytest
 
-from iqcli import contents as contents_of
-from iqcli import durable, files, libc
-from iqcli.culling import lock
 from iqcli.culling.apply import apply, recover, undo, undo_each
 from iqcli.culling.edits import Edit, write
 from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import copy as contents_of
+from iqcli.fs import durable, files, lock, syscalls
 
 from .faults import Fault, calls_of, disk, here, in_child, kills
 from .test_kill import Scene
@@ -228,7 +227,7 @@ def test_many_edits_wait_for_the_disk_few_times(root: Path, state: Path) -> None
     )
     assert many_ <= few
     assert tree(root) == before
-    with mock.patch.object(libc, "sync_disk", return_value=False):
+    with mock.patch.object(syscalls, "sync_disk", return_value=False):
         write(many(root), state)  # a system without that call
     assert undo(None, state).files == len(many(root))
     assert tree(root) == before
@@ -238,7 +237,7 @@ def test_a_disk_that_fails_only_in_the_end_changes_nothing(root: Path, state: Pa
     before = tree(root)
     broken = OSError(errno.EIO, os.strerror(errno.EIO))
     with (
-        mock.patch.object(libc, "sync_disk", side_effect=broken),
+        mock.patch.object(syscalls, "sync_disk", side_effect=broken),
         pytest.raises(IqError, match="all files are where they were"),
     ):
         write(many(root), state)

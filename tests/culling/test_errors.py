@@ -9,9 +9,9 @@ from unittest import mock
 
 import pytest
 
-from iqcli import libc
 from iqcli.culling.apply import apply, undo
 from iqcli.errors import Exit, Interrupted, IqError
+from iqcli.fs import syscalls
 
 from .faults import Fault, calls_of, disk, here
 from .test_kill import Scene
@@ -83,14 +83,14 @@ def test_after_a_rollback_that_failed_undo_goes_on_and_minds_no_edits(quick_path
     scene = Scene(quick_path / "scene", "native")
     plan = plan_for(scene.root)
     first, last = plan.shots[0].files[0], plan.shots[-1].files[0]
-    real = libc.rename_new
+    real = syscalls.rename_new
 
     def failing(source: Path, target: Path) -> None:
         if source == scene.root / last.source or target == scene.root / first.source:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         real(source, target)
 
-    with mock.patch.object(libc, "rename_new", failing), pytest.raises(IqError) as caught:
+    with mock.patch.object(syscalls, "rename_new", failing), pytest.raises(IqError) as caught:
         apply(plan, scene.state)
     assert "not put back: " in str(caught.value)
     assert "iq undo" in str(caught.value)
@@ -131,7 +131,7 @@ def test_a_card_that_is_read_only_keeps_its_photos_and_no_copy_stays(quick_path:
 def test_ctrl_c_takes_everything_back(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene = Scene(quick_path / "scene", "native")
     plan = plan_for(scene.root)
-    real, moved = libc.rename_new, []
+    real, moved = syscalls.rename_new, []
 
     def interrupted(source: Path, target: Path) -> None:
         moved.append(target)
@@ -139,7 +139,7 @@ def test_ctrl_c_takes_everything_back(quick_path: Path, monkeypatch: pytest.Monk
             raise KeyboardInterrupt
         real(source, target)
 
-    monkeypatch.setattr(libc, "rename_new", interrupted)
+    monkeypatch.setattr(syscalls, "rename_new", interrupted)
     with pytest.raises(Interrupted, match="all files are where they were") as caught:
         apply(plan, scene.state)
     assert caught.value.exit_code == 130

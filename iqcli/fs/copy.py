@@ -11,7 +11,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from iqcli.durable import BINARY, NEW, create_of, write_all
+from iqcli.fs.durable import BINARY, NEW, create_of, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

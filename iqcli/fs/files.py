@@ -16,9 +16,9 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from iqcli.contents import copied, write_part
-from iqcli.contents import sha256 as sha256
-from iqcli.durable import NEW, sync_folder
+from iqcli.fs.copy import copied, write_part
+from iqcli.fs.copy import sha256 as sha256
+from iqcli.fs.durable import NEW, sync_folder
 from iqcli.text import readable
 
 if TYPE_CHECKING:
@@ -218,9 +218,9 @@ def rename_new(source: Path, target: Path) -> None:
     if sys.platform == "win32":
         source.rename(target)  # refuses by itself there
         return
-    from iqcli import libc  # deferred: loads ctypes, and only moves need it
+    from iqcli.fs import syscalls  # deferred: loads ctypes, and only moves need it
 
-    libc.rename_new(source, target)
+    syscalls.rename_new(source, target)
 
 
 def copy(

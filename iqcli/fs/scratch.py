@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli import durable, files
-from iqcli.locks import try_lock
+from iqcli.fs import durable, files
+from iqcli.fs.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

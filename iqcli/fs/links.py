@@ -6,7 +6,7 @@ import errno
 import stat
 from typing import TYPE_CHECKING
 
-from iqcli import files
+from iqcli.fs import files
 
 if TYPE_CHECKING:
     from pathlib import Path

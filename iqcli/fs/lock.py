@@ -7,9 +7,9 @@ import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from iqcli import files
 from iqcli.errors import IqError
-from iqcli.locks import try_lock
+from iqcli.fs import files
+from iqcli.fs.locks import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

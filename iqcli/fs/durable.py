@@ -46,14 +46,14 @@ def sync_files(paths: Iterable[Path]) -> None:
 
     Raises OSError.
     """
-    from iqcli import libc  # deferred: loads ctypes
+    from iqcli.fs import syscalls  # deferred: loads ctypes
 
     disks: dict[int, list[Path]] = {}
     for path in paths:
         disks.setdefault(path.lstat().st_dev, []).append(path)
     for same in disks.values():
         # One call for the whole disk: each call for a file would wait for the disk anew.
-        if len(same) < MANY or not libc.sync_disk(same[0]):
+        if len(same) < MANY or not syscalls.sync_disk(same[0]):
             for path in same:
                 _sync_file(path)
 
