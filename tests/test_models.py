@@ -22,9 +22,10 @@ from pulls import (
 )
 from shell import Iq
 
-from iqcli import catalogue, pulling, settings, weights
+from iqcli import settings
 from iqcli.fs import files
 from iqcli.models import registry, shelf
+from iqcli.weights import install, manifest, store
 
 
 def test_terms_that_forbid_to_sell_are_accepted_first(iq: Iq, hub: Hub) -> None:
@@ -136,9 +137,9 @@ def test_rm_that_was_cut_off_is_gone_on_with(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(files, "remove", cut)
-        pulling.remove(weights.row("net"))
+        install.remove(store.row("net"))
     assert states(iq)["net"] == "not pulled"
-    pulling.remove(weights.row("net"))
+    install.remove(store.row("net"))
     assert not place.exists()
 
 
@@ -183,7 +184,7 @@ def test_a_model_without_its_weights_says_what_to_pull(iq: Iq, roll: Path) -> No
     for model in (each for each in registry.ENTRIES.values() if each.needs):
         ran = iq("score", "photos", "--model", model.name)
         assert (ran.code, ran.out, len(ran.lines)) == (2, b"", 1), model.name
-        for row in map(catalogue.read(weights.TABLE).get, model.needs):
+        for row in map(manifest.read(store.TABLE).get, model.needs):
             assert row
             assert f"{row.name} ({row.megabytes}, {row.licence})" in ran.err
         strict = not shelf.model(model).commercial

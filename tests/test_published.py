@@ -24,7 +24,7 @@ from torch import nn
 from towers import TINY, install, tensors
 
 import iqcli
-from iqcli import ImageQualityFusion, catalogue, opinions, weights
+from iqcli import ImageQualityFusion, opinions
 from iqcli.errors import IqError, PhotoError
 from iqcli.features import brisque, towers
 from iqcli.features.clip import ClipBlock
@@ -35,6 +35,7 @@ from iqcli.models.fusionnet import Network
 from iqcli.models.published import PublishedFusion
 from iqcli.models.registry import BLOCKS, HUB_ID
 from iqcli.records import Rating
+from iqcli.weights import manifest, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -373,7 +374,7 @@ def test_clip_has_its_quickgelu(model, at_home: Path) -> None:
     acts = [each for each in clip.visual.modules() if isinstance(each, nn.GELU)]
     quick = [each for each in clip.visual.modules() if type(each).__name__ == "QuickGELU"]
     assert quick and not acts
-    assert catalogue.read(weights.TABLE)["clip-vit-b-32"].arch == "ViT-B-32-quickgelu"
+    assert manifest.read(store.TABLE)["clip-vit-b-32"].arch == "ViT-B-32-quickgelu"
     wrong = open_clip.CLIP(**TINY["clip-vit-b-32"], quick_gelu=False).eval()
     wrong.load_state_dict(tensors(TINY["clip-vit-b-32"]))
     picture = torch.rand(1, 3, 224, 224)

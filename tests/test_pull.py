@@ -27,10 +27,10 @@ from pulls import (
 )
 from shell import Iq
 
-from iqcli import pulling, weights
 from iqcli.errors import IqError
 from iqcli.fs import files
-from iqcli.web import TIMEOUT
+from iqcli.weights import install, store
+from iqcli.weights.web import TIMEOUT
 
 
 def test_a_pull_places_the_file_and_its_account(iq: Iq, hub: Hub) -> None:
@@ -159,7 +159,7 @@ def test_what_came_earlier_is_told_at_once(
         monkeypatch.setenv(name, value)
     hub.cuts = [300_000]
     told: list[int] = []
-    pulling.pull(weights.row("net"), told.append)
+    install.pull(store.row("net"), told.append)
     assert (told[0], told.count(300_000), told[-1]) == (0, 2, len(DATA))
 
 
@@ -289,7 +289,7 @@ def test_a_redirect_to_no_web_address_is_not_followed(iq: Iq, hub: Hub, to: str)
 def test_https_is_not_left_for_http() -> None:
     from urllib import request
 
-    from iqcli.web import _Redirects
+    from iqcli.weights.web import _Redirects
 
     asked = request.Request("https://example.org/a")
     with pytest.raises(IqError, match="not safe to follow"):
@@ -407,8 +407,8 @@ def test_a_folder_that_must_stay_is_no_fault(
         raise OSError(errno.EBUSY, "busy", str(folder))
 
     monkeypatch.setattr(files, "remove_folder", busy)
-    pulling.pull(weights.row("net"), lambda done: None, tmp_path / "mine")
-    assert weights.is_there("net")
+    install.pull(store.row("net"), lambda done: None, tmp_path / "mine")
+    assert store.is_there("net")
     assert (place / "net.pth").read_bytes() == DATA
 
 

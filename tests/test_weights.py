@@ -25,16 +25,16 @@ from pulls import (
 )
 from shell import Iq
 
-from iqcli import catalogue, fetching, pulling, weights
 from iqcli.errors import IqError
 from iqcli.fs import files
+from iqcli.weights import download, install, manifest, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def test_every_row_can_be_used() -> None:
-    rows = catalogue.read(weights.TABLE)
+    rows = manifest.read(store.TABLE)
     names = {"clip-vit-b-32", "clip-vit-l-14", "clip-rn50", "laion-v1", "laion-v2", "fusion"}
     names |= {"brisque-live", "brisque-live-range", "qualiclip"}
     assert set(rows) == names | {f"musiq-{each}" for each in ("koniq", "spaq", "paq2piq", "ava")}
@@ -51,7 +51,7 @@ def test_no_licence_is_blurred(iq: Iq) -> None:
     """What may not be sold, or whose terms nobody states, says so wherever it is shown."""
     free = ("MIT", "Apache-2.0", "Apache-2.0, LIVE notice")
     listed = {row["name"]: row for row in iq("models", "list", "--weights", "-f", "jsonl").rows}
-    for name, row in catalogue.read(weights.TABLE).items():
+    for name, row in manifest.read(store.TABLE).items():
         assert row.commercial == (row.licence in free), name
         assert (listed[name]["commercial"], listed[name]["licence"]) == (
             row.commercial,
@@ -113,7 +113,7 @@ def test_a_hostile_table_is_refused(
     iq = Iq(tmp_path, tmp_path)
     tabled(iq, **{name: ROW | columns})
     with pytest.raises(IqError) as told:
-        catalogue.read(tmp_path / "weights.toml")
+        manifest.read(tmp_path / "weights.toml")
     assert says in str(told.value)
     assert str(told.value).startswith(f"{tmp_path}/weights.toml: ")
     assert str(told.value).isprintable()
@@ -144,15 +144,15 @@ def test_needs_that_meet_again_and_again_take_no_time(iq: Iq) -> None:
     tabled(iq, **rows, a20=ROW, b20=ROW)
     calls = 0
 
-    class Counted(dict[str, catalogue.Weight]):
-        def __getitem__(self, name: str) -> catalogue.Weight:
+    class Counted(dict[str, manifest.Weight]):
+        def __getitem__(self, name: str) -> manifest.Weight:
             nonlocal calls
             calls += 1
             return super().__getitem__(name)
 
-    table = Counted(catalogue.read(iq.home / "weights.toml"))
-    with mock.patch.object(weights, "table", lambda: table):
-        found = [each.name for each in weights.with_needs(["a0"])]
+    table = Counted(manifest.read(iq.home / "weights.toml"))
+    with mock.patch.object(store, "table", lambda: table):
+        found = [each.name for each in store.with_needs(["a0"])]
     assert (len(found), found[-1]) == (41, "a0")
     assert calls < 1000
 
@@ -179,13 +179,13 @@ def test_what_is_converted_is_not_written_through_a_link(
 ) -> None:
     (tmp_path / "precious").write_text("mine")
     (tmp_path / "kept").symlink_to(tmp_path / "precious")
-    monkeypatch.setattr(weights, "path_of", lambda name: tmp_path / "x")
-    monkeypatch.setattr(weights, "folder", lambda name: tmp_path)
-    monkeypatch.setattr(weights, "digest", lambda name: "0" * 64)
+    monkeypatch.setattr(store, "path_of", lambda name: tmp_path / "x")
+    monkeypatch.setattr(store, "folder", lambda name: tmp_path)
+    monkeypatch.setattr(store, "digest", lambda name: "0" * 64)
     (tmp_path / "kept").rename(tmp_path / f"{'0' * 16}.safetensors")
-    weights.converted("net", lambda path: {"a": np.zeros(2)})
+    store.converted("net", lambda path: {"a": np.zeros(2)})
     assert (tmp_path / "precious").read_text() == "mine"
-    again = weights.converted("net", lambda path: {})
+    again = store.converted("net", lambda path: {})
     assert again["a"].tolist() == [0, 0]
 
 
@@ -224,7 +224,7 @@ def test_nothing_in_a_torch_file_is_run(tmp_path: Path) -> None:
         with pytest.raises(
             IqError, match="holds more than tensors or is damaged, and was not read"
         ):
-            weights.read_torch(path)
+            store.read_torch(path)
         assert not (tmp_path / "mark").exists(), name
     # It would have been, by a reader that trusts.
     torch.load(tmp_path / "True.pth", weights_only=False)
@@ -235,7 +235,7 @@ def test_nothing_in_a_torch_file_is_run(tmp_path: Path) -> None:
 def test_a_damaged_torch_file_is_one_sentence(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "x.pth").write_bytes(data)
     with pytest.raises(IqError, match="pull it again"):
-        weights.read_torch(tmp_path / "x.pth")
+        store.read_torch(tmp_path / "x.pth")
 
 
 def test_plain_tensors_are_read(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_plain_tensors_are_read(tmp_path: Path) -> None:
         torch.save(
             {"weight": torch.arange(3)}, tmp_path / "x.pth", _use_new_zipfile_serialization=new
         )
-        assert weights.read_torch(tmp_path / "x.pth")["weight"].tolist() == [0, 1, 2]
+        assert store.read_torch(tmp_path / "x.pth")["weight"].tolist() == [0, 1, 2]
 
 
 def test_objects_in_an_npz_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +255,7 @@ def test_objects_in_an_npz_are_not_read(tmp_path: Path, monkeypatch: pytest.Monk
     tabled(iq, net=ROW | {"file": "net.npz", "size": given.stat().st_size})
     monkeypatch.setenv("IQ_WEIGHTS_TABLE", iq.changes["IQ_WEIGHTS_TABLE"])
     monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path / "data"))
-    pulling.pull(weights.row("net"), lambda done: None, given)
+    install.pull(store.row("net"), lambda done: None, given)
     with pytest.raises(IqError, match="is no MUSIQ"):
         musiq_file.tensors("net", head=True)
     assert not mark.exists()
@@ -285,7 +285,7 @@ def test_the_tests_themselves_reach_nobody(iq: Iq) -> None:
 def test_sizes_are_told_as_people_read_them() -> None:
     sizes = (0, 1, 3_047, 567_815, 3_714_759, 605_143_284, 1_710_517_724)
     told = ["0 MB", "0.1 MB", "0.1 MB", "0.6 MB", "3.7 MB", "605 MB", "1,711 MB"]
-    assert [catalogue.megabytes(size) for size in sizes] == told
+    assert [manifest.megabytes(size) for size in sizes] == told
 
 
 def test_a_placed_file_replaces_what_lay_there(tmp_path: Path) -> None:
@@ -294,4 +294,4 @@ def test_a_placed_file_replaces_what_lay_there(tmp_path: Path) -> None:
     files.place(tmp_path / "part", tmp_path / "file")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"new"
-    assert fetching.length(tmp_path / "part") == 0
+    assert download.length(tmp_path / "part") == 0

@@ -36,9 +36,9 @@ def _names() -> list[str]:
 
 
 def _any_names() -> list[str]:
-    from iqcli import weights
+    from iqcli.weights import store
 
-    return list(dict.fromkeys([*_names(), *weights.table()]))
+    return list(dict.fromkeys([*_names(), *store.table()]))
 
 
 @app.callback()
@@ -94,12 +94,12 @@ def info(
     ],
 ) -> Exit:
     """Print what is known of it: data, source, licence, figures, limits."""
-    from iqcli import weights
     from iqcli.models import shelf
     from iqcli.models.registry import ENTRIES, OWN, entry
+    from iqcli.weights import store
 
-    if name not in ENTRIES and name not in OWN and name in weights.table():
-        write([shelf.told([weights.row(name)])])
+    if name not in ENTRIES and name not in OWN and name in store.table():
+        write([shelf.told([store.row(name)])])
         return Exit.DONE
     found = entry(name)
     write([_card(found, name) if not found.needs else _account(found)])

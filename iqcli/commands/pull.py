@@ -13,22 +13,22 @@ from iqcli.errors import Exit, IqError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.catalogue import Weight
-    from iqcli.pulling import Placed
+    from iqcli.weights.install import Placed
+    from iqcli.weights.manifest import Weight
 
 
 def _pullable() -> list[str]:
-    from iqcli import weights
     from iqcli.models.registry import ENTRIES
+    from iqcli.weights import store
 
     needy = [name for name, each in ENTRIES.items() if each.needs]
-    return list(dict.fromkeys([*needy, *weights.table()]))
+    return list(dict.fromkeys([*needy, *store.table()]))
 
 
 def _pulled() -> list[str]:
-    from iqcli import weights
+    from iqcli.weights import store
 
-    return [name for name in weights.table() if weights.told(name)]
+    return [name for name in store.table() if store.told(name)]
 
 
 Names = Annotated[
@@ -57,11 +57,11 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> Exit:
     """Fetch the weights that a model needs, and check them."""
-    from iqcli import pulling, weights
     from iqcli.models import shelf
+    from iqcli.weights import install, store
 
     rows = _one(names) if given else shelf.rows_of(names)
-    wanting = [each for each in rows if not weights.is_there(each.name)]
+    wanting = [each for each in rows if not store.is_there(each.name)]
     _check_licences(wanting, accept_licence, names)
     for each in rows:
         if each not in wanting:
@@ -70,24 +70,24 @@ def pull(
         if given is None:
             _tell(f"pulling {each.name}: {each.megabytes}, {each.licence}", quiet)
         with transfer(each.name, each.size, quiet=quiet) as tell:
-            placed = pulling.pull(each, tell, given)
+            placed = install.pull(each, tell, given)
         _tell_placed(placed, quiet)
     return Exit.DONE
 
 
 def _one(names: Sequence[str]) -> list[Weight]:
-    from iqcli import weights
+    from iqcli.weights import store
 
     if len(names) != 1:
         raise IqError(f"--from gives one file, and {len(names)} names are given; give one")
-    return [weights.row(names[0])]
+    return [store.row(names[0])]
 
 
 def _check_licences(rows: Sequence[Weight], accept: bool, names: Sequence[str]) -> None:
     """Raise IqError where terms that forbid to sell are neither accepted now nor were before."""
-    from iqcli import weights
+    from iqcli.weights import store
 
-    open_ = [each for each in rows if not each.commercial and not weights.accepted(each)]
+    open_ = [each for each in rows if not each.commercial and not store.accepted(each)]
     if accept or not open_:
         return
     told = "; ".join(f"{each.name}: {each.licence}, {each.terms or each.source}" for each in open_)
@@ -115,14 +115,14 @@ def rm(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> Exit:
     """Remove pulled weights. Of a model, those that no other ready model needs."""
-    from iqcli import pulling
-    from iqcli.catalogue import megabytes
     from iqcli.models import shelf
+    from iqcli.weights import install
+    from iqcli.weights.manifest import megabytes
 
     going, freed = _going(names, quiet), 0
     for each in going:
         lost = shelf.users(each.name, names, [one.name for one in going])
-        size = pulling.remove(each)
+        size = install.remove(each)
         freed += size
         what = f"; {', '.join(lost)} cannot do without" if lost else ""
         _tell(f"removed {each.name}, {megabytes(size)}{what}", quiet)
@@ -132,15 +132,15 @@ def rm(
 
 def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
     """What to remove: weights as named, and what the models named need and nobody else does."""
-    from iqcli import pulling
     from iqcli.models import shelf
     from iqcli.models.registry import ENTRIES
+    from iqcli.weights import install
 
     of_models = shelf.rows_of(name for name in names if name in ENTRIES)
     asked = {*names, *(each.name for each in of_models)}
     rows = [each for each in shelf.rows_of(names) if each.name in asked]
     found = []
-    for each in filter(pulling.ours, rows):
+    for each in filter(install.ours, rows):
         others = shelf.users(each.name, names, asked)
         if others and each.name not in names:
             _tell(f"kept {each.name}, which {', '.join(others)} needs", quiet)
@@ -153,16 +153,16 @@ def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
 
 def verify(names: Some = None) -> Exit:
     """Read pulled weights again: are they what was placed?"""
-    from iqcli import pulling, weights
     from iqcli.models import shelf
     from iqcli.outputs import table
+    from iqcli.weights import install, store
 
-    rows = shelf.rows_of(names) if names else [weights.row(name) for name in _pulled()]
+    rows = shelf.rows_of(names) if names else [store.row(name) for name in _pulled()]
     if not rows:
         say("no weights are here to verify")
     found = []
     for each in rows:
-        if fault := pulling.verify(each):
+        if fault := install.verify(each):
             say(f"iq: {fault}")
         found.append((each.name, "BAD" if fault else "as it was placed"))
     if found:

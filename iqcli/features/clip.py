@@ -41,7 +41,7 @@ CHUNK = 8
 
 @dataclass(frozen=True)
 class ClipBlock:
-    """The image tower of a row of `iqcli.weights`; see `iqcli.features.extractor.DeviceBlock`.
+    """The image tower of a row of `iqcli.weights.store`; see `iqcli.features.extractor.DeviceBlock`.
 
     `size` is its embed_dim. `whole` is for ResNets: no crop, no positional embedding. `short` is
     whether a device that computes faster in bfloat16 does: on 20 photos and towers of full size

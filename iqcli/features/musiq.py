@@ -13,7 +13,7 @@ from importlib.metadata import version as package_version
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from iqcli.weights import digest, path_of
+from iqcli.weights.store import digest, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

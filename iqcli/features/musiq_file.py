@@ -14,7 +14,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.weights import converted, path_of, read_torch
+from iqcli.weights.store import converted, path_of, read_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.weights import read_torch, row
+from iqcli.weights.store import read_torch, row
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.features.towerfile import config_of, filled
 from iqcli.fs.files import write_atomic
-from iqcli.weights import digest, folder, path_of, row
+from iqcli.weights.store import digest, folder, path_of, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

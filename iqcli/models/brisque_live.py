@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
 from iqcli.models.scored import ScoredModel
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,11 +78,11 @@ def make(entry: Entry) -> ScoredModel:
 
 def load() -> Brisque:
     """The installed regression, converted at the first need. Raises IqError like `make`."""
-    found = weights.converted(SVR, read_svr) | weights.converted(RANGE, read_range)
+    found = store.converted(SVR, read_svr) | store.converted(RANGE, read_range)
     for name, is_sound in ((SVR, _is_svr), (RANGE, _is_range)):
         if not is_sound(found):
             raise IqError(
-                f"what is kept in {shown(weights.folder(name))} is damaged; "
+                f"what is kept in {shown(store.folder(name))} is damaged; "
                 f"run `iq models rm {name}` and pull it again"
             )
     span = np.asarray(found.pop("span"), np.float32)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli import weights
 from iqcli.fs.files import sha256
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ def version_of(entry: Entry, model: Model) -> str:
         return told
     if entry.weights and entry.weights.is_dir():
         return str(getattr(model, "name", entry.name))
-    known_by = [weights.digest(name) for name in entry.needs]
+    known_by = [store.digest(name) for name in entry.needs]
     known_by += [sha256(entry.weights)] if entry.weights else []
     return f"{entry.name}/{hashlib.sha256(''.join(known_by).encode()).hexdigest()[:12]}"
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
 from iqcli.models import weightfile
 from iqcli.models.fusionnet import OUTPUT_RANGE, Network, shapes
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +79,7 @@ def _of_safetensors(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def _of_torch(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    match weights.read_torch(file):
+    match store.read_torch(file):
         case {"model_state_dict": dict(state), "model_config": dict(config)}:
             pass
         case dict(state):

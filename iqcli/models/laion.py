@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,11 +85,11 @@ def make(entry: Entry) -> ScoredModel:
 
 def load(name: str) -> Laion:
     """The head of the row `laion-v1` or `laion-v2`. Raises IqError for a foreign file."""
-    found = weights.converted(name, partial(_folded, LAYERS[name]))
+    found = store.converted(name, partial(_folded, LAYERS[name]))
     size = next(iter(LAYERS[name].values()))[0]
     if fault := _fault(found, {"weight": (size,), "bias": (1,)}):
         raise IqError(
-            f"what is kept of {name} in {shown(weights.folder(name))} {fault}; "
+            f"what is kept of {name} in {shown(store.folder(name))} {fault}; "
             f"run `iq models rm {name}` and pull it again"
         )
     weight = np.ascontiguousarray(found["weight"], np.float32)
@@ -112,7 +112,7 @@ def _folded(layers: Mapping[str, tuple[int, int]], path: Path) -> Tensors:
 
 def _read(layers: Mapping[str, tuple[int, int]], path: Path) -> dict[str, NDArray[np.float64]]:
     """The layers in float64, checked."""
-    told = weights.read_torch(path)
+    told = store.read_torch(path)
     tensors = told if isinstance(told, dict) else {}
     wanted: dict[str, tuple[int, ...]] = {}
     for name, (wide, narrow) in layers.items():

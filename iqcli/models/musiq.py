@@ -14,7 +14,7 @@ import numpy as np
 from iqcli.features.musiq import SIZE
 from iqcli.features.musiq_file import HEAD, strange, tensors
 from iqcli.models.scored import ScoredModel
-from iqcli.weights import path_of
+from iqcli.weights.store import path_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

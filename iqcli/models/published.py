@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.models import brisque_live, laion
 from iqcli.models.fusionfile import network_of, packed, unpacked
@@ -22,6 +21,7 @@ from iqcli.models.registry import ENTRIES
 from iqcli.models.scale import scale_of
 from iqcli.models.scored import ScoredModel
 from iqcli.records import Rating
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -87,13 +87,13 @@ def make(entry: Entry) -> PublishedFusion:
     if entry.weights is None:
         return model(entry.name, pulled())
     network = network_of(entry.weights)
-    weights.require(name for name in ENTRIES["fusion"].needs if name != WEIGHTS)
+    store.require(name for name in ENTRIES["fusion"].needs if name != WEIGHTS)
     return model(f"{entry.name}/{network.known_by}", network)
 
 
 def pulled() -> Network:
     """The published network. Raises IqError that says what to pull where it is not here."""
-    return unpacked(weights.converted(WEIGHTS, packed), weights.path_of(WEIGHTS))
+    return unpacked(store.converted(WEIGHTS, packed), store.path_of(WEIGHTS))
 
 
 def model(name: str, network: Network) -> PublishedFusion:

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.features import qualiclip as block
 from iqcli.features.antonyms import share_of_good
 from iqcli.fs.files import shown
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from iqcli.features.extractor import AnyBlock
     from iqcli.models.registry import Entry
-    from iqcli.weights import Tensors
+    from iqcli.weights.store import Tensors
 
     Array = NDArray[np.float32]
 
@@ -91,8 +91,8 @@ def make(entry: Entry) -> ScoredModel:
         tower = block.OwnBlock(BLOCK, str(entry.weights), told.size)
         name = f"{entry.name}-{tower.known_by[:8]}"
         return OwnModel(name, (BLOCK,), Method(texts), tower=tower)
-    found = weights.converted(WEIGHTS, _texts)
-    texts = sound(found.get(TEXTS), BLOCKS[BLOCK].size, weights.path_of(WEIGHTS))
+    found = store.converted(WEIGHTS, _texts)
+    texts = sound(found.get(TEXTS), BLOCKS[BLOCK].size, store.path_of(WEIGHTS))
     return ScoredModel(entry.name, (BLOCK,), Method(texts))
 
 
@@ -100,7 +100,7 @@ def _texts(path: Path) -> Tensors:
     """The texts alone of the published checkpoint, float32."""
     if path.suffix == ".safetensors":
         return {TEXTS: block.texts(path)}
-    told = weights.read_torch(path)
+    told = store.read_torch(path)
     rows: Any = told.get(TEXTS) if isinstance(told, dict) else None
     try:
         return {TEXTS: np.ascontiguousarray(rows.detach().float().numpy())}

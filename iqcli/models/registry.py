@@ -8,7 +8,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from iqcli import weights
 from iqcli.errors import IqError
 from iqcli.features.clip import ClipBlock
 from iqcli.features.extractor import AnyBlock, PhotoBlock
@@ -16,6 +15,7 @@ from iqcli.features.maclip import MaclipBlock
 from iqcli.features.mini import MiniBlock
 from iqcli.features.musiq import MusiqBlock
 from iqcli.fs.files import sha256, shown
+from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +71,7 @@ class Entry:
     """A model as `iq models` lists it.
 
     `weights` is a safetensors file of ours, `card` a Markdown one; `needs` are rows of
-    `iqcli.weights`. `module` offers `make(entry) -> Model`.
+    `iqcli.weights.store`. `module` offers `make(entry) -> Model`.
     """
 
     name: str
@@ -100,7 +100,7 @@ class Entry:
     def is_ready(self) -> bool:
         """Whether nothing has to be pulled or trained first."""
         own = self.weights is None or self.weights.is_file()
-        return own and not weights.wanting(self.needs)
+        return own and not store.wanting(self.needs)
 
 
 def _entries() -> dict[str, Entry]:
@@ -172,7 +172,7 @@ def load(name: str) -> Model:
     found = entry(name)
     if name in OWN and not found.is_ready:
         raise IqError(OWN[name][-1])
-    weights.require(found.needs, found.name)
+    store.require(found.needs, found.name)
     model: Model = import_module(found.module).make(found)
     return model
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iqcli import weights
-from iqcli.catalogue import megabytes
 from iqcli.errors import IqError
 from iqcli.models.registry import ENTRIES, HUB_ID, OWN, entry
 from iqcli.text import readable
+from iqcli.weights import store
+from iqcli.weights.manifest import megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from iqcli.catalogue import Weight
     from iqcli.models.registry import Entry
+    from iqcli.weights.manifest import Weight
 
 READY, ABSENT, LICENCE = "ready", "not pulled", "needs licence"
 PARTLY, UNTRAINED, MISSING = "partly pulled", "not trained", "missing"
@@ -50,7 +50,7 @@ def models() -> list[Item]:
 
 def model(found: Entry) -> Item:
     """One model. Its licence is its own, or that of the weights that forbid to sell."""
-    rows = weights.with_needs(found.needs)
+    rows = store.with_needs(found.needs)
     strict = dict.fromkeys(each.licence for each in rows if not each.commercial)
     return Item(
         found.name,
@@ -71,18 +71,18 @@ def _state(found: Entry, rows: list[Weight]) -> str:
 
 def state(rows: Iterable[Weight]) -> str:
     """Whether these weights are here, and if not, what stands in the way."""
-    lacking = [each for each in rows if not weights.is_there(each.name)]
+    lacking = [each for each in rows if not store.is_there(each.name)]
     if not lacking:
         return READY
-    if any(weights.part_of(each).exists() for each in lacking):
+    if any(store.part_of(each).exists() for each in lacking):
         return PARTLY
     strict = [each for each in lacking if not each.commercial]
-    return ABSENT if all(map(weights.accepted, strict)) else LICENCE
+    return ABSENT if all(map(store.accepted, strict)) else LICENCE
 
 
 def rows() -> list[Item]:
     """Every row of the table of weights."""
-    return [row(each) for each in weights.table().values()]
+    return [row(each) for each in store.table().values()]
 
 
 def row(each: Weight) -> Item:
@@ -101,11 +101,11 @@ def rows_of(names: Iterable[str]) -> list[Weight]:
     found: list[str] = []
     for name in names:
         found += _needs(name)
-    return weights.with_needs(dict.fromkeys(found))
+    return store.with_needs(dict.fromkeys(found))
 
 
 def _needs(name: str) -> tuple[str, ...]:
-    table = weights.table()
+    table = store.table()
     name = "fusion" if name == HUB_ID else name
     if name in ENTRIES and (needs := ENTRIES[name].needs):
         return (*needs, name) if name in table else needs
@@ -130,7 +130,7 @@ def told(rows: Iterable[Weight]) -> str:
 
 
 def _told(each: Weight) -> str:
-    account = weights.account(each.name) or {}
+    account = store.account(each.name) or {}
     placed = f", pulled {readable(str(account['placed']))}" if account.get("placed") else ""
     known = each.sha256 or account.get("sha256") or "not known before it is pulled"
     lines = [

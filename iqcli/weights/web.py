@@ -15,14 +15,14 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
 
 from iqcli import settings
-from iqcli.catalogue import is_web
 from iqcli.errors import IqError
 from iqcli.text import readable
+from iqcli.weights.manifest import is_web
 
 if TYPE_CHECKING:
     from email.message import Message
 
-    from iqcli.catalogue import Weight
+    from iqcli.weights.manifest import Weight
 
 HUB = "https://huggingface.co"
 TIMEOUT = 30.0

@@ -1,7 +1,7 @@
 """The weights that are fetched on request: which there are, where they lie, how they are read.
 
-The table (see `iqcli.catalogue`) is `data/weights.toml`; a person's own (`IQ_WEIGHTS_TABLE`, or
-`weights_table` in the config) adds to it. `iqcli.pulling` places the files in the data folder, each
+The table (see `iqcli.weights.manifest`) is `data/weights.toml`; a person's own (`IQ_WEIGHTS_TABLE`, or
+`weights_table` in the config) adds to it. `iqcli.weights.install` places the files in the data folder, each
 beside an account of what was checked then, so that nothing is hashed again at every start. Only
 safetensors, and what torch reads as plain tensors, is ever loaded.
 """
@@ -15,9 +15,10 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iqcli import catalogue, settings
+from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs.files import remove, shown, write_atomic
+from iqcli.weights import manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,23 +26,23 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from iqcli.catalogue import Weight
+    from iqcli.weights.manifest import Weight
 
     Tensors = dict[str, NDArray[np.generic]]
 
-TABLE = Path(__file__).parent / "data" / "weights.toml"
+TABLE = Path(__file__).parent.parent / "data" / "weights.toml"
 ACCOUNT = "installed.json"
 
 
 def table() -> dict[str, Weight]:
     """Every row by name. Raises IqError for a person's own table that cannot be used."""
     own = settings.load({}, None).weights_table
-    return _embedded() | (catalogue.read(own) if own else {})
+    return _embedded() | (manifest.read(own) if own else {})
 
 
 @cache
 def _embedded() -> dict[str, Weight]:
-    return catalogue.read(TABLE)
+    return manifest.read(TABLE)
 
 
 def row(name: str) -> Weight:

@@ -2,7 +2,7 @@
 
 A connection that drops is taken up again where it ended, in this run or in a later one, as long as
 the server still has the same file; else the part starts anew. Nothing is believed of what comes:
-`iqcli.pulling` checks the part before it gets its name.
+`iqcli.weights.install` checks the part before it gets its name.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
-from iqcli.catalogue import megabytes
 from iqcli.errors import IqError
 from iqcli.fs.durable import BINARY, write_all
 from iqcli.fs.files import remove, shown, write_atomic
-from iqcli.web import OWN_FILE, Told, address, ask, host, refusal
+from iqcli.weights.manifest import megabytes
+from iqcli.weights.web import OWN_FILE, Told, address, ask, host, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from iqcli.catalogue import Weight
+    from iqcli.weights.manifest import Weight
 
     # Told how many bytes are there, whenever some have come.
     Tell = Callable[[int], None]

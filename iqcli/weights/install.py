@@ -15,21 +15,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from iqcli import fetching, settings, weights
-from iqcli.catalogue import megabytes
+from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs import copy, files
 from iqcli.fs.durable import BINARY, write_all
 from iqcli.fs.files import shown
 from iqcli.fs.locks import try_lock
-from iqcli.web import OWN_FILE, Told, address
+from iqcli.weights import download, store
+from iqcli.weights.manifest import megabytes
+from iqcli.weights.web import OWN_FILE, Told, address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from iqcli.catalogue import Weight
-    from iqcli.fetching import Tell
+    from iqcli.weights.download import Tell
+    from iqcli.weights.manifest import Weight
 
 BLOCK = 1 << 20
 # What must stay free on the disk, in bytes.
@@ -54,7 +55,7 @@ def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
     their licence may be accepted is the caller's to ask. Raises IqError, and then nothing has got a
     name; what has come is kept where a later pull can go on with it.
     """
-    part, target = weights.part_of(weight), weights.folder(weight.name) / weight.file
+    part, target = store.part_of(weight), store.folder(weight.name) / weight.file
     with _alone(weight):
         if weight.sha256 and _sum(target) == weight.sha256:
             return _placed(weight, weight.sha256, Told(), "what lay there")
@@ -65,7 +66,7 @@ def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
             )
         _check_room(weight, part)
         if given is None:
-            source, told = address(weight), fetching.fetch(weight, part, tell)
+            source, told = address(weight), download.fetch(weight, part, tell)
         else:
             source, told = shown(given.absolute()), Told()
             _copy(weight, given, part, tell)
@@ -79,7 +80,7 @@ def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
 
 def _placed(weight: Weight, sha256: str, told: Told, source: str) -> Placed:
     """Write the account, which makes the weights there."""
-    place = weights.folder(weight.name)
+    place = store.folder(weight.name)
     stat = (place / weight.file).stat()
     vouched = "the table" if weight.sha256 else "the hub" if told.sha256 else None
     account = {
@@ -95,8 +96,8 @@ def _placed(weight: Weight, sha256: str, told: Told, source: str) -> Placed:
         "placed": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     try:
-        weights.keep(place / weights.ACCOUNT, json.dumps(account, indent=1).encode())
-        fetching.forget(weights.part_of(weight))
+        store.keep(place / store.ACCOUNT, json.dumps(account, indent=1).encode())
+        download.forget(store.part_of(weight))
     except OSError as error:
         raise IqError(f"cannot write in {shown(place)}: {error.strerror}; mend that") from error
     return Placed(weight, sha256, vouched)
@@ -104,7 +105,7 @@ def _placed(weight: Weight, sha256: str, told: Told, source: str) -> Placed:
 
 @contextmanager
 def _alone(weight: Weight) -> Iterator[None]:
-    place = weights.folder(weight.name)
+    place = store.folder(weight.name)
     locks = settings.load({}, None).data_dir / "locks"
     with ExitStack() as held:
         try:
@@ -126,7 +127,7 @@ def _alone(weight: Weight) -> Iterator[None]:
 
 
 def _check_room(weight: Weight, part: Path) -> None:
-    wanted, free = weight.size - fetching.length(part), copy.free_bytes(part.parent)
+    wanted, free = weight.size - download.length(part), copy.free_bytes(part.parent)
     if wanted + SPARE > free:
         raise IqError(
             f"{weight.name} needs {megabytes(wanted)} and {megabytes(SPARE)} to spare, and "
@@ -144,7 +145,7 @@ def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
         if not least <= size <= most:
             raise _not_it(weight, shown(given), f"it has {size:,} bytes, not {weight.size:,}")
         with given.open("rb") as file:
-            fetching.forget(part)
+            download.forget(part)
             fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
             try:
                 while block := file.read(BLOCK):
@@ -160,7 +161,7 @@ def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
 
 def _checked(weight: Weight, part: Path, told: Told) -> str:
     """The sum of a part that is as it should be; any other is removed, and IqError raised."""
-    sha256, size = files.sha256(part), fetching.length(part)
+    sha256, size = files.sha256(part), download.length(part)
     least, most = weight.sizes
     wanted = weight.sha256 or told.sha256
     fault = None
@@ -172,7 +173,7 @@ def _checked(weight: Weight, part: Path, told: Told) -> str:
         fault = f"it is of revision {told.revision}, not {weight.revision}"
     if fault is None:
         return sha256
-    fetching.forget(part)
+    download.forget(part)
     raise _not_it(weight, "what has come", fault)
 
 
@@ -195,7 +196,7 @@ def verify(weight: Weight) -> str | None:
 
     Weights that only look changed, because a backup brought them back, are accounted for anew.
     """
-    told, file = weights.told(weight.name), weights.folder(weight.name) / weight.file
+    told, file = store.told(weight.name), store.folder(weight.name) / weight.file
     again = f"run `iq models pull {weight.name}` again"
     if told is None:
         return f"{weight.name} is not here; run `iq models pull {weight.name}`"
@@ -206,7 +207,7 @@ def verify(weight: Weight) -> str | None:
         return f"{weight.name}: {shown(file)} is not the file that this iq knows; {again}"
     if found != told["sha256"]:
         return f"{weight.name}: {shown(file)} has changed since it was pulled; {again}"
-    if not weights.is_there(weight.name):
+    if not store.is_there(weight.name):
         _refresh(told, file)
     return None
 
@@ -214,7 +215,7 @@ def verify(weight: Weight) -> str | None:
 def _refresh(told: dict[str, Any], file: Path) -> None:
     stat = file.stat()
     account = told | {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "file": file.name}
-    weights.keep(file.parent / weights.ACCOUNT, json.dumps(account, indent=1).encode())
+    store.keep(file.parent / store.ACCOUNT, json.dumps(account, indent=1).encode())
 
 
 def remove(weight: Weight) -> int:
@@ -226,18 +227,18 @@ def remove(weight: Weight) -> int:
     with _alone(weight):
         mine = ours(weight)
         freed = sum(each.lstat().st_size for each in mine)
-        for file in sorted(mine, key=lambda each: each.name == weights.ACCOUNT):
+        for file in sorted(mine, key=lambda each: each.name == store.ACCOUNT):
             files.remove(file)
     return freed
 
 
 def ours(weight: Weight) -> list[Path]:
     """What pulls of these weights have left here, whole or not, and what was made of it."""
-    place, part = weights.folder(weight.name), weights.part_of(weight)
+    place, part = store.folder(weight.name), store.part_of(weight)
     if not place.is_dir():
         return []
-    names = {weights.ACCOUNT, part.name, fetching.note_of(part).name}
-    names |= {told["file"]} if (told := weights.told(weight.name)) else set()
+    names = {store.ACCOUNT, part.name, download.note_of(part).name}
+    names |= {told["file"]} if (told := store.told(weight.name)) else set()
     if _is_ours(weight) or (weight.sha256 and _sum(place / weight.file) == weight.sha256):
         names.add(weight.file)
     lying = [each for each in place.iterdir() if each.is_file() or each.is_symlink()]
@@ -246,6 +247,6 @@ def ours(weight: Weight) -> list[Path]:
 
 def _is_ours(weight: Weight) -> bool:
     """Whether a pull gave the file its name; one that was cut off then has left its note."""
-    part = weights.part_of(weight)
-    cut_off = files.seen(fetching.note_of(part)) and not files.seen(part)
-    return bool(files.seen(part.with_name(weights.ACCOUNT)) or cut_off)
+    part = store.part_of(weight)
+    cut_off = files.seen(download.note_of(part)) and not files.seen(part)
+    return bool(files.seen(part.with_name(store.ACCOUNT)) or cut_off)
