@@ -40,9 +40,9 @@ class Sight:
 
     def make(self, views: Views, facts: Facts, data: bytes, max_megapixels: float) -> bytes:
         """The picture, from the views and facts of a decode and the bytes of the file."""
-        from iqcli.photos import small  # deferred: Pillow is not for a warm run
+        from iqcli.photos import thumbnails  # deferred: Pillow is not for a warm run
 
-        picture: bytes = getattr(small, self.name)(views, facts, data, max_megapixels)
+        picture: bytes = getattr(thumbnails, self.name)(views, facts, data, max_megapixels)
         if not is_sight(picture):
             raise ValueError(f"its {self.name} is no small picture")
         return picture

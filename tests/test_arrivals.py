@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from photos.make import encoded, noise
 
-from iqcli.arrivals import ABSENT, PATIENCE, Arrivals, Watched, is_passing
 from iqcli.photos.find import find_shots
+from iqcli.photos.watch import ABSENT, PATIENCE, Arrivals, Watched, is_passing
 from iqcli.records import Judged
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ def test_photos_on_disks_that_are_away_are_not_remembered_for_ever(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ABSENT >= 10_000
-    monkeypatch.setattr("iqcli.arrivals.ABSENT", 2)
+    monkeypatch.setattr("iqcli.photos.watch.ABSENT", 2)
     for name in "abc":
         scene.put(f"{name}.jpg")
     assert len(scene.told()) == 3

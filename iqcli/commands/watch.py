@@ -10,23 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.arrivals import Arrivals, Watched, is_passing
 from iqcli.commands.results import WRITERS
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import Exit, IqError
 from iqcli.outputs import rows
 from iqcli.outputs.names import shown
 from iqcli.outputs.stdout import end_unheard, write
+from iqcli.photos.watch import Arrivals, Watched, is_passing
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from iqcli.arrivals import Walk
     from iqcli.cache import Cache
     from iqcli.commands.run import Run
     from iqcli.models.registry import Model
     from iqcli.photos.find import OnProblem
+    from iqcli.photos.watch import Walk
     from iqcli.records import Judged, Shot
 
 FORMATS = ("jsonl", "csv", "paths")

@@ -27,7 +27,7 @@ from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
 from iqcli.photos.heif import open_heif, open_turn
-from iqcli.photos.quiet import quiet_stderr
+from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import limited, stored
 
 if TYPE_CHECKING:

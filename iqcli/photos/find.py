@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from iqcli.errors import IqError
+from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_away, looks_like_photo, read_folder
-from iqcli.photos.names import Group
 from iqcli.records import Shot
 
 OnProblem = Callable[[Path, str], None]

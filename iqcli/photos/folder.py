@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import HEAD_BYTES, PHOTO, SIDECAR, VIDEO, extension, sniff
-from iqcli.photos.names import Group, group
 
 IsPhoto = Callable[[Path, os.stat_result], bool]
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from iqcli.photos import exif
 from iqcli.photos.decode import ENOUGH_LONG, Picture, decode, require_size
-from iqcli.photos.quiet import quiet_stderr
+from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.tiff import xmp_of
 from iqcli.photos.views import limited
 

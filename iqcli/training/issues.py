@@ -22,11 +22,11 @@ from iqcli.models import hexgraph
 from iqcli.models import issues as seeing
 from iqcli.models.hex import FORMAT, HexHead
 from iqcli.outputs.names import shown
+from iqcli.photos.pictures import seen_in
 from iqcli.photos.views import limited, views_of
 from iqcli.training.hexing import Loss, Pupils
 from iqcli.training.hexing import fit as fit_head
 from iqcli.training.lessons import held_out
-from iqcli.training.pictures import seen_in
 from iqcli.training.spoilt import spoil
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from iqcli.features.niqe import FEATURES, blocks
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.models.registry import BLOCKS
 from iqcli.outputs.names import shown
-from iqcli.training.pictures import seen_in
+from iqcli.photos.pictures import seen_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

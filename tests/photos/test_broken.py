@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 
 from iqcli.errors import PhotoError
 from iqcli.photos import decode, read
-from iqcli.photos.quiet import quiet_stderr
+from iqcli.photos.stderr import quiet_stderr
 
 from .make import LIMIT, dng, encoded, lossy_dng, noise, scene
 

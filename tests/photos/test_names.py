@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import PHOTO, extension
-from iqcli.photos.names import Group, group
 
 
 def grouped(*names: str) -> list[Group]:

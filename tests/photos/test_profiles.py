@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iqcli.photos.names import group
+from iqcli.photos.filenames import group
 from iqcli.photos.profiles import PROFILES, homes
 from iqcli.records import Shot
 from iqcli.values import PROFILES as NAMES
