@@ -5,7 +5,7 @@ from __future__ import annotations
 from xml.etree.ElementTree import canonicalize
 
 from iqcli.photos.xmp import FLAGS, RATING
-from iqcli.photos.xmpwrite import CHANGED, IQ, LABEL, LISTS, SIDECAR_FOR
+from iqcli.xmp.write import CHANGED, IQ, LABEL, LISTS, SIDECAR_FOR
 
 XAP = "http://ns.adobe.com/xap/1.0/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"

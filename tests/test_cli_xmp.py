@@ -19,10 +19,10 @@ from sidecars import DARKTABLE, LIGHTROOM, others
 from iqcli import cli
 from iqcli.errors import IqError
 from iqcli.photos.decode import decode
-from iqcli.photos.packet import read_packet
 from iqcli.photos.read import kind_of, read_photo, read_whole
 from iqcli.photos.xmp import PICK_LABEL, RATING
-from iqcli.photos.xmpwrite import IQ, LABEL, SUBJECT, TAGS
+from iqcli.xmp.packet import read_packet
+from iqcli.xmp.write import IQ, LABEL, SUBJECT, TAGS
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -129,7 +129,7 @@ def _extras() -> list[tuple[str, str]]:
 
 
 def _exiftool() -> str:
-    from iqcli.exiftool import find
+    from iqcli.xmp.exiftool import find
 
     try:
         return shown(Path(find()))

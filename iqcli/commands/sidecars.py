@@ -11,17 +11,17 @@ import typer
 from iqcli.commands.screen import counted, progress, say, warn
 from iqcli.errors import IqError
 from iqcli.outputs.names import shown
-from iqcli.starring import QUANTILES, parse
 from iqcli.values import PROFILES, checked
+from iqcli.xmp.starring import QUANTILES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.annotating import Annotator
     from iqcli.commands.run import Run
-    from iqcli.embedding import Embedder, Renewed
-    from iqcli.photos.profiles import Profile
     from iqcli.records import Decision
+    from iqcli.xmp.annotate import Annotator
+    from iqcli.xmp.embed import Embedder, Renewed
+    from iqcli.xmp.profiles import Profile
 
 XmpProfile = Annotated[
     str | None,
@@ -59,7 +59,7 @@ def chosen(
     how = QUANTILES if stars is None else stars
     parse(how)
     if embed:
-        from iqcli.exiftool import find
+        from iqcli.xmp.exiftool import find
 
         find()
     named = run.settings.xmp_profile if profile is None else profile
@@ -75,10 +75,10 @@ def write(
     edited are named, left alone and counted in `run.unwritten`. The shots have other files
     afterwards: a plan of them is made anew. Raises IqError, also where `embed` lacks ExifTool.
     """
-    from iqcli.annotating import Annotator
     from iqcli.culling import edits
-    from iqcli.photos import profiles
-    from iqcli.remarks import remarks
+    from iqcli.xmp import profiles
+    from iqcli.xmp.annotate import Annotator
+    from iqcli.xmp.remarks import remarks
 
     ways, thresholds = profiles.PROFILES[profile], parse(stars)
     when = datetime.now().astimezone().isoformat(timespec="seconds")
@@ -97,9 +97,9 @@ def write(
 
 
 def _embedder(run: Run, stack: ExitStack) -> Embedder:
-    from iqcli.embedding import Embedder
-    from iqcli.exiftool import running
     from iqcli.fs.scratch import opened
+    from iqcli.xmp.embed import Embedder
+    from iqcli.xmp.exiftool import running
 
     workshop = stack.enter_context(opened(run.settings.state_dir))
     tool = stack.enter_context(running(workshop.folder))

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from iqcli.photos.filenames import group
-from iqcli.photos.profiles import PROFILES, homes
 from iqcli.records import Shot
 from iqcli.values import PROFILES as NAMES
+from iqcli.xmp.profiles import PROFILES, homes
 
 FOLDER = Path("photos")
 

@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from sidecars import DARKTABLE, EMPTY, FORMS, LIGHTROOM, RDF, XAP, others, text_of
 
-from iqcli.photos import packet as packets
-from iqcli.photos.packet import BrokenPacket, read_packet
 from iqcli.photos.xmp import GOOD, MAX_BYTES, PICK, PICK_LABEL, RATING, Marks, marks_of
-from iqcli.photos.xmpwrite import (
+from iqcli.xmp import packet as packets
+from iqcli.xmp.packet import BrokenPacket, read_packet
+from iqcli.xmp.write import (
     CHANGED,
     IQ,
     LABEL,

@@ -29,8 +29,8 @@ from iqcli.photos.xmp import (
     WROTE_PICK,
     WROTE_RATING,
 )
-from iqcli.photos.xmpedit import PacketEdit
 from iqcli.text import readable
+from iqcli.xmp.edit import PacketEdit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.photos.xmpwrite import Remark
 from iqcli.records import Verdict
-from iqcli.starring import stars
+from iqcli.xmp.starring import stars
+from iqcli.xmp.write import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from iqcli.photos.profiles import Profile
     from iqcli.records import Decision
-    from iqcli.starring import Thresholds
+    from iqcli.xmp.profiles import Profile
+    from iqcli.xmp.starring import Thresholds
 
 # Words, not colours: Lightroom shows a colour only where the text is in its label set, in its own
 # language. "Select" and "Review" are of Bridge's set, and no set of colours has any of them.

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from iqcli.photos.packet import BLANK, Element, Packet, read_packet
 from iqcli.photos.xmp import RDF
 from iqcli.text import readable
+from iqcli.xmp.packet import BLANK, Element, Packet, read_packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from iqcli.photos.packet import Span
+    from iqcli.xmp.packet import Span
 
 NEW = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'

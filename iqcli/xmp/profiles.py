@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import PHOTO, RAW, extension
 from iqcli.photos.xmp import GOOD, PICK, PICK_LABEL
-from iqcli.photos.xmpwrite import SUBJECT, TAGS
+from iqcli.xmp.write import SUBJECT, TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator

@@ -6,21 +6,21 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from iqcli.annotating import Made, read_plain, require_leave
 from iqcli.errors import PhotoError
 from iqcli.fs import copy
-from iqcli.photos.profiles import is_raw
-from iqcli.photos.xmpwrite import edited
 from iqcli.reading import PHOTO_BYTES
+from iqcli.xmp.annotate import Made, read_plain, require_leave
+from iqcli.xmp.profiles import is_raw
+from iqcli.xmp.write import edited
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.exiftool import ExifTool
     from iqcli.fs.scratch import Workshop
     from iqcli.photos.decode import Picture
-    from iqcli.photos.xmpwrite import Remark
     from iqcli.records import Facts
+    from iqcli.xmp.exiftool import ExifTool
+    from iqcli.xmp.write import Remark
 
 # A packet may go on elsewhere in a JPEG, named by a digest that an edit would leave behind.
 EXTENDED = b"HasExtendedXMP"

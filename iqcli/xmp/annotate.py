@@ -13,20 +13,20 @@ from iqcli.culling.edits import Edit
 from iqcli.culling.planned import below
 from iqcli.errors import PhotoError, PlanConflict
 from iqcli.fs import files
-from iqcli.photos.packet import BrokenPacket, read_packet
-from iqcli.photos.profiles import homes
 from iqcli.photos.xmp import MAX_BYTES
-from iqcli.photos.xmpwrite import SIDECAR_FOR, edited
 from iqcli.reading import read_bytes
+from iqcli.xmp.packet import BrokenPacket, read_packet
+from iqcli.xmp.profiles import homes
+from iqcli.xmp.write import SIDECAR_FOR, edited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from iqcli.embedding import Embedder
-    from iqcli.photos.profiles import Home, Profile
-    from iqcli.photos.xmpwrite import Remark
     from iqcli.records import Judged
+    from iqcli.xmp.embed import Embedder
+    from iqcli.xmp.profiles import Home, Profile
+    from iqcli.xmp.write import Remark
 
     Make = Callable[[Path, Remark, str], "Made"]
 
