@@ -12,7 +12,7 @@ import numpy as np
 from iqcli.devices import one_line
 from iqcli.entries import Failure
 from iqcli.errors import IqError, PhotoError, TooLarge
-from iqcli.features.extractor import PhotoBlock
+from iqcli.extractors.base import PhotoBlock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.cache import Cache
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.records import Facts, Vector, Views
     from iqcli.sights import Sight
 

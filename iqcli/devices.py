@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import DeviceBlock
+    from iqcli.extractors.base import DeviceBlock
     from iqcli.records import Vector
 
 CPU_BATCH = 32

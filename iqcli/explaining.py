@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli import standing
-from iqcli.features.names import GRID, layer
+from iqcli.extractors.schema import GRID, layer
 from iqcli.judging import rank
 from iqcli.models import issues
 from iqcli.models.fusion import KNOTS

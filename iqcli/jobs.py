@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from iqcli.decoding import Content
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.reading import Marked, Stamp
     from iqcli.records import Shot
 

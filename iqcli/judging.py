@@ -11,7 +11,7 @@ from iqcli.records import Judged, Unrated, best_first
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.records import Measured, Rating
 
@@ -21,10 +21,10 @@ CHUNK = 128
 
 def blocks_for(model: Model, *, looked: bool = False) -> list[AnyBlock]:
     """What must be measured for the ratings, each once; with `looked` for the looks as well."""
-    from iqcli.features import look
+    from iqcli.extractors import descriptor
     from iqcli.models.registry import BLOCKS
 
-    more = [BLOCKS[name] for name in look.BLOCKS] if looked else []
+    more = [BLOCKS[name] for name in descriptor.BLOCKS] if looked else []
     return list({block.name: block for block in (*more, *model.blocks)}.values())
 
 
@@ -33,7 +33,7 @@ def judge(measured: Iterable[Measured], model: Model, *, looked: bool = False) -
 
     With `looked` each that was measured has its look: its blocks hold those of `blocks_for`.
     """
-    from iqcli.features.look import look_of
+    from iqcli.extractors.descriptor import look_of
 
     source = iter(measured)
     while chunk := list(islice(source, CHUNK)):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from iqcli.evaluation import Flags, Numbers
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.records import Judged, Measured, Shot
     from iqcli.training.ladders import Spoil

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.devices import Batches, choose_device
 from iqcli.errors import PhotoError
-from iqcli.features.extractor import PhotoBlock
+from iqcli.extractors.base import PhotoBlock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.records import Vector, Views
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.decoding import Content, Recipe, reason
 from iqcli.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
-from iqcli.features.extractor import PhotoBlock
+from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.jobs import Found, Job, measured
 from iqcli.photos.formats import decoder_fingerprint
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from iqcli.cache import Cache
     from iqcli.decoding import Decode
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.records import Facts, Measured, Shot, Vector, Views
     from iqcli.settings import Settings
     from iqcli.sights import Sight

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.features.names import PHOTOMETRY
+from iqcli.extractors.schema import PHOTOMETRY
 from iqcli.models.fusion import KNOTS, normal_scores
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from iqcli import comparing, evaluation
 from iqcli.calibration import calibration
 from iqcli.culling.choose import decide
 from iqcli.errors import IqError
-from iqcli.features.names import PHOTOMETRY
+from iqcli.extractors.schema import PHOTOMETRY
 from iqcli.models.registry import BLOCKS, load
 from iqcli.records import Judged, Rating, Unrated, Verdict
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from iqcli.comparing import Lead
     from iqcli.culling.rules import Rule
     from iqcli.evaluation import Agreement, Bursts, Flags, Numbers, Rejects
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.opinions import Opinions
     from iqcli.records import Measured, Shot
 

@@ -12,7 +12,7 @@ import torch
 from scenes import PHOTOS, noisy, own_view, photo, texture
 from towers import install
 
-from iqcli.features import brisque
+from iqcli.extractors import brisque
 from iqcli.hub import FusionNetwork
 from iqcli.models.brisque_live import FEATURES, RANGE, SVR
 

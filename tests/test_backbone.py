@@ -24,9 +24,9 @@ from torch.nn import functional
 
 from iqcli import opinions
 from iqcli.errors import IqError
-from iqcli.features.backbone import Backbone, _framed, fresh, is_short
-from iqcli.features.mini import MiniBlock
-from iqcli.features.pieces import SIDE, mosaic, whole
+from iqcli.extractors.backbone import Backbone, _framed, fresh, is_short
+from iqcli.extractors.mini import MiniBlock
+from iqcli.extractors.mini_crops import SIDE, mosaic, whole
 from iqcli.photos.read import read_photo
 from iqcli.training import batches, starts
 from iqcli.training.backbone import weights

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from scenes import PHOTOS, grey, own_view, photo, plain, ramp, texture
 
 from iqcli.errors import IqError
-from iqcli.features import brisque
+from iqcli.extractors import brisque
 from iqcli.models import registry
 from iqcli.models.brisque_live import Brisque, read_range, read_svr
 from iqcli.photos.views import limited, views_of

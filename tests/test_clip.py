@@ -20,10 +20,10 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 from towers import TINY, install, tensors
 
 from iqcli.errors import IqError
-from iqcli.features import clip as clip_blocks
-from iqcli.features import precision, towerfile, towers
-from iqcli.features.antonyms import PROMPTS, share_of_good
-from iqcli.features.clip import MEAN, STD, ClipBlock, centre, normalised
+from iqcli.extractors import clip as clip_blocks
+from iqcli.extractors import clip_model, precision, towerfile
+from iqcli.extractors.antonyms import PROMPTS, share_of_good
+from iqcli.extractors.clip import MEAN, STD, ClipBlock, centre, normalised
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, ENTRIES
 from iqcli.photos.views import limited, views_of
@@ -65,7 +65,7 @@ def eyes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home in which all three tiny towers are installed."""
     for name in EYES:
         put(monkeypatch, tmp_path, name)
-    towers._texts.cache_clear()
+    clip_model._texts.cache_clear()
     return tmp_path
 
 
@@ -188,9 +188,9 @@ def test_a_full_vit_b_32_gives_the_numbers_of_its_tensors(monkeypatch: pytest.Mo
     assert found.shape == (2, 512)
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
     assert (F.normalize(found) - F.normalize(wanted)).abs().max() < 1e-4
-    tokens = towers.tokens_of(clip, PROMPTS[:3])
+    tokens = clip_model.tokens_of(clip, PROMPTS[:3])
     torch.testing.assert_close(
-        torch.from_numpy(towers.encode(clip, PROMPTS[:3])),
+        torch.from_numpy(clip_model.encode(clip, PROMPTS[:3])),
         written(state, tokens),
         atol=1e-4,
         rtol=0,
@@ -202,7 +202,7 @@ def test_a_full_resnet_50_gives_the_numbers_of_its_tensors(monkeypatch: pytest.M
     clip, state = full(monkeypatch, "RN50-quickgelu")
     for shape in ((2, 3, 96, 160), (1, 3, 224, 224)):
         pixels = torch.randn(shape, generator=torch.Generator().manual_seed(1))
-        found, wanted = towers.embed_whole(clip, pixels), resnet_50(state, pixels)
+        found, wanted = clip_model.embed_whole(clip, pixels), resnet_50(state, pixels)
         assert found.shape == (len(pixels), 1024)
         torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
 
@@ -212,12 +212,12 @@ def test_a_full_resnet_50_gives_the_numbers_of_its_tensors(monkeypatch: pytest.M
 
 @torch.inference_mode()
 def test_without_quick_gelu_the_embedding_is_another(eyes: Path) -> None:
-    clip, config = towers.tower("clip-vit-b-32", "cpu"), TINY["clip-vit-b-32"]
+    clip, config = clip_model.tower("clip-vit-b-32", "cpu"), TINY["clip-vit-b-32"]
     plain_one = open_clip.CLIP(**config, quick_gelu=False).eval()
     plain_one.load_state_dict(clip.state_dict())
     pixels = normalised(centre(photo("astronaut.png"))[None], "cpu")
     assert (plain_one.encode_image(pixels) - clip.encode_image(pixels)).abs().max() > 1e-3
-    tokens = towers.tokens_of(clip, PROMPTS[:1])
+    tokens = clip_model.tokens_of(clip, PROMPTS[:1])
     assert (plain_one.encode_text(tokens) - clip.encode_text(tokens)).abs().max() > 1e-4
 
 
@@ -230,24 +230,26 @@ def test_quick_gelu_is_on_whatever_the_config_says(said: bool) -> None:
 
 @torch.inference_mode()
 def test_a_resnet_sees_any_size_without_positional_embedding(eyes: Path) -> None:
-    clip = towers.tower("clip-rn50", "cpu")
+    clip = clip_model.tower("clip-rn50", "cpu")
     pixels = torch.randn((1, 3, 64, 96), generator=torch.Generator().manual_seed(2))
-    before = towers.embed_whole(clip, pixels)
+    before = clip_model.embed_whole(clip, pixels)
     kept = clip.visual.attnpool.positional_embedding.clone()
     try:
         clip.visual.attnpool.positional_embedding.add_(5)
-        assert torch.equal(towers.embed_whole(clip, pixels), before)
+        assert torch.equal(clip_model.embed_whole(clip, pixels), before)
     finally:
         clip.visual.attnpool.positional_embedding.copy_(kept)
     for height, width in ((32, 32), (32, 2048), (224, 224), (683, 512)):
-        assert towers.embed_whole(clip, torch.zeros(1, 3, height, width)).isfinite().all()
+        assert clip_model.embed_whole(clip, torch.zeros(1, 3, height, width)).isfinite().all()
 
 
 # --- prompts ---
 
 
 def test_words_are_openais_tokens(eyes: Path) -> None:
-    tokens = towers.tokens_of(towers.tower("clip-rn50", "cpu"), ["a photo of a cat", "A  Cat"])
+    tokens = clip_model.tokens_of(
+        clip_model.tower("clip-rn50", "cpu"), ["a photo of a cat", "A  Cat"]
+    )
     assert tokens.shape == (2, 77)
     assert tokens[0, :7].tolist() == [49406, 320, 1125, 539, 320, 2368, 49407]
     assert tokens[1, :5].tolist() == [49406, 320, 2368, 49407, 0]
@@ -255,7 +257,7 @@ def test_words_are_openais_tokens(eyes: Path) -> None:
 
 def test_prompts_are_unit_rows_that_differ(eyes: Path) -> None:
     for name in EYES:
-        rows = towers.text_features(name, PROMPTS)
+        rows = clip_model.text_features(name, PROMPTS)
         assert rows.shape == (10, TINY[name]["embed_dim"]) and rows.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
         assert (rows @ rows.T)[~np.eye(10, dtype=bool)].max() < 0.9999
@@ -265,13 +267,13 @@ def test_prompts_are_unit_rows_that_differ(eyes: Path) -> None:
 def encodings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The prompts of each time that a text tower was asked."""
     asked: list[tuple[str, ...]] = []
-    encode = towers.encode
+    encode = clip_model.encode
 
     def counted(clip: object, prompts: tuple[str, ...]) -> np.ndarray:
         asked.append(tuple(prompts))
         return encode(clip, prompts)
 
-    monkeypatch.setattr(towers, "encode", counted)
+    monkeypatch.setattr(clip_model, "encode", counted)
     return asked
 
 
@@ -280,27 +282,27 @@ def kept(home: Path, name: str) -> list[Path]:
 
 
 def test_prompts_are_encoded_once_for_all_runs(eyes: Path, encodings: list) -> None:
-    first = towers.text_features("clip-rn50", PROMPTS)
-    towers._texts.cache_clear()  # as another process
-    np.testing.assert_array_equal(towers.text_features("clip-rn50", PROMPTS), first)
+    first = clip_model.text_features("clip-rn50", PROMPTS)
+    clip_model._texts.cache_clear()  # as another process
+    np.testing.assert_array_equal(clip_model.text_features("clip-rn50", PROMPTS), first)
     assert encodings == [PROMPTS]
-    towers.text_features("clip-rn50", PROMPTS[:2])
-    towers.text_features("clip-vit-b-32", PROMPTS)
+    clip_model.text_features("clip-rn50", PROMPTS[:2])
+    clip_model.text_features("clip-vit-b-32", PROMPTS)
     assert len(encodings) == 3 and len(kept(eyes, "clip-rn50")) == 2
 
 
 def test_other_weights_have_other_prompts(
     eyes: Path, encodings: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = towers.text_features("clip-rn50", PROMPTS)
+    first = clip_model.text_features("clip-rn50", PROMPTS)
     put(monkeypatch, eyes, "clip-rn50", tensors(CONFIG, seed=9))
-    assert np.abs(towers.text_features("clip-rn50", PROMPTS) - first).max() > 1e-3
+    assert np.abs(clip_model.text_features("clip-rn50", PROMPTS) - first).max() > 1e-3
     assert len(encodings) == 2
 
 
 @pytest.mark.parametrize("harm", [b"", b"x9", "rows", "name", "long", "nan", "type"])
 def test_damaged_prompts_are_encoded_again(eyes: Path, encodings: list, harm: bytes | str) -> None:
-    wanted = np.array(towers.text_features("clip-rn50", PROMPTS))
+    wanted = np.array(clip_model.text_features("clip-rn50", PROMPTS))
     (file,) = kept(eyes, "clip-rn50")
     rows = load(file.read_bytes())["rows"]
     broken = {
@@ -311,8 +313,8 @@ def test_damaged_prompts_are_encoded_again(eyes: Path, encodings: list, harm: by
         "type": {"rows": rows.double()},
     }
     file.write_bytes(harm if isinstance(harm, bytes) else save(broken[harm]))
-    towers._texts.cache_clear()
-    np.testing.assert_array_equal(towers.text_features("clip-rn50", PROMPTS), wanted)
+    clip_model._texts.cache_clear()
+    np.testing.assert_array_equal(clip_model.text_features("clip-rn50", PROMPTS), wanted)
     assert len(encodings) == 2
     np.testing.assert_array_equal(load(file.read_bytes())["rows"].numpy(), wanted)
 
@@ -323,9 +325,9 @@ def test_a_read_only_folder_only_costs_time(
     def refused(path: Path, data: bytes) -> None:
         raise PermissionError(path)
 
-    monkeypatch.setattr(towers, "write_atomic", refused)
+    monkeypatch.setattr(clip_model, "write_atomic", refused)
     for _ in range(2):
-        assert towers.text_features("clip-rn50", PROMPTS).shape == (10, 1024)
+        assert clip_model.text_features("clip-rn50", PROMPTS).shape == (10, 1024)
     assert len(encodings) == 1 and kept(eyes, "clip-rn50") == []
 
 
@@ -367,7 +369,7 @@ def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, long_numbers: None
     views = views_of(limited(photo("coffee.png")))
     for name, weights in (("clip:ViT-B-32", "clip-vit-b-32"), ("clip:ViT-L-14", "clip-vit-l-14")):
         chosen = block(name)
-        clip = towers.tower(weights, "cpu")
+        clip = clip_model.tower(weights, "cpu")
         pixels = (torch.from_numpy(centre(views.head) / 255).permute(2, 0, 1)).float()
         pixels = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         found = chosen.forward([chosen.prepare(views)], "cpu")
@@ -403,7 +405,7 @@ def test_short_numbers_move_no_score(eyes: Path, monkeypatch: pytest.MonkeyPatch
     chosen = block("clip:RN50")
     pictures = [views_of(limited(photo(name))).head for name in PHOTOS[:3]]
     pictures += [noisy(1), plain(90)]
-    texts = towers.text_features("clip-rn50", PROMPTS)
+    texts = clip_model.text_features("clip-rn50", PROMPTS)
     found = {}
     for kind in (torch.bfloat16, None):
         monkeypatch.setattr(precision, "autocast_type", lambda device, kind=kind: kind)
@@ -421,7 +423,7 @@ def test_an_absent_tower_costs_nothing_and_says_what_to_pull(
         lambda: chosen.fingerprint,
         lambda: chosen.known_by,
         lambda: chosen.forward([texture(1, 64, 64)], "cpu"),
-        lambda: towers.text_features("clip-rn50", PROMPTS),
+        lambda: clip_model.text_features("clip-rn50", PROMPTS),
     ):
         with pytest.raises(IqError, match="iq models pull clip-rn50"):
             ask()
@@ -499,7 +501,7 @@ def test_a_foreign_file_is_no_tower(
     name = "model.pth" if harm == "mere" else "model.safetensors"
     put(monkeypatch, tmp_path, "clip-rn50", state, CONFIG, file=name)
     with pytest.raises(IqError, match=told) as refused:
-        towers.tower("clip-rn50", "cpu")
+        clip_model.tower("clip-rn50", "cpu")
     assert name in str(refused.value) and "pull it again" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -519,7 +521,7 @@ def test_a_pickle_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     data = pickle.dumps({"visual.proj": Bomb(str(bomb))})
     put(monkeypatch, tmp_path, "clip-rn50", data, CONFIG, file="model.pth")
     with pytest.raises(IqError, match="holds more than tensors"):
-        towers.tower("clip-rn50", "cpu")
+        clip_model.tower("clip-rn50", "cpu")
     assert not bomb.exists()
 
 
@@ -535,12 +537,12 @@ def test_tensors_inside_another_model_are_found(
     file = tmp_path / "own.pth"
     torch.save({**wrapped, "prompts_features": torch.ones(14, 1024)}, file)
     put(monkeypatch, tmp_path, "clip-rn50", file.read_bytes(), CONFIG, file="own.pth")
-    clip = towers.tower("clip-rn50", "cpu")
+    clip = clip_model.tower("clip-rn50", "cpu")
     assert {each.dtype for each in clip.parameters()} == {torch.float32}
     put(monkeypatch, tmp_path, "clip-rn50", state, CONFIG)
     pixels = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
-    wanted = towers.embed_whole(towers.tower("clip-rn50", "cpu"), pixels)
-    torch.testing.assert_close(towers.embed_whole(clip, pixels), wanted, atol=0.05, rtol=0)
+    wanted = clip_model.embed_whole(clip_model.tower("clip-rn50", "cpu"), pixels)
+    torch.testing.assert_close(clip_model.embed_whole(clip, pixels), wanted, atol=0.05, rtol=0)
 
 
 @pytest.mark.parametrize(
@@ -561,7 +563,7 @@ def test_a_config_that_is_none_is_refused(
 ) -> None:
     put(monkeypatch, tmp_path, "clip-rn50", tensors(CONFIG), config)
     with pytest.raises(IqError, match=told):
-        towers.tower("clip-rn50", "cpu")
+        clip_model.tower("clip-rn50", "cpu")
 
 
 @pytest.mark.parametrize("arch", ["hf-hub:someone/something", "local-dir:/", "no-such", None])
@@ -571,7 +573,7 @@ def test_an_architecture_is_never_fetched(
     row = {"arch": arch} if arch else {}
     put(monkeypatch, tmp_path, "mystery", {"x": torch.ones(1)}, None, **row)
     with pytest.raises(IqError, match="no config of a CLIP"):
-        towers.tower("mystery", "cpu")
+        clip_model.tower("mystery", "cpu")
 
 
 # --- the command line ---

@@ -13,7 +13,7 @@ import torch
 import towers
 
 from iqcli.errors import IqError
-from iqcli.features.towers import encode, tokens_of, tower
+from iqcli.extractors.clip_model import encode, tokens_of, tower
 from iqcli.models import hex as hexmodel
 from iqcli.models.hex import HexHead
 from iqcli.models.hexgraph import named, parsed

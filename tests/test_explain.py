@@ -18,7 +18,7 @@ from scenes import blocks_of, photo, plain, texture
 
 from iqcli.commands.explained import in_words
 from iqcli.explaining import Tile, explain
-from iqcli.features.names import GRID, LAYERS, PHOTOMETRY
+from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.judging import judge
 from iqcli.models.hex import HexModel
 from iqcli.models.registry import load

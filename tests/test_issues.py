@@ -18,7 +18,7 @@ from safetensors.numpy import load_file, save_file
 from scenes import PHOTOS, blocks_of, grey, photo, plain, ramp, texture
 
 from iqcli.errors import IqError, NothingFound
-from iqcli.features.names import LAYERS, PHOTOMETRY, maps, steps
+from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
 from iqcli.models import hexgraph, issues, weightfile
 from iqcli.models.registry import BLOCKS
 from iqcli.outputs.table import in_words

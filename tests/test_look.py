@@ -13,8 +13,8 @@ import pytest
 from scenes import blocks_of, grey, photo, plain, texture
 from shell import SOURCE
 
-from iqcli.features.look import BLOCKS, look_of
-from iqcli.features.shape import EMBEDDING
+from iqcli.extractors.descriptor import BLOCKS, look_of
+from iqcli.extractors.shape import EMBEDDING
 from iqcli.judging import blocks_for, judge
 from iqcli.models import registry
 from iqcli.records import Look, Measured, Shot
@@ -140,6 +140,6 @@ def test_judged_photos_have_a_look_where_it_is_asked_for() -> None:
 
 
 def test_it_needs_neither_torch_nor_opencv() -> None:
-    code = "import sys, iqcli.features.look, iqcli.culling.group; print({*sys.modules})"
+    code = "import sys, iqcli.extractors.descriptor, iqcli.culling.group; print({*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=SOURCE, check=True)
     assert not {"torch", "cv2", "PIL", "scipy"} & set(eval(done.stdout))

@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from towers import TINY, install, tensors
 
-from iqcli.features import precision, towers
-from iqcli.features.antonyms import PROMPTS
-from iqcli.features.clip import SIDE, normalised
-from iqcli.features.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
+from iqcli.extractors import clip_model, precision
+from iqcli.extractors.antonyms import PROMPTS
+from iqcli.extractors.clip import SIDE, normalised
+from iqcli.extractors.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
 from iqcli.models import maclip, registry
 from iqcli.photos.views import limited, views_of
 from iqcli.records import Views
@@ -32,7 +32,7 @@ def block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaclipBlock:
     for key, value in install(tmp_path, "clip-rn50").items():
         monkeypatch.setenv(key, value)
     monkeypatch.setattr(precision, "autocast_type", lambda device: None)
-    towers._texts.cache_clear()
+    clip_model._texts.cache_clear()
     return MaclipBlock("maclip", "clip-rn50")
 
 
@@ -69,8 +69,8 @@ def test_a_photo_gets_the_published_score(block: MaclipBlock, height: int, width
     cut = nn.Unfold(kernel_size=(SIDE, SIDE), stride=128)(raw).view(1, 3, SIDE, SIDE, -1)[0]
     small = F.interpolate(raw, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     views = torch.cat([cut.permute(3, 0, 1, 2), small])
-    features = towers.embed_whole(towers.tower("clip-rn50", "cpu"), views)
-    rows = torch.from_numpy(np.array(towers.text_features("clip-rn50", PROMPTS)))
+    features = clip_model.embed_whole(clip_model.tower("clip-rn50", "cpu"), views)
+    rows = torch.from_numpy(np.array(clip_model.text_features("clip-rn50", PROMPTS)))
     found = block.forward([block.prepare(Views(picture, picture))], "cpu")
     assert columns(found)["views"] == len(views)
     np.testing.assert_allclose(

@@ -18,11 +18,11 @@ from safetensors.torch import load_file, save
 from scenes import PHOTOS, noisy, photo, plain, texture
 
 from iqcli.errors import IqError
-from iqcli.features import mini, precision
-from iqcli.features.backbone import TAPS, Backbone
-from iqcli.features.mini import MiniBlock
-from iqcli.features.pieces import GRID, PIECE, SIDE, mosaic, whole
-from iqcli.features.shape import EMBEDDING, FORMAT, KINDS
+from iqcli.extractors import mini, precision
+from iqcli.extractors.backbone import TAPS, Backbone
+from iqcli.extractors.mini import MiniBlock
+from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
+from iqcli.extractors.shape import EMBEDDING, FORMAT, KINDS
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, EMBEDDED
 from iqcli.photos.views import limited, views_of
@@ -312,7 +312,7 @@ def test_the_taps_are_as_long_as_the_network_says(good) -> None:
 def test_knowing_of_the_block_loads_no_network() -> None:
     code = (
         "import sys\n"
-        "import iqcli.features.mini, iqcli.models.registry as registry\n"
+        "import iqcli.extractors.mini, iqcli.models.registry as registry\n"
         "registry.BLOCKS['mini'].fingerprint\n"
         "print({'torch', 'cv2', 'PIL', 'scipy', 'safetensors'} & set(sys.modules))"
     )

@@ -19,9 +19,9 @@ from towers import install
 
 from iqcli.cache import Cache
 from iqcli.errors import IqError
-from iqcli.features import musiq, musiq_file
-from iqcli.features.musiq import MusiqBlock, places
-from iqcli.features.musiq_net import Musiq, StdConv, same
+from iqcli.extractors import musiq, musiq_weights
+from iqcli.extractors.musiq import MusiqBlock, places
+from iqcli.extractors.musiq_net import Musiq, StdConv, same
 from iqcli.models.musiq import Head, make
 from iqcli.models.registry import BLOCKS, entry
 from iqcli.pipeline import measure
@@ -288,7 +288,7 @@ def test_every_published_kind_of_file_gives_the_same(
     put(tmp_path, monkeypatch, data, f"file.{'npz' if kind == 'npz' else 'pth'}")
     found = MusiqBlock("musiq-koniq").forward([photo("chelsea.png")], "cpu")[0]
     np.testing.assert_allclose(found, independent(state, photo("chelsea.png")), atol=2e-5)
-    head = musiq_file.tensors("musiq-koniq", head=True)
+    head = musiq_weights.tensors("musiq-koniq", head=True)
     np.testing.assert_array_equal(head["head.weight"], state["head.weight"])
 
 
@@ -349,11 +349,11 @@ def broken(how: str) -> tuple[bytes, str]:
 def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
     installed: MusiqBlock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert musiq_file.tensors(installed.name, head=True)
-    monkeypatch.setattr(musiq_file, "MOST_BYTES", 100_000)
-    monkeypatch.setattr(musiq_file, "_laid_out", lambda *_: pytest.fail("unpacked"))
+    assert musiq_weights.tensors(installed.name, head=True)
+    monkeypatch.setattr(musiq_weights, "MOST_BYTES", 100_000)
+    monkeypatch.setattr(musiq_weights, "_laid_out", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(IqError, match="pull it again"):
-        musiq_file.tensors(installed.name, head=True)
+        musiq_weights.tensors(installed.name, head=True)
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,8 @@ from scipy import ndimage, stats
 from shell import Iq
 
 from iqcli.errors import IqError
-from iqcli.features import niqe
-from iqcli.features.niqe import FEATURES, SIDE, SIZE, blocks, extract
+from iqcli.extractors import niqe
+from iqcli.extractors.niqe import FEATURES, SIDE, SIZE, blocks, extract
 from iqcli.models.niqe import FORMAT, Natural, load, make
 from iqcli.models.registry import EMBEDDED, ENTRIES, entry
 from iqcli.training.niqe import FEWEST, SHARP, fit, sharp

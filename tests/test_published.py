@@ -26,8 +26,8 @@ from towers import TINY, install, tensors
 import iqcli
 from iqcli import ImageQualityFusion, opinions
 from iqcli.errors import IqError, PhotoError
-from iqcli.features import brisque, towers
-from iqcli.features.clip import ClipBlock
+from iqcli.extractors import brisque, clip_model
+from iqcli.extractors.clip import ClipBlock
 from iqcli.hub import FusionNetwork
 from iqcli.models import registry
 from iqcli.models.fusionfile import network_of
@@ -370,7 +370,7 @@ def test_absolute_and_relative_paths_meet(iq: Iq, roll: Path) -> None:
 
 def test_clip_has_its_quickgelu(model, at_home: Path) -> None:
     """With GELU in its place CLIP gives other vectors, and LAION other scores, without a word."""
-    clip = towers.tower("clip-vit-b-32", "cpu")
+    clip = clip_model.tower("clip-vit-b-32", "cpu")
     acts = [each for each in clip.visual.modules() if isinstance(each, nn.GELU)]
     quick = [each for each in clip.visual.modules() if type(each).__name__ == "QuickGELU"]
     assert quick and not acts

@@ -21,8 +21,8 @@ from safetensors.torch import load_file, save_file
 from scenes import PHOTOS, photo, plain, texture
 
 from iqcli.errors import IqError
-from iqcli.features import clip
-from iqcli.features.qualiclip import FORMAT, OwnBlock
+from iqcli.extractors import clip
+from iqcli.extractors.qualiclip import FORMAT, OwnBlock
 from iqcli.models import registry
 from iqcli.opinions import Opinion, Opinions
 from iqcli.photos.views import views_of
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from shell import Iq
 
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.records import Pixels
 
 

@@ -17,7 +17,7 @@ from scenes import texture
 
 from iqcli import ImageQualityFusion, cli, opinions
 from iqcli.errors import Exit, IqError
-from iqcli.features.clip import ClipBlock
+from iqcli.extractors.clip import ClipBlock
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS
 from iqcli.photos.read import read_photo

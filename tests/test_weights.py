@@ -247,7 +247,7 @@ def test_plain_tensors_are_read(tmp_path: Path) -> None:
 
 
 def test_objects_in_an_npz_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from iqcli.features import musiq_file
+    from iqcli.extractors import musiq_weights
 
     mark, given = tmp_path / "mark", tmp_path / "x.npz"
     np.savez(given, **{"opt/target/head/kernel": np.array([Evil(mark)], object)})
@@ -257,7 +257,7 @@ def test_objects_in_an_npz_are_not_read(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path / "data"))
     install.pull(store.row("net"), lambda done: None, given)
     with pytest.raises(IqError, match="is no MUSIQ"):
-        musiq_file.tensors("net", head=True)
+        musiq_weights.tensors("net", head=True)
     assert not mark.exists()
     # It would have been, by a reader that trusts.
     with np.load(given, allow_pickle=True) as file:

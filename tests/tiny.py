@@ -13,7 +13,7 @@ import numpy as np
 
 from iqcli.cache import Cache
 from iqcli.errors import PhotoError
-from iqcli.features.extractor import PhotoBlock
+from iqcli.extractors.base import PhotoBlock
 from iqcli.pipeline import measure
 from iqcli.records import Facts, Measured, Shot, Views
 from iqcli.settings import Settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
-from iqcli.features import towerfile
+from iqcli.extractors import towerfile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

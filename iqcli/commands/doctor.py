@@ -168,7 +168,7 @@ def _decoders() -> list[tuple[str, str]]:
 
 
 def _models() -> list[tuple[str, str]]:
-    from iqcli.features.mini import MiniBlock
+    from iqcli.extractors.mini import MiniBlock
     from iqcli.models import shelf
     from iqcli.models.registry import ENTRIES, load
 

@@ -13,7 +13,7 @@ from iqcli.commands.options import over_photos
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError, PhotoError
-from iqcli.features.names import LAYERS, maps
+from iqcli.extractors.schema import LAYERS, maps
 from iqcli.outputs.names import shown
 from iqcli.outputs.stdout import write
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from iqcli.features.names import GRID
+from iqcli.extractors.schema import GRID
 from iqcli.outputs.names import exact, shown
 from iqcli.outputs.table import in_words as issues_in_words
 

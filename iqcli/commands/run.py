@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iqcli.cache import Cache
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.records import Judged, Measured, Shot
     from iqcli.settings import Settings
     from iqcli.sights import Sight, Spool

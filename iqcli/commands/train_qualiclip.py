@@ -52,7 +52,7 @@ def qualiclip(
     .run. Use the result with --model mine.safetensors.
     """
     from iqcli.devices import choose_device
-    from iqcli.features.qualiclip import FORMAT
+    from iqcli.extractors.qualiclip import FORMAT
     from iqcli.fs.files import write_atomic
     from iqcli.training import qualiclip as training
     from iqcli.training import qualiclip_config

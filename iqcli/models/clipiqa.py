@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.features.antonyms import PROMPTS, share_of_good
-from iqcli.features.towers import text_features
+from iqcli.extractors.antonyms import PROMPTS, share_of_good
+from iqcli.extractors.clip_model import text_features
 from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:

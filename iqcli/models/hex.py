@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.hexgraph import Graph, Levels, Numbers
     from iqcli.models.registry import Entry
     from iqcli.records import Vector

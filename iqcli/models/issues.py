@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.features.names import LAGS, LAYERS, layer, steps
+from iqcli.extractors.schema import LAGS, LAYERS, layer, steps
 from iqcli.fs.files import shown
 from iqcli.models import hexgraph, registry
 from iqcli.records import Issue

@@ -1,6 +1,6 @@
 """MA-CLIP: what CLIP answers, joined with how its embedding is filled or how long it is.
 
-`maclip` is the published method (see `iqcli.features.maclip`). What it calls magnitude is divided
+`maclip` is the published method (see `iqcli.extractors.maclip`). What it calls magnitude is divided
 by its own deviation, and so the length of the embedding does not count in it at all. `maclip-norm`
 is a variant of ours in which the length does count:
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.features.maclip import COLUMNS, fused
+from iqcli.extractors.maclip import COLUMNS, fused
 from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:

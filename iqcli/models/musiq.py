@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.features.musiq import SIZE
-from iqcli.features.musiq_file import HEAD, strange, tensors
+from iqcli.extractors.musiq import SIZE
+from iqcli.extractors.musiq_weights import HEAD, strange, tensors
 from iqcli.models.scored import ScoredModel
 from iqcli.weights.store import path_of
 

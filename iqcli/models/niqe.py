@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 FORMAT = "iq-niqe-1"
 BLOCK = "niqe"
-FEATURES = 36  # as in iqcli.features.niqe, which a warm run has no need of
+FEATURES = 36  # as in iqcli.extractors.niqe, which a warm run has no need of
 # At this distance a picture's own quality is 1/e. Good photos lie around 3, ruined ones beyond 15.
 DECAY = 10.0
 # No statistic of a picture comes near it.

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.features import qualiclip as block
-from iqcli.features.antonyms import share_of_good
+from iqcli.extractors import qualiclip as block
+from iqcli.extractors.antonyms import share_of_good
 from iqcli.fs.files import shown
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Entry
     from iqcli.weights.store import Tensors
 

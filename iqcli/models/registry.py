@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import IqError
-from iqcli.features.clip import ClipBlock
-from iqcli.features.extractor import AnyBlock, PhotoBlock
-from iqcli.features.maclip import MaclipBlock
-from iqcli.features.mini import MiniBlock
-from iqcli.features.musiq import MusiqBlock
+from iqcli.extractors.base import AnyBlock, PhotoBlock
+from iqcli.extractors.clip import ClipBlock
+from iqcli.extractors.maclip import MaclipBlock
+from iqcli.extractors.mini import MiniBlock
+from iqcli.extractors.musiq import MusiqBlock
 from iqcli.fs.files import sha256, shown
 from iqcli.weights import store
 
@@ -26,10 +26,10 @@ EMBEDDED = Path(__file__).parent.parent / "data"
 BLOCKS: dict[str, AnyBlock] = {
     block.name: block
     for block in (
-        PhotoBlock("brisque", version=1, size=36, module="iqcli.features.brisque"),
-        PhotoBlock("photometry", version=1, size=94, module="iqcli.features.photometry"),
-        PhotoBlock("tiles", version=2, size=1040, module="iqcli.features.tiles"),
-        PhotoBlock("niqe", version=1, size=702, module="iqcli.features.niqe"),
+        PhotoBlock("brisque", version=1, size=36, module="iqcli.extractors.brisque"),
+        PhotoBlock("photometry", version=1, size=94, module="iqcli.extractors.photometry"),
+        PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles"),
+        PhotoBlock("niqe", version=1, size=702, module="iqcli.extractors.niqe"),
         MiniBlock(EMBEDDED / "mini.safetensors"),
         ClipBlock("clip:ViT-B-32", "clip-vit-b-32", 512),
         ClipBlock("clip:ViT-L-14", "clip-vit-l-14", 768),

@@ -23,8 +23,8 @@ from safetensors.torch import save
 from torch.utils.data import DataLoader
 
 from iqcli.errors import IqError
-from iqcli.features.backbone import Backbone, is_short
-from iqcli.features.shape import FORMAT, KINDS
+from iqcli.extractors.backbone import Backbone, is_short
+from iqcli.extractors.shape import FORMAT, KINDS
 from iqcli.training.batches import Batch, Batches, Told
 from iqcli.training.lessons import held_out
 from iqcli.training.losses import consistency_loss, ladder_loss, opinion_loss

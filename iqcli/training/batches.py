@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 from iqcli.decoding import reason
 from iqcli.errors import IqError, PhotoError
-from iqcli.features.pieces import GRID, mosaic, whole
+from iqcli.extractors.mini_crops import GRID, mosaic, whole
 from iqcli.outputs.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.training.distortions import DISTORTIONS, LEVELS

@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from iqcli.errors import IqError
-from iqcli.features.towers import tokens_of, tower
+from iqcli.extractors.clip_model import tokens_of, tower
 from iqcli.models.hex import PROMPTS
 from iqcli.models.hexgraph import switches
 from iqcli.training.hexing import Field, Fit, descend

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli.errors import IqError, NothingFound
-from iqcli.features import photometry, tiles
+from iqcli.extractors import photometry, tiles
 from iqcli.hexeval import confusion, of_levels
 from iqcli.models import hexgraph
 from iqcli.models import issues as seeing

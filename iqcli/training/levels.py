@@ -13,7 +13,7 @@ from safetensors.numpy import save
 from iqcli import hexeval
 from iqcli.devices import choose_device
 from iqcli.errors import IqError
-from iqcli.features.clip import ClipBlock
+from iqcli.extractors.clip import ClipBlock
 from iqcli.fs.files import write_atomic
 from iqcli.models.hex import FORMAT, HexHead
 from iqcli.models.registry import BLOCKS
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.features.extractor import AnyBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.hexeval import Verdicts
     from iqcli.labelled import Labelled
     from iqcli.models.hexgraph import Graph

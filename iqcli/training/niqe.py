@@ -10,7 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli.errors import IqError, NothingFound
-from iqcli.features.niqe import FEATURES, blocks
+from iqcli.extractors.niqe import FEATURES, blocks
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.models.registry import BLOCKS
 from iqcli.outputs.names import shown

@@ -20,11 +20,11 @@ import torch
 from safetensors.torch import save
 
 from iqcli.errors import IqError
-from iqcli.features.clip import normalised
-from iqcli.features.precision import autocast_type
-from iqcli.features.qualiclip import FORMAT, TEXTS
-from iqcli.features.towerfile import COUNTER, PREFIX
-from iqcli.features.towers import embed_whole
+from iqcli.extractors.clip import normalised
+from iqcli.extractors.clip_model import embed_whole
+from iqcli.extractors.precision import autocast_type
+from iqcli.extractors.qualiclip import FORMAT, TEXTS
+from iqcli.extractors.towerfile import COUNTER, PREFIX
 from iqcli.training.checkpoint import digest
 from iqcli.training.lessons import held_out
 from iqcli.training.qualiclip_lessons import GROUPS, Lessons

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from iqcli.errors import IqError
-from iqcli.features import qualiclip as block
-from iqcli.features import towerfile, towers
+from iqcli.extractors import clip_model, towerfile
+from iqcli.extractors import qualiclip as block
 from iqcli.models.qualiclip import PROMPTS, sound
 from iqcli.outputs.names import shown
 
@@ -66,7 +66,7 @@ def start_from(name: str, seed: int) -> Start:
         _check(clip, shown(path))
         texts = torch.from_numpy(sound(block.texts(path), told.size, path))
         return Start(shown(path), told.config, clip, texts)
-    clip, config = deepcopy(towers.tower(name, "cpu")), towerfile.config_of(name)
+    clip, config = deepcopy(clip_model.tower(name, "cpu")), towerfile.config_of(name)
     _check(clip, name)
     return Start(name, config, clip, _texts(clip))
 
@@ -77,7 +77,7 @@ def _check(clip: open_clip.CLIP, name: str) -> None:
 
 
 def _texts(clip: open_clip.CLIP) -> torch.Tensor:
-    return torch.from_numpy(towers.encode(clip, PROMPTS))
+    return torch.from_numpy(clip_model.encode(clip, PROMPTS))
 
 
 def _drawn(seed: int) -> open_clip.CLIP:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from iqcli.features.clip import normalised
-from iqcli.features.towers import embed_whole
+from iqcli.extractors.clip import normalised
+from iqcli.extractors.clip_model import embed_whole
 from iqcli.training.qualiclip_losses import losses
 
 if TYPE_CHECKING:

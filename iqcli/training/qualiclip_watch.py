@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from iqcli.features.antonyms import share_of_good
-from iqcli.features.clip import CHUNK, STRIDE, at_least, normalised
-from iqcli.features.towers import embed_whole
+from iqcli.extractors.antonyms import share_of_good
+from iqcli.extractors.clip import CHUNK, STRIDE, at_least, normalised
+from iqcli.extractors.clip_model import embed_whole
 from iqcli.training.batches import head_of
 from iqcli.training.qualiclip_lessons import GROUPS, ladder
 

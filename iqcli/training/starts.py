@@ -13,7 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from iqcli.devices import one_line
 from iqcli.errors import IqError
-from iqcli.features.backbone import Backbone, fresh
+from iqcli.extractors.backbone import Backbone, fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

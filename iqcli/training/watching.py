@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from iqcli.features.pieces import GRID, mosaic, whole
-from iqcli.features.precision import autocast_type
-from iqcli.features.shape import KINDS
+from iqcli.extractors.mini_crops import GRID, mosaic, whole
+from iqcli.extractors.precision import autocast_type
+from iqcli.extractors.shape import KINDS
 from iqcli.training.batches import head_of
 from iqcli.training.distortions import DISTORTIONS, LEVELS
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.features.backbone import Backbone
+    from iqcli.extractors.backbone import Backbone
     from iqcli.records import Pixels
 
     Array = NDArray[np.float32]

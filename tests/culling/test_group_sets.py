@@ -12,8 +12,8 @@ from scenes import own_view, photo, texture
 
 from culling.frames import frame, groups, scenes
 from iqcli.culling.group import group
-from iqcli.features.names import layer
-from iqcli.features.tiles import extract
+from iqcli.extractors.schema import layer
+from iqcli.extractors.tiles import extract
 from iqcli.records import Judged, Whole
 
 if TYPE_CHECKING:

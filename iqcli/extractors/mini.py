@@ -1,6 +1,6 @@
 """The block `mini`: how our own small network sees a photo, as a whole and in pieces.
 
-For each kind of view (see `iqcli.features.pieces`) the embedding and the logit of the score that
+For each kind of view (see `iqcli.extractors.mini_crops`) the embedding and the logit of the score that
 the network itself would give; several mosaics are averaged. Its libraries are imported
 when the first photo needs them.
 """
@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.features.shape import EMBEDDING, FORMAT, KINDS
+from iqcli.extractors.shape import EMBEDDING, FORMAT, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from iqcli.features.backbone import Backbone
+    from iqcli.extractors.backbone import Backbone
     from iqcli.records import Pixels, Views
 
 VERSION = 1
@@ -46,7 +46,7 @@ _STRANGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 class MiniBlock:
     """The extractor with the weights of a backbone file (`iq train backbone`).
 
-    See `iqcli.features.extractor.DeviceBlock`. Bfloat16 where the device has it, else float32.
+    See `iqcli.extractors.base.DeviceBlock`. Bfloat16 where the device has it, else float32.
     """
 
     weights: Path
@@ -81,7 +81,7 @@ class MiniBlock:
         """(views, side, side, 3) of uint8: the whole, then each mosaic."""
         import numpy as np
 
-        from iqcli.features.pieces import GRID, mosaic, whole
+        from iqcli.extractors.mini_crops import GRID, mosaic, whole
 
         grid = (GRID, GRID, 2)
         pieces = [mosaic(views.head, np.full(grid, place, np.float32)) for place in PLACES]
@@ -92,7 +92,7 @@ class MiniBlock:
         import numpy as np
         import torch
 
-        from iqcli.features.precision import autocast_type
+        from iqcli.extractors.precision import autocast_type
 
         network, kind = _network(self.weights, device), autocast_type(device)
         views = torch.from_numpy(np.stack(batch))
@@ -130,7 +130,7 @@ def _read(weights: Path, device: str) -> Backbone:
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    from iqcli.features.backbone import Backbone
+    from iqcli.extractors.backbone import Backbone
 
     network = Backbone()
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}

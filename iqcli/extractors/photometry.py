@@ -1,6 +1,6 @@
 """Hand-made statistics of the judged view: exposure, colour, contrast, sharpness, noise, spectrum.
 
-`iqcli.features.names.PHOTOMETRY` says what each number is. All are taken on the view with a short
+`iqcli.extractors.schema.PHOTOMETRY` says what each number is. All are taken on the view with a short
 side of 512 pixels, so a number means the same for every camera. Each function below is one
 paragraph of the vector.
 """
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from iqcli.features.names import BANDS, PERCENTILES, SCALES
-from iqcli.features.tiles import tile_means
+from iqcli.extractors.schema import BANDS, PERCENTILES, SCALES
+from iqcli.extractors.tiles import tile_means
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -41,7 +41,7 @@ CHUNK = 8
 
 @dataclass(frozen=True)
 class ClipBlock:
-    """The image tower of a row of `iqcli.weights.store`; see `iqcli.features.extractor.DeviceBlock`.
+    """The image tower of a row of `iqcli.weights.store`; see `iqcli.extractors.base.DeviceBlock`.
 
     `size` is its embed_dim. `whole` is for ResNets: no crop, no positional embedding. `short` is
     whether a device that computes faster in bfloat16 does: on 20 photos and towers of full size
@@ -74,14 +74,14 @@ class ClipBlock:
 
     @cached_property
     def installed(self) -> str:
-        """Which weights these are; see `iqcli.features.towers.identity`."""
-        from iqcli.features.towers import identity
+        """Which weights these are; see `iqcli.extractors.clip_model.identity`."""
+        from iqcli.extractors.clip_model import identity
 
         return identity(self.weights)
 
     def tower(self, device: str) -> open_clip.CLIP:
         """The tower, ready. Raises IqError for weights that are missing or foreign."""
-        from iqcli.features.towers import tower_of
+        from iqcli.extractors.clip_model import tower_of
 
         return tower_of(self.weights, self.installed, device)
 
@@ -104,7 +104,7 @@ class ClipBlock:
     ) -> NDArray[np.float32]:
         import numpy as np
 
-        from iqcli.features.towers import embed_whole
+        from iqcli.extractors.clip_model import embed_whole
 
         with running(device, self.short):
             normal = normalised(pixels, device)
@@ -174,7 +174,7 @@ def running(device: str, short: bool) -> Iterator[None]:
     """Without gradients, in bfloat16 where `short` and the device is faster in it."""
     import torch
 
-    from iqcli.features.precision import autocast_type
+    from iqcli.extractors.precision import autocast_type
 
     kind = autocast_type(device) if short else None
     of = torch.device(device).type

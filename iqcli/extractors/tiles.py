@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from iqcli.features.names import DIRECTIONS, GRID, LAGS, LAYERS
+from iqcli.extractors.schema import DIRECTIONS, GRID, LAGS, LAYERS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.features.names import layer
-from iqcli.features.shape import EMBEDDING
+from iqcli.extractors.schema import layer
+from iqcli.extractors.shape import EMBEDDING
 from iqcli.records import Look
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ LAYERS = ("mean", "fine", "spread")
 
 
 def look_of(blocks: Mapping[str, Vector]) -> Look:
-    """The look from the blocks `BLOCKS`, see `iqcli.features.mini` and `.tiles`.
+    """The look from the blocks `BLOCKS`, see `iqcli.extractors.mini` and `.tiles`.
 
     `embedding` (96,) is that of the whole picture, `light` (144,) the mean luma by tile, zeros for
     a picture that is too small for tiles. `sharpness` is in steps of luma.

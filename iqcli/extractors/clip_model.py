@@ -9,7 +9,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from iqcli.features.towerfile import config_of, filled
+from iqcli.extractors.towerfile import config_of, filled
 from iqcli.fs.files import write_atomic
 from iqcli.weights.store import digest, folder, path_of, row
 

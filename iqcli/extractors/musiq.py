@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from iqcli.features.musiq_net import Musiq
+    from iqcli.extractors.musiq_net import Musiq
     from iqcli.records import Views
 
 VERSION = 1
@@ -36,7 +36,7 @@ _READING = Lock()
 
 @dataclass(frozen=True)
 class MusiqBlock:
-    """The extractor with the weights `name`. See `iqcli.features.extractor.DeviceBlock`.
+    """The extractor with the weights `name`. See `iqcli.extractors.base.DeviceBlock`.
 
     Always float32: one number is read from a sum over fourteen layers.
     """
@@ -106,7 +106,7 @@ def _tokens(network: Musiq, picture: torch.Tensor) -> torch.Tensor:
 
 def _patches(view: torch.Tensor) -> tuple[torch.Tensor, int, int]:
     """(1, 3, h, w) to (rows * columns, 3, PATCH, PATCH), row by row, and how many of each."""
-    from iqcli.features.musiq_net import PATCH, same
+    from iqcli.extractors.musiq_net import PATCH, same
 
     grid = same(view, PATCH, PATCH)[0].unflatten(2, (-1, PATCH)).unflatten(1, (-1, PATCH))
     rows, columns = grid.shape[1], grid.shape[3]
@@ -129,8 +129,8 @@ def _network(name: str, sha256: str, device: str) -> Musiq:
     """The network of the installed weights `name`, of that content. Raises IqError."""
     import torch
 
-    from iqcli.features.musiq_file import shape_of, strange, tensors
-    from iqcli.features.musiq_net import Musiq
+    from iqcli.extractors.musiq_net import Musiq
+    from iqcli.extractors.musiq_weights import shape_of, strange, tensors
 
     found = tensors(name, head=False)
     try:

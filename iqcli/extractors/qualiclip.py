@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.features.clip import ClipBlock
+from iqcli.extractors.clip import ClipBlock
 from iqcli.fs.files import sha256, shown
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class OwnBlock(ClipBlock):
 
 @lru_cache(maxsize=2)
 def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
-    from iqcli.features.towerfile import filled
+    from iqcli.extractors.towerfile import filled
 
     clip = filled(account(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
     if not hasattr(clip.visual, "attnpool"):
