@@ -11,19 +11,19 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.stats import rankdata
 
+from iqcli.distortions.bank import DISTORTIONS, LEVELS
+from iqcli.distortions.readers import FULL_SIZE, FullRung, HeadRung, Heads
 from iqcli.errors import IqError
 from iqcli.judging import judge
-from iqcli.training.distortions import DISTORTIONS, LEVELS
-from iqcli.training.rungs import FULL_SIZE, FullRung, HeadRung, Heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from iqcli.distortions.ladders import Spoil
     from iqcli.evaluation import Flags, Numbers
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.records import Judged, Measured, Shot
-    from iqcli.training.ladders import Spoil
 
 # The distortions made at full size that an issue has a name for.
 FAULT_OF = {

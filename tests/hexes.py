@@ -11,10 +11,10 @@ from photos.make import encoded
 from safetensors.numpy import save
 from scenes import texture
 
+from iqcli.distortions.camera_faults import blow_out, darken, fade
 from iqcli.models import hex as hexes
 from iqcli.models.hex import HexHead, shapes
 from iqcli.models.hexgraph import named
-from iqcli.training.faults import blow_out, darken, fade
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,6 +23,7 @@ from scenes import photo, texture
 from torch.nn import functional
 
 from iqcli import opinions
+from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError
 from iqcli.extractors.backbone import Backbone, _framed, fresh, is_short
 from iqcli.extractors.mini import MiniBlock
@@ -33,7 +34,6 @@ from iqcli.training.backbone import weights
 from iqcli.training.batches import NAMES, Batches, Told, head_of
 from iqcli.training.checkpoint import RunFolder
 from iqcli.training.config import LEAST, Config, read_config
-from iqcli.training.distortions import DISTORTIONS, LEVELS
 from iqcli.training.fitting import train_backbone
 from iqcli.training.lessons import HELD, held_out
 from iqcli.training.losses import CLEAR, consistency_loss, ladder_loss, opinion_loss

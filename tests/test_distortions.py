@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from scenes import photo, plain
 
+from iqcli.distortions.bank import DISTORTIONS, LEVELS, SPOILT, STYLE
 from iqcli.photos.views import views_of
-from iqcli.training.distortions import DISTORTIONS, LEVELS, SPOILT, STYLE
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels

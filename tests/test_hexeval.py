@@ -13,10 +13,10 @@ from shell import Iq
 from skimage import data
 
 from iqcli import hexeval, labelled
+from iqcli.distortions.camera_faults import darken
 from iqcli.errors import IqError
 from iqcli.hexeval import auroc, average_precision, confusion, judged, of_levels, verdict
 from iqcli.models.hexgraph import named
-from iqcli.training.faults import darken
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -17,16 +17,8 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from scenes import PHOTOS, blocks_of, grey, photo, plain, ramp, texture
 
-from iqcli.errors import IqError, NothingFound
-from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
-from iqcli.models import hexgraph, issues, weightfile
-from iqcli.models.registry import BLOCKS
-from iqcli.outputs.table import in_words
-from iqcli.photos.views import views_of
-from iqcli.records import Issue
-from iqcli.training import issues as learning
-from iqcli.training import spoilt
-from iqcli.training.faults import (
+from iqcli.distortions import synthesis
+from iqcli.distortions.camera_faults import (
     add_grain,
     add_noise,
     bend,
@@ -45,7 +37,15 @@ from iqcli.training.faults import (
     veil,
     wash,
 )
-from iqcli.training.spoilt import BOUNDS
+from iqcli.distortions.synthesis import BOUNDS
+from iqcli.errors import IqError, NothingFound
+from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
+from iqcli.models import hexgraph, issues, weightfile
+from iqcli.models.registry import BLOCKS
+from iqcli.outputs.table import in_words
+from iqcli.photos.views import views_of
+from iqcli.records import Issue
+from iqcli.training import issues as learning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from shell import Iq
 
+    from iqcli.distortions.camera_faults import Fault
     from iqcli.records import Pixels
-    from iqcli.training.faults import Fault
 
 PAIRS = (
     {"too_bright", "too_dark"},
@@ -488,7 +488,7 @@ def test_a_spoilt_photo_has_legal_levels_and_the_same_again() -> None:
     graph = issues.graph()
     levels = []
     for seed in range(60):
-        one, other = (spoilt.spoil(photo("coffee.png"), chance(seed)) for _ in range(2))
+        one, other = (synthesis.spoil(photo("coffee.png"), chance(seed)) for _ in range(2))
         np.testing.assert_array_equal(one.picture, other.picture)
         assert one.levels == other.levels and one.picture.dtype == np.uint8
         levels.append([one.levels[label.name] for label in graph.labels])
@@ -502,8 +502,8 @@ def test_a_spoilt_photo_has_legal_levels_and_the_same_again() -> None:
 def test_levels_begin_at_their_bounds() -> None:
     for name, bounds in BOUNDS.items():
         assert list(bounds) == sorted(set(bounds))
-        found = [spoilt.level_of(name, bound) for bound in bounds]
-        below = [spoilt.level_of(name, bound - 1e-6) for bound in bounds]
+        found = [synthesis.level_of(name, bound) for bound in bounds]
+        below = [synthesis.level_of(name, bound - 1e-6) for bound in bounds]
         assert (found, below) == ([2, 3, 4], [1, 2, 3]), name
 
 
@@ -520,7 +520,7 @@ def test_levels_begin_at_their_bounds() -> None:
     ],
 )
 def test_a_single_fault_is_called_by_its_name(step: str, names: set[str]) -> None:
-    found = [spoilt.spoil_by([step], photo("coffee.png"), chance(seed)) for seed in range(30)]
+    found = [synthesis.spoil_by([step], photo("coffee.png"), chance(seed)) for seed in range(30)]
     named = {name for each in found for name, level in each.levels.items() if level > 1}
     assert named <= names and named & names, named
     assert max(max(each.levels.values()) for each in found) >= 3
@@ -529,7 +529,9 @@ def test_a_single_fault_is_called_by_its_name(step: str, names: set[str]) -> Non
 def test_combined_faults_have_the_levels_of_what_is_seen() -> None:
     """Suppressed highlights are no longer white, however much light there was."""
     for seed in range(30):
-        levels = spoilt.spoil_by(["over", "suppressed"], photo("coffee.png"), chance(seed)).levels
+        levels = synthesis.spoil_by(
+            ["over", "suppressed"], photo("coffee.png"), chance(seed)
+        ).levels
         assert levels["overexposed"] == 1 or levels["over_suppressed"] == 1
 
 

@@ -15,12 +15,12 @@ from scenes import photo
 from scipy import stats
 
 from iqcli import laddering
+from iqcli.distortions.bank import DISTORTIONS
+from iqcli.distortions.readers import FULL_SIZE, FullRung, HeadRung, whole
 from iqcli.errors import IqError, PhotoError
 from iqcli.laddering import Ladder, chosen, climb, copies, summary
 from iqcli.photos.read import read_photo
 from iqcli.records import Issue, Measured, Rating, Shot
-from iqcli.training.distortions import DISTORTIONS
-from iqcli.training.rungs import FULL_SIZE, FullRung, HeadRung, whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from scenes import PHOTOS, noisy, photo, plain, texture
 
+from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
 from iqcli.extractors import mini, precision
 from iqcli.extractors.backbone import TAPS, Backbone
@@ -27,7 +28,6 @@ from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, EMBEDDED
 from iqcli.photos.views import limited, views_of
 from iqcli.training.backbone import weights
-from iqcli.training.distortions import DISTORTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,6 +20,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from scenes import PHOTOS, photo, plain, texture
 
+from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError
 from iqcli.extractors import clip
 from iqcli.extractors.qualiclip import FORMAT, OwnBlock
@@ -29,7 +30,6 @@ from iqcli.photos.views import views_of
 from iqcli.records import Measured, Shot
 from iqcli.training.checkpoint import RunFolder
 from iqcli.training.config import read_values
-from iqcli.training.distortions import DISTORTIONS, LEVELS
 from iqcli.training.lessons import HELD, held_out
 from iqcli.training.qualiclip import split, train
 from iqcli.training.qualiclip_config import LEAST, TINY, QualiclipConfig

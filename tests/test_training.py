@@ -19,6 +19,10 @@ from scipy.stats import norm, spearmanr
 
 from iqcli import cli, opinions
 from iqcli.cache import Cache
+from iqcli.distortions import ladders
+from iqcli.distortions.bank import DISTORTIONS, SPOILT, STYLE
+from iqcli.distortions.ladders import RUNGS, climb, margins, pocket_shots
+from iqcli.distortions.readers import HeadRung
 from iqcli.errors import Exit, IqError
 from iqcli.fs.files import write_atomic
 from iqcli.models import registry
@@ -28,10 +32,8 @@ from iqcli.photos.views import views_of
 from iqcli.pipeline import measure
 from iqcli.records import Measured
 from iqcli.settings import Settings
-from iqcli.training import fitting, fusion, ladders
-from iqcli.training.distortions import DISTORTIONS, SPOILT, STYLE
+from iqcli.training import fitting, fusion
 from iqcli.training.experience import Experience, gather
-from iqcli.training.ladders import RUNGS, climb, margins, pocket_shots
 from iqcli.training.lessons import (
     MEMBERS,
     Lessons,
@@ -40,7 +42,6 @@ from iqcli.training.lessons import (
     held_out,
     quantile_knots,
 )
-from iqcli.training.rungs import HeadRung
 
 SIZES = {"brisque": 4, "photometry": 6}
 

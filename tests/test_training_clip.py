@@ -16,12 +16,13 @@ from PIL import Image
 from scenes import texture
 
 from iqcli import ImageQualityFusion, cli, opinions
+from iqcli.distortions import ladders
 from iqcli.errors import Exit, IqError
 from iqcli.extractors.clip import ClipBlock
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS
 from iqcli.photos.read import read_photo
-from iqcli.training import fitting, fusion, ladders
+from iqcli.training import fitting, fusion
 from iqcli.training.lessons import Lessons, held_out
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iqcli.cache import Cache
+    from iqcli.distortions.ladders import Spoil
     from iqcli.extractors.base import AnyBlock
     from iqcli.records import Judged, Measured, Shot
     from iqcli.settings import Settings
     from iqcli.sights import Sight, Spool
-    from iqcli.training.ladders import Spoil
 
 
 @dataclass

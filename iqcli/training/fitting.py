@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from safetensors.numpy import save
 
+from iqcli.distortions.ladders import climb, margins, pocket_shots
 from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import write_atomic
 from iqcli.measuring import measure_views
@@ -24,7 +25,6 @@ from iqcli.training.backbone import Material, train, weights
 from iqcli.training.batches import MAX_MEGAPIXELS
 from iqcli.training.checkpoint import RunFolder, digest
 from iqcli.training.experience import centre, gather
-from iqcli.training.ladders import climb, margins, pocket_shots
 from iqcli.training.starts import start_from
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.distortions.ladders import Spoil
     from iqcli.extractors.base import AnyBlock
     from iqcli.opinions import Opinions
     from iqcli.records import Measured, Shot
     from iqcli.training.config import Config
     from iqcli.training.experience import Experience
-    from iqcli.training.ladders import Spoil
 
     Say = Callable[[str], None]
 

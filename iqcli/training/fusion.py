@@ -2,7 +2,7 @@
 
 AdamW 1e-3, ReduceLROnPlateau, early stopping on a fold of scenes that is another one for each
 member, fixed seeds. Beside the opinions the members learn from ladders (see
-`iqcli.training.ladders`): a spoilt copy must score lower, rung by rung. One scene in six teaches
+`iqcli.distortions.ladders`): a spoilt copy must score lower, rung by rung. One scene in six teaches
 nothing, here as in the training of the backbone (see `iqcli.training.experience`).
 """
 

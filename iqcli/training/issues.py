@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
+from iqcli.distortions.synthesis import spoil
 from iqcli.errors import IqError, NothingFound
 from iqcli.extractors import photometry, tiles
 from iqcli.hexeval import confusion, of_levels
@@ -27,7 +28,6 @@ from iqcli.photos.views import limited, views_of
 from iqcli.training.hexing import Loss, Pupils
 from iqcli.training.hexing import fit as fit_head
 from iqcli.training.lessons import held_out
-from iqcli.training.spoilt import spoil
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.training.batches import head_of
-from iqcli.training.distortions import DISTORTIONS, LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
+from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
 from iqcli.extractors.precision import autocast_type
 from iqcli.extractors.shape import KINDS
 from iqcli.training.batches import head_of
-from iqcli.training.distortions import DISTORTIONS, LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

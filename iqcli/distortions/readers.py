@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from iqcli.distortions.bank import DISTORTIONS
 from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
 from iqcli.photos.decode import PLUGINS, require_size
@@ -25,13 +26,12 @@ from iqcli.photos.heif import open_heif, open_turn
 from iqcli.photos.read import kind_of, read_photo
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import upright, views_of
-from iqcli.training.distortions import DISTORTIONS
 
 if TYPE_CHECKING:
     from PIL import ImageFile
 
+    from iqcli.distortions.bank import Distortion
     from iqcli.records import Facts, Pixels, Views
-    from iqcli.training.distortions import Distortion
 
 VERSION = 1
 # Strengths in pixels and levels of the full size, which is many times that of the head view.

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from iqcli.training import faults
+from iqcli.distortions import camera_faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from iqcli.distortions.camera_faults import Fault
     from iqcli.records import Pixels
-    from iqcli.training.faults import Fault
 
     Random = np.random.Generator
 
@@ -49,17 +49,35 @@ HIGHLIGHT = 205
 
 # What may be done to a photo in each step, with the doses between which one is drawn.
 LIGHT: dict[str, tuple[tuple[Fault, float, float], ...]] = {
-    "dark": ((faults.darken, 0.5, 6.0), (faults.darken, 0.5, 6.0), (faults.bend, 1.3, 5.0)),
-    "bright": ((faults.bend, 0.2, 0.85), (faults.lift, 0.5, 4.0)),
-    "over": ((faults.blow_out, 0.3, 3.5), (faults.blow_out, 0.3, 3.5), (faults.burn, 1.2, 4.0)),
+    "dark": (
+        (camera_faults.darken, 0.5, 6.0),
+        (camera_faults.darken, 0.5, 6.0),
+        (camera_faults.bend, 1.3, 5.0),
+    ),
+    "bright": ((camera_faults.bend, 0.2, 0.85), (camera_faults.lift, 0.5, 4.0)),
+    "over": (
+        (camera_faults.blow_out, 0.3, 3.5),
+        (camera_faults.blow_out, 0.3, 3.5),
+        (camera_faults.burn, 1.2, 4.0),
+    ),
 }
 CONTRAST: dict[str, tuple[tuple[Fault, float, float], ...]] = {
-    "high": ((faults.steepen, 1.15, 5.0),),
-    "low": ((faults.fade, 0.1, 0.8), (faults.veil, 0.1, 0.8), (faults.wash, 0.1, 0.8)),
+    "high": ((camera_faults.steepen, 1.15, 5.0),),
+    "low": (
+        (camera_faults.fade, 0.1, 0.8),
+        (camera_faults.veil, 0.1, 0.8),
+        (camera_faults.wash, 0.1, 0.8),
+    ),
 }
 # Shakes as often as softness that goes all ways.
-BLURS = (faults.blur, faults.defocus, faults.shake, faults.shake, faults.enlarge)
-NOISES = (faults.add_noise, faults.add_grain)
+BLURS = (
+    camera_faults.blur,
+    camera_faults.defocus,
+    camera_faults.shake,
+    camera_faults.shake,
+    camera_faults.enlarge,
+)
+NOISES = (camera_faults.add_noise, camera_faults.add_grain)
 # Each step with the chance to be drawn; blur is often slight, and not every photo has highlights.
 STEPS = {
     **dict.fromkeys(("dark", "bright", "over", "high", "low", "noisy"), 0.1),
@@ -109,7 +127,7 @@ def spoil_by(steps: list[str], start: Pixels, random: Random) -> Example:
     amounts |= _light_amounts(before, picture)
     if "suppressed" in steps and _highlight(picture) >= HIGHLIGHT:
         bright = picture
-        picture = faults.suppress(picture, random.uniform(0.45, 0.93), random)
+        picture = camera_faults.suppress(picture, random.uniform(0.45, 0.93), random)
         amounts["over_suppressed"] = (_highlight(bright) - _highlight(picture)) / 255
     amounts["overexposed"] = _lost(picture) - _lost(before)
     if "noisy" in steps:
@@ -190,12 +208,14 @@ def _retouched(picture: Pixels, random: Random) -> Pixels:
     """A little of what people do to good photos, half of the time."""
     if random.random() < 0.5:
         return picture
-    picture = faults.bend(picture, float(np.exp(random.uniform(-0.15, 0.15))), random)
+    picture = camera_faults.bend(picture, float(np.exp(random.uniform(-0.15, 0.15))), random)
     pivot = picture.mean() / 255
-    return faults.curved(picture, pivot + (faults.CODES - pivot) * random.uniform(0.92, 1.12))
+    return camera_faults.curved(
+        picture, pivot + (camera_faults.CODES - pivot) * random.uniform(0.92, 1.12)
+    )
 
 
 def _encoded(picture: Pixels, random: Random, least: int) -> Pixels:
     if random.random() < 0.4:
         return picture
-    return faults.compress(picture, random.uniform(least, 98), random)
+    return camera_faults.compress(picture, random.uniform(least, 98), random)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from iqcli.training.distortions import DISTORTIONS
-from iqcli.training.rungs import HeadRung, Heads
+from iqcli.distortions.bank import DISTORTIONS
+from iqcli.distortions.readers import HeadRung, Heads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Ways to spoil a picture: the functions behind `iqcli.training.distortions`.
+"""Ways to spoil a picture: the functions behind `iqcli.distortions.bank`.
 
 Each takes an upright 8-bit RGB picture (h, w, 3), which it does not change, a strength and a random
 generator, and returns a picture of the same shape.
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from iqcli.training.faults import compress
+from iqcli.distortions.camera_faults import compress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
