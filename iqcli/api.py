@@ -10,12 +10,12 @@ import numpy as np
 from PIL.Image import Image
 
 from iqcli.errors import PhotoError
-from iqcli.measuring import measure_views
 from iqcli.models import registry
 from iqcli.models.card import about
 from iqcli.outputs.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
+from iqcli.pipeline.measuring import measure_views
 from iqcli.records import Unrated
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from iqcli.decoding import reason
 from iqcli.errors import IqError, PhotoError
 from iqcli.outputs.names import shown
 from iqcli.photos.find import find_shots
-from iqcli.reading import read_bytes
+from iqcli.pipeline.sidecars import read_bytes
+from iqcli.pipeline.spec import reason
 from iqcli.text import readable
 
 if TYPE_CHECKING:

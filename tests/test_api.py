@@ -14,13 +14,13 @@ from PIL import Image, ImageOps
 from scenes import FOLDER, PHOTOS, noisy, photo, plain, texture
 
 from iqcli import ImageQualityFusion
-from iqcli.cache import Cache
 from iqcli.errors import IqError, PhotoError
 from iqcli.judging import judge
 from iqcli.models import registry
 from iqcli.models.card import FIGURES, LIMITS, rows_of, sections
 from iqcli.models.fusion import FusionHead
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.records import Shot
 from iqcli.settings import Settings
 

@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iqcli import cache as cache_module
-from iqcli import entries, plaindisk, store
-from iqcli.cache import FOLDER, Cache
-from iqcli.entries import Failure
 from iqcli.photos.xmp import Marks
+from iqcli.pipeline import cache as cache_module
+from iqcli.pipeline import cache_codec, cache_store, plaindisk
+from iqcli.pipeline.cache import FOLDER, Cache
+from iqcli.pipeline.cache_codec import Failure
 from iqcli.records import Facts
 
 SHA = "ab" * 32
@@ -193,7 +193,7 @@ def test_a_planted_file_name_is_neither_read_nor_removed(
 ) -> None:
     fill(tmp_path, warned)
     victim = tmp_path / "victim"
-    victim.write_bytes(entries.pack_vector(VECTOR))
+    victim.write_bytes(cache_codec.pack_vector(VECTOR))
     with closing(table(tmp_path)) as db:
         db.execute("UPDATE Cache SET mode = ?, filename = ?", (mode, "../victim"))
         db.commit()
@@ -203,7 +203,7 @@ def test_a_planted_file_name_is_neither_read_nor_removed(
     cache.flush()
     cache.clear()
     cache.close()
-    assert victim.read_bytes() == entries.pack_vector(VECTOR)
+    assert victim.read_bytes() == cache_codec.pack_vector(VECTOR)
     assert len(warned) == 1
 
 
@@ -215,11 +215,11 @@ def test_a_planted_file_name_is_neither_read_nor_removed(
         1.5,
         "text",
         b"",
-        entries.pack_vector(VECTOR)[:-1],
-        entries.pack_vector(VECTOR[:3]),
-        entries.pack_vector(VECTOR) + b"\0",
-        entries.pack_facts(FACTS),
-        entries.pack_vector(VECTOR)[:-1] + b"\1",
+        cache_codec.pack_vector(VECTOR)[:-1],
+        cache_codec.pack_vector(VECTOR[:3]),
+        cache_codec.pack_vector(VECTOR) + b"\0",
+        cache_codec.pack_facts(FACTS),
+        cache_codec.pack_vector(VECTOR)[:-1] + b"\1",
     ],
 )
 def test_a_malformed_block_is_a_miss(tmp_path: Path, warned: Warned, value: object) -> None:
@@ -241,7 +241,7 @@ def test_a_malformed_block_is_a_miss(tmp_path: Path, warned: Warned, value: obje
 def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -> None:
     fill(tmp_path, warned)
     body = text.encode("latin-1")
-    forged = entries.FACTS + zlib.crc32(body).to_bytes(4, "little") + body
+    forged = cache_codec.FACTS + zlib.crc32(body).to_bytes(4, "little") + body
     with closing(table(tmp_path)) as db:
         db.execute("UPDATE Cache SET value = ?", (forged,))
         db.commit()
@@ -265,17 +265,17 @@ def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -
     ],
 )
 def test_facts_of_a_wrong_sort_are_a_miss(name: str, value: object) -> None:
-    assert entries.unpack_facts(entries.pack_facts(TOLD)) == TOLD
+    assert cache_codec.unpack_facts(cache_codec.pack_facts(TOLD)) == TOLD
     fields = {**dict(zip(TOLD.__slots__, astuple(TOLD), strict=True)), name: value}
-    forged = entries.seal(entries.FACTS, json.dumps(list(fields.values())).encode())
+    forged = cache_codec.seal(cache_codec.FACTS, json.dumps(list(fields.values())).encode())
     with pytest.raises(ValueError, match="not the facts"):
-        entries.unpack_facts(forged)
+        cache_codec.unpack_facts(forged)
 
 
 @pytest.mark.parametrize("payload", [b"\6\0", b"\0\2", b"\x80\0", b"\3", b"\3\1\1", b""])
 def test_marks_of_a_wrong_sort_are_a_miss(payload: bytes) -> None:
     with pytest.raises(ValueError):
-        entries.unpack_marks(entries.pack_stat(old_stat(), payload), old_stat())
+        cache_codec.unpack_marks(cache_codec.pack_stat(old_stat(), payload), old_stat())
 
 
 def test_what_an_earlier_version_kept_is_unknown_and_no_damage(
@@ -283,7 +283,7 @@ def test_what_an_earlier_version_kept_is_unknown_and_no_damage(
 ) -> None:
     """Its facts say less and its ratings have no flag; the blocks are as good as ever."""
     cache, late = Cache(tmp_path, warned), 2 * 10**18
-    old = entries.seal(b"iqF1", b'[8, 8, "jpeg", null, null, null, 3]')
+    old = cache_codec.seal(b"iqF1", b'[8, 8, "jpeg", null, null, null, 3]')
     cache._keep(b"f" + bytes.fromhex(SHA) + b"d", old)
     cache._keep_stat(b"xx\0" + os.fsencode(Path("a.xmp").absolute()), old_stat(), late, b"\3")
     cache.remember_block(SHA, "b", VECTOR)
@@ -478,7 +478,7 @@ def test_a_lock_that_is_never_let_go_stops_writing(
 def test_entries_are_committed_by_batches(
     tmp_path: Path, warned: Warned, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BATCH", 10)
+    monkeypatch.setattr(cache_store, "BATCH", 10)
     cache = Cache(tmp_path, warned)
     for number in range(25):
         cache.remember_block(SHA, str(number), VECTOR)
@@ -555,7 +555,7 @@ def test_the_file_system_is_named_by_its_nearest_mount(
 
 def test_importing_and_making_a_cache_loads_no_diskcache(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from iqcli.cache import Cache; import iqcli.pipeline;"
+        "import sys, pathlib; from iqcli.pipeline.cache import Cache; import iqcli.pipeline.measure;"
         "Cache(pathlib.Path('x'), print); print('diskcache' in sys.modules)"
     )
     done = subprocess.run(

@@ -14,7 +14,7 @@ from culling.trees import tree
 from photos.make import encoded, scene
 
 from iqcli import cli
-from iqcli.cache import Cache
+from iqcli.pipeline.cache import Cache
 
 if TYPE_CHECKING:
     from pathlib import Path

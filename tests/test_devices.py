@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import tiny
 
-from iqcli import devices
-from iqcli.devices import Batches, choose_device
 from iqcli.errors import IqError
+from iqcli.pipeline import devices
+from iqcli.pipeline.devices import Batches, choose_device
 
 INPUTS = [np.full((8, 8, 3), number, np.uint8) for number in range(10)]
 WANTED = [float(number) for number in range(10)]
@@ -136,7 +136,7 @@ def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatc
 
 def test_the_cpu_is_chosen_without_torch() -> None:
     code = (
-        "import sys; from iqcli.devices import choose_device;"
+        "import sys; from iqcli.pipeline.devices import choose_device;"
         "print(choose_device('cpu'), 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -146,7 +146,7 @@ def test_the_cpu_is_chosen_without_torch() -> None:
 def test_a_worker_computes_alone_beside_a_thread_that_has_two() -> None:
     code = (
         "import threading, torch\n"
-        "from iqcli.devices import keep_to_one_core\n"
+        "from iqcli.pipeline.devices import keep_to_one_core\n"
         "torch.set_num_threads(2); torch.get_num_threads()\n"
         "found = []\n"
         "def work():\n"
@@ -164,7 +164,7 @@ def test_a_worker_waits_for_another_that_is_still_loading_torch() -> None:
     """It found half a torch, without the function it asked for: that photo failed."""
     code = (
         "import sys, threading, time\n"
-        "from iqcli.devices import keep_to_one_core\n"
+        "from iqcli.pipeline.devices import keep_to_one_core\n"
         "loading = threading.Thread(target=lambda: __import__('torch'))\n"
         "loading.start()\n"
         "while 'torch' not in sys.modules: time.sleep(0.0005)\n"

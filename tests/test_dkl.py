@@ -15,10 +15,10 @@ from scipy.stats import spearmanr
 from skimage import data
 
 from iqcli.errors import IqError
-from iqcli.measuring import measure_views
 from iqcli.models import dkl, registry
 from iqcli.models.dkl import GaussianProcess, observe, shapes
 from iqcli.photos.views import views_of
+from iqcli.pipeline.measuring import measure_views
 from iqcli.training import bound, lessons
 from iqcli.training import dkl as training
 from iqcli.training.bound import Kernel

@@ -15,7 +15,6 @@ from scenes import texture
 from scipy import stats
 
 from iqcli import evaluation, opinions
-from iqcli.cache import Cache
 from iqcli.calibration import calibration, covered, grouped
 from iqcli.comparing import burst_lead, lead
 from iqcli.culling.rules import Rule
@@ -30,7 +29,8 @@ from iqcli.evaluation import (
     rejects,
     share,
 )
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.settings import Settings
 from iqcli.studying import CONSTANT, SHARPNESS, YARDSTICK, Study, study
 

@@ -31,9 +31,9 @@ from iqcli.extractors.schema import (
     maps,
     steps,
 )
-from iqcli.measuring import measure_views
 from iqcli.models.registry import BLOCKS
 from iqcli.photos.views import limited, views_of
+from iqcli.pipeline.measuring import measure_views
 from iqcli.records import Views
 
 DISTRIBUTIONS = {"cv2": "opencv-contrib-python", "numpy": "numpy"}

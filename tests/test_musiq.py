@@ -17,14 +17,14 @@ from shell import Iq
 from torch.nn import functional as F  # noqa: N812
 from towers import install
 
-from iqcli.cache import Cache
 from iqcli.errors import IqError
 from iqcli.extractors import musiq, musiq_weights
 from iqcli.extractors.musiq import MusiqBlock, places
 from iqcli.extractors.musiq_net import Musiq, StdConv, same
 from iqcli.models.musiq import Head, make
 from iqcli.models.registry import BLOCKS, entry
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.records import Shot, Unrated
 from iqcli.settings import Settings
 

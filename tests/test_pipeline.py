@@ -18,12 +18,12 @@ import pytest
 import tiny
 from tiny import OnDevice, block, calls, photos, run, settings
 
-from iqcli import cache as cache_module
-from iqcli import decoding, reading
-from iqcli.cache import Cache
 from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.photos.xmp import Marks
-from iqcli.pipeline import measure
+from iqcli.pipeline import cache as cache_module
+from iqcli.pipeline import sidecars, spec
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.records import Measured, Shot
 
 TESTS = str(Path(__file__).parent)
@@ -183,7 +183,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
             os.utime(shots[0].path)
         return fstat(fd)
 
-    monkeypatch.setattr(reading.os, "fstat", growing)
+    monkeypatch.setattr(sidecars.os, "fstat", growing)
     assert values(run(shots, caches(), settings(tmp_path))) == [1]
     seen.append(0)
     run(shots, caches(), settings(tmp_path))
@@ -255,7 +255,7 @@ def test_a_file_without_permission_is_a_value(
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, flags)
 
-    monkeypatch.setattr(reading.os, "open", refusing)
+    monkeypatch.setattr(sidecars.os, "open", refusing)
     done = run(shots, caches(), settings(tmp_path))
     assert [each.error for each in done] == ["cannot be read: Permission denied", None]
     monkeypatch.undo()
@@ -267,7 +267,7 @@ def test_too_large_a_file_and_too_little_memory_are_values(
 ) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
     with shots[0].path.open("r+b") as file:
-        file.truncate(reading.PHOTO_BYTES + 1)
+        file.truncate(sidecars.PHOTO_BYTES + 1)
     monkeypatch.setattr(tiny, "extract", lambda _: bytearray(2**62))
     done = run(shots, caches(), settings(tmp_path), block("m"))
     assert [each.error for each in done] == [
@@ -397,7 +397,7 @@ def test_stars_of_a_sidecar_win_and_a_change_is_seen(
         asked.append(packet)
         return Marks(int(packet)) if packet else Marks()
 
-    monkeypatch.setattr(reading, "marks_of", marks_of)
+    monkeypatch.setattr(sidecars, "marks_of", marks_of)
     film.write_bytes(b"film")
     for in_stem, in_full, wanted, reads in (
         (b"2", b"4", 4, 2),
@@ -533,7 +533,7 @@ def test_giants_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     inside, most = [], []
 
     def decode(data: bytes, *, max_megapixels: float):
-        if max_megapixels == decoding.GIANT:
+        if max_megapixels == spec.GIANT:
             raise TooLarge("needs 100 megapixels")
         inside.append(1)
         most.append(len(inside))
@@ -559,7 +559,7 @@ def test_what_cannot_be_decoded_is_tried_once(tmp_path: Path) -> None:
     shots = photos(tmp_path / "p", ["x"])
     cache = Cache(None, pytest.fail)
     (done,) = measure(shots, [], cache, settings(tmp_path), decode=broken, decoder="d")
-    assert done.error == "is torn" and tries == [decoding.GIANT]
+    assert done.error == "is torn" and tries == [spec.GIANT]
 
 
 def open_files() -> int:
@@ -586,7 +586,7 @@ def test_a_fault_at_one_of_two_equal_pictures_is_named_at_both(
         time.sleep(0.05)
         raise MemoryError
 
-    monkeypatch.setattr(decoding.Recipe, "recall", failing)
+    monkeypatch.setattr(spec.Recipe, "recall", failing)
     done = run(photos(tmp_path / "p", ["tiny 1"] * 2), Cache(None, pytest.fail), settings(tmp_path))
     assert [each.error for each in done] == ["there is not enough memory for it"] * 2
 
@@ -629,7 +629,7 @@ def test_a_consumer_that_leaves_stops_the_work(tmp_path: Path, caches) -> None:
 
 def test_kill_9_loses_at_most_a_batch(tmp_path: Path) -> None:
     photos(tmp_path / "photos", [f"tiny {number} 0.005" for number in range(120)])
-    code = "import tiny; from iqcli import store; store.BATCH = 30; tiny.main()"
+    code = "import tiny; from iqcli.pipeline import cache_store; store.BATCH = 30; tiny.main()"
     environment = os.environ | {"TINY_ROOT": str(tmp_path), "PYTHONPATH": TESTS}
     victim = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment

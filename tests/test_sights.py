@@ -19,16 +19,16 @@ from photos.test_colour import P3, profile
 from PIL import Image
 from tiny import block, calls, photos, settings
 
-from iqcli import cache as cache_module
-from iqcli import decoding, sights
-from iqcli.cache import Cache
-from iqcli.entries import LARGEST_SIGHT, SIGHT, seal
 from iqcli.errors import IqError
 from iqcli.photos.read import read_whole
 from iqcli.photos.views import upright
-from iqcli.pipeline import measure
+from iqcli.pipeline import cache as cache_module
+from iqcli.pipeline import spec, thumbnails
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.cache_codec import LARGEST_SIGHT, SIGHT, seal
+from iqcli.pipeline.measure import measure
+from iqcli.pipeline.thumbnails import CROP, THUMB, Spool
 from iqcli.records import Shot
-from iqcli.sights import CROP, THUMB, Spool
 
 SHA = "ab" * 32
 FULL = Path("/dev/full")
@@ -53,7 +53,7 @@ def shown(picture: bytes) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def made(sight: sights.Sight, data: bytes) -> np.ndarray:
+def made(sight: thumbnails.Sight, data: bytes) -> np.ndarray:
     facts, views = read(data)
     return shown(sight.make(views, facts, data, 250))
 
@@ -98,7 +98,7 @@ def test_a_thumbnail_is_never_larger_than_its_picture() -> None:
 
 
 @pytest.mark.parametrize("sight", [THUMB, CROP])
-def test_colours_are_those_of_srgb(sight: sights.Sight) -> None:
+def test_colours_are_those_of_srgb(sight: thumbnails.Sight) -> None:
     """Red of Display P3 (234, 51, 35) is sRGB's (255, 0, 0) and a little more."""
     flat = np.full((500, 3000, 3), (234, 51, 35), np.uint8)
     for picture in (flat, flat[:, :600]):  # decoded whole, and cut from the view
@@ -230,7 +230,7 @@ def test_a_want_of_memory_is_not_remembered(tmp_path: Path, cache: Cache) -> Non
 def test_giants_are_decoded_whole_one_at_a_time(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, giant: float, at_once: tuple
 ) -> None:
-    monkeypatch.setattr(decoding, "GIANT", giant)
+    monkeypatch.setattr(spec, "GIANT", giant)
     sight = Fake()
     run(photos(tmp_path / "p", [f"tiny {n}" for n in range(12)]), cache, tmp_path, sight)
     assert at_once[0] <= sight.most <= at_once[1]
@@ -282,7 +282,7 @@ def test_a_spool_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(not FULL.exists(), reason="no full disk to try here")
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sights, "unnamed", lambda: FULL.open("r+b", buffering=0))
+    monkeypatch.setattr(thumbnails, "unnamed", lambda: FULL.open("r+b", buffering=0))
     with Spool() as spool, pytest.raises(IqError, match=r"No space left.*TMPDIR"):
         spool.add(SHA, {"thumb": WEBP})
 
@@ -290,11 +290,11 @@ def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 WARM = """
 import sys
 from pathlib import Path
-from iqcli.cache import Cache
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.records import Shot
 from iqcli.settings import Settings
-from iqcli.sights import Spool
+from iqcli.pipeline.thumbnails import Spool
 root = Path(sys.argv[1])
 opened = []
 sys.addaudithook(lambda event, given: event == "open" and opened.append(str(given[0])))

@@ -18,12 +18,12 @@ from scipy.stats import spearmanr
 from shell import Iq
 
 from iqcli import opinions
-from iqcli.cache import Cache
 from iqcli.errors import IqError
 from iqcli.models import registry
 from iqcli.models import taste as tastes
 from iqcli.models.taste import TasteModel
 from iqcli.photos.xmp import IQ_NS
+from iqcli.pipeline.cache import Cache
 from iqcli.records import Facts, Measured, Shot
 from iqcli.training import rated, taste
 from iqcli.training.ridge import Fit, Known, fits

@@ -18,7 +18,6 @@ from scenes import texture
 from scipy.stats import norm, spearmanr
 
 from iqcli import cli, opinions
-from iqcli.cache import Cache
 from iqcli.distortions import ladders
 from iqcli.distortions.bank import DISTORTIONS, SPOILT, STYLE
 from iqcli.distortions.ladders import RUNGS, climb, margins, pocket_shots
@@ -29,7 +28,8 @@ from iqcli.models import registry
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, load, normal_scores, shapes
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.views import views_of
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.records import Measured
 from iqcli.settings import Settings
 from iqcli.training import fitting, fusion

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.cache import Cache
 from iqcli.errors import PhotoError
 from iqcli.extractors.base import PhotoBlock
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.records import Facts, Measured, Shot, Views
 from iqcli.settings import Settings
 

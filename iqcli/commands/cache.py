@@ -13,7 +13,7 @@ from iqcli.outputs.names import shown
 from iqcli.settings import load
 
 if TYPE_CHECKING:
-    from iqcli.cache import Cache
+    from iqcli.pipeline.cache import Cache
 
 app = typer.Typer(
     help="How much is remembered, and forgetting it.",
@@ -23,7 +23,7 @@ app = typer.Typer(
 
 
 def _open(cache_dir: str | None) -> Cache:
-    from iqcli.cache import Cache  # deferred: NumPy is not for `iq --help`
+    from iqcli.pipeline.cache import Cache  # deferred: NumPy is not for `iq --help`
 
     return Cache(load({"cache_dir": cache_dir}, None).cache_dir, warn)
 

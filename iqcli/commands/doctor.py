@@ -147,7 +147,7 @@ def _package(name: str, extra: str) -> str:
 
 
 def _accelerator() -> str:
-    from iqcli.devices import choose_device
+    from iqcli.pipeline.devices import choose_device
 
     device = choose_device("auto")
     if device != "cuda":
@@ -188,7 +188,7 @@ def _models() -> list[tuple[str, str]]:
 
 
 def _cache(settings: Settings) -> str:
-    from iqcli.cache import Cache
+    from iqcli.pipeline.cache import Cache
 
     info = Cache(settings.cache_dir, warn).info()
     assert info is not None

@@ -160,7 +160,7 @@ def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
     from iqcli.fs.durable import create
     from iqcli.outputs.heatmap import drawn
     from iqcli.photos.read import read_photo
-    from iqcli.reading import read_bytes
+    from iqcli.pipeline.sidecars import read_bytes
 
     limit = run.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)

@@ -150,7 +150,7 @@ def make_run(
     if magnitude is not None:
         settings = replace(settings, model=_with(magnitude, settings.model))
     if settings.device not in ("auto", "cpu"):
-        from iqcli.devices import choose_device
+        from iqcli.pipeline.devices import choose_device
 
         choose_device(settings.device)  # refused here, even where nothing would run on it
     return Run(

@@ -94,7 +94,7 @@ def _ranked(found: Iterable[Judged], per: str | None, limit: int | None) -> list
 def _draw(run: Run, column: str | None, reverse: bool, limit: int | None, per: str | None) -> Exit:
     from iqcli.outputs import preview
     from iqcli.outputs.rows import row
-    from iqcli.sights import THUMB, Spool
+    from iqcli.pipeline.thumbnails import THUMB, Spool
 
     brush = preview.brush("--preview")
     with Spool((THUMB,)) as spool:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.outputs.review import Picture
+    from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision
-    from iqcli.sights import Spool
 
 ASKER = "--review"
 

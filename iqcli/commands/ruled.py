@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from iqcli.commands.wish import Wish
     from iqcli.culling.rules import Rule
     from iqcli.errors import Exit
+    from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision
-    from iqcli.sights import Spool
 
 
 def carry_out(run: Run, wish: Wish) -> Exit:
@@ -60,7 +60,7 @@ def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
 
 
 def _spool() -> Spool:
-    from iqcli.sights import Spool
+    from iqcli.pipeline.thumbnails import Spool
 
     return Spool()
 

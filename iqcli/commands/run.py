@@ -16,12 +16,12 @@ from iqcli.outputs.names import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from iqcli.cache import Cache
     from iqcli.distortions.ladders import Spoil
     from iqcli.extractors.base import AnyBlock
+    from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.thumbnails import Sight, Spool
     from iqcli.records import Judged, Measured, Shot
     from iqcli.settings import Settings
-    from iqcli.sights import Sight, Spool
 
 
 @dataclass
@@ -72,9 +72,9 @@ class Run:
         With `spoil` they are measured as if they had that fault, and not counted: they are not the
         person's photos. Raises NothingFound where the paths hold no shot.
         """
-        from iqcli.cache import Cache
         from iqcli.photos.formats import decoder_fingerprint
-        from iqcli.pipeline import measure
+        from iqcli.pipeline.cache import Cache
+        from iqcli.pipeline.measure import measure
 
         cache = Cache(self.settings.cache_dir if self.use_cache else None, warn)
         try:

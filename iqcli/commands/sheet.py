@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from iqcli.commands.run import Run
     from iqcli.outputs.sheetdata import Entry
+    from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision, Judged
-    from iqcli.sights import Spool
 
 Html = Annotated[
     Path | None,
@@ -38,8 +38,8 @@ def check_sheet(file: Path) -> None:
 def sheet_of(run: Run, file: Path) -> list[Judged]:
     """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
     from iqcli.culling.group import group
+    from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision, Verdict
-    from iqcli.sights import Spool
 
     check_sheet(file)
     with Spool() as spool:

@@ -108,11 +108,11 @@ def _embedder(run: Run, stack: ExitStack) -> Embedder:
 
 def _carry_over(run: Run, renewed: Sequence[Renewed]) -> None:
     """Give what was measured to the photos' new bytes: their pixels are the same."""
-    from iqcli.cache import Cache
-    from iqcli.decoding import Recipe
     from iqcli.models.registry import load
     from iqcli.photos.formats import decoder_fingerprint
     from iqcli.photos.read import read_photo
+    from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.spec import Recipe
 
     cache = Cache(run.settings.cache_dir if run.use_cache else None, warn)
     blocks = load(run.settings.model).blocks

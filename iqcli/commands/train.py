@@ -197,7 +197,7 @@ def backbone(
     beside the output that ends in .run.
     """
     from iqcli import opinions
-    from iqcli.devices import choose_device
+    from iqcli.pipeline.devices import choose_device
     from iqcli.training.config import read_config
     from iqcli.training.fitting import train_backbone
 

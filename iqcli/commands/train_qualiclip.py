@@ -51,9 +51,9 @@ def qualiclip(
     command goes on; settings, curve and state lie in the folder beside the output that ends in
     .run. Use the result with --model mine.safetensors.
     """
-    from iqcli.devices import choose_device
     from iqcli.extractors.qualiclip import FORMAT
     from iqcli.fs.files import write_atomic
+    from iqcli.pipeline.devices import choose_device
     from iqcli.training import qualiclip as training
     from iqcli.training import qualiclip_config
     from iqcli.training.checkpoint import RunFolder

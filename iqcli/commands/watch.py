@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
-    from iqcli.cache import Cache
     from iqcli.commands.run import Run
     from iqcli.models.registry import Model
     from iqcli.photos.find import OnProblem
     from iqcli.photos.watch import Walk
+    from iqcli.pipeline.cache import Cache
     from iqcli.records import Judged, Shot
 
 FORMATS = ("jsonl", "csv", "paths")
@@ -82,8 +82,8 @@ def _arriving(
     run: Run, folders: list[Path], pace: Pace, ended: threading.Event
 ) -> Iterator[Judged]:
     """What arrives, judged, by one model that stays loaded."""
-    from iqcli.cache import Cache
     from iqcli.models.registry import load
+    from iqcli.pipeline.cache import Cache
 
     model = load(run.settings.model)
     cache = Cache(run.settings.cache_dir if run.use_cache else None, warn)
@@ -132,7 +132,7 @@ def _judged(
     shots: list[Shot], model: Model, cache: Cache, run: Run, ended: threading.Event
 ) -> Iterator[Judged]:
     from iqcli.judging import judge
-    from iqcli.pipeline import measure
+    from iqcli.pipeline.measure import measure
 
     for start in range(0, len(shots), CHUNK):
         if ended.is_set():

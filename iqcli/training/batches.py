@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch.utils.data import Dataset
 
-from iqcli.decoding import reason
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError, PhotoError
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
 from iqcli.outputs.names import shown
 from iqcli.photos.read import read_photo
+from iqcli.pipeline.spec import reason
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

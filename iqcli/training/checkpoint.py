@@ -15,10 +15,10 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from iqcli.devices import one_line
 from iqcli.errors import IqError
 from iqcli.fs.files import make_folders, write_atomic
 from iqcli.outputs.names import shown
+from iqcli.pipeline.devices import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

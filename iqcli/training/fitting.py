@@ -12,7 +12,6 @@ from safetensors.numpy import save
 from iqcli.distortions.ladders import climb, margins, pocket_shots
 from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import write_atomic
-from iqcli.measuring import measure_views
 from iqcli.models.dkl import GaussianProcess
 from iqcli.models.fusion import FusionHead
 from iqcli.models.registry import blocks_of
@@ -20,6 +19,7 @@ from iqcli.outputs.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
+from iqcli.pipeline.measuring import measure_views
 from iqcli.training import dkl, fusion, lessons
 from iqcli.training.backbone import Material, train, weights
 from iqcli.training.batches import MAX_MEGAPIXELS

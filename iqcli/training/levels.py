@@ -11,12 +11,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli import hexeval
-from iqcli.devices import choose_device
 from iqcli.errors import IqError
 from iqcli.extractors.clip import ClipBlock
 from iqcli.fs.files import write_atomic
 from iqcli.models.hex import FORMAT, HexHead
 from iqcli.models.registry import BLOCKS
+from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hexing
 from iqcli.training.lessons import MEMBERS, held_out
 

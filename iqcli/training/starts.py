@@ -11,9 +11,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from iqcli.devices import one_line
 from iqcli.errors import IqError
 from iqcli.extractors.backbone import Backbone, fresh
+from iqcli.pipeline.devices import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

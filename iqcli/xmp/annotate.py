@@ -14,7 +14,7 @@ from iqcli.culling.planned import below
 from iqcli.errors import PhotoError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.xmp import MAX_BYTES
-from iqcli.reading import read_bytes
+from iqcli.pipeline.sidecars import read_bytes
 from iqcli.xmp.packet import BrokenPacket, read_packet
 from iqcli.xmp.profiles import homes
 from iqcli.xmp.write import SIDECAR_FOR, edited

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
 from iqcli.fs import copy
-from iqcli.reading import PHOTO_BYTES
+from iqcli.pipeline.sidecars import PHOTO_BYTES
 from iqcli.xmp.annotate import Made, read_plain, require_leave
 from iqcli.xmp.profiles import is_raw
 from iqcli.xmp.write import edited

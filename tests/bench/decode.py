@@ -18,13 +18,13 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from iqcli.cache import Cache
-from iqcli.devices import keep_to_one_core
-from iqcli.measuring import measure_views
 from iqcli.models.rater import HeadModel
 from iqcli.models.registry import BLOCKS, load
 from iqcli.photos.read import read_photo
-from iqcli.pipeline import measure
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.devices import keep_to_one_core
+from iqcli.pipeline.measure import measure
+from iqcli.pipeline.measuring import measure_views
 from iqcli.records import Shot, Views
 from iqcli.settings import Settings
 

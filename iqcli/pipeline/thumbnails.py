@@ -13,10 +13,10 @@ from importlib.metadata import version as package_version
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
-from iqcli.entries import is_sight
 from iqcli.errors import IqError
 from iqcli.fs.durable import write_all
 from iqcli.fs.files import unnamed
+from iqcli.pipeline.cache_codec import is_sight
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

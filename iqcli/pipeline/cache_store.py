@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from iqcli.fs.files import set_aside, shown
-from iqcli.plaindisk import FAULTS, is_damage, is_foreign, open_plain, reason, require_ours
+from iqcli.pipeline.plaindisk import FAULTS, is_damage, is_foreign, open_plain, reason, require_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable

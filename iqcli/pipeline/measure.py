@@ -13,24 +13,24 @@ from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from iqcli.decoding import Content, Recipe, reason
-from iqcli.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
-from iqcli.jobs import Found, Job, measured
 from iqcli.photos.formats import decoder_fingerprint
-from iqcli.reading import keep_marks, known_marks, read_bytes, read_marks, sidecars
+from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
+from iqcli.pipeline.jobs import Found, Job, measured
+from iqcli.pipeline.sidecars import keep_marks, known_marks, read_bytes, read_marks, sidecars
+from iqcli.pipeline.spec import Content, Recipe, reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
-    from iqcli.cache import Cache
-    from iqcli.decoding import Decode
     from iqcli.extractors.base import AnyBlock
+    from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.spec import Decode
+    from iqcli.pipeline.thumbnails import Sight
     from iqcli.records import Facts, Measured, Shot, Vector, Views
     from iqcli.settings import Settings
-    from iqcli.sights import Sight
 
 T = TypeVar("T")
 

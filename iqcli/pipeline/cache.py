@@ -13,15 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from iqcli import entries
+from iqcli.pipeline import cache_codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iqcli.entries import Failure
     from iqcli.photos.xmp import Marks
+    from iqcli.pipeline.cache_codec import Failure
+    from iqcli.pipeline.cache_store import Store
     from iqcli.records import Facts, Vector
-    from iqcli.store import Store
 
     Look = Callable[[Path, os.stat_result], bool]
 
@@ -67,7 +67,7 @@ class Cache:
 
     @cached_property
     def _store(self) -> Store | None:
-        from iqcli.store import Store  # deferred: diskcache is not for `iq --help`
+        from iqcli.pipeline.cache_store import Store  # deferred: diskcache is not for `iq --help`
 
         return Store(self._folder, self._warn) if self._folder else None
 
@@ -93,39 +93,39 @@ class Cache:
     def marks(self, path: Path, stat: os.stat_result, fingerprint: str) -> Marks | None:
         """The rating and the flag in an unchanged sidecar; None if it was never read."""
         key = _path_key(_kind(b"m", fingerprint), path)
-        return self._read(key, lambda data: entries.unpack_marks(data, stat))
+        return self._read(key, lambda data: cache_codec.unpack_marks(data, stat))
 
     def remember_marks(
         self, path: Path, stat: os.stat_result, at_ns: int, fingerprint: str, marks: Marks
     ) -> None:
         """Keep the rating (-1..5) and the flag (-1..1) in a sidecar that was read from `at_ns`."""
         key = _path_key(_kind(b"m", fingerprint), path)
-        self._keep_stat(key, stat, at_ns, entries.marks_bytes(marks))
+        self._keep_stat(key, stat, at_ns, cache_codec.marks_bytes(marks))
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:
         """What a picture says of itself, or why it could not be decoded; None if unknown."""
-        return self._read(_content_key(b"t", sha256, fingerprint), entries.unpack_facts)
+        return self._read(_content_key(b"t", sha256, fingerprint), cache_codec.unpack_facts)
 
     def remember_facts(self, sha256: str, fingerprint: str, facts: Facts | Failure) -> None:
         """Keep what a picture says of itself, or why it could not be decoded."""
-        self._keep(_content_key(b"t", sha256, fingerprint), entries.pack_facts(facts))
+        self._keep(_content_key(b"t", sha256, fingerprint), cache_codec.pack_facts(facts))
 
     def block(self, sha256: str, fingerprint: str, size: int) -> Vector | None:
         """A block of a picture: read-only float32 of length `size`, NaN allowed."""
         key = _content_key(b"b", sha256, fingerprint)
-        return self._read(key, lambda data: entries.unpack_vector(data, size))
+        return self._read(key, lambda data: cache_codec.unpack_vector(data, size))
 
     def remember_block(self, sha256: str, fingerprint: str, vector: Vector) -> None:
         """Keep a block of a picture."""
-        self._keep(_content_key(b"b", sha256, fingerprint), entries.pack_vector(vector))
+        self._keep(_content_key(b"b", sha256, fingerprint), cache_codec.pack_vector(vector))
 
     def sight(self, sha256: str, fingerprint: str) -> bytes | None:
         """A small picture (WebP) of a picture, empty where it has none; None if unknown."""
-        return self._read(_content_key(b"i", sha256, fingerprint), entries.unpack_sight)
+        return self._read(_content_key(b"i", sha256, fingerprint), cache_codec.unpack_sight)
 
     def remember_sight(self, sha256: str, fingerprint: str, picture: bytes) -> None:
         """Keep a small picture (WebP), or with no bytes that there is none."""
-        self._keep(_content_key(b"i", sha256, fingerprint), entries.pack_sight(picture))
+        self._keep(_content_key(b"i", sha256, fingerprint), cache_codec.pack_sight(picture))
 
     def flush(self) -> None:
         """Commit what is not yet on disk."""
@@ -158,11 +158,11 @@ class Cache:
         return self._folder is not None and self._folder.is_dir()
 
     def _by_stat(self, key: bytes, stat: os.stat_result, size: int) -> bytes | None:
-        return self._read(key, lambda data: entries.unpack_stat(data, stat, size))
+        return self._read(key, lambda data: cache_codec.unpack_stat(data, stat, size))
 
     def _keep_stat(self, key: bytes, stat: os.stat_result, at_ns: int, payload: bytes) -> None:
         if _changed_ns(stat) < at_ns - _step_ns(stat):
-            self._keep(key, entries.pack_stat(stat, payload))
+            self._keep(key, cache_codec.pack_stat(stat, payload))
 
     def _read(self, key: bytes, unpack: Callable[[object], T]) -> T | None:
         if self._store is None or (data := self._store.get(key)) is None:

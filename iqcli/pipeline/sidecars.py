@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.fs.files import shown
-from iqcli.photos.takeout import favourite_of
 from iqcli.photos.xmp import Marks, highest, marks_of
+from iqcli.pipeline.takeout import favourite_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from iqcli.cache import Cache
+    from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
 
 PHOTO_BYTES = 2**31

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Future
 
-    from iqcli.decoding import Content
     from iqcli.extractors.base import AnyBlock
-    from iqcli.reading import Marked, Stamp
+    from iqcli.pipeline.sidecars import Marked, Stamp
+    from iqcli.pipeline.spec import Content
     from iqcli.records import Shot
 
 

@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from iqcli.devices import one_line
-from iqcli.entries import Failure
 from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.extractors.base import PhotoBlock
+from iqcli.pipeline.cache_codec import Failure
+from iqcli.pipeline.devices import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from iqcli.cache import Cache
     from iqcli.extractors.base import AnyBlock
+    from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.thumbnails import Sight
     from iqcli.records import Facts, Vector, Views
-    from iqcli.sights import Sight
 
 # Megapixels beyond which pictures are decoded one at a time: sixteen at once, of 250 each, would
 # need 12 GB.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.devices import Batches, choose_device
 from iqcli.errors import PhotoError
 from iqcli.extractors.base import PhotoBlock
+from iqcli.pipeline.devices import Batches, choose_device
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
