@@ -14,11 +14,11 @@ import numpy as np
 
 from iqcli import standing
 from iqcli.extractors.schema import GRID, layer
-from iqcli.judging import rank
 from iqcli.models import issues
+from iqcli.models.base import HeadModel
 from iqcli.models.fusion import KNOTS
-from iqcli.models.hex import HexModel
-from iqcli.models.rater import HeadModel
+from iqcli.models.hex.head import HexModel
+from iqcli.models.scoring import rank
 from iqcli.models.taste import TasteModel
 from iqcli.records import Rating
 

@@ -16,12 +16,12 @@ import numpy as np
 from scipy.stats import rankdata
 
 from iqcli.evaluation import RESAMPLES, SEED, Figure, bootstrap
-from iqcli.models.hexgraph import is_legal
+from iqcli.models.hex.graph import is_legal
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from iqcli.models.hexgraph import Graph, Levels, Numbers
+    from iqcli.models.hex.graph import Graph, Levels, Numbers
 
     Counts = NDArray[np.int64]
 

@@ -14,7 +14,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
 from iqcli.errors import IqError
-from iqcli.models import published, registry
+from iqcli.models import published_fusion, registry
 from iqcli.models.fusionfile import network_of
 from iqcli.models.fusionnet import BRANCHES, EMBEDDING, HIDDEN, OUTPUT_RANGE
 
@@ -89,8 +89,8 @@ class FusionNetwork(
         Raises IqError where there is none, or where a tensor is missing, left over or strange.
         """
         given = str(pretrained_model_name_or_path)
-        pulled = given in (registry.HUB_ID, published.WEIGHTS) and not Path(given).exists()
-        found = published.pulled() if pulled else network_of(Path(given))
+        pulled = given in (registry.HUB_ID, published_fusion.WEIGHTS) and not Path(given).exists()
+        found = published_fusion.pulled() if pulled else network_of(Path(given))
         network = cls(found.embedding, found.hidden, dropout, list(found.output_range))
         network.load_state_dict({k: torch.tensor(v) for k, v in found.tensors.items()})
         return network.eval()

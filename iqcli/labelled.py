@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models.hexgraph import is_legal
+from iqcli.models.hex.graph import is_legal
 from iqcli.opinions import IMAGE, Names, column_of, filtered, lines_of, named
 from iqcli.outputs.names import shown
 from iqcli.records import Shot
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.models.hexgraph import Graph, Levels
+    from iqcli.models.hex.graph import Graph, Levels
 
 TRUTH, PREDICTED = "gt_label", "pred_label"
 

@@ -14,7 +14,7 @@ from scipy.stats import rankdata
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.distortions.readers import FULL_SIZE, FullRung, HeadRung, Heads
 from iqcli.errors import IqError
-from iqcli.judging import judge
+from iqcli.models.scoring import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -14,7 +14,7 @@ from towers import install
 
 from iqcli.extractors import brisque
 from iqcli.hub import FusionNetwork
-from iqcli.models.brisque_live import FEATURES, RANGE, SVR
+from iqcli.models.brisque import FEATURES, RANGE, SVR
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,15 +12,15 @@ from safetensors.numpy import save
 from scenes import texture
 
 from iqcli.distortions.camera_faults import blow_out, darken, fade
-from iqcli.models import hex as hexes
-from iqcli.models.hex import HexHead, shapes
-from iqcli.models.hexgraph import named
+from iqcli.models.hex import head as hexes
+from iqcli.models.hex.graph import named
+from iqcli.models.hex.head import HexHead, shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.models.hexgraph import Graph
+    from iqcli.models.hex.graph import Graph
 
 SIZES = {"brisque": 36, "photometry": 94}
 HIDDEN = (12,)

@@ -15,7 +15,7 @@ import numpy as np
 from hub import REVISION, Hub
 from shell import Iq
 
-from iqcli.models import shelf
+from iqcli.models import status
 
 DATA = np.random.default_rng(7).bytes(700_000)
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -64,4 +64,4 @@ def states(iq: Iq) -> dict[str, str]:
     """The state of every row of the table of one's own, as the list gives it."""
     own = tomllib.loads((iq.home / "weights.toml").read_text())
     with mock.patch.dict(os.environ, iq.environ):
-        return {row.name: row.state for row in shelf.rows() if row.name in own}
+        return {row.name: row.state for row in status.rows() if row.name in own}

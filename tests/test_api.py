@@ -15,10 +15,10 @@ from scenes import FOLDER, PHOTOS, noisy, photo, plain, texture
 
 from iqcli import ImageQualityFusion
 from iqcli.errors import IqError, PhotoError
-from iqcli.judging import judge
 from iqcli.models import registry
 from iqcli.models.card import FIGURES, LIMITS, rows_of, sections
 from iqcli.models.fusion import FusionHead
+from iqcli.models.scoring import judge
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.records import Shot

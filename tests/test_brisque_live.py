@@ -15,7 +15,7 @@ from scenes import PHOTOS, grey, own_view, photo, plain, ramp, texture
 from iqcli.errors import IqError
 from iqcli.extractors import brisque
 from iqcli.models import registry
-from iqcli.models.brisque_live import Brisque, read_range, read_svr
+from iqcli.models.brisque import Brisque, read_range, read_svr
 from iqcli.photos.views import limited, views_of
 from iqcli.records import Rating, Unrated, Views
 

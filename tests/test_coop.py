@@ -14,9 +14,9 @@ import towers
 
 from iqcli.errors import IqError
 from iqcli.extractors.clip_model import encode, tokens_of, tower
-from iqcli.models import hex as hexmodel
-from iqcli.models.hex import HexHead
-from iqcli.models.hexgraph import named, parsed
+from iqcli.models.hex import head as hexmodel
+from iqcli.models.hex.graph import named, parsed
+from iqcli.models.hex.head import HexHead
 from iqcli.training import coop
 from iqcli.training.hexing import Loss, Pupils
 

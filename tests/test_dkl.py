@@ -15,8 +15,8 @@ from scipy.stats import spearmanr
 from skimage import data
 
 from iqcli.errors import IqError
-from iqcli.models import dkl, registry
-from iqcli.models.dkl import GaussianProcess, observe, shapes
+from iqcli.models import gaussian_process, registry
+from iqcli.models.gaussian_process import GaussianProcess, observe, shapes
 from iqcli.photos.views import views_of
 from iqcli.pipeline.measuring import measure_views
 from iqcli.training import bound, lessons
@@ -129,8 +129,8 @@ def test_the_slopes_of_the_bound_are_those_of_its_values() -> None:
 def test_the_kernel_of_the_file_is_the_kernel_of_the_training() -> None:
     a, b = world(30)[0], world(20, seed=1)[0]
     twin = bound.matern(torch.tensor(a), torch.tensor(b)).numpy()
-    np.testing.assert_allclose(dkl.matern(a, b), twin, atol=1e-12)
-    np.testing.assert_allclose(np.diag(dkl.matern(a, a)), 1, atol=1e-6)
+    np.testing.assert_allclose(gaussian_process.matern(a, b), twin, atol=1e-12)
+    np.testing.assert_allclose(np.diag(gaussian_process.matern(a, a)), 1, atol=1e-6)
 
 
 def test_doubt_grows_away_from_the_data_up_to_that_of_the_prior() -> None:
@@ -154,7 +154,7 @@ def draw(count: int = 700, seed: int = 0) -> tuple[dict[str, np.ndarray], np.nda
     random = np.random.default_rng(seed)
     hidden = random.normal(0, 1, (count, 6))
     points = hidden[:, [0, 1, 3]] / 1.5
-    gram = 1.5 * dkl.matern(points, points) + 1e-9 * np.eye(count)
+    gram = 1.5 * gaussian_process.matern(points, points) + 1e-9 * np.eye(count)
     opinions = 5.5 + np.linalg.cholesky(gram) @ random.normal(0, 1, count)
     opinions += random.normal(0, 0.4, count)
     blocks = {"mini": np.tanh(hidden[:, :4]), "other": 100 * hidden[:, 4:] - 7}
@@ -202,7 +202,9 @@ def test_nine_of_ten_opinions_of_a_known_process_lie_in_the_interval(learnt) -> 
 def test_it_learns_what_a_line_cannot(learnt) -> None:
     blocks, opinions, _ = draw()
     process = process_of(learnt)
-    inputs = dkl.joined_scores(blocks, {b: learnt.tensors[f"knots.{b}"] for b in process.sizes})
+    inputs = gaussian_process.joined_scores(
+        blocks, {b: learnt.tensors[f"knots.{b}"] for b in process.sizes}
+    )
     inputs = np.c_[inputs, np.ones(len(inputs))].astype(float)
     normal = inputs[TRAIN].T @ inputs[TRAIN] + np.eye(inputs.shape[1])
     line = inputs[TEST] @ np.linalg.solve(normal, inputs[TRAIN].T @ opinions[TRAIN])
@@ -333,7 +335,7 @@ def test_a_photo_alone_scores_as_among_others_in_any_order(learnt) -> None:
 def test_an_undefined_vector_stands_for_a_middling_one(learnt) -> None:
     blocks = part(draw()[0], slice(0, 4))
     knots = learnt.tensors["knots.other"]
-    middling = dict(blocks) | {"other": np.tile(knots[:, dkl.KNOTS // 2], (4, 1))}
+    middling = dict(blocks) | {"other": np.tile(knots[:, gaussian_process.KNOTS // 2], (4, 1))}
     blank = dict(blocks) | {"other": np.full((4, 2), np.nan, np.float32)}
     for found, wanted in zip(
         process_of(learnt).predict(blank), process_of(learnt).predict(middling), strict=True
@@ -353,7 +355,7 @@ def write(folder: Path, fitted: training.Fit, tensors=None, info: object = None)
 
 def test_a_file_survives_the_round_trip(learnt, tmp_path: Path) -> None:
     blocks = draw()[0]
-    loaded = dkl.load(write(tmp_path, learnt))
+    loaded = gaussian_process.load(write(tmp_path, learnt))
     assert loaded.sizes == {"mini": 4, "other": 2} and loaded.info == learnt.info
     for found, wanted in zip(
         loaded.predict(blocks), process_of(learnt).predict(blocks), strict=True
@@ -381,7 +383,7 @@ def test_single_precision_in_the_file_costs_nothing_that_shows(quick, monkeypatc
 
 def refused(path: Path) -> None:
     with pytest.raises(IqError) as caught:
-        dkl.load(path)
+        gaussian_process.load(path)
     text = str(caught.value)
     assert "\n" not in text and not text.endswith(".") and path.name in text
 
@@ -471,13 +473,13 @@ def test_the_largest_numbers_that_are_let_in_do_not_overflow(learnt, tmp_path: P
         for name, each in learnt.tensors.items()
     }
     huge["lengths"] = np.full_like(huge["lengths"], 2e-6)
-    scores, sigmas = dkl.load(write(tmp_path, learnt, huge)).predict(draw()[0])
+    scores, sigmas = gaussian_process.load(write(tmp_path, learnt, huge)).predict(draw()[0])
     assert scores.min() >= 1 and scores.max() <= 10 and np.isfinite(sigmas).all()
 
 
 def test_predicting_needs_no_torch(learnt, tmp_path: Path) -> None:
     code = (
-        "import sys, numpy as np, pathlib; from iqcli.models import dkl\n"
+        "import sys, numpy as np, pathlib; from iqcli.models import gaussian_process\n"
         f"model = dkl.load(pathlib.Path({str(write(tmp_path, learnt))!r}))\n"
         "photos = {b: np.zeros((2, n), np.float32) for b, n in model.sizes.items()}\n"
         "scores, sigmas = model.predict(photos)\n"
@@ -490,7 +492,9 @@ def test_predicting_needs_no_torch(learnt, tmp_path: Path) -> None:
 def test_account_and_tensors_agree(learnt) -> None:
     found = {name: each.shape for name, each in learnt.tensors.items()}
     assert found == shapes(learnt.info)
-    assert lessons.KNOTS == dkl.KNOTS and learnt.info["format"] == dkl.FORMAT
+    assert (
+        lessons.KNOTS == gaussian_process.KNOTS and learnt.info["format"] == gaussian_process.FORMAT
+    )
 
 
 def test_it_is_no_kullback_leibler_divergence_and_needs_no_reference() -> None:

@@ -19,9 +19,9 @@ from scenes import blocks_of, photo, plain, texture
 from iqcli.commands.explained import in_words
 from iqcli.explaining import Tile, explain
 from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
-from iqcli.judging import judge
-from iqcli.models.hex import HexModel
+from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load
+from iqcli.models.scoring import judge
 from iqcli.outputs.heatmap import drawn
 from iqcli.records import Measured, Rating, Shot
 from iqcli.standing import Feature, among_training

@@ -239,7 +239,7 @@ def test_a_fingerprint_changes_with_all_that_changes_the_numbers() -> None:
 
 def test_names_and_registry_are_known_without_the_libraries_that_do_the_work() -> None:
     code = (
-        "import sys, iqcli.extractors.schema, iqcli.models.registry as r, iqcli.models.rater\n"
+        "import sys, iqcli.extractors.schema, iqcli.models.registry as r, iqcli.models.base\n"
         f"[r.BLOCKS[name].fingerprint for name in {[block.name for block in HERE]}]\n"
         "print(sorted({'cv2', 'torch', 'PIL', 'scipy'} & set(sys.modules)))"
     )

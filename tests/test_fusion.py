@@ -19,8 +19,8 @@ from safetensors.torch import save as save_torch
 
 from iqcli.errors import IqError
 from iqcli.models import fusion, registry
+from iqcli.models.base import HeadModel
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, normal_scores
-from iqcli.models.rater import HeadModel
 from iqcli.training.fusion import Network
 
 

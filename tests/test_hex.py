@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from iqcli.errors import IqError
-from iqcli.models import hex as hexmodel
-from iqcli.models import hexgraph
-from iqcli.models.hex import HexHead, HexModel, load
-from iqcli.models.hexgraph import named
+from iqcli.models.hex import graph as hexgraph
+from iqcli.models.hex import head as hexmodel
+from iqcli.models.hex.graph import named
+from iqcli.models.hex.head import HexHead, HexModel, load
 from iqcli.outputs.plots import learning
 from iqcli.records import Rating, Unrated
 from iqcli.training import hexing

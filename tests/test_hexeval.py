@@ -16,13 +16,13 @@ from iqcli import hexeval, labelled
 from iqcli.distortions.camera_faults import darken
 from iqcli.errors import IqError
 from iqcli.hexeval import auroc, average_precision, confusion, judged, of_levels, verdict
-from iqcli.models.hexgraph import named
+from iqcli.models.hex.graph import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.models.hexgraph import Levels
+    from iqcli.models.hex.graph import Levels
 
 SIX = named("hex6")
 NAMES = ("bright", "dark", "low_contrast", "high_contrast", "overexposed", "over_suppressed")

@@ -12,13 +12,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from iqcli.errors import IqError
-from iqcli.models import hexgraph
-from iqcli.models.hexgraph import named, parsed, read_graph
+from iqcli.models.hex import graph as hexgraph
+from iqcli.models.hex.graph import named, parsed, read_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.models.hexgraph import Graph, Numbers
+    from iqcli.models.hex.graph import Graph, Numbers
 
 PAIR = {"a_levels": [2, 3, 4], "b_levels": [2, 3, 4]}
 

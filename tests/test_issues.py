@@ -40,7 +40,8 @@ from iqcli.distortions.camera_faults import (
 from iqcli.distortions.synthesis import BOUNDS
 from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
-from iqcli.models import hexgraph, issues, weightfile
+from iqcli.models import checkpoint, issues
+from iqcli.models.hex import graph as hexgraph
 from iqcli.models.registry import BLOCKS
 from iqcli.outputs.table import in_words
 from iqcli.photos.views import views_of
@@ -327,7 +328,7 @@ def test_the_embedded_head_fits_the_embedded_graph() -> None:
 
 
 def rewritten(path: Path, edit: object) -> Path:
-    account = weightfile.account(issues.WEIGHTS)
+    account = checkpoint.account(issues.WEIGHTS)
     tensors = load_file(issues.WEIGHTS)
     edit(account, tensors)
     save_file(tensors, path, metadata={"iq": json.dumps(account)})

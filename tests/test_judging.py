@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iqcli import judging
-from iqcli.judging import CHUNK, judge, rank
-from iqcli.models import registry
+from iqcli.models import registry, scoring
+from iqcli.models.scoring import CHUNK, judge, rank
 from iqcli.records import Facts, Judged, Measured, Rating, Shot
 
 ROOT = Path("/photos")
@@ -93,7 +92,7 @@ def test_a_photo_scores_the_same_wherever_it_falls_in_a_chunk(monkeypatch) -> No
         for k in range(20)
     ]
     whole = [each.rating for each in judge(photos, model)]
-    monkeypatch.setattr(judging, "CHUNK", 3)
+    monkeypatch.setattr(scoring, "CHUNK", 3)
     parts = [each.rating for each in judge(photos, model)]
     for one, other in zip(whole, parts, strict=True):
         assert one.score == pytest.approx(other.score, abs=1e-4)

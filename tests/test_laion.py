@@ -14,8 +14,8 @@ from towers import install
 
 from iqcli.errors import IqError
 from iqcli.models import aesthetic, laion, registry
+from iqcli.models.base import HeadModel
 from iqcli.models.laion import LAYERS, READS, Laion
-from iqcli.models.rater import HeadModel
 from iqcli.models.registry import BLOCKS, ENTRIES
 from iqcli.models.scored import ScoredModel
 from iqcli.records import Rating, Unrated

@@ -15,8 +15,8 @@ from shell import SOURCE
 
 from iqcli.extractors.descriptor import BLOCKS, look_of
 from iqcli.extractors.shape import EMBEDDING
-from iqcli.judging import blocks_for, judge
 from iqcli.models import registry
+from iqcli.models.scoring import blocks_for, judge
 from iqcli.records import Look, Measured, Shot
 
 if TYPE_CHECKING:

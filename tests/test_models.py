@@ -24,7 +24,7 @@ from shell import Iq
 
 from iqcli import settings
 from iqcli.fs import files
-from iqcli.models import registry, shelf
+from iqcli.models import registry, status
 from iqcli.weights import install, manifest, store
 
 
@@ -187,7 +187,7 @@ def test_a_model_without_its_weights_says_what_to_pull(iq: Iq, roll: Path) -> No
         for row in map(manifest.read(store.TABLE).get, model.needs):
             assert row
             assert f"{row.name} ({row.megabytes}, {row.licence})" in ran.err
-        strict = not shelf.model(model).commercial
+        strict = not status.model(model).commercial
         assert ran.err.strip().endswith(
             f"iq models pull {model.name}{' --accept-licence' if strict else ''}`"
         )

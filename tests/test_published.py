@@ -32,7 +32,7 @@ from iqcli.hub import FusionNetwork
 from iqcli.models import registry
 from iqcli.models.fusionfile import network_of
 from iqcli.models.fusionnet import Network
-from iqcli.models.published import PublishedFusion
+from iqcli.models.published_fusion import PublishedFusion
 from iqcli.models.registry import BLOCKS, HUB_ID
 from iqcli.records import Rating
 from iqcli.weights import manifest, store

@@ -16,7 +16,7 @@ from scipy import stats
 from shell import Iq
 
 from iqcli.errors import IqError
-from iqcli.models.scale import EMBEDDED, Scale, own_file, scale_of
+from iqcli.models.calibration import EMBEDDED, Scale, own_file, scale_of
 from iqcli.training.scale import CURVES, INSIDE, fit
 
 if TYPE_CHECKING:

@@ -169,13 +169,13 @@ def _decoders() -> list[tuple[str, str]]:
 
 def _models() -> list[tuple[str, str]]:
     from iqcli.extractors.mini import MiniBlock
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.models.registry import ENTRIES, load
 
     found = []
     for entry in ENTRIES.values():
         if entry.needs and not entry.is_ready:
-            found.append((entry.name, shelf.model(entry).state))
+            found.append((entry.name, status.model(entry).state))
             continue
         try:
             for block in load(entry.name).blocks:

@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
     from iqcli.commands.run import Run
     from iqcli.labelled import Labelled
-    from iqcli.models.hex import HexModel
-    from iqcli.models.hexgraph import Levels
-    from iqcli.models.hexmini import HexMini
+    from iqcli.models.hex.graph import Levels
+    from iqcli.models.hex.head import HexModel
+    from iqcli.models.hex.model import HexMini
 
     Labeller = HexModel | HexMini
 
 LABELS = "hex6"
 # Those of the models that say levels.
-MODULES = ("iqcli.models.hex", "iqcli.models.hexmini")
+MODULES = ("iqcli.models.hex.head", "iqcli.models.hex.model")
 
 
 def model_for(run: Run, file: Path) -> Labeller | None:
@@ -32,8 +32,8 @@ def model_for(run: Run, file: Path) -> Labeller | None:
 
     if registry.entry(run.settings.model).module not in MODULES:
         return None
-    from iqcli.models.hex import HexModel
-    from iqcli.models.hexmini import HexMini
+    from iqcli.models.hex.head import HexModel
+    from iqcli.models.hex.model import HexMini
 
     model = registry.load(run.settings.model)
     assert isinstance(model, HexModel | HexMini)
@@ -46,7 +46,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
 
     from iqcli import hexeval, labelled
     from iqcli.commands import verdicts
-    from iqcli.models import hexgraph
+    from iqcli.models.hex import graph as hexgraph
 
     graph = model.graph
     told = labelled.read(file, graph, images, where)
@@ -73,7 +73,7 @@ def of_predictions(file: Path, predictions: Path, labels: str | None, where: str
     """Hold the levels of one file against those of another."""
     from iqcli import hexeval, labelled
     from iqcli.commands import verdicts
-    from iqcli.models import hexgraph
+    from iqcli.models.hex import graph
 
     graph = hexgraph.named(labels or LABELS)
     told = labelled.read(file, graph, None, where)

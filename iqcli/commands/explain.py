@@ -131,8 +131,8 @@ def _others(run: Run, shot: Shot, among: Path | None) -> list[Shot]:
 def _explained(run: Run, shot: Shot, among: Path | None) -> tuple[Explanation, Vector, int]:
     """The explanation, the tiles of the photo, and how many of the others could not be read."""
     from iqcli.explaining import explain
-    from iqcli.judging import judge
     from iqcli.models.registry import BLOCKS, load
+    from iqcli.models.scoring import judge
 
     model = load(run.settings.model)
     blocks = {block.name: block for block in (*model.blocks, *(BLOCKS[name] for name in ALWAYS))}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.models.registry import Entry
-    from iqcli.models.shelf import Item
+    from iqcli.models.status import Item
 
 FORMATS = ("table", "json", "jsonl")
 # On a narrow terminal these columns are broken before the sentences are minced.
@@ -64,12 +64,12 @@ def list_(
     ] = "table",
 ) -> Exit:
     """List the models with state, download, licence and summary."""
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.outputs import rows, table
 
     if format_ not in FORMATS:
         raise IqError(f"--format is {format_!r}; give one of {', '.join(FORMATS)}")
-    items = shelf.rows() if weights else shelf.models()
+    items = status.rows() if weights else status.models()
     if format_ == "table":
         titles = ("weights" if weights else "model", "state", "download", "commercial", "licence")
         last = "what it is" if weights else "what it is [weights it needs]"
@@ -94,12 +94,12 @@ def info(
     ],
 ) -> Exit:
     """Print what is known of it: data, source, licence, figures, limits."""
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.models.registry import ENTRIES, OWN, entry
     from iqcli.weights import store
 
     if name not in ENTRIES and name not in OWN and name in store.table():
-        write([shelf.told([store.row(name)])])
+        write([status.told([store.row(name)])])
         return Exit.DONE
     found = entry(name)
     write([_card(found, name) if not found.needs else _account(found)])
@@ -108,21 +108,21 @@ def info(
 
 def _account(found: Entry) -> str:
     """Of a model that stands on weights, whether or not they are here."""
-    from iqcli.models import shelf
+    from iqcli.models import status
 
-    item = shelf.model(found)
+    item = status.model(found)
     own = f"{_text(found.card)}\n" if found.card else ""
     return (
         f"{own}{item.name}: {item.what}\n"
         f"state: {item.state}; download: {item.size}; licence: {item.licence}; "
         f"commercial use: {'yes' if item.commercial else 'no'}\n\n"
-        f"It stands on these weights:\n\n{shelf.told(shelf.rows_of([item.name]))}"
+        f"It stands on these weights:\n\n{status.told(status.rows_of([item.name]))}"
     )
 
 
 def _card(found: Entry, name: str) -> str:
     from iqcli.models import hexcard, taste
-    from iqcli.models.hex import HexModel
+    from iqcli.models.hex.head import HexModel
     from iqcli.models.registry import load
 
     if isinstance(model := load(name), taste.TasteModel):
@@ -150,7 +150,7 @@ def use(
 ) -> Exit:
     """Make it the model that scores photos unless --model names another."""
     from iqcli import configuring
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.models.registry import HUB_ID, entry
 
     found = entry(name)
@@ -159,7 +159,7 @@ def use(
         raise IqError(f"no file {name}; train it first, or name a model")
     path = configuring.put("model", str(own.absolute()) if own else name)
     say(f"{name} is now the model in {path}")
-    if (state := shelf.model(found).state) != shelf.READY:
+    if (state := status.model(found).state) != status.READY:
         warn(f"{name} is {state}; see `iq models info {name}`")
     if os.environ.get("IQ_MODEL"):
         warn(f"IQ_MODEL is {os.environ['IQ_MODEL']!r}, which is stronger; unset it")

@@ -57,10 +57,10 @@ def pull(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> Exit:
     """Fetch the weights that a model needs, and check them."""
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.weights import install, store
 
-    rows = _one(names) if given else shelf.rows_of(names)
+    rows = _one(names) if given else status.rows_of(names)
     wanting = [each for each in rows if not store.is_there(each.name)]
     _check_licences(wanting, accept_licence, names)
     for each in rows:
@@ -115,13 +115,13 @@ def rm(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
 ) -> Exit:
     """Remove pulled weights. Of a model, those that no other ready model needs."""
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.weights import install
     from iqcli.weights.manifest import megabytes
 
     going, freed = _going(names, quiet), 0
     for each in going:
-        lost = shelf.users(each.name, names, [one.name for one in going])
+        lost = status.users(each.name, names, [one.name for one in going])
         size = install.remove(each)
         freed += size
         what = f"; {', '.join(lost)} cannot do without" if lost else ""
@@ -132,16 +132,16 @@ def rm(
 
 def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
     """What to remove: weights as named, and what the models named need and nobody else does."""
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.models.registry import ENTRIES
     from iqcli.weights import install
 
-    of_models = shelf.rows_of(name for name in names if name in ENTRIES)
+    of_models = status.rows_of(name for name in names if name in ENTRIES)
     asked = {*names, *(each.name for each in of_models)}
-    rows = [each for each in shelf.rows_of(names) if each.name in asked]
+    rows = [each for each in status.rows_of(names) if each.name in asked]
     found = []
     for each in filter(install.ours, rows):
-        others = shelf.users(each.name, names, asked)
+        others = status.users(each.name, names, asked)
         if others and each.name not in names:
             _tell(f"kept {each.name}, which {', '.join(others)} needs", quiet)
         else:
@@ -153,11 +153,11 @@ def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
 
 def verify(names: Some = None) -> Exit:
     """Read pulled weights again: are they what was placed?"""
-    from iqcli.models import shelf
+    from iqcli.models import status
     from iqcli.outputs import table
     from iqcli.weights import install, store
 
-    rows = shelf.rows_of(names) if names else [store.row(name) for name in _pulled()]
+    rows = status.rows_of(names) if names else [store.row(name) for name in _pulled()]
     if not rows:
         say("no weights are here to verify")
     found = []

@@ -76,7 +76,7 @@ def _ranked(found: Iterable[Judged], per: str | None, limit: int | None) -> list
     """Best first, by sections where asked for, and then those without a score."""
     from iqcli.culling.group import group
     from iqcli.culling.sections import sections
-    from iqcli.judging import percentile
+    from iqcli.models.scoring import percentile
 
     judged = list(found)
     if per in LOOKED:

@@ -47,8 +47,8 @@ class Run:
         With `grouped` each has the look that `iqcli.culling.group` asks for. What `spool` wants of
         small pictures is made along, and set down there.
         """
-        from iqcli.judging import blocks_for, judge
         from iqcli.models.registry import load
+        from iqcli.models.scoring import blocks_for, judge
 
         model = load(self.settings.model)
         blocks = blocks_for(model, looked=grouped)

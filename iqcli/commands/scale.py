@@ -37,7 +37,7 @@ def scale(
     """
     from iqcli import opinions
     from iqcli.fs.files import make_folders, write_atomic
-    from iqcli.models.scale import own_file
+    from iqcli.models.calibration import own_file
     from iqcli.training.scale import fit_scale
 
     if len(run.given) != 2:

@@ -15,7 +15,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.outputs.names import shown
 
 if TYPE_CHECKING:
-    from iqcli.models.rater import HeadModel
+    from iqcli.models.base import HeadModel
     from iqcli.training.rated import Rated
     from iqcli.training.taste import Verdict
 
@@ -94,7 +94,7 @@ def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
 def _stock(run: Run) -> tuple[str, HeadModel]:
     """The model that the taste will stand on: the one chosen, or the default under a taste."""
     from iqcli.models import registry
-    from iqcli.models.rater import HeadModel
+    from iqcli.models.base import HeadModel
 
     chosen = run.settings.model
     name = registry.STOCK if chosen == registry.TASTE else chosen

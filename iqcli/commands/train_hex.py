@@ -70,8 +70,9 @@ def train_hex(
     from iqcli import labelled
     from iqcli.commands import verdicts
     from iqcli.fs.files import make_folders, write_atomic
-    from iqcli.models import hexgraph, registry
-    from iqcli.models.hex import FORMAT
+    from iqcli.models import registry
+    from iqcli.models.hex import graph as hexgraph
+    from iqcli.models.hex.head import FORMAT
     from iqcli.training.levels import fit_hex, write_curve
 
     place = place_of(output, registry.HEX, FORMAT, "hex model")

@@ -131,7 +131,7 @@ def _walk(run: Run, cache: Cache) -> Walk:
 def _judged(
     shots: list[Shot], model: Model, cache: Cache, run: Run, ended: threading.Event
 ) -> Iterator[Judged]:
-    from iqcli.judging import judge
+    from iqcli.models.scoring import judge
     from iqcli.pipeline.measure import measure
 
     for start in range(0, len(shots), CHUNK):

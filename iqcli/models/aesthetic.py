@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.models import laion
+from iqcli.models.calibration import Scale, scale_of
 from iqcli.models.registry import ENTRIES
-from iqcli.models.scale import Scale, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

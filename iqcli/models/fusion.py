@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models import weightfile
+from iqcli.models import checkpoint
 from iqcli.models.experience import HELD, experience_of, is_sound
 
 if TYPE_CHECKING:
@@ -116,8 +116,8 @@ def normal_grid() -> Array:
 def load(path: Path) -> FusionHead:
     """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
     try:
-        info, tensors = weightfile.read(path)
-    except weightfile.UNREADABLE as error:
+        info, tensors = checkpoint.read(path)
+    except checkpoint.UNREADABLE as error:
         raise IqError(f"cannot read the model {path}: {error}; train it again") from error
     if not _is_ours(info) or not _fits(tensors, info):
         raise IqError(f"{path} is no fusion model of this iq; train it with `iq train fusion`")

@@ -9,7 +9,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.models import weightfile
+from iqcli.models import checkpoint
 from iqcli.models.fusionnet import OUTPUT_RANGE, Network, shapes
 from iqcli.weights import store
 
@@ -68,10 +68,10 @@ def packed(file: Path) -> Tensors:
 
 def _of_safetensors(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     try:
-        _, tensors = weightfile.read(file)
+        _, tensors = checkpoint.read(file)
         beside = file.with_name("config.json")
         config = json.loads(beside.read_bytes()) if beside.is_file() else {}
-    except weightfile.UNREADABLE as error:
+    except checkpoint.UNREADABLE as error:
         raise IqError(
             f"cannot read the network {shown(file)}: {error}; give another file"
         ) from error

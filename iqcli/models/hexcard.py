@@ -9,7 +9,7 @@ from iqcli.text import readable
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.models.hex import HexHead
+    from iqcli.models.hex.head import HexHead
 
 
 def account(head: HexHead) -> str:

@@ -1,6 +1,6 @@
 """What is wrong with a photo, in eight words that never contradict each other: `hex-mini`.
 
-A small HEX model (`iqcli.models.hex`) on the photometry and on an order-free summary of the tiles:
+A small HEX model (`iqcli.models.hex.head`) on the photometry and on an order-free summary of the tiles:
 where in the picture something lies says nothing of whether it is a fault. It learnt from good
 photos with synthetic faults of known strength; see `iqcli.training.issues`. Levels: 2 slight,
 3 clear, 4 severe.
@@ -17,7 +17,8 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.extractors.schema import LAGS, LAYERS, layer, steps
 from iqcli.fs.files import shown
-from iqcli.models import hexgraph, registry
+from iqcli.models import registry
+from iqcli.models.hex import graph as hexgraph
 from iqcli.records import Issue
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.hex import HexHead
-    from iqcli.models.hexgraph import Graph, Numbers
+    from iqcli.models.hex.graph import Graph, Numbers
+    from iqcli.models.hex.head import HexHead
 
     Array = NDArray[np.float32]
     Flags = NDArray[np.bool_]
@@ -170,7 +171,7 @@ def head() -> HexHead:
 
 def load(path: Path) -> HexHead:
     """Read a head as `iq train issues` writes it. Raises IqError for any other file."""
-    from iqcli.models import hex as heads  # which sees issues itself
+    from iqcli.models.hex import head as heads  # which sees issues itself
 
     found = heads.load(path)
     told = {"sizes": found.sizes, "known_by": found.info["known_by"], "graph": found.graph.account}

@@ -18,7 +18,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.models import weightfile
+from iqcli.models import checkpoint
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel
 
@@ -76,8 +76,8 @@ def make(entry: Entry) -> ScoredModel:
 def load(path: Path) -> Natural:
     """The Gaussian in a file of `iq train niqe`. Raises IqError where it holds none."""
     try:
-        info, tensors = weightfile.read(path)
-    except weightfile.UNREADABLE as error:
+        info, tensors = checkpoint.read(path)
+    except checkpoint.UNREADABLE as error:
         raise IqError(f"cannot read {shown(path)}: {error}; train it again") from error
     mean, covariance = tensors.get("mean"), tensors.get("covariance")
     if not (isinstance(info, dict) and info.get("format") == FORMAT and _sound(mean, covariance)):

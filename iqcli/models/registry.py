@@ -45,7 +45,7 @@ BLOCKS: dict[str, AnyBlock] = {
 
 
 # The module that loads every head of ours.
-HEADS = "iqcli.models.rater"
+HEADS = "iqcli.models.base"
 
 
 class Model(Protocol):
@@ -107,7 +107,7 @@ def _entries() -> dict[str, Entry]:
     found = {}
     for name, told in tomllib.loads((EMBEDDED / "models.toml").read_text("utf-8")).items():
         files = {key: EMBEDDED / told[key] for key in ("weights", "card") if key in told}
-        module = f"iqcli.models.{told.get('module', 'rater')}"
+        module = f"iqcli.models.{told.get('module', 'base')}"
         needs = tuple(told.get("needs", ()))
         found[name] = Entry(
             name, told["summary"], told["licence"], **files, needs=needs, module=module
@@ -132,7 +132,7 @@ OWN = {
         "`iq train taste FOLDER`",
     ),
     HEX: (
-        "iqcli.models.hex",
+        "iqcli.models.hex.head",
         "issues by label and level that cannot contradict each other; made by `iq train hex`",
         "you have no hex model yet, and none is published; make one of labelled photos with "
         "`iq train hex FILE.csv`",
@@ -141,7 +141,7 @@ OWN = {
 # What a trained file says it is -> the module that loads it; heads are the rule.
 FORMATS = {
     "iq-taste-1": "iqcli.models.taste",
-    "iq-hex-1": "iqcli.models.hex",
+    "iq-hex-1": "iqcli.models.hex.head",
     "iq-niqe-1": "iqcli.models.niqe",
     "iq-qualiclip-1": "iqcli.models.qualiclip",
 }
@@ -193,11 +193,11 @@ def _network_in(folder: Path) -> Entry:
 
 def format_of(file: Path) -> str | None:
     """What kind of model a safetensors file says it holds, None for a file that says nothing."""
-    from iqcli.models import weightfile
+    from iqcli.models import checkpoint
 
     try:
-        info = weightfile.account(file)
-    except weightfile.UNREADABLE:
+        info = checkpoint.account(file)
+    except checkpoint.UNREADABLE:
         return None
     return str(info.get("format")) if isinstance(info, dict) else None
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from iqcli.models import aesthetic, issues
+from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.registry import BLOCKS
-from iqcli.models.scale import UNKNOWN, Scale, scale_of
 from iqcli.records import Rating, Unrated
 
 if TYPE_CHECKING:

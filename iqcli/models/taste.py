@@ -23,8 +23,8 @@ import numpy as np
 from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs.files import make_folders, sha256, shown, write_atomic
-from iqcli.models import registry, weightfile
-from iqcli.models.rater import Head, HeadModel
+from iqcli.models import checkpoint, registry
+from iqcli.models.base import Head, HeadModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -165,8 +165,8 @@ def keep_stock(stock: str) -> None:
 def load(path: Path) -> TasteHead:
     """Read a line from a safetensors file. Raises IqError for anything that is not one of ours."""
     try:
-        info, tensors = weightfile.read(path)
-    except weightfile.UNREADABLE as error:
+        info, tensors = checkpoint.read(path)
+    except checkpoint.UNREADABLE as error:
         raise IqError(f"cannot read the taste {shown(path)}: {error}; {AGAIN}") from error
     if not _is_ours(info) or not _fits(tensors, info["blocks"]):
         raise IqError(f"{shown(path)} is no taste of this iq; {AGAIN}")

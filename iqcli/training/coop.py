@@ -25,8 +25,8 @@ from torch.nn import functional
 
 from iqcli.errors import IqError
 from iqcli.extractors.clip_model import tokens_of, tower
-from iqcli.models.hex import PROMPTS
-from iqcli.models.hexgraph import switches
+from iqcli.models.hex.graph import switches
+from iqcli.models.hex.head import PROMPTS
 from iqcli.training.hexing import Field, Fit, descend
 from iqcli.training.lessons import SEED
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     import open_clip
 
-    from iqcli.models.hexgraph import Graph
+    from iqcli.models.hex.graph import Graph
     from iqcli.training.hexing import Loss, Pupils
 
 CONTEXT = 4

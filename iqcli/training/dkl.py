@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from iqcli.errors import IqError
-from iqcli.models.dkl import FORMAT, joined_scores, observe
+from iqcli.models.gaussian_process import FORMAT, joined_scores, observe
 from iqcli.training.bound import Kernel, descend, posterior, spread_out
 from iqcli.training.lessons import SEED, fold_of_scene, quantile_knots
 

@@ -12,8 +12,8 @@ from safetensors.numpy import save
 from iqcli.distortions.ladders import climb, margins, pocket_shots
 from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import write_atomic
-from iqcli.models.dkl import GaussianProcess
 from iqcli.models.fusion import FusionHead
+from iqcli.models.gaussian_process import GaussianProcess
 from iqcli.models.registry import blocks_of
 from iqcli.outputs.names import shown
 from iqcli.photos.find import find_shots

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 
 from iqcli.errors import IqError
-from iqcli.models.hex import LAYERS, inputs_of
-from iqcli.models.hexgraph import switches
+from iqcli.models.hex.graph import switches
+from iqcli.models.hex.head import LAYERS, inputs_of
 from iqcli.training.lessons import SEED, fold_of_scene, quantile_knots
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.hexgraph import Graph, Levels
+    from iqcli.models.hex.graph import Graph, Levels
 
     Array = NDArray[np.float32]
     Flags = NDArray[np.bool_]

@@ -19,9 +19,9 @@ from iqcli.distortions.synthesis import spoil
 from iqcli.errors import IqError, NothingFound
 from iqcli.extractors import photometry, tiles
 from iqcli.hexeval import confusion, of_levels
-from iqcli.models import hexgraph
 from iqcli.models import issues as seeing
-from iqcli.models.hex import FORMAT, HexHead
+from iqcli.models.hex import graph as hexgraph
+from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.outputs.names import shown
 from iqcli.photos.pictures import seen_in
 from iqcli.photos.views import limited, views_of
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.hexgraph import Graph, Levels
+    from iqcli.models.hex.graph import Graph, Levels
     from iqcli.records import Pixels, Vector
 
     Array = NDArray[np.float32]

@@ -14,7 +14,7 @@ from iqcli import hexeval
 from iqcli.errors import IqError
 from iqcli.extractors.clip import ClipBlock
 from iqcli.fs.files import write_atomic
-from iqcli.models.hex import FORMAT, HexHead
+from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.models.registry import BLOCKS
 from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hexing
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.hexeval import Verdicts
     from iqcli.labelled import Labelled
-    from iqcli.models.hexgraph import Graph
+    from iqcli.models.hex.graph import Graph
     from iqcli.records import Measured, Shot
     from iqcli.training.hexing import Fit, Loss, Pupils
 

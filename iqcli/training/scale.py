@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.models.calibration import Scale
 from iqcli.models.registry import load
-from iqcli.models.scale import Scale
 from iqcli.models.scored import ScoredModel
 from iqcli.training.lessons import MEMBERS, fold_of_scene, held_out
 
@@ -58,7 +58,7 @@ class Fitted:
     covered: float
 
     def file(self) -> bytes:
-        """What `iqcli.models.scale` reads."""
+        """What `iqcli.models.calibration` reads."""
         return json.dumps({self.model: asdict(self.scale)}, indent=1).encode() + b"\n"
 
 

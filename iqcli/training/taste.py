@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from iqcli.evaluation import Numbers
-    from iqcli.models.rater import Head
+    from iqcli.models.base import Head
     from iqcli.training.rated import Rated
     from iqcli.training.ridge import Fit, Labels, Mask
 

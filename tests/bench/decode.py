@@ -18,7 +18,7 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
-from iqcli.models.rater import HeadModel
+from iqcli.models.base import HeadModel
 from iqcli.models.registry import BLOCKS, load
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.models.hexfile import Graph, Label, named, parsed, read_graph
+from iqcli.models.hex.config import Graph, Label, named, parsed, read_graph
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from iqcli.models.hexstates import Component
+    from iqcli.models.hex.states import Component
 
     Numbers = NDArray[np.float64]
     Levels = NDArray[np.int64]

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models import weightfile
+from iqcli.models import checkpoint
 from iqcli.models.experience import HELD, experience_of, is_sound
 from iqcli.models.fusion import KNOTS, normal_scores
 
@@ -118,8 +118,8 @@ def exact(values: Array | Exact) -> Exact:
 def load(path: Path) -> GaussianProcess:
     """Read a process from a safetensors file. Raises IqError for anything not one of ours."""
     try:
-        info, tensors = weightfile.read(path)
-    except weightfile.UNREADABLE as error:
+        info, tensors = checkpoint.read(path)
+    except checkpoint.UNREADABLE as error:
         raise IqError(f"cannot read the model {path}: {error}; train it again") from error
     if not _is_ours(info) or not _fits(tensors, info):
         raise IqError(f"{path} is no dkl model of this iq; train it with `iq train dkl`")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.models import hexgraph, issues
+from iqcli.models import issues
+from iqcli.models.hex import graph as hexgraph
 from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:

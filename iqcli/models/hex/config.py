@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.models.hexstates import Component, Edges, TooManyStates, components
+from iqcli.models.hex.states import Component, Edges, TooManyStates, components
 from iqcli.text import brief
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-EMBEDDED = Path(__file__).parent.parent / "data"
+EMBEDDED = Path(__file__).parent.parent.parent / "data"
 GRAPHS = ("hex6", "hex12")
 MOST_LEVELS = 4
 MOST_LABELS = 100

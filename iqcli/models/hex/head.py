@@ -22,10 +22,11 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.models import hexgraph, weightfile
+from iqcli.models import checkpoint
+from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
+from iqcli.models.hex import graph as hexgraph
 from iqcli.models.registry import BLOCKS
-from iqcli.models.scale import UNKNOWN, Scale, scale_of
 from iqcli.models.scored import UNDEFINED
 from iqcli.records import Issue, Rating, Unrated
 
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.hexgraph import Graph, Levels, Numbers
+    from iqcli.models.hex.graph import Graph, Levels, Numbers
     from iqcli.models.registry import Entry
     from iqcli.records import Vector
 
@@ -193,8 +194,8 @@ class HexModel:
 def load(path: Path) -> HexHead:
     """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
     try:
-        info, tensors = weightfile.read(path)
-    except weightfile.UNREADABLE as error:
+        info, tensors = checkpoint.read(path)
+    except checkpoint.UNREADABLE as error:
         raise IqError(f"cannot read the model {shown(path)}: {error}; {AGAIN}") from error
     if not _is_ours(info):
         raise IqError(f"{shown(path)} is no hex model of this iq; {AGAIN}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models import aesthetic, dkl, fusion, issues
+from iqcli.models import aesthetic, fusion, gaussian_process, issues
 from iqcli.models.registry import BLOCKS, format_of
 from iqcli.records import Rating
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Blocks that do not know what is in a picture.
 STATISTICS = frozenset({"brisque", "photometry", "tiles"})
-Head = fusion.FusionHead | dkl.GaussianProcess
+Head = fusion.FusionHead | gaussian_process.GaussianProcess
 UNDEFINED = "{} is not defined for this picture (flat or tiny); judged without it"
 
 
@@ -41,8 +41,8 @@ class HeadModel:
     @cached_property
     def head(self) -> Head:
         """The loaded head. Raises IqError for a missing, foreign or unknown file."""
-        of_process = format_of(self.weights) == dkl.FORMAT
-        head = dkl.load(self.weights) if of_process else fusion.load(self.weights)
+        of_process = format_of(self.weights) == gaussian_process.FORMAT
+        head = gaussian_process.load(self.weights) if of_process else fusion.load(self.weights)
         known_by = head.info.get("known_by", {})
         for name, size in head.sizes.items():
             if name not in BLOCKS or BLOCKS[name].size != size:

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models import brisque_live, laion
+from iqcli.models import brisque as brisque_live
+from iqcli.models import laion
+from iqcli.models.calibration import scale_of
 from iqcli.models.fusionfile import network_of, packed, unpacked
 from iqcli.models.registry import ENTRIES
-from iqcli.models.scale import scale_of
 from iqcli.models.scored import ScoredModel
 from iqcli.records import Rating
 from iqcli.weights import store
