@@ -22,9 +22,9 @@ from safetensors.torch import load_file, save_file
 from scenes import photo, texture
 from torch.nn import functional
 
-from iqcli import opinions
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError
+from iqcli.evaluation import mos_csv
 from iqcli.extractors.backbone import Backbone, _framed, fresh, is_short
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import SIDE, mosaic, whole
@@ -698,7 +698,7 @@ def test_without_a_network_timm_is_told_in_one_sentence(iq: Iq, album: Path) -> 
 def test_training_in_a_folder_of_another_run_changes_nothing(
     album: Path, start: Path, tmp_path: Path
 ) -> None:
-    given = opinions.read(album / "told.csv", None, None, None)
+    given = mos_csv.read(album / "told.csv", None, None, None)
     output = tmp_path / "mini.safetensors"
     RunFolder(tmp_path / "mini.run").open({"steps": 5})
     kept = (tmp_path / "mini.run" / "settings.json").read_bytes()
@@ -711,7 +711,7 @@ def test_training_in_a_folder_of_another_run_changes_nothing(
 def test_a_listed_photo_that_is_not_there_is_named_before_hours_of_work(
     album: Path, start: Path, tmp_path: Path
 ) -> None:
-    given = opinions.read(album / "told.csv", None, None, None)
+    given = mos_csv.read(album / "told.csv", None, None, None)
     lost = replace(given.rows[3], shot=replace(given.rows[3].shot, path=tmp_path / "lost.jpg"))
     given = replace(given, rows=(*given.rows[:3], lost, *given.rows[4:]))
     output = tmp_path / "mini.safetensors"
@@ -721,7 +721,7 @@ def test_a_listed_photo_that_is_not_there_is_named_before_hours_of_work(
 
 
 def test_one_scene_cannot_be_split(album: Path, start: Path, tmp_path: Path) -> None:
-    given = opinions.read(album / "told.csv", None, None, None)
+    given = mos_csv.read(album / "told.csv", None, None, None)
     rows = tuple(replace(row, row=row.row | {"scene": "one"}) for row in given.rows)
     with pytest.raises(IqError, match="too few scenes to hold some out"):
         train_backbone(

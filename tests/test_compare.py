@@ -17,8 +17,8 @@ from PIL import Image
 from scenes import photo, plain, texture
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from iqcli import fullref
 from iqcli.errors import PhotoError
+from iqcli.evaluation import full_reference
 from iqcli.photos.read import read_whole
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_mse_and_psnr_by_hand() -> None:
     original = np.zeros((12, 12, 3), np.uint8)
     copy = original.copy()
     copy[0, 0] = (10, 20, 30)
-    found = fullref.compare(original, copy)
+    found = full_reference.compare(original, copy)
     assert found.mse == pytest.approx((100 + 400 + 900) / (12 * 12 * 3))
     assert found.psnr == pytest.approx(10 * np.log10(255**2 / found.mse))
 
@@ -66,11 +66,11 @@ def test_mse_and_psnr_by_hand() -> None:
 @pytest.mark.parametrize("copy", COPIES)
 def test_psnr_and_ssim_are_those_of_scikit_image(name: str, copy: str) -> None:
     original, other = photo(name), COPIES[copy](photo(name))
-    found = fullref.compare(original, other)
+    found = full_reference.compare(original, other)
     assert found.psnr == pytest.approx(peak_signal_noise_ratio(original, other), abs=1e-9)
     theirs = structural_similarity(
-        fullref.luma(original),
-        fullref.luma(other),
+        full_reference.luma(original),
+        full_reference.luma(other),
         gaussian_weights=True,
         sigma=1.5,
         use_sample_covariance=False,
@@ -86,9 +86,10 @@ def test_the_others_are_those_of_piq(name: str, side: int, copy: str) -> None:
     torch, piq = pytest.importorskip("torch"), pytest.importorskip("piq")
     original = photo(name)[:side, :side]
     other = COPIES[copy](original)
-    found = fullref.compare(original, other)
+    found = full_reference.compare(original, other)
     greys = [
-        torch.tensor(fullref.luma(each).astype(float))[None, None] for each in (original, other)
+        torch.tensor(full_reference.luma(each).astype(float))[None, None]
+        for each in (original, other)
     ]
     colours = [
         torch.tensor(each.astype(float)).permute(2, 0, 1)[None] for each in (original, other)
@@ -106,22 +107,22 @@ def test_ssim_of_a_large_picture_is_not_taken_of_a_smaller_one() -> None:
     original = texture(1, 1024, 1024)
     copy = grainy(original, 20)
     half = [cv2.resize(each, (256, 256), interpolation=cv2.INTER_AREA) for each in (original, copy)]
-    small = fullref.ssim(*map(fullref.luma, half))
-    whole = fullref.ssim(fullref.luma(original), fullref.luma(copy))
+    small = full_reference.ssim(*map(full_reference.luma, half))
+    whole = full_reference.ssim(full_reference.luma(original), full_reference.luma(copy))
     assert whole < small - 0.2
 
 
 def test_vif_knows_which_is_the_original() -> None:
     original = (64 + photo("astronaut.png") // 2).astype(np.uint8)
     strong = np.rint(128 + 1.3 * (original.astype(float) - 128)).astype(np.uint8)
-    assert fullref.vif(fullref.luma(original), fullref.luma(strong)) > 1
-    assert fullref.vif(fullref.luma(strong), fullref.luma(original)) < 1
+    assert full_reference.vif(full_reference.luma(original), full_reference.luma(strong)) > 1
+    assert full_reference.vif(full_reference.luma(strong), full_reference.luma(original)) < 1
 
 
 def test_fsim_sees_lost_colour_and_ssim_does_not() -> None:
     original = photo("astronaut.png")
-    grey = np.repeat(fullref.luma(original)[..., None], 3, axis=2)
-    found = fullref.compare(original, grey)
+    grey = np.repeat(full_reference.luma(original)[..., None], 3, axis=2)
+    found = full_reference.compare(original, grey)
     assert found.ssim > 0.999
     assert found.fsim < 0.995
     assert found.mse > 100
@@ -131,16 +132,16 @@ def test_fsim_sees_lost_colour_and_ssim_does_not() -> None:
 def test_the_strips_do_not_show(monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int]) -> None:
     original = texture(2, *shape)
     copy = jpeg(original, 30)
-    whole = fullref.compare(original, copy)
-    monkeypatch.setattr(fullref, "STRIP", 37)
-    stripped = fullref.compare(original, copy)
+    whole = full_reference.compare(original, copy)
+    monkeypatch.setattr(full_reference, "STRIP", 37)
+    stripped = full_reference.compare(original, copy)
     for name in MEASURES:
         assert getattr(stripped, name) == pytest.approx(getattr(whole, name), abs=1e-9)
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "coins.png"])
 def test_an_identical_copy_has_lost_nothing(name: str) -> None:
-    found = fullref.compare(photo(name), photo(name).copy())
+    found = full_reference.compare(photo(name), photo(name).copy())
     assert found.mse == 0
     assert found.psnr is None  # infinite
     assert [getattr(found, each) for each in FALLING[1:]] == pytest.approx([1] * 4, abs=1e-6)
@@ -157,7 +158,7 @@ LADDERS = {
 @pytest.mark.parametrize("ladder", LADDERS)
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
 def test_every_measure_falls_as_a_fault_grows(name: str, ladder: str) -> None:
-    found = [fullref.compare(photo(name), spoil(photo(name))) for spoil in LADDERS[ladder]]
+    found = [full_reference.compare(photo(name), spoil(photo(name))) for spoil in LADDERS[ladder]]
     for measure in FALLING:
         values = [getattr(each, measure) for each in found]
         assert values == sorted(values, reverse=True), measure
@@ -166,14 +167,14 @@ def test_every_measure_falls_as_a_fault_grows(name: str, ladder: str) -> None:
 
 def test_ms_ssim_is_the_product_over_its_scales() -> None:
     """A calibration list of another project holds the weighted sum of the same numbers."""
-    original = fullref.luma(photo("astronaut.png"))
-    copy = fullref.luma(jpeg(photo("astronaut.png"), 5))
-    found, product, total = fullref.ms_ssim(original, copy), 1.0, 0.0
-    for scale, weight in enumerate(fullref.SCALE_WEIGHTS):
-        whole, contrast = fullref._ssim_and_contrast(original, copy)
+    original = full_reference.luma(photo("astronaut.png"))
+    copy = full_reference.luma(jpeg(photo("astronaut.png"), 5))
+    found, product, total = full_reference.ms_ssim(original, copy), 1.0, 0.0
+    for scale, weight in enumerate(full_reference.SCALE_WEIGHTS):
+        whole, contrast = full_reference._ssim_and_contrast(original, copy)
         part = whole if scale == 4 else contrast
         product, total = product * part**weight, total + part * weight
-        original, copy = fullref._halved(original), fullref._halved(copy)
+        original, copy = full_reference._halved(original), full_reference._halved(copy)
     assert found == pytest.approx(product)
     assert total > found + 0.001
 
@@ -190,13 +191,13 @@ def test_ms_ssim_is_the_product_over_its_scales() -> None:
 )
 def test_what_is_too_small_for_a_measure_is_said(side: int, wanting: set[str]) -> None:
     original = texture(3, side, side + 30)
-    found = fullref.compare(original, grainy(original, 5))
+    found = full_reference.compare(original, grainy(original, 5))
     assert {name for name in MEASURES if getattr(found, name) is None} == wanting
     assert len(found.notes) == len(wanting)
 
 
 def test_a_flat_original_holds_no_information_to_keep() -> None:
-    found = fullref.compare(plain(90, 200, 200), plain(93, 200, 200))
+    found = full_reference.compare(plain(90, 200, 200), plain(93, 200, 200))
     assert found.mse == 9
     assert found.vif is None and found.fsim is None
     assert found.ssim == pytest.approx(1, abs=1e-3)
@@ -205,7 +206,7 @@ def test_a_flat_original_holds_no_information_to_keep() -> None:
 
 def test_pictures_of_two_sizes_are_a_mistake() -> None:
     with pytest.raises(ValueError, match="one size"):
-        fullref.compare(plain(1, 20, 20), plain(1, 20, 21))
+        full_reference.compare(plain(1, 20, 20), plain(1, 20, 21))
 
 
 # --- whole pictures ---
@@ -273,7 +274,7 @@ def test_two_files(iq: Iq, folders: tuple[Path, Path]) -> None:
     assert (row["width"], row["height"], row["error"], row["notes"]) == (300, 200, None, [])
     original = read_whole((iq.cwd / row["original"]).read_bytes(), max_megapixels=1)
     copy = read_whole((iq.cwd / row["copy"]).read_bytes(), max_megapixels=1)
-    found = fullref.compare(original, copy)
+    found = full_reference.compare(original, copy)
     for name in MEASURES:
         assert row[name] == pytest.approx(getattr(found, name), abs=1e-6)
 

@@ -14,12 +14,11 @@ from PIL import Image
 from scenes import texture
 from scipy import stats
 
-from iqcli import evaluation, opinions
-from iqcli.calibration import calibration, covered, grouped
-from iqcli.comparing import burst_lead, lead
 from iqcli.culling.rules import Rule
 from iqcli.errors import IqError
-from iqcli.evaluation import (
+from iqcli.evaluation import agreement as evaluation
+from iqcli.evaluation import mos_csv
+from iqcli.evaluation.agreement import (
     MEASURES,
     Figure,
     agreement,
@@ -29,10 +28,12 @@ from iqcli.evaluation import (
     rejects,
     share,
 )
+from iqcli.evaluation.comparison import burst_lead, lead
+from iqcli.evaluation.study import CONSTANT, SHARPNESS, YARDSTICK, Study, study
+from iqcli.evaluation.uncertainty import calibration, covered, grouped
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.settings import Settings
-from iqcli.studying import CONSTANT, SHARPNESS, YARDSTICK, Study, study
 
 
 @pytest.fixture(autouse=True)
@@ -357,7 +358,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Study:
     settings = Settings(folder, folder, device="cpu", jobs=2)
-    told = opinions.read(folder / "told.csv", None, None, None)
+    told = mos_csv.read(folder / "told.csv", None, None, None)
 
     def measured(blocks, shots):
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
@@ -453,13 +454,13 @@ def test_a_study_rejects_as_culling_does(found: Study, rule: Rule) -> None:
 
 
 def test_a_model_is_not_compared_with_itself(folder: Path) -> None:
-    told = opinions.read(folder / "told.csv", None, None, None)
+    told = mos_csv.read(folder / "told.csv", None, None, None)
     with pytest.raises(IqError, match="twice"):
         study(told, "fusion-mini", pytest.fail, ["fusion-mini"])
 
 
 def test_a_study_of_nothing_readable_says_where_to_look(folder: Path) -> None:
-    told = opinions.read(folder / "told.csv", folder / "elsewhere", None, None)
+    told = mos_csv.read(folder / "told.csv", folder / "elsewhere", None, None)
     settings = Settings(folder, folder, device="cpu", jobs=2)
 
     def measured(blocks, shots):

@@ -17,14 +17,14 @@ from PIL import Image, ImageDraw, ImageFont
 from scenes import blocks_of, photo, plain, texture
 
 from iqcli.commands.explained import in_words
-from iqcli.explaining import Tile, explain
+from iqcli.evaluation.explain import Tile, explain
+from iqcli.evaluation.standing import Feature, among_training
 from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load
 from iqcli.models.scoring import judge
 from iqcli.outputs.heatmap import drawn
 from iqcli.records import Measured, Rating, Shot
-from iqcli.standing import Feature, among_training
 from iqcli.training.lessons import quantile_knots
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from shell import Iq
 
-    from iqcli.explaining import Explanation
+    from iqcli.evaluation.explain import Explanation
     from iqcli.records import Vector
 
 NAMES = ("astronaut.png", "chelsea.png", "coffee.png", "coins.png", "camera.png")
@@ -223,7 +223,7 @@ def test_a_picture_with_nothing_in_it_has_no_sharpest_tile(
 
 def test_no_change_has_no_sign() -> None:
     from iqcli.commands.explained import _parts
-    from iqcli.explaining import Moved
+    from iqcli.evaluation.explain import Moved
 
     assert _parts(Moved("tiles", 0, -0.001, -0.2, True)) == " (technical +0.00, aesthetic -0.20)"
 

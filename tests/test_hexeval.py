@@ -12,10 +12,17 @@ from PIL import Image
 from shell import Iq
 from skimage import data
 
-from iqcli import hexeval, labelled
 from iqcli.distortions.camera_faults import darken
 from iqcli.errors import IqError
-from iqcli.hexeval import auroc, average_precision, confusion, judged, of_levels, verdict
+from iqcli.evaluation import issue_metrics, labels_csv
+from iqcli.evaluation.issue_metrics import (
+    auroc,
+    average_precision,
+    confusion,
+    judged,
+    of_levels,
+    verdict,
+)
 from iqcli.models.hex.graph import named
 
 if TYPE_CHECKING:
@@ -140,7 +147,7 @@ def test_always_none_is_measured_beside_every_label() -> None:
     true = np.array([1] * 8 + [2, 3])
     found = verdict("x", 4, true, true, np.where(true > 1, 0.9, 0.1))
     assert {name: each.value for name, each in found.figures.items()} == dict.fromkeys(
-        hexeval.MEASURES, 1.0
+        issue_metrics.MEASURES, 1.0
     )
     none = {name: each.value for name, each in found.none.items()}
     assert none["accuracy"] == 0.8
@@ -174,18 +181,18 @@ def test_columns_by_any_name(tmp_path: Path) -> None:
     file = table(
         tmp_path / "l.csv", ("filename", "整体偏暗", "bright", "mos"), ("b.jpg", 3, " 1 ", 9)
     )
-    told = labelled.read(file, SIX, None, None)
+    told = labels_csv.read(file, SIX, None, None)
     assert told.levels.tolist() == [[1, 3, 0, 0, 0, 0]]
     assert told.shots[0].path == tmp_path / "b.jpg"
     assert not told.shifted
-    assert labelled.has_labels(file, SIX)
+    assert labels_csv.has_labels(file, SIX)
 
 
 def test_a_file_that_counts_from_zero(tmp_path: Path) -> None:
     """As the published lists do: 0 is none, 3 the worst."""
     rows = [("a.jpg", 0, 3), ("b.jpg", 2, ""), ("c.jpg", 1, 0)]
     file = table(tmp_path / "l.csv", ("image", "dark", "overexposed"), *rows)
-    told = labelled.read(file, SIX, None, None)
+    told = labels_csv.read(file, SIX, None, None)
     assert told.shifted
     assert told.levels[:, [1, 4]].tolist() == [[1, 4], [3, 0], [2, 1]]
 
@@ -194,22 +201,22 @@ def test_rows_without_a_zero_are_read_as_their_file_counts(tmp_path: Path) -> No
     """Else --where would make slight faults of none, and clear ones of slight."""
     rows = [("a.jpg", 0, "rest"), ("b.jpg", 1, "use"), ("c.jpg", 2, "use")]
     file = table(tmp_path / "l.csv", ("image", "dark", "part"), *rows)
-    told = labelled.read(file, SIX, None, "part=use")
+    told = labels_csv.read(file, SIX, None, "part=use")
     assert told.shifted
     assert told.levels[:, 1].tolist() == [2, 3]
     listed = [("a.jpg", "0,0,0,0,0,0", "rest"), ("b.jpg", "1,1,1,1,1,1", "use")]
     file = table(tmp_path / "m.csv", ("image", "gt_label", "part"), *listed)
-    assert labelled.read(file, SIX, None, "part=use").levels.tolist() == [[2] * 6]
+    assert labels_csv.read(file, SIX, None, "part=use").levels.tolist() == [[2] * 6]
 
 
 def test_a_list_of_levels_in_one_cell(tmp_path: Path) -> None:
     columns = ("filename", "pred_label", "gt_label")
     file = table(tmp_path / "l.csv", columns, ("a.jpg", "0,0,0,0,0,0", "0,2,0,0,0,3"))
-    assert labelled.read(file, SIX, None, None).levels.tolist() == [[1, 3, 1, 1, 1, 4]]
-    said = labelled.read(file, SIX, None, None, labelled.PREDICTED)
+    assert labels_csv.read(file, SIX, None, None).levels.tolist() == [[1, 3, 1, 1, 1, 4]]
+    said = labels_csv.read(file, SIX, None, None, labels_csv.PREDICTED)
     assert said.levels.tolist() == [[1] * 6]
     with pytest.raises(IqError, match="6 levels in a cell of gt_label, and the graph hex12 has 12"):
-        labelled.read(file, named("hex12"), None, None)
+        labels_csv.read(file, named("hex12"), None, None)
 
 
 WRONG = {
@@ -230,14 +237,14 @@ def test_what_is_no_file_of_levels(tmp_path: Path, case: str) -> None:
     columns, row, why = WRONG[case]
     file = table(tmp_path / "l.csv", columns, row)
     with pytest.raises(IqError) as caught:
-        labelled.read(file, SIX, None, None)
+        labels_csv.read(file, SIX, None, None)
     assert why in str(caught.value)
     assert str(file) in str(caught.value)
 
 
 def test_labels_that_contradict_each_other(tmp_path: Path) -> None:
     rows = [("a.jpg", 1, 1), ("b.jpg", 2, 3)]
-    told = labelled.read(
+    told = labels_csv.read(
         table(tmp_path / "l.csv", ("image", "dark", "bright"), *rows), SIX, None, None
     )
     with pytest.raises(IqError, match=r"says too_bright 3, too_dark 2 of b\.jpg, which the graph"):

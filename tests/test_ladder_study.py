@@ -14,11 +14,11 @@ from PIL import Image, ImageCms
 from scenes import photo
 from scipy import stats
 
-from iqcli import laddering
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.distortions.readers import FULL_SIZE, FullRung, HeadRung, whole
 from iqcli.errors import IqError, PhotoError
-from iqcli.laddering import Ladder, chosen, climb, copies, summary
+from iqcli.evaluation import robustness
+from iqcli.evaluation.robustness import Ladder, chosen, climb, copies, summary
 from iqcli.photos.read import read_photo
 from iqcli.records import Issue, Measured, Rating, Shot
 
@@ -179,7 +179,7 @@ def test_every_photo_climbs_every_ladder(
     chunk: int, full_size: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The third photo cannot be measured at one level of JPEG: that ladder is left out."""
-    monkeypatch.setattr(laddering, "CHUNK", chunk)
+    monkeypatch.setattr(robustness, "CHUNK", chunk)
     shots = [Shot(tmp_path, tmp_path / f"{k}.jpg") for k in range(3)]
     seen: list[tuple[str, str, int]] = []
     rungs = FullRung if full_size else HeadRung

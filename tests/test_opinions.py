@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli import opinions
 from iqcli.errors import IqError
+from iqcli.evaluation import mos_csv
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.opinions import Opinions
+    from iqcli.evaluation.mos_csv import Opinions
 
 
 class Published:
@@ -28,7 +28,7 @@ class Published:
         self, text: str | bytes, scale: str | None = None, where: str | None = None
     ) -> Opinions:
         self.file.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return opinions.read(self.file, self.folder / "Photos", scale, where)
+        return mos_csv.read(self.file, self.folder / "Photos", scale, where)
 
     def refused(self, text: str | bytes, scale: str | None = None, where: str | None = None) -> str:
         with pytest.raises(IqError) as told:
@@ -61,7 +61,7 @@ def test_spellings(published: Published, text: str | bytes) -> None:
 
 def test_photos_lie_beside_the_file_unless_told_otherwise(published: Published) -> None:
     published.file.write_text("image,mos\nphotos/a1.jpg,0.5\nPhotos/a1.jpg,0.5\n")
-    told = opinions.read(published.file, None, None, None)
+    told = mos_csv.read(published.file, None, None, None)
     assert told.rows[1].shot.path == published.folder / "Photos" / "A1.JPG"
 
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_understood(published: Published, text: str | bytes, says
 
 def test_a_file_that_is_not_there(published: Published) -> None:
     with pytest.raises(IqError, match=r"cannot read .*: No such file"):
-        opinions.read(published.folder / "lost.csv", None, None, None)
+        mos_csv.read(published.folder / "lost.csv", None, None, None)
 
 
 def test_where_keeps_some_rows(published: Published) -> None:

@@ -24,8 +24,9 @@ from torch import nn
 from towers import TINY, install, tensors
 
 import iqcli
-from iqcli import ImageQualityFusion, opinions
+from iqcli import ImageQualityFusion
 from iqcli.errors import IqError, PhotoError
+from iqcli.evaluation import mos_csv
 from iqcli.extractors import brisque, clip_model
 from iqcli.extractors.clip import ClipBlock
 from iqcli.hub import FusionNetwork
@@ -357,7 +358,7 @@ def test_absolute_and_relative_paths_meet(iq: Iq, roll: Path) -> None:
     lines = ["image_path,human_score", "IMG_1.jpg,0.9", f"{roll.resolve() / 'IMG_2.jpg'},0.2"]
     lines += ["./day/../IMG_3.jpg,0.5"]
     (roll / "told.csv").write_text("\n".join(lines))
-    told = opinions.read(roll / "told.csv", None, None, None)
+    told = mos_csv.read(roll / "told.csv", None, None, None)
     assert [row.shot.path.resolve().name for row in told.rows] == [
         f"IMG_{k}.jpg" for k in (1, 2, 3)
     ]

@@ -22,10 +22,10 @@ from scenes import PHOTOS, photo, plain, texture
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError
+from iqcli.evaluation.mos_csv import Opinion, Opinions
 from iqcli.extractors import clip
 from iqcli.extractors.qualiclip import FORMAT, OwnBlock
 from iqcli.models import registry
-from iqcli.opinions import Opinion, Opinions
 from iqcli.photos.views import views_of
 from iqcli.records import Measured, Shot
 from iqcli.training.checkpoint import RunFolder

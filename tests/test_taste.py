@@ -17,8 +17,8 @@ from scenes import texture
 from scipy.stats import spearmanr
 from shell import Iq
 
-from iqcli import opinions
 from iqcli.errors import IqError
+from iqcli.evaluation import mos_csv
 from iqcli.models import registry
 from iqcli.models import taste as tastes
 from iqcli.models.taste import TasteModel
@@ -271,7 +271,7 @@ def test_what_tells_no_taste(shots: list[Measured], says: str) -> None:
 def listed(folder: Path, text: str, scale: str | None = None) -> rated.Rated:
     file = folder / "stars.csv"
     file.write_text(text)
-    told = opinions.read(file, None, scale, None, usual=rated.STARS)
+    told = mos_csv.read(file, None, scale, None, usual=rated.STARS)
     shots = [measured(int(Path(row.row["image"]).stem)) for row in told.rows]
     return rated.by_opinions(told, shots, stars=scale is None)
 

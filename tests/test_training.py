@@ -17,12 +17,13 @@ from safetensors.numpy import save
 from scenes import texture
 from scipy.stats import norm, spearmanr
 
-from iqcli import cli, opinions
+from iqcli import cli
 from iqcli.distortions import ladders
 from iqcli.distortions.bank import DISTORTIONS, SPOILT, STYLE
 from iqcli.distortions.ladders import RUNGS, climb, margins, pocket_shots
 from iqcli.distortions.readers import HeadRung
 from iqcli.errors import Exit, IqError
+from iqcli.evaluation import mos_csv
 from iqcli.fs.files import write_atomic
 from iqcli.models import registry
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, load, normal_scores, shapes
@@ -477,7 +478,7 @@ def test_iq_train_fusion_from_end_to_end(
 
 
 def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) -> None:
-    told = opinions.read(album / "told.csv", None, "1:5", None)
+    told = mos_csv.read(album / "told.csv", None, "1:5", None)
     output = tmp_path / "mine.safetensors"
     said: list[str] = []
     report = fitting.fit_fusion(
@@ -509,7 +510,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
         raise IqError("enough")
 
     monkeypatch.setattr(fusion, "fit", stop)
-    told = opinions.read(album / "told.csv", None, "1:5", None)
+    told = mos_csv.read(album / "told.csv", None, "1:5", None)
     measured = measure_in(album)
     with pytest.raises(IqError, match="enough"):
         fitting.fit_fusion(
@@ -549,7 +550,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
     (tmp_path / "good").mkdir()
     Image.fromarray(texture(99, 120, 160)).save(tmp_path / "good" / "a.png")
     (tmp_path / "good" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    told = opinions.read(album / "told.csv", None, "1:5", None)
+    told = mos_csv.read(album / "told.csv", None, "1:5", None)
     with pytest.raises(IqError, match="enough"):
         fitting.fit_fusion(
             told,
@@ -569,7 +570,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
 
 
 def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tmp_path) -> None:
-    told = opinions.read(album / "told.csv", None, "1:5", None)
+    told = mos_csv.read(album / "told.csv", None, "1:5", None)
     output = tmp_path / "x.safetensors"
 
     def refused(blocks: str, scene: str | None, rows: int = len(told.rows)) -> str:
@@ -611,7 +612,7 @@ class Hole:
 def test_a_photo_that_cannot_be_spoilt_in_each_way_has_no_ladder(album: Path, monkeypatch) -> None:
     """One copy less than the others made rows of unequal length, and an end of the run."""
     monkeypatch.setattr(ladders, "NAMES", FEW)
-    told = opinions.read(album / "told.csv", None, "1:5", None)
+    told = mos_csv.read(album / "told.csv", None, "1:5", None)
     readable = [row.shot for row in told.rows if row.row["image"][0].isdecimal()][:3]
     block = registry.BLOCKS["photometry"]
     honest = measure_in(album)

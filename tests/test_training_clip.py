@@ -15,9 +15,10 @@ from fusions import install_fusion, network, svr
 from PIL import Image
 from scenes import texture
 
-from iqcli import ImageQualityFusion, cli, opinions
+from iqcli import ImageQualityFusion, cli
 from iqcli.distortions import ladders
 from iqcli.errors import Exit, IqError
+from iqcli.evaluation import mos_csv
 from iqcli.extractors.clip import ClipBlock
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS
@@ -112,7 +113,7 @@ def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_p
     model = registry.load(str(output))
     assert dict(model.head.sizes) == {"brisque": 36, CLIP: 512}
     assert model.head.info["known_by"][CLIP] == BLOCKS[CLIP].known_by
-    scenes = sorted(set(opinions.read(told_of(home), None, "0:100", None).column("Scene")))
+    scenes = sorted(set(mos_csv.read(told_of(home), None, "0:100", None).column("Scene")))
     assert len(model.head.held.scores) == held_out(scenes).sum() > 0  # a photo a scene
     words = ("score", home / "album", "--model", output, "--format", "csv")
     assert iq(monkeypatch, *words) == Exit.DONE
@@ -139,7 +140,7 @@ def test_each_photo_teaches_with_its_own_clip_vector(home: Path, monkeypatch, tm
     monkeypatch.setattr(fusion, "fit", stop)
     output = tmp_path / "x.safetensors"
     assert iq(monkeypatch, "train", "fusion", told_of(home), "-o", output, *WORDS) == Exit.USAGE
-    rows = opinions.read(told_of(home), None, "0:100", None).rows
+    rows = mos_csv.read(told_of(home), None, "0:100", None).rows
     for k, row in enumerate(rows[:12]):
         number = int(row.shot.path.stem)
         assert row.value == pytest.approx(1 + 9 * (95 - 90 * number / COUNT) / 100, abs=1e-3)

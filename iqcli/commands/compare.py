@@ -19,7 +19,7 @@ from iqcli.settings import load
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from iqcli.pairing import Likeness
+    from iqcli.evaluation.pairs import Likeness
     from iqcli.settings import Settings
 
 # The measures by their title in a table, and their digits there.
@@ -161,7 +161,7 @@ def _format(given: str | None, settings: Settings) -> str:
 def _measured(
     original: Path, copy: Path, settings: Settings, resize: bool, tally: Tally, *, quiet: bool
 ) -> Iterator[Likeness]:
-    from iqcli.pairing import liken, pairs
+    from iqcli.evaluation.pairs import liken, pairs
 
     wanted = pairs(original, copy, tally.unlist)
     if not wanted:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.commands.run import Run
-    from iqcli.labelled import Labelled
+    from iqcli.evaluation.labels_csv import Labelled
     from iqcli.models.hex.graph import Levels
     from iqcli.models.hex.head import HexModel
     from iqcli.models.hex.model import HexMini
@@ -27,7 +27,7 @@ MODULES = ("iqcli.models.hex.head", "iqcli.models.hex.model")
 
 def model_for(run: Run, file: Path) -> Labeller | None:
     """The model of the run if it says levels, and the file holds some of its labels."""
-    from iqcli import labelled
+    from iqcli.evaluation import labels_csv
     from iqcli.models import registry
 
     if registry.entry(run.settings.model).module not in MODULES:
@@ -37,19 +37,19 @@ def model_for(run: Run, file: Path) -> Labeller | None:
 
     model = registry.load(run.settings.model)
     assert isinstance(model, HexModel | HexMini)
-    return model if labelled.has_labels(file, model.graph) else None
+    return model if labels_csv.has_labels(file, model.graph) else None
 
 
 def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: str | None) -> Exit:
     """Let the model judge the photos of a file, and hold its levels against those in it."""
     import numpy as np
 
-    from iqcli import hexeval, labelled
     from iqcli.commands import verdicts
+    from iqcli.evaluation import issue_metrics, labels_csv
     from iqcli.models.hex import graph as hexgraph
 
     graph = model.graph
-    told = labelled.read(file, graph, images, where)
+    told = labels_csv.read(file, graph, images, where)
     found = list(run.measured(model.blocks, told.shots))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
@@ -62,7 +62,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
     if not true.any():
         raise IqError(f"nothing is known of the photos that {model.name} has levels for")
     said = hexgraph.levels_of(graph, chances[there])
-    verdicts.show(hexeval.judged(graph, true, said, chances[there]), model.name)
+    verdicts.show(issue_metrics.judged(graph, true, said, chances[there]), model.name)
     _tell(told)
     if not there.all():
         say(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
@@ -71,17 +71,17 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
 
 def of_predictions(file: Path, predictions: Path, labels: str | None, where: str | None) -> Exit:
     """Hold the levels of one file against those of another."""
-    from iqcli import hexeval, labelled
     from iqcli.commands import verdicts
+    from iqcli.evaluation import issue_metrics, labels_csv
     from iqcli.models.hex import graph
 
     graph = hexgraph.named(labels or LABELS)
-    told = labelled.read(file, graph, None, where)
-    predicted = labelled.read(predictions, graph, None, None, labelled.PREDICTED)
+    told = labels_csv.read(file, graph, None, where)
+    predicted = labels_csv.read(predictions, graph, None, None, labels_csv.PREDICTED)
     if not told.levels.any():
         raise IqError(f"{shown(file)} says nothing of these photos; fill a column of a label")
     said = _matched(told, predicted)
-    verdicts.show(hexeval.judged(graph, told.levels, said), readable(predictions.stem))
+    verdicts.show(issue_metrics.judged(graph, told.levels, said), readable(predictions.stem))
     _tell(told)
     if predicted.file != told.file:
         _tell(predicted)

@@ -124,9 +124,9 @@ def evaluate(
     of_ladders = {"--distortion": distortion, "--full-size": full_size or None}
     _refuse("belongs to ladders; give --ladders and photos with it", of_ladders)
 
-    from iqcli import opinions
     from iqcli.commands import eval_hex, findings
-    from iqcli.studying import study
+    from iqcli.evaluation import mos_csv
+    from iqcli.evaluation.study import study
 
     file = one_file(run)
     of_scores = {k: v for k, v in of_opinions.items() if k not in ("--where", "--images")}
@@ -136,7 +136,7 @@ def evaluate(
     if model := eval_hex.model_for(run, file):
         _refuse("is about scores, and the file holds levels; leave it out", of_scores)
         return eval_hex.of_model(run, model, file, images, where)
-    told = opinions.read(file, images, mos_range, where)
+    told = mos_csv.read(file, images, mos_range, where)
     for column in filter(None, (by, groups)):
         told.column(column)
     rule = _rule(below, worst, good)

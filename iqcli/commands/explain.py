@@ -18,7 +18,7 @@ from iqcli.outputs.names import shown
 from iqcli.outputs.stdout import write
 
 if TYPE_CHECKING:
-    from iqcli.explaining import Explanation
+    from iqcli.evaluation.explain import Explanation
     from iqcli.records import Shot, Vector
 
 FORMATS = ("text", "json")
@@ -130,7 +130,7 @@ def _others(run: Run, shot: Shot, among: Path | None) -> list[Shot]:
 
 def _explained(run: Run, shot: Shot, among: Path | None) -> tuple[Explanation, Vector, int]:
     """The explanation, the tiles of the photo, and how many of the others could not be read."""
-    from iqcli.explaining import explain
+    from iqcli.evaluation.explain import explain
     from iqcli.models.registry import BLOCKS, load
     from iqcli.models.scoring import judge
 

@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from iqcli.comparing import Lead
     from iqcli.culling.rules import Rule
-    from iqcli.evaluation import Figure
-    from iqcli.studying import Study
+    from iqcli.evaluation.agreement import Figure
+    from iqcli.evaluation.comparison import Lead
+    from iqcli.evaluation.study import Study
 
     Row = tuple[object, ...]
     Table = tuple[tuple[str, ...], list[Row]]
@@ -34,7 +34,7 @@ def show(
     found: Study, by: str | None, groups: str | None, rule: Rule | None, good: float | None
 ) -> None:
     """Print every table that was asked for, an empty line between them."""
-    from iqcli.evaluation import GOOD
+    from iqcli.evaluation.agreement import GOOD
     from iqcli.outputs import table
     from iqcli.outputs.stdout import write
 
@@ -81,7 +81,7 @@ def check_plots(folder: Path) -> None:
 
 def draw(found: Study, by: str | None, folder: Path) -> None:
     """Write the figures into the folder, made if need be; old ones of these names are replaced."""
-    from iqcli.drawing import drawn
+    from iqcli.evaluation.figures import drawn
     from iqcli.fs.files import make_folders, write_atomic
 
     figures = drawn(found, by)

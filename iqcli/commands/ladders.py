@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from iqcli.commands.run import Run
     from iqcli.errors import Exit
-    from iqcli.laddering import Ladder, Summary
+    from iqcli.evaluation.robustness import Ladder, Summary
 
 TITLES = (
     *("distortion", "photos", "SRCC with level", "in order", "beats its level 3"),
@@ -24,32 +24,34 @@ NAMED = "named from level"
 
 def climb_ladders(run: Run, distortions: Sequence[str], *, full_size: bool) -> Exit:
     """Spoil the photos of the run step by step, print how the scores fall; the exit code."""
-    from iqcli import laddering
+    from iqcli.evaluation import robustness
     from iqcli.models.registry import load
     from iqcli.outputs import table
     from iqcli.outputs.stdout import write
 
-    names = laddering.chosen(distortions, full_size=full_size)
+    names = robustness.chosen(distortions, full_size=full_size)
     model = load(run.settings.model)
     model.blocks  # noqa: B018 - a model that cannot be read is refused before the photos are
     shots = [each.shot for each in run.measured(()) if each.error is None]
     if not shots:
         return run.finish("put on ladders")
     silent = replace(run, quiet=True)  # one bar over all copies, not one a level
-    ladders = laddering.climb(
+    ladders = robustness.climb(
         shots,
         names,
         model,
         silent.measured,
         full_size=full_size,
-        watch=lambda copies: progress(copies, laddering.copies(len(shots), names), quiet=run.quiet),
+        watch=lambda copies: progress(
+            copies, robustness.copies(len(shots), names), quiet=run.quiet
+        ),
     )
-    whole = laddering.summary(ladders)
+    whole = robustness.summary(ladders)
     titles = (*TITLES, NAMED) if full_size else TITLES
     rows = (row[: len(titles)] for row in _rows(ladders, whole))
     table.show(table.plain_table(titles, rows))
     weak = ", ".join(whole.weak) or "none"
-    write([f"distortions under {laddering.WEAK:g}: {weak}\n"])
+    write([f"distortions under {robustness.WEAK:g}: {weak}\n"])
     if lost := len(shots) * len(names) - whole.ladders:
         say(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
     return run.finish("put on ladders")

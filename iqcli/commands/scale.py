@@ -35,7 +35,7 @@ def scale(
     Its scores then are opinions to expect of people, with an uncertainty; the order of photos
     stays as it is. One scene in six is held out; the figures printed are those of it.
     """
-    from iqcli import opinions
+    from iqcli.evaluation import mos_csv
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models.calibration import own_file
     from iqcli.training.scale import fit_scale
@@ -47,7 +47,7 @@ def scale(
     if output is not None and not output.parent.is_dir():
         raise IqError(f"--output is {shown(output)}, but there is no folder {shown(output.parent)}")
     model, file = run.given
-    told = opinions.read(Path(file), images, mos_range, where)
+    told = mos_csv.read(Path(file), images, mos_range, where)
     if scene is None:
         say("no --scene: photos of one scene may be on both sides and flatter the figures")
     fitted = fit_scale(told, model, scene, run.measured)

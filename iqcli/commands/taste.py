@@ -110,12 +110,12 @@ def _stock(run: Run) -> tuple[str, HeadModel]:
 def _rated(
     run: Run, stock: HeadModel, images: Path | None, mos_range: str | None, where: str | None
 ) -> Rated:
-    from iqcli import opinions
+    from iqcli.evaluation import mos_csv
     from iqcli.training.rated import STARS, by_opinions, by_stars
 
     blocks = stock.blocks
     if len(run.given) == 1 and run.given[0].lower().endswith(".csv"):
-        told = opinions.read(Path(run.given[0]), images, mos_range, where, usual=STARS)
+        told = mos_csv.read(Path(run.given[0]), images, mos_range, where, usual=STARS)
         found = run.measured(blocks, [row.shot for row in told.rows])
         return by_opinions(told, found, stars=mos_range is None)
     for option, value in (("--images", images), ("--mos-range", mos_range), ("--where", where)):

@@ -64,10 +64,10 @@ def fusion(
     Blocks are cached, so a second fit takes minutes. One scene in six is held out; the figures
     printed are those of it. Use the result with --model my.safetensors.
     """
-    from iqcli import opinions
+    from iqcli.evaluation import mos_csv
     from iqcli.training.fitting import fit_fusion
 
-    told = opinions.read(one_file(run), images, mos_range, where)
+    told = mos_csv.read(one_file(run), images, mos_range, where)
     _check_weights(output)
     if scene is None:
         say("no --scene: photos of one scene may fall into several folds and flatter the figures")
@@ -95,10 +95,10 @@ def dkl(
     Deep kernel learning: the process stands on the vectors of a network that stays as it is. It
     tells how unsure a score is by how far a photo lies from all it has seen.
     """
-    from iqcli import opinions
+    from iqcli.evaluation import mos_csv
     from iqcli.training.fitting import fit_dkl
 
-    told = opinions.read(one_file(run), images, mos_range, where)
+    told = mos_csv.read(one_file(run), images, mos_range, where)
     _check_weights(output)
     called, measure, device = name or output.stem, run.measured, run.settings.device
     report = fit_dkl(told, blocks, scene, output, called, measure, device, say)
@@ -196,12 +196,12 @@ def backbone(
     stopped at any time, and the same command goes on. Settings, curve and state lie in the folder
     beside the output that ends in .run.
     """
-    from iqcli import opinions
+    from iqcli.evaluation import mos_csv
     from iqcli.pipeline.devices import choose_device
     from iqcli.training.config import read_config
     from iqcli.training.fitting import train_backbone
 
-    told = opinions.read(one_file(run), images, mos_range, where)
+    told = mos_csv.read(one_file(run), images, mos_range, where)
     _check_weights(output)
     device = choose_device(run.settings.device)
     train_backbone(told, scene, start, ladders or [], output, read_config(config), device, say)

@@ -67,8 +67,8 @@ def train_hex(
     (none) to 4; an empty cell is unknown. Labels that exclude each other are never seen together.
     One scene in six is held out; the figures printed are of those. Use the result with --model hex.
     """
-    from iqcli import labelled
     from iqcli.commands import verdicts
+    from iqcli.evaluation import labels_csv
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
     from iqcli.models.hex import graph as hexgraph
@@ -78,7 +78,7 @@ def train_hex(
     place = place_of(output, registry.HEX, FORMAT, "hex model")
     recipe = _recipe(blocks, hidden, prompts, contexts, (loss, gamma, alpha))
     graph = hexgraph.named(labels)
-    told = labelled.read(one_file(run), graph, images, where)
+    told = labels_csv.read(one_file(run), graph, images, where)
     if told.shifted:
         say(f"{shown(told.file)} counts levels from 0; read as 1 (none) and up")
     if scene is None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iqcli.commands.findings import cell
-from iqcli.hexeval import MEASURES
+from iqcli.evaluation.issue_metrics import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.hexeval import Verdict, Verdicts
+    from iqcli.evaluation.issue_metrics import Verdict, Verdicts
 
     Row = tuple[object, ...]
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.distortions.ladders import Spoil
+    from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
-    from iqcli.opinions import Opinions
     from iqcli.records import Measured, Shot
     from iqcli.training.config import Config
     from iqcli.training.experience import Experience

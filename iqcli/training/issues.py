@@ -17,8 +17,8 @@ from safetensors.numpy import save
 
 from iqcli.distortions.synthesis import spoil
 from iqcli.errors import IqError, NothingFound
+from iqcli.evaluation.issue_metrics import confusion, of_levels
 from iqcli.extractors import photometry, tiles
-from iqcli.hexeval import confusion, of_levels
 from iqcli.models import issues as seeing
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex.head import FORMAT, HexHead
@@ -82,7 +82,7 @@ class Found:
 
     `alarms` is the share of good photos said to have it, `found` the shares of slight, clear and
     severe faults that are named at all, NaN where there were none; `balanced` and `kappa` as in
-    `iqcli.hexeval`.
+    `iqcli.evaluation.issue_metrics`.
     """
 
     name: str

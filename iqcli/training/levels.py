@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli import hexeval
 from iqcli.errors import IqError
+from iqcli.evaluation import issue_metrics
 from iqcli.extractors.clip import ClipBlock
 from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.evaluation.issue_metrics import Verdicts
+    from iqcli.evaluation.labels_csv import Labelled
     from iqcli.extractors.base import AnyBlock
-    from iqcli.hexeval import Verdicts
-    from iqcli.labelled import Labelled
     from iqcli.models.hex.graph import Graph
     from iqcli.records import Measured, Shot
     from iqcli.training.hexing import Fit, Loss, Pupils
@@ -188,7 +188,7 @@ def _judged(head: HexHead, pupils: Pupils) -> Verdicts:
     if not there.any():
         raise IqError("the model says nothing of the photos held out; give other blocks")
     said = head.levels(pupils.blocks)
-    return hexeval.judged(head.graph, pupils.levels[there], said[there], chances[there])
+    return issue_metrics.judged(head.graph, pupils.levels[there], said[there], chances[there])
 
 
 def _figures(verdicts: Verdicts) -> Mapping[str, Mapping[str, float | None]]:

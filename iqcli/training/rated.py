@@ -19,8 +19,8 @@ from iqcli.errors import IqError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from iqcli.evaluation import Numbers
-    from iqcli.opinions import Opinion, Opinions
+    from iqcli.evaluation.agreement import Numbers
+    from iqcli.evaluation.mos_csv import Opinion, Opinions
     from iqcli.records import Measured, Vector
 
 # Worst and best stars a file may hold; 0 between them is none.

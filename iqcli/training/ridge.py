@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.evaluation import Numbers
+    from iqcli.evaluation.agreement import Numbers
 
     Mask = NDArray[np.bool_]
     Labels = NDArray[np.int64]

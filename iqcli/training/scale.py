@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
-    from iqcli.opinions import Opinions
     from iqcli.records import Measured, Shot
 
     Array = NDArray[np.float64]

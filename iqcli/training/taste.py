@@ -31,7 +31,7 @@ from iqcli.training.ridge import STRENGTHS, Known, fits
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from iqcli.evaluation import Numbers
+    from iqcli.evaluation.agreement import Numbers
     from iqcli.models.base import Head
     from iqcli.training.rated import Rated
     from iqcli.training.ridge import Fit, Labels, Mask

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli import standing
+from iqcli.evaluation import standing
 from iqcli.extractors.schema import GRID, layer
 from iqcli.models import issues
 from iqcli.models.base import HeadModel
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.evaluation.standing import Feature
     from iqcli.models.registry import Model
     from iqcli.records import Judged, Vector
-    from iqcli.standing import Feature
 
     Photo = Mapping[str, Vector]
     Array = NDArray[np.float32]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from iqcli.phase import congruency
+from iqcli.evaluation.phase import congruency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

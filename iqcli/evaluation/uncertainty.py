@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import norm, spearmanr, t
 
-from iqcli.evaluation import Figure, bootstrap, share
+from iqcli.evaluation.agreement import Figure, bootstrap, share
 
 if TYPE_CHECKING:
-    from iqcli.evaluation import Numbers
+    from iqcli.evaluation.agreement import Numbers
 
 PROMISED = 0.9
 # Widths at which the promise is drawn, and groups of equally many photos.

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.evaluation.mos_csv import IMAGE, Names, column_of, filtered, lines_of, named
 from iqcli.models.hex.graph import is_legal
-from iqcli.opinions import IMAGE, Names, column_of, filtered, lines_of, named
 from iqcli.outputs.names import shown
 from iqcli.records import Shot
 from iqcli.text import readable

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli import comparing, evaluation
-from iqcli.calibration import calibration
 from iqcli.culling.choose import decide
 from iqcli.errors import IqError
+from iqcli.evaluation import agreement, comparison
+from iqcli.evaluation.uncertainty import calibration
 from iqcli.extractors.schema import PHOTOMETRY
 from iqcli.models.registry import BLOCKS, load
 from iqcli.records import Judged, Rating, Unrated, Verdict
@@ -18,12 +18,12 @@ from iqcli.records import Judged, Rating, Unrated, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.calibration import Calibration
-    from iqcli.comparing import Lead
     from iqcli.culling.rules import Rule
-    from iqcli.evaluation import Agreement, Bursts, Flags, Numbers, Rejects
+    from iqcli.evaluation.agreement import Agreement, Bursts, Flags, Numbers, Rejects
+    from iqcli.evaluation.comparison import Lead
+    from iqcli.evaluation.mos_csv import Opinions
+    from iqcli.evaluation.uncertainty import Calibration
     from iqcli.extractors.base import AnyBlock
-    from iqcli.opinions import Opinions
     from iqcli.records import Measured, Shot
 
     Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
@@ -80,19 +80,19 @@ class Study:
     def agreements(self) -> Iterator[tuple[str, Agreement]]:
         """Each scorer's agreement with people."""
         for name, scores in self.scores.items():
-            yield name, evaluation.agreement(scores, self.opinions)
+            yield name, agreement.agreement(scores, self.opinions)
 
     def bursts(self, column: str) -> Iterator[tuple[str, Bursts]]:
         """Each scorer's success within the groups that a column names."""
         groups = self._groups(column)
         for name, scores in self.scores.items():
-            yield name, evaluation.bursts(scores, self.opinions, groups)
+            yield name, agreement.bursts(scores, self.opinions, groups)
 
     def leads(self) -> Iterator[tuple[str, dict[str, Lead]]]:
         """The first model's lead in `srcc` and `rmse` over each of the others."""
         model, *others = self.models
         for name in others:
-            yield name, comparing.lead(self.scores[model], self.scores[name], self.opinions)
+            yield name, comparison.lead(self.scores[model], self.scores[name], self.opinions)
 
     def burst_leads(self, column: str) -> Iterator[tuple[str, dict[str, Lead]]]:
         """The first model's lead in `top1` and `pairs` over each of the others."""
@@ -100,7 +100,7 @@ class Study:
         groups = self._groups(column)
         for name in others:
             one, other = self.scores[model], self.scores[name]
-            yield name, comparing.burst_lead(one, other, self.opinions, groups)
+            yield name, comparison.burst_lead(one, other, self.opinions, groups)
 
     def calibrations(self) -> Iterator[tuple[str, Calibration]]:
         """What the doubt of each model is worth that says one."""
@@ -110,7 +110,7 @@ class Study:
     def rejects(self, rule: Rule, good: float) -> Iterator[tuple[str, Rejects]]:
         """What the rule would reject of these photos by each model, as `iq cull` does."""
         for name in self.models:
-            yield name, evaluation.rejects(self._rejected(name, rule), self.opinions, good)
+            yield name, agreement.rejects(self._rejected(name, rule), self.opinions, good)
 
     def _rejected(self, model: str, rule: Rule) -> Flags:
         judged = [

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from iqcli.fullref import Fidelity
+    from iqcli.evaluation.full_reference import Fidelity
     from iqcli.records import Pixels
 
 # Sides of a scaled copy are rounded to whole pixels; what differs by more is another crop.
@@ -108,7 +108,7 @@ def liken(pair: Pair, *, max_megapixels: float, resize: bool) -> Likeness:
     """Read both pictures at full size and compare them; a failure is a value."""
     if pair.original is None or pair.copy is None:
         return Likeness(pair, error=pair.error)
-    from iqcli.fullref import compare
+    from iqcli.evaluation.full_reference import compare
 
     read: list[Pixels] = []
     for path in (pair.original, pair.copy):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from iqcli.calibration import NOMINAL, covered, grouped
+from iqcli.evaluation.uncertainty import NOMINAL, covered, grouped
 from iqcli.models.registry import entry
 from iqcli.outputs import plots
 from iqcli.outputs.plots import Curve, Points
@@ -15,8 +15,8 @@ from iqcli.outputs.plots import Curve, Points
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.evaluation import Figure, Numbers
-    from iqcli.studying import Study
+    from iqcli.evaluation.agreement import Figure, Numbers
+    from iqcli.evaluation.study import Study
 
 
 def drawn(found: Study, by: str | None) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from iqcli.distortions.ladders import Spoil
-    from iqcli.evaluation import Flags, Numbers
+    from iqcli.evaluation.agreement import Flags, Numbers
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.records import Judged, Measured, Shot

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from iqcli.evaluation import Figure, burst_rows, in_order, resampled, top1
+from iqcli.evaluation.agreement import Figure, burst_rows, in_order, resampled, top1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from iqcli.evaluation import Numbers
+    from iqcli.evaluation.agreement import Numbers
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata
 
-from iqcli.evaluation import RESAMPLES, SEED, Figure, bootstrap
+from iqcli.evaluation.agreement import RESAMPLES, SEED, Figure, bootstrap
 from iqcli.models.hex.graph import is_legal
 
 if TYPE_CHECKING:
