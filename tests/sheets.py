@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from iqcli.culling.lines import line
 from iqcli.fs.files import write_stream
 from iqcli.outputs import sheet, sheetdata
 from iqcli.records import Decision, Facts, Issue, Judged, Rating, Shot, Verdict
 from iqcli.text import readable
+from iqcli.transactions.jsonl import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

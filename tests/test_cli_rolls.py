@@ -18,8 +18,8 @@ from PIL.TiffImagePlugin import IFDRational
 from skimage import data
 
 from iqcli import cli
-from iqcli.culling import apply as moving
 from iqcli.errors import PlanConflict
+from iqcli.transactions import apply as moving
 
 if TYPE_CHECKING:
     from shell import Iq, Ran

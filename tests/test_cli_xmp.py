@@ -170,7 +170,7 @@ def test_a_cull_that_fails_takes_its_sidecars_back_and_says_so(
         raise IqError("the disk refuses")
 
     before = tree(iq.cwd)
-    monkeypatch.setattr("iqcli.culling.apply.apply", refuse)
+    monkeypatch.setattr("iqcli.transactions.apply.apply", refuse)
     words = ("cull", "photos", "--worst", "34%", "--xmp", "--apply")
     monkeypatch.setattr("sys.argv", ["iq", *words])
     monkeypatch.chdir(iq.cwd)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands import sidecars
 from iqcli.commands.screen import counted, say
-from iqcli.culling import apply as moving
 from iqcli.culling import plan
-from iqcli.culling.history import unreadable
-from iqcli.culling.planned import Action
 from iqcli.errors import Exit, IqError
 from iqcli.fs import scratch
 from iqcli.outputs.names import shown
 from iqcli.records import Shot, Verdict
+from iqcli.transactions import apply as moving
+from iqcli.transactions.history import unreadable
+from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,9 +12,9 @@ from iqcli.settings import load
 
 def history() -> Exit:
     """List culls, edits and undos, oldest first; what is unreadable with its journal."""
-    from iqcli.culling.history import history as read_history
-    from iqcli.culling.history import unreadable
     from iqcli.outputs import table
+    from iqcli.transactions.history import history as read_history
+    from iqcli.transactions.history import unreadable
 
     state_dir = load({}, None).state_dir
     rows = read_history(state_dir)

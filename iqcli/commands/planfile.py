@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands import deeds, showing
 from iqcli.commands.screen import say
-from iqcli.culling import lines, plan
+from iqcli.culling import plan
 from iqcli.errors import IqError
 from iqcli.records import Decision, Judged, Rating, Shot, Verdict
+from iqcli.transactions import jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.commands.run import Run
     from iqcli.commands.wish import Wish
-    from iqcli.culling.planned import Plan, PlannedShot
     from iqcli.errors import Exit
+    from iqcli.transactions.plan import Plan, PlannedShot
 
 RULE = "by hand"
 # No line that names a folder is longer.
@@ -65,7 +66,7 @@ def _roots(file: Path) -> set[Path]:
     with file.open("rb") as opened:
         for data in iter(lambda: opened.readline(LINE_BYTES), b""):
             with suppress(IqError):
-                found.add(lines.path_of(lines.record(data) or {}, "root"))
+                found.add(jsonl.path_of(jsonl.record(data) or {}, "root"))
     return {each for each in found if each.is_absolute()}
 
 

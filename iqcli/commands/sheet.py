@@ -55,8 +55,8 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
     """
     from iqcli.culling.decisions import header, record
     from iqcli.culling.group import order_within
-    from iqcli.culling.lines import line
     from iqcli.outputs import sheet, sheetdata
+    from iqcli.transactions.jsonl import line
 
     def picture(entry: Entry, name: str) -> bytes | None:
         return spool.get(entry.judged.sha256, name)

@@ -75,7 +75,7 @@ def write(
     edited are named, left alone and counted in `run.unwritten`. The shots have other files
     afterwards: a plan of them is made anew. Raises IqError, also where `embed` lacks ExifTool.
     """
-    from iqcli.culling import edits
+    from iqcli.transactions import edits
     from iqcli.xmp import profiles
     from iqcli.xmp.annotate import Annotator
     from iqcli.xmp.remarks import remarks

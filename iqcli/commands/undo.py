@@ -11,7 +11,7 @@ from iqcli.errors import Exit
 from iqcli.settings import load
 
 if TYPE_CHECKING:
-    from iqcli.culling.outcome import Outcome
+    from iqcli.transactions.outcome import Outcome
 
 
 def undo(
@@ -30,9 +30,9 @@ def undo(
     Every photo of the run returns to where it was, also after a crash. Copies, links and what was
     written into sidecars or photos are taken back, too. Several runs are undone the latest first.
     """
-    from iqcli.culling import apply as moving
-    from iqcli.culling.history import unreadable
     from iqcli.fs.scratch import sweep
+    from iqcli.transactions import apply as moving
+    from iqcli.transactions.history import unreadable
 
     state_dir = load({}, None).state_dir
     sweep(state_dir)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from iqcli.commands.options import check_folder
 from iqcli.commands.results import checked_format
 from iqcli.culling.plan import check_name
-from iqcli.culling.planned import Action
 from iqcli.errors import IqError
+from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.culling import lines
-from iqcli.culling.lines import SHA256, Record, path_fields, path_of, want
-from iqcli.culling.planned import below, check_root
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.find import find_shots
 from iqcli.photos.folder import looks_like_photo
 from iqcli.photos.formats import PHOTO, extension
 from iqcli.records import Decision, Judged, Rating, Shot, Verdict
+from iqcli.transactions import jsonl
+from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
+from iqcli.transactions.plan import below, check_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def is_ours(path: Path) -> bool:
     """Whether the first line says that this file holds decisions; no, if it cannot be read."""
     try:
         with path.open("rb") as file:
-            return (lines.record(file.readline(LINE_BYTES)) or {}).get("kind") == KIND
+            return (jsonl.record(file.readline(LINE_BYTES)) or {}).get("kind") == KIND
     except OSError:
         return False
 
@@ -91,7 +91,7 @@ def _records(found: Iterator[bytes]) -> Iterator[Record]:
             raise IqError(f"line {number} is too long, or one too many")
         if not data.strip():
             continue
-        if (each := lines.record(data)) is None:
+        if (each := jsonl.record(data)) is None:
             raise IqError(f"line {number} is no JSON object")
         yield each
 
@@ -128,7 +128,7 @@ def _decision(found: Record, model: str) -> Decision:
         raise IqError("its sha256 is none")
     rating = None if (score := _score(found)) is None else Rating(score, None, model)
     judged = Judged(shot, digest, rating=rating)
-    return Decision(judged, verdict, lines.texts(found, "reasons"), lines.codes(found))
+    return Decision(judged, verdict, jsonl.texts(found, "reasons"), jsonl.codes(found))
 
 
 def _plain(found: object) -> Path:

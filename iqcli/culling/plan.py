@@ -11,14 +11,14 @@ from datetime import UTC, datetime
 from itertools import count, takewhile
 from typing import TYPE_CHECKING
 
-from iqcli.culling.lines import line, record
-from iqcli.culling.manifest import is_ours
-from iqcli.culling.planlines import KIND, parse, records
-from iqcli.culling.planned import Action, Plan, PlannedFile, PlannedShot, below, check, folded
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.records import Verdict
+from iqcli.transactions.jsonl import line, record
+from iqcli.transactions.plan import Action, Plan, PlannedFile, PlannedShot, below, check, folded
+from iqcli.transactions.planlines import KIND, parse, records
+from iqcli.transactions.reject_folder import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

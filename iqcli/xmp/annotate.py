@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from iqcli.culling.edits import Edit
-from iqcli.culling.planned import below
 from iqcli.errors import PhotoError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.xmp import MAX_BYTES
 from iqcli.pipeline.sidecars import read_bytes
+from iqcli.transactions.edits import Edit
+from iqcli.transactions.plan import below
 from iqcli.xmp.packet import BrokenPacket, read_packet
 from iqcli.xmp.profiles import homes
 from iqcli.xmp.write import SIDECAR_FOR, edited

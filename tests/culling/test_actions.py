@@ -17,10 +17,10 @@ from unittest import mock
 import pytest
 
 from iqcli.culling import plan as plans
-from iqcli.culling.apply import apply, recover, undo
-from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files, links
+from iqcli.transactions.apply import apply, recover, undo
+from iqcli.transactions.history import State, history
 
 from .faults import Fault, calls_of, disk, here, in_child, kills
 from .test_kill import Scene

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.culling.apply import apply, undo
-from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import lock, syscalls
+from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.history import State, history
 
 from .faults import in_child
 from .trees import SHOTS, STAYS, grow, grow_planned, plan_for, tree
 
 if TYPE_CHECKING:
-    from iqcli.culling.planned import Plan
+    from iqcli.transactions.plan import Plan
 
 
 def refused(plan: Plan, root: Path, state: Path, match: str) -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from iqcli.culling import decisions as store
 from iqcli.culling import plan as plans
-from iqcli.culling.apply import apply, undo
-from iqcli.culling.lines import line
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
+from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.jsonl import line
 
 from .test_random_trees import shots_in
 from .trees import SHOTS, judged, tree

@@ -11,12 +11,12 @@ from unittest import mock
 
 import pytest
 
-from iqcli.culling.apply import apply, recover, undo, undo_each
-from iqcli.culling.edits import Edit, write
-from iqcli.culling.history import State, history
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import copy as contents_of
 from iqcli.fs import durable, files, lock, syscalls
+from iqcli.transactions.apply import apply, recover, undo, undo_each
+from iqcli.transactions.edits import Edit, write
+from iqcli.transactions.history import State, history
 
 from .faults import Fault, calls_of, disk, here, in_child, kills
 from .test_kill import Scene

@@ -9,9 +9,9 @@ from unittest import mock
 
 import pytest
 
-from iqcli.culling.apply import apply, undo
 from iqcli.errors import Exit, Interrupted, IqError
 from iqcli.fs import syscalls
+from iqcli.transactions.apply import apply, undo
 
 from .faults import Fault, calls_of, disk, here
 from .test_kill import Scene

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.culling.apply import apply, recover, undo
+from iqcli.transactions.apply import apply, recover, undo
 
 from .faults import DISKS, Fault, calls_of, disk, in_child, kills
 from .trees import contents, grow_shots, plan_for, tree

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from iqcli.culling import plan as plans
-from iqcli.culling.apply import apply, undo
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
+from iqcli.transactions.apply import apply, undo
 
 from .trees import SHOTS, grow, grow_planned, judged, plan_for, rejected, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iqcli.culling.planned import Plan
+    from iqcli.transactions.plan import Plan
 
 
 def targets(plan: Plan) -> list[str]:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.culling import plan as plans
-from iqcli.culling.apply import apply, undo
 from iqcli.culling.choose import decide
 from iqcli.culling.protect import Protect
 from iqcli.culling.rules import Quota, Rule
 from iqcli.records import Facts, Verdict, Whole
+from iqcli.transactions.apply import apply, undo
 
 from .faults import Fault, in_child
 from .test_random_trees import random_names, shots_in

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.culling import plan as plans
-from iqcli.culling.apply import apply, undo
 from iqcli.photos.find import find_shots
+from iqcli.transactions.apply import apply, undo
 
 from .faults import DISKS, disk
 from .trees import Tree, contents, grow, plan_for, tree

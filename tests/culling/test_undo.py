@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.culling.apply import apply, recover, undo, undo_each
-from iqcli.culling.history import State, history, unreadable
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import lock
+from iqcli.transactions.apply import apply, recover, undo, undo_each
+from iqcli.transactions.history import State, history, unreadable
 
 from .faults import Fault, calls_of, in_child
 from .trees import SHOTS, grow, plan_for, tree

@@ -13,7 +13,7 @@ from iqcli.records import Decision, Judged, Rating, Shot, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from iqcli.culling.planned import Plan
+    from iqcli.transactions.plan import Plan
 
 Tree = dict[bytes, tuple[object, ...]]
 

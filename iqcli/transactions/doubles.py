@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.culling.ends import Known, Move, Place, Step, drop_spare, holds, is_claim, is_equal
-from iqcli.culling.planned import Action, PlannedFile
 from iqcli.errors import PlanConflict
 from iqcli.fs import files, links
+from iqcli.transactions.plan import Action, PlannedFile
+from iqcli.transactions.steps import Known, Move, Place, Step, drop_spare, holds, is_claim, is_equal
 
 if TYPE_CHECKING:
-    from iqcli.culling.planned import PlannedShot
+    from iqcli.transactions.plan import PlannedShot
 
 
 def outward(shot: PlannedShot, action: Action) -> tuple[Step, ...]:

@@ -18,17 +18,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from iqcli.culling import edited
-from iqcli.culling.lines import Record, line, path_fields, path_of, record, want
-from iqcli.culling.planlines import parse, records
 from iqcli.errors import IqError
 from iqcli.fs import durable, files
+from iqcli.transactions import edit_records
+from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record, want
+from iqcli.transactions.planlines import parse, records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.culling.edited import Edited
-    from iqcli.culling.planned import Plan
+    from iqcli.transactions.edit_records import Edited
+    from iqcli.transactions.plan import Plan
 
 KIND = "iq-journal"
 SCHEMA = 1
@@ -130,7 +130,9 @@ def begin(state_dir: Path, plan: Plan, along: str | None = None) -> Log:
 def begin_edits(state_dir: Path, kind: str, edits: Sequence[Edited]) -> Log:
     """Write down what edits are about to be made. Raises IqError if that cannot be kept."""
     count = len(edits)
-    return _begin(state_dir, kind, {"edits": edited.records(edits), "shots": count, "files": count})
+    return _begin(
+        state_dir, kind, {"edits": edit_records.records(edits), "shots": count, "files": count}
+    )
 
 
 def begin_undo(state_dir: Path, of: str, shots: int, count: int) -> Log:
@@ -214,7 +216,7 @@ def _run(intent: Record | None, events: Sequence[Record]) -> Run:
         claims=frozenset(path_of(each, "path") for each in events if each.get("event") == "claim"),
         turned_back="back" in names,
         end=next((each for each in names if each in ("finished", "partial", "aborted")), None),
-        edits=edited.parse(want(intent, "edits", list)) if "edits" in intent else (),
+        edits=edit_records.parse(want(intent, "edits", list)) if "edits" in intent else (),
         along=intent.get("along"),
         sending="sending" in names,
     )

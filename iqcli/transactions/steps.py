@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container
     from pathlib import Path
 
-    from iqcli.culling.planned import PlannedFile
+    from iqcli.transactions.plan import PlannedFile
 
 
 class Place(Enum):

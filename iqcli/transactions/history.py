@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from iqcli.culling import journal
-from iqcli.culling.planned import Action
 from iqcli.errors import IqError
+from iqcli.transactions import journal
+from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Set
     from pathlib import Path
 
-    from iqcli.culling.journal import Broken, Run
+    from iqcli.transactions.journal import Broken, Run
 
 
 class State(StrEnum):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from iqcli.culling.lines import SHA256, Record, path_fields, path_of, want
-from iqcli.culling.planned import check_real, check_root
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
+from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
+from iqcli.transactions.plan import check_real, check_root
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.culling import history, journal
-from iqcli.culling.edited import Edited, Stand, check, is_part, look
-from iqcli.culling.outcome import Outcome, refuse
-from iqcli.culling.planned import below
-from iqcli.culling.swap import Kept, Swaps, restore, sync
-from iqcli.culling.trip import all_or_nothing
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import files, lock
+from iqcli.transactions import history, journal
+from iqcli.transactions.edit_records import Edited, Stand, check, is_part, look
+from iqcli.transactions.outcome import Outcome, refuse
+from iqcli.transactions.plan import below
+from iqcli.transactions.replace import Kept, Swaps, restore, sync
+from iqcli.transactions.rollback import all_or_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
-    from iqcli.culling.history import Past
+    from iqcli.transactions.history import Past
 
 _NOTHING = "nothing was written"
 

@@ -6,23 +6,24 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iqcli.culling import edits, history, journal, manifest, takeback, trash
-from iqcli.culling.doubles import outward
-from iqcli.culling.ends import Known, Place
-from iqcli.culling.history import State
-from iqcli.culling.outcome import Outcome, refuse
-from iqcli.culling.planned import Action, Plan, check
-from iqcli.culling.trip import Trip, all_or_nothing
 from iqcli.errors import IqError
 from iqcli.fs import files, lock
 from iqcli.photos.find import find_shots
+from iqcli.transactions import edits, history, journal, reject_folder, trash
+from iqcli.transactions import undo as takeback
+from iqcli.transactions.doubles import outward
+from iqcli.transactions.history import State
+from iqcli.transactions.outcome import Outcome, refuse
+from iqcli.transactions.plan import Action, Plan, check
+from iqcli.transactions.rollback import Trip, all_or_nothing
+from iqcli.transactions.steps import Known, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from iqcli.culling.history import Past
-    from iqcli.culling.journal import Log
+    from iqcli.transactions.history import Past
+    from iqcli.transactions.journal import Log
 
 __all__ = ["Outcome", "apply", "recover", "undo", "undo_each"]
 
@@ -51,8 +52,8 @@ def apply(plan: Plan, state_dir: Path, along: str | None = None) -> Outcome:
 
 def _carry_out(plan: Plan, log: Log) -> None:
     trip = Trip(log)
-    with all_or_nothing(trip, log, lambda: manifest.tidy(plan, log.run, plan.shots)):
-        manifest.announce(plan, log.run, log.when)
+    with all_or_nothing(trip, log, lambda: reject_folder.tidy(plan, log.run, plan.shots)):
+        reject_folder.announce(plan, log.run, log.when)
         for number, shot in enumerate(plan.shots):
             trip.carry(outward(shot, plan.action), _AS_PLANNED)
             log.done(number)
@@ -68,7 +69,9 @@ def _carry_out(plan: Plan, log: Log) -> None:
 
 def _conflicts(plan: Plan) -> Iterable[str]:
     for folder in plan.rejects:
-        if files.seen(folder) and (plan.action is Action.TRASH or not manifest.is_ours(folder)):
+        if files.seen(folder) and (
+            plan.action is Action.TRASH or not reject_folder.is_ours(folder)
+        ):
             yield f"{files.shown(folder)} is not a folder of iq for this plan"
     for shot in plan.shots:
         for step in outward(shot, plan.action):

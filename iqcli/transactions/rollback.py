@@ -5,18 +5,18 @@ from __future__ import annotations
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
-from iqcli.culling.doubles import Link
-from iqcli.culling.ends import Known, Place
-from iqcli.culling.manifest import mode_like
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import durable, files
+from iqcli.transactions.doubles import Link
+from iqcli.transactions.reject_folder import mode_like
+from iqcli.transactions.steps import Known, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from iqcli.culling.ends import Step
-    from iqcli.culling.journal import Log
+    from iqcli.transactions.journal import Log
+    from iqcli.transactions.steps import Step
 
 
 class Returning(Protocol):

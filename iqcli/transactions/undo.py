@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.culling import history, journal, manifest, trash
-from iqcli.culling.doubles import homeward
-from iqcli.culling.ends import Known, Place
-from iqcli.culling.outcome import Outcome, refuse
-from iqcli.culling.planned import check
-from iqcli.culling.trip import Trip, all_or_nothing
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
+from iqcli.transactions import history, journal, reject_folder, trash
+from iqcli.transactions.doubles import homeward
+from iqcli.transactions.outcome import Outcome, refuse
+from iqcli.transactions.plan import check
+from iqcli.transactions.rollback import Trip, all_or_nothing
+from iqcli.transactions.steps import Known, Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.culling.ends import Step
-    from iqcli.culling.history import Past
-    from iqcli.culling.planned import Plan, PlannedShot
+    from iqcli.transactions.history import Past
+    from iqcli.transactions.plan import Plan, PlannedShot
+    from iqcli.transactions.steps import Step
 
 
 def take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
@@ -93,7 +93,7 @@ def obstacle(step: Step, known: Known, *fine: Place) -> str | None:
 
 def _finish(plan: Plan, run: str, shots: list[PlannedShot], log: journal.Log, end: str) -> None:
     try:
-        manifest.tidy(plan, run, shots)
+        reject_folder.tidy(plan, run, shots)
         log.note(end)
     except OSError as error:
         where = files.shown(error.filename) if error.filename else "the journal or manifest"

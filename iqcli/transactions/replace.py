@@ -6,15 +6,15 @@ import errno
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iqcli.culling.edited import Edited, Stand, look
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import copy, durable, files
+from iqcli.transactions.edit_records import Edited, Stand, look
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.culling.journal import Log
+    from iqcli.transactions.journal import Log
 
 
 class Kept:

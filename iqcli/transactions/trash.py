@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 from typing import TYPE_CHECKING
 
-from iqcli.culling.planned import Action
 from iqcli.errors import IqError
 from iqcli.fs import files
+from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
-    from iqcli.culling.journal import Log, Run
-    from iqcli.culling.planned import Plan
+    from iqcli.transactions.journal import Log, Run
+    from iqcli.transactions.plan import Plan
 
 
 def check_there() -> None:

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.culling.lines import Record, line, path_fields, path_of, record
-from iqcli.culling.planned import Action
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import durable, files
 from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
+from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record
+from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from iqcli.culling.planned import Plan, PlannedShot
+    from iqcli.transactions.plan import Plan, PlannedShot
 
 _HEADER = {
     "kind": REJECTS_KIND,

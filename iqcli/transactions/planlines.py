@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from iqcli.culling.lines import SHA256, Record, codes, path_fields, path_of, texts, want
-from iqcli.culling.planned import Action, Plan, PlannedFile, PlannedShot
 from iqcli.errors import IqError
+from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
+from iqcli.transactions.plan import Action, Plan, PlannedFile, PlannedShot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
