@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands import sidecars
 from iqcli.commands.screen import counted, say
-from iqcli.culling import plan
+from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs import scratch
 from iqcli.outputs.names import shown
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.commands.run import Run
-    from iqcli.culling.plan import Plan
+    from iqcli.culling.planner import Plan
     from iqcli.records import Decision
 
 WOULD = {
@@ -86,9 +86,9 @@ def planned(
     """
     if deed.acts or kept:
         named = (each.judged.rating.model for each in decisions if each.judged.rating)
-        return plan.make(decisions, rule, next(named, run.settings.model), deed.action)
+        return planner.make(decisions, rule, next(named, run.settings.model), deed.action)
     if deed.action is not Action.LIST:
-        plan.check_files(decisions)
+        planner.check_files(decisions)
     return None
 
 
@@ -146,7 +146,7 @@ def _along(made: Plan, decisions: Sequence[Decision], run: Run, deed: Deed, edit
     """Move what sidecars were just written for; if that fails, those edits are taken back."""
     state = run.settings.state_dir
     try:
-        again = plan.make(_refound(decisions, deed), made.rule, made.model, made.action)
+        again = planner.make(_refound(decisions, deed), made.rule, made.model, made.action)
         done = moving.apply(again, state, along=edits)
     except BaseException:
         try:
@@ -188,7 +188,7 @@ def in_words(done: moving.Outcome, made: Plan) -> str:
 
 def save(made: Plan, file: Path, run: Run) -> None:
     """Keep the plan in a file."""
-    plan.save(made, file)
+    planner.save(made, file)
     if not run.quiet:
         way = "` lists it again" if made.action is Action.LIST else " --apply` carries it out"
         say(f"the plan is in {shown(file)}; `iq cull --from-plan FILE{way}")

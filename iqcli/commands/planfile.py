@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands import deeds, showing
 from iqcli.commands.screen import say
-from iqcli.culling import plan
+from iqcli.culling import planner
 from iqcli.errors import IqError
 from iqcli.records import Decision, Judged, Rating, Shot, Verdict
 from iqcli.transactions import jsonl
@@ -37,7 +37,7 @@ def carry_out(file: Path, run: Run, wish: Wish) -> Exit:
         if wish.deed.acts:
             deeds.take_back_cut_off(run, _roots(file))
         return _by_hand(decisions.load(file), run, wish)
-    made = plan.load(file)
+    made = planner.load(file)
     _check(made, wish)
     deed = replace(wish.deed, action=made.action)
     if deed.acts:
@@ -81,11 +81,11 @@ def _check(made: Plan, wish: Wish) -> None:
 
 
 def _check_share(made: Plan, max_reject: float) -> None:
-    from iqcli.culling import choose
+    from iqcli.culling import decide
     from iqcli.photos.find import find_shots
 
     photos = sum(1 for _ in find_shots(made.roots, on_problem=lambda _, __: None))
-    choose.check_counts(len(made.shots), max(photos, len(made.shots)), max_reject)
+    decide.check_counts(len(made.shots), max(photos, len(made.shots)), max_reject)
 
 
 def _decision(shot: PlannedShot, model: str) -> Decision:

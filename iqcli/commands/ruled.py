@@ -47,13 +47,13 @@ def carry_out(run: Run, wish: Wish) -> Exit:
 
 def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
     """The decisions of the rule, drawn and looked through where that is wished for."""
-    from iqcli.culling import choose
-    from iqcli.culling.group import group
+    from iqcli.culling import decide
+    from iqcli.culling.grouping.group import group
 
     with ExitStack() as stack:
         spool = stack.enter_context(_spool()) if wish.html or wish.review else None
         judged = group(list(run.judged(grouped=True, spool=spool)))
-        decisions = choose.decide(judged, rule, wish.protect)
+        decisions = decide.decide(judged, rule, wish.protect)
         if spool is not None:
             decisions = _looked_through(run, decisions, spool, wish)
     return decisions

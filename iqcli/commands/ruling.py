@@ -44,7 +44,7 @@ def grounded(rule: Rule, run: Run) -> tuple[Rule, tuple[str, ...]]:
     """
     if not rule.rests_on_experience:
         return rule, ()
-    from iqcli.culling.promise import settled
+    from iqcli.culling.risk_control import settled
     from iqcli.models.registry import load
 
     return settled(rule, load(run.settings.model).experience)

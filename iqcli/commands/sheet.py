@@ -37,7 +37,7 @@ def check_sheet(file: Path) -> None:
 
 def sheet_of(run: Run, file: Path) -> list[Judged]:
     """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
-    from iqcli.culling.group import group
+    from iqcli.culling.grouping.group import group
     from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision, Verdict
 
@@ -54,7 +54,7 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
     The others lie beside it: `sheet-2.html`, ... Replaces nothing but older sheets. Raises IqError.
     """
     from iqcli.culling.decisions import header, record
-    from iqcli.culling.group import order_within
+    from iqcli.culling.grouping.group import order_within
     from iqcli.outputs import sheet, sheetdata
     from iqcli.transactions.jsonl import line
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands.results import WRITERS
 from iqcli.commands.screen import warn
-from iqcli.culling import classes
+from iqcli.culling import disparity
 from iqcli.culling.protect import CODES
 from iqcli.outputs import rows
 from iqcli.outputs.stdout import write
@@ -91,8 +91,8 @@ def summary(decisions: Sequence[Decision]) -> Iterator[str]:
         parts = (f"{SAID[code]} {spared[code]:,}" for code in CODES if spared[code])
         verb = "is" if spared.total() == 1 else "are"
         yield f"of those kept, {spared.total():,} {verb} protected: {', '.join(parts)}"
-    found = classes.losses(decisions)
-    lost = [each for each in found if each.rejects and each.photos >= classes.FEW][:MOST]
+    found = disparity.losses(decisions)
+    lost = [each for each in found if each.rejects and each.photos >= disparity.FEW][:MOST]
     if lost:
         parts = (f"{each.name} {each.rejects:,} of {each.photos:,}" for each in lost)
         yield f"rejected by kind: {', '.join(parts)}"
@@ -100,5 +100,5 @@ def summary(decisions: Sequence[Decision]) -> Iterator[str]:
 
 def warn_of_losses(decisions: Sequence[Decision]) -> None:
     """Say which kind of photo loses far more than the others, if one does."""
-    if far := classes.lopsided(classes.losses(decisions)):
+    if far := disparity.lopsided(disparity.losses(decisions)):
         warn(f"{far}; look at them before you go on")

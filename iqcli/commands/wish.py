@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.commands.options import check_folder
 from iqcli.commands.results import checked_format
-from iqcli.culling.plan import check_name
+from iqcli.culling.planner import check_name
 from iqcli.errors import IqError
 from iqcli.transactions.plan import Action
 
@@ -79,7 +79,7 @@ class Wish:
 
     def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
         """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""
-        from iqcli.culling.choose import check_share
+        from iqcli.culling.decide import check_share
 
         largest = settings.max_reject if self.max_reject is None else self.max_reject
         check_share(decisions, largest)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iqcli.culling.finding import Finding, is_scored
-from iqcli.culling.group import key_of, order_within
+from iqcli.culling.grouping.group import key_of, order_within
 from iqcli.records import Verdict, best_first
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from iqcli.culling.finding import Finding, score_of
-from iqcli.culling.group import key_of, order_within
+from iqcli.culling.grouping.group import key_of, order_within
 from iqcli.culling.rules import exact, percent
 from iqcli.records import Verdict, best_first
 

@@ -51,7 +51,7 @@ class Rule:
     reject, frames within so many points (0..9) of the last that it keeps are for review.
 
     `promise`: at most that share (0..1, both excluded) of the rejects is good; `limit` is the score
-    it comes to, see `iqcli.culling.promise`. Alone it rejects all that scores under its limit;
+    it comes to, see `iqcli.culling.risk_control`. Alone it rejects all that scores under its limit;
     beside the others it caps them: nothing that scores the limit or more is rejected.
 
     Raises IqError for values out of range, and for a `per` or `margin` of nothing.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.choose import decide
+from iqcli.culling.decide import decide
 from iqcli.errors import IqError
 from iqcli.evaluation import agreement, comparison
 from iqcli.evaluation.uncertainty import calibration

@@ -16,7 +16,7 @@ from statistics import median
 
 import numpy as np
 
-from iqcli.culling.group import group
+from iqcli.culling.grouping.group import group
 from iqcli.records import Facts, Judged, Look, Rating, Shot, best_first
 
 COUNT = 50_000

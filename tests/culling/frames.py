@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli.culling.group import group
+from iqcli.culling.grouping.group import group
 from iqcli.records import Facts, Judged, Look, Rating, Shot
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 
-from iqcli.culling import plan as plans
+from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files, links
 from iqcli.transactions.apply import apply, recover, undo

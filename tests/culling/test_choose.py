@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from iqcli.culling.bands import band
-from iqcli.culling.choose import check_share, decide
+from iqcli.culling.decide import check_share, decide
 from iqcli.culling.protect import Protect
 from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import Exit, IqError

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import fisher_exact
 
-from iqcli.culling.classes import FEW, LEVEL, Loss, classes_of, lopsided, losses
+from iqcli.culling.disparity import FEW, LEVEL, Loss, classes_of, lopsided, losses
 from iqcli.records import Decision, Verdict
 
 from .rolls import photo

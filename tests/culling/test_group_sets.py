@@ -11,7 +11,7 @@ import pytest
 from scenes import own_view, photo, texture
 
 from culling.frames import frame, groups, scenes
-from iqcli.culling.group import group
+from iqcli.culling.grouping.group import group
 from iqcli.extractors.schema import layer
 from iqcli.extractors.tiles import extract
 from iqcli.records import Judged, Whole

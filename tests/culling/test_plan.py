@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from iqcli.culling import plan as plans
+from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
 from iqcli.transactions.apply import apply, undo

@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from iqcli.culling.promise import GOOD, Kept, in_reject_band, keep, settled
+from iqcli.culling.risk_control import GOOD, Kept, in_reject_band, keep, settled
 from iqcli.culling.rules import Rule
 from iqcli.errors import Exit, IqError
 from iqcli.records import Experience

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.culling import plan as plans
-from iqcli.culling.choose import decide
+from iqcli.culling import planner as plans
+from iqcli.culling.decide import decide
 from iqcli.culling.protect import Protect
 from iqcli.culling.rules import Quota, Rule
 from iqcli.records import Facts, Verdict, Whole

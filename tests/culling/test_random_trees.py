@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.culling import plan as plans
+from iqcli.culling import planner as plans
 from iqcli.photos.find import find_shots
 from iqcli.transactions.apply import apply, undo
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from iqcli.commands.showing import summary
-from iqcli.culling.choose import check_counts, check_share, decide
-from iqcli.culling.group import TIE
+from iqcli.culling.decide import check_counts, check_share, decide
+from iqcli.culling.grouping.group import TIE
 from iqcli.culling.protect import Protect
 from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError

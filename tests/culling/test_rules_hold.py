@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iqcli.culling.choose import decide
-from iqcli.culling.group import key_of
+from iqcli.culling.decide import decide
+from iqcli.culling.grouping.group import key_of
 from iqcli.culling.protect import CODES, Protect
 from iqcli.culling.rules import Quota, Rule
 from iqcli.records import Decision, Judged, Verdict, Whole

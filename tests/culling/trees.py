@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.culling import plan as plans
+from iqcli.culling import planner as plans
 from iqcli.records import Decision, Judged, Rating, Shot, Verdict
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.culling.frames import Frames, Marks, Numbers
-    from iqcli.culling.likeness import Columns
+    from iqcli.culling.grouping.frames import Frames, Marks, Numbers
+    from iqcli.culling.grouping.similarity import Columns
 
 LEAST = 3
 # Seconds from one frame to the next.

@@ -15,7 +15,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.culling.frames import Floats, Frames, Marks, Numbers
+    from iqcli.culling.grouping.frames import Floats, Frames, Marks, Numbers
 
 # Frames of a bracket, and those of one that was set by hand.
 LEAST, BY_HAND, MOST = 3, 5, 15

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling import bursts
-from iqcli.culling.frames import MINUTE
+from iqcli.culling.grouping import bursts
+from iqcli.culling.grouping.frames import MINUTE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from iqcli.culling.frames import Frames, Numbers
+    from iqcli.culling.grouping.frames import Frames, Numbers
 
 # Seconds between two photos of one camera that are of one moment whatever they show; of any
 # that look alike as frames of a burst do; and of any that look hardly different.

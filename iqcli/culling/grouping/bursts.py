@@ -14,7 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.culling.frames import Frames, Marks, Numbers
+    from iqcli.culling.grouping.frames import Frames, Marks, Numbers
 
 # Between two frames, in seconds: where both times are told below the second, and where the clock
 # cuts off up to a second of each.

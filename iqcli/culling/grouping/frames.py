@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.likeness import looks_of
+from iqcli.culling.grouping.similarity import looks_of
 from iqcli.photos.bursts import burst_of_name
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.culling.likeness import Looks
+    from iqcli.culling.grouping.similarity import Looks
     from iqcli.records import Judged
 
     Floats = NDArray[np.float64]

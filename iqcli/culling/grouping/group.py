@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.brackets import brackets
-from iqcli.culling.bursts import bursts
 from iqcli.culling.finding import is_scored
-from iqcli.culling.frames import frames_of
-from iqcli.culling.panoramas import panoramas
-from iqcli.culling.scenes import scenes
+from iqcli.culling.grouping.brackets import brackets
+from iqcli.culling.grouping.bursts import bursts
+from iqcli.culling.grouping.frames import frames_of
+from iqcli.culling.grouping.panoramas import panoramas
+from iqcli.culling.grouping.scenes import scenes
 from iqcli.records import Whole, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.culling.frames import Frames, Marks, Numbers
+    from iqcli.culling.grouping.frames import Frames, Marks, Numbers
     from iqcli.records import Judged
 
     Parts = list[Numbers]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.culling.group import key_of, order_within
+from iqcli.culling.grouping.group import key_of, order_within
 from iqcli.records import best_first
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def sections(judged: Iterable[Judged], per: str) -> list[list[Judged]]:
-    """The scored shots by `per` (see `iqcli.culling.group.key_of`), the best section first.
+    """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section first.
 
     Within a section the best is first, and the section with the best photo of all comes first.
     Photos that nobody can compare are each for themselves, but those without a date are one
