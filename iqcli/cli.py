@@ -28,7 +28,7 @@ from iqcli.commands import (
 from iqcli.commands.options import say_help
 from iqcli.commands.screen import say
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.stdout import let_go
+from iqcli.output.stdout import let_go
 
 app = typer.Typer(
     name="iq",

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from iqcli.fs.files import write_stream
-from iqcli.outputs import sheet, sheetdata
+from iqcli.output import contact_sheet, contact_sheet_data
 from iqcli.records import Decision, Facts, Issue, Judged, Rating, Shot, Verdict
 from iqcli.text import readable
 from iqcli.transactions.jsonl import line
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.outputs.sheetdata import Entry
+    from iqcli.output.contact_sheet_data import Entry
 
 HEADER = '{"kind": "iq-decisions", "schema": 1}'
 
@@ -80,7 +80,7 @@ def entry(decision: Decision) -> Entry:
         "reasons": list(decision.reasons),
         "codes": list(decision.codes),
     }
-    return sheetdata.Entry(decision, line(record).decode())
+    return contact_sheet_data.Entry(decision, line(record).decode())
 
 
 def best_first(members: Sequence[Judged]) -> list[Judged]:
@@ -93,15 +93,17 @@ def picture(entry: Entry, name: str) -> bytes | None:
     return THUMB if name == "thumb" else CROP
 
 
-def written(file: Path, judged: Iterable[Judged], limit: int = sheetdata.PART) -> list[Path]:
+def written(
+    file: Path, judged: Iterable[Judged], limit: int = contact_sheet_data.PART
+) -> list[Path]:
     """Write a sheet of them, in files of at most `limit` photos; returns its files."""
     entries = [entry(decided(each)) for each in judged]
-    parts = sheetdata.parts(sheetdata.units(entries, best_first), limit)
+    parts = contact_sheet_data.parts(contact_sheet_data.units(entries, best_first), limit)
     files = [file.with_stem(f"{file.stem}-{n + 1}" if n else file.stem) for n in range(len(parts))]
     names = tuple(each.name for each in files)
-    title = sheet.Title("A walk", HEADER, "drawn", names, len(entries))
+    title = contact_sheet.Title("A walk", HEADER, "drawn", names, len(entries))
     for number, (each, part) in enumerate(zip(files, parts, strict=True)):
-        write_stream(each, sheet.page(title, number, part, picture))
+        write_stream(each, contact_sheet.page(title, number, part, picture))
     return files
 
 

@@ -23,7 +23,7 @@ from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load
 from iqcli.models.scoring import judge
-from iqcli.outputs.heatmap import drawn
+from iqcli.output.heatmap import drawn
 from iqcli.records import Measured, Rating, Shot
 from iqcli.training.lessons import quantile_knots
 

@@ -16,7 +16,7 @@ from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex import head as hexmodel
 from iqcli.models.hex.graph import named
 from iqcli.models.hex.head import HexHead, HexModel, load
-from iqcli.outputs.plots import learning
+from iqcli.output.plots import learning
 from iqcli.records import Rating, Unrated
 from iqcli.training import hexing
 from iqcli.training.hexing import Field, Loss, Pupils

@@ -43,7 +43,7 @@ from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
 from iqcli.models import checkpoint, issues
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.registry import BLOCKS
-from iqcli.outputs.table import in_words
+from iqcli.output.table import in_words
 from iqcli.photos.views import views_of
 from iqcli.records import Issue
 from iqcli.training import issues as learning

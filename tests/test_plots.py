@@ -14,8 +14,8 @@ from PIL import Image
 from scenes import texture
 from shell import SOURCE, Iq
 
-from iqcli.outputs import plots
-from iqcli.outputs.plots import COLOURS, Curve, Points
+from iqcli.output import plots
+from iqcli.output.plots import COLOURS, Curve, Points
 
 NAMES = {"scatter.png", "scatter.svg", "reliability.png", "reliability.svg"}
 BLIND = """

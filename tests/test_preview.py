@@ -13,8 +13,8 @@ from photos.make import encoded, scene
 from rich.console import Console
 from textual_image.renderable import HalfcellImage, SixelImage, TGPImage
 
-from iqcli.outputs import preview, table
-from iqcli.outputs.rows import row
+from iqcli.output import table, terminal_images
+from iqcli.output.rows import row
 from iqcli.records import Judged, Rating, Shot
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_a_missing_package_is_one_sentence(iq: Iq, roll: Path, command: tuple[st
 
 def test_a_broken_thumbnail_is_none() -> None:
     good = encoded(scene(64, 48), "WEBP")
-    picture = preview.opened(good)
+    picture = terminal_images.opened(good)
     assert picture is not None and picture.size == (64, 48)
     for broken in (
         None,
@@ -108,18 +108,20 @@ def test_a_broken_thumbnail_is_none() -> None:
         encoded(scene(64, 48), "PNG"),
         encoded(scene(1100, 4), "WEBP"),
     ):
-        assert preview.opened(broken) is None
+        assert terminal_images.opened(broken) is None
 
 
 @pytest.mark.parametrize("drawn", [HalfcellImage, SixelImage, TGPImage])
 def test_every_kind_of_terminal_is_drawn_for(
-    drawn: preview.Drawn, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    drawn: terminal_images.Drawn,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = io.StringIO()
     console = Console(file=told, force_terminal=True, color_system="truecolor", width=80)
-    monkeypatch.setattr(preview, "paper", lambda: console)
+    monkeypatch.setattr(terminal_images, "paper", lambda: console)
     judged = Judged(Shot(Path("/r"), Path("/r/a.jpg")), rating=Rating(7.0, None, "m"))
     tall, wide = (encoded(scene(*size), "WEBP") for size in ((64, 96), (300, 20)))
-    preview.show([(row(judged, {"rank": 1}), each) for each in (tall, wide, None)], drawn)
+    terminal_images.show([(row(judged, {"rank": 1}), each) for each in (tall, wide, None)], drawn)
     sign = {HalfcellImage: HALF, SixelImage: "\x1bP", TGPImage: "\U0010eeee"}[drawn]
     assert sign in told.getvalue() and told.getvalue().count("/r/a.jpg") == 3

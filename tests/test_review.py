@@ -14,8 +14,8 @@ import pytest
 from photos.make import encoded, scene
 from textual_image.widget import HalfcellImage
 
-from iqcli.outputs.choices import Choices, Shelf
-from iqcli.outputs.review import Note, Review
+from iqcli.output.review_app import Note, Review
+from iqcli.output.review_state import Choices, Shelf
 from iqcli.records import Decision, Facts, Issue, Judged, Rating, Shot, Verdict
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iqcli.outputs import rows
-from iqcli.outputs.names import exact, shown
-from iqcli.outputs.stdout import encoded
+from iqcli.output import rows
+from iqcli.output.names import exact, shown
+from iqcli.output.stdout import encoded
 from iqcli.records import Facts, Issue, Judged, Rating, Shot
 from iqcli.text import readable
 

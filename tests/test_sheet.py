@@ -17,7 +17,7 @@ from sheets import CROP, HEADER, THUMB, best_first, decided, entry, photo, walk,
 from iqcli.commands.sheet import check_sheet
 from iqcli.errors import IqError
 from iqcli.fs.files import write_stream
-from iqcli.outputs import sheet, sheetdata
+from iqcli.output import contact_sheet, contact_sheet_data
 from iqcli.records import Judged, Whole
 from iqcli.text import readable
 
@@ -80,8 +80,8 @@ def titles(file: Path) -> list[str]:
     return [each["title"] for each in data(file)["sections"]]
 
 
-def units(judged: list[Judged]) -> list[sheetdata.Unit]:
-    return sheetdata.units([entry(decided(each)) for each in judged], best_first)
+def units(judged: list[Judged]) -> list[contact_sheet_data.Unit]:
+    return contact_sheet_data.units([entry(decided(each)) for each in judged], best_first)
 
 
 def test_photos_stand_in_bursts_under_days(tmp_path: Path) -> None:
@@ -195,11 +195,11 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
 def test_a_title_and_a_file_name_are_text(tmp_path: Path) -> None:
     name = '"><script>alert(1)<script>'
     files = (f"{name}.html", os.fsdecode(b"a:\xff b-2.html"))
-    title = sheet.Title(name, HEADER, os.fsdecode(b"\xff") + name, files, 2)
+    title = contact_sheet.Title(name, HEADER, os.fsdecode(b"\xff") + name, files, 2)
     part = units([photo(tmp_path / "a.jpg")])
-    text = b"".join(sheet.page(title, 0, part, lambda *_: None)).decode()
+    text = b"".join(contact_sheet.page(title, 0, part, lambda *_: None)).decode()
     assert "the model \\xff&#34;&gt;" in text
-    assert "<script>alert" not in text.replace(sheet._text("keys.js"), "")
+    assert "<script>alert" not in text.replace(contact_sheet._text("keys.js"), "")
     links = [each["href"] for each in Parsed(text).found if each["tag"] == "a"]
     assert links == ["%22%3E%3Cscript%3Ealert%281%29%3Cscript%3E.html", "a%3A%FF%20b-2.html"]
 
@@ -234,16 +234,16 @@ def test_many_photos_become_several_files(tmp_path: Path) -> None:
 
 def test_a_burst_larger_than_a_file_stays_whole(tmp_path: Path) -> None:
     roll = [photo(tmp_path / f"{n}.jpg", 5, group="b0001") for n in range(5)]
-    assert [len(p) for p in sheetdata.parts(units(roll), 2)] == [1]
+    assert [len(p) for p in contact_sheet_data.parts(units(roll), 2)] == [1]
 
 
 def test_it_is_written_in_pieces(tmp_path: Path) -> None:
     part = units([photo(tmp_path / f"{n}.jpg") for n in range(40)])
-    title = sheet.Title("x", HEADER, "drawn", ("a.html",), 40)
+    title = contact_sheet.Title("x", HEADER, "drawn", ("a.html",), 40)
     large = os.urandom(200_000)
-    sizes = [len(piece) for piece in sheet.page(title, 0, part, lambda *_: large)]
+    sizes = [len(piece) for piece in contact_sheet.page(title, 0, part, lambda *_: large)]
     assert sum(sizes) > 40 * 2 * 200_000 * 4 / 3
-    assert max(sizes) < 2 * sheet.CHUNK
+    assert max(sizes) < 2 * contact_sheet.CHUNK
 
 
 def test_a_sheet_that_cannot_be_finished_leaves_the_old_one(
@@ -255,9 +255,9 @@ def test_a_sheet_that_cannot_be_finished_leaves_the_old_one(
     def full(entry: object, name: str) -> bytes:
         raise OSError("no room")
 
-    title = sheet.Title("x", HEADER, "drawn", ("sheet.html",), 1)
+    title = contact_sheet.Title("x", HEADER, "drawn", ("sheet.html",), 1)
     with pytest.raises(OSError, match="no room"):
-        write_stream(file, sheet.page(title, 0, units([photo(tmp_path / "a.jpg")]), full))
+        write_stream(file, contact_sheet.page(title, 0, units([photo(tmp_path / "a.jpg")]), full))
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {file.name: before}
 
 
@@ -296,5 +296,5 @@ def test_a_strangers_file_stops_a_run_before_it_begins(iq: Iq, roll: Path, comma
 
 
 def test_it_is_built_from_every_file_of_its_room() -> None:
-    there = {each.name for each in sheet.ROOM.iterdir()}
-    assert there == {"sheet.html", "sheet.css", *sheet.SCRIPTS}
+    there = {each.name for each in contact_sheet.ROOM.iterdir()}
+    assert there == {"sheet.html", "sheet.css", *contact_sheet.SCRIPTS}

@@ -9,7 +9,7 @@ import typer
 from iqcli.commands.options import CacheDir, say_help
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import Exit
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.settings import load
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ import typer
 from iqcli.commands.options import start_folder
 from iqcli.commands.screen import counted, progress, say
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.outputs import rows
-from iqcli.outputs.names import exact, shown
-from iqcli.outputs.stdout import write
+from iqcli.output import rows
+from iqcli.output.names import exact, shown
+from iqcli.output.stdout import write
 from iqcli.settings import load
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _render(found: Iterable[rows.Row], form: str) -> None:
     elif form != "table":
         write((rows.to_json if form == "json" else rows.to_jsonl)(found))
     elif whole := [each for each in found if each["error"] is None]:
-        from iqcli.outputs import table
+        from iqcli.output import table
 
         lines = [_line(each) for each in whole]
         if len(whole) > 1:

@@ -10,7 +10,7 @@ from iqcli.commands.screen import counted, say
 from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs import scratch
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.records import Shot, Verdict
 from iqcli.transactions import apply as moving
 from iqcli.transactions.history import unreadable

@@ -13,7 +13,7 @@ from iqcli import __version__
 from iqcli.commands.options import CacheDir, start_folder
 from iqcli.commands.screen import warn
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def doctor(
 def _render(
     checks: list[tuple[str, str]], chosen: list[tuple[str, str | float | None, str]], form: str
 ) -> None:
-    from iqcli.outputs import table
-    from iqcli.outputs.stdout import write
+    from iqcli.output import table
+    from iqcli.output.stdout import write
 
     if form == "json":
         rows = [dict(zip(("setting", "value", "from"), each, strict=True)) for each in chosen]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:

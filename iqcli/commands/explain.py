@@ -14,8 +14,8 @@ from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.extractors.schema import LAYERS, maps
-from iqcli.outputs.names import shown
-from iqcli.outputs.stdout import write
+from iqcli.output.names import shown
+from iqcli.output.stdout import write
 
 if TYPE_CHECKING:
     from iqcli.evaluation.explain import Explanation
@@ -158,7 +158,7 @@ def _check(heatmap: Path) -> None:
 
 def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
     from iqcli.fs.durable import create
-    from iqcli.outputs.heatmap import drawn
+    from iqcli.output.heatmap import drawn
     from iqcli.photos.read import read_photo
     from iqcli.pipeline.sidecars import read_bytes
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iqcli.extractors.schema import GRID
-from iqcli.outputs.names import exact, shown
-from iqcli.outputs.table import in_words as issues_in_words
+from iqcli.output.names import exact, shown
+from iqcli.output.table import in_words as issues_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

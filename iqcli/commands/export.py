@@ -15,9 +15,9 @@ from iqcli.commands.sheet import Html, sheet_of
 from iqcli.commands.sidecars import Embed, Stars, XmpProfile, chosen
 from iqcli.commands.sidecars import write as write_xmp
 from iqcli.errors import Exit, IqError
-from iqcli.outputs import rows
-from iqcli.outputs.names import shown
-from iqcli.outputs.stdout import write
+from iqcli.output import rows
+from iqcli.output.names import shown
+from iqcli.output.stdout import write
 from iqcli.records import Decision, Judged, Verdict
 
 FORMATS = (*WRITERS, "parquet")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands.screen import counted, say
 from iqcli.errors import IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def show(
 ) -> None:
     """Print every table that was asked for, an empty line between them."""
     from iqcli.evaluation.agreement import GOOD
-    from iqcli.outputs import table
-    from iqcli.outputs.stdout import write
+    from iqcli.output import table
+    from iqcli.output.stdout import write
 
     parts = list(found.parts(by))
     tables: list[Table] = [(AGREEMENT, list(_agreements(parts)))]

@@ -6,13 +6,13 @@ from datetime import datetime
 
 from iqcli.commands.screen import say
 from iqcli.errors import Exit
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.settings import load
 
 
 def history() -> Exit:
     """List culls, edits and undos, oldest first; what is unreadable with its journal."""
-    from iqcli.outputs import table
+    from iqcli.output import table
     from iqcli.transactions.history import history as read_history
     from iqcli.transactions.history import unreadable
 

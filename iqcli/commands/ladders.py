@@ -26,8 +26,8 @@ def climb_ladders(run: Run, distortions: Sequence[str], *, full_size: bool) -> E
     """Spoil the photos of the run step by step, print how the scores fall; the exit code."""
     from iqcli.evaluation import robustness
     from iqcli.models.registry import load
-    from iqcli.outputs import table
-    from iqcli.outputs.stdout import write
+    from iqcli.output import table
+    from iqcli.output.stdout import write
 
     names = robustness.chosen(distortions, full_size=full_size)
     model = load(run.settings.model)

@@ -11,7 +11,7 @@ import typer
 from iqcli.commands import pull
 from iqcli.commands.screen import say, warn
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.stdout import write
+from iqcli.output.stdout import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,7 +65,7 @@ def list_(
 ) -> Exit:
     """List the models with state, download, licence and summary."""
     from iqcli.models import status
-    from iqcli.outputs import rows, table
+    from iqcli.output import rows, table
 
     if format_ not in FORMATS:
         raise IqError(f"--format is {format_!r}; give one of {', '.join(FORMATS)}")

@@ -15,7 +15,7 @@ import typer
 from iqcli.commands.results import SORTABLE
 from iqcli.commands.run import Run
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.settings import load
 from iqcli.text import readable
 from iqcli.values import DEVICES, FORMATS, share

@@ -154,7 +154,7 @@ def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
 def verify(names: Some = None) -> Exit:
     """Read pulled weights again: are they what was placed?"""
     from iqcli.models import status
-    from iqcli.outputs import table
+    from iqcli.output import table
     from iqcli.weights import install, store
 
     rows = status.rows_of(names) if names else [store.row(name) for name in _pulled()]

@@ -92,17 +92,19 @@ def _ranked(found: Iterable[Judged], per: str | None, limit: int | None) -> list
 
 
 def _draw(run: Run, column: str | None, reverse: bool, limit: int | None, per: str | None) -> Exit:
-    from iqcli.outputs import preview
-    from iqcli.outputs.rows import row
+    from iqcli.output import terminal_images
+    from iqcli.output.rows import row
     from iqcli.pipeline.thumbnails import THUMB, Spool
 
-    brush = preview.brush("--preview")
+    brush = terminal_images.brush("--preview")
     with Spool((THUMB,)) as spool:
         judged = run.judged(grouped=per in LOOKED, spool=spool)
         ranked = [each for each in _ranked(judged, per, limit) if each[0].rating]
         most = PREVIEWED if limit is None else None if per else limit
         wanted = arranged(ranked, column, reverse, most)
-        preview.show(((row(*each), spool.get(each[0].sha256, "thumb")) for each in wanted), brush)
+        terminal_images.show(
+            ((row(*each), spool.get(each[0].sha256, "thumb")) for each in wanted), brush
+        )
     if limit is None and len(ranked) > PREVIEWED and not run.quiet:
         say(f"the first {PREVIEWED} are drawn; --limit says how many")
     return run.finish("ranked")

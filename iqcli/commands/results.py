@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.outputs import rows
-from iqcli.outputs.stdout import write
+from iqcli.output import rows
+from iqcli.output.stdout import write
 from iqcli.values import FORMATS
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def render(results: Iterable[Result], form: str, columns: Sequence[str], *, nul:
     elif form in WRITERS:
         write(WRITERS[form](rows.row(*each) for each in results))
     else:
-        from iqcli.outputs import table
+        from iqcli.output import table
 
         scored = [rows.row(*each) for each in results if each[0].rating]
         if scored:

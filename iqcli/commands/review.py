@@ -6,12 +6,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError
-from iqcli.outputs import preview
+from iqcli.output import terminal_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.outputs.review import Picture
+    from iqcli.output.review_app import Picture
     from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision
 
@@ -23,13 +23,13 @@ def picture() -> Picture:
 
     Raises IqError where none can, so that a run asks before it measures photos.
     """
-    drawn = preview.brush(ASKER)
+    drawn = terminal_images.brush(ASKER)
     if not sys.stderr.isatty():  # it draws there
         raise IqError(f"{ASKER} needs a terminal, and stderr is none; leave it out there")
     try:
-        from iqcli.outputs.review import picture_for
+        from iqcli.output.review_app import picture_for
     except ImportError as error:
-        raise preview.missing(ASKER) from error
+        raise terminal_images.missing(ASKER) from error
     return picture_for(drawn)
 
 
@@ -39,7 +39,7 @@ def review(decisions: Sequence[Decision], spool: Spool) -> list[Decision]:
     Raises Interrupted where they left without any, IqError where there is no terminal for it.
     """
     widget = picture()
-    from iqcli.outputs.review import Review
+    from iqcli.output.review_app import Review
 
     chosen = Review(decisions, spool.get, widget).run()
     if chosen is None:

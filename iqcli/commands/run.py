@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.commands.screen import counted, progress, say, warn
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,14 +12,14 @@ from iqcli.commands.options import check_folder
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import IqError
 from iqcli.fs.files import seen, write_stream
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.commands.run import Run
-    from iqcli.outputs.sheetdata import Entry
+    from iqcli.output.contact_sheet_data import Entry
     from iqcli.pipeline.thumbnails import Spool
     from iqcli.records import Decision, Judged
 
@@ -55,19 +55,19 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
     """
     from iqcli.culling.decisions import header, record
     from iqcli.culling.grouping.group import order_within
-    from iqcli.outputs import sheet, sheetdata
+    from iqcli.output import contact_sheet, contact_sheet_data
     from iqcli.transactions.jsonl import line
 
     def picture(entry: Entry, name: str) -> bytes | None:
         return spool.get(entry.judged.sha256, name)
 
-    entries = [sheetdata.Entry(each, line(record(each)).decode()) for each in decisions]
-    found = sheetdata.parts(sheetdata.units(entries, order_within))
+    entries = [contact_sheet_data.Entry(each, line(record(each)).decode()) for each in decisions]
+    found = contact_sheet_data.parts(contact_sheet_data.units(entries, order_within))
     rest = range(2, len(found) + 1)
     files = [file, *(file.with_stem(f"{file.stem}-{number}") for number in rest)]
     for each in files:
         _check(each)
-    title = sheet.Title(
+    title = contact_sheet.Title(
         name=_name(run),
         header=line(header(run.settings.model)).decode(),
         model=run.settings.model,
@@ -76,7 +76,7 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
     )
     for number, (each, part) in enumerate(zip(files, found, strict=True)):
         try:
-            write_stream(each, sheet.page(title, number, part, picture))
+            write_stream(each, contact_sheet.page(title, number, part, picture))
         except OSError as error:
             why = error.strerror or error
             raise IqError(f"cannot write {shown(each)}: {why}; give another place") from error
@@ -117,7 +117,7 @@ def _check(file: Path) -> None:
 
 
 def _is_sheet(file: Path) -> bool:
-    from iqcli.outputs.sheet import MARK
+    from iqcli.output.contact_sheet import MARK
 
     if not file.is_file():
         return False

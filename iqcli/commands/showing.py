@@ -10,14 +10,14 @@ from iqcli.commands.results import WRITERS
 from iqcli.commands.screen import warn
 from iqcli.culling import disparity
 from iqcli.culling.protect import CODES
-from iqcli.outputs import rows
-from iqcli.outputs.stdout import write
+from iqcli.output import rows
+from iqcli.output.stdout import write
 from iqcli.records import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from iqcli.outputs.rows import Row
+    from iqcli.output.rows import Row
     from iqcli.records import Decision
 
 COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
@@ -63,7 +63,7 @@ def _row(decision: Decision) -> Row:
 
 
 def _table(decisions: Sequence[Decision]) -> None:
-    from iqcli.outputs import table
+    from iqcli.output import table
 
     wanted = [
         _row(each)

@@ -10,7 +10,7 @@ import typer
 
 from iqcli.commands.screen import counted, progress, say, warn
 from iqcli.errors import IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.values import PROFILES, checked
 from iqcli.xmp.starring import QUANTILES, parse
 

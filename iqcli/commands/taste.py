@@ -12,7 +12,7 @@ from iqcli.commands.options import over_photos
 from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 
 if TYPE_CHECKING:
     from iqcli.models.base import HeadModel

@@ -16,7 +16,7 @@ from iqcli.commands.taste import taste
 from iqcli.commands.train_hex import train_hex
 from iqcli.commands.train_qualiclip import qualiclip
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 
 if TYPE_CHECKING:
     from iqcli.training.fitting import Report
@@ -127,7 +127,7 @@ def issues(run: Run, output: Weights) -> Exit:
     all its copies; the table printed is of those.
     """
     from iqcli.fs.files import write_atomic
-    from iqcli.outputs import table
+    from iqcli.output import table
     from iqcli.training.issues import fit_folders
 
     _check_weights(output)

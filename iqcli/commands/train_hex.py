@@ -13,7 +13,7 @@ from iqcli.commands.run import Run
 from iqcli.commands.screen import counted, say
 from iqcli.commands.taste import place_of
 from iqcli.errors import Exit, IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:

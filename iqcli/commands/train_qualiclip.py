@@ -12,7 +12,7 @@ from iqcli.commands.run import Run
 from iqcli.commands.screen import say
 from iqcli.commands.taste import place_of
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 
 if TYPE_CHECKING:
     from iqcli.training.qualiclip import Trained
@@ -106,7 +106,7 @@ def _photos(run: Run) -> list[Path]:
 
 
 def _show(trained: Trained, left_out: str | None) -> None:
-    from iqcli.outputs import table
+    from iqcli.output import table
 
     titles = ("distortions", "SRCC a ladder", "pooled", "untrained a ladder", "untrained pooled")
     rows = []

@@ -20,8 +20,8 @@ NOBODY = "always none"
 
 def show(found: Verdicts, model: str) -> None:
     """Print every table, an empty line between them."""
-    from iqcli.outputs import table
-    from iqcli.outputs.stdout import write
+    from iqcli.output import table
+    from iqcli.output.stdout import write
 
     whole = (found.photos, model, cell(found.mean[0]), cell(found.exact[0]), found.illegal)
     nobody = (found.photos, NOBODY, cell(found.mean[1]), cell(found.exact[1]), 0)

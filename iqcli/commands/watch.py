@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from iqcli.commands.results import WRITERS
 from iqcli.commands.screen import counted, say, warn
 from iqcli.errors import Exit, IqError
-from iqcli.outputs import rows
-from iqcli.outputs.names import shown
-from iqcli.outputs.stdout import end_unheard, write
+from iqcli.output import rows
+from iqcli.output.names import shown
+from iqcli.output.stdout import end_unheard, write
 from iqcli.photos.watch import Arrivals, Watched, is_passing
 
 if TYPE_CHECKING:

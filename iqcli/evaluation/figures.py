@@ -9,8 +9,8 @@ from scipy.stats import spearmanr
 
 from iqcli.evaluation.uncertainty import NOMINAL, covered, grouped
 from iqcli.models.registry import entry
-from iqcli.outputs import plots
-from iqcli.outputs.plots import Curve, Points
+from iqcli.output import plots
+from iqcli.output.plots import Curve, Points
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

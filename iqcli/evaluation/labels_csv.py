@@ -16,7 +16,7 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.evaluation.mos_csv import IMAGE, Names, column_of, filtered, lines_of, named
 from iqcli.models.hex.graph import is_legal
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.records import Shot
 from iqcli.text import readable
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.records import Shot
 from iqcli.text import readable
 

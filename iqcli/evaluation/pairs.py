@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PhotoError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.pipeline.sidecars import read_bytes
 from iqcli.pipeline.spec import reason

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError, PhotoError
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.spec import reason
 

@@ -17,7 +17,7 @@ from safetensors.torch import save
 
 from iqcli.errors import IqError
 from iqcli.fs.files import make_folders, write_atomic
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.pipeline.devices import one_line
 
 if TYPE_CHECKING:

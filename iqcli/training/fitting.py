@@ -15,7 +15,7 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.fusion import FusionHead
 from iqcli.models.gaussian_process import GaussianProcess
 from iqcli.models.registry import blocks_of
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of

@@ -22,7 +22,7 @@ from iqcli.extractors import photometry, tiles
 from iqcli.models import issues as seeing
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex.head import FORMAT, HexHead
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.photos.pictures import seen_in
 from iqcli.photos.views import limited, views_of
 from iqcli.training.hexing import Loss, Pupils

@@ -129,7 +129,7 @@ def write_curve(fit: Fit, title: str, output: Path) -> list[Path]:
     lines += [f"{k},{one:.6f},{two:.6f}" for k, (one, two) in enumerate(pairs, 1)]
     files = {"csv": ("\n".join(lines) + "\n").encode()}
     if find_spec("matplotlib"):
-        from iqcli.outputs.plots import learning
+        from iqcli.output.plots import learning
 
         losses = {"photos that teach": fit.taught, "photos that say when to stop": fit.stopped}
         drawn = learning(title, losses)

@@ -13,7 +13,7 @@ from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.niqe import FEATURES, blocks
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.models.registry import BLOCKS
-from iqcli.outputs.names import shown
+from iqcli.output.names import shown
 from iqcli.photos.pictures import seen_in
 
 if TYPE_CHECKING:

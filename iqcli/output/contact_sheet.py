@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from iqcli.outputs.sheetdata import content, entries_of
+from iqcli.output.contact_sheet_data import content, entries_of
 from iqcli.text import readable
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from iqcli.outputs.sheetdata import Entry, Pictures, Unit
+    from iqcli.output.contact_sheet_data import Entry, Pictures, Unit
 
 # A file that begins so is a sheet of ours, and may be replaced.
 MARK = b"<!DOCTYPE html>\n<!-- iq contact sheet 1 -->\n"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from iqcli.outputs.stdout import encoded, write
+from iqcli.output.stdout import encoded, write
 from iqcli.text import readable
 
 if TYPE_CHECKING:

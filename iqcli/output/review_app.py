@@ -21,9 +21,9 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from iqcli.outputs import captions
-from iqcli.outputs.choices import Choices, Shelf
-from iqcli.outputs.preview import opened
+from iqcli.output import captions
+from iqcli.output.review_state import Choices, Shelf
+from iqcli.output.terminal_images import opened
 from iqcli.records import Verdict
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual_image.widget import AutoImage, HalfcellImage, SixelImage
 
-    from iqcli.outputs.preview import Drawn
+    from iqcli.output.terminal_images import Drawn
     from iqcli.records import Decision
 
     Picture = type[AutoImage | HalfcellImage | SixelImage]

@@ -8,7 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from iqcli.outputs.names import exact, shown, with_dot
+from iqcli.output.names import exact, shown, with_dot
 from iqcli.text import readable
 
 if TYPE_CHECKING:

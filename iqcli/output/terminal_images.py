@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iqcli.errors import IqError
-from iqcli.outputs.table import bar, colour, in_words, paper, printable
+from iqcli.output.table import bar, colour, in_words, paper, printable
 from iqcli.text import readable
 
 if TYPE_CHECKING:

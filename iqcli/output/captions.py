@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from iqcli.outputs.choices import Shelf
-from iqcli.outputs.rows import row
-from iqcli.outputs.table import bar, colour, in_words
+from iqcli.output.review_state import Shelf
+from iqcli.output.rows import row
+from iqcli.output.table import bar, colour, in_words
 from iqcli.records import Verdict
 from iqcli.text import readable
 
 if TYPE_CHECKING:
-    from iqcli.outputs.choices import Choices
+    from iqcli.output.review_state import Choices
     from iqcli.records import Decision
 
 MARKS = {Verdict.KEEP: "✔", Verdict.REVIEW: "·", Verdict.REJECT: "✘"}

@@ -9,8 +9,8 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from iqcli.outputs.names import shown
-from iqcli.outputs.table import in_words
+from iqcli.output.names import shown
+from iqcli.output.table import in_words
 from iqcli.records import Whole
 from iqcli.text import readable
 
