@@ -29,14 +29,15 @@ from iqcli.extractors.backbone import Backbone, _framed, fresh, is_short
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import SIDE, mosaic, whole
 from iqcli.photos.read import read_photo
-from iqcli.training import batches, starts
-from iqcli.training.backbone import weights
-from iqcli.training.batches import NAMES, Batches, Told, head_of
-from iqcli.training.checkpoint import RunFolder
+from iqcli.training.backbone import data as batches
+from iqcli.training.backbone import init
+from iqcli.training.backbone.data import NAMES, Batches, Told, head_of
+from iqcli.training.backbone.losses import CLEAR, consistency_loss, ladder_loss, opinion_loss
+from iqcli.training.backbone.train import weights
 from iqcli.training.config import LEAST, Config, read_config
-from iqcli.training.fitting import train_backbone
-from iqcli.training.lessons import HELD, held_out
-from iqcli.training.losses import CLEAR, consistency_loss, ladder_loss, opinion_loss
+from iqcli.training.dataset import HELD, held_out
+from iqcli.training.recipes import train_backbone
+from iqcli.training.run_state import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_start_of_52_convolutions_is_taken_up(start: Path) -> None:
     given = load_file(start)
     assert len(given) == 104
-    network = starts.start_from(str(start), 0)
+    network = init.start_from(str(start), 0)
     for k, layer in enumerate(network.convolutions()):
         torch.testing.assert_close(layer.weight, given[f"conv{k:02}.weight"], rtol=0, atol=0)
         torch.testing.assert_close(layer.bias, given[f"conv{k:02}.bias"], rtol=0, atol=0)
@@ -84,7 +85,7 @@ def test_a_start_of_52_convolutions_is_taken_up(start: Path) -> None:
 
 def test_the_rest_of_a_start_is_drawn_with_the_seed(start: Path) -> None:
     """It was drawn as torch pleased: the same command trained another network each time."""
-    heads = [starts.start_from(str(start), seed).embed["whole"].weight for seed in (1, 1, 2)]
+    heads = [init.start_from(str(start), seed).embed["whole"].weight for seed in (1, 1, 2)]
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
@@ -105,7 +106,7 @@ def test_another_network_is_no_start(tmp_path: Path, spoil) -> None:
     spoil(given)
     save_file(given, tmp_path / "other.safetensors")
     with pytest.raises(IqError, match=r"is no MobileNetV2 of width 1\.0"):
-        starts.start_from(str(tmp_path / "other.safetensors"), 0)
+        init.start_from(str(tmp_path / "other.safetensors"), 0)
 
 
 def test_a_start_that_cannot_be_read_is_told(tmp_path: Path, start: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_start_that_cannot_be_read_is_told(tmp_path: Path, start: Path) -> Non
     (tmp_path / "pickle.pth").write_bytes(pickle.dumps({"conv00.weight": 1}))
     for name in ("cut.safetensors", "pickle.pth", "absent.safetensors", ""):
         with pytest.raises(IqError, match="cannot read the start") as caught:
-            starts.start_from(str(tmp_path / name), 0)
+            init.start_from(str(tmp_path / name), 0)
         assert "\n" not in str(caught.value)
 
 
@@ -147,7 +148,7 @@ def last_map(network: Backbone, x: torch.Tensor) -> torch.Tensor:
 @torch.inference_mode()
 def test_the_folded_network_is_that_of_timm(theirs) -> None:
     """With odd sides, where both pad either end; with even ones ours pads the end alone."""
-    network = fresh(starts.folded(theirs)).eval()
+    network = fresh(init.folded(theirs)).eval()
     for side in (225, 33):
         x = torch.randn(2, 3, side, side)
         wanted = theirs.forward_features(x)
@@ -158,7 +159,7 @@ def test_the_folded_network_is_that_of_timm(theirs) -> None:
 @torch.inference_mode()
 def test_with_even_sides_the_maps_lie_half_a_step_aside(theirs) -> None:
     """As the networks pad that were trained for it; a start of timm has to get used to it."""
-    network = fresh(starts.folded(theirs)).eval()
+    network = fresh(init.folded(theirs)).eval()
     x = torch.randn(1, 3, 64, 64)
     first, other = theirs.bn1(theirs.conv_stem(x)), functional.relu6(network.stem(_framed(x)))
     assert first.shape == other.shape
@@ -174,7 +175,7 @@ def test_a_start_of_timm_sees_the_colours_it_knows(theirs, monkeypatch) -> None:
     import timm
 
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained: theirs)
-    network = starts.start_from("timm:mobilenetv2_100", 0)
+    network = init.start_from("timm:mobilenetv2_100", 0)
     picture = torch.from_numpy(photo("coffee.png")[:97, :97].copy()).permute(2, 0, 1)[None]
     mean, spread = (
         torch.tensor(theirs.pretrained_cfg[name])[:, None, None] for name in ("mean", "std")
@@ -190,9 +191,9 @@ def test_another_network_of_timm_is_no_start(monkeypatch) -> None:
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained: create(name))
     with pytest.raises(IqError, match="timm:resnet10t is no MobileNetV2"):
-        starts.start_from("timm:resnet10t", 0)
+        init.start_from("timm:resnet10t", 0)
     with pytest.raises(IqError, match="timm cannot give nonesuch") as caught:
-        starts.start_from("timm:nonesuch", 0)
+        init.start_from("timm:nonesuch", 0)
     assert "\n" not in str(caught.value)
 
 
@@ -577,7 +578,7 @@ loaders = 0
 QUICK = """
 import torch
 torch.set_num_threads(1)
-from iqcli.training import backbone, watching
+from iqcli.training.backbone import monitor, train as backbone
 backbone.SCALED_BY = 8
 watching.DISTORTIONS = {"jpeg": watching.DISTORTIONS["jpeg"]}
 from iqcli.cli import main
@@ -650,7 +651,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None
 
 
 def test_loaders_give_the_same_batches(album: Path) -> None:
-    from iqcli.training.backbone import _batches
+    from iqcli.training.backbone.train import _batches
 
     found = []
     for loaders in (0, 1):
@@ -662,7 +663,7 @@ def test_loaders_give_the_same_batches(album: Path) -> None:
 
 
 def test_a_loader_says_what_is_wrong_in_one_sentence(album: Path, tmp_path: Path) -> None:
-    from iqcli.training.backbone import _batches
+    from iqcli.training.backbone.train import _batches
 
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     given = lessons(album, photos=[tmp_path / "torn.jpg"], opinions=np.ones(1, np.float32))

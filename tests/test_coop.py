@@ -18,7 +18,7 @@ from iqcli.models.hex import head as hexmodel
 from iqcli.models.hex.graph import named, parsed
 from iqcli.models.hex.head import HexHead
 from iqcli.training import coop
-from iqcli.training.hexing import Loss, Pupils
+from iqcli.training.hex_fit import Loss, Pupils
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,9 +19,9 @@ from iqcli.models import gaussian_process, registry
 from iqcli.models.gaussian_process import GaussianProcess, observe, shapes
 from iqcli.photos.views import views_of
 from iqcli.pipeline.measuring import measure_views
-from iqcli.training import bound, lessons
-from iqcli.training import dkl as training
-from iqcli.training.bound import Kernel
+from iqcli.training import dataset, sparse_gp
+from iqcli.training import gaussian_process as training
+from iqcli.training.sparse_gp import Kernel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,7 +75,7 @@ def observed(
 
 def bounded(kernel: Kernel, inputs: np.ndarray, rest: np.ndarray) -> float:
     with torch.no_grad():
-        return float(bound.bound(kernel, torch.tensor(inputs), torch.tensor(rest)))
+        return float(sparse_gp.bound(kernel, torch.tensor(inputs), torch.tensor(rest)))
 
 
 # --- against the exact process ---
@@ -114,21 +114,21 @@ def test_the_slopes_of_the_bound_are_those_of_its_values() -> None:
     kernel = training._deepened(stirred(kernel_at(world(10, seed=3)[0])))
     free = [each for each in kernel.parameters() if each.requires_grad]
     assert len(free) == 7
-    slopes = torch.autograd.grad(bound.bound(kernel, inputs, rest), free)
+    slopes = torch.autograd.grad(sparse_gp.bound(kernel, inputs, rest), free)
     for parameter, slope in zip(free, slopes, strict=True):
         first = parameter.detach().flatten()
         ends = []
         for step in (1e-5, -1e-5):
             with torch.no_grad():
                 first[0] += step
-                ends.append(float(bound.bound(kernel, inputs, rest)))
+                ends.append(float(sparse_gp.bound(kernel, inputs, rest)))
                 first[0] -= step
         assert (ends[0] - ends[1]) / 2e-5 == pytest.approx(float(slope.flatten()[0]), rel=1e-4)
 
 
 def test_the_kernel_of_the_file_is_the_kernel_of_the_training() -> None:
     a, b = world(30)[0], world(20, seed=1)[0]
-    twin = bound.matern(torch.tensor(a), torch.tensor(b)).numpy()
+    twin = sparse_gp.matern(torch.tensor(a), torch.tensor(b)).numpy()
     np.testing.assert_allclose(gaussian_process.matern(a, b), twin, atol=1e-12)
     np.testing.assert_allclose(np.diag(gaussian_process.matern(a, a)), 1, atol=1e-6)
 
@@ -493,7 +493,7 @@ def test_account_and_tensors_agree(learnt) -> None:
     found = {name: each.shape for name, each in learnt.tensors.items()}
     assert found == shapes(learnt.info)
     assert (
-        lessons.KNOTS == gaussian_process.KNOTS and learnt.info["format"] == gaussian_process.FORMAT
+        dataset.KNOTS == gaussian_process.KNOTS and learnt.info["format"] == gaussian_process.FORMAT
     )
 
 

@@ -25,7 +25,7 @@ from iqcli.models.registry import load
 from iqcli.models.scoring import judge
 from iqcli.output.heatmap import drawn
 from iqcli.records import Measured, Rating, Shot
-from iqcli.training.lessons import quantile_knots
+from iqcli.training.dataset import quantile_knots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -18,9 +18,9 @@ from iqcli.models.hex.graph import named
 from iqcli.models.hex.head import HexHead, HexModel, load
 from iqcli.output.plots import learning
 from iqcli.records import Rating, Unrated
-from iqcli.training import hexing
-from iqcli.training.hexing import Field, Loss, Pupils
-from iqcli.training.levels import check_defined
+from iqcli.training import hex_fit
+from iqcli.training.hex import check_defined
+from iqcli.training.hex_fit import Field, Loss, Pupils
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -242,7 +242,7 @@ def test_losses_by_hand() -> None:
         assert float(loss(Field(SIX), logits, on, known)) == pytest.approx(value, abs=1e-6)
 
 
-@pytest.mark.parametrize("name", hexing.LOSSES)
+@pytest.mark.parametrize("name", hex_fit.LOSSES)
 def test_an_unknown_label_teaches_nothing(name: str) -> None:
     """Its pair is still bound to it; the labels of another pair are not."""
     logits, levels, _, _ = drawn()
@@ -255,7 +255,7 @@ def test_an_unknown_label_teaches_nothing(name: str) -> None:
     assert (logits.grad[:, :6].abs() > 1e-6).any()
 
 
-@pytest.mark.parametrize("name", hexing.LOSSES)
+@pytest.mark.parametrize("name", hex_fit.LOSSES)
 def test_a_loss_survives_certainty(name: str) -> None:
     """Also where the truth has no probability left."""
     _, _, on, known = drawn()
@@ -293,7 +293,7 @@ def test_losses_that_make_no_sense() -> None:
             Loss.of(*given)
 
 
-@pytest.mark.parametrize("name", hexing.LOSSES)
+@pytest.mark.parametrize("name", hex_fit.LOSSES)
 def test_a_fit_learns_what_is_there(name: str) -> None:
     """Levels that follow one number; levels of a fit in torch are those of the file in NumPy."""
     random = np.random.default_rng(5)
@@ -305,7 +305,7 @@ def test_a_fit_learns_what_is_there(name: str) -> None:
     levels[:40, 4] = 0
     blocks = {"brisque": np.column_stack([light, noise])}
     pupils = Pupils(blocks, levels, [str(k) for k in range(300)])
-    fitted = hexing.fit(SIX, pupils, (16,), Loss.of(name, None, None))
+    fitted = hex_fit.fit(SIX, pupils, (16,), Loss.of(name, None, None))
     info = {"kind": "layers", "hidden": [16], "blocks": {"brisque": 36}}
     assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.shapes(SIX, info)
     head = HexHead(SIX, {"brisque": 36}, fitted.tensors, fitted.info)

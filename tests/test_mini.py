@@ -27,7 +27,7 @@ from iqcli.extractors.shape import EMBEDDING, FORMAT, KINDS
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, EMBEDDED
 from iqcli.photos.views import limited, views_of
-from iqcli.training.backbone import weights
+from iqcli.training.backbone.train import weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,17 +28,17 @@ from iqcli.extractors.qualiclip import FORMAT, OwnBlock
 from iqcli.models import registry
 from iqcli.photos.views import views_of
 from iqcli.records import Measured, Shot
-from iqcli.training.checkpoint import RunFolder
+from iqcli.training.calibration import fit_scale
 from iqcli.training.config import read_values
-from iqcli.training.lessons import HELD, held_out
-from iqcli.training.qualiclip import split, train
+from iqcli.training.dataset import HELD, held_out
+from iqcli.training.qualiclip.data import CROPS, GROUPS, Lessons, draw, ladder, overlapping
+from iqcli.training.qualiclip.init import start_from
+from iqcli.training.qualiclip.losses import losses
+from iqcli.training.qualiclip.monitor import order_of
+from iqcli.training.qualiclip.steps import backward, cosines, optimiser_of, rate
+from iqcli.training.qualiclip.train import split, train
 from iqcli.training.qualiclip_config import LEAST, TINY, QualiclipConfig
-from iqcli.training.qualiclip_lessons import CROPS, GROUPS, Lessons, draw, ladder, overlapping
-from iqcli.training.qualiclip_losses import losses
-from iqcli.training.qualiclip_start import start_from
-from iqcli.training.qualiclip_steps import backward, cosines, optimiser_of, rate
-from iqcli.training.qualiclip_watch import order_of
-from iqcli.training.scale import fit_scale
+from iqcli.training.run_state import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,7 +133,7 @@ def test_a_step_is_a_function_of_the_seed_and_its_number(album: Path) -> None:
 
 
 def test_a_loader_gives_the_same_steps(album: Path) -> None:
-    from iqcli.training.qualiclip import batches
+    from iqcli.training.qualiclip.train import batches
 
     found = [list(batches(lessons(album), range(3, 5), loaders)) for loaders in (0, 1)]
     for one, other in zip(*found, strict=True):
@@ -141,7 +141,7 @@ def test_a_loader_gives_the_same_steps(album: Path) -> None:
 
 
 def test_a_photo_that_cannot_be_read_ends_the_run_in_one_sentence(tmp_path: Path) -> None:
-    from iqcli.training.qualiclip import batches
+    from iqcli.training.qualiclip.train import batches
 
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(IqError, match=r"torn\.jpg"):

@@ -17,7 +17,7 @@ from shell import Iq
 
 from iqcli.errors import IqError
 from iqcli.models.calibration import EMBEDDED, Scale, own_file, scale_of
-from iqcli.training.scale import CURVES, INSIDE, fit
+from iqcli.training.calibration import CURVES, INSIDE, fit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

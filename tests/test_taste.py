@@ -25,7 +25,7 @@ from iqcli.models.taste import TasteModel
 from iqcli.photos.xmp import IQ_NS
 from iqcli.pipeline.cache import Cache
 from iqcli.records import Facts, Measured, Shot
-from iqcli.training import rated, taste
+from iqcli.training import taste, taste_data
 from iqcli.training.ridge import Fit, Known, fits
 
 if TYPE_CHECKING:
@@ -188,9 +188,9 @@ def measured(number: int, stars: int | None = 3, taken: str | None = None) -> Me
 
 
 def test_stars_become_points_and_none_is_not_said() -> None:
-    points = [rated.points(stars) for stars in (-1, 0, None, 1, 2, 3, 4, 5)]
+    points = [taste_data.points(stars) for stars in (-1, 0, None, 1, 2, 3, 4, 5)]
     assert points == pytest.approx([1, None, None, 2.8, 4.6, 6.4, 8.2, 10])
-    found = rated.by_stars(measured(k, (-1, 0, None, 1, 5)[k % 5]) for k in range(100))
+    found = taste_data.by_stars(measured(k, (-1, 0, None, 1, 5)[k % 5]) for k in range(100))
     assert len(found.photos) == 60 and sorted({*found.points}) == pytest.approx([1, 2.8, 10])
 
 
@@ -200,7 +200,7 @@ def test_a_flag_counts_where_there_are_no_stars() -> None:
         *((1, 1), (None, 0), (0, 0), (0, None), (None, None)),
     )
     shots = [replace(measured(k, flagged[k % 10][0]), pick=flagged[k % 10][1]) for k in range(100)]
-    found = rated.by_stars(shots)
+    found = taste_data.by_stars(shots)
     assert [round(value, 1) for value in found.points[:6]] == [10, 1, 1, 8.2, 8.2, 2.8]
     assert len(found.photos) == 60
 
@@ -229,16 +229,16 @@ def test_what_iq_wrote_teaches_nothing(
     seen = tiny.run((shot for shot, _ in shots), Cache(None, pytest.fail), tiny.settings(tmp_path))
     dated = [replace(each, facts=found) for each, (_, found) in zip(seen, shots, strict=True)]
     if says is None:
-        assert len(rated.by_stars(dated).photos) == 60
+        assert len(taste_data.by_stars(dated).photos) == 60
     else:
         with pytest.raises(IqError, match=says):
-            rated.by_stars(dated)
+            taste_data.by_stars(dated)
 
 
 def test_the_day_is_that_of_the_photo_else_its_folder() -> None:
     shots = [measured(k, k % 5 + 1, f"2024-05-{k % 9 + 1:02}T23:59:59+02:00") for k in range(40)]
-    assert {*rated.by_stars(shots).days} == {f"2024-05-{k:02}" for k in range(1, 10)}
-    undated = rated.by_stars(measured(k, k % 5 + 1) for k in range(40))
+    assert {*taste_data.by_stars(shots).days} == {f"2024-05-{k:02}" for k in range(1, 10)}
+    undated = taste_data.by_stars(measured(k, k % 5 + 1) for k in range(40))
     assert {*undated.days} == {str(Path("roll", f"folder {k}")) for k in range(4)}
 
 
@@ -246,7 +246,7 @@ def test_copies_of_one_picture_count_once() -> None:
     """One of them in another folder would tell what is held out."""
     shots = [measured(k, k % 5 + 1) for k in range(45)]
     moved = [replace(each, shot=Shot(Path(), Path(f"copy {k}"))) for k, each in enumerate(shots)]
-    assert len(rated.by_stars([*shots, *moved]).photos) == 45
+    assert len(taste_data.by_stars([*shots, *moved]).photos) == 45
 
 
 @pytest.mark.parametrize(
@@ -264,16 +264,16 @@ def test_copies_of_one_picture_count_once() -> None:
 )
 def test_what_tells_no_taste(shots: list[Measured], says: str) -> None:
     with pytest.raises(IqError, match=says) as told:
-        rated.by_stars(shots)
+        taste_data.by_stars(shots)
     assert "\n" not in str(told.value)
 
 
-def listed(folder: Path, text: str, scale: str | None = None) -> rated.Rated:
+def listed(folder: Path, text: str, scale: str | None = None) -> taste_data.Rated:
     file = folder / "stars.csv"
     file.write_text(text)
-    told = mos_csv.read(file, None, scale, None, usual=rated.STARS)
+    told = mos_csv.read(file, None, scale, None, usual=taste_data.STARS)
     shots = [measured(int(Path(row.row["image"]).stem)) for row in told.rows]
-    return rated.by_opinions(told, shots, stars=scale is None)
+    return taste_data.by_opinions(told, shots, stars=scale is None)
 
 
 def lines(stars: Callable[[int], object], day: Callable[[int], str]) -> str:

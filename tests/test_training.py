@@ -33,16 +33,9 @@ from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.records import Measured
 from iqcli.settings import Settings
-from iqcli.training import fitting, fusion
-from iqcli.training.experience import Experience, gather
-from iqcli.training.lessons import (
-    MEMBERS,
-    Lessons,
-    Pupil,
-    fold_of_scene,
-    held_out,
-    quantile_knots,
-)
+from iqcli.training import fusion, recipes
+from iqcli.training.dataset import MEMBERS, Lessons, Pupil, fold_of_scene, held_out, quantile_knots
+from iqcli.training.holdout import Experience, gather
 
 SIZES = {"brisque": 4, "photometry": 6}
 
@@ -432,8 +425,8 @@ FEW = ("jpeg", "contrast")
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fusion, "EPOCHS", 12)
-    monkeypatch.setattr(fitting, "LADDER_PHOTOS", 2)
-    monkeypatch.setattr(fitting, "POCKET_SHOTS", 4)
+    monkeypatch.setattr(recipes, "LADDER_PHOTOS", 2)
+    monkeypatch.setattr(recipes, "POCKET_SHOTS", 4)
     monkeypatch.setattr(ladders, "NAMES", FEW)
 
 
@@ -481,7 +474,7 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     output = tmp_path / "mine.safetensors"
     said: list[str] = []
-    report = fitting.fit_fusion(
+    report = recipes.fit_fusion(
         told, "photometry", "scene", [], output, "mine/1", measure_in(album), "cpu", said.append
     )
     held = held_out([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
@@ -513,7 +506,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     measured = measure_in(album)
     with pytest.raises(IqError, match="enough"):
-        fitting.fit_fusion(
+        recipes.fit_fusion(
             told, "photometry", "scene", [], tmp_path / "x", "x", measured, "cpu", lambda _: None
         )
     (given,) = caught
@@ -552,7 +545,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
     (tmp_path / "good" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     with pytest.raises(IqError, match="enough"):
-        fitting.fit_fusion(
+        recipes.fit_fusion(
             told,
             "photometry",
             "scene",
@@ -576,7 +569,7 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
     def refused(blocks: str, scene: str | None, rows: int = len(told.rows)) -> str:
         given = replace(told, rows=told.rows[:rows])
         with pytest.raises(IqError) as caught:
-            fitting.fit_fusion(
+            recipes.fit_fusion(
                 given, blocks, scene, [], output, "x", measure_in(album), "cpu", lambda _: None
             )
         assert not output.exists()

@@ -23,8 +23,8 @@ from iqcli.extractors.clip import ClipBlock
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS
 from iqcli.photos.read import read_photo
-from iqcli.training import fitting, fusion
-from iqcli.training.lessons import Lessons, held_out
+from iqcli.training import fusion, recipes
+from iqcli.training.dataset import Lessons, held_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +63,8 @@ def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("IQ_DEVICE", "cpu")
     monkeypatch.setitem(BLOCKS, CLIP, ClipBlock(CLIP, "clip-vit-b-32", 512))
     monkeypatch.setattr(fusion, "EPOCHS", 12)
-    monkeypatch.setattr(fitting, "LADDER_PHOTOS", 2)
-    monkeypatch.setattr(fitting, "POCKET_SHOTS", 4)
+    monkeypatch.setattr(recipes, "LADDER_PHOTOS", 2)
+    monkeypatch.setattr(recipes, "POCKET_SHOTS", 4)
     monkeypatch.setattr(ladders, "NAMES", ("jpeg", "contrast"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -15,7 +15,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.output.names import shown
 
 if TYPE_CHECKING:
-    from iqcli.training.scale import Fitted
+    from iqcli.training.calibration import Fitted
 
 
 @over_photos
@@ -38,7 +38,7 @@ def scale(
     from iqcli.evaluation import mos_csv
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models.calibration import own_file
-    from iqcli.training.scale import fit_scale
+    from iqcli.training.calibration import fit_scale
 
     if len(run.given) != 2:
         raise IqError("give the name of a model and one CSV file with the columns image and mos")

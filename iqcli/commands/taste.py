@@ -16,8 +16,8 @@ from iqcli.output.names import shown
 
 if TYPE_CHECKING:
     from iqcli.models.base import HeadModel
-    from iqcli.training.rated import Rated
     from iqcli.training.taste import Verdict
+    from iqcli.training.taste_data import Rated
 
 
 @over_photos
@@ -111,7 +111,7 @@ def _rated(
     run: Run, stock: HeadModel, images: Path | None, mos_range: str | None, where: str | None
 ) -> Rated:
     from iqcli.evaluation import mos_csv
-    from iqcli.training.rated import STARS, by_opinions, by_stars
+    from iqcli.training.taste_data import STARS, by_opinions, by_stars
 
     blocks = stock.blocks
     if len(run.given) == 1 and run.given[0].lower().endswith(".csv"):

@@ -19,7 +19,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.output.names import shown
 
 if TYPE_CHECKING:
-    from iqcli.training.fitting import Report
+    from iqcli.training.recipes import Report
 
 Ladders = Annotated[
     list[Path] | None,
@@ -65,7 +65,7 @@ def fusion(
     printed are those of it. Use the result with --model my.safetensors.
     """
     from iqcli.evaluation import mos_csv
-    from iqcli.training.fitting import fit_fusion
+    from iqcli.training.recipes import fit_fusion
 
     told = mos_csv.read(one_file(run), images, mos_range, where)
     _check_weights(output)
@@ -96,7 +96,7 @@ def dkl(
     tells how unsure a score is by how far a photo lies from all it has seen.
     """
     from iqcli.evaluation import mos_csv
-    from iqcli.training.fitting import fit_dkl
+    from iqcli.training.recipes import fit_dkl
 
     told = mos_csv.read(one_file(run), images, mos_range, where)
     _check_weights(output)
@@ -199,7 +199,7 @@ def backbone(
     from iqcli.evaluation import mos_csv
     from iqcli.pipeline.devices import choose_device
     from iqcli.training.config import read_config
-    from iqcli.training.fitting import train_backbone
+    from iqcli.training.recipes import train_backbone
 
     told = mos_csv.read(one_file(run), images, mos_range, where)
     _check_weights(output)

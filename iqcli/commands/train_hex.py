@@ -17,7 +17,7 @@ from iqcli.output.names import shown
 from iqcli.text import readable
 
 if TYPE_CHECKING:
-    from iqcli.training.levels import Recipe
+    from iqcli.training.hex import Recipe
 
 
 @over_photos
@@ -73,7 +73,7 @@ def train_hex(
     from iqcli.models import registry
     from iqcli.models.hex import graph as hexgraph
     from iqcli.models.hex.head import FORMAT
-    from iqcli.training.levels import fit_hex, write_curve
+    from iqcli.training.hex import fit_hex, write_curve
 
     place = place_of(output, registry.HEX, FORMAT, "hex model")
     recipe = _recipe(blocks, hidden, prompts, contexts, (loss, gamma, alpha))
@@ -108,8 +108,8 @@ def _recipe(
     loss: tuple[str, float | None, float | None],
 ) -> Recipe:
     from iqcli.models.registry import blocks_of
-    from iqcli.training.hexing import Loss
-    from iqcli.training.levels import Recipe, block_of_tower
+    from iqcli.training.hex import Recipe, block_of_tower
+    from iqcli.training.hex_fit import Loss
 
     try:
         sizes = tuple(int(each) for each in hidden.split(",")) if hidden else ()

@@ -15,7 +15,7 @@ from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.output.names import shown
 
 if TYPE_CHECKING:
-    from iqcli.training.qualiclip import Trained
+    from iqcli.training.qualiclip.train import Trained
 
 
 @over_photos
@@ -54,12 +54,12 @@ def qualiclip(
     from iqcli.extractors.qualiclip import FORMAT
     from iqcli.fs.files import write_atomic
     from iqcli.pipeline.devices import choose_device
-    from iqcli.training import qualiclip as training
     from iqcli.training import qualiclip_config
-    from iqcli.training.checkpoint import RunFolder
     from iqcli.training.config import read_values
-    from iqcli.training.qualiclip_lessons import GROUPS
-    from iqcli.training.qualiclip_start import TINY, start_from
+    from iqcli.training.qualiclip import train as training
+    from iqcli.training.qualiclip.data import GROUPS
+    from iqcli.training.qualiclip.init import TINY, start_from
+    from iqcli.training.run_state import RunFolder
 
     place_of(output, "qualiclip", FORMAT, "QualiCLIP")
     if leave_out is not None and leave_out not in GROUPS:
@@ -86,7 +86,7 @@ def qualiclip(
 def _photos(run: Run) -> list[Path]:
     """All of them, each of which can be read: told now, not after hours. Raises IqError."""
     from iqcli.photos.find import find_shots
-    from iqcli.training.batches import head_of
+    from iqcli.training.backbone.data import head_of
 
     def problem(path: Path, reason: str) -> None:
         say(f"iq: {shown(path)}: {reason}")

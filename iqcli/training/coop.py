@@ -27,8 +27,8 @@ from iqcli.errors import IqError
 from iqcli.extractors.clip_model import tokens_of, tower
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import PROMPTS
-from iqcli.training.hexing import Field, Fit, descend
-from iqcli.training.lessons import SEED
+from iqcli.training.dataset import SEED
+from iqcli.training.hex_fit import Field, Fit, descend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import open_clip
 
     from iqcli.models.hex.graph import Graph
-    from iqcli.training.hexing import Loss, Pupils
+    from iqcli.training.hex_fit import Loss, Pupils
 
 CONTEXT = 4
 TEMPLATES = (

@@ -3,7 +3,7 @@
 AdamW 1e-3, ReduceLROnPlateau, early stopping on a fold of scenes that is another one for each
 member, fixed seeds. Beside the opinions the members learn from ladders (see
 `iqcli.distortions.ladders`): a spoilt copy must score lower, rung by rung. One scene in six teaches
-nothing, here as in the training of the backbone (see `iqcli.training.experience`).
+nothing, here as in the training of the backbone (see `iqcli.training.holdout`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from iqcli.models.fusion import FORMAT
-from iqcli.training.lessons import (
+from iqcli.training.dataset import (
     MEMBERS,
     SEED,
     Lessons,

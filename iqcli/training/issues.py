@@ -25,9 +25,9 @@ from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.output.names import shown
 from iqcli.photos.pictures import seen_in
 from iqcli.photos.views import limited, views_of
-from iqcli.training.hexing import Loss, Pupils
-from iqcli.training.hexing import fit as fit_head
-from iqcli.training.lessons import held_out
+from iqcli.training.dataset import held_out
+from iqcli.training.hex_fit import Loss, Pupils
+from iqcli.training.hex_fit import fit as fit_head
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

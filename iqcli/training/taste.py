@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from iqcli.evaluation.agreement import Numbers
     from iqcli.models.base import Head
-    from iqcli.training.rated import Rated
     from iqcli.training.ridge import Fit, Labels, Mask
+    from iqcli.training.taste_data import Rated
 
 FOLDS = 5
 RESAMPLES = 1000

@@ -25,11 +25,11 @@ from iqcli.extractors.clip_model import embed_whole
 from iqcli.extractors.precision import autocast_type
 from iqcli.extractors.qualiclip import FORMAT, TEXTS
 from iqcli.extractors.towerfile import COUNTER, PREFIX
-from iqcli.training.checkpoint import digest
-from iqcli.training.lessons import held_out
-from iqcli.training.qualiclip_lessons import GROUPS, Lessons
-from iqcli.training.qualiclip_steps import average, backward, optimiser_of, rate
-from iqcli.training.qualiclip_watch import Order, orders
+from iqcli.training.dataset import held_out
+from iqcli.training.qualiclip.data import GROUPS, Lessons
+from iqcli.training.qualiclip.monitor import Order, orders
+from iqcli.training.qualiclip.steps import average, backward, optimiser_of, rate
+from iqcli.training.run_state import digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     import open_clip
 
     from iqcli.records import Pixels
-    from iqcli.training.checkpoint import RunFolder
+    from iqcli.training.qualiclip.init import Start
     from iqcli.training.qualiclip_config import QualiclipConfig
-    from iqcli.training.qualiclip_start import Start
+    from iqcli.training.run_state import RunFolder
 
     Say = Callable[[str], None]
 

@@ -11,14 +11,14 @@ from torch.nn import functional
 
 from iqcli.extractors.clip import normalised
 from iqcli.extractors.clip_model import embed_whole
-from iqcli.training.qualiclip_losses import losses
+from iqcli.training.qualiclip.losses import losses
 
 if TYPE_CHECKING:
     import open_clip
 
     from iqcli.records import Pixels
+    from iqcli.training.qualiclip.losses import Losses
     from iqcli.training.qualiclip_config import QualiclipConfig
-    from iqcli.training.qualiclip_losses import Losses
 
 
 def cosines(

@@ -25,10 +25,10 @@ from torch.utils.data import DataLoader
 from iqcli.errors import IqError
 from iqcli.extractors.backbone import Backbone, is_short
 from iqcli.extractors.shape import FORMAT, KINDS
-from iqcli.training.batches import Batch, Batches, Told
-from iqcli.training.lessons import held_out
-from iqcli.training.losses import consistency_loss, ladder_loss, opinion_loss
-from iqcli.training.watching import Watch, logits_of, look, points
+from iqcli.training.backbone.data import Batch, Batches, Told
+from iqcli.training.backbone.losses import consistency_loss, ladder_loss, opinion_loss
+from iqcli.training.backbone.monitor import Watch, logits_of, look, points
+from iqcli.training.dataset import held_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.training.checkpoint import RunFolder
     from iqcli.training.config import Config
+    from iqcli.training.run_state import RunFolder
 
     Array = NDArray[np.float32]
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
-from iqcli.training.batches import head_of
+from iqcli.training.backbone.data import head_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

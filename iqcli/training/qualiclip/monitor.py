@@ -17,8 +17,8 @@ from scipy.stats import spearmanr
 from iqcli.extractors.antonyms import share_of_good
 from iqcli.extractors.clip import CHUNK, STRIDE, at_least, normalised
 from iqcli.extractors.clip_model import embed_whole
-from iqcli.training.batches import head_of
-from iqcli.training.qualiclip_lessons import GROUPS, ladder
+from iqcli.training.backbone.data import head_of
+from iqcli.training.qualiclip.data import GROUPS, ladder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from iqcli.models.experience import HELD
 from iqcli.models.fusion import TRUNK
-from iqcli.training.lessons import held_out
+from iqcli.training.dataset import held_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.fusion import FusionHead
-    from iqcli.training.lessons import Array, Lessons
+    from iqcli.training.dataset import Array, Lessons
 
 # 90 % of normal draws lie within so many deviations.
 NINE_IN_TEN = 1.645

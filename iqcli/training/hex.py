@@ -17,8 +17,8 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.models.registry import BLOCKS
 from iqcli.pipeline.devices import choose_device
-from iqcli.training import coop, hexing
-from iqcli.training.lessons import MEMBERS, held_out
+from iqcli.training import coop, hex_fit
+from iqcli.training.dataset import MEMBERS, held_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
     from iqcli.records import Measured, Shot
-    from iqcli.training.hexing import Fit, Loss, Pupils
+    from iqcli.training.hex_fit import Fit, Loss, Pupils
 
     Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
     Say = Callable[[str], None]
@@ -98,7 +98,7 @@ def fit_hex(
     taught = _rows(pupils, ~held)
     check_defined(taught)
     if recipe.prompts is None:
-        fitted = hexing.fit(told.graph, taught, recipe.hidden, recipe.loss)
+        fitted = hex_fit.fit(told.graph, taught, recipe.hidden, recipe.loss)
     else:
         where = choose_device(device)
         fitted = coop.fit(
@@ -154,7 +154,7 @@ def _pupils(told: Labelled, blocks: Sequence[str], scene: str | None, measure: M
             f"{len(kept)} readable photos with labels are too few; give at least {FEWEST}"
         )
     vectors = {name: np.stack([each[name] for each in photos]) for name in blocks}
-    return hexing.Pupils(vectors, told.levels[kept], [labels[k] for k in kept])
+    return hex_fit.Pupils(vectors, told.levels[kept], [labels[k] for k in kept])
 
 
 def _check_enough(graph: Graph, pupils: Pupils, held: NDArray[np.bool_], say: Say) -> None:
@@ -175,7 +175,7 @@ def check_defined(pupils: Pupils) -> None:
 
 
 def _rows(pupils: Pupils, rows: NDArray[np.bool_]) -> Pupils:
-    return hexing.Pupils(
+    return hex_fit.Pupils(
         {name: values[rows] for name, values in pupils.blocks.items()},
         pupils.levels[rows],
         [label for label, inside in zip(pupils.scenes, rows, strict=True) if inside],

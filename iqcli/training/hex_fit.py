@@ -23,7 +23,7 @@ import torch
 from iqcli.errors import IqError
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import LAYERS, inputs_of
-from iqcli.training.lessons import SEED, fold_of_scene, quantile_knots
+from iqcli.training.dataset import SEED, fold_of_scene, quantile_knots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

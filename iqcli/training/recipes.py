@@ -20,12 +20,12 @@ from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.measuring import measure_views
-from iqcli.training import dkl, fusion, lessons
-from iqcli.training.backbone import Material, train, weights
-from iqcli.training.batches import MAX_MEGAPIXELS
-from iqcli.training.checkpoint import RunFolder, digest
-from iqcli.training.experience import centre, gather
-from iqcli.training.starts import start_from
+from iqcli.training import dataset, fusion, gaussian_process
+from iqcli.training.backbone.data import MAX_MEGAPIXELS
+from iqcli.training.backbone.init import start_from
+from iqcli.training.backbone.train import Material, train, weights
+from iqcli.training.holdout import centre, gather
+from iqcli.training.run_state import RunFolder, digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.records import Measured, Shot
     from iqcli.training.config import Config
-    from iqcli.training.experience import Experience
+    from iqcli.training.holdout import Experience
 
     Say = Callable[[str], None]
 
@@ -102,10 +102,10 @@ def fit_dkl(
     """Measure the photos, fit a Gaussian process on their opinions, write it to `output`."""
     wanted = blocks_of(blocks)
     taught = _lessons(told, wanted, scene, None, measure, device, say)
-    learnt = ~lessons.held_out(taught.scenes)
+    learnt = ~dataset.held_out(taught.scenes)
     scenes = [label for label, taken in zip(taught.scenes, learnt, strict=True) if taken]
     vectors = {block: values[learnt] for block, values in taught.blocks.items()}
-    fitted = dkl.fit(vectors, taught.opinions[learnt], scenes, say, name)
+    fitted = gaussian_process.fit(vectors, taught.opinions[learnt], scenes, say, name)
     sizes = {block: values.shape[1] for block, values in vectors.items()}
     held = gather(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
     _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
@@ -134,7 +134,7 @@ def _lessons(
     measure: Measure,
     device: str,
     say: Say,
-) -> lessons.Lessons:
+) -> dataset.Lessons:
     """`ladders` None: none at all, nor worthless frames."""
     found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
@@ -147,16 +147,16 @@ def _lessons(
     opinions = np.array([told.rows[k].value for k in kept], np.float32)
     labels = told.column(scene) if scene else [row.shot.path.name for row in told.rows]
     scenes = [labels[k] for k in kept]
-    held = lessons.held_out(scenes)
-    if len({label for label, out in zip(scenes, held, strict=True) if not out}) < lessons.MEMBERS:
-        raise IqError(f"the column {scene!r} names too few scenes; give at least {lessons.MEMBERS}")
+    held = dataset.held_out(scenes)
+    if len({label for label, out in zip(scenes, held, strict=True) if not out}) < dataset.MEMBERS:
+        raise IqError(f"the column {scene!r} names too few scenes; give at least {dataset.MEMBERS}")
     if held.sum() < FEWEST // 10:
         raise IqError("too few scenes to hold some out; give more photos")
     bases = [told.rows[kept[k]].shot for k in _bases(opinions, held)]
     spoilt = [*bases, *_found(ladders, say)] if ladders is not None else []
     pockets = map(views_of, pocket_shots(POCKET_SHOTS if spoilt else 0))
     frames = measure_views(pockets, blocks, device)
-    return lessons.Lessons(
+    return dataset.Lessons(
         blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
         opinions=opinions,
         scenes=scenes,
@@ -172,7 +172,7 @@ def _lessons(
 def _bases(opinions: NDArray[np.float32], held: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Which photos get ladders: some of those that people liked, for a fault spoils only them."""
     liked = np.flatnonzero((opinions >= np.median(opinions)) & ~held)
-    chosen = np.random.default_rng(lessons.SEED).permutation(liked)[:LADDER_PHOTOS]
+    chosen = np.random.default_rng(dataset.SEED).permutation(liked)[:LADDER_PHOTOS]
     return np.sort(chosen)
 
 

@@ -16,7 +16,7 @@ from iqcli.errors import IqError
 from iqcli.models.calibration import Scale
 from iqcli.models.registry import load
 from iqcli.models.scored import ScoredModel
-from iqcli.training.lessons import MEMBERS, fold_of_scene, held_out
+from iqcli.training.dataset import MEMBERS, fold_of_scene, held_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

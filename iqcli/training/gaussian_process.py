@@ -16,8 +16,8 @@ import torch
 
 from iqcli.errors import IqError
 from iqcli.models.gaussian_process import FORMAT, joined_scores, observe
-from iqcli.training.bound import Kernel, descend, posterior, spread_out
-from iqcli.training.lessons import SEED, fold_of_scene, quantile_knots
+from iqcli.training.dataset import SEED, fold_of_scene, quantile_knots
+from iqcli.training.sparse_gp import Kernel, descend, posterior, spread_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

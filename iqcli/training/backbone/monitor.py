@@ -13,7 +13,7 @@ from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
 from iqcli.extractors.precision import autocast_type
 from iqcli.extractors.shape import KINDS
-from iqcli.training.batches import head_of
+from iqcli.training.backbone.data import head_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
