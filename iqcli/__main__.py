@@ -1,5 +1,5 @@
 """`python -m iqcli` is `iq`."""
 
-from iqcli.cli import main
+from iqcli.cli.app import main
 
 main()

@@ -31,7 +31,7 @@ def tell():
     print(json.dumps({"opened": opened, "loaded": sorted(sys.modules)}), file=sys.stderr)
 atexit.register(tell)
 sys.argv[0] = "iq"
-from iqcli.cli import main
+from iqcli.cli.app import main
 main()
 """
 

@@ -581,7 +581,7 @@ torch.set_num_threads(1)
 from iqcli.training.backbone import monitor, train as backbone
 backbone.SCALED_BY = 8
 watching.DISTORTIONS = {"jpeg": watching.DISTORTIONS["jpeg"]}
-from iqcli.cli import main
+from iqcli.cli.app import main
 main()
 """
 

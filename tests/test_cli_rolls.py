@@ -17,7 +17,7 @@ from photos.make import encoded, exif_block
 from PIL.TiffImagePlugin import IFDRational
 from skimage import data
 
-from iqcli import cli
+from iqcli.cli import app
 from iqcli.errors import PlanConflict
 from iqcli.transactions import apply as moving
 
@@ -276,7 +276,7 @@ def test_sidecars_are_taken_back_where_the_move_is_refused(
     words = ["cull", "photos", "--keep", "1", "--per", "burst", "--xmp", "--apply"]
     monkeypatch.setattr(sys, "argv", ["iq", *words])
     before = tree(trip)
-    assert cli.run() == 4
+    assert app.run() == 4
     assert "the disk is another" in capsys.readouterr().err
     assert tree(trip) == before
 

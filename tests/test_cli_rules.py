@@ -13,7 +13,7 @@ import pytest
 from culling.trees import tree
 from photos.make import encoded, scene
 
-from iqcli import cli
+from iqcli.cli import app
 from iqcli.pipeline.cache import Cache
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def test_one_line_and_nothing_touched(
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(iq.cwd)
     monkeypatch.setattr(sys, "argv", ["iq", *given])
-    assert cli.run() == 2
+    assert app.run() == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.startswith("iq: ")

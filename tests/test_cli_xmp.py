@@ -16,7 +16,7 @@ from photos.make import encoded, exif_block, noise, scene
 from PIL import ImageCms
 from sidecars import DARKTABLE, LIGHTROOM, others
 
-from iqcli import cli
+from iqcli.cli import app
 from iqcli.errors import IqError
 from iqcli.photos.decode import decode
 from iqcli.photos.read import kind_of, read_photo, read_whole
@@ -176,7 +176,7 @@ def test_a_cull_that_fails_takes_its_sidecars_back_and_says_so(
     monkeypatch.chdir(iq.cwd)
     for name, value in iq.environ.items():
         monkeypatch.setenv(name, value)
-    assert cli.run() == 2
+    assert app.run() == 2
     wrote, back, why = capsys.readouterr().err.splitlines()[-3:]
     assert "6 files written" in wrote
     assert back == f"what was written into XMP is taken back (run {wrote.split()[-1]}"

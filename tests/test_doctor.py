@@ -68,7 +68,7 @@ def test_what_may_be_installed_is_named(iq: Iq, tmp_path: Path) -> None:
 def test_what_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:
     from importlib.metadata import PackageNotFoundError
 
-    from iqcli.commands import doctor
+    from iqcli.cli.commands import doctor
 
     def nothing(name: str) -> str:
         raise PackageNotFoundError(name)

@@ -16,7 +16,7 @@ from shell import SOURCE, Iq
 from skimage import data
 from typer.main import get_command
 
-from iqcli.cli import app
+from iqcli.cli.app import app
 
 README = (SOURCE / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sheets import CROP, HEADER, THUMB, best_first, decided, entry, photo, walk, written
 
-from iqcli.commands.sheet import check_sheet
+from iqcli.cli.commands.contact_sheet import check_sheet
 from iqcli.errors import IqError
 from iqcli.fs.files import write_stream
 from iqcli.output import contact_sheet, contact_sheet_data

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from scenes import texture
 from scipy.stats import norm, spearmanr
 
-from iqcli import cli
+from iqcli.cli import app
 from iqcli.distortions import ladders
 from iqcli.distortions.bank import DISTORTIONS, SPOILT, STYLE
 from iqcli.distortions.ladders import RUNGS, climb, margins, pocket_shots
@@ -446,7 +446,7 @@ def measure_in(folder: Path):
 def run(monkeypatch: pytest.MonkeyPatch, cache: Path, *words: str) -> int:
     monkeypatch.setenv("IQ_CACHE_DIR", str(cache))
     monkeypatch.setattr(sys, "argv", ["iq", *words])
-    return cli.run()
+    return app.run()
 
 
 def test_iq_train_fusion_from_end_to_end(

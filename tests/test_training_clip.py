@@ -15,7 +15,8 @@ from fusions import install_fusion, network, svr
 from PIL import Image
 from scenes import texture
 
-from iqcli import ImageQualityFusion, cli
+from iqcli import ImageQualityFusion
+from iqcli.cli import app
 from iqcli.distortions import ladders
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
@@ -88,7 +89,7 @@ def seen(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
 
 def iq(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
     monkeypatch.setattr(sys, "argv", ["iq", *map(str, words)])
-    return cli.run()
+    return app.run()
 
 
 def told_of(home: Path) -> Path:

@@ -31,7 +31,7 @@ def draw(folder: Path, count: int) -> None:
 def peak_mb(folder: Path, cache: Path) -> float:
     """Peak resident memory of one run, in MB."""
     environment = {**os.environ, "IQ_CACHE_DIR": str(cache)}
-    code = "import resource, sys; from iqcli.cli import run; code = run(); "
+    code = "import resource, sys; from iqcli.cli.app import run; code = run(); "
     code += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); "
     command = [sys.executable, "-c", code, "score", "-q", "--format", "jsonl", str(folder)]
     done = subprocess.run(

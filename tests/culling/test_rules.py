@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.commands.showing import summary
+from iqcli.cli.commands.cull.report import summary
 from iqcli.culling.decide import check_counts, check_share, decide
 from iqcli.culling.grouping.group import TIE
 from iqcli.culling.protect import Protect

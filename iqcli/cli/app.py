@@ -1,0 +1,121 @@
+"""The Typer app, and the one place where an error becomes a sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from iqcli import __version__
+from iqcli.cli.commands import cache, compare, doctor, explain, export, history, rank, score, undo
+from iqcli.cli.commands.cull.command import cull
+from iqcli.cli.commands.evaluate.command import evaluate
+from iqcli.cli.commands.models import command as models
+from iqcli.cli.commands.train import command as train
+from iqcli.cli.console import say
+from iqcli.cli.options import say_help
+from iqcli.errors import Exit, IqError
+from iqcli.output.stdout import let_go
+
+app = typer.Typer(
+    name="iq",
+    help="Judge, rank and cull photos, and take it all back.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_wants_traceback = False
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"iq {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Say which.")
+    ] = False,
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show where an error came from.")
+    ] = False,
+) -> None:
+    global _wants_traceback
+    _wants_traceback = traceback
+    say_help(context)
+
+
+app.command()(score.score)
+app.command()(rank.rank)
+app.command()(cull)
+app.command()(export.export)
+app.command()(undo.undo)
+app.command()(history.history)
+app.command()(explain.explain)
+app.command()(compare.compare)
+app.command("eval")(evaluate)
+app.command()(doctor.doctor)
+app.add_typer(models.app, name="models")
+app.add_typer(train.app, name="train")
+app.add_typer(cache.app, name="cache")
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    code = run()
+    # Nothing is left but to end: an impatient second key press must not turn that into a crash.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
+
+
+def run() -> int:
+    """The exit code of this process's command line; every error is told in one sentence."""
+    _open_streams()
+    try:
+        code = int(app(prog_name="iq", standalone_mode=False) or Exit.DONE)
+    except typer.exceptions.TyperException as error:
+        return _told(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
+    except IqError as error:
+        return _told(error, str(error), error.exit_code)
+    except OSError as error:
+        return _told(error, _refused(error), Exit.USAGE)
+    except (KeyboardInterrupt, typer.Abort):
+        code = Exit.INTERRUPTED
+    except Exception as error:
+        kind = type(error).__name__
+        return _told(
+            error, f"a fault of iq ({kind}); report what `iq --traceback` shows", Exit.USAGE
+        )
+    if code == Exit.INTERRUPTED:  # Typer makes a code of the key itself
+        say("iq: interrupted; what was done so far is kept")
+    return code
+
+
+def _refused(error: OSError) -> str:
+    if error.filename:
+        return f"cannot use {error.filename}: {error.strerror}; mend that and try again"
+    let_go()  # a stream has no name; what it still holds cannot be written either
+    return f"cannot write the results: {error.strerror or error}; make room for them"
+
+
+def _open_streams() -> None:
+    # What the shell has closed (`2>&-`) leads nowhere; else a file of ours would take its number.
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+
+
+def _told(error: Exception, sentence: str, code: Exit) -> int:
+    if _wants_traceback:
+        import traceback
+
+        traceback.print_exception(error)
+    say(f"iq: {sentence}")
+    return code

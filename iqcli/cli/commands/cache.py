@@ -1,0 +1,50 @@
+"""`iq cache`: how much is remembered, and forgetting it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from iqcli.cli.console import counted, say, warn
+from iqcli.cli.options import CacheDir, say_help
+from iqcli.errors import Exit
+from iqcli.output.names import shown
+from iqcli.settings import load
+
+if TYPE_CHECKING:
+    from iqcli.pipeline.cache import Cache
+
+app = typer.Typer(
+    help="How much is remembered, and forgetting it.",
+    callback=say_help,
+    invoke_without_command=True,
+)
+
+
+def _open(cache_dir: str | None) -> Cache:
+    from iqcli.pipeline.cache import Cache  # deferred: NumPy is not for `iq --help`
+
+    return Cache(load({"cache_dir": cache_dir}, None).cache_dir, warn)
+
+
+@app.command()
+def info(cache_dir: CacheDir = None) -> Exit:
+    """Say where the cache lies, how many entries it has and how large it is."""
+    found = _open(cache_dir).info()
+    assert found is not None
+    typer.echo(
+        f"{shown(found.folder)}: {counted(found.entries, 'entry', 'entries')}, "
+        f"{found.bytes / 1e6:,.1f} MB"
+    )
+    return Exit.DONE
+
+
+@app.command()
+def clear(cache_dir: CacheDir = None) -> Exit:
+    """Forget all measurements. No photo, plan or journal is touched."""
+    cache = _open(cache_dir)
+    count = cache.clear()
+    cache.close()
+    say(f"forgot {count:,} cache entries")
+    return Exit.DONE

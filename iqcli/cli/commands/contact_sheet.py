@@ -1,0 +1,125 @@
+"""The contact sheet that commands write with `--html FILE`."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.console import counted, say, warn
+from iqcli.cli.options import check_folder
+from iqcli.errors import IqError
+from iqcli.fs.files import seen, write_stream
+from iqcli.output.names import shown
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iqcli.cli.session import Run
+    from iqcli.output.contact_sheet_data import Entry
+    from iqcli.pipeline.thumbnails import Spool
+    from iqcli.records import Decision, Judged
+
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", help="Write a contact sheet, for a browser.", metavar="FILE"),
+]
+
+
+def check_sheet(file: Path) -> None:
+    """Refuse before anything is measured a name that no sheet can have. Raises IqError."""
+    check_folder(file)
+    _check(file)
+
+
+def sheet_of(run: Run, file: Path) -> list[Judged]:
+    """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
+    from iqcli.culling.grouping.group import group
+    from iqcli.pipeline.thumbnails import Spool
+    from iqcli.records import Decision, Verdict
+
+    check_sheet(file)
+    with Spool() as spool:
+        judged = group(list(run.judged(grouped=True, spool=spool)))
+        write_sheet(run, file, [Decision(each, Verdict.REVIEW, ()) for each in judged], spool)
+    return judged
+
+
+def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spool) -> None:
+    """Write the sheet of these decisions, in several files where there are many photos.
+
+    The others lie beside it: `sheet-2.html`, ... Replaces nothing but older sheets. Raises IqError.
+    """
+    from iqcli.culling.decisions import header, record
+    from iqcli.culling.grouping.group import order_within
+    from iqcli.output import contact_sheet, contact_sheet_data
+    from iqcli.transactions.jsonl import line
+
+    def picture(entry: Entry, name: str) -> bytes | None:
+        return spool.get(entry.judged.sha256, name)
+
+    entries = [contact_sheet_data.Entry(each, line(record(each)).decode()) for each in decisions]
+    found = contact_sheet_data.parts(contact_sheet_data.units(entries, order_within))
+    rest = range(2, len(found) + 1)
+    files = [file, *(file.with_stem(f"{file.stem}-{number}") for number in rest)]
+    for each in files:
+        _check(each)
+    title = contact_sheet.Title(
+        name=_name(run),
+        header=line(header(run.settings.model)).decode(),
+        model=run.settings.model,
+        files=tuple(each.name for each in files),
+        total=len(entries),
+    )
+    for number, (each, part) in enumerate(zip(files, found, strict=True)):
+        try:
+            write_stream(each, contact_sheet.page(title, number, part, picture))
+        except OSError as error:
+            why = error.strerror or error
+            raise IqError(f"cannot write {shown(each)}: {why}; give another place") from error
+    if not run.quiet:
+        others = f" and {counted(len(files) - 1, 'file')} beside it" if len(files) > 1 else ""
+        what = f"{counted(len(entries), 'photo')} in {shown(file)}{others}"
+        say(f"contact sheet of {what}; open it in a browser")
+    _warn_of_rest(file, len(files))
+
+
+def _warn_of_rest(file: Path, count: int) -> None:
+    """Say which parts of an older, larger sheet of that name still lie there."""
+    rest: list[Path] = []
+    with suppress(OSError):
+        while _is_sheet(each := file.with_stem(f"{file.stem}-{count + len(rest) + 1}")):
+            rest.append(each)
+    old = "of an older, larger sheet"
+    if len(rest) == 1:
+        warn(f"{shown(rest[0])} is left {old}; delete it")
+    elif rest:
+        warn(f"{shown(rest[0])} to {shown(rest[-1])} are left {old}; delete them")
+
+
+def _name(run: Run) -> str:
+    """What the sheet is of, as a person calls it: the names of the folders given."""
+    names = [readable(path.resolve().name) or "/" for path in run.paths]
+    more = f" and {counted(len(names) - 3, 'other')}" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _check(file: Path) -> None:
+    try:
+        free = not seen(file) or _is_sheet(file)
+    except OSError as error:
+        raise IqError(f"cannot read {shown(file)}: {error.strerror}") from error
+    if not free:
+        raise IqError(f"{shown(file)} exists and is no contact sheet of iq; give another name")
+
+
+def _is_sheet(file: Path) -> bool:
+    from iqcli.output.contact_sheet import MARK
+
+    if not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        return opened.read(len(MARK)) == MARK

@@ -1,0 +1,85 @@
+"""All that a person asks of a cull, beside the photos."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from iqcli.cli.options import check_folder
+from iqcli.cli.output import checked_format
+from iqcli.culling.planner import check_name
+from iqcli.errors import IqError
+from iqcli.transactions.plan import Action
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from iqcli.cli.commands.cull.execute import Deed
+    from iqcli.culling.protect import Protect
+    from iqcli.records import Decision
+    from iqcli.settings import Settings
+
+
+@dataclass(frozen=True)
+class Wish:
+    """The options as they were given; None is "not given".
+
+    `rule` is by the names of `ruling.PARTS`. `review` and `html` are looks at the decisions.
+    """
+
+    rule: Mapping[str, Any]
+    protect: Protect
+    max_reject: float | None
+    review: bool
+    html: Path | None
+    plan_file: Path | None
+    action: str | None
+    deed: Deed
+    format: str | None
+    nul: bool
+
+    def form(self, action: Action, settings: Settings) -> str:
+        """How the decisions are shown: a list is one of paths.
+
+        Raises IqError for a format that is none, or goes with neither the action nor `--print0`.
+        """
+        if action is not Action.LIST:
+            return checked_format(self.format or settings.format, nul=self.nul)
+        if self.format not in (None, "paths"):
+            raise IqError("--action list prints paths; leave --format out")
+        return "paths"
+
+    def check(self) -> None:
+        """Refuse before anything is measured a look or a plan that cannot be had. Raises IqError.
+
+        What a person decides on a look must not be lost because its plan cannot be written.
+        """
+        if self.plan_file is not None:
+            check_folder(self.plan_file)
+            check_name(self.plan_file)
+        if self.html is not None:
+            from iqcli.cli.commands.contact_sheet import check_sheet
+
+            check_sheet(self.html)
+        if self.review:
+            from iqcli.cli.commands.cull.review import picture
+
+            picture()
+
+    @property
+    def binds(self) -> bool:
+        """Whether more comes of it than a look at what the rule says."""
+        return self.keeps or self.review
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the decisions outlive the run."""
+        return self.deed.acts or self.plan_file is not None
+
+    def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
+        """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""
+        from iqcli.culling.decide import check_share
+
+        largest = settings.max_reject if self.max_reject is None else self.max_reject
+        check_share(decisions, largest)

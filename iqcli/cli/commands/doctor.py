@@ -1,0 +1,198 @@
+"""`iq doctor`: what iq finds on this machine, and where each setting comes from."""
+
+from __future__ import annotations
+
+import json
+import platform
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli import __version__
+from iqcli.cli.console import warn
+from iqcli.cli.options import CacheDir, start_folder
+from iqcli.errors import Exit, IqError
+from iqcli.output.names import shown
+from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
+
+if TYPE_CHECKING:
+    from iqcli.settings import Settings
+
+FORMATS = ("table", "json")
+PACKAGES = (
+    "torch",
+    "opencv-contrib-python",
+    "pillow",
+    "pillow-heif",
+    "rawpy",
+    "diskcache",
+    "typer",
+)
+# What works once a package is there, and the extra of iq that brings it.
+EXTRAS = (
+    ("Parquet", "pyarrow", "parquet"),
+    ("figures", "matplotlib", "plots"),
+    ("trash", "send2trash", "trash"),
+    ("review", "textual", "review"),
+    ("pictures in review", "textual-image", "review"),
+)
+
+
+def doctor(
+    path: Annotated[
+        Path, typer.Argument(help="Photos whose settings to tell.", metavar="PATH")
+    ] = Path(),
+    format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="table or json.",
+            metavar="FORMAT",
+            autocompletion=lambda: list(FORMATS),
+        ),
+    ] = "table",
+    cache_dir: CacheDir = None,
+) -> Exit:
+    """Say what iq finds on this machine.
+
+    Versions, accelerator, decoders, optional parts, model files, cache and journal folders. Then
+    every setting as it holds for PATH, by default for this folder, and where it was set.
+    """
+    if format not in FORMATS:
+        raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
+    if not path.exists():
+        raise IqError(f"there is no file or folder {shown(path)}; check the name")
+    start = start_folder([str(path)])
+    settings, origins = load_with_origins({"cache_dir": cache_dir}, start)
+    checks = [*_machine(), *_extras(), *_models(), *_places(settings, start)]
+    chosen = [(name, _value(settings, name), origins[name]) for name in NAMES]
+    _render(checks, chosen, format)
+    return Exit.SOME_FAILED if any(found.startswith("BROKEN") for _, found in checks) else Exit.DONE
+
+
+def _render(
+    checks: list[tuple[str, str]], chosen: list[tuple[str, str | float | None, str]], form: str
+) -> None:
+    from iqcli.output import table
+    from iqcli.output.stdout import write
+
+    if form == "json":
+        rows = [dict(zip(("setting", "value", "from"), each, strict=True)) for each in chosen]
+        write([json.dumps({"found": dict(checks), "settings": rows}) + "\n"])
+        return
+    table.show(table.plain_table(("what", "found"), checks))
+    said = [
+        (name, table.NONE if value is None else value, origin) for name, value, origin in chosen
+    ]
+    write(["\n"])
+    table.show(table.plain_table(("setting", "value", "from"), said))
+
+
+def _value(settings: Settings, name: str) -> str | float | None:
+    value = getattr(settings, name)
+    if name == "weights_mirror" and value:  # a password may stand in it
+        from iqcli.weights.web import host
+
+        return host(value)
+    return shown(value) if isinstance(value, Path) else value
+
+
+def _machine() -> list[tuple[str, str]]:
+    from importlib.metadata import version
+
+    return [
+        ("iq", __version__),
+        ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
+        *((name, version(name)) for name in PACKAGES),
+        ("accelerator", _accelerator()),
+        *_decoders(),
+    ]
+
+
+def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
+    config, beside = user_config(), beside_photos(start)
+    return [
+        ("settings", f"{shown(config)}{'' if config.is_file() else ' (none yet)'}"),
+        ("settings beside photos", shown(beside) if beside else "none"),
+        ("cache", _cache(settings)),
+        ("journals", shown(settings.state_dir)),
+        ("decode workers", str(settings.workers)),
+    ]
+
+
+def _extras() -> list[tuple[str, str]]:
+    """What iq does without until it is installed."""
+    found = [(what, _package(package, extra)) for what, package, extra in EXTRAS]
+    return [*found, ("exiftool", _exiftool())]
+
+
+def _exiftool() -> str:
+    from iqcli.xmp.exiftool import find
+
+    try:
+        return shown(Path(find()))
+    except IqError:
+        return "no: see https://exiftool.org"
+
+
+def _package(name: str, extra: str) -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"yes, {name} {version(name)}"
+    except PackageNotFoundError:
+        return f"no: pip install 'iqcli[{extra}]'"
+
+
+def _accelerator() -> str:
+    from iqcli.pipeline.devices import choose_device
+
+    device = choose_device("auto")
+    if device != "cuda":
+        return device
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name()}"
+
+
+def _decoders() -> list[tuple[str, str]]:
+    import pillow_heif  # noqa: F401  its import tells whether its libraries load
+    import rawpy
+    from PIL import features
+
+    avif = "yes" if features.check("avif") else "BROKEN: this Pillow has no AVIF"
+    raw = ".".join(str(part) for part in rawpy.libraw_version)
+    return [("HEIC", "yes"), ("AVIF", avif), ("RAW", f"yes, LibRaw {raw}")]
+
+
+def _models() -> list[tuple[str, str]]:
+    from iqcli.extractors.mini import MiniBlock
+    from iqcli.models import status
+    from iqcli.models.registry import ENTRIES, load
+
+    found = []
+    for entry in ENTRIES.values():
+        if entry.needs and not entry.is_ready:
+            found.append((entry.name, status.model(entry).state))
+            continue
+        try:
+            for block in load(entry.name).blocks:
+                if isinstance(block, MiniBlock):
+                    block.check()
+            found.append((entry.name, "ready"))
+        except IqError as error:
+            found.append((entry.name, f"BROKEN: {error}"))
+    return found
+
+
+def _cache(settings: Settings) -> str:
+    from iqcli.pipeline.cache import Cache
+
+    info = Cache(settings.cache_dir, warn).info()
+    assert info is not None
+    if info.on_network:
+        warn(f"the cache lies on a network disk ({info.filesystem}); move it with IQ_CACHE_DIR")
+    kind = f" on {info.filesystem}" if info.filesystem else ""
+    return f"{shown(info.folder)}{kind}: {info.entries:,} entries, {info.bytes / 1e6:,.1f} MB"

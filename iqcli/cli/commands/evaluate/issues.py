@@ -1,0 +1,120 @@
+"""`iq eval` where people said which issues a photo has, and how badly."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from iqcli.cli.console import counted, say
+from iqcli.errors import Exit, IqError
+from iqcli.output.names import shown
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqcli.cli.session import Run
+    from iqcli.evaluation.labels_csv import Labelled
+    from iqcli.models.hex.graph import Levels
+    from iqcli.models.hex.head import HexModel
+    from iqcli.models.hex.model import HexMini
+
+    Labeller = HexModel | HexMini
+
+LABELS = "hex6"
+# Those of the models that say levels.
+MODULES = ("iqcli.models.hex.head", "iqcli.models.hex.model")
+
+
+def model_for(run: Run, file: Path) -> Labeller | None:
+    """The model of the run if it says levels, and the file holds some of its labels."""
+    from iqcli.evaluation import labels_csv
+    from iqcli.models import registry
+
+    if registry.entry(run.settings.model).module not in MODULES:
+        return None
+    from iqcli.models.hex.head import HexModel
+    from iqcli.models.hex.model import HexMini
+
+    model = registry.load(run.settings.model)
+    assert isinstance(model, HexModel | HexMini)
+    return model if labels_csv.has_labels(file, model.graph) else None
+
+
+def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: str | None) -> Exit:
+    """Let the model judge the photos of a file, and hold its levels against those in it."""
+    import numpy as np
+
+    from iqcli.cli.commands.evaluate import verdicts
+    from iqcli.evaluation import issue_metrics, labels_csv
+    from iqcli.models.hex import graph as hexgraph
+
+    graph = model.graph
+    told = labels_csv.read(file, graph, images, where)
+    found = list(run.measured(model.blocks, told.shots))
+    kept = [k for k, each in enumerate(found) if each.blocks is not None]
+    photos = [each.blocks for each in found if each.blocks is not None]
+    if not photos:
+        raise IqError("none of the photos could be read; give their folder with --images")
+    names = [block.name for block in model.blocks]
+    chances = model.chances({name: np.stack([each[name] for each in photos]) for name in names})
+    there = np.isfinite(chances).all(axis=1)
+    true = told.levels[kept][there]
+    if not true.any():
+        raise IqError(f"nothing is known of the photos that {model.name} has levels for")
+    said = hexgraph.levels_of(graph, chances[there])
+    verdicts.show(issue_metrics.judged(graph, true, said, chances[there]), model.name)
+    _tell(told)
+    if not there.all():
+        say(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
+    return run.finish("evaluated")
+
+
+def of_predictions(file: Path, predictions: Path, labels: str | None, where: str | None) -> Exit:
+    """Hold the levels of one file against those of another."""
+    from iqcli.cli.commands.evaluate import verdicts
+    from iqcli.evaluation import issue_metrics, labels_csv
+    from iqcli.models.hex import graph as hexgraph
+
+    graph = hexgraph.named(labels or LABELS)
+    told = labels_csv.read(file, graph, None, where)
+    predicted = labels_csv.read(predictions, graph, None, None, labels_csv.PREDICTED)
+    if not told.levels.any():
+        raise IqError(f"{shown(file)} says nothing of these photos; fill a column of a label")
+    said = _matched(told, predicted)
+    verdicts.show(issue_metrics.judged(graph, told.levels, said), readable(predictions.stem))
+    _tell(told)
+    if predicted.file != told.file:
+        _tell(predicted)
+    return Exit.DONE
+
+
+def _matched(told: Labelled, predicted: Labelled) -> Levels:
+    """What was predicted of each photo of `told`, in its order.
+
+    Raises IqError for a gap, and for two predictions of one photo that differ.
+    """
+    places: dict[str, int] = {}
+    for k, name in enumerate(predicted.names):
+        if (predicted.levels[places.setdefault(name, k)] != predicted.levels[k]).any():
+            raise IqError(
+                f"{shown(predicted.file)} predicts two things of {readable(name)}; leave one out"
+            )
+    if missing := [name for name in told.names if name not in places]:
+        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        raise IqError(
+            f"{shown(predicted.file)} predicts nothing of {readable(missing[0])}{more}; add it, or "
+            "choose rows with --where"
+        )
+    said = predicted.levels[[places[name] for name in told.names]]
+    gaps = ((said == 0) & (told.levels > 0)).any(axis=0)
+    if gaps.any():
+        label = predicted.graph.labels[int(gaps.argmax())].name
+        raise IqError(
+            f"{shown(predicted.file)} leaves {label} of some photos open; fill its column"
+        )
+    return said
+
+
+def _tell(told: Labelled) -> None:
+    if told.shifted:
+        say(f"{shown(told.file)} counts levels from 0; read as 1 (none) and up")

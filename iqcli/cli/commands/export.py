@@ -1,0 +1,118 @@
+"""`iq export`: scores for other programs, on stdout or in a file written whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from iqcli.cli.commands.contact_sheet import Html, sheet_of
+from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, chosen
+from iqcli.cli.commands.xmp import write as write_xmp
+from iqcli.cli.options import Limit, Reverse, Sort, check_folder, over_photos
+from iqcli.cli.output import WRITERS, arranged, checked_sort
+from iqcli.cli.session import Run
+from iqcli.errors import Exit, IqError
+from iqcli.output import rows
+from iqcli.output.names import shown
+from iqcli.output.stdout import write
+from iqcli.records import Decision, Judged, Verdict
+
+FORMATS = (*WRITERS, "parquet")
+
+
+@over_photos
+def export(
+    run: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="File to write; its ending tells the format.", metavar="FILE"
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            "-f",
+            help="csv, json, jsonl or parquet.",
+            metavar="FORMAT",
+            autocompletion=lambda: list(FORMATS),
+        ),
+    ] = None,
+    html: Html = None,
+    xmp: Annotated[
+        bool, typer.Option("--xmp", help="Write stars, keywords and scores into XMP sidecars.")
+    ] = False,
+    xmp_profile: XmpProfile = None,
+    embed: Embed = False,
+    stars: Stars = None,
+    sort: Sort = None,
+    reverse: Reverse = False,
+    limit: Limit = None,
+) -> Exit:
+    """Write scores for other programs.
+
+    As CSV (RFC 4180, UTF-8), JSON, JSON lines or Parquet.
+
+    With --html as a contact sheet, one file for a browser, on which a person decides by hand.
+
+    With --xmp as XMP that photo programs read, beside the photos. A person's ratings stay, and
+    `iq undo` takes it back.
+    """
+    form, column = _format(output, format), checked_sort(sort)
+    profile, stars = chosen(run, xmp_profile, stars, xmp=xmp, embed=embed)
+    if xmp and html:
+        raise IqError("a sheet no longer fits once --xmp has added files; give --html afterwards")
+    wants_rows = not (xmp or html) or output is not None or format is not None
+    if not wants_rows and (column or reverse or limit is not None):
+        raise IqError("--sort, --reverse and --limit are for rows; give --format or --output, too")
+    if xmp:
+        from iqcli.cli.commands.cull.execute import take_back_cut_off
+
+        take_back_cut_off(run, run.folders)
+    judged: Iterable[Judged] = run.judged() if html is None else sheet_of(run, html)
+    if xmp:
+        judged = list(judged)
+        undecided = [Decision(each, Verdict.REVIEW, ()) for each in judged]
+        write_xmp(run, undecided, profile, embed=embed, stars=stars)
+    if not wants_rows:
+        return run.finish("exported")
+    results = ((each, dict[str, object]()) for each in judged)
+    records = (rows.row(*each) for each in arranged(results, column, reverse, limit))
+    if output is None:
+        write(WRITERS[form](records))
+    else:
+        from iqcli.fs.files import write_atomic
+
+        data = (
+            rows.to_parquet(records)
+            if form == "parquet"
+            else "".join(WRITERS[form](records)).encode("utf-8", "backslashreplace")
+        )
+        write_atomic(output, data)
+    return run.finish("exported")
+
+
+def _format(output: Path | None, given: str | None) -> str:
+    form = given or (output.suffix.lower().removeprefix(".") if output else "csv")
+    if form not in FORMATS:
+        raise IqError(f"the format {form!r} is not known; give --format {'|'.join(FORMATS)}")
+    if form == "parquet" and output is None:
+        raise IqError("Parquet goes to a file; give --output FILE.parquet")
+    if form == "parquet":
+        import importlib.util
+
+        if importlib.util.find_spec("pyarrow") is None:
+            raise IqError("Parquet needs pyarrow; run `pip install 'iqcli[parquet]'`")
+    if output is not None:
+        _check(output)
+    return form
+
+
+def _check(output: Path) -> None:
+    check_folder(output)
+    if output.exists() and output.suffix.lower().removeprefix(".") not in FORMATS:
+        raise IqError(f"{shown(output)} exists and holds no scores; give another name")

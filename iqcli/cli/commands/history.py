@@ -1,0 +1,46 @@
+"""`iq history`: what was moved, when, and whether it went back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from iqcli.cli.console import say
+from iqcli.errors import Exit
+from iqcli.output.names import shown
+from iqcli.settings import load
+
+
+def history() -> Exit:
+    """List culls, edits and undos, oldest first; what is unreadable with its journal."""
+    from iqcli.output import table
+    from iqcli.transactions.history import history as read_history
+    from iqcli.transactions.history import unreadable
+
+    state_dir = load({}, None).state_dir
+    rows = read_history(state_dir)
+    if not rows:
+        say("nothing has been moved yet")
+        return Exit.DONE
+    lines = [
+        (
+            each.run,
+            _local(each.when),
+            each.kind,
+            each.shots,
+            each.files,
+            each.state.value,
+            each.of or ", ".join(shown(root) for root in each.roots),
+        )
+        for each in rows
+    ]
+    table.show(table.plain_table(("run", "when", "what", "photos", "files", "state", "of"), lines))
+    broken = unreadable(state_dir)
+    for why in broken:
+        say(f"iq: {why}")
+    return Exit.SOME_FAILED if broken else Exit.DONE
+
+
+def _local(when: str) -> str:
+    if not when:
+        return ""
+    return f"{datetime.fromisoformat(when).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,171 @@
+"""`iq models`: which models there are, what is known of each, and which one is yours."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.commands.models import weights as pull
+from iqcli.cli.console import say, warn
+from iqcli.errors import Exit, IqError
+from iqcli.output.stdout import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqcli.models.registry import Entry
+    from iqcli.models.status import Item
+
+FORMATS = ("table", "json", "jsonl")
+# On a narrow terminal these columns are broken before the sentences are minced.
+NARROW = {"state": 7, "licence": 12}
+
+app = typer.Typer(
+    help="Which models there are, what is known of each, and their weights.",
+    invoke_without_command=True,
+)
+
+
+def _names() -> list[str]:
+    from iqcli.models.registry import ENTRIES, OWN
+
+    return [*ENTRIES, *OWN]
+
+
+def _any_names() -> list[str]:
+    from iqcli.weights import store
+
+    return list(dict.fromkeys([*_names(), *store.table()]))
+
+
+@app.callback()
+def _alone(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        list_()
+
+
+@app.command("list")
+def list_(
+    weights: Annotated[
+        bool, typer.Option("--weights", help="List the weights that models need.")
+    ] = False,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            "-f",
+            help="table, json or jsonl.",
+            metavar="FORMAT",
+            autocompletion=lambda: list(FORMATS),
+        ),
+    ] = "table",
+) -> Exit:
+    """List the models with state, download, licence and summary."""
+    from iqcli.models import status
+    from iqcli.output import rows, table
+
+    if format_ not in FORMATS:
+        raise IqError(f"--format is {format_!r}; give one of {', '.join(FORMATS)}")
+    items = status.rows() if weights else status.models()
+    if format_ == "table":
+        titles = ("weights" if weights else "model", "state", "download", "commercial", "licence")
+        last = "what it is" if weights else "what it is [weights it needs]"
+        table.show(table.plain_table((*titles, last), map(_line, items)), NARROW)
+        return Exit.DONE
+    records = ({**asdict(each), "needs": list(each.needs)} for each in items)
+    write(rows.to_json(records) if format_ == "json" else rows.to_jsonl(records))
+    return Exit.DONE
+
+
+def _line(item: Item) -> tuple[str, ...]:
+    needs = f" [{', '.join(item.needs)}]" if item.needs else ""
+    commercial = "yes" if item.commercial else "no"
+    return item.name, item.state, item.size, commercial, item.licence, item.what + needs
+
+
+@app.command()
+def info(
+    name: Annotated[
+        str,
+        typer.Argument(help="A model, weights, or a file you trained.", autocompletion=_any_names),
+    ],
+) -> Exit:
+    """Print what is known of it: data, source, licence, figures, limits."""
+    from iqcli.models import status
+    from iqcli.models.registry import ENTRIES, OWN, entry
+    from iqcli.weights import store
+
+    if name not in ENTRIES and name not in OWN and name in store.table():
+        write([status.told([store.row(name)])])
+        return Exit.DONE
+    found = entry(name)
+    write([_card(found, name) if not found.needs else _account(found)])
+    return Exit.DONE
+
+
+def _account(found: Entry) -> str:
+    """Of a model that stands on weights, whether or not they are here."""
+    from iqcli.models import status
+
+    item = status.model(found)
+    own = f"{_text(found.card)}\n" if found.card else ""
+    return (
+        f"{own}{item.name}: {item.what}\n"
+        f"state: {item.state}; download: {item.size}; licence: {item.licence}; "
+        f"commercial use: {'yes' if item.commercial else 'no'}\n\n"
+        f"It stands on these weights:\n\n{status.told(status.rows_of([item.name]))}"
+    )
+
+
+def _card(found: Entry, name: str) -> str:
+    from iqcli.models import hexcard, taste
+    from iqcli.models.hex.head import HexModel
+    from iqcli.models.registry import load
+
+    if isinstance(model := load(name), taste.TasteModel):
+        return taste.account(model.head)
+    if isinstance(model, HexModel) and found.card is None:
+        return hexcard.account(model.head)
+    if found.card is None:
+        blocks = ", ".join(f"{block.name} ({block.size})" for block in model.blocks)
+        return f"{found.name}: {found.summary}\nblocks: {blocks}\n"
+    return _text(found.card)
+
+
+def _text(card: Path) -> str:
+    try:
+        return card.read_text("utf-8")
+    except OSError as error:
+        raise IqError(f"cannot read {card}: {error.strerror}; install iq again") from error
+
+
+@app.command()
+def use(
+    name: Annotated[
+        str, typer.Argument(help="A model, or a file you trained.", autocompletion=_names)
+    ],
+) -> Exit:
+    """Make it the model that scores photos unless --model names another."""
+    from iqcli import configuring
+    from iqcli.models import status
+    from iqcli.models.registry import HUB_ID, entry
+
+    found = entry(name)
+    own = found.weights if name not in {*_names(), HUB_ID} else None
+    if own and not own.exists():
+        raise IqError(f"no file {name}; train it first, or name a model")
+    path = configuring.put("model", str(own.absolute()) if own else name)
+    say(f"{name} is now the model in {path}")
+    if (state := status.model(found).state) != status.READY:
+        warn(f"{name} is {state}; see `iq models info {name}`")
+    if os.environ.get("IQ_MODEL"):
+        warn(f"IQ_MODEL is {os.environ['IQ_MODEL']!r}, which is stronger; unset it")
+    return Exit.DONE
+
+
+app.command("pull")(pull.pull)
+app.command("rm")(pull.rm)
+app.command("verify")(pull.verify)

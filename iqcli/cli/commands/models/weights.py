@@ -1,0 +1,170 @@
+"""`iq models pull`, `rm` and `verify`: the weights that are fetched on request."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.console import counted, say, transfer, warn
+from iqcli.errors import Exit, IqError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from iqcli.weights.install import Placed
+    from iqcli.weights.manifest import Weight
+
+
+def _pullable() -> list[str]:
+    from iqcli.models.registry import ENTRIES
+    from iqcli.weights import store
+
+    needy = [name for name, each in ENTRIES.items() if each.needs]
+    return list(dict.fromkeys([*needy, *store.table()]))
+
+
+def _pulled() -> list[str]:
+    from iqcli.weights import store
+
+    return [name for name in store.table() if store.told(name)]
+
+
+Names = Annotated[
+    list[str],
+    typer.Argument(help="Models or weights.", metavar="NAME", autocompletion=_pullable),
+]
+Here = Annotated[
+    list[str],
+    typer.Argument(help="Models or weights.", metavar="NAME", autocompletion=_pulled),
+]
+Some = Annotated[
+    list[str] | None,
+    typer.Argument(help="Models or weights [all].", metavar="[NAME]", autocompletion=_pulled),
+]
+
+
+def pull(
+    names: Names,
+    given: Annotated[
+        Path | None,
+        typer.Option("--from", help="Take this file instead; for one weights.", metavar="FILE"),
+    ] = None,
+    accept_licence: Annotated[
+        bool, typer.Option("--accept-licence", help="Accept terms that forbid to sell.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+) -> Exit:
+    """Fetch the weights that a model needs, and check them."""
+    from iqcli.models import status
+    from iqcli.weights import install, store
+
+    rows = _one(names) if given else status.rows_of(names)
+    wanting = [each for each in rows if not store.is_there(each.name)]
+    _check_licences(wanting, accept_licence, names)
+    for each in rows:
+        if each not in wanting:
+            _tell(f"{each.name} is here already", quiet)
+            continue
+        if given is None:
+            _tell(f"pulling {each.name}: {each.megabytes}, {each.licence}", quiet)
+        with transfer(each.name, each.size, quiet=quiet) as tell:
+            placed = install.pull(each, tell, given)
+        _tell_placed(placed, quiet)
+    return Exit.DONE
+
+
+def _one(names: Sequence[str]) -> list[Weight]:
+    from iqcli.weights import store
+
+    if len(names) != 1:
+        raise IqError(f"--from gives one file, and {len(names)} names are given; give one")
+    return [store.row(names[0])]
+
+
+def _check_licences(rows: Sequence[Weight], accept: bool, names: Sequence[str]) -> None:
+    """Raise IqError where terms that forbid to sell are neither accepted now nor were before."""
+    from iqcli.weights import store
+
+    open_ = [each for each in rows if not each.commercial and not store.accepted(each)]
+    if accept or not open_:
+        return
+    told = "; ".join(f"{each.name}: {each.licence}, {each.terms or each.source}" for each in open_)
+    raise IqError(
+        f"not for commercial use: {told}; read the terms, and if you accept them run "
+        f"`iq models pull {' '.join(names)} --accept-licence`"
+    )
+
+
+def _tell_placed(placed: Placed, quiet: bool) -> None:
+    name = placed.weight.name
+    if placed.vouched:
+        _tell(f"{name} is in place; its sum is the one that {placed.vouched} knows", quiet)
+        return
+    warn(f"{name} is in place, but nobody told its sum before: it has sha256 {placed.sha256}")
+
+
+def _tell(sentence: str, quiet: bool) -> None:
+    if not quiet:
+        say(sentence)
+
+
+def rm(
+    names: Here,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only errors.")] = False,
+) -> Exit:
+    """Remove pulled weights. Of a model, those that no other ready model needs."""
+    from iqcli.models import status
+    from iqcli.weights import install
+    from iqcli.weights.manifest import megabytes
+
+    going, freed = _going(names, quiet), 0
+    for each in going:
+        lost = status.users(each.name, names, [one.name for one in going])
+        size = install.remove(each)
+        freed += size
+        what = f"; {', '.join(lost)} cannot do without" if lost else ""
+        _tell(f"removed {each.name}, {megabytes(size)}{what}", quiet)
+    _tell(f"{counted(len(going), 'file')} of weights gone, {megabytes(freed)} freed", quiet)
+    return Exit.DONE
+
+
+def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
+    """What to remove: weights as named, and what the models named need and nobody else does."""
+    from iqcli.models import status
+    from iqcli.models.registry import ENTRIES
+    from iqcli.weights import install
+
+    of_models = status.rows_of(name for name in names if name in ENTRIES)
+    asked = {*names, *(each.name for each in of_models)}
+    rows = [each for each in status.rows_of(names) if each.name in asked]
+    found = []
+    for each in filter(install.ours, rows):
+        others = status.users(each.name, names, asked)
+        if others and each.name not in names:
+            _tell(f"kept {each.name}, which {', '.join(others)} needs", quiet)
+        else:
+            found.append(each)
+    if not found:
+        raise IqError(f"no weights of {', '.join(names)} are here; see `iq models list --weights`")
+    return found
+
+
+def verify(names: Some = None) -> Exit:
+    """Read pulled weights again: are they what was placed?"""
+    from iqcli.models import status
+    from iqcli.output import table
+    from iqcli.weights import install, store
+
+    rows = status.rows_of(names) if names else [store.row(name) for name in _pulled()]
+    if not rows:
+        say("no weights are here to verify")
+    found = []
+    for each in rows:
+        if fault := install.verify(each):
+            say(f"iq: {fault}")
+        found.append((each.name, "BAD" if fault else "as it was placed"))
+    if found:
+        table.show(table.plain_table(("weights", "state"), found))
+    return Exit.SOME_FAILED if any(state == "BAD" for _, state in found) else Exit.DONE

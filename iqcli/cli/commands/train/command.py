@@ -1,0 +1,220 @@
+"""`iq train`: fit a model on opinions, or on good photos alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.commands.evaluate.command import HeldTogether, Images, MosRange, Where, one_file
+from iqcli.cli.commands.train.hex import train_hex
+from iqcli.cli.commands.train.qualiclip import qualiclip
+from iqcli.cli.commands.train.scale import scale
+from iqcli.cli.commands.train.taste import taste
+from iqcli.cli.console import counted, say
+from iqcli.cli.options import over_photos, say_help
+from iqcli.cli.session import Run
+from iqcli.errors import Exit, IqError
+from iqcli.output.names import shown
+
+if TYPE_CHECKING:
+    from iqcli.training.recipes import Report
+
+Ladders = Annotated[
+    list[Path] | None,
+    typer.Option("--ladders", help="Folder of pristine photos to spoil; may be repeated."),
+]
+
+Weights = Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")]
+Scene = Annotated[
+    str | None,
+    typer.Option("--scene", help="Column that names near duplicates; they share a fold."),
+]
+Name = Annotated[str | None, typer.Option("--name", help="Model id in results [the file's name].")]
+
+app = typer.Typer(
+    help="Fit a model on opinions, or on good photos alone.",
+    callback=say_help,
+    invoke_without_command=True,
+)
+app.command()(taste)
+app.command("hex")(train_hex)
+app.command()(scale)
+app.command()(qualiclip)
+
+
+@app.command()
+@over_photos
+def fusion(
+    run: Run,
+    output: Weights,
+    images: Images = None,
+    mos_range: MosRange = None,
+    where: Where = None,
+    blocks: Annotated[
+        str, typer.Option("--blocks", help="Blocks to fuse, with commas.")
+    ] = "brisque,photometry,mini",
+    scene: Scene = None,
+    ladders: Ladders = None,
+    name: Name = None,
+) -> Exit:
+    """Fit the fusion network on opinions: iq train fusion FILE.csv -o my.safetensors.
+
+    Blocks are cached, so a second fit takes minutes. One scene in six is held out; the figures
+    printed are those of it. Use the result with --model my.safetensors.
+    """
+    from iqcli.evaluation import mos_csv
+    from iqcli.training.recipes import fit_fusion
+
+    told = mos_csv.read(one_file(run), images, mos_range, where)
+    _check_weights(output)
+    if scene is None:
+        say("no --scene: photos of one scene may fall into several folds and flatter the figures")
+    called, measure, device = name or output.stem, run.measured, run.settings.device
+    report = fit_fusion(told, blocks, scene, ladders or [], output, called, measure, device, say)
+    return _told(report, output, run)
+
+
+@app.command()
+@over_photos
+def dkl(
+    run: Run,
+    output: Weights,
+    images: Images = None,
+    mos_range: MosRange = None,
+    where: Where = None,
+    blocks: Annotated[
+        str, typer.Option("--blocks", help="Blocks to stand on, with commas.")
+    ] = "mini,photometry",
+    scene: Scene = None,
+    name: Name = None,
+) -> Exit:
+    """Fit a Gaussian process on opinions: iq train dkl FILE.csv -o my.safetensors.
+
+    Deep kernel learning: the process stands on the vectors of a network that stays as it is. It
+    tells how unsure a score is by how far a photo lies from all it has seen.
+    """
+    from iqcli.evaluation import mos_csv
+    from iqcli.training.recipes import fit_dkl
+
+    told = mos_csv.read(one_file(run), images, mos_range, where)
+    _check_weights(output)
+    called, measure, device = name or output.stem, run.measured, run.settings.device
+    report = fit_dkl(told, blocks, scene, output, called, measure, device, say)
+    return _told(report, output, run)
+
+
+def _told(report: Report, output: Path, run: Run) -> Exit:
+    held = report.held
+    say(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
+    say(
+        f"{counted(len(held.scores), 'photo')} held out: SRCC {held.srcc:.3f}, RMSE "
+        f"{held.rmse:.3f} points, {held.covered:.1%} of the opinions in the 90 % interval "
+        f"(deviations times {held.calibration:.2f}), log density {held.density:.3f} nats"
+    )
+    say(f"wrote {shown(output)}")
+    return run.finish("used")
+
+
+@app.command()
+@over_photos
+def issues(run: Run, output: Weights) -> Exit:
+    """Fit the issues shown with every score: iq train issues PHOTOS -o hex-mini.safetensors.
+
+    PHOTOS are good photos. Each is spoilt at random by faults of known strength, one or several at
+    once, and the model learns which level of which issue shows. One photo in six is held out with
+    all its copies; the table printed is of those.
+    """
+    from iqcli.fs.files import write_atomic
+    from iqcli.output import table
+    from iqcli.training.issues import fit_folders
+
+    _check_weights(output)
+    report = fit_folders(run.paths, run.settings.max_megapixels, say)
+    write_atomic(output, report.file)
+    titles = ("issue", "false alarms", "found slight", "found clear", "found severe")
+    rows = [
+        (
+            each.name,
+            *(_or_dash(f"{share:.1%}") for share in (each.alarms, *each.found)),
+            *(_or_dash(f"{figure:.3f}") for figure in (each.balanced, each.kappa)),
+        )
+        for each in report.issues
+    ]
+    table.show(table.plain_table((*titles, "balanced accuracy", "kappa"), rows))
+    say(
+        f"{counted(report.photos, 'good photo')} held out, {report.any_alarm:.1%} of them with any "
+        f"issue; wrote {shown(output)}"
+    )
+    return Exit.DONE
+
+
+@app.command()
+@over_photos
+def niqe(run: Run, output: Weights) -> Exit:
+    """Fit NIQE on folders of good photos: iq train niqe PHOTOS -o my.safetensors.
+
+    It asks for no opinions: what counts is how near a photo's statistics are to those of these.
+    Use the result with --model my.safetensors; `iq train scale` calibrates it.
+    """
+    from iqcli.fs.files import write_atomic
+    from iqcli.training.niqe import fit_folders
+
+    _check_weights(output)
+    fitted = fit_folders(run.paths, run.settings.max_megapixels, say)
+    write_atomic(output, fitted.file())
+    photos, blocks = counted(fitted.photos, "photo"), counted(fitted.blocks, "sharp block")
+    say(f"learnt from {blocks} of {photos}; wrote {shown(output)}")
+    return Exit.DONE
+
+
+@app.command()
+@over_photos
+def backbone(
+    run: Run,
+    output: Weights,
+    start: Annotated[
+        str,
+        typer.Option(
+            "--start", help="ImageNet network to begin with: FILE.safetensors or timm:MODEL."
+        ),
+    ],
+    images: Images = None,
+    mos_range: MosRange = None,
+    where: Where = None,
+    scene: HeldTogether = None,
+    ladders: Ladders = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", help="TOML file with other values than the standard ones."),
+    ] = None,
+) -> Exit:
+    """Train the network of block mini: iq train backbone FILE.csv --start NET -o my.safetensors.
+
+    All layers learn from the opinions and from ladders of spoilt copies. Hours on a CPU: it may be
+    stopped at any time, and the same command goes on. Settings, curve and state lie in the folder
+    beside the output that ends in .run.
+    """
+    from iqcli.evaluation import mos_csv
+    from iqcli.pipeline.devices import choose_device
+    from iqcli.training.config import read_config
+    from iqcli.training.recipes import train_backbone
+
+    told = mos_csv.read(one_file(run), images, mos_range, where)
+    _check_weights(output)
+    device = choose_device(run.settings.device)
+    train_backbone(told, scene, start, ladders or [], output, read_config(config), device, say)
+    say(f"wrote {shown(output)}")
+    return Exit.DONE
+
+
+def _or_dash(figure: str) -> str:
+    return "–" if figure.startswith("nan") else figure
+
+
+def _check_weights(output: Path) -> None:
+    if output.suffix != ".safetensors":
+        raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
+    if not output.parent.is_dir():
+        raise IqError(f"--output is {shown(output)}, but there is no folder {shown(output.parent)}")

@@ -1,0 +1,125 @@
+"""`iq train hex`: fit issues at ordinal levels that cannot contradict each other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.commands.evaluate.command import HeldTogether, Images, Where, one_file
+from iqcli.cli.commands.train.taste import place_of
+from iqcli.cli.console import counted, say
+from iqcli.cli.options import over_photos
+from iqcli.cli.session import Run
+from iqcli.errors import Exit, IqError
+from iqcli.output.names import shown
+from iqcli.text import readable
+
+if TYPE_CHECKING:
+    from iqcli.training.hex import Recipe
+
+
+@over_photos
+def train_hex(
+    run: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the weights go [where --model hex looks]."),
+    ] = None,
+    labels: Annotated[
+        str, typer.Option("--labels", help="hex6, hex12, or a TOML file of labels and their rules.")
+    ] = "hex6",
+    images: Images = None,
+    where: Where = None,
+    blocks: Annotated[
+        str, typer.Option("--blocks", help="Blocks to stand on, with commas.")
+    ] = "photometry,mini",
+    hidden: Annotated[
+        str | None, typer.Option("--hidden", help="Sizes of hidden layers, with commas [none].")
+    ] = None,
+    prompts: Annotated[
+        str | None,
+        typer.Option(
+            "--prompts",
+            help="Learn the words for this CLIP instead: clip-vit-b-32.",
+            metavar="WEIGHTS",
+        ),
+    ] = None,
+    contexts: Annotated[
+        int, typer.Option("--contexts", help="With --prompts: learnt words a text.", min=1, max=32)
+    ] = 4,
+    loss: Annotated[str, typer.Option("--loss", help="nll, bce, focal or fidelity.")] = "nll",
+    gamma: Annotated[
+        float | None, typer.Option("--gamma", help="Focus of focal and fidelity [2].")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option("--alpha", help="Their weight of what is there [0.5, 0.8].")
+    ] = None,
+    scene: HeldTogether = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Model id in results [the file's name].")
+    ] = None,
+) -> Exit:
+    """Fit levels of issues on labelled photos: iq train hex FILE.csv.
+
+    The file has a column image and one for each label, by its name or an alias, with the levels 1
+    (none) to 4; an empty cell is unknown. Labels that exclude each other are never seen together.
+    One scene in six is held out; the figures printed are of those. Use the result with --model hex.
+    """
+    from iqcli.cli.commands.evaluate import verdicts
+    from iqcli.evaluation import labels_csv
+    from iqcli.fs.files import make_folders, write_atomic
+    from iqcli.models import registry
+    from iqcli.models.hex import graph as hexgraph
+    from iqcli.models.hex.head import FORMAT
+    from iqcli.training.hex import fit_hex, write_curve
+
+    place = place_of(output, registry.HEX, FORMAT, "hex model")
+    recipe = _recipe(blocks, hidden, prompts, contexts, (loss, gamma, alpha))
+    graph = hexgraph.named(labels)
+    told = labels_csv.read(one_file(run), graph, images, where)
+    if told.shifted:
+        say(f"{shown(told.file)} counts levels from 0; read as 1 (none) and up")
+    if scene is None:
+        say("no --scene: photos of one scene may be held out and learnt from, which flatters")
+    called, device = readable(name or place.stem), run.settings.device
+    report, data = fit_hex(told, recipe, scene, called, run.measured, device, say)
+    verdicts.show(report.held, called)
+    say(
+        f"learnt from {counted(report.photos, 'photo')} in "
+        f"{counted(len(report.fit.taught), 'epoch')}; {counted(report.held.photos, 'photo')} held "
+        "out"
+    )
+    if output is None:
+        make_folders(place.parent, 0o700)
+    write_atomic(place, data)
+    curve = write_curve(report.fit, called, place)
+    say(f"wrote {', '.join(shown(each) for each in (place, *curve))}")
+    say(f"use it with --model {registry.HEX if output is None else shown(place)}")
+    return run.finish("used")
+
+
+def _recipe(
+    blocks: str,
+    hidden: str | None,
+    prompts: str | None,
+    contexts: int,
+    loss: tuple[str, float | None, float | None],
+) -> Recipe:
+    from iqcli.models.registry import blocks_of
+    from iqcli.training.hex import Recipe, block_of_tower
+    from iqcli.training.hex_fit import Loss
+
+    try:
+        sizes = tuple(int(each) for each in hidden.split(",")) if hidden else ()
+    except ValueError:
+        sizes = (0,)
+    if not all(0 < size <= 1024 for size in sizes) or len(sizes) > 4:
+        raise IqError(f"--hidden is {hidden!r}; give up to four sizes from 1 to 1024, as in 64,32")
+    if prompts is not None and sizes:
+        raise IqError("--hidden has no place beside --prompts; leave one of them out")
+    names = (
+        [each.name for each in blocks_of(blocks)] if prompts is None else [block_of_tower(prompts)]
+    )
+    return Recipe(tuple(names), sizes, Loss.of(*loss), prompts, contexts)

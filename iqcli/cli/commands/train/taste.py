@@ -1,0 +1,151 @@
+"""`iq train taste`: fit a model to one person's own stars."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.commands.evaluate.command import Images, MosRange, Where
+from iqcli.cli.console import counted, say
+from iqcli.cli.options import over_photos
+from iqcli.cli.session import Run
+from iqcli.errors import Exit, IqError
+from iqcli.output.names import shown
+
+if TYPE_CHECKING:
+    from iqcli.models.base import HeadModel
+    from iqcli.training.taste import Verdict
+    from iqcli.training.taste_data import Rated
+
+
+@over_photos
+def taste(
+    run: Run,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Where the taste goes [where --model taste looks]."),
+    ] = None,
+    images: Images = None,
+    mos_range: MosRange = None,
+    where: Where = None,
+) -> Exit:
+    """Learn your own taste from stars you gave: iq train taste FOLDER, or FILE.csv.
+
+    Stars are read from XMP sidecars or the photos, or from a CSV file with the columns image and
+    stars (-1 is rejected, 0 or nothing is unrated), and day if the photos have no dates. Days are
+    held out in turn; the taste is adopted only where it beats the stock model on them. Use it with
+    --model taste.
+    """
+    from iqcli.fs.files import make_folders, write_atomic
+    from iqcli.models import registry
+    from iqcli.models.taste import FORMAT, keep_stock
+    from iqcli.training.taste import fit, judge, known_of, packed
+
+    place = place_of(output, registry.TASTE, FORMAT, "taste")
+    name, stock = _stock(run)
+    try:
+        rated = _rated(run, stock, images, mos_range, where)
+    except IqError:
+        if run.failed or run.unlisted:  # they may be why there is too little
+            run.finish("read")
+        raise
+    known = known_of(rated, stock.head)
+    verdict = judge(known)
+    _tell(verdict, name)
+    if not verdict.adopted:
+        say(
+            "not adopted: a taste must beat the stock model in both figures and in 80% of the "
+            "resamples, and chance in 95%"
+        )
+        _say_what_stays(place)
+        return _code(run)
+    model, data = packed(fit(known), verdict, name, stock.head.sizes)
+    keep_stock(name)
+    if output is None:
+        make_folders(place.parent, 0o700)
+    write_atomic(place, data)
+    say(f"adopted {model}: wrote {shown(place)}")
+    say(f"use it with --model {registry.TASTE if output is None else shown(place)}")
+    return _code(run)
+
+
+def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
+    """Where a person's own model goes; refused before anything is measured if it cannot go there.
+
+    `name` is the model in the registry, `form` the format of its file.
+    """
+    from iqcli.models import registry
+
+    if output is None:
+        found = registry.entry(name).weights
+        assert found
+        return found
+    if output.suffix != ".safetensors":
+        raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
+    if not output.absolute().parent.is_dir():
+        raise IqError(f"there is no folder {shown(output.parent)} for --output; make it first")
+    if output.exists() and registry.format_of(output) != form:
+        raise IqError(f"{shown(output)} exists and is no {what}; give another name")
+    return output
+
+
+def _stock(run: Run) -> tuple[str, HeadModel]:
+    """The model that the taste will stand on: the one chosen, or the default under a taste."""
+    from iqcli.models import registry
+    from iqcli.models.base import HeadModel
+
+    chosen = run.settings.model
+    name = registry.STOCK if chosen == registry.TASTE else chosen
+    model = registry.load(name)
+    if not isinstance(model, HeadModel):
+        raise IqError(
+            f"a taste cannot stand on {chosen!r}; give --model {registry.STOCK}, or a file of "
+            "`iq train fusion`"
+        )
+    return name, model
+
+
+def _rated(
+    run: Run, stock: HeadModel, images: Path | None, mos_range: str | None, where: str | None
+) -> Rated:
+    from iqcli.evaluation import mos_csv
+    from iqcli.training.taste_data import STARS, by_opinions, by_stars
+
+    blocks = stock.blocks
+    if len(run.given) == 1 and run.given[0].lower().endswith(".csv"):
+        told = mos_csv.read(Path(run.given[0]), images, mos_range, where, usual=STARS)
+        found = run.measured(blocks, [row.shot for row in told.rows])
+        return by_opinions(told, found, stars=mos_range is None)
+    for option, value in (("--images", images), ("--mos-range", mos_range), ("--where", where)):
+        if value is not None:
+            raise IqError(f"{option} goes with one CSV file; leave it out")
+    return by_stars(run.measured(blocks))
+
+
+def _tell(verdict: Verdict, stock: str) -> None:
+    one, two = verdict.stock, verdict.taste
+    days = counted(verdict.days, "day")
+    say(f"{counted(verdict.photos, 'photo')} with stars of {days}; each day was held out once")
+    say(f"stock model ({stock}) on held-out days: SRCC {one.srcc:.3f}, pairs {one.pairs:.3f}")
+    say(f"your taste on held-out days: SRCC {two.srcc:.3f}, pairs {two.pairs:.3f}")
+    say(
+        f"in {verdict.higher:.0%} of resamples of the days its SRCC is the higher one, in "
+        f"{verdict.positive:.0%} it is above 0"
+    )
+
+
+def _say_what_stays(place: Path) -> None:
+    from iqcli.models.taste import load
+
+    if not place.exists():
+        return
+    try:
+        say(f"{load(place).info['model']}, adopted earlier, stays in {shown(place)}")
+    except IqError as error:
+        say(f"what was there stays: {error}")
+
+
+def _code(run: Run) -> Exit:
+    return run.finish("read")

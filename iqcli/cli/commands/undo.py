@@ -1,0 +1,62 @@
+"""`iq undo`: put back what a run moved, copied, linked or wrote."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from iqcli.cli.console import counted, say
+from iqcli.errors import Exit
+from iqcli.settings import load
+
+if TYPE_CHECKING:
+    from iqcli.transactions.outcome import Outcome
+
+
+def undo(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN...", help="Which runs, as `iq history` names them [the latest]."
+        ),
+    ] = None,
+    partly: Annotated[
+        bool, typer.Option("--partly", help="Leave what changed since; put the rest back.")
+    ] = False,
+) -> Exit:
+    """Put back what a cull moved.
+
+    Every photo of the run returns to where it was, also after a crash. Copies, links and what was
+    written into sidecars or photos are taken back, too. Several runs are undone the latest first.
+    """
+    from iqcli.fs.scratch import sweep
+    from iqcli.transactions import apply as moving
+    from iqcli.transactions.history import unreadable
+
+    state_dir = load({}, None).state_dir
+    sweep(state_dir)
+    code = Exit.DONE
+    for done in moving.undo_each(runs or (), state_dir, partly):
+        for why in done.left:
+            say(f"iq: left in place: {why}")
+        say(_told(done))
+        if done.along:
+            say(_told(done.along))
+        if done.left:
+            code = Exit.SOME_FAILED
+    for why in unreadable(state_dir):
+        say(f"iq: {why}")
+    return code
+
+
+def _told(done: Outcome) -> str:
+    photos, count = counted(done.shots, "photo"), counted(done.files, "file")
+    said = {
+        "move": f"put back {photos} ({count}) of",
+        "trash": f"put back {photos} ({count}) of",
+        "copy": f"removed the copies of {photos} ({count}) of",
+        "link": f"removed the links to {photos} ({count}) of",
+    }
+    verb = "is as it was" if done.files == 1 else "are as they were"
+    return f"{said.get(done.what, f'{count} {verb} before')} run {done.of}"
