@@ -189,17 +189,17 @@ def test_a_copy_is_verified_and_never_overwrites(tmp_path: Path, disk: str) -> N
 
 def test_a_link_is_removed_only_while_it_reads_as_it_did(tmp_path: Path) -> None:
     path = tmp_path / "link"
-    links.make(path, "a/b")
-    assert links.reads(path, "a/b") and not links.reads(path, "a/c")
+    links.make_link(path, "a/b")
+    assert links.link_reads(path, "a/b") and not links.reads(path, "a/c")
     with pytest.raises(FileExistsError):
-        links.make(path, "a/c")
+        links.make_link(path, "a/c")
     with pytest.raises(FileExistsError, match="no link of ours"):
-        links.remove(path, "a/c")
-    links.remove(path, "a/b")
-    assert not links.reads(path, "a/b")
+        links.remove_link(path, "a/c")
+    links.remove_link(path, "a/b")
+    assert not links.link_reads(path, "a/b")
     path.write_bytes(b"a photo")
     with pytest.raises(FileExistsError):
-        links.remove(path, "a/b")
+        links.remove_link(path, "a/b")
     assert path.read_bytes() == b"a photo"
 
 

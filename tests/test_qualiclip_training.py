@@ -37,7 +37,7 @@ from iqcli.training.qualiclip.losses import losses
 from iqcli.training.qualiclip.monitor import order_of
 from iqcli.training.qualiclip.steps import backward, cosines, optimiser_of, rate
 from iqcli.training.qualiclip.train import split, train
-from iqcli.training.qualiclip_config import LEAST, TINY, QualiclipConfig
+from iqcli.training.qualiclip_config import QUALICLIP_LEAST, TINY, QualiclipConfig
 from iqcli.training.run_state import RunFolder
 
 if TYPE_CHECKING:
@@ -560,7 +560,7 @@ def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
 def test_the_settings_say_which_names_there_are(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text("margin = 0.1\nsteps = 9\n")
-    assert read_values(file, TINY, LEAST) == replace(TINY, margin=0.1, steps=9)
+    assert read_values(file, TINY, QUALICLIP_LEAST) == replace(TINY, margin=0.1, steps=9)
     file.write_text("speed = 1")
     with pytest.raises(IqError, match="sets 'speed'; there is seed, steps"):
-        read_values(file, TINY, LEAST)
+        read_values(file, TINY, QUALICLIP_LEAST)

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from iqcli.records import Judged
 
     # By the identity of each judged shot.
-    Findings = dict[int, Finding]
+    FindingsByIndex = dict[int, Finding]
 
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 
 
-def worst(scored: Sequence[Judged], rule: Rule) -> Findings:
+def worst(scored: Sequence[Judged], rule: Rule) -> FindingsByIndex:
     """The share of each group that is worst is rejected, rounded down."""
     assert rule.worst is not None
-    found: Findings = {}
+    found: FindingsByIndex = {}
     for members in groups(scored, rule.unit):
         first = len(members) - math.floor(exact(rule.worst) * len(members))
         for rank, each in enumerate(members, start=1):
@@ -42,10 +42,10 @@ def _by_rank(rank: int, count: int, rejected: bool, rule: Rule) -> Finding:
     return Finding(Verdict.KEEP, "not_worst", f"not {words}")
 
 
-def kept(scored: Sequence[Judged], rule: Rule) -> Findings:
+def kept(scored: Sequence[Judged], rule: Rule) -> FindingsByIndex:
     """The best of each group are kept; what comes near the last of them is for review."""
     assert rule.keep is not None
-    found: Findings = {}
+    found: FindingsByIndex = {}
     for members in groups(scored, rule.unit):
         stay = rule.keep.of(len(members))
         near = min(score_of(each) for each in members[:stay]) - rule.margin
@@ -83,7 +83,9 @@ def groups(scored: Sequence[Judged], unit: str) -> list[list[Judged]]:
     return [sorted(members, key=best_first) for members in found.values()]
 
 
-def _with_alone(found: Findings, scored: Sequence[Judged], code: str, rule: Rule) -> Findings:
+def _with_alone(
+    found: FindingsByIndex, scored: Sequence[Judged], code: str, rule: Rule
+) -> FindingsByIndex:
     """The same with the photos that no group holds: nothing stands beside them, they stay."""
     if rule.unit == "all":
         return found

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def make(path: Path, text: str) -> None:
+def make_link(path: Path, text: str) -> None:
     """Make a symbolic link that reads so. Raises FileExistsError if the name is taken, OSError."""
     path.symlink_to(text)
 
 
-def reads(path: Path, text: str) -> bool:
+def link_reads(path: Path, text: str) -> bool:
     """Whether a symbolic link is there and reads so. Raises OSError if unknowable."""
     status = files.seen(path)
     return status is not None and stat.S_ISLNK(status.st_mode) and str(path.readlink()) == text
 
 
-def remove(path: Path, text: str) -> None:
+def remove_link(path: Path, text: str) -> None:
     """Remove a symbolic link that reads so. Raises OSError, removing nothing, if it is none."""
-    if not reads(path, text):
+    if not link_reads(path, text):
         raise OSError(errno.EEXIST, "it is no link of ours", str(path))
     path.unlink()

@@ -45,7 +45,7 @@ Leave, and forget what you chose here?
 Y  leave      any other key  stay"""
 
 
-def counts(choices: Choices, shelf: Shelf) -> Content:
+def counts_line(choices: Choices, shelf: Shelf) -> Content:
     """The line above all: how many photos stand on each shelf."""
     parts: list[tuple[str, str] | str] = [("iq review", "bold"), "   "]
     for each in Shelf:
@@ -54,7 +54,7 @@ def counts(choices: Choices, shelf: Shelf) -> Content:
     return Content.assemble(*parts)
 
 
-def line(decision: Decision) -> Content:
+def list_line(decision: Decision) -> Content:
     """A photo in the list: what becomes of it, its score and its name."""
     judged = decision.judged
     score = judged.rating.score if judged.rating else None
@@ -63,7 +63,7 @@ def line(decision: Decision) -> Content:
     return Content.assemble(mark, told, f"  {readable(judged.shot.path.name)}")
 
 
-def about(decision: Decision) -> Content:
+def caption(decision: Decision) -> Content:
     """Verdict and why, name, score and faults, then when and by what it was taken."""
     told = row(decision.judged)
     verdict = (WORDS[decision.verdict], f"bold {STYLES[decision.verdict]}")

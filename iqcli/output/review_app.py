@@ -131,7 +131,7 @@ class Table(Screen[None]):
     def _fill(self, index: int = 0) -> None:
         """List the photos of the shelf, and look at this one, or at what follows it."""
         self._listed = self._choices.on(self._shelf)
-        self._list.set_options(Option(captions.line(self._choices[i])) for i in self._listed)
+        self._list.set_options(Option(captions.list_line(self._choices[i])) for i in self._listed)
         if self._listed:
             place = bisect_left(self._listed, index)
             self._list.highlighted = min(place, len(self._listed) - 1)
@@ -139,7 +139,7 @@ class Table(Screen[None]):
         self._tell()
 
     def _tell(self) -> None:
-        self.query_one("#counts", Static).update(captions.counts(self._choices, self._shelf))
+        self.query_one("#counts", Static).update(captions.counts_line(self._choices, self._shelf))
         self._show()
 
     @on(OptionList.OptionHighlighted)
@@ -154,7 +154,7 @@ class Table(Screen[None]):
         name = "crop" if self._close else "thumb"
         image = opened(self._looking(decision.judged.sha256, name))
         picture.image = image and image.convert("RGB")  # type: ignore[attr-defined]
-        about.update(captions.about(decision))
+        about.update(captions.caption(decision))
 
     def action_choose(self, verdict: str) -> None:
         """Decide on this photo and go on to the next."""
@@ -169,7 +169,7 @@ class Table(Screen[None]):
 
     def _relined(self, index: int) -> None:
         place = self._listed.index(index)
-        self._list.replace_option_prompt_at_index(place, captions.line(self._choices[index]))
+        self._list.replace_option_prompt_at_index(place, captions.list_line(self._choices[index]))
 
     def action_move(self, step: int) -> None:
         """To another photo, as far as the list goes."""

@@ -16,7 +16,7 @@ MAKER_NOTE = 0x927C
 APPLE = re.compile(rb"Apple iOS\0..(MM|II)", re.DOTALL)
 BURST_UUID = 0x000B
 # A UUID has 36 characters; no two photos may be joined by an empty or a broken one.
-IDENTITY = re.compile(rb"[0-9A-Za-z-]{8,64}")
+APPLE_BURST = re.compile(rb"[0-9A-Za-z-]{8,64}")
 
 
 def apple_burst(block: bytes) -> str | None:
@@ -32,4 +32,4 @@ def apple_burst(block: bytes) -> str | None:
         return None
     inner = ">" if head[1] == b"MM" else "<"
     text = directory(note, inner, head.end(), {BURST_UUID}).get(BURST_UUID, b"").rstrip(b"\0")
-    return text.decode("ascii") if IDENTITY.fullmatch(text) else None
+    return text.decode("ascii") if APPLE_BURST.fullmatch(text) else None

@@ -42,7 +42,7 @@ class QualiclipConfig:
 
 # A tower that begins with nothing: it learns at a rate that would ruin a CLIP.
 TINY = QualiclipConfig(steps=1200, photos=6, chunk=6, side=96, rate=2e-3, average=0.98, composed=1)
-LEAST = {
+QUALICLIP_LEAST = {
     "steps": 1,
     "photos": 1,
     "chunk": 1,

@@ -117,14 +117,14 @@ class Link(Step):
             if known.settled:
                 _check_original(self.source, self.file)
             return Place.AT_SOURCE
-        if known.settled or not links.reads(self.target, self.text):
+        if known.settled or not links.link_reads(self.target, self.text):
             raise PlanConflict(f"the name {files.shown(self.target)} is taken")
         return Place.AT_TARGET
 
     def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
         if place is Place.AT_SOURCE:
-            links.make(self.target, self.text)
+            links.make_link(self.target, self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,14 +146,14 @@ class Unlink(Step):
         """See `ends.Step`."""
         if not files.seen(self.source):
             return Place.AT_TARGET
-        if not links.reads(self.source, self.back().text):
+        if not links.link_reads(self.source, self.back().text):
             raise PlanConflict(f"{files.shown(self.source)} has changed since")
         return Place.AT_SOURCE
 
     def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
         if place is Place.AT_SOURCE:
-            links.remove(self.source, self.back().text)
+            links.remove_link(self.source, self.back().text)
 
 
 _KINDS: dict[Action, Callable[[Path, Path, PlannedFile], Step]] = {

@@ -75,4 +75,4 @@ def cull(
     rules = any(each is not None for each in wish.rule.values())
     if run.given or plan_file or html or review or rules or include_rated or include_sets:
         raise IqError("a plan has its own photos and rule; give --from-plan alone")
-    return planfile.carry_out(from_plan, run, wish)
+    return planfile.run_plan(from_plan, run, wish)

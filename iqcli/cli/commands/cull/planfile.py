@@ -26,7 +26,7 @@ RULE = "by hand"
 LINE_BYTES = 1 << 20
 
 
-def carry_out(file: Path, run: Run, wish: Wish) -> Exit:
+def run_plan(file: Path, run: Run, wish: Wish) -> Exit:
     """Show what the file says, and do it if that is wished.
 
     Raises IqError for a file that is neither, PlanConflict where it does not fit the disk.

@@ -62,7 +62,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
     if not true.any():
         raise IqError(f"nothing is known of the photos that {model.name} has levels for")
     said = hexgraph.levels_of(graph, chances[there])
-    verdicts.show(issue_metrics.judged(graph, true, said, chances[there]), model.name)
+    verdicts.show_verdicts(issue_metrics.judged(graph, true, said, chances[there]), model.name)
     _tell(told)
     if not there.all():
         say(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
@@ -81,7 +81,9 @@ def of_predictions(file: Path, predictions: Path, labels: str | None, where: str
     if not told.levels.any():
         raise IqError(f"{shown(file)} says nothing of these photos; fill a column of a label")
     said = _matched(told, predicted)
-    verdicts.show(issue_metrics.judged(graph, told.levels, said), readable(predictions.stem))
+    verdicts.show_verdicts(
+        issue_metrics.judged(graph, told.levels, said), readable(predictions.stem)
+    )
     _tell(told)
     if predicted.file != told.file:
         _tell(predicted)

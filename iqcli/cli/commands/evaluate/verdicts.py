@@ -18,7 +18,7 @@ WORDS = ("none", "slight", "clear", "severe")
 NOBODY = "always none"
 
 
-def show(found: Verdicts, model: str) -> None:
+def show_verdicts(found: Verdicts, model: str) -> None:
     """Print every table, an empty line between them."""
     from iqcli.output import table
     from iqcli.output.stdout import write

@@ -85,7 +85,7 @@ def train_hex(
         say("no --scene: photos of one scene may be held out and learnt from, which flatters")
     called, device = readable(name or place.stem), run.settings.device
     report, data = fit_hex(told, recipe, scene, called, run.measured, device, say)
-    verdicts.show(report.held, called)
+    verdicts.show_verdicts(report.held, called)
     say(
         f"learnt from {counted(report.photos, 'photo')} in "
         f"{counted(len(report.fit.taught), 'epoch')}; {counted(report.held.photos, 'photo')} held "

@@ -65,7 +65,7 @@ def qualiclip(
     if leave_out is not None and leave_out not in GROUPS:
         raise IqError(f"there is no group {leave_out!r} to leave out; give {', '.join(GROUPS)}")
     standard = qualiclip_config.TINY if start == TINY else qualiclip_config.QualiclipConfig()
-    values = read_values(config, standard, qualiclip_config.LEAST)
+    values = read_values(config, standard, qualiclip_config.QUALICLIP_LEAST)
     photos = _photos(run)
     trained = training.train(
         begun := start_from(start, values.seed),
