@@ -12,11 +12,11 @@ from PIL.Image import Image
 from iqcli.errors import PhotoError
 from iqcli.models import registry
 from iqcli.models.card import about
-from iqcli.output.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.measuring import measure_views
 from iqcli.records import Unrated
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

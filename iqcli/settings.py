@@ -1,4 +1,9 @@
-"""One frozen object of settings: flag > `IQ_*` > nearest `.iq.toml` > user config > default."""
+"""One frozen object of settings: flag > `IQ_*` > nearest `.iq.toml` > user config > default.
+
+What each setting may be: a value from a file, a variable or the command line, checked.
+
+Writing into a person's own config: one line changes, every other one and all comments stay.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +11,130 @@ import os
 import tomllib
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from iqcli import values
 from iqcli.errors import IqError
-from iqcli.text import brief
+from iqcli.fs import files
+from iqcli.fs.files import shown
+from iqcli.text import brief, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+N = TypeVar("N", int, float)
+DEVICES = ("auto", "cpu", "cuda", "mps")
+FORMATS = ("table", "csv", "json", "jsonl", "paths")
+# What the photos are counted in that a rule keeps some of.
+UNITS = ("burst", "scene", "day", "folder", "all")
+# The programs whose ways of reading XMP sidecars are known.
+PROFILES = ("generic", "lightroom", "digikam", "darktable", "captureone", "immich")
+A_SHARE = "give a share from 0% to 100%"
+
+
+def checked(key: str, value: Any, source: str) -> Any:
+    """The value of a setting as it is kept; raises IqError, naming `source`, for any other."""
+    try:
+        return _CHECKS[key](value)
+    except ValueError as error:
+        raise IqError(f"{source} is {brief(value)}; {error}") from None
+
+
+def share(text: str) -> float:
+    """'20%' or '0.2' as a share in 0..1. Raises ValueError outside it or where it is no number."""
+    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    if not 0 <= number <= 1:
+        raise ValueError(text)
+    return number
+
+
+def _folder(value: Any) -> Path:
+    if not isinstance(value, str) or not value:
+        raise ValueError("give a folder")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError("there is no such user") from None
+
+
+def _name(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("give a model's name or file")
+    return value
+
+
+def _address(value: Any) -> str:
+    if not isinstance(value, str) or not value.startswith(("http://", "https://")):
+        raise ValueError("give an address, as https://HOST/FOLDER")
+    return value.rstrip("/")
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
+    def check(value: Any) -> str:
+        if value not in choices:
+            raise ValueError(f"give one of {', '.join(choices)}")
+        return str(value)
+
+    return check
+
+
+def _number(low: float, high: float) -> Callable[[Any], float]:
+    return lambda value: _within(low, high, _read_values(float, value, "give a number"))
+
+
+def _whole(low: int, high: int) -> Callable[[Any], int]:
+    return lambda value: _within(low, high, _read_values(int, value, "give a whole number"))
+
+
+def _batch(value: Any) -> int:
+    return 0 if value == "auto" else _whole(0, 4096)(value)
+
+
+def _share(value: Any) -> float:
+    return _read_values(share, value, A_SHARE)
+
+
+def _kept(value: Any) -> str:
+    """How many to keep, as text: a number of photos, or a share with its per cent sign."""
+    wanted = "give how many to keep, as 3, or a share, as 20%"
+    if isinstance(value, str) and value.endswith("%"):
+        if not _read_values(share, value, wanted):
+            raise ValueError(wanted)
+        return value
+    return str(_within(1, 1_000_000, _read_values(int, value, wanted)))
+
+
+def _read_values(kind: Callable[[str], N], value: Any, wanted: str) -> N:
+    # By its text: `int` would take 1.5 and `true`, too.
+    try:
+        return kind(str(value))
+    except ValueError:
+        raise ValueError(wanted) from None
+
+
+def _within(low: N, high: N, number: N) -> N:
+    if not low <= number <= high:
+        raise ValueError(f"give a number from {low} to {high}")
+    return number
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("cache_dir", "state_dir", "data_dir", "weights_table"), _folder),
+    "weights_mirror": _address,
+    "model": _name,
+    "device": _one_of(DEVICES),
+    "batch_size": _batch,
+    "jobs": _whole(0, 256),
+    "max_megapixels": _number(0.001, 10_000),
+    "format": _one_of(FORMATS),
+    **dict.fromkeys(("max_reject", "worst", "promise"), _share),
+    "below": _number(1, 10),
+    "keep": _kept,
+    "per": _one_of(UNITS),
+    "margin": _number(0, 9),
+    "xmp_profile": _one_of(PROFILES),
+}
+
 
 # One rule in parts: where a source gives any of them, what weaker ones said of the others is void.
 RULE = ("below", "worst", "promise", "keep")
@@ -117,13 +238,13 @@ def _sources(
         yield _from_file(nearest, trusted=False)
     variables = {name: f"IQ_{name.upper()}" for name in NAMES}
     yield {
-        name: (f"{each} in the environment", values.checked(name, environ[each], each))
+        name: (f"{each} in the environment", checked(name, environ[each], each))
         for name, each in variables.items()
         if environ.get(each)
     }
     options = {name: f"--{name.replace('_', '-')}" for name in flags}
     yield {
-        name: (each, values.checked(name, flags[name], each))
+        name: (each, checked(name, flags[name], each))
         for name, each in options.items()
         if flags[name] is not None
     }
@@ -154,9 +275,7 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
         if key not in allowed:
             why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
             raise IqError(f"{path}: {brief(key)} {why}; remove that line")
-    return {
-        key: (str(path), values.checked(key, value, f"{path}: {key}")) for key, value in raw.items()
-    }
+    return {key: (str(path), checked(key, value, f"{path}: {key}")) for key, value in raw.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -170,3 +289,32 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise IqError(f"cannot read the settings in {path}: {error}; mend or remove it") from error
+
+
+def put(key: str, value: str) -> Path:
+    """Set a key of the person's config, which is made if need be; returns where it lies.
+
+    Raises IqError, nothing changed, for a config that cannot be read or written.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    path = user_config()
+    try:
+        text = path.read_bytes().decode() if path.exists() else ""
+        config = tomlkit.parse(text)
+    except (OSError, ValueError, TOMLKitError) as error:
+        raise IqError(f"cannot read the settings in {shown(path)}: {error}; mend it") from error
+    if config.get(key) == value:
+        return path
+    config[key] = value
+    try:
+        data = tomlkit.dumps(config).encode()
+    except UnicodeEncodeError as error:
+        raise IqError(f"{readable(value)} cannot stand in {shown(path)}; rename it") from error
+    try:
+        files.make_folders(path.parent)
+        files.write_atomic(path, data)
+    except OSError as error:
+        raise IqError(f"cannot write {shown(path)}: {error.strerror}; mend that") from error
+    return path

@@ -15,10 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iqcli.output import rows
-from iqcli.output.names import exact, shown
 from iqcli.output.stdout import encoded
 from iqcli.records import Facts, Issue, Judged, Rating, Shot
-from iqcli.text import readable
+from iqcli.text import exact, readable, shown
 
 # What a name may hold on Linux: any bytes but these two.
 parts = st.binary(min_size=1, max_size=30).map(

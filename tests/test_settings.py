@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from iqcli.errors import IqError
-from iqcli.settings import DEFAULT, FILE_BYTES, NAMES, load, load_with_origins
-from iqcli.values import share
+from iqcli.settings import DEFAULT, FILE_BYTES, NAMES, load, load_with_origins, share
 
 
 class Sources:

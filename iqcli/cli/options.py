@@ -15,10 +15,8 @@ import typer
 from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.output.names import shown
-from iqcli.settings import load
-from iqcli.text import readable
-from iqcli.values import DEVICES, FORMATS, share
+from iqcli.settings import DEVICES, FORMATS, load, share
+from iqcli.text import readable, shown
 
 Format = Annotated[
     str | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from iqcli.errors import IqError
 from iqcli.output import rows
 from iqcli.output.stdout import write
-from iqcli.values import FORMATS
+from iqcli.settings import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

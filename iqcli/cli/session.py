@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, progress, say, warn
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.output.names import shown
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from iqcli.errors import IqError
-from iqcli.values import UNITS
+from iqcli.settings import UNITS
 
 A_QUOTA = "give how many to keep, as 3, or a share, as 20%"
 

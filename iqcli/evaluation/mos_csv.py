@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.output.names import shown
 from iqcli.records import Shot
-from iqcli.text import readable
+from iqcli.text import readable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PhotoError
-from iqcli.output.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.pipeline.sidecars import read_bytes
 from iqcli.pipeline.spec import reason
-from iqcli.text import readable
+from iqcli.text import readable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from iqcli.output.names import exact, shown, with_dot
-from iqcli.text import readable
+from iqcli.text import exact, readable, shown, with_dot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

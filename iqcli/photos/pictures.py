@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
-from iqcli.output.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from iqcli.errors import IqError
-from iqcli.output.names import shown
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

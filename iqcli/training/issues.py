@@ -22,9 +22,9 @@ from iqcli.extractors import photometry, tiles
 from iqcli.models import issues as seeing
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex.head import FORMAT, HexHead
-from iqcli.output.names import shown
 from iqcli.photos.pictures import seen_in
 from iqcli.photos.views import limited, views_of
+from iqcli.text import shown
 from iqcli.training.dataset import held_out
 from iqcli.training.hex_fit import Loss, Pupils
 from iqcli.training.hex_fit import fit as fit_head

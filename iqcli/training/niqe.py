@@ -13,8 +13,8 @@ from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.niqe import FEATURES, blocks
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.models.registry import BLOCKS
-from iqcli.output.names import shown
 from iqcli.photos.pictures import seen_in
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -15,11 +15,11 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.fusion import FusionHead
 from iqcli.models.gaussian_process import GaussianProcess
 from iqcli.models.registry import blocks_of
-from iqcli.output.names import shown
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.measuring import measure_views
+from iqcli.text import shown
 from iqcli.training import dataset, fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS
 from iqcli.training.backbone.init import start_from

@@ -17,8 +17,8 @@ from safetensors.torch import save
 
 from iqcli.errors import IqError
 from iqcli.fs.files import make_folders, write_atomic
-from iqcli.output.names import shown
 from iqcli.pipeline.devices import one_line
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

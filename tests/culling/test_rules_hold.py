@@ -15,7 +15,7 @@ from iqcli.culling.grouping.group import key_of
 from iqcli.culling.protect import CODES, Protect
 from iqcli.culling.rules import Quota, Rule
 from iqcli.records import Decision, Judged, Verdict, Whole
-from iqcli.values import UNITS
+from iqcli.settings import UNITS
 
 from .rolls import photo
 

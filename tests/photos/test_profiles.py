@@ -6,7 +6,7 @@ import pytest
 
 from iqcli.photos.filenames import group
 from iqcli.records import Shot
-from iqcli.values import PROFILES as NAMES
+from iqcli.settings import PROFILES as NAMES
 from iqcli.xmp.profiles import PROFILES, homes
 
 FOLDER = Path("photos")

@@ -9,8 +9,8 @@ import typer
 from iqcli.cli.console import counted, say, warn
 from iqcli.cli.options import CacheDir, say_help
 from iqcli.errors import Exit
-from iqcli.output.names import shown
 from iqcli.settings import load
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from iqcli.pipeline.cache import Cache

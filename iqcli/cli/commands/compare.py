@@ -12,9 +12,9 @@ from iqcli.cli.console import counted, progress, say
 from iqcli.cli.options import start_folder
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.output import rows
-from iqcli.output.names import exact, shown
 from iqcli.output.stdout import write
 from iqcli.settings import load
+from iqcli.text import exact, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -12,8 +12,7 @@ from iqcli.cli.console import counted, say, warn
 from iqcli.cli.options import check_folder
 from iqcli.errors import IqError
 from iqcli.fs.files import seen, write_stream
-from iqcli.output.names import shown
-from iqcli.text import readable
+from iqcli.text import readable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,8 +13,8 @@ from iqcli import __version__
 from iqcli.cli.console import warn
 from iqcli.cli.options import CacheDir, start_folder
 from iqcli.errors import Exit, IqError
-from iqcli.output.names import shown
 from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from iqcli.settings import Settings

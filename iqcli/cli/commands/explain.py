@@ -14,8 +14,8 @@ from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.extractors.schema import LAYERS, maps
-from iqcli.output.names import shown
 from iqcli.output.stdout import write
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from iqcli.evaluation.explain import Explanation

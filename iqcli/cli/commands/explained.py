@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from iqcli.extractors.schema import GRID
-from iqcli.output.names import exact, shown
 from iqcli.output.table import in_words as issues_in_words
+from iqcli.text import exact, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,9 +16,9 @@ from iqcli.cli.output import WRITERS, arranged, checked_sort
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
-from iqcli.output.names import shown
 from iqcli.output.stdout import write
 from iqcli.records import Decision, Judged, Verdict
+from iqcli.text import shown
 
 FORMATS = (*WRITERS, "parquet")
 

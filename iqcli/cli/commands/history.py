@@ -6,8 +6,8 @@ from datetime import datetime
 
 from iqcli.cli.console import say
 from iqcli.errors import Exit
-from iqcli.output.names import shown
 from iqcli.settings import load
+from iqcli.text import shown
 
 
 def history() -> Exit:

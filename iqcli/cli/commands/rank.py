@@ -11,7 +11,7 @@ from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
 from iqcli.cli.output import arranged, checked_format, checked_sort, render
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.values import UNITS
+from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

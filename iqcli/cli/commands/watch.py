@@ -14,9 +14,9 @@ from iqcli.cli.console import counted, say, warn
 from iqcli.cli.output import WRITERS
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
-from iqcli.output.names import shown
 from iqcli.output.stdout import end_unheard, write
 from iqcli.photos.watch import Arrivals, Watched, is_passing
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     import os

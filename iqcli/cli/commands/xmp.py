@@ -10,8 +10,8 @@ import typer
 
 from iqcli.cli.console import counted, progress, say, warn
 from iqcli.errors import IqError
-from iqcli.output.names import shown
-from iqcli.values import PROFILES, checked
+from iqcli.settings import PROFILES, checked
+from iqcli.text import shown
 from iqcli.xmp.starring import QUANTILES, parse
 
 if TYPE_CHECKING:

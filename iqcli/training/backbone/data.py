@@ -16,9 +16,9 @@ from torch.utils.data import Dataset
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError, PhotoError
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
-from iqcli.output.names import shown
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.spec import reason
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ from iqcli.errors import IqError
 from iqcli.extractors import clip_model, towerfile
 from iqcli.extractors import qualiclip as block
 from iqcli.models.qualiclip import PROMPTS, sound
-from iqcli.output.names import shown
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from iqcli.cli.options import a_share
-from iqcli.values import UNITS
+from iqcli.settings import UNITS
 
 ACTIONS = ("move", "copy", "link", "trash", "list")
 

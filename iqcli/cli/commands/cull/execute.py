@@ -10,8 +10,8 @@ from iqcli.cli.console import counted, say
 from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs import scratch
-from iqcli.output.names import shown
 from iqcli.records import Shot, Verdict
+from iqcli.text import shown
 from iqcli.transactions import apply as moving
 from iqcli.transactions.history import unreadable
 from iqcli.transactions.plan import Action

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, say
 from iqcli.errors import IqError
-from iqcli.output.names import shown
-from iqcli.text import readable
+from iqcli.text import readable, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -149,7 +149,7 @@ def use(
     ],
 ) -> Exit:
     """Make it the model that scores photos unless --model names another."""
-    from iqcli import configuring
+    from iqcli import settings
     from iqcli.models import status
     from iqcli.models.registry import HUB_ID, entry
 
@@ -157,7 +157,7 @@ def use(
     own = found.weights if name not in {*_names(), HUB_ID} else None
     if own and not own.exists():
         raise IqError(f"no file {name}; train it first, or name a model")
-    path = configuring.put("model", str(own.absolute()) if own else name)
+    path = settings.put("model", str(own.absolute()) if own else name)
     say(f"{name} is now the model in {path}")
     if (state := status.model(found).state) != status.READY:
         warn(f"{name} is {state}; see `iq models info {name}`")

@@ -16,7 +16,7 @@ from iqcli.cli.console import counted, say
 from iqcli.cli.options import over_photos, say_help
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.output.names import shown
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from iqcli.training.recipes import Report

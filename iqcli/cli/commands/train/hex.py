@@ -13,8 +13,7 @@ from iqcli.cli.console import counted, say
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.output.names import shown
-from iqcli.text import readable
+from iqcli.text import readable, shown
 
 if TYPE_CHECKING:
     from iqcli.training.hex import Recipe

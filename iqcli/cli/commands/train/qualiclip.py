@@ -12,7 +12,7 @@ from iqcli.cli.console import say
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.output.names import shown
+from iqcli.text import shown
 
 if TYPE_CHECKING:
     from iqcli.training.qualiclip.train import Trained
