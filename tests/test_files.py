@@ -12,7 +12,8 @@ from unittest import mock
 
 import pytest
 
-from iqcli.fs import durable, files, links, syscalls
+from iqcli.fs import durable, files, syscalls
+from iqcli.fs import files as links
 
 LINK = os.link
 MEMORY = Path("/dev/shm")

@@ -2,6 +2,8 @@
 
 Nothing here replaces a file that it did not write itself, but `write_atomic`. A move that is cut
 off leaves one of few pictures behind, which `culling.ends` can tell apart.
+
+Symbolic links, made and taken away again only while they read as they did.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import hashlib
 import itertools
 import os
 import secrets
+import stat
 import sys
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
@@ -248,3 +251,21 @@ def trash(folder: Path) -> None:
     send2trash(folder)
     if seen(folder):
         raise OSError(errno.EIO, "the trash did not take it", str(folder))
+
+
+def make_link(path: Path, text: str) -> None:
+    """Make a symbolic link that reads so. Raises FileExistsError if the name is taken, OSError."""
+    path.symlink_to(text)
+
+
+def link_reads(path: Path, text: str) -> bool:
+    """Whether a symbolic link is there and reads so. Raises OSError if unknowable."""
+    status = seen(path)
+    return status is not None and stat.S_ISLNK(status.st_mode) and str(path.readlink()) == text
+
+
+def remove_link(path: Path, text: str) -> None:
+    """Remove a symbolic link that reads so. Raises OSError, removing nothing, if it is none."""
+    if not link_reads(path, text):
+        raise OSError(errno.EEXIST, "it is no link of ours", str(path))
+    path.unlink()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.fs import files, lock
+from iqcli.fs import files, locks
 from iqcli.photos.find import find_shots
 from iqcli.transactions import edits, history, journal, reject_folder, trash
 from iqcli.transactions import undo as takeback
@@ -42,7 +42,7 @@ def apply(plan: Plan, state_dir: Path, along: str | None = None) -> Outcome:
         return Outcome("", "cull", 0, 0, what=plan.action.value)
     if plan.action is Action.TRASH:
         trash.check_there()
-    with lock.hold(plan.roots, state_dir):
+    with locks.hold(plan.roots, state_dir):
         refuse(list(_conflicts(plan)) or list(_newcomers(plan)), "make a new plan")
         log = journal.begin(state_dir, plan, along)
         _carry_out(plan, log)
@@ -97,7 +97,7 @@ def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
     cull are undone after it; what of them cannot be is told in `left`. Raises like `apply`.
     """
     past = history.pick(state_dir, run)
-    with lock.hold(past.run.roots, state_dir):
+    with locks.hold(past.run.roots, state_dir):
         done = _take_back(history.pick(state_dir, past.run.id), state_dir, partly)
     return _with_edits(done, past.run.along, state_dir, partly)
 
@@ -149,7 +149,7 @@ def _cut_off(state_dir: Path) -> list[Past]:
 
 
 def _finish(past: Past, state_dir: Path) -> Outcome | None:
-    with lock.hold(past.run.roots, state_dir):
+    with locks.hold(past.run.roots, state_dir):
         # Whoever held the lock until now may have been at work on this very run, and be done.
         now = next((each for each in _cut_off(state_dir) if each.run.id == past.run.id), None)
         if now is None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.errors import PlanConflict
-from iqcli.fs import files, links
+from iqcli.fs import files
+from iqcli.fs import files as links
 from iqcli.transactions.plan import Action, PlannedFile
 from iqcli.transactions.steps import Known, Move, Place, Step, drop_spare, holds, is_claim, is_equal
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
-from iqcli.fs import files, lock
+from iqcli.fs import files, locks
 from iqcli.transactions import history, journal
 from iqcli.transactions.edit_records import Edited, Stand, check, is_part, look
 from iqcli.transactions.outcome import Outcome, refuse
@@ -78,7 +78,7 @@ def _write(
     after: Sequence[bytes | Path], edited: Sequence[Edited], state_dir: Path, kind: str
 ) -> Outcome:
     check(edited)
-    with lock.hold({each.root for each in edited}, state_dir):
+    with locks.hold({each.root for each in edited}, state_dir):
         refuse([why for each in edited if (why := _obstacle(each))], "run again", _NOTHING)
         log = journal.begin_edits(state_dir, kind, edited)
         kept = Kept(state_dir, log.run)

@@ -18,7 +18,8 @@ import pytest
 
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import files, links
+from iqcli.fs import files
+from iqcli.fs import files as links
 from iqcli.transactions.apply import apply, recover, undo
 from iqcli.transactions.history import State, history
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import lock, syscalls
+from iqcli.fs import locks, syscalls
 from iqcli.transactions.apply import apply, undo
 from iqcli.transactions.history import State, history
 
@@ -204,7 +204,7 @@ def test_two_roots_each_have_their_rejects(tmp_path: Path, state: Path) -> None:
 @pytest.mark.parametrize("held", [".", "2024", ".."])
 def test_a_second_process_is_locked_out(root: Path, state: Path, held: str) -> None:
     plan, before = plan_for(root), tree(root)
-    with lock.hold([(root / held).resolve()], state):
+    with locks.hold([(root / held).resolve()], state):
         ended = in_child(lambda: apply(plan, state))
     assert ended.code == 2
     assert re.search("another iq is working in .*; wait", ended.says)
@@ -214,7 +214,7 @@ def test_a_second_process_is_locked_out(root: Path, state: Path, held: str) -> N
 
 def test_roots_side_by_side_do_not_lock_each_other_out(root: Path, state: Path) -> None:
     plan = plan_for(root)
-    with lock.hold([root.with_name("other"), root.with_name("photo")], state):
+    with locks.hold([root.with_name("other"), root.with_name("photo")], state):
         assert in_child(lambda: apply(plan, state)).code == 0
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import copy as contents_of
-from iqcli.fs import durable, files, lock, syscalls
+from iqcli.fs import durable, files, locks, syscalls
 from iqcli.transactions.apply import apply, recover, undo, undo_each
 from iqcli.transactions.edits import Edit, write
 from iqcli.transactions.history import State, history
@@ -162,7 +162,7 @@ def test_what_is_not_as_expected_stops_all_edits(
 @pytest.mark.parametrize("held", [".", "2024", ".."])
 def test_edits_wait_for_nobody(root: Path, state: Path, held: str) -> None:
     before = tree(root)
-    with lock.hold([(root / held).resolve()], state):
+    with locks.hold([(root / held).resolve()], state):
         ended = in_child(lambda: write(sidecars(root), state))
     assert ended.code == 2
     assert "another iq is working in " in ended.says

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import lock
+from iqcli.fs import locks
 from iqcli.transactions.apply import apply, recover, undo, undo_each
 from iqcli.transactions.history import State, history, unreadable
 
@@ -288,7 +288,7 @@ def test_a_run_that_ends_while_another_waits_for_it_is_not_taken_back(
         path.write_bytes(whole)
         yield
 
-    monkeypatch.setattr(lock, "hold", waiting)
+    monkeypatch.setattr(locks, "hold", waiting)
     assert recover([root], state) == ()
     assert tree(root) == before
 
