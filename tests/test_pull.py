@@ -30,7 +30,7 @@ from shell import Iq
 from iqcli.errors import IqError
 from iqcli.fs import files
 from iqcli.weights import install, store
-from iqcli.weights.web import TIMEOUT
+from iqcli.weights.download import TIMEOUT
 
 
 def test_a_pull_places_the_file_and_its_account(iq: Iq, hub: Hub) -> None:
@@ -289,7 +289,7 @@ def test_a_redirect_to_no_web_address_is_not_followed(iq: Iq, hub: Hub, to: str)
 def test_https_is_not_left_for_http() -> None:
     from urllib import request
 
-    from iqcli.weights.web import _Redirects
+    from iqcli.weights.download import _Redirects
 
     asked = request.Request("https://example.org/a")
     with pytest.raises(IqError, match="not safe to follow"):

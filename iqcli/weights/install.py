@@ -22,8 +22,8 @@ from iqcli.fs.durable import BINARY, write_all
 from iqcli.fs.files import shown
 from iqcli.fs.locks import try_lock
 from iqcli.weights import download, store
+from iqcli.weights.download import OWN_FILE, Told, address
 from iqcli.weights.manifest import megabytes
-from iqcli.weights.web import OWN_FILE, Told, address
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

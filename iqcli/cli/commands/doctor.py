@@ -93,7 +93,7 @@ def _render(
 def _value(settings: Settings, name: str) -> str | float | None:
     value = getattr(settings, name)
     if name == "weights_mirror" and value:  # a password may stand in it
-        from iqcli.weights.web import host
+        from iqcli.weights.download import host
 
         return host(value)
     return shown(value) if isinstance(value, Path) else value
