@@ -21,8 +21,7 @@ from PIL import Image
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
-from iqcli.photos.decode import PLUGINS, require_size
-from iqcli.photos.heif import open_heif, open_turn
+from iqcli.photos.decode import PLUGINS, open_heif, open_turn, require_size
 from iqcli.photos.read import kind_of, read_photo
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import upright, views_of

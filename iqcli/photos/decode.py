@@ -1,4 +1,7 @@
-"""From the bytes of a picture file to upright sRGB pixels, in one decode."""
+"""From the bytes of a picture file to upright sRGB pixels, in one decode.
+
+HEIC and HEIF, which carry their turn in two places.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,50 @@ from PIL import (
 from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
-from iqcli.photos.heif import open_heif, open_turn
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import limited, stored
 
 if TYPE_CHECKING:
+    from PIL import ImageFile
+
     from iqcli.photos.views import Part
     from iqcli.records import Pixels
+
+
+def open_heif(data: bytes) -> ImageFile.ImageFile:
+    """The primary picture, not decoded yet; loading turns it as the container says."""
+    from pillow_heif import HeifImageFile  # deferred: most runs meet no HEIC
+
+    image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))
+    return image
+
+
+def open_turn(data: bytes, image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation that is still to be applied after loading.
+
+    The container's own turn rules, and EXIF repeats it for information (ISO 23008-12, 6.5.10).
+    Some camera programs write EXIF alone: then nobody has turned the picture yet.
+    """
+    meta = _meta_box(data)
+    if b"irot" in meta or b"imir" in meta:
+        return 1
+    return int(image.info.get("original_orientation") or 1)
+
+
+def _meta_box(data: bytes) -> bytes:
+    """The content of the top-level box that describes the pictures; empty if there is none."""
+    at = 0
+    while at + 8 <= len(data):
+        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
+        if name == b"meta":
+            return data[at + 8 : at + size]
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        if size < 8:
+            break
+        at += size
+    return b""
+
 
 # Plugins are called by name: the one that fits the first bytes, none of the sixty others.
 PLUGINS: dict[str, type[ImageFile.ImageFile]] = {

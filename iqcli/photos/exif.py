@@ -1,12 +1,20 @@
 """What a photo says of itself: when, with what, in which burst, and how its owner rated it.
 
 Everything in a tag may come from a stranger: numbers are checked, text is cut and cleaned.
+
+How much light a photo was given, by its EXIF tags.
+
+The one thing that iq wants of a maker note: Apple's mark of a burst.
+
+Maker notes are undocumented directories of every maker's own; exifread skips them.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import re
+import struct
 from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -14,12 +22,94 @@ from typing import TYPE_CHECKING, Any
 import exifread
 
 from iqcli.photos import xmp
-from iqcli.photos.exposure import bias_of, exposure_of, number_of
-from iqcli.photos.makernote import apple_burst
+from iqcli.photos.tiff import EXIF_IFD, directory, first_directory
 from iqcli.records import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+# What a 16-bit field says where the sensitivity is higher; other fields then hold it.
+FULL = 65535
+SENSITIVITIES = ("EXIF ISOSpeedRatings", "EXIF RecommendedExposureIndex", "EXIF ISOSpeed")
+# Beyond these no camera goes, in stops: what says more is garbage.
+MOST_BIAS, MOST_EXPOSURE = 20.0, 40.0
+
+
+def bias_of(tags: Mapping[str, Any]) -> float | None:
+    """The exposure compensation in EV, None if it is not said."""
+    return _within(number_of(tags.get("EXIF ExposureBiasValue")), MOST_BIAS)
+
+
+def exposure_of(tags: Mapping[str, Any]) -> float | None:
+    """The light let in, log2(seconds * ISO / 100 / aperture^2) in EV.
+
+    None where the time, the aperture or the sensitivity is missing, not positive or not finite.
+    Source: APEX, CIPA DC-008 annex C; the aperture value is 2 * log2 of the f-number.
+    """
+    seconds = _positive(number_of(tags.get("EXIF ExposureTime")))
+    aperture = _positive(number_of(tags.get("EXIF FNumber"))) or _opening(tags)
+    iso = _sensitivity(tags)
+    if seconds is None or aperture is None or iso is None:
+        return None
+    return _within(
+        math.log2(seconds) + math.log2(iso / 100) - 2 * math.log2(aperture), MOST_EXPOSURE
+    )
+
+
+def number_of(values: Any) -> float | None:
+    """The first value of a tag, finite; None for anything else ("1/0" is how cameras say unknown).
+
+    exifread gives integers and fractions.
+    """
+    first = values[0] if isinstance(values, list) and values else None
+    top, bottom = getattr(first, "numerator", None), getattr(first, "denominator", None)
+    if not isinstance(top, int) or not isinstance(bottom, int) or bottom == 0:
+        return None
+    return top / bottom
+
+
+def _opening(tags: Mapping[str, Any]) -> float | None:
+    value = _positive(_within(number_of(tags.get("EXIF ApertureValue")), MOST_BIAS))
+    return None if value is None else 2 ** (value / 2)
+
+
+def _sensitivity(tags: Mapping[str, Any]) -> float | None:
+    said = (_positive(number_of(tags.get(name))) for name in SENSITIVITIES)
+    return next((iso for iso in said if iso is not None and iso != FULL), None)
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _within(value: float | None, most: float) -> float | None:
+    return value if value is not None and abs(value) <= most else None
+
+
+MAKER_NOTE = 0x927C
+# "Apple iOS", a zero, a version, and the order of the bytes; the directory follows. Its offsets
+# count from the beginning of the note. Source: exiftool, lib/Image/ExifTool/MakerNotes.pm.
+APPLE = re.compile(rb"Apple iOS\0..(MM|II)", re.DOTALL)
+BURST_UUID = 0x000B
+# A UUID has 36 characters; no two photos may be joined by an empty or a broken one.
+APPLE_BURST_makernote = re.compile(rb"[0-9A-Za-z-]{8,64}")
+
+
+def apple_burst(block: bytes) -> str | None:
+    """The BurstUUID in an EXIF block (or in a whole TIFF), None if there is none."""
+    order = ">" if block[:2] == b"MM" else "<"
+    pointer = first_directory(block).get(EXIF_IFD, b"")
+    if len(pointer) != 4:
+        return None
+    (start,) = struct.unpack(order + "I", pointer)
+    note = directory(block, order, start, {MAKER_NOTE}).get(MAKER_NOTE, b"")
+    head = APPLE.match(note)
+    if head is None:
+        return None
+    inner = ">" if head[1] == b"MM" else "<"
+    text = directory(note, inner, head.end(), {BURST_UUID}).get(BURST_UUID, b"").rstrip(b"\0")
+    return text.decode("ascii") if APPLE_BURST_makernote.fullmatch(text) else None
+
 
 # It reports every odd tag at a level that reaches stderr by default.
 logging.getLogger("exifread").setLevel(logging.CRITICAL + 1)

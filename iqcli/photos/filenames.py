@@ -9,6 +9,18 @@ a key: the stem in lower case, without the marks that say which part of the shot
     PXL_20230101_120000123.RAW-01.COVER.jpg       and .RAW-02.ORIGINAL.dng: the cover leads
     IMG_1234.JPG.xmp, IMG_1234_01.JPG.xmp         sidecars, the second of a darktable duplicate
     IMG_1234.JPG.supplemental-metadata.json       Google Takeout
+
+Companions that carry the full name of their photo: `IMG_1.JPG.xmp`, `IMG_1.JPG.json`, …
+
+What the name of a file says of the moment: the burst it is of, a panorama.
+
+    IMG_20231014_183246_BURST001_COVER.jpg            Huawei, Honor, Xiaomi, …
+    00015IMG_00015_BURST20171111030039_COVER.jpg      Nexus, Pixel
+    DSC_0052_BURST20230709220904977_COVER.JPG         Sony Xperia
+    20231207_101605_001.jpg                           Samsung
+    PXL_20230330_184138390.PANO.jpg, PANO_20170505_120000.jpg
+
+Names alone are no proof: equal keys mean one burst only inside one folder.
 """
 
 from __future__ import annotations
@@ -20,10 +32,60 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import HEIF, JPEG, PICTURE, RAW, VIDEO, extension
-from iqcli.photos.sidecars import full_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+DUPLICATE = re.compile(r"(.+)_\d\d(\.[^.]+)")
+TAKEOUT = re.compile(r"(?P<stem>.+?)(?P<ext>\.[^.]+?)(?:\.(?P<word>[a-z-]+))?(?P<number>\(\d+\))?")
+# Google cuts the name of the whole file at 46 characters, so any beginning of the word is met.
+TAKEOUT_WORD = "supplemental-metadata"
+
+
+def full_names(name: str) -> Iterator[str]:
+    """Names of photos that this file may belong to by its full name, the likeliest first."""
+    stem, dot, ext = name.rpartition(".")
+    if not dot:
+        return
+    yield stem
+    if ext.lower() == "xmp" and (duplicate := DUPLICATE.fullmatch(stem)):
+        yield duplicate[1] + duplicate[2]
+    takeout = TAKEOUT.fullmatch(stem) if ext.lower() == "json" else None
+    if takeout and TAKEOUT_WORD.startswith(takeout["word"] or ""):
+        yield takeout["stem"] + (takeout["number"] or "") + takeout["ext"]
+
+
+_DAY = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_TIME = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
+_FLAGS = re.ASCII | re.IGNORECASE
+COUNTED = re.compile(
+    rf"(?P<key>(?:[a-z]{{1,10}}_)?{_DAY}_{_TIME}\d{{0,3}}_BURST)\d{{1,4}}(?:_COVER)?", _FLAGS
+)
+STAMPED = re.compile(
+    rf"(?:\d{{5}}[a-z]{{1,12}}_\d{{5}}|[a-z]{{1,10}}_\d{{4,5}})_"
+    rf"(?P<key>BURST{_DAY}{_TIME}(?:\d{{3}})?)(?:_COVER)?",
+    _FLAGS,
+)
+NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
+PATTERNS = (COUNTED, STAMPED, NUMBERED)
+PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
+
+
+def burst_of_name(name: str) -> str | None:
+    """A key that the frames of a burst share, such as "name:burst20171111030039"; None for none."""
+    stem = _stem_bursts(name)
+    found = next((match for pattern in PATTERNS if (match := pattern.fullmatch(stem))), None)
+    return f"name:{found['key'].lower()}" if found else None
+
+
+def is_panorama(name: str) -> bool:
+    """Whether the phone calls this file a panorama that it stitched."""
+    return PANORAMA.fullmatch(_stem_bursts(name)) is not None
+
+
+def _stem_bursts(name: str) -> str:
+    return name.rpartition(".")[0] or name
+
 
 Group = tuple[str, tuple[str, ...]]
 EDITED = re.compile(r"img_([eo])(?=\d{4})")

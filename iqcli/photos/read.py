@@ -1,4 +1,7 @@
-"""One photo from its bytes to facts and views; every failure becomes a short reason."""
+"""One photo from its bytes to facts and views; every failure becomes a short reason.
+
+The photos of folders as pictures to learn from; one that cannot be read is told and left out.
+"""
 
 from __future__ import annotations
 
@@ -9,17 +12,20 @@ from iqcli.errors import PhotoError
 from iqcli.photos import exif
 from iqcli.photos.colour import to_srgb
 from iqcli.photos.decode import PLUGINS, Picture, decode
+from iqcli.photos.find import find_shots
 from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff
 from iqcli.photos.raw import decode_raw
 from iqcli.photos.tiff import raw_kind
 from iqcli.photos.views import upright, views_of
 from iqcli.records import Facts, Views
+from iqcli.text import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from iqcli.photos.views import Part
-    from iqcli.records import Pixels
+    from iqcli.records import Pixels, Views
 
 MAX_REASON = 120
 # How the decoders say that a file was cut off. Reading from memory has no other "I/O error".
@@ -97,3 +103,19 @@ def _reason(error: Exception, kind: str) -> str:
     if any(sign in plain.lower() for sign in CUT_OFF):
         return f"{name} data ends early"
     return f"broken {name} data ({plain or type(error).__name__})"
+
+
+def seen_in(
+    folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
+) -> Iterator[tuple[str, Views]]:
+    """The name and the views of each photo, in path order."""
+
+    def problem(path: Path, reason: str) -> None:
+        say(f"iq: {shown(path)}: {reason}")
+
+    for shot in find_shots(folders, on_problem=problem):
+        try:
+            data = shot.path.read_bytes()
+            yield shot.path.name, read_photo(data, max_megapixels=max_megapixels)[1]
+        except (OSError, PhotoError) as error:
+            problem(shot.path, str(error))

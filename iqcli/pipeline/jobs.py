@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from iqcli.photos.bursts import is_panorama
+from iqcli.photos.filenames import is_panorama
 from iqcli.photos.xmp import Marks, highest
 from iqcli.records import Facts, Measured
 

@@ -22,7 +22,7 @@ from iqcli.extractors import photometry, tiles
 from iqcli.models import issues as seeing
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex.head import FORMAT, HexHead
-from iqcli.photos.pictures import seen_in
+from iqcli.photos.read import seen_in
 from iqcli.photos.views import limited, views_of
 from iqcli.text import shown
 from iqcli.training.dataset import held_out

@@ -13,7 +13,7 @@ from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.niqe import FEATURES, blocks
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.models.registry import BLOCKS
-from iqcli.photos.pictures import seen_in
+from iqcli.photos.read import seen_in
 from iqcli.text import shown
 
 if TYPE_CHECKING:

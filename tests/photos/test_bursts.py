@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.photos.bursts import burst_of_name, is_panorama
+from iqcli.photos.filenames import burst_of_name, is_panorama
 
 SAME = [
     (

@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from PIL.TiffImagePlugin import IFDRational
 
-from iqcli.photos.exif import MAX_TEXT, facts_of, orientation_of, tags_of
-from iqcli.photos.exposure import bias_of, exposure_of
-from iqcli.photos.makernote import apple_burst
+from iqcli.photos.exif import (
+    MAX_TEXT,
+    apple_burst,
+    bias_of,
+    exposure_of,
+    facts_of,
+    orientation_of,
+    tags_of,
+)
 
 from .make import encoded, exif_block, read, scene
 

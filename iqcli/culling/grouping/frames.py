@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.culling.grouping.similarity import looks_of
-from iqcli.photos.bursts import burst_of_name
+from iqcli.photos.filenames import burst_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
