@@ -1,4 +1,9 @@
-"""Edits that write remarks into sidecars, and into the photos where that is asked for."""
+"""Edits that write remarks into sidecars, and into the photos where that is asked for.
+
+What iq says of a judged photo, as the profile of a program lets it be said in XMP.
+
+Scores as stars 1..5: by their place among the photos of a run, or by thresholds.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +14,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from iqcli.errors import PhotoError, PlanConflict
+from iqcli.errors import IqError, PhotoError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.xmp import MAX_BYTES
 from iqcli.pipeline.sidecars import read_bytes
+from iqcli.records import Verdict
 from iqcli.transactions.edits import Edit
 from iqcli.transactions.plan import below
 from iqcli.xmp.packet import BrokenPacket, read_packet
 from iqcli.xmp.profiles import homes
-from iqcli.xmp.write import SIDECAR_FOR, edited
+from iqcli.xmp.write import SIDECAR_FOR, Remark, edited
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +35,9 @@ if TYPE_CHECKING:
     from iqcli.xmp.write import Remark
 
     Make = Callable[[Path, Remark, str], "Made"]
+    from collections.abc import Sequence
+
+    from iqcli.records import Decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,3 +166,78 @@ def _named_for(path: Path) -> str | None:
     except (BrokenPacket, PhotoError, OSError):
         return None
     return next((value for value in values if value), None)
+
+
+QUANTILES = "quantiles"
+# The best tenth has five stars, the next fifth four, two fifths three, a fifth two, the rest one.
+SHARES = (0.1, 0.3, 0.7, 0.9)
+
+# The lowest scores of 2, 3, 4 and 5 stars; None: by place.
+Thresholds = tuple[float, ...] | None
+
+
+def parse(text: str) -> Thresholds:
+    """`quantiles`, or four rising scores as `4,5,6,7`. Raises IqError for anything else."""
+    if text == QUANTILES:
+        return None
+    try:
+        found = tuple(float(each) for each in text.split(","))
+    except ValueError:
+        found = ()
+    if len(found) != 4 or not 0 < found[0] < found[1] < found[2] < found[3]:
+        raise IqError(
+            f"--stars is {text!r}; give {QUANTILES}, or four rising scores for 2 to 5 stars, "
+            "as in 4,5,6,7"
+        )
+    return found
+
+
+def stars(scores: Sequence[float], thresholds: Thresholds) -> list[int]:
+    """Stars for each score, 1..5. Equal scores have equal stars, by the place of the best."""
+    if thresholds is not None:
+        return [1 + sum(score >= least for least in thresholds) for score in scores]
+    places = {score: place for place, score in reversed(list(enumerate(sorted(scores)[::-1])))}
+    return [5 - sum(places[score] >= share * len(scores) for share in SHARES) for score in scores]
+
+
+# Words, not colours: Lightroom shows a colour only where the text is in its label set, in its own
+# language. "Select" and "Review" are of Bridge's set, and no set of colours has any of them.
+LABELS = {Verdict.KEEP: "Select", Verdict.REVIEW: "Review", Verdict.REJECT: "Reject"}
+PICKS = {Verdict.KEEP: 1, Verdict.REJECT: -1}
+KEYWORD = "iq/"
+
+
+def remarks(
+    decisions: Sequence[Decision], profile: Profile, thresholds: Thresholds
+) -> Iterator[tuple[Decision, Remark]]:
+    """The scored photos, each with what is to be said of it.
+
+    Stars are given by the scores of all of them. A decision without codes is none: then there are
+    stars alone. A reject has no stars but -1, what is to be reviewed has none, and neither has what
+    a person rated or flagged.
+    """
+    scored = [each for each in decisions if each.judged.rating]
+    given = stars([each.judged.rating.score for each in scored if each.judged.rating], thresholds)
+    for each, count in zip(scored, given, strict=True):
+        yield each, _remark(each, count, profile)
+
+
+def _remark(decision: Decision, count: int, profile: Profile) -> Remark:
+    judged, decided = decision.judged, bool(decision.codes)
+    rating, verdict = judged.rating, decision.verdict
+    assert rating
+    free = not judged.stars and not judged.pick
+    by_verdict = {Verdict.KEEP: count, Verdict.REJECT: -1 if profile.rejects else None}
+    return Remark(
+        stars=(by_verdict.get(verdict) if decided else count) if free else None,
+        label=LABELS[verdict] if decided and free else None,
+        pick=PICKS.get(verdict) if decided and free else None,
+        flags=profile.flags,
+        keywords=tuple(KEYWORD + issue.name for issue in rating.issues),
+        lists=profile.lists,
+        facts={
+            "score": f"{rating.score:.2f}",
+            "model": rating.model,
+            "decision": verdict.value if decided else None,
+        },
+    )

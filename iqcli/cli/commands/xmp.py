@@ -12,7 +12,7 @@ from iqcli.cli.console import counted, progress, say, warn
 from iqcli.errors import IqError
 from iqcli.settings import PROFILES, checked
 from iqcli.text import shown
-from iqcli.xmp.starring import QUANTILES, parse
+from iqcli.xmp.annotate import QUANTILES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,8 +77,7 @@ def write(
     """
     from iqcli.transactions import edits
     from iqcli.xmp import profiles
-    from iqcli.xmp.annotate import Annotator
-    from iqcli.xmp.remarks import remarks
+    from iqcli.xmp.annotate import Annotator, remarks
 
     ways, thresholds = profiles.PROFILES[profile], parse(stars)
     when = datetime.now().astimezone().isoformat(timespec="seconds")
