@@ -20,10 +20,10 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 from towers import TINY, install, tensors
 
 from iqcli.errors import IqError
+from iqcli.extractors import base, clip_model
 from iqcli.extractors import clip as clip_blocks
-from iqcli.extractors import clip_model, precision, towerfile
-from iqcli.extractors.antonyms import PROMPTS, share_of_good
-from iqcli.extractors.clip import MEAN, STD, ClipBlock, centre, normalised
+from iqcli.extractors import clip_model as towerfile
+from iqcli.extractors.clip import MEAN, PROMPTS, STD, ClipBlock, centre, normalised, share_of_good
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, ENTRIES
 from iqcli.photos.views import limited, views_of
@@ -51,7 +51,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture
 def long_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     """float32, whatever this machine is good at."""
-    monkeypatch.setattr(precision, "autocast_type", lambda device: None)
+    monkeypatch.setattr(base, "autocast_type", lambda device: None)
 
 
 def put(monkeypatch: pytest.MonkeyPatch, home: Path, name: str, *given: object, **row: object):
@@ -408,7 +408,7 @@ def test_short_numbers_move_no_score(eyes: Path, monkeypatch: pytest.MonkeyPatch
     texts = clip_model.text_features("clip-rn50", PROMPTS)
     found = {}
     for kind in (torch.bfloat16, None):
-        monkeypatch.setattr(precision, "autocast_type", lambda device, kind=kind: kind)
+        monkeypatch.setattr(base, "autocast_type", lambda device, kind=kind: kind)
         found[kind] = 9 * share_of_good(chosen.forward(pictures, "cpu"), texts)
     apart = np.abs(found[torch.bfloat16] - found[None])
     assert 0 < apart.max() < 0.05

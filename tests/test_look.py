@@ -14,7 +14,7 @@ from scenes import blocks_of, grey, photo, plain, texture
 from shell import SOURCE
 
 from iqcli.extractors.descriptor import BLOCKS, look_of
-from iqcli.extractors.shape import EMBEDDING
+from iqcli.extractors.schema import EMBEDDING
 from iqcli.models import registry
 from iqcli.models.scoring import blocks_for, judge
 from iqcli.records import Look, Measured, Shot

@@ -12,9 +12,8 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 from towers import TINY, install, tensors
 
-from iqcli.extractors import clip_model, precision
-from iqcli.extractors.antonyms import PROMPTS
-from iqcli.extractors.clip import SIDE, normalised
+from iqcli.extractors import base, clip_model
+from iqcli.extractors.clip import PROMPTS, SIDE, normalised
 from iqcli.extractors.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
 from iqcli.models import maclip, registry
 from iqcli.photos.views import limited, views_of
@@ -31,7 +30,7 @@ def block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaclipBlock:
     """The block on a tiny tower, in float32."""
     for key, value in install(tmp_path, "clip-rn50").items():
         monkeypatch.setenv(key, value)
-    monkeypatch.setattr(precision, "autocast_type", lambda device: None)
+    monkeypatch.setattr(base, "autocast_type", lambda device: None)
     clip_model._texts.cache_clear()
     return MaclipBlock("maclip", "clip-rn50")
 

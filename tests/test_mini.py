@@ -19,11 +19,11 @@ from scenes import PHOTOS, noisy, photo, plain, texture
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
-from iqcli.extractors import mini, precision
+from iqcli.extractors import base, mini
 from iqcli.extractors.backbone import TAPS, Backbone
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
-from iqcli.extractors.shape import EMBEDDING, FORMAT, KINDS
+from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models import registry
 from iqcli.models.registry import BLOCKS, EMBEDDED
 from iqcli.photos.views import limited, views_of
@@ -142,7 +142,7 @@ def prepared() -> np.ndarray:
 
 @pytest.fixture
 def long_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(precision, "autocast_type", lambda _: None)
+    monkeypatch.setattr(base, "autocast_type", lambda _: None)
 
 
 def points(vectors: np.ndarray) -> np.ndarray:
@@ -172,7 +172,7 @@ def test_short_numbers_move_no_score_that_one_sees(prepared, monkeypatch) -> Non
     """Bfloat16 in every layer moved the score of a faintly noisy photo by a tenth of a point."""
     found = {}
     for kind in (None, torch.bfloat16):
-        monkeypatch.setattr(precision, "autocast_type", lambda _, kind=kind: kind)
+        monkeypatch.setattr(base, "autocast_type", lambda _, kind=kind: kind)
         found[kind] = BLOCKS["mini"].forward(prepared, "cpu")
     long, short = (points(each) for each in found.values())
     assert not np.array_equal(long, short)

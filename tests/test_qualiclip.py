@@ -14,7 +14,7 @@ from scenes import photo, texture
 from torch.nn import functional
 
 from iqcli.errors import IqError
-from iqcli.extractors.antonyms import share_of_good
+from iqcli.extractors.clip import share_of_good
 from iqcli.models import qualiclip, registry
 from iqcli.models.qualiclip import PROMPTS, sound
 from iqcli.photos.read import read_photo

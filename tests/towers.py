@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
-from iqcli.extractors import towerfile
+from iqcli.extractors import clip_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ TINY["qualiclip"] = TINY["clip-rn50"]
 def tensors(config: Mapping[str, Any], seed: int = 0) -> dict[str, torch.Tensor]:
     """Random weights of a config, every one of which moves the embedding."""
     draw = torch.Generator().manual_seed(seed)
-    wanted = towerfile.build(config).state_dict()
+    wanted = clip_model.build(config).state_dict()
     return {name: _drawn(name, tensor, draw) for name, tensor in wanted.items()}
 
 

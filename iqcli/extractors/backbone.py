@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from iqcli.extractors.shape import EMBEDDING, KINDS
+from iqcli.extractors.schema import EMBEDDING, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

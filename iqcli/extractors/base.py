@@ -1,4 +1,7 @@
-"""What an extractor is: a named, versioned function from views to one float32 vector, a block."""
+"""What an extractor is: a named, versioned function from views to one float32 vector, a block.
+
+In which numbers a network is run on a device.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ from functools import cached_property
 from importlib import import_module
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Protocol
+
+import torch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -92,3 +97,16 @@ class DeviceBlock(Block, Protocol):
 
 
 AnyBlock = PhotoBlock | DeviceBlock
+
+
+def autocast_type(device: str) -> torch.dtype | None:
+    """The shorter floating-point type that `device` computes in at full speed, None if none.
+
+    bfloat16 on CPUs with the instructions for it: emulated elsewhere, it is slower than float32.
+    """
+    if device == "cpu":
+        told = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return torch.bfloat16 if told.get("avx512_bf16") or told.get("amx_bf16") else None
+    if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return None

@@ -4,6 +4,10 @@
 trained (Radford et al., 2021); `clip:RN50` sees the whole head view, unscaled and without
 positional embedding (Wang et al., CLIP-IQA, AAAI 2023). Embeddings are not normalised: their
 length is information too.
+
+Pairs of opposite sentences: is a picture nearer to the good one? (Wang et al., CLIP-IQA, 2023.)
+
+The sentences are those of its published code, which asks five pairs where the paper asks one.
 """
 
 from __future__ import annotations
@@ -14,6 +18,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from iqcli.errors import IqError
 
@@ -26,6 +32,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.records import Pixels, Views
+
+    Array = NDArray[np.float32]
 
 VERSION = 1
 SIDE = 224
@@ -174,9 +182,34 @@ def running(device: str, short: bool) -> Iterator[None]:
     """Without gradients, in bfloat16 where `short` and the device is faster in it."""
     import torch
 
-    from iqcli.extractors.precision import autocast_type
+    from iqcli.extractors.base import autocast_type
 
     kind = autocast_type(device) if short else None
     of = torch.device(device).type
     with torch.inference_mode(), torch.autocast(of, kind or torch.bfloat16, enabled=bool(kind)):
         yield
+
+
+# Good, then bad, pair by pair.
+PROMPTS = (
+    *("Good image", "bad image"),
+    *("Sharp image", "blurry image"),
+    *("sharp edges", "blurry edges"),
+    *("High resolution image", "low resolution image"),
+    *("Noise-free image", "noisy image"),
+)
+# What OpenAI's training ended with, and was limited to.
+LOGIT_SCALE = 100.0
+
+
+def share_of_good(embeddings: Array, texts: Array) -> Array:
+    """(n, d) embeddings of any length and (2 k, d) unit texts to (n,) in 0..1.
+
+    The mean over pairs of softmax(100 cos)[0]; NaN for an embedding without a direction.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+        ahead = unit @ (texts[0::2] - texts[1::2]).T
+    # The first of a softmax over two; |ahead| <= 2, so nothing overflows in float64.
+    shares = 1 / (1 + np.exp(-LOGIT_SCALE * ahead.astype(np.float64)))
+    return np.asarray(shares.mean(axis=1), np.float32)

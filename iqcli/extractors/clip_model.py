@@ -1,4 +1,10 @@
-"""The installed CLIP towers, ready to be asked: pixels and prompts in, embeddings out."""
+"""The installed CLIP towers, ready to be asked: pixels and prompts in, embeddings out.
+
+CLIP towers in files: built from a config, filled, and refused where the two do not fit.
+
+Nothing is ever downloaded here. QuickGELU is always on: OpenAI's weights were trained with it, and
+with another activation they give other embeddings without a word.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +13,11 @@ import json
 from contextlib import suppress
 from functools import lru_cache
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from iqcli.extractors.towerfile import config_of, filled
-from iqcli.fs.files import write_atomic
-from iqcli.weights.store import digest, folder, path_of, row
+from iqcli.errors import IqError
+from iqcli.fs.files import shown, write_atomic
+from iqcli.weights.store import digest, folder, path_of, read_torch, row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +29,138 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Rows = NDArray[np.float32]
+    from collections.abc import Mapping
+
+    State = dict[str, torch.Tensor]
+
+# What else wraps or accompanies the tensors of a CLIP in published files.
+PREFIX = "clip_model."
+NO_TENSOR = ("input_resolution", "context_length", "vocab_size")
+PARTS = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
+# Towers that would be fetched from a hub by open_clip itself.
+FOREIGN = ("timm_model_name", "hf_model_name")
+# No tensor of OpenAI's comes near it.
+LARGEST = 1e6
+COUNTER = "num_batches_tracked"
+# How open_clip refuses a config that makes no sense.
+_STRANGE = (
+    *(TypeError, ValueError, KeyError, AttributeError),
+    *(AssertionError, ArithmeticError, RuntimeError),
+)
+
+
+def filled(
+    config: Mapping[str, Any], path: Path, what: str, way_out: str, device: str
+) -> open_clip.CLIP:
+    """The CLIP of a config with the numbers of a file, ready to be asked.
+
+    Raises IqError for a file that is not `what` it should be, with the way out.
+    """
+    import torch
+
+    clip, state = build(config), _unwrapped(_tensors(path))
+    if fault := _fault(state, clip.state_dict()):
+        raise IqError(f"{shown(path)} is not {what}: {fault}; {way_out}")
+    clip.load_state_dict(state, strict=False, assign=True)  # `_fault` was strict
+    for module in clip.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.num_batches_tracked = torch.zeros((), dtype=torch.long)
+    # Not kept in any file: no word looks at the words after it.
+    context = clip.context_length
+    clip.attn_mask = torch.full((context, context), float("-inf")).triu_(1)
+    return clip.eval().requires_grad_(False).to(device)
+
+
+def config_of(weights: str) -> dict[str, Any]:
+    """What `open_clip.CLIP` is built from. Raises IqError for a row without a usable one."""
+    import open_clip
+
+    said = row(weights)
+    known = said.arch in open_clip.list_models()
+    config = dict(said.config or (open_clip.get_model_config(said.arch) if known else {}))
+    if set(config) - {"quick_gelu"} != PARTS - {"quick_gelu"}:
+        raise IqError(
+            f"the table of weights gives {weights} no config of a CLIP: {said.arch or config}; "
+            f"a config has {', '.join(sorted(PARTS))}"
+        )
+    return config
+
+
+def build(config: Mapping[str, Any]) -> open_clip.CLIP:
+    """The modules of a config without any numbers, on torch's device "meta".
+
+    Raises IqError for a config that is none, or that open_clip would fetch from somewhere.
+    """
+    import open_clip
+    import torch
+
+    parts = {**config, "quick_gelu": True}
+    try:
+        foreign = [
+            key
+            for name in ("vision_cfg", "text_cfg")
+            for key in FOREIGN
+            if parts[name].get(key) is not None
+        ]
+        if not foreign:
+            with torch.device("meta"):
+                return open_clip.CLIP(**parts)
+    except _STRANGE as error:
+        why = str(error).partition("\n")[0]  # torch tells where in its code, too
+        raise IqError(f"open_clip builds no CLIP from this config: {why}; correct it") from error
+    raise IqError(f"a tower that has {foreign[0]} is not read by this iq; give a plain CLIP")
+
+
+def _tensors(path: Path) -> State:
+    """Every tensor of a file, on the CPU."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if path.suffix != ".safetensors":
+        told = read_torch(path)
+        tensors = told if isinstance(told, dict) else {}
+        return {str(k): v for k, v in tensors.items() if isinstance(v, torch.Tensor)}
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError, *_STRANGE) as error:
+        raise IqError(f"cannot read {shown(path)}: {error}; pull it again") from error
+
+
+def _unwrapped(tensors: State) -> State:
+    """Those of the CLIP itself, by its own names, in float32."""
+    prefix = PREFIX if any(name.startswith(PREFIX) for name in tensors) else ""
+    own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    kept = {k: v for k, v in own.items() if k not in NO_TENSOR and not k.endswith(COUNTER)}
+    return {k: v.float() if v.is_floating_point() else v for k, v in kept.items()}
+
+
+def _fault(state: State, wanted: State) -> str | None:
+    """Why these tensors do not fill that tower, None if they do."""
+    shapes = {k: v.shape for k, v in wanted.items() if not k.endswith(COUNTER)}
+    for odd in sorted(set(state) ^ set(shapes)):
+        return f"it lacks {odd}" if odd in shapes else f"it has {odd}"
+    for name, tensor in state.items():
+        if tensor.shape != shapes[name]:
+            return f"{name} is {tuple(tensor.shape)}, not {tuple(shapes[name])}"
+        lowest = 0 if name.endswith("running_var") else -LARGEST
+        if not (_is_plain(tensor) and _within(tensor, lowest, LARGEST)):
+            return f"{name} holds numbers that no CLIP has"
+    return None
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Of real numbers that are all there: files may hold sparse tensors, and mere shapes."""
+    import torch
+
+    return tensor.is_floating_point() and tensor.layout == torch.strided and not tensor.is_meta
+
+
+def _within(tensor: torch.Tensor, lowest: float, highest: float) -> bool:
+    """Also false for what is no number; makes no copy."""
+    low, high = (float(each) for each in tensor.aminmax())
+    return lowest <= low and high <= highest
+
 
 VERSION = 1
 _READING = Lock()

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.extractors.schema import layer
-from iqcli.extractors.shape import EMBEDDING
+from iqcli.extractors.schema import EMBEDDING, layer
 from iqcli.records import Look
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ Liao et al., "Beyond Cosine Similarity: Magnitude-Aware CLIP", AAAI 2026 (arXiv 
 are pieces of 224 by 224 pixels, one every 128, and the whole drawn into 224 by 224; of each
 embedding f, taken without positional embedding:
 
-    q_cos = `iqcli.extractors.antonyms.share_of_good`
+    q_cos = `iqcli.extractors.clip.share_of_good`
     u     = |f| / (std |f| + 1e-6), by component;  q_mag = mean of ((u + 1)^.5 - 1) / .5
     d     = q_cos - q_mag;  (w_c, w_m) = softmax(1 + d, .6 - d);  q = w_c q_cos + w_m q_mag
 
@@ -19,8 +19,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.extractors.antonyms import PROMPTS, share_of_good
-from iqcli.extractors.clip import SIDE, ClipBlock, at_least, normalised, running
+from iqcli.extractors.clip import (
+    PROMPTS,
+    SIDE,
+    ClipBlock,
+    at_least,
+    normalised,
+    running,
+    share_of_good,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -17,7 +17,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.extractors.shape import EMBEDDING, FORMAT, KINDS
+from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,7 +92,7 @@ class MiniBlock:
         import numpy as np
         import torch
 
-        from iqcli.extractors.precision import autocast_type
+        from iqcli.extractors.base import autocast_type
 
         network, kind = _network(self.weights, device), autocast_type(device)
         views = torch.from_numpy(np.stack(batch))

@@ -64,7 +64,7 @@ class OwnBlock(ClipBlock):
 
 @lru_cache(maxsize=2)
 def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
-    from iqcli.extractors.towerfile import filled
+    from iqcli.extractors.clip_model import filled
 
     clip = filled(account(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
     if not hasattr(clip.visual, "attnpool"):

@@ -1,4 +1,7 @@
-"""What the numbers of the hand-made blocks are called; known without OpenCV."""
+"""What the numbers of the hand-made blocks are called; known without OpenCV.
+
+The shape of our own network's results: known without torch.
+"""
 
 from __future__ import annotations
 
@@ -62,3 +65,8 @@ def maps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
 def steps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     """What follows the layers of (n, size) `tiles` blocks, as (n, LAGS, DIRECTIONS) values."""
     return tiles[:, len(LAYERS) * GRID * GRID :].reshape(len(tiles), len(LAGS), len(DIRECTIONS))
+
+
+FORMAT = "iq-backbone-1"
+KINDS = ("whole", "parts")
+EMBEDDING = 96

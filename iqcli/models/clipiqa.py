@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.extractors.antonyms import PROMPTS, share_of_good
+from iqcli.extractors.clip import PROMPTS, share_of_good
 from iqcli.extractors.clip_model import text_features
 from iqcli.models.scored import ScoredModel
 

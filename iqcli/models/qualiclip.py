@@ -22,7 +22,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.extractors import qualiclip as block
-from iqcli.extractors.antonyms import share_of_good
+from iqcli.extractors.clip import share_of_good
 from iqcli.fs.files import shown
 from iqcli.models.registry import BLOCKS
 from iqcli.models.scored import ScoredModel

@@ -10,9 +10,9 @@ import torch
 from scipy.stats import spearmanr
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
+from iqcli.extractors.base import autocast_type
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
-from iqcli.extractors.precision import autocast_type
-from iqcli.extractors.shape import KINDS
+from iqcli.extractors.schema import KINDS
 from iqcli.training.backbone.data import head_of
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 
 from iqcli.errors import IqError
 from iqcli.extractors.backbone import Backbone, is_short
-from iqcli.extractors.shape import FORMAT, KINDS
+from iqcli.extractors.schema import FORMAT, KINDS
 from iqcli.training.backbone.data import Batch, Batches, Told
 from iqcli.training.backbone.losses import consistency_loss, ladder_loss, opinion_loss
 from iqcli.training.backbone.monitor import Watch, logits_of, look, points

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from iqcli.errors import IqError
-from iqcli.extractors import clip_model, towerfile
+from iqcli.extractors import clip_model
+from iqcli.extractors import clip_model as towerfile
 from iqcli.extractors import qualiclip as block
 from iqcli.models.qualiclip import PROMPTS, sound
 from iqcli.text import shown

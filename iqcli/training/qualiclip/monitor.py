@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from iqcli.extractors.antonyms import share_of_good
-from iqcli.extractors.clip import CHUNK, STRIDE, at_least, normalised
+from iqcli.extractors.clip import CHUNK, STRIDE, at_least, normalised, share_of_good
 from iqcli.extractors.clip_model import embed_whole
 from iqcli.training.backbone.data import head_of
 from iqcli.training.qualiclip.data import GROUPS, ladder

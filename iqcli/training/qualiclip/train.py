@@ -20,11 +20,10 @@ import torch
 from safetensors.torch import save
 
 from iqcli.errors import IqError
+from iqcli.extractors.base import autocast_type
 from iqcli.extractors.clip import normalised
-from iqcli.extractors.clip_model import embed_whole
-from iqcli.extractors.precision import autocast_type
+from iqcli.extractors.clip_model import COUNTER, PREFIX, embed_whole
 from iqcli.extractors.qualiclip import FORMAT, TEXTS
-from iqcli.extractors.towerfile import COUNTER, PREFIX
 from iqcli.training.dataset import held_out
 from iqcli.training.qualiclip.data import GROUPS, Lessons
 from iqcli.training.qualiclip.monitor import Order, orders
