@@ -14,7 +14,7 @@ from iqcli.models import registry
 from iqcli.models.card import about
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
-from iqcli.pipeline.measuring import measure_views
+from iqcli.pipeline.devices import measure_views
 from iqcli.records import Unrated
 from iqcli.text import shown
 

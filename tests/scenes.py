@@ -72,7 +72,7 @@ def own_view(picture: Pixels) -> Views:
 def blocks_of(picture: Pixels, *names: str) -> Mapping[str, Vector]:
     """The blocks of a picture as a decoded file would give them."""
     from iqcli.models.registry import BLOCKS
-    from iqcli.pipeline.measuring import measure_views
+    from iqcli.pipeline.devices import measure_views
 
     views = views_of(limited(picture))
     return measure_views([views], [BLOCKS[name] for name in names or BLOCKS], "cpu")[0]

@@ -20,7 +20,8 @@ import pytest
 
 from iqcli.photos.xmp import Marks
 from iqcli.pipeline import cache as cache_module
-from iqcli.pipeline import cache_codec, cache_store, plaindisk
+from iqcli.pipeline import cache_codec, cache_store
+from iqcli.pipeline import cache_store as plaindisk
 from iqcli.pipeline.cache import FOLDER, Cache
 from iqcli.pipeline.cache_codec import Failure
 from iqcli.records import Facts

@@ -18,7 +18,7 @@ from iqcli.errors import IqError
 from iqcli.models import gaussian_process, registry
 from iqcli.models.gaussian_process import GaussianProcess, observe, shapes
 from iqcli.photos.views import views_of
-from iqcli.pipeline.measuring import measure_views
+from iqcli.pipeline.devices import measure_views
 from iqcli.training import dataset, sparse_gp
 from iqcli.training import gaussian_process as training
 from iqcli.training.sparse_gp import Kernel

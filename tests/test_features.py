@@ -33,7 +33,7 @@ from iqcli.extractors.schema import (
 )
 from iqcli.models.registry import BLOCKS
 from iqcli.photos.views import limited, views_of
-from iqcli.pipeline.measuring import measure_views
+from iqcli.pipeline.devices import measure_views
 from iqcli.records import Views
 
 DISTRIBUTIONS = {"cv2": "opencv-contrib-python", "numpy": "numpy"}

@@ -322,7 +322,7 @@ def test_a_saved_folder_scores_photos(made, model, at_home: Path, tmp_path: Path
 
 def blocks_of(given: np.ndarray) -> dict[str, np.ndarray]:
     from iqcli.photos.views import limited, views_of
-    from iqcli.pipeline.measuring import measure_views
+    from iqcli.pipeline.devices import measure_views
 
     wanted = [BLOCKS[name] for name in FUSION]
     return measure_views([views_of(limited(given))], wanted, "cpu")[0]

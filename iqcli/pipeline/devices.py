@@ -1,4 +1,7 @@
-"""The accelerator: which one, and batches that shrink when its memory runs out."""
+"""The accelerator: which one, and batches that shrink when its memory runs out.
+
+Blocks of pictures that are at hand already: no files, no cache, no workers.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.errors import IqError
+from iqcli.errors import IqError, PhotoError
+from iqcli.extractors.base import PhotoBlock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
+    import numpy as np
     from numpy.typing import NDArray
 
-    from iqcli.extractors.base import DeviceBlock
-    from iqcli.records import Vector
+    from iqcli.extractors.base import AnyBlock, DeviceBlock
+    from iqcli.records import Vector, Views
 
 CPU_BATCH = 32
 DEVICE_BATCH = 64
@@ -109,3 +114,28 @@ def _is_full(error: Exception) -> bool:
     text = str(error).lower()
     named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
     return named or (isinstance(error, RuntimeError) and any(word in text for word in _FULL))
+
+
+def measure_views(
+    several: Iterable[Views], blocks: Sequence[AnyBlock], device: str = "auto"
+) -> list[dict[str, Vector]]:
+    """The vectors of each picture by block; networks run once for all, in batches.
+
+    Raises PhotoError where the device cannot measure a picture.
+    """
+    found: list[dict[str, Vector]] = []
+    inputs: dict[str, list[NDArray[np.generic]]] = {}
+    for views in several:
+        found.append({b.name: b.extract(views) for b in blocks if isinstance(b, PhotoBlock)})
+        for block in blocks:
+            if not isinstance(block, PhotoBlock):
+                inputs.setdefault(block.name, []).append(block.prepare(views))
+    for block in blocks:
+        if block.name in inputs:
+            assert not isinstance(block, PhotoBlock)
+            results = Batches(choose_device(device)).run(block, inputs[block.name])
+            for vectors, result in zip(found, results, strict=True):
+                if isinstance(result, str):
+                    raise PhotoError(result)
+                vectors[block.name] = result
+    return found

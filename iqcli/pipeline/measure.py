@@ -2,6 +2,8 @@
 
 Knows no model: it takes extractors. Workers read and decode; all else happens in the thread that
 iterates, and it alone writes to the cache.
+
+One shot on its way through the pipeline, and what has become of it at the end.
 """
 
 from __future__ import annotations
@@ -9,17 +11,20 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
+from iqcli.photos.filenames import is_panorama
 from iqcli.photos.formats import decoder_fingerprint
+from iqcli.photos.xmp import Marks, highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
-from iqcli.pipeline.jobs import Found, Job, measured
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_bytes, read_marks, sidecars
 from iqcli.pipeline.spec import Content, Recipe, reason
+from iqcli.records import Facts, Measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,10 +32,62 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.pipeline.cache import Cache
-    from iqcli.pipeline.spec import Decode
+    from iqcli.pipeline.sidecars import Marked, Stamp
+    from iqcli.pipeline.spec import Content, Decode
     from iqcli.pipeline.thumbnails import Sight
     from iqcli.records import Facts, Measured, Shot, Vector, Views
     from iqcli.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a worker found in a file; `content` is None where `owner` is at the same picture."""
+
+    stamp: Stamp
+    sha256: str
+    owner: Job
+    content: Content | None
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """A shot on its way; `reading` and `marking` are None where there is nothing to wait for.
+
+    `marks` are those of its sidecars.
+    """
+
+    shot: Shot
+    reading: Future[Found] | None = None
+    marking: Future[list[Marked]] | None = None
+    content: Content | None = None
+    marks: Marks = field(default_factory=Marks)
+    error: str | None = None
+
+    @property
+    def waits(self) -> bool:
+        """Whether a worker is still at it."""
+        return self.reading is not None or self.marking is not None
+
+
+def measured(job: Job, blocks: Sequence[AnyBlock]) -> Measured:
+    """The result of a job that waits for nothing, with these of the blocks."""
+    content = job.content
+    if content is None:
+        return Measured(job.shot, stars=job.marks.stars, pick=job.marks.pick, error=job.error)
+    facts = _facts(job.shot, content)
+    marks = highest([job.marks, Marks(facts.stars, facts.pick)]) if facts else job.marks
+    sights = {name: each for name, each in content.sights.items() if each}
+    known = Measured(job.shot, content.sha256, facts, marks.stars, pick=marks.pick, sights=sights)
+    if error := job.error or content.error:
+        return replace(known, error=error)
+    return replace(known, blocks={each.name: content.blocks[each.name] for each in blocks})
+
+
+def _facts(shot: Shot, content: Content) -> Facts | None:
+    """What the picture says of itself, and its name."""
+    facts = content.facts if isinstance(content.facts, Facts) else None
+    return replace(facts, panorama=True) if facts and is_panorama(shot.path.name) else facts
+
 
 T = TypeVar("T")
 

@@ -1,7 +1,11 @@
-"""Files read once, in a worker: a photo's bytes, and a person's marks in its sidecars."""
+"""Files read once, in a worker: a photo's bytes, and a person's marks in its sidecars.
+
+Google Takeout's companions, `IMG_1.JPG.json`: whether the photo was a favourite.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import time
@@ -10,7 +14,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from iqcli.errors import PhotoError
 from iqcli.fs.files import shown
 from iqcli.photos.xmp import Marks, highest, marks_of
-from iqcli.pipeline.takeout import favourite_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +21,24 @@ if TYPE_CHECKING:
 
     from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
+
+MAX_BYTES = 4 * 2**20
+
+
+def favourite_of(data: bytes) -> int | None:
+    """1 for a favourite, None where the file says nothing of that: Takeout writes no "false".
+
+    What is above `MAX_BYTES` is another program's. Raises ValueError for what is no JSON: half a
+    file may have lost the word.
+    """
+    if len(data) > MAX_BYTES:
+        return None
+    try:
+        said = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return 1 if isinstance(said, dict) and said.get("favorited") is True else None
+
 
 PHOTO_BYTES = 2**31
 SIDECAR_BYTES = 2**25

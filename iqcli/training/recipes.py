@@ -18,7 +18,7 @@ from iqcli.models.registry import blocks_of
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
-from iqcli.pipeline.measuring import measure_views
+from iqcli.pipeline.devices import measure_views
 from iqcli.text import shown
 from iqcli.training import dataset, fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS

@@ -22,9 +22,8 @@ from iqcli.models.base import HeadModel
 from iqcli.models.registry import BLOCKS, load
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
-from iqcli.pipeline.devices import keep_to_one_core
+from iqcli.pipeline.devices import keep_to_one_core, measure_views
 from iqcli.pipeline.measure import measure
-from iqcli.pipeline.measuring import measure_views
 from iqcli.records import Shot, Views
 from iqcli.settings import Settings
 

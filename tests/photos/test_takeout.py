@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from iqcli.pipeline.takeout import MAX_BYTES, favourite_of
+from iqcli.pipeline.sidecars import MAX_BYTES, favourite_of
 
 SAID = {"title": "IMG_1.JPG", "photoTakenTime": {"timestamp": "1700000000"}}
 
