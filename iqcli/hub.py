@@ -1,6 +1,6 @@
 """The published fusion network for torch and the Hugging Face hub: to train on, keep and share.
 
-Scoring needs none of it (see `iqcli.models.fusionnet`). Nothing here is downloaded: what
+Scoring needs none of it (see `iqcli.models.published_fusion`). Nothing here is downloaded: what
 `from_pretrained` names is a folder, a file, or weights that `iq models pull` has put here.
 """
 
@@ -15,8 +15,7 @@ from torch import nn
 
 from iqcli.errors import IqError
 from iqcli.models import published_fusion, registry
-from iqcli.models.fusionfile import network_of
-from iqcli.models.fusionnet import BRANCHES, EMBEDDING, HIDDEN, OUTPUT_RANGE
+from iqcli.models.published_fusion import BRANCHES, EMBEDDING, HIDDEN, OUTPUT_RANGE, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +30,7 @@ class FusionNetwork(
     tags=["image-quality", "brisque", "clip", "fusion"],
     license="mit",
 ):
-    """The network of `iqcli.models.fusionnet`, with dropout while it is trained.
+    """The network of `iqcli.models.published_fusion`, with dropout while it is trained.
 
     `save_pretrained` writes a folder that `from_pretrained`, here and of `ImageQualityFusion`,
     reads: `config.json` and `model.safetensors`. Raises IqError for sizes that make no network.

@@ -14,10 +14,9 @@ from towers import install
 
 from iqcli.errors import IqError
 from iqcli.models import aesthetic, laion, registry
-from iqcli.models.base import HeadModel
+from iqcli.models.base import HeadModel, ScoredModel
 from iqcli.models.laion import LAYERS, READS, Laion
 from iqcli.models.registry import BLOCKS, ENTRIES
-from iqcli.models.scored import ScoredModel
 from iqcli.records import Rating, Unrated
 
 if TYPE_CHECKING:

@@ -31,9 +31,7 @@ from iqcli.extractors import brisque, clip_model
 from iqcli.extractors.clip import ClipBlock
 from iqcli.hub import FusionNetwork
 from iqcli.models import registry
-from iqcli.models.fusionfile import network_of
-from iqcli.models.fusionnet import Network
-from iqcli.models.published_fusion import PublishedFusion
+from iqcli.models.published_fusion import Network, PublishedFusion, network_of
 from iqcli.models.registry import BLOCKS, HUB_ID
 from iqcli.records import Rating
 from iqcli.weights import manifest, store

@@ -21,7 +21,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
-from iqcli.models.scored import ScoredModel
+from iqcli.models.base import ScoredModel
 from iqcli.weights import store
 
 if TYPE_CHECKING:

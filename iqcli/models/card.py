@@ -1,4 +1,7 @@
-"""What a model's card says, as data: the tables of its figures, its limits and biases."""
+"""What a model's card says, as data: the tables of its figures, its limits and biases.
+
+What the file of a hex head says of itself, for `iq models info`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.fs.files import sha256
+from iqcli.text import readable
 from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from iqcli.models.hex.head import HexHead
     from iqcli.models.registry import Entry, Model
 
 FIGURES = "How good it is"
@@ -92,3 +97,24 @@ def _held(model: Model) -> Iterator[dict[str, Any]]:
         "SRCC": float(spearmanr(held.scores, held.opinions).statistic),
         "RMSE": float(np.sqrt((error**2).mean())),
     }
+
+
+def account(head: HexHead) -> str:
+    """Labels, blocks, and the figures on the scenes that were held out."""
+    graph, info = head.graph, head.info
+    names = ", ".join(label.name for label in graph.labels)
+    blocks = ", ".join(f"{name} ({size})" for name, size in head.sizes.items())
+    lines = [
+        f"{info['model']}: {info['kind']} over {blocks}",
+        f"graph {graph.name}: {names}",
+        *_figures(head),
+    ]
+    return "".join(f"{readable(line)}\n" for line in lines)
+
+
+def _figures(head: HexHead) -> Iterator[str]:
+    """A line a label; what is no figure in a stranger's file is passed over."""
+    for label, row in head.info["figures"].items():
+        if isinstance(row, dict):
+            told = [f"{name} {value:.3f}" for name, value in row.items() if type(value) is float]
+            yield f"on scenes held out, {label}: {', '.join(told)}"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.extractors.clip import PROMPTS, share_of_good
 from iqcli.extractors.clip_model import text_features
-from iqcli.models.scored import ScoredModel
+from iqcli.models.base import ScoredModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -24,7 +24,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.models import checkpoint
-from iqcli.models.experience import HELD, experience_of, is_sound
+from iqcli.models.checkpoint import HELD, experience_of, is_sound
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -26,7 +26,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.models import checkpoint
-from iqcli.models.experience import HELD, experience_of, is_sound
+from iqcli.models.checkpoint import HELD, experience_of, is_sound
 from iqcli.models.fusion import KNOTS, normal_scores
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.models.base import ScoredModel
     from iqcli.models.registry import Entry
-    from iqcli.models.scored import ScoredModel
 
     Array = NDArray[np.float32]
     Tensors = dict[str, NDArray[np.generic]]
@@ -77,7 +77,7 @@ class Laion:
 
 def make(entry: Entry) -> ScoredModel:
     """The model of that name; see `iqcli.models.registry`."""
-    from iqcli.models.scored import ScoredModel  # deferred: it reads this module
+    from iqcli.models.base import ScoredModel  # deferred: it reads this module
 
     head = load(entry.name)
     return ScoredModel(entry.name, (head.block,), head.quality, part="aesthetic")

@@ -18,15 +18,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.extractors.maclip import COLUMNS, fused
-from iqcli.models.scored import ScoredModel
+from iqcli.models.base import ScoredModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from iqcli.models.base import Quality
     from iqcli.models.registry import Entry
-    from iqcli.models.scored import Quality
 
     Array = NDArray[np.float32]
 

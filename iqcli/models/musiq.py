@@ -13,7 +13,7 @@ import numpy as np
 
 from iqcli.extractors.musiq import SIZE
 from iqcli.extractors.musiq_weights import HEAD, strange, tensors
-from iqcli.models.scored import ScoredModel
+from iqcli.models.base import ScoredModel
 from iqcli.weights.store import path_of
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
 from iqcli.models import checkpoint
+from iqcli.models.base import ScoredModel
 from iqcli.models.registry import BLOCKS
-from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

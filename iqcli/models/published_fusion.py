@@ -5,22 +5,36 @@ was measured on. Its own code divided them by their length when it scored, which
 than it had learnt. Otherwise the faults of that code are not kept: each photo is scored with its
 own vector, CLIP has its QuickGELU, BRISQUE is read at 512 pixels, and what cannot be judged has no
 score. None of this mends the weights, which learnt with the vectors of other photos: see the card.
+
+The fusion network of "Image Quality Fusion" as its authors published it. Inference in NumPy.
+
+    b = clamp(BRISQUE, 0, 100) / 100      (n, 1), 0 is best      a = (clamp(LAION, 1, 10) - 1) / 9
+    c = the CLIP vector as it is          (n, d)
+    h = [branch(b), branch(a), branch(c)], branch(x) = relu(relu(x W0 + w0) W3 + w3)
+    z = relu(relu(h W0 + w0) W3 + w3) W6 + w6
+    score = low + (high - low) sigmoid(z)
+
+Source: github.com/mattkyuan/image-quality-fusion (MIT), whose keys the tensors have.
+
+The files that published fusion networks lie in. Nothing in them is believed or run.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.fs.files import shown
 from iqcli.models import brisque as brisque_live
-from iqcli.models import laion
+from iqcli.models import checkpoint, laion
+from iqcli.models.base import ScoredModel
 from iqcli.models.calibration import scale_of
-from iqcli.models.fusionfile import network_of, packed, unpacked
 from iqcli.models.registry import ENTRIES
-from iqcli.models.scored import ScoredModel
 from iqcli.records import Rating
 from iqcli.weights import store
 
@@ -29,11 +43,87 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.fusionnet import Network
     from iqcli.models.registry import Entry
     from iqcli.records import Unrated, Vector
 
     Array = NDArray[np.float32]
+    from pathlib import Path
+
+    Tensors = dict[str, NDArray[np.generic]]
+
+BRANCHES = ("brisque_net", "laion_net", "clip_net")
+HIDDEN, EMBEDDING, OUTPUT_RANGE = 256, 512, (1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Weights by the keys of the published file, `NET.LAYER.weight`; read-only once loaded."""
+
+    tensors: Mapping[str, Array]
+    output_range: tuple[float, float] = OUTPUT_RANGE
+
+    @property
+    def hidden(self) -> int:
+        """Width of the widest layers."""
+        return len(self.tensors["fusion_net.0.bias"])
+
+    @property
+    def embedding(self) -> int:
+        """Length of the CLIP vector that it reads."""
+        return int(self.tensors["clip_net.0.weight"].shape[1])
+
+    @property
+    def known_by(self) -> str:
+        """What tells it from networks with other weights."""
+        parts = [repr(self.output_range).encode()]
+        parts += [self.tensors[name].tobytes() for name in sorted(self.tensors)]
+        return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
+
+    def predict(self, brisque: Array, laion: Array, clip: Array) -> Array:
+        """(n,) b and (n,) a in 0..1 and (n, d) vectors to (n,) scores in `output_range`."""
+        low, high = self.output_range
+        return low + (high - low) * self.share(brisque, laion, clip)
+
+    def share(self, brisque: Array, laion: Array, clip: Array) -> Array:
+        """Like `predict`, as the share 0..1 of the output range."""
+        inputs = (brisque[:, None], laion[:, None], clip)
+        joined = np.concatenate(
+            [
+                self._relu(net, 3, self._relu(net, 0, x))
+                for net, x in zip(BRANCHES, inputs, strict=True)
+            ],
+            axis=1,
+        )
+        hidden = self._relu("fusion_net", 3, self._relu("fusion_net", 0, joined))
+        z = np.clip(self._linear("fusion_net", 6, hidden)[:, 0], -30, 30)
+        found: Array = (1 / (1 + np.exp(-z))).astype(np.float32)
+        return found
+
+    def _relu(self, net: str, layer: int, x: Array) -> Array:
+        return np.maximum(self._linear(net, layer, x), 0)
+
+    def _linear(self, net: str, layer: int, x: Array) -> Array:
+        weight, bias = (self.tensors[f"{net}.{layer}.{kind}"] for kind in ("weight", "bias"))
+        y: Array = x @ weight.T + bias
+        return y
+
+
+def shapes(hidden: int, embedding: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a network of this width."""
+    quarter, half = hidden // 4, hidden // 2
+    layers = {
+        "brisque_net": {0: (64, 1), 3: (quarter, 64)},
+        "laion_net": {0: (64, 1), 3: (quarter, 64)},
+        "clip_net": {0: (hidden, embedding), 3: (half, hidden)},
+        "fusion_net": {0: (hidden, 2 * quarter + half), 3: (half, hidden), 6: (1, half)},
+    }
+    found: dict[str, tuple[int, ...]] = {}
+    for net, each in layers.items():
+        for layer, (rows, columns) in each.items():
+            found[f"{net}.{layer}.weight"] = (rows, columns)
+            found[f"{net}.{layer}.bias"] = (rows,)
+    return found
+
 
 WEIGHTS = "fusion"
 BRISQUE, CLIP, CLIP_SIZE = brisque_live.BLOCK, "clip:ViT-B-32", 512
@@ -106,3 +196,120 @@ def model(name: str, network: Network) -> PublishedFusion:
         )
     method = Method(brisque_live.load(), laion.load("laion-v1"), network)
     return PublishedFusion(name, (BRISQUE, CLIP), method.quality, method=method)
+
+
+# What their wrapper for the hub puts before every key.
+PREFIX = "fusion_model."
+# Bounds on what a stranger's file may ask for, and on its numbers: no sum overflows below them.
+WIDEST, LARGEST = 4096, 1e4
+OTHERS = {
+    "EnsembleFusionModel": ("ensemble_weights", "deep_fusion.", "weighted_fusion."),
+    "WeightedFusionModel": ("brisque_weight", "laion_weight", "clip_reducer.", "final_layer."),
+}
+
+
+def network_of(place: Path) -> Network:
+    """The network in a folder or file of the published kinds.
+
+    A folder of `save_pretrained`, a safetensors file (with its `config.json` beside it, if there is
+    one), or what torch stored: weights, or `{model_state_dict, model_config}`. Raises IqError for
+    anything else; nothing in a file is run.
+    """
+    if place.is_dir():
+        found = [place / name for name in ("model.safetensors", "pytorch_model.bin")]
+        files = [file for file in found if file.is_file()]
+        if not files:
+            raise IqError(f"{shown(place)} holds no {found[0].name}; give a folder of a network")
+        return network_of(files[0])
+    if not place.exists():
+        raise IqError(f"there is no {shown(place)}; give a folder or file of a fusion network")
+    return unpacked(packed(place), place)
+
+
+def packed(file: Path) -> Tensors:
+    """The tensors of a file by name, `output_range` (2,) among them. Raises IqError for others."""
+    state, config = _of_safetensors(file) if file.suffix == ".safetensors" else _of_torch(file)
+    state = {name.removeprefix(PREFIX): values for name, values in state.items()}
+    for other, names in OTHERS.items():
+        if any(name.startswith(names) for name in state):
+            raise IqError(f"{shown(file)} is an {other}; iq reads the deep fusion network alone")
+    found: Tensors = {name: np.asarray(each, np.float32) for name, each in state.items()}
+    told = config.get("output_range", OUTPUT_RANGE)
+    try:
+        found["output_range"] = np.array(told, np.float32)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last is torch's
+        found["output_range"] = np.full(2, np.nan, np.float32)
+    _check_config(config, unpacked(found, file), file)
+    return found
+
+
+def _of_safetensors(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    try:
+        _, tensors = checkpoint.read(file)
+        beside = file.with_name("config.json")
+        config = json.loads(beside.read_bytes()) if beside.is_file() else {}
+    except checkpoint.UNREADABLE as error:
+        raise IqError(
+            f"cannot read the network {shown(file)}: {error}; give another file"
+        ) from error
+    return tensors, config if isinstance(config, dict) else {}
+
+
+def _of_torch(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    match store.read_torch(file):
+        case {"model_state_dict": dict(state), "model_config": dict(config)}:
+            pass
+        case dict(state):
+            config = {}
+        case _:
+            state, config = {}, {}
+    if not all(isinstance(name, str) and hasattr(each, "numpy") for name, each in state.items()):
+        raise _foreign(file, "it holds more than named tensors")
+    try:
+        # Half precision is read too; NumPy has no bfloat16 of its own.
+        return {name: each.detach().float().numpy() for name, each in state.items()}, config
+    except (TypeError, RuntimeError) as error:  # sparse tensors, and mere shapes
+        raise _foreign(file, "it holds tensors that are no plain numbers") from error
+
+
+def unpacked(tensors: Mapping[str, Any], file: Path) -> Network:
+    """The network of `packed` tensors. Raises IqError where they are not those of one."""
+    own = dict(tensors)
+    low, high = _range(own.pop("output_range", None), file)
+    first, embedded = own.get("fusion_net.0.bias"), own.get("clip_net.0.weight")
+    if first is None or embedded is None or (first.ndim, embedded.ndim) != (1, 2):
+        raise _foreign(file, "it has no fusion_net and clip_net")
+    hidden, embedding = len(first), embedded.shape[1]
+    if not (4 <= hidden <= WIDEST and hidden % 4 == 0 and 1 <= embedding <= WIDEST):
+        raise _foreign(file, f"it is {hidden} wide and reads {embedding} numbers")
+    wanted = shapes(hidden, embedding)
+    for odd in sorted(set(own) ^ set(wanted)):
+        raise _foreign(file, f"it lacks {odd}" if odd in wanted else f"it has {odd}")
+    for name, values in own.items():
+        if values.shape != wanted[name]:
+            raise _foreign(file, f"{name} is {values.shape}, not {wanted[name]}")
+        if not (np.abs(values) < LARGEST).all():
+            raise _foreign(file, f"{name} holds numbers that no training gives")
+    return Network(own, (low, high))
+
+
+def _range(told: Any, file: Path) -> tuple[float, float]:
+    values = np.asarray(told, np.float32)
+    sound = values.shape == (2,) and bool((np.abs(values) < LARGEST).all())
+    if not sound or not values[0] < values[1]:
+        raise _foreign(file, "its output_range is not two numbers, the lower first")
+    return float(values[0]), float(values[1])
+
+
+def _check_config(config: Mapping[str, Any], network: Network, file: Path) -> None:
+    found = {"clip_embed_dim": network.embedding, "hidden_dim": network.hidden}
+    for name, value in found.items():
+        told = config.get(name, value)
+        if not isinstance(told, int | float):
+            raise _foreign(file, f"its config says no number as {name}")
+        if told != value:
+            raise _foreign(file, f"its config says {name} {told}, its tensors {value}")
+
+
+def _foreign(file: Path, why: str) -> IqError:
+    return IqError(f"{shown(file)} is no published fusion network: {why}; give another file")

@@ -24,8 +24,8 @@ from iqcli.errors import IqError
 from iqcli.extractors import qualiclip as block
 from iqcli.extractors.clip import share_of_good
 from iqcli.fs.files import shown
+from iqcli.models.base import ScoredModel
 from iqcli.models.registry import BLOCKS
-from iqcli.models.scored import ScoredModel
 from iqcli.weights import store
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.models.base import ScoredModel
 from iqcli.models.calibration import Scale
 from iqcli.models.registry import load
-from iqcli.models.scored import ScoredModel
 from iqcli.training.dataset import MEMBERS, fold_of_scene, held_out
 
 if TYPE_CHECKING:

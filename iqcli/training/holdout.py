@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.stats import spearmanr
 
-from iqcli.models.experience import HELD
+from iqcli.models.checkpoint import HELD
 from iqcli.models.fusion import TRUNK
 from iqcli.training.dataset import held_out
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.models import issues
+from iqcli.models.base import ScoredModel
 from iqcli.models.hex import graph as hexgraph
-from iqcli.models.scored import ScoredModel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

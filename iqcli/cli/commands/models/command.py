@@ -121,7 +121,8 @@ def _account(found: Entry) -> str:
 
 
 def _card(found: Entry, name: str) -> str:
-    from iqcli.models import hexcard, taste
+    from iqcli.models import card as hexcard
+    from iqcli.models import taste
     from iqcli.models.hex.head import HexModel
     from iqcli.models.registry import load
 
