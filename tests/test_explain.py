@@ -17,8 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from scenes import blocks_of, photo, plain, texture
 
 from iqcli.cli.commands.explained import in_words
-from iqcli.evaluation.explain import Tile, explain
-from iqcli.evaluation.standing import Feature, among_training
+from iqcli.evaluation.explain import Feature, Tile, among_training, explain
 from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load

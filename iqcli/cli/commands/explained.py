@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from iqcli.evaluation.explain import Explanation, Moved, Tile
-    from iqcli.evaluation.standing import Feature
+    from iqcli.evaluation.explain import Explanation, Feature, Moved, Tile
 
 SCHEMA = 1
 # From which share of the folder a feature stands out, and how many are told.
