@@ -16,8 +16,18 @@ from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.records import Verdict
 from iqcli.transactions.jsonl import line, record
-from iqcli.transactions.plan import Action, Plan, PlannedFile, PlannedShot, below, check, folded
-from iqcli.transactions.planlines import KIND, parse, records
+from iqcli.transactions.plan import (
+    KIND,
+    Action,
+    Plan,
+    PlannedFile,
+    PlannedShot,
+    below,
+    check,
+    folded,
+    parse,
+    records,
+)
 from iqcli.transactions.reject_folder import is_ours
 
 if TYPE_CHECKING:

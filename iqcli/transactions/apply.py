@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError
 from iqcli.fs import files, locks
 from iqcli.photos.find import find_shots
-from iqcli.transactions import edits, history, journal, reject_folder, trash
+from iqcli.transactions import edits, history, journal, reject_folder
+from iqcli.transactions import reject_folder as trash
 from iqcli.transactions import undo as takeback
-from iqcli.transactions.doubles import outward
 from iqcli.transactions.history import State
-from iqcli.transactions.outcome import Outcome, refuse
-from iqcli.transactions.plan import Action, Plan, check
+from iqcli.transactions.plan import Action, Outcome, Plan, check, refuse
 from iqcli.transactions.rollback import Trip, all_or_nothing
-from iqcli.transactions.steps import Known, Place
+from iqcli.transactions.steps import Known, Place, outward
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

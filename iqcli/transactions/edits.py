@@ -12,8 +12,7 @@ from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import files, locks
 from iqcli.transactions import history, journal
 from iqcli.transactions.edit_records import Edited, Stand, check, is_part, look
-from iqcli.transactions.outcome import Outcome, refuse
-from iqcli.transactions.plan import below
+from iqcli.transactions.plan import Outcome, below, refuse
 from iqcli.transactions.replace import Kept, Swaps, restore, sync
 from iqcli.transactions.rollback import all_or_nothing
 

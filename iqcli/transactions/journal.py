@@ -22,7 +22,7 @@ from iqcli.errors import IqError
 from iqcli.fs import durable, files
 from iqcli.transactions import edit_records
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record, want
-from iqcli.transactions.planlines import parse, records
+from iqcli.transactions.plan import parse, records
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,7 +1,13 @@
-"""A plan as frozen records, and the check that it stays within its roots."""
+"""A plan as frozen records, and the check that it stays within its roots.
+
+A plan as records of JSON lines, and back with nothing taken on trust.
+
+What a run did, and the refusal of one that would not fit the disk.
+"""
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -11,8 +17,10 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
+from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
@@ -173,3 +181,123 @@ def _check_names(file: PlannedFile, layer: tuple[str, ...]) -> None:
         raise PlanConflict(f"{files.shown(file.source)} is no photo that a plan may move")
     if not into or file.target.parts != layer + names:
         raise PlanConflict(f"{files.shown(file.target)} lies outside the folder of rejects")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did. `run` is "" if there was nothing to do; `of` is the run that was undone.
+
+    `kind` is "cull", "undo" or that of edits ("xmp"); `what` the action of the cull, or the kind of
+    the edits, that was done or undone. `rejects` are the folders that the photos went to or came
+    from. `left` says, a shot or edited file each, what an undo had to leave as it is. `along` tells
+    of the edits that were undone with a cull.
+    """
+
+    run: str
+    kind: str
+    shots: int
+    files: int
+    rejects: tuple[Path, ...] = ()
+    of: str | None = None
+    left: tuple[str, ...] = ()
+    what: str = "move"
+    along: Outcome | None = None
+
+
+def refuse(conflicts: Sequence[str], way_out: str, nothing: str = "nothing was moved") -> None:
+    """Raise PlanConflict if there is any conflict, naming the first."""
+    if conflicts:
+        more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
+        raise PlanConflict(f"{conflicts[0]}{more}; {nothing}, {way_out}")
+
+
+KIND = "iq-plan"
+SCHEMA = 1
+
+
+def records(plan: Plan) -> Iterator[Record]:
+    """A header, then one record a shot."""
+    yield {
+        "kind": KIND,
+        "schema": SCHEMA,
+        "created": plan.created,
+        "action": plan.action.value,
+        "rule": plan.rule,
+        "model": plan.model,
+        "shots": len(plan.shots),
+    }
+    yield from map(_shot, plan.shots)
+
+
+def _shot(shot: PlannedShot) -> Record:
+    return {
+        **path_fields("root", shot.root),
+        "score": shot.score,
+        "reasons": list(shot.reasons),
+        "codes": list(shot.codes),
+        "files": [_file(file) for file in shot.files],
+    }
+
+
+def _file(file: PlannedFile) -> Record:
+    return {
+        **path_fields("from", file.source),
+        **path_fields("to", file.target),
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "sha256": file.sha256,
+    }
+
+
+def parse(found: Sequence[Record | None]) -> Plan:
+    """The plan of these records; None stands for a line that is no record.
+
+    Raises IqError, naming the line, for whatever `records` would not have written. Says nothing
+    of the disk: see `planned.check`.
+    """
+    header = found[0] if found else None
+    if header is None or header.get("kind") != KIND:
+        raise IqError("it is no plan of iq")
+    if header.get("schema") != SCHEMA:
+        raise IqError(f"it is of schema {header.get('schema')!r}, this iq reads {SCHEMA}")
+    if want(header, "shots", int) != len(found) - 1:
+        raise IqError(f"it holds {len(found) - 1} shots and should hold {header['shots']}")
+    shots = tuple(_read_shot(each, number) for number, each in enumerate(found[1:], start=2))
+    created, rule, model = (want(header, key, str) for key in ("created", "rule", "model"))
+    return Plan(created, rule, model, shots, _action(header))
+
+
+def _action(header: Record) -> Action:
+    found = header.get("action", Action.MOVE.value)  # the first plans had none
+    try:
+        return Action(found)
+    except ValueError:
+        raise IqError(
+            f"its action is {str(found)[:40]!r}, this iq knows {', '.join(Action)}"
+        ) from None
+
+
+def _read_shot(found: Record | None, number: int) -> PlannedShot:
+    if found is None:
+        raise IqError(f"line {number} is no JSON object")
+    try:
+        files = tuple(_read_file(each) for each in want(found, "files", list))
+        told: Record = {"reasons": [], "codes": []} | found  # the first plans had no codes
+        reasons, given = texts(told, "reasons"), codes(told)
+        score = None if found.get("score") is None else want(found, "score", float)
+        root = path_of(found, "root")
+        if not files or not root.is_absolute() or not math.isfinite(score or 0):
+            raise IqError("it has no file, no absolute root or no finite score")
+    except (IqError, TypeError) as error:
+        raise IqError(f"line {number}: {error}") from None
+    return PlannedShot(root, files, score, reasons, given)
+
+
+def _read_file(found: object) -> PlannedFile:
+    if not isinstance(found, dict):
+        raise IqError("a file is no JSON object")
+    size, digest = want(found, "size", int), want(found, "sha256", str)
+    if size < 0 or not SHA256.fullmatch(digest):
+        raise IqError("a size or sha256 is none")
+    source, target = path_of(found, "from"), path_of(found, "to")
+    return PlannedFile(source, target, size, want(found, "mtime_ns", int), digest)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import durable, files
-from iqcli.transactions.doubles import Link
 from iqcli.transactions.reject_folder import mode_like
-from iqcli.transactions.steps import Known, Place
+from iqcli.transactions.steps import Known, Link, Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

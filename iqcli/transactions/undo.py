@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.transactions import history, journal, reject_folder, trash
-from iqcli.transactions.doubles import homeward
-from iqcli.transactions.outcome import Outcome, refuse
-from iqcli.transactions.plan import check
+from iqcli.transactions import history, journal, reject_folder
+from iqcli.transactions import reject_folder as trash
+from iqcli.transactions.plan import Outcome, check, refuse
 from iqcli.transactions.rollback import Trip, all_or_nothing
-from iqcli.transactions.steps import Known, Place
+from iqcli.transactions.steps import Known, Place, homeward
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from iqcli.errors import Exit
 from iqcli.settings import load
 
 if TYPE_CHECKING:
-    from iqcli.transactions.outcome import Outcome
+    from iqcli.transactions.plan import Outcome
 
 
 def undo(
