@@ -1,4 +1,9 @@
-"""A rule turns judged shots into decisions: pure, and the same for every model."""
+"""A rule turns judged shots into decisions: pure, and the same for every model.
+
+Rules by place: what a photo is among those of its burst, moment, day or folder, or among all.
+
+A moment is never lost by comparison: what other photos are like says nothing of its worth.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +11,11 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iqcli.culling import moments, placing
-from iqcli.culling.bands import SAID, band, in_words
-from iqcli.culling.finding import Finding, is_scored, score_of
-from iqcli.culling.protect import Protect
-from iqcli.culling.rules import exact, percent
+from iqcli.culling.grouping.group import key_of, order_within
+from iqcli.culling.risk_control import SAID, band, in_words
+from iqcli.culling.rules import Finding, Protect, exact, is_scored, percent, score_of
 from iqcli.errors import IqError
-from iqcli.records import BY_HAND, Decision, Verdict
+from iqcli.records import BY_HAND, Decision, Verdict, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +24,127 @@ if TYPE_CHECKING:
     from iqcli.records import Judged
 
     Findings = tuple[Finding, ...]
+    FindingsByIndex = dict[int, Finding]
+    from collections.abc import Iterator, Mapping
+
+NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
+
+
+def worst(scored: Sequence[Judged], rule: Rule) -> FindingsByIndex:
+    """The share of each group that is worst is rejected, rounded down."""
+    assert rule.worst is not None
+    found: FindingsByIndex = {}
+    for members in groups(scored, rule.unit):
+        first = len(members) - math.floor(exact(rule.worst) * len(members))
+        for rank, each in enumerate(members, start=1):
+            found[id(each)] = _by_rank(rank, len(members), rank > first, rule)
+    return _with_alone(found, scored, "not_worst", rule)
+
+
+def _by_rank(rank: int, count: int, rejected: bool, rule: Rule) -> Finding:
+    assert rule.worst is not None
+    of = "" if rule.unit == "all" else f" of its {NAMES[rule.unit]}"
+    words = f"among the worst {percent(rule.worst)}{of} (rank {rank} of {count})"
+    if rejected:
+        return Finding(Verdict.REJECT, "worst", words, relative=True)
+    return Finding(Verdict.KEEP, "not_worst", f"not {words}")
+
+
+def kept(scored: Sequence[Judged], rule: Rule) -> FindingsByIndex:
+    """The best of each group are kept; what comes near the last of them is for review."""
+    assert rule.keep is not None
+    found: FindingsByIndex = {}
+    for members in groups(scored, rule.unit):
+        stay = rule.keep.of(len(members))
+        near = min(score_of(each) for each in members[:stay]) - rule.margin
+        for rank, each in enumerate(members, start=1):
+            ties = rule.margin > 0 and rank > stay and score_of(each) >= near
+            found[id(each)] = _by_place(rank, len(members), stay, ties, rule)
+    return _with_alone(found, scored, f"kept_of_{rule.unit}", rule)
+
+
+def _by_place(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> Finding:
+    of = " of all" if rule.unit == "all" else f" in its {NAMES[rule.unit]}"
+    words = f"rank {rank} of {count}{of}, {stay} {'is' if stay == 1 else 'are'} kept"
+    if rank <= stay:
+        return Finding(Verdict.KEEP, f"kept_of_{rule.unit}", words)
+    if ties:
+        points = f"{rule.margin:g} point{'s' * (rule.margin != 1)}"
+        near = f"{words}, but within {points} of the last"
+        return Finding(Verdict.REVIEW, "near_tie", near, relative=True)
+    return Finding(Verdict.REJECT, f"not_kept_of_{rule.unit}", words, relative=True)
+
+
+def groups(scored: Sequence[Judged], unit: str) -> list[list[Judged]]:
+    """The groups, each best first; a photo that is in none is in no list.
+
+    Frames of a burst are put in order as bursts are; sharpness tells nothing between other photos.
+    """
+    if unit == "all":
+        return [sorted(scored, key=best_first)] if scored else []
+    found: dict[str, list[Judged]] = {}
+    for each in scored:
+        if (key := key_of(each, unit)) is not None:
+            found.setdefault(key, []).append(each)
+    if unit == "burst":
+        return [order_within(members) for members in found.values()]
+    return [sorted(members, key=best_first) for members in found.values()]
+
+
+def _with_alone(
+    found: FindingsByIndex, scored: Sequence[Judged], code: str, rule: Rule
+) -> FindingsByIndex:
+    """The same with the photos that no group holds: nothing stands beside them, they stay."""
+    if rule.unit == "all":
+        return found
+    alone = Finding(Verdict.KEEP, code, f"in no {NAMES[rule.unit]} that is known")
+    return {id(each): found.get(id(each), alone) for each in scored}
+
+
+ONLY = Finding(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
+BEST = Finding(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
+
+
+def spared(judged: Sequence[Judged], found: Mapping[int, Findings]) -> dict[int, Findings]:
+    """New findings for the photos that stay so that their moment does.
+
+    `found` holds those of every scored shot by its identity. Where they reject all of a moment, the
+    best of those stays that nothing but a comparison rejects. A photo alone whose time nobody knows
+    is of no moment, and none is spared for that.
+    """
+    saved = {}
+    for members in _moments(judged):
+        scored = [each for each in members if is_scored(each)]
+        if any(not found[id(each)][0].rejects for each in scored):
+            continue
+        if losing := [each for each in scored if _compared(found[id(each)])]:
+            best = _best(losing)
+            saved[id(best)] = (BEST if len(members) > 1 else ONLY, *found[id(best)])
+    return saved
+
+
+def _moments(judged: Sequence[Judged]) -> Iterator[list[Judged]]:
+    """The shots of each moment; of one alone in its moment, only the time tells."""
+    found: dict[str, list[Judged]] = {}
+    for each in judged:
+        if (key := key_of(each, "scene")) is not None:
+            found.setdefault(key, []).append(each)
+        elif each.facts is not None and each.facts.taken is not None:
+            yield [each]
+    yield from found.values()
+
+
+def _best(members: Sequence[Judged]) -> Judged:
+    bursts = {each.group for each in members}
+    if len(bursts) == 1 and None not in bursts:
+        return order_within(members)[0]
+    return min(members, key=best_first)
+
+
+def _compared(found: Findings) -> bool:
+    """Whether whatever rejects is relative."""
+    return all(each.relative for each in found if each.rejects)
+
 
 _PROTECTED = Protect()
 
@@ -38,7 +162,7 @@ def decide(judged: Sequence[Judged], rule: Rule, protect: Protect = _PROTECTED) 
     parts = _parts(scored, rule)
     found = {id(each): _joined(each, [part[id(each)] for part in parts], rule) for each in scored}
     found |= {id(each): why for each in scored if (why := protect.why(each))}
-    found |= moments.spared(judged, found)
+    found |= spared(judged, found)
     return [_decision(each, found.get(id(each))) for each in judged]
 
 
@@ -47,9 +171,9 @@ def _parts(scored: Sequence[Judged], rule: Rule) -> list[dict[int, Finding]]:
     if rule.below is not None:
         parts.append({id(each): _below(each, rule.below) for each in scored})
     if rule.worst is not None:
-        parts.append(placing.worst(scored, rule))
+        parts.append(worst(scored, rule))
     if rule.keep is not None:
-        parts.append(placing.kept(scored, rule))
+        parts.append(kept(scored, rule))
     if not parts and rule.limit is not None:
         parts.append({id(each): _promised(each, rule.limit) for each in scored})
     return parts or [{id(each): _by_band(each) for each in scored}]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import exp, lgamma
 from typing import TYPE_CHECKING
 
-from iqcli.culling.finding import is_scored
+from iqcli.culling.rules import is_scored
 from iqcli.records import Verdict
 
 if TYPE_CHECKING:

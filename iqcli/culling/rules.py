@@ -1,13 +1,23 @@
-"""A rule: which photos to reject, in parts that a person joins on the command line."""
+"""A rule: which photos to reject, in parts that a person joins on the command line.
+
+What no rule rejects: photos that a person marked, and frames that are worth nothing in parts.
+
+What one part of a rule says of one photo.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
+from iqcli.records import Verdict, Whole
 from iqcli.settings import UNITS
+
+if TYPE_CHECKING:
+    from iqcli.records import Judged
 
 A_QUOTA = "give how many to keep, as 3, or a share, as 20%"
 
@@ -128,3 +138,68 @@ def percent(share: float) -> str:
 def exact(share: float) -> Fraction:
     """A share as it was meant: 0.29 of 100 are 29, but 28.999999999999996 in floating point."""
     return Fraction(share).limit_denominator(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A verdict, its code for programs and its words for people.
+
+    It is `relative` where other photos would have made it another.
+    """
+
+    verdict: Verdict
+    code: str
+    words: str
+    relative: bool = False
+
+    @property
+    def rejects(self) -> bool:
+        return self.verdict is Verdict.REJECT
+
+
+def is_scored(judged: Judged) -> bool:
+    """Whether a rule can say anything of a shot."""
+    return judged.rating is not None and math.isfinite(judged.rating.score)
+
+
+def score_of(judged: Judged) -> float:
+    """The score of a scored shot."""
+    assert judged.rating
+    return judged.rating.score
+
+
+# The codes of protected photos; of one that has several, the first that stands here counts.
+CODES = ("rated", "flagged", "set_bracket", "set_panorama", "only_of_moment", "best_of_moment")
+
+
+@dataclass(frozen=True, slots=True)
+class Protect:
+    """Whether marks protect a photo (stars, or a person's flag), and whether sets are kept whole.
+
+    Members of sets that are not kept whole are treated as any other photos.
+    """
+
+    marked: bool = True
+    sets: bool = True
+
+    def why(self, judged: Judged) -> tuple[Finding, ...]:
+        """What protects a shot, nothing for most."""
+        found = []
+        stars = judged.stars or 0
+        if self.marked and stars >= 1:
+            found.append(_kept("rated", f"rated {stars} star{'s' * (stars > 1)}"))
+        if self.marked and (judged.pick or 0) >= 1:
+            found.append(_kept("flagged", "flagged by a person"))
+        if self.sets and judged.whole is not None:
+            found.append(_kept(f"set_{judged.whole.value}", _SETS[judged.whole]))
+        return tuple(found)
+
+
+_SETS = {
+    Whole.BRACKET: "one of a bracket, which is kept whole",
+    Whole.PANORAMA: "one of a panorama, which is kept whole",
+}
+
+
+def _kept(code: str, words: str) -> Finding:
+    return Finding(Verdict.KEEP, code, words)

@@ -11,10 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import norm
 
-from iqcli.culling.bands import band
 from iqcli.culling.decide import check_share, decide
-from iqcli.culling.protect import Protect
-from iqcli.culling.rules import Quota, Rule
+from iqcli.culling.risk_control import band
+from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.errors import Exit, IqError
 from iqcli.records import Judged, Rating, Verdict
 

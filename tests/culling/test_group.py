@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from culling.frames import frame, groups, scenes
-from iqcli.culling.grouping.group import group, key_of, order_within
-from iqcli.culling.grouping.sections import sections
+from iqcli.culling.grouping.group import group, key_of, order_within, sections
 from iqcli.records import Judged, Shot, Whole
 
 # --- by the maker ---

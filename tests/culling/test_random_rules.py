@@ -13,8 +13,7 @@ import pytest
 
 from iqcli.culling import planner as plans
 from iqcli.culling.decide import decide
-from iqcli.culling.protect import Protect
-from iqcli.culling.rules import Quota, Rule
+from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.records import Facts, Verdict, Whole
 from iqcli.transactions.apply import apply, undo
 

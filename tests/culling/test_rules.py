@@ -7,8 +7,7 @@ import pytest
 from iqcli.cli.commands.cull.report import summary
 from iqcli.culling.decide import check_counts, check_share, decide
 from iqcli.culling.grouping.group import TIE
-from iqcli.culling.protect import Protect
-from iqcli.culling.rules import Quota, Rule
+from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Judged, Verdict, Whole
 

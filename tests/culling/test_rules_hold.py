@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
-from iqcli.culling.protect import CODES, Protect
-from iqcli.culling.rules import Quota, Rule
+from iqcli.culling.rules import CODES, Protect, Quota, Rule
 from iqcli.records import Decision, Judged, Verdict, Whole
 from iqcli.settings import UNITS
 

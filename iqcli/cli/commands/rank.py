@@ -74,8 +74,7 @@ def rank(
 
 def _ranked(found: Iterable[Judged], per: str | None, limit: int | None) -> list[Result]:
     """Best first, by sections where asked for, and then those without a score."""
-    from iqcli.culling.grouping.group import group
-    from iqcli.culling.grouping.sections import sections
+    from iqcli.culling.grouping.group import group, sections
     from iqcli.models.scoring import percentile
 
     judged = list(found)

@@ -5,6 +5,8 @@
     scene   a moment of the roll: see `scenes`
 
 Sets come first, a burst is made of what they leave, and each lies in one scene.
+
+The scored photos of a run in sections: what is compared with each other, side by side.
 """
 
 from __future__ import annotations
@@ -15,12 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.finding import is_scored
 from iqcli.culling.grouping.brackets import brackets
 from iqcli.culling.grouping.bursts import bursts
 from iqcli.culling.grouping.frames import frames_of
 from iqcli.culling.grouping.panoramas import panoramas
 from iqcli.culling.grouping.scenes import scenes
+from iqcli.culling.rules import is_scored
 from iqcli.records import Whole, best_first
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from iqcli.records import Judged
 
     Parts = list[Numbers]
+    from collections.abc import Iterable
 
 # Scores nearer to that of the best frame are a tie, in points: see `order_within`. The narrowest
 # width that orders 50 training scenes of BIQ2021 best (.90 of the best frames found, .86 without);
@@ -132,3 +135,22 @@ def _sharpest_first(near: Sequence[Judged]) -> list[Judged]:
         return -(middle if sharpness is None else sharpness), best_first(each)
 
     return sorted(near, key=key)
+
+
+def sections(judged: Iterable[Judged], per: str) -> list[list[Judged]]:
+    """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section first.
+
+    Within a section the best is first, and the section with the best photo of all comes first.
+    Photos that nobody can compare are each for themselves, but those without a date are one
+    section of the days.
+    """
+    found: dict[object, list[Judged]] = {}
+    for each in judged:
+        if each.rating:
+            key = key_of(each, per)
+            own = key if key is not None or per == "day" else each.shot.path
+            found.setdefault(own, []).append(each)
+    parts = sorted(found.values(), key=lambda members: min(map(best_first, members)))
+    if per == "burst":
+        return [order_within(members) for members in parts]
+    return [sorted(members, key=best_first) for members in parts]

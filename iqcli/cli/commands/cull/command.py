@@ -49,7 +49,7 @@ def cull(
     from iqcli.cli.commands.cull import execute, planfile
     from iqcli.cli.commands.cull import run as ruled
     from iqcli.cli.commands.cull.request import Wish
-    from iqcli.culling.protect import Protect
+    from iqcli.culling.rules import Protect
 
     wish = Wish(
         rule={

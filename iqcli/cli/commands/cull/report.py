@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from iqcli.cli.console import warn
 from iqcli.cli.output import WRITERS
 from iqcli.culling import disparity
-from iqcli.culling.protect import CODES
+from iqcli.culling.rules import CODES
 from iqcli.output import rows
 from iqcli.output.stdout import write
 from iqcli.records import Verdict

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.cli.commands.cull.execute import Deed
-    from iqcli.culling.protect import Protect
+    from iqcli.culling.rules import Protect
     from iqcli.records import Decision
     from iqcli.settings import Settings
 
