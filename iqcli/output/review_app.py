@@ -1,6 +1,8 @@
 """A full screen on which a person looks at photos and decides: the list, the picture, the why.
 
 Names and tags reach the screen as `Content`, which is text and never markup.
+
+What the review says of photos, as `Content`: text and never markup, whatever names hold.
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from iqcli.output import captions
 from iqcli.output.review_state import Choices, Shelf
+from iqcli.output.rows import row
+from iqcli.output.table import bar, colour, in_words
 from iqcli.output.terminal_images import opened
 from iqcli.records import Verdict
+from iqcli.text import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,8 +41,73 @@ if TYPE_CHECKING:
     from iqcli.records import Decision
 
     Picture = type[AutoImage | HalfcellImage | SixelImage]
-    # The small picture (WebP) of a photo by its sha256 and the picture's name.
     Looking = Callable[[str | None, str], bytes | None]
+    from iqcli.output.review_state import Choices
+
+MARKS = {Verdict.KEEP: "✔", Verdict.REVIEW: "·", Verdict.REJECT: "✘"}
+STYLES = {Verdict.KEEP: "$success", Verdict.REVIEW: "$warning", Verdict.REJECT: "$error"}
+# The names that the tables have for colours, as this screen's theme has them.
+THEME = {"green": "$text-success", "yellow": "$text-warning", "red": "$text-error"}
+WORDS = {Verdict.KEEP: "keep", Verdict.REVIEW: "undecided", Verdict.REJECT: "reject"}
+HELP = """\
+P          keep it
+X          reject it
+U          leave it undecided
+Z          the sharpest spot, pixel by pixel, and back
+
+↑ ↓  J K   the photo before, the next
+Tab        undecided, rejects, kept, all
+Backspace  take the last choice back (also Ctrl+Z)
+
+Enter, Q   done: on to the plan, and to --apply
+Esc        leave, and change nothing
+
+Nothing moves while you look."""
+UNREAD = """\
+It could not be read, so it cannot be rejected.
+
+Any key  go on"""
+LEAVE = """\
+Leave, and forget what you chose here?
+
+Y  leave      any other key  stay"""
+
+
+def counts_line(choices: Choices, shelf: Shelf) -> Content:
+    """The line above all: how many photos stand on each shelf."""
+    parts: list[tuple[str, str] | str] = [("iq review", "bold"), "   "]
+    for each in Shelf:
+        style = "bold reverse" if each is shelf else "dim"
+        parts += [(f" {each.value} {len(choices.on(each)):,} ", style), " "]
+    return Content.assemble(*parts)
+
+
+def list_line(decision: Decision) -> Content:
+    """A photo in the list: what becomes of it, its score and its name."""
+    judged = decision.judged
+    score = judged.rating.score if judged.rating else None
+    told = (f"{score:4.1f}", THEME[colour(score)]) if score is not None else ("   –", "dim")
+    mark = (f"{MARKS[decision.verdict]} ", f"bold {STYLES[decision.verdict]}")
+    return Content.assemble(mark, told, f"  {readable(judged.shot.path.name)}")
+
+
+def caption(decision: Decision) -> Content:
+    """Verdict and why, name, score and faults, then when and by what it was taken."""
+    told = row(decision.judged)
+    verdict = (WORDS[decision.verdict], f"bold {STYLES[decision.verdict]}")
+    lines = [Content.assemble(verdict, ("  " + "; ".join(decision.reasons), "dim"))]
+    lines.append(Content.styled(told["path"], "bold"))
+    if (score := told["score"]) is not None:
+        unsure = "" if told["uncertainty"] is None else f" ± {told['uncertainty']:.1f}"
+        faults = f"   {in_words(told['issues'])}" if told["issues"] else ""
+        graded = (f"{score:.1f} {bar(score)}", THEME[colour(score)])
+        lines.append(Content.assemble(graded, (unsure, "dim"), (faults, THEME["yellow"])))
+    elif told["error"]:
+        lines.append(Content.styled(readable(told["error"]), THEME["red"]))
+    size = told["width"] and f"{told['width']} x {told['height']}"
+    facts = (told["taken"], told["camera"], size, told["group"], told["scene"])
+    lines.append(Content.styled(", ".join(each for each in facts if each), "dim"))
+    return Content("\n").join(lines)
 
 
 def picture_for(drawn: Drawn) -> Picture:
@@ -131,7 +200,7 @@ class Table(Screen[None]):
     def _fill(self, index: int = 0) -> None:
         """List the photos of the shelf, and look at this one, or at what follows it."""
         self._listed = self._choices.on(self._shelf)
-        self._list.set_options(Option(captions.list_line(self._choices[i])) for i in self._listed)
+        self._list.set_options(Option(list_line(self._choices[i])) for i in self._listed)
         if self._listed:
             place = bisect_left(self._listed, index)
             self._list.highlighted = min(place, len(self._listed) - 1)
@@ -139,7 +208,7 @@ class Table(Screen[None]):
         self._tell()
 
     def _tell(self) -> None:
-        self.query_one("#counts", Static).update(captions.counts_line(self._choices, self._shelf))
+        self.query_one("#counts", Static).update(counts_line(self._choices, self._shelf))
         self._show()
 
     @on(OptionList.OptionHighlighted)
@@ -154,14 +223,14 @@ class Table(Screen[None]):
         name = "crop" if self._close else "thumb"
         image = opened(self._looking(decision.judged.sha256, name))
         picture.image = image and image.convert("RGB")  # type: ignore[attr-defined]
-        about.update(captions.caption(decision))
+        about.update(caption(decision))
 
     def action_choose(self, verdict: str) -> None:
         """Decide on this photo and go on to the next."""
         if (at := self._at) is None:
             return
         if not self._choices.choose(at, Verdict(verdict)):
-            self.app.push_screen(Note(captions.UNREAD))
+            self.app.push_screen(Note(UNREAD))
             return
         self._relined(at)
         self.action_move(1)
@@ -169,7 +238,7 @@ class Table(Screen[None]):
 
     def _relined(self, index: int) -> None:
         place = self._listed.index(index)
-        self._list.replace_option_prompt_at_index(place, captions.list_line(self._choices[index]))
+        self._list.replace_option_prompt_at_index(place, list_line(self._choices[index]))
 
     def action_move(self, step: int) -> None:
         """To another photo, as far as the list goes."""
@@ -202,7 +271,7 @@ class Table(Screen[None]):
 
     def action_help(self) -> None:
         """What the keys do."""
-        self.app.push_screen(Note(captions.HELP))
+        self.app.push_screen(Note(HELP))
 
     def action_done(self) -> None:
         """On to the plan."""
@@ -211,9 +280,7 @@ class Table(Screen[None]):
     def action_leave(self) -> None:
         """Ask first, where there is something to lose."""
         if self._choices.changed:
-            self.app.push_screen(
-                Note(captions.LEAVE), lambda sure: self.app.exit(None) if sure else None
-            )
+            self.app.push_screen(Note(LEAVE), lambda sure: self.app.exit(None) if sure else None)
         else:
             self.app.exit(None)
 
