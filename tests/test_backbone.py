@@ -32,8 +32,13 @@ from iqcli.photos.read import read_photo
 from iqcli.training.backbone import data as batches
 from iqcli.training.backbone import init
 from iqcli.training.backbone.data import NAMES, Batches, Told, head_of
-from iqcli.training.backbone.losses import CLEAR, consistency_loss, ladder_loss, opinion_loss
-from iqcli.training.backbone.train import weights
+from iqcli.training.backbone.train import (
+    CLEAR,
+    consistency_loss,
+    ladder_loss,
+    opinion_loss,
+    weights,
+)
 from iqcli.training.config import LEAST, Config, read_config
 from iqcli.training.dataset import HELD, held_out
 from iqcli.training.recipes import train_backbone

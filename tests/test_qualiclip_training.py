@@ -29,15 +29,20 @@ from iqcli.models import registry
 from iqcli.photos.views import views_of
 from iqcli.records import Measured, Shot
 from iqcli.training.calibration import fit_scale
-from iqcli.training.config import read_values
+from iqcli.training.config import QUALICLIP_LEAST, TINY, QualiclipConfig, read_values
 from iqcli.training.dataset import HELD, held_out
 from iqcli.training.qualiclip.data import CROPS, GROUPS, Lessons, draw, ladder, overlapping
 from iqcli.training.qualiclip.init import start_from
-from iqcli.training.qualiclip.losses import losses
 from iqcli.training.qualiclip.monitor import order_of
-from iqcli.training.qualiclip.steps import backward, cosines, optimiser_of, rate
-from iqcli.training.qualiclip.train import split, train
-from iqcli.training.qualiclip_config import QUALICLIP_LEAST, TINY, QualiclipConfig
+from iqcli.training.qualiclip.train import (
+    backward,
+    cosines,
+    losses,
+    optimiser_of,
+    rate,
+    split,
+    train,
+)
 from iqcli.training.run_state import RunFolder
 
 if TYPE_CHECKING:

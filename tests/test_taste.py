@@ -26,7 +26,7 @@ from iqcli.photos.xmp import IQ_NS
 from iqcli.pipeline.cache import Cache
 from iqcli.records import Facts, Measured, Shot
 from iqcli.training import taste, taste_data
-from iqcli.training.ridge import Fit, Known, fits
+from iqcli.training.taste import Fit, Known, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -5,6 +5,8 @@ on ladders of spoilt copies, which need no opinion (margin ranking and the consi
 after QualiCLIP). Some scenes are left out of everything (see `lessons.held_out`): on those the run
 is watched, and the models that build on the backbone are calibrated. What is kept is the moving
 average of the weights.
+
+What the backbone is told is wrong with its scores, in points of 1..10.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from safetensors.torch import save
+from torch.nn import functional
 from torch.utils.data import DataLoader
 
 from iqcli.errors import IqError
 from iqcli.extractors.backbone import Backbone, is_short
 from iqcli.extractors.schema import FORMAT, KINDS
 from iqcli.training.backbone.data import Batch, Batches, Told
-from iqcli.training.backbone.losses import consistency_loss, ladder_loss, opinion_loss
 from iqcli.training.backbone.monitor import Watch, logits_of, look, points
 from iqcli.training.dataset import held_out
 
@@ -40,6 +42,43 @@ if TYPE_CHECKING:
     from iqcli.training.run_state import RunFolder
 
     Array = NDArray[np.float32]
+
+# Pairs that people told apart by less than this need not be told apart.
+CLEAR = 0.5
+
+
+def opinion_loss(scores: torch.Tensor, opinions: torch.Tensor) -> torch.Tensor:
+    """(n,) scores against (n,) opinions: Huber error, missing correlation, pairs out of order."""
+    error = functional.huber_loss(scores, opinions)
+    centred, wanted = scores - scores.mean(), opinions - opinions.mean()
+    together = (centred * wanted).mean()
+    correlation = together / (centred.square().mean() * wanted.square().mean() + 1e-4).sqrt()
+    return error + (1 - correlation) + _pair_loss(scores, opinions)
+
+
+def _pair_loss(scores: torch.Tensor, opinions: torch.Tensor) -> torch.Tensor:
+    gap = opinions[:, None] - opinions
+    lead = scores[:, None] - scores
+    clear = gap > CLEAR
+    missing = functional.relu(CLEAR - lead) * clear
+    return missing.sum() / clear.sum().clamp(min=1)
+
+
+def ladder_loss(scores: torch.Tensor, levels: torch.Tensor, costs: torch.Tensor) -> torch.Tensor:
+    """Ladders (n, rungs) of scores: each rung must lose its cost against every one above it.
+
+    The margin ranking of QualiCLIP with margins in proportion to the difference of `levels`
+    (n, rungs) times `costs` (n,), in points a level.
+    """
+    first, second = torch.triu_indices(levels.shape[1], levels.shape[1], 1)
+    due = (levels[:, second] - levels[:, first]) * costs[:, None]
+    return functional.relu(due - (scores[:, first] - scores[:, second])).mean()
+
+
+def consistency_loss(first: torch.Tensor, second: torch.Tensor, slack: float) -> torch.Tensor:
+    """Two views of one picture may differ by `slack` points."""
+    return functional.relu((first - second).abs() - slack).mean()
+
 
 # One pristine picture in so many is only looked at.
 WATCHED = 10

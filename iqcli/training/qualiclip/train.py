@@ -4,20 +4,31 @@ Its authors released no training. Two overlapping crops of each photo are spoilt
 rising levels; the image tower learns that the crops of a level agree and that each level is further
 from the good texts and nearer to the bad ones than the one before. The text tower stays as it is.
 One photo in six is left out (see `lessons.held_out`): the figures are of those.
+
+One step of the training of a QualiCLIP: from crops to gradients, and what moves the weights.
+
+What QualiCLIP is told is wrong with its cosines (Agnolucci et al. 2024, arXiv 2403.11176).
+
+Of every photo there are two crops, each at rising levels of the same distortion. The cosines with a
+good and with a bad text shall be alike for the two crops of a level; the one shall fall and the
+other rise with the level. Means over all pairs stand where the paper's sums depend on their number.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors.torch import save
+from torch.nn import functional
 
 from iqcli.errors import IqError
 from iqcli.extractors.base import autocast_type
@@ -27,7 +38,6 @@ from iqcli.extractors.qualiclip import FORMAT, TEXTS
 from iqcli.training.dataset import held_out
 from iqcli.training.qualiclip.data import GROUPS, Lessons
 from iqcli.training.qualiclip.monitor import Order, orders
-from iqcli.training.qualiclip.steps import average, backward, optimiser_of, rate
 from iqcli.training.run_state import digest
 
 if TYPE_CHECKING:
@@ -38,11 +48,45 @@ if TYPE_CHECKING:
     import open_clip
 
     from iqcli.records import Pixels
+    from iqcli.training.config import QualiclipConfig
     from iqcli.training.qualiclip.init import Start
-    from iqcli.training.qualiclip_config import QualiclipConfig
     from iqcli.training.run_state import RunFolder
 
     Say = Callable[[str], None]
+
+
+class Losses(NamedTuple):
+    """The three parts, each a number of at least 0 in units of a cosine."""
+
+    consistency: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor
+
+
+def losses(toward: torch.Tensor, away: torch.Tensor, slack: float, margin: float) -> Losses:
+    """The parts for cosines (photos, crops, levels, texts) with the good and with the bad texts.
+
+    Levels only get worse. `slack` is what the two crops may differ by, m_c; `margin` is by how much
+    each level must lose against every better one, m_r.
+    """
+    return Losses(
+        _apart(toward, slack) + _apart(away, slack),
+        _out_of_order(toward, margin),
+        _out_of_order(-away, margin),
+    )
+
+
+def _apart(cosines: torch.Tensor, slack: float) -> torch.Tensor:
+    """Mean over photos, levels and texts of what the crops differ by beyond `slack`."""
+    return functional.relu((cosines[:, 0] - cosines[:, 1]).abs() - slack).mean()
+
+
+def _out_of_order(falling: torch.Tensor, margin: float) -> torch.Tensor:
+    """Mean over photos, crops, texts and pairs of levels i < j of max(0, s_j - s_i + margin)."""
+    levels = falling.shape[2]
+    better, worse = torch.triu_indices(levels, levels, 1)
+    return functional.relu(falling[:, :, worse] - falling[:, :, better] + margin).mean()
+
 
 # Steps by which a fresh tower learns the scales of its own layers.
 SCALED_BY = 8
@@ -204,3 +248,75 @@ def _standardise(clip: open_clip.CLIP, lessons: Lessons, device: str) -> None:
     clip.visual.eval()
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
+
+
+def cosines(
+    clip: open_clip.CLIP,
+    texts: torch.Tensor,
+    crops: Pixels,
+    device: str,
+    short: torch.dtype | None = None,
+) -> torch.Tensor:
+    """(photos, crops, levels, side, side, 3) to cosines (photos, crops, levels, 14) in float32.
+
+    The tower itself may compute in the `short` type.
+    """
+    flat = normalised(crops.reshape(-1, *crops.shape[3:]), device)
+    flat = flat.contiguous(memory_format=torch.channels_last)
+    of = torch.device(device).type
+    with torch.autocast(of, short or torch.bfloat16, enabled=short is not None):
+        seen = embed_whole(clip, flat)
+    return (functional.normalize(seen.float(), dim=-1) @ texts.T).unflatten(0, crops.shape[:3])
+
+
+def backward(
+    clip: open_clip.CLIP,
+    texts: torch.Tensor,
+    crops: Pixels,
+    config: QualiclipConfig,
+    device: str,
+    short: torch.dtype | None = None,
+) -> dict[str, float]:
+    """Add the gradients of a step, some photos at a time; the parts of its loss."""
+    total = dict.fromkeys(("consistency", "positive", "negative"), 0.0)
+    for some in np.array_split(crops, math.ceil(len(crops) / config.chunk)):
+        near = cosines(clip, texts, some, device, short)
+        found = losses(near[..., 0::2], near[..., 1::2], config.slack, config.margin)
+        share = len(some) / len(crops)
+        (weighted(found, config) * share).backward()
+        for name, value in found._asdict().items():
+            total[name] += float(value.detach()) * share
+    return total
+
+
+def weighted(parts: Losses, config: QualiclipConfig) -> torch.Tensor:
+    """The loss: the parts, each with its weight."""
+    return (
+        config.consistency_weight * parts.consistency
+        + config.positive_weight * parts.positive
+        + config.negative_weight * parts.negative
+    )
+
+
+def rate(step: int, config: QualiclipConfig) -> float:
+    """A ramp, then half a cosine down to nothing."""
+    fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
+    return config.rate * fall * min(1.0, (step + 1) / max(1, config.ramp))
+
+
+def optimiser_of(clip: open_clip.CLIP, config: QualiclipConfig) -> torch.optim.AdamW:
+    """All of the image tower learns but the positional embedding, which nothing looks at."""
+    eye = clip.visual
+    eye.requires_grad_(True)
+    eye.attnpool.positional_embedding.requires_grad_(False)
+    learning = [each for each in eye.parameters() if each.requires_grad]
+    return torch.optim.AdamW(learning, lr=0.0, weight_decay=config.weight_decay)
+
+
+@torch.no_grad()
+def average(smooth: open_clip.CLIP, clip: open_clip.CLIP, kept: float) -> None:
+    """Move the averaged image tower on; the statistics of batch norms with the weights."""
+    now = clip.visual.state_dict()
+    for name, mean in smooth.visual.state_dict().items():
+        if mean.is_floating_point():
+            mean.lerp_(now[name], 1 - kept)

@@ -54,7 +54,7 @@ def qualiclip(
     from iqcli.extractors.qualiclip import FORMAT
     from iqcli.fs.files import write_atomic
     from iqcli.pipeline.devices import choose_device
-    from iqcli.training import qualiclip_config
+    from iqcli.training import config as qualiclip_config
     from iqcli.training.config import read_values
     from iqcli.training.qualiclip import train as training
     from iqcli.training.qualiclip.data import GROUPS
