@@ -16,7 +16,7 @@ from photos.make import encoded, noise, scene
 from PIL import Image, ImageDraw, ImageFont
 from scenes import blocks_of, photo, plain, texture
 
-from iqcli.cli.commands.explained import in_words
+from iqcli.cli.commands.explain import in_words
 from iqcli.evaluation.explain import Feature, Tile, among_training, explain
 from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.models.hex.head import HexModel
@@ -221,14 +221,14 @@ def test_a_picture_with_nothing_in_it_has_no_sharpest_tile(
 
 
 def test_no_change_has_no_sign() -> None:
-    from iqcli.cli.commands.explained import _parts
+    from iqcli.cli.commands.explain import _parts
     from iqcli.evaluation.explain import Moved
 
     assert _parts(Moved("tiles", 0, -0.001, -0.2, True)) == " (technical +0.00, aesthetic -0.20)"
 
 
 def test_a_share_is_never_rounded_up_to_all() -> None:
-    from iqcli.cli.commands.explained import _share
+    from iqcli.cli.commands.explain import _share
 
     assert _share(99.9, "the others") == "99 % of the others"
     assert _share(100, "the others") == "all of the others"

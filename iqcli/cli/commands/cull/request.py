@@ -1,14 +1,19 @@
-"""All that a person asks of a cull, beside the photos."""
+"""All that a person asks of a cull, beside the photos.
+
+Which rule a cull follows: that of the command line, or that of the settings.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iqcli.cli.options import check_folder
+from iqcli.cli.options import check_folder, start_folder
 from iqcli.cli.output import checked_format
 from iqcli.culling.planner import check_name
+from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
+from iqcli.settings import DEFAULT, load_with_origins
 from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.cli.commands.cull.execute import Deed
+    from iqcli.cli.session import Run
     from iqcli.culling.rules import Protect
     from iqcli.records import Decision
     from iqcli.settings import Settings
@@ -83,3 +89,40 @@ class Wish:
 
         largest = settings.max_reject if self.max_reject is None else self.max_reject
         check_share(decisions, largest)
+
+
+PARTS = ("below", "worst", "promise", "keep", "per", "margin")
+
+
+def chosen(given: Mapping[str, Any], run: Run) -> tuple[Rule, tuple[str, ...]]:
+    """The rule, and what there is to say of it if the settings had a part in it.
+
+    `given` holds what the command line says of `PARTS`, None for nothing. A rule on it puts that of
+    the settings aside; `per` and `margin` of the settings are for whatever rule they go with.
+    """
+    settings, origins = load_with_origins(given, start_folder(list(run.given)))
+    parts = {name: getattr(settings, name) for name in PARTS}
+    if settings.keep is None and given["margin"] is None:
+        del parts["margin"]
+    if settings.keep is None and settings.worst is None and given["per"] is None:
+        del parts["per"]
+    keep = Quota.parse(settings.keep) if settings.keep else None
+    rule = Rule(**parts | {"keep": keep})
+    taken = [name for name in parts if given[name] is None and origins[name] != DEFAULT]
+    if not taken:
+        return rule, ()
+    sources = ", ".join(f"{name} from {origins[name]}" for name in taken)
+    return rule, (f"the rule is {rule} ({sources})",)
+
+
+def grounded(rule: Rule, run: Run) -> tuple[Rule, tuple[str, ...]]:
+    """The rule ready to decide, and what there is to say of how it did elsewhere.
+
+    Raises IqError where the model cannot follow it.
+    """
+    if not rule.rests_on_experience:
+        return rule, ()
+    from iqcli.culling.risk_control import settled
+    from iqcli.models.registry import load
+
+    return settled(rule, load(run.settings.model).experience)

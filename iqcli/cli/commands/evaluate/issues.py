@@ -43,7 +43,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
     """Let the model judge the photos of a file, and hold its levels against those in it."""
     import numpy as np
 
-    from iqcli.cli.commands.evaluate import verdicts
+    from iqcli.cli.commands.evaluate import report
     from iqcli.evaluation import issue_metrics, labels_csv
     from iqcli.models.hex import graph as hexgraph
 
@@ -61,7 +61,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
     if not true.any():
         raise IqError(f"nothing is known of the photos that {model.name} has levels for")
     said = hexgraph.levels_of(graph, chances[there])
-    verdicts.show_verdicts(issue_metrics.judged(graph, true, said, chances[there]), model.name)
+    report.show_verdicts(issue_metrics.judged(graph, true, said, chances[there]), model.name)
     _tell(told)
     if not there.all():
         say(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
@@ -70,7 +70,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
 
 def of_predictions(file: Path, predictions: Path, labels: str | None, where: str | None) -> Exit:
     """Hold the levels of one file against those of another."""
-    from iqcli.cli.commands.evaluate import verdicts
+    from iqcli.cli.commands.evaluate import report
     from iqcli.evaluation import issue_metrics, labels_csv
     from iqcli.models.hex import graph as hexgraph
 
@@ -80,9 +80,7 @@ def of_predictions(file: Path, predictions: Path, labels: str | None, where: str
     if not told.levels.any():
         raise IqError(f"{shown(file)} says nothing of these photos; fill a column of a label")
     said = _matched(told, predicted)
-    verdicts.show_verdicts(
-        issue_metrics.judged(graph, told.levels, said), readable(predictions.stem)
-    )
+    report.show_verdicts(issue_metrics.judged(graph, told.levels, said), readable(predictions.stem))
     _tell(told)
     if predicted.file != told.file:
         _tell(predicted)

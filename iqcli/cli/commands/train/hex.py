@@ -66,7 +66,7 @@ def train_hex(
     (none) to 4; an empty cell is unknown. Labels that exclude each other are never seen together.
     One scene in six is held out; the figures printed are of those. Use the result with --model hex.
     """
-    from iqcli.cli.commands.evaluate import verdicts
+    from iqcli.cli.commands.evaluate import report as verdicts
     from iqcli.evaluation import labels_csv
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
