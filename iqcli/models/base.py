@@ -107,7 +107,7 @@ class HeadModel:
         return tuple(UNDEFINED.format(name) for name in undefined)
 
 
-UNDEFINED_scored = "{} is not defined for this picture (flat or tiny); try another model"
+NO_RATING = "{} is not defined for this picture (flat or tiny); try another model"
 
 
 class Quality(Protocol):
@@ -174,4 +174,4 @@ class ScoredModel:
         )
 
     def _none(self) -> Unrated:
-        return Unrated(UNDEFINED_scored.format(self.name))
+        return Unrated(NO_RATING.format(self.name))

@@ -23,7 +23,7 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.fs.files import shown
 from iqcli.models import checkpoint
-from iqcli.models.base import UNDEFINED
+from iqcli.models.base import NO_RATING
 from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
 from iqcli.models.hex import graph as hexgraph
@@ -188,7 +188,7 @@ class HexModel:
         )
 
     def _none(self) -> Unrated:
-        return Unrated(UNDEFINED.format(self.name))
+        return Unrated(NO_RATING.format(self.name))
 
 
 def load(path: Path) -> HexHead:
