@@ -29,6 +29,8 @@ FORMATS = ("table", "csv", "json", "jsonl", "paths")
 UNITS = ("burst", "scene", "day", "folder", "all")
 # The programs whose ways of reading XMP sidecars are known.
 PROFILES = ("generic", "lightroom", "digikam", "darktable", "captureone", "immich")
+# How stars follow from scores unless thresholds are given: by shares of the photos.
+QUANTILES = "quantiles"
 A_SHARE = "give a share from 0% to 100%"
 
 

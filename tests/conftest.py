@@ -3,36 +3,40 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import programs
 import pytest
-from hub import Hub
-from photos.make import encoded, noise, scene
-from pulls import DATA, MODEL
-from shell import Iq
+from support import required_programs
+from support.cli_runner import Iq
+from support.fake_trash import Trash, a_trash
+from support.http_hub import Hub
+from support.images import encoded, noise, scene
+from support.photo_trees import grow_shots
+from support.weight_rows import DATA, MODEL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from _pytest.terminal import TerminalReporter
 
+MEMORY = Path("/dev/shm")
 LONG_AGO = 1_600_000_000_123_456_789
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    programs.register(config)
+    required_programs.register(config)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    programs.require(item)
+    required_programs.require(item)
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    programs.tell(terminalreporter)
+    required_programs.tell(terminalreporter)
 
 
 @pytest.fixture
@@ -86,3 +90,34 @@ def hub() -> Iterator[Hub]:
     with Hub() as found:
         found.put(MODEL, "net.pth", DATA)
         yield found
+
+
+@pytest.fixture
+def quick_path(tmp_path: Path) -> Iterator[Path]:
+    """A folder where fsync costs nothing, for thousands of runs; else the usual one."""
+    if not MEMORY.is_dir():
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(dir=MEMORY) as name:
+        yield Path(name).resolve()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A folder with the shots of `trees`."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    grow_shots(folder)
+    return folder
+
+
+@pytest.fixture
+def bin_(quick_path: Path, monkeypatch: pytest.MonkeyPatch) -> Trash:
+    """A trash of our own on the disk of `quick_path`, and `quick_path/home` for a home."""
+    return a_trash(quick_path / "home", monkeypatch)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    """Where journals and locks go."""
+    return tmp_path / "state"

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
-from scenes import FOLDER, PHOTOS, noisy, photo, plain, texture
+from support.drawn_scenes import FOLDER, PHOTOS, noisy, photo, plain, texture
 
 from iqcli import ImageQualityFusion
 from iqcli.errors import IqError, PhotoError

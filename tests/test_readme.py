@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from shell import SOURCE, Iq
 from skimage import data
+from support.cli_runner import SOURCE, Iq
 from typer.main import get_command
 
 from iqcli.cli.app import app

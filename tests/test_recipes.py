@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from photos.make import encoded, exif_block
-from shell import SOURCE, Iq
 from skimage import data
+from support.cli_runner import SOURCE, Iq
+from support.images import encoded, exif_block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

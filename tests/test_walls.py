@@ -8,59 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from importlinter.cli import lint_imports
+from support.cli_runner import SOURCE
 
 import iqcli
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from shell import Iq
+    from support.cli_runner import Iq
 
 TOP = Path(iqcli.__file__).parent
 FILES = sorted(TOP.rglob("*.py"))
 HEAVY = {"torch", "cv2", "PIL", "numpy", "scipy", "diskcache", "rich", "safetensors", "pyarrow"}
 HEAVY |= {"jinja2", "matplotlib"}
-# The rooms a room may use, its own aside; ground-floor modules stand for themselves.
-GROUND = {"errors", "records", "text"}
-DISK = GROUND | {"contents", "files", "durable", "libc", "links", "locks"}
-ROOMS = {
-    "errors": set(),
-    "records": set(),
-    "text": set(),
-    "libc": set(),
-    "durable": {"libc"},
-    "locks": set(),
-    "contents": {"durable"},
-    "files": {"contents", "durable", "libc", "text"},
-    "links": {"files"},
-    "workshops": DISK,
-    "photos": DISK,
-    "values": {"errors", "text"},
-    "settings": GROUND | {"values"},
-    "catalogue": DISK,
-    "weights": DISK | {"catalogue", "settings"},
-    "web": GROUND | {"catalogue", "settings"},
-    "fetching": DISK | {"catalogue", "web"},
-    "pulling": DISK | {"catalogue", "fetching", "settings", "weights", "web"},
-    "features": DISK | {"photos", "weights"},
-    "arrivals": DISK | {"photos"},
-    "plaindisk": GROUND,
-    "outputs": GROUND,
-    "culling": DISK | {"photos", "settings", "values"},
-    "models": DISK | {"catalogue", "features", "settings", "weights"},
-    "evaluation": set(),
-    "comparing": {"evaluation"},
-    "hub": GROUND | {"models"},
-    "calibration": {"evaluation"},
-    "labelled": GROUND | {"models", "opinions", "outputs"},
-    "hexeval": {"evaluation", "models"},
-    "phase": set(),
-    "fullref": {"phase", "records"},
-    "measuring": {"devices", "errors", "features", "records"},
-    "pipeline": None,
-}
 MOVING = {"rename", "renames", "unlink", "rmdir", "removedirs", "hardlink_to", "symlink_to"}
-MOVERS = {"contents.py", "files.py", "libc.py", "links.py", "durable.py"}
+MOVERS = {"fs/copy.py", "fs/files.py", "fs/syscalls.py", "fs/durable.py"}
 
 
 def name_of(path: Path) -> str:
@@ -83,11 +46,6 @@ def imports(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{each.name}" for each in node.names)
 
 
-def ours(path: Path) -> set[str]:
-    """The rooms and top-level modules of ours that a file imports."""
-    return {parts[1] for parts in (n.split(".") for n in imports(path)) if parts[0] == "iqcli"}
-
-
 def users_of(*packages: str) -> set[str]:
     """The files that import any of these."""
     return {
@@ -96,13 +54,11 @@ def users_of(*packages: str) -> set[str]:
 
 
 def test_typer_stays_at_the_door() -> None:
-    assert all(
-        name == "cli.py" or name.startswith("commands/") for name in users_of("typer", "click")
-    )
+    assert all(name.startswith("cli/") for name in users_of("typer", "click"))
 
 
 def test_one_module_knows_diskcache() -> None:
-    assert users_of("diskcache", "sqlite3") == {"plaindisk.py"}
+    assert users_of("diskcache", "sqlite3") == {"pipeline/cache_store.py"}
 
 
 def test_nothing_unpickles() -> None:
@@ -110,23 +66,23 @@ def test_nothing_unpickles() -> None:
 
 
 def test_one_module_reaches_out() -> None:
-    # The catalogue only reads addresses.
+    # The manifest only reads addresses.
     web = ("urllib", "http", "socket", "ssl", "requests", "httpx")
-    assert users_of(*web) == {"catalogue.py", "fetching.py", "web.py"}
+    assert users_of(*web) == {"weights/manifest.py", "weights/download.py"}
 
 
 def test_rich_draws_for_people_only() -> None:
-    assert users_of("rich") == {"outputs/table.py", "outputs/preview.py", "commands/screen.py"}
-    assert users_of("textual") == {"outputs/review.py", "outputs/captions.py"}
-    assert users_of("textual_image") == {"outputs/preview.py", "outputs/review.py"}
+    assert users_of("rich") == {"output/table.py", "output/terminal_images.py", "cli/console.py"}
+    assert users_of("textual") == {"output/review_app.py"}
+    assert users_of("textual_image") == {"output/terminal_images.py", "output/review_app.py"}
 
 
 def test_one_module_fills_templates() -> None:
-    assert users_of("jinja2", "markupsafe") == {"outputs/sheet.py"}
+    assert users_of("jinja2", "markupsafe") == {"output/contact_sheet.py"}
 
 
 def test_one_module_draws_figures() -> None:
-    assert users_of("matplotlib") == {"outputs/plots.py"}
+    assert users_of("matplotlib") == {"output/plots.py"}
     pyplots = [name_of(path) for path in FILES if any("pyplot" in each for each in imports(path))]
     assert pyplots == []
 
@@ -148,9 +104,9 @@ def moves(path: Path) -> Iterator[str]:
 
 def test_one_module_moves_and_removes() -> None:
     assert [call for path in FILES if name_of(path) not in MOVERS for call in moves(path)] == []
-    assert users_of("tempfile", "send2trash") == {"files.py"}
-    assert users_of("shutil") == {"contents.py", "exiftool.py"}
-    assert any(moves(TOP / "files.py"))
+    assert users_of("tempfile", "send2trash") == {"fs/files.py"}
+    assert users_of("shutil") == {"fs/copy.py", "xmp/exiftool.py"}
+    assert any(moves(TOP / "fs/files.py"))
 
 
 def test_only_files_writes() -> None:
@@ -164,45 +120,13 @@ def test_only_files_writes() -> None:
     assert calls == []
 
 
-@pytest.mark.parametrize("room", [room for room, below in ROOMS.items() if below is not None])
-def test_a_room_uses_only_what_lies_below(room: str) -> None:
-    below = ROOMS[room]
-    assert below is not None
-    inside = [path for path in FILES if name_of(path).split("/")[0] in (room, f"{room}.py")]
-    assert inside
-    above = {name_of(path): ours(path) - below - {room} for path in inside}
-    assert {name: found for name, found in above.items() if found} == {}
-
-
-def test_the_pipeline_knows_no_model() -> None:
-    rooms = ("pipeline", "jobs", "decoding", "reading", "devices", "cache", "store")
-    for name in (f"{room}.py" for room in rooms):
-        assert not ours(TOP / name) & {"models", "culling", "outputs", "commands", "training"}
-
-
-def test_nobody_climbs_to_the_commands() -> None:
-    climbers = [
-        name_of(path)
-        for path in FILES
-        if ours(path) & {"cli", "commands"} and not name_of(path).startswith("commands/")
-    ]
-    assert climbers == ["__main__.py", "cli.py"]
-
-
-def test_only_commands_and_studies_teach() -> None:
-    """A person who scores photos loads no training."""
-    users = {name_of(path) for path in FILES if "training" in ours(path)}
-    rooms = {name.split("/")[0] for name in users}
-    assert rooms <= {"training", "commands", "laddering.py"}
-
-
-def test_the_measuring_of_pictures_knows_no_file() -> None:
-    for name in ("features/mini.py", "features/backbone.py", "features/pieces.py", "measuring.py"):
-        assert not ours(TOP / name) & {"photos", "files", "cache", "store", "pipeline", "models"}
+def test_a_package_imports_only_packages_below_it() -> None:
+    """The contracts of pyproject.toml; imports for types alone and inside functions count."""
+    assert lint_imports(config_filename=str(SOURCE / "pyproject.toml"), no_cache=True) == 0
 
 
 def test_rooms_without_torch() -> None:
-    rooms = ("culling", "outputs", "photos", "models")
+    rooms = ("culling", "transactions", "output", "photos", "models")
     assert not [name for name in users_of("torch", "open_clip") if name.split("/")[0] in rooms]
 
 

@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.special import betaincinv
 
 from iqcli.culling.rules import percent
 from iqcli.errors import IqError
@@ -148,6 +147,8 @@ def keep(experience: Experience, promise: float) -> Kept:
 
 def _bound(count: Counts, good: Counts) -> NDArray[np.float64]:
     """The upper bounds of the shares of which `good` of `count` are samples; all (n,)."""
+    from scipy.special import betaincinv  # a plain cull does not load it
+
     upper = betaincinv(good + 1, np.maximum(count - good, 1), 1 - RISK)
     return np.where(good < count, upper, 1.0)
 

@@ -12,12 +12,11 @@ from importlib import import_module
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING, Protocol
 
-import torch
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
     from iqcli.records import Vector, Views
@@ -104,6 +103,8 @@ def autocast_type(device: str) -> torch.dtype | None:
 
     bfloat16 on CPUs with the instructions for it: emulated elsewhere, it is slower than float32.
     """
+    import torch
+
     if device == "cpu":
         told = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
         return torch.bfloat16 if told.get("avx512_bf16") or told.get("amx_bf16") else None

@@ -92,7 +92,7 @@ MAKER_NOTE = 0x927C
 APPLE = re.compile(rb"Apple iOS\0..(MM|II)", re.DOTALL)
 BURST_UUID = 0x000B
 # A UUID has 36 characters; no two photos may be joined by an empty or a broken one.
-BURST_UUID = re.compile(rb"[0-9A-Za-z-]{8,64}")
+BURST_IDENTITY = re.compile(rb"[0-9A-Za-z-]{8,64}")
 
 
 def apple_burst(block: bytes) -> str | None:
@@ -108,7 +108,7 @@ def apple_burst(block: bytes) -> str | None:
         return None
     inner = ">" if head[1] == b"MM" else "<"
     text = directory(note, inner, head.end(), {BURST_UUID}).get(BURST_UUID, b"").rstrip(b"\0")
-    return text.decode("ascii") if BURST_UUID.fullmatch(text) else None
+    return text.decode("ascii") if BURST_IDENTITY.fullmatch(text) else None
 
 
 # It reports every odd tag at a level that reaches stderr by default.

@@ -19,6 +19,7 @@ from iqcli.fs import files
 from iqcli.photos.xmp import MAX_BYTES
 from iqcli.pipeline.sidecars import read_bytes
 from iqcli.records import Verdict
+from iqcli.settings import QUANTILES
 from iqcli.transactions.edits import Edit
 from iqcli.transactions.plan import below
 from iqcli.xmp.packet import BrokenPacket, read_packet
@@ -168,7 +169,6 @@ def _named_for(path: Path) -> str | None:
     return next((value for value in values if value), None)
 
 
-QUANTILES = "quantiles"
 # The best tenth has five stars, the next fifth four, two fifths three, a fifth two, the rest one.
 SHARES = (0.1, 0.3, 0.7, 0.9)
 

@@ -18,8 +18,8 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import sheets
-from programs import found
+from support import contact_sheets
+from support.required_programs import found
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -67,14 +67,16 @@ def picture(side: int, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def roll(folder: Path, count: int) -> list[sheets.Judged]:
+def roll(folder: Path, count: int) -> list[contact_sheets.Judged]:
     """Photos of some days, every fifth with the next four in a burst."""
     made = []
     for n in range(count):
         day, second = divmod(n * 60, A_DAY)
         taken = f"2024-05-{day % DAYS + 1:02}T{second // 3600:02}:{second // 60 % 60:02}:00"
         group = f"b{n // 5}" if n // 5 % 2 else None
-        made.append(sheets.photo(folder / f"IMG_{n:05}.jpg", n % 90 / 10 + 1, taken, group=group))
+        made.append(
+            contact_sheets.photo(folder / f"IMG_{n:05}.jpg", n % 90 / 10 + 1, taken, group=group)
+        )
     return made
 
 
@@ -83,10 +85,10 @@ def main() -> int:
     from playwright.sync_api import sync_playwright
 
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
-    sheets.THUMB, sheets.CROP = picture(300, 40), picture(360, 60)
+    contact_sheets.THUMB, contact_sheets.CROP = picture(300, 40), picture(360, 60)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)
-        (ours,) = sheets.written(folder / "sheet.html", roll(folder, count), count)
+        (ours,) = contact_sheets.written(folder / "sheet.html", roll(folder, count), count)
         size, floor = ours.stat().st_size, folder / "floor.html"
         floor.write_text(FLOOR.format("A" * size))
         browser = playwright.chromium.launch(

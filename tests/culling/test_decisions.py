@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.photo_trees import SHOTS, judged, shots_in, tree
 
 from iqcli.culling import decisions as store
 from iqcli.culling import planner as plans
@@ -15,9 +16,6 @@ from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
 from iqcli.transactions.apply import apply, undo
 from iqcli.transactions.jsonl import line
-
-from .test_random_trees import shots_in
-from .trees import SHOTS, judged, tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

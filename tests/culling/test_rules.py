@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from support.photo_rolls import burst, keep, photo
 
 from iqcli.cli.commands.cull.report import summary
 from iqcli.culling.decide import check_counts, check_share, decide
@@ -10,8 +11,6 @@ from iqcli.culling.grouping.group import TIE
 from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Judged, Verdict, Whole
-
-from .rolls import burst, keep, photo
 
 KEEP, REVIEW, REJECT = Verdict.KEEP, Verdict.REVIEW, Verdict.REJECT
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.photo_rolls import photo
 
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
 from iqcli.culling.rules import CODES, Protect, Quota, Rule
 from iqcli.records import Decision, Judged, Verdict, Whole
 from iqcli.settings import UNITS
-
-from .rolls import photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

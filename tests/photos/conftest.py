@@ -1,42 +1,17 @@
+"""Fixtures of the tests of photos."""
+
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-
-from iqcli.photos.find import find_shots
+from support.photo_folder import PhotoFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.records import Shot
-
-
-class Trip:
-    """A folder of files, and what finding in it said."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.problems: list[tuple[str, str]] = []
-
-    def put(self, *names: str, data: bytes = b"x") -> None:
-        for name in names:
-            path = self.root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-
-    def shots(self, *names: str, **options: Any) -> list[Shot]:
-        def note(path: Path, why: str) -> None:
-            self.problems.append((str(path.relative_to(self.root)), why))
-
-        given = [self.root / name for name in names or ("",)]
-        return list(find_shots(given, on_problem=note, **options))
-
-    def found(self, *names: str, **options: Any) -> list[str]:
-        shots = self.shots(*names, **options)
-        return [str(shot.path.relative_to(self.root)) for shot in shots]
-
 
 @pytest.fixture
-def trip(tmp_path: Path) -> Trip:
-    return Trip(tmp_path)
+def folder_of(tmp_path: Path) -> PhotoFolder:
+    """An empty folder to fill."""
+    return PhotoFolder(tmp_path)

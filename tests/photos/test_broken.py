@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
+from support.images import LIMIT, dng, encoded, lossy_dng, noise, scene
 
 from iqcli.errors import PhotoError
 from iqcli.photos import decode, read
 from iqcli.photos.stderr import quiet_stderr
-
-from .make import LIMIT, dng, encoded, lossy_dng, noise, scene
 
 
 def reason(data: bytes, limit: float = LIMIT) -> str:

@@ -7,36 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
+from support.images import P3, encoded, profile, read, scene
 
 from iqcli.photos import colour
 from iqcli.photos.colour import flatten, to_srgb
 
-from .make import encoded, read, scene
-
-# Display P3 and Adobe RGB (1998): primaries adapted to D50, as in their published profiles.
-P3 = ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407))
 ADOBE = ((0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457))
-
-
-def fixed(number: float) -> bytes:
-    return struct.pack(">i", round(number * 65536))
-
-
-def profile(primaries: tuple[tuple[float, ...], ...], gamma: float = 2.2) -> bytes:
-    """A display profile of three primaries and one gamma (ICC.1:2001, 6.1 and 6.5)."""
-    xyz = [b"XYZ \0\0\0\0" + b"".join(map(fixed, each)) for each in primaries]
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    white = b"XYZ \0\0\0\0" + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))
-    names = (b"rXYZ", b"gXYZ", b"bXYZ", b"rTRC", b"gTRC", b"bTRC", b"wtpt")
-    blocks = [*xyz, curve, curve, curve, white]
-    table, body, at = b"", b"", 132 + 12 * len(names)
-    for name, block in zip(names, blocks, strict=True):
-        table += name + struct.pack(">II", at + len(body), len(block))
-        body += block
-    size = at + len(body)
-    head = struct.pack(">I4sI", size, b"lcms", 0x02100000) + b"mntrRGB XYZ " + b"\0" * 12
-    head += b"acsp" + b"\0" * 28 + b"".join(map(fixed, (0.9642, 1.0, 0.8249)))
-    return head.ljust(128, b"\0") + struct.pack(">I", len(names)) + table + body
 
 
 def detail(data: bytes) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL.TiffImagePlugin import IFDRational
+from support.images import encoded, exif_block, read, scene
 
 from iqcli.photos.exif import (
     MAX_TEXT,
@@ -19,8 +20,6 @@ from iqcli.photos.exif import (
     orientation_of,
     tags_of,
 )
-
-from .make import encoded, exif_block, read, scene
 
 ORIGINAL, DIGITIZED, SUBSEC, OFFSET = 0x9003, 0x9004, 0x9291, 0x9011
 PACKET = (

@@ -8,30 +8,29 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from support.images import encoded, scene
+from support.photo_folder import PhotoFolder
 
 from iqcli.photos import folder
 from iqcli.photos.folder import is_away
 
-from .conftest import Trip
-from .make import encoded, scene
-
 PNG = encoded(scene(8, 8), "PNG")
 
 
-def test_unknown_extensions_are_asked_and_known_ones_are_not(trip: Trip) -> None:
-    trip.put("a.jpg", "b.mov", "b.xmp", "c.JSON")
-    trip.put("d", "e.dat", data=PNG)
-    trip.put("f.txt", data=b"text")
-    trip.put("g.bin", data=b"")
+def test_unknown_extensions_are_asked_and_known_ones_are_not(folder_of: PhotoFolder) -> None:
+    folder_of.put("a.jpg", "b.mov", "b.xmp", "c.JSON")
+    folder_of.put("d", "e.dat", data=PNG)
+    folder_of.put("f.txt", data=b"text")
+    folder_of.put("g.bin", data=b"")
     asked = []
 
     def ask(path: Path, status: os.stat_result) -> bool:
         asked.append((path.name, status.st_size))
         return path.name == "e.dat"
 
-    assert trip.found(is_photo=ask) == ["a.jpg", "e.dat"]
+    assert folder_of.found(is_photo=ask) == ["a.jpg", "e.dat"]
     assert sorted(asked) == [("d", len(PNG)), ("e.dat", len(PNG)), ("f.txt", 4), ("g.bin", 0)]
-    assert trip.found() == ["a.jpg", "d", "e.dat"]
+    assert folder_of.found() == ["a.jpg", "d", "e.dat"]
 
 
 @pytest.mark.parametrize(
@@ -43,17 +42,17 @@ def test_unknown_extensions_are_asked_and_known_ones_are_not(trip: Trip) -> None
         *["Photos.PhotosLibrary/a.jpg", "$Recycle.Bin/a.jpg"],
     ],
 )
-def test_default_excludes(trip: Trip, where: str) -> None:
-    trip.put(where)
-    assert trip.found() == []
-    assert trip.found(default_excludes=False) == [where]
-    assert trip.found(where) == [where]  # a name that is given is meant
-    assert trip.found(where.split("/")[0]) == [where]
+def test_default_excludes(folder_of: PhotoFolder, where: str) -> None:
+    folder_of.put(where)
+    assert folder_of.found() == []
+    assert folder_of.found(default_excludes=False) == [where]
+    assert folder_of.found(where) == [where]  # a name that is given is meant
+    assert folder_of.found(where.split("/")[0]) == [where]
 
 
-def test_a_hidden_file_that_is_named_brings_its_companions(trip: Trip) -> None:
-    trip.put(".a.jpg", ".a.xmp", "b.jpg")
-    assert [len(shot.files) for shot in trip.shots("", ".a.jpg", ".a.xmp")] == [1, 2]
+def test_a_hidden_file_that_is_named_brings_its_companions(folder_of: PhotoFolder) -> None:
+    folder_of.put(".a.jpg", ".a.xmp", "b.jpg")
+    assert [len(shot.files) for shot in folder_of.shots("", ".a.jpg", ".a.xmp")] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -68,54 +67,58 @@ def test_a_hidden_file_that_is_named_brings_its_companions(trip: Trip) -> None:
         (None, False),
     ],
 )
-def test_a_reject_folder_is_ours_by_its_manifest(trip: Trip, first: str | None, ours: bool) -> None:
-    trip.put("_Rejected 2/a.jpg", "Rejected/b.jpg")
+def test_a_reject_folder_is_ours_by_its_manifest(
+    folder_of: PhotoFolder, first: str | None, ours: bool
+) -> None:
+    folder_of.put("_Rejected 2/a.jpg", "Rejected/b.jpg")
     if first is not None:
-        trip.put("_Rejected 2/MANIFEST.jsonl", data=first.encode())
-    assert trip.found() == ["Rejected/b.jpg"] + ([] if ours else ["_Rejected 2/a.jpg"])
-    assert "_Rejected 2/a.jpg" in trip.found("_Rejected 2")
+        folder_of.put("_Rejected 2/MANIFEST.jsonl", data=first.encode())
+    assert folder_of.found() == ["Rejected/b.jpg"] + ([] if ours else ["_Rejected 2/a.jpg"])
+    assert "_Rejected 2/a.jpg" in folder_of.found("_Rejected 2")
 
 
-def test_a_manifest_in_a_folder_of_another_name_hides_nothing(trip: Trip) -> None:
-    trip.put("x/a.jpg")
-    trip.put("x/MANIFEST.jsonl", data=b'{"kind": "iq-rejects"}\n')
-    assert trip.found() == ["x/a.jpg"]
+def test_a_manifest_in_a_folder_of_another_name_hides_nothing(folder_of: PhotoFolder) -> None:
+    folder_of.put("x/a.jpg")
+    folder_of.put("x/MANIFEST.jsonl", data=b'{"kind": "iq-rejects"}\n')
+    assert folder_of.found() == ["x/a.jpg"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs here")
-def test_what_is_no_regular_file_never_blocks(trip: Trip) -> None:
-    trip.put("a.jpg", "_Rejected/b.jpg")
-    os.mkfifo(trip.root / "pipe.jpg")
-    os.mkfifo(trip.root / "pipe")
-    os.mkfifo(trip.root / "_Rejected" / "MANIFEST.jsonl")
+def test_what_is_no_regular_file_never_blocks(folder_of: PhotoFolder) -> None:
+    folder_of.put("a.jpg", "_Rejected/b.jpg")
+    os.mkfifo(folder_of.root / "pipe.jpg")
+    os.mkfifo(folder_of.root / "pipe")
+    os.mkfifo(folder_of.root / "_Rejected" / "MANIFEST.jsonl")
     with socket.socket(socket.AF_UNIX) as server:
         here = Path.cwd()
-        os.chdir(trip.root)  # the path of a socket must be short
+        os.chdir(folder_of.root)  # the path of a socket must be short
         try:
             server.bind("sock.jpg")
         finally:
             os.chdir(here)
-        assert trip.found() == ["_Rejected/b.jpg", "a.jpg"]
-        assert trip.problems == []
-        assert trip.found("pipe.jpg", "sock.jpg", "a.jpg") == ["a.jpg"]
-    assert [name for name, _ in trip.problems] == ["pipe.jpg", "sock.jpg"]
+        assert folder_of.found() == ["_Rejected/b.jpg", "a.jpg"]
+        assert folder_of.problems == []
+        assert folder_of.found("pipe.jpg", "sock.jpg", "a.jpg") == ["a.jpg"]
+    assert [name for name, _ in folder_of.problems] == ["pipe.jpg", "sock.jpg"]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root lists everything")
-def test_a_folder_that_cannot_be_listed_is_told_as_the_system_tells_it(trip: Trip) -> None:
-    trip.put("a/x.jpg", "b.jpg")
-    (trip.root / "a").chmod(0)
+def test_a_folder_that_cannot_be_listed_is_told_as_the_system_tells_it(
+    folder_of: PhotoFolder,
+) -> None:
+    folder_of.put("a/x.jpg", "b.jpg")
+    (folder_of.root / "a").chmod(0)
     try:
-        assert trip.found() == ["b.jpg"]
+        assert folder_of.found() == ["b.jpg"]
     finally:
-        (trip.root / "a").chmod(0o700)
-    assert trip.problems[0][0] == "a"
+        (folder_of.root / "a").chmod(0o700)
+    assert folder_of.problems[0][0] == "a"
 
 
 def test_a_folder_that_cannot_be_listed_is_told_and_passed_over(
-    trip: Trip, monkeypatch: pytest.MonkeyPatch
+    folder_of: PhotoFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trip.put("a/x.jpg", "b.jpg", "c/y.jpg")
+    folder_of.put("a/x.jpg", "b.jpg", "c/y.jpg")
     real = os.scandir
 
     def scandir(path: Any) -> Any:
@@ -124,10 +127,10 @@ def test_a_folder_that_cannot_be_listed_is_told_and_passed_over(
         return real(path)
 
     monkeypatch.setattr(os, "scandir", scandir)
-    assert trip.found() == ["b.jpg", "c/y.jpg"]
-    assert trip.problems == [("a", "it cannot be listed: Permission denied")]
-    assert trip.found("a/x.jpg") == ["a/x.jpg"]
-    assert "companions in it are not seen" in trip.problems[-1][1]
+    assert folder_of.found() == ["b.jpg", "c/y.jpg"]
+    assert folder_of.problems == [("a", "it cannot be listed: Permission denied")]
+    assert folder_of.found("a/x.jpg") == ["a/x.jpg"]
+    assert "companions in it are not seen" in folder_of.problems[-1][1]
 
 
 @pytest.mark.parametrize(
@@ -146,14 +149,16 @@ def test_placeholders_are_known_by_their_flags(flags: dict[str, int], away: bool
 
 
 def test_a_placeholder_is_told_and_never_opened(
-    trip: Trip, monkeypatch: pytest.MonkeyPatch
+    folder_of: PhotoFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trip.put("a.jpg", "b.jpg", "c.jpg", "c.mov")
-    trip.put("d", data=PNG)
-    away = {(trip.root / name).stat().st_ino for name in ("a.jpg", "c.mov", "d")}
+    folder_of.put("a.jpg", "b.jpg", "c.jpg", "c.mov")
+    folder_of.put("d", data=PNG)
+    away = {(folder_of.root / name).stat().st_ino for name in ("a.jpg", "c.mov", "d")}
     monkeypatch.setattr(folder, "MAY_BE_AWAY", True)
     monkeypatch.setattr(folder, "is_away", lambda status: status.st_ino in away)
-    assert trip.found(is_photo=lambda path, status: pytest.fail(f"{path} was opened")) == ["b.jpg"]
-    assert [name for name, _ in trip.problems] == ["a.jpg", "c.jpg"]
-    assert all("download it" in why for _, why in trip.problems)
-    assert trip.found("a.jpg") == []
+    assert folder_of.found(is_photo=lambda path, status: pytest.fail(f"{path} was opened")) == [
+        "b.jpg"
+    ]
+    assert [name for name, _ in folder_of.problems] == ["a.jpg", "c.jpg"]
+    assert all("download it" in why for _, why in folder_of.problems)
+    assert folder_of.found("a.jpg") == []

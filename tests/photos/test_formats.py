@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import pytest
+from support.images import encoded, scene
 
 from iqcli.photos import formats
 from iqcli.photos.formats import describe, extension, sniff
-
-from .make import encoded, scene
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,12 @@ import struct
 
 import numpy as np
 import pytest
+from support.images import corners, cut_dng, dng, encoded, exif_block, read, scene
 
 from iqcli.errors import PhotoError
 from iqcli.photos.formats import sniff
 from iqcli.photos.read import kind_of
 from iqcli.photos.tiff import first_directory, raw_kind
-
-from .make import corners, cut_dng, dng, encoded, exif_block, read, scene
 
 SENSOR = scene(2000, 1500)
 PREVIEW = encoded(scene(1600, 1200), "JPEG")

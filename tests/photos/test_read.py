@@ -5,10 +5,9 @@ from io import BytesIO
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
+from support.images import corners, encoded, exif_block, noise, read, scene
 
 from iqcli.photos.views import limited, upright
-
-from .make import corners, encoded, exif_block, noise, read, scene
 
 UPRIGHT = corners(scene())
 # What a camera stores, so that the orientation shows it upright.

@@ -16,9 +16,7 @@ from iqcli.cli.console import counted, say
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError, PhotoError
-from iqcli.extractors.schema import GRID, LAYERS, maps
 from iqcli.output.stdout import write
-from iqcli.output.table import in_words as issues_in_words
 from iqcli.text import exact, shown
 
 if TYPE_CHECKING:
@@ -163,6 +161,7 @@ def _check(heatmap: Path) -> None:
 
 
 def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
+    from iqcli.extractors.schema import LAYERS, maps
     from iqcli.fs.durable import create
     from iqcli.output.heatmap import drawn
     from iqcli.photos.read import read_photo
@@ -310,6 +309,8 @@ def _share(share: float, crowd: str) -> str:
 
 
 def _issues(found: Explanation) -> Iterator[str]:
+    from iqcli.output.table import in_words as issues_in_words
+
     rating = found.judged.rating
     assert rating
     seen = issues_in_words({"name": e.name, "level": e.level} for e in rating.issues)
@@ -327,6 +328,8 @@ def _chance(p: float) -> str:
 
 
 def _sharpest(tile: Tile) -> str:
+    from iqcli.extractors.schema import GRID
+
     text = f"sharpest: {tile.place} (row {tile.row}, column {tile.column} of {GRID} x {GRID} tiles)"
     if tile.percentile is None:
         return text

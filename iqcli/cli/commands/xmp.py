@@ -10,9 +10,8 @@ import typer
 
 from iqcli.cli.console import counted, progress, say, warn
 from iqcli.errors import IqError
-from iqcli.settings import PROFILES, checked
+from iqcli.settings import PROFILES, QUANTILES, checked
 from iqcli.text import shown
-from iqcli.xmp.annotate import QUANTILES, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +56,10 @@ def chosen(
         name = "--embed" if embed else "--stars" if stars is not None else "--xmp-profile"
         raise IqError(f"{name} says how XMP is written; give --xmp with it")
     how = QUANTILES if stars is None else stars
-    parse(how)
+    if xmp:
+        from iqcli.xmp.annotate import parse
+
+        parse(how)
     if embed:
         from iqcli.xmp.exiftool import find
 
@@ -77,7 +79,7 @@ def write(
     """
     from iqcli.transactions import edits
     from iqcli.xmp import profiles
-    from iqcli.xmp.annotate import Annotator, remarks
+    from iqcli.xmp.annotate import Annotator, parse, remarks
 
     ways, thresholds = profiles.PROFILES[profile], parse(stars)
     when = datetime.now().astimezone().isoformat(timespec="seconds")

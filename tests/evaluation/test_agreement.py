@@ -1,0 +1,470 @@
+"""The measures of agreement: equal to SciPy's, honest at their edges, and bursts by hand.
+
+And those of rejects, of doubt and of two scorers compared.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy import stats
+from support.drawn_scenes import texture
+
+from iqcli.culling.rules import Rule
+from iqcli.errors import IqError
+from iqcli.evaluation import agreement as evaluation
+from iqcli.evaluation import mos_csv
+from iqcli.evaluation.agreement import (
+    MEASURES,
+    Figure,
+    agreement,
+    bootstrap,
+    bursts,
+    logistic,
+    rejects,
+    share,
+)
+from iqcli.evaluation.comparison import burst_lead, lead
+from iqcli.evaluation.study import CONSTANT, SHARPNESS, YARDSTICK, Study, study
+from iqcli.evaluation.uncertainty import calibration, covered, grouped
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
+from iqcli.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
+
+
+def judged(count: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    told = random.uniform(1, 10, count)
+    return np.clip(told + random.normal(0, noise, count), 1, 10), told
+
+
+# --- correlations and errors ---
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_figures_equal_scipys(seed: int) -> None:
+    scores, told = judged(80, 2.0, seed)
+    scores = np.round(scores, 1)  # with ties
+    found = agreement(scores, told)
+    expected = {
+        "srcc": stats.spearmanr(scores, told).statistic,
+        "plcc": stats.pearsonr(scores, told).statistic,
+        "krcc": stats.kendalltau(scores, told).statistic,
+        "rmse": math.sqrt(((scores - told) ** 2).mean()),
+        "mae": np.abs(scores - told).mean(),
+    }
+    assert found.photos == 80 and tuple(found.figures) == MEASURES
+    for name, value in expected.items():
+        assert found.figures[name].value == pytest.approx(value, abs=1e-12), name
+
+
+def test_an_interval_holds_its_value_and_is_the_same_again() -> None:
+    scores, told = judged(120)
+    first, second = agreement(scores, told), agreement(scores, told)
+    assert first == second
+    for name, figure in first.figures.items():
+        assert figure.low < figure.value < figure.high, name
+        assert figure.high - figure.low < 0.5, name
+
+
+def test_an_interval_narrows_with_more_photos() -> None:
+    few, many = (agreement(*judged(count)).figures["srcc"] for count in (30, 480))
+    assert many.high - many.low < 0.5 * (few.high - few.low)
+
+
+def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
+    random = np.random.default_rng(1)
+    hits = 0
+    for _ in range(100):
+        figure = bootstrap(random.normal(3, 1, (40, 1)), lambda rows: float(rows.mean()))
+        hits += figure.low <= 3 <= figure.high
+    assert 85 <= hits <= 99
+
+
+@pytest.mark.parametrize("constant", ("scores", "opinions"))
+def test_constant_numbers_have_errors_but_no_correlation(constant: str) -> None:
+    scores, told = judged(30)
+    if constant == "scores":
+        scores = np.full(30, 5.0)
+    else:
+        told = np.full(30, 5.0)
+    found = agreement(scores, told)
+    for name in ("srcc", "plcc", "plcc_logistic", "krcc"):
+        assert math.isnan(found.figures[name].value), name
+    assert found.figures["rmse"].low <= found.figures["rmse"].value <= found.figures["rmse"].high
+    assert not found.logistic_fitted
+
+
+@pytest.mark.parametrize("count", (1, 2))
+def test_one_or_two_photos_have_no_correlation(count: int) -> None:
+    found = agreement(np.arange(count) + 1.0, np.arange(count) + 2.0)
+    assert math.isnan(found.figures["srcc"].value)
+    assert found.figures["rmse"].value == 1
+
+
+def test_few_photos_give_no_warnings_and_an_interval() -> None:
+    """Among resamples of three photos are some of one photo thrice: no correlation, no crash."""
+    figure = agreement(np.array([1.0, 2, 3]), np.array([2.0, 1, 3])).figures["srcc"]
+    assert figure.value == pytest.approx(0.5)
+    assert -1 <= figure.low <= 0.5 <= figure.high <= 1
+
+
+# --- the logistic ---
+
+
+def test_a_known_logistic_is_recovered() -> None:
+    scores = np.linspace(1, 10, 60)
+    told = (9 - 2) / (1 + np.exp(-(scores - 4) / 0.8)) + 2
+    mapped, fitted = logistic(scores, told)
+    assert fitted
+    np.testing.assert_allclose(mapped, told, atol=1e-4)
+    found = agreement(scores, told).figures
+    assert found["plcc_logistic"].value == pytest.approx(1, abs=1e-6)
+    assert found["plcc"].value < 0.99
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_mapping_is_monotone_and_within_reach_of_the_opinions(seed: int) -> None:
+    scores, told = judged(60, 3.0, seed)
+    mapped, fitted = logistic(scores, told)
+    assert fitted
+    steps = np.diff(mapped[np.argsort(scores)])
+    assert np.all(steps >= -1e-9) or np.all(steps <= 1e-9)
+
+
+def test_the_mapping_does_not_care_for_the_unit_of_the_scores() -> None:
+    scores, told = judged(60, 1.5)
+    one, other = logistic(scores, told)[0], logistic(scores * 1000 - 7e5, told)[0]
+    np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+def test_a_step_is_fitted_without_overflow() -> None:
+    scores = np.arange(40.0)
+    told = np.where(scores < 20, 2.0, 8.0)
+    mapped, fitted = logistic(scores, told)
+    assert fitted and np.isfinite(mapped).all()
+    np.testing.assert_allclose(mapped, told, atol=0.1)
+
+
+def test_where_the_logistic_cannot_fit_the_raw_figure_stands_and_says_so(monkeypatch) -> None:
+    scores, told = judged(50)
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("Optimal parameters not found")
+
+    assert agreement(scores, told).logistic_fitted
+    monkeypatch.setattr(evaluation, "curve_fit", fails)
+    found = agreement(scores, told)
+    assert not found.logistic_fitted
+    assert found.figures["plcc_logistic"] == found.figures["plcc"]
+
+
+def test_seven_photos_are_too_few_for_four_parameters() -> None:
+    scores, told = judged(7)
+    assert logistic(scores, told)[1] is False
+    assert logistic(*judged(8))[1] is True
+
+
+# --- bursts ---
+
+
+def test_bursts_by_hand() -> None:
+    """a: the best is found, 2 of 3 pairs in order. b: tied at the top, one of two is right."""
+    groups = ["a", "a", "a", "b", "b", "b", "alone"]
+    told = np.array([9.0, 5, 4, 8, 6, 2, 10])
+    scores = np.array([7.0, 3, 4, 6, 6, 1, 1])
+    found = bursts(scores, told, groups)
+    assert found.groups == 2
+    assert found.top1.value == pytest.approx((1 + 0.5) / 2)
+    assert found.pairs.value == pytest.approx((2 + 2.5) / 6)
+    assert found.chance == pytest.approx(1 / 3)
+
+
+def test_two_best_frames_are_both_right_and_their_pair_is_left_out() -> None:
+    found = bursts(np.array([1.0, 9, 5]), np.array([7.0, 7, 2]), ["a"] * 3)
+    assert found.top1.value == 1 and found.pairs.value == 0.5
+    assert found.chance == pytest.approx(2 / 3)
+
+
+def test_a_constant_scorer_does_no_better_than_chance() -> None:
+    told = np.random.default_rng(2).permutation(60).astype(float)
+    found = bursts(np.full(60, 5.0), told, [str(k // 5) for k in range(60)])
+    assert found.groups == 12
+    assert found.top1.value == pytest.approx(found.chance) == pytest.approx(0.2)
+    assert found.pairs.value == 0.5
+
+
+def test_a_pair_that_people_hardly_tell_apart_does_not_count() -> None:
+    found = bursts(np.array([1.0, 2, 3]), np.array([5.0, 4.2, 4.1]), ["a"] * 3)
+    assert found.pairs.value == 0 and found.top1.value == 0
+    assert math.isnan(bursts(np.array([1.0, 2]), np.array([5.0, 4.2]), ["a"] * 2).pairs.value)
+
+
+def test_bursts_do_not_depend_on_the_order_of_the_rows() -> None:
+    random = np.random.default_rng(3)
+    told, scores = random.normal(size=40), random.normal(size=40)
+    groups = np.array([str(k // 4) for k in range(40)])
+    order = random.permutation(40)
+    one = bursts(scores, told, list(groups))
+    other = bursts(scores[order], told[order], list(groups[order]))
+    assert one.top1.value == other.top1.value
+    assert one.pairs.value == pytest.approx(other.pairs.value)
+
+
+def test_bursts_whose_frames_are_all_equal_have_no_pair_to_order() -> None:
+    found = bursts(np.array([1.0, 2, 3, 4]), np.full(4, 5.0), ["a", "a", "b", "b"])
+    assert found.top1.value == 1 and math.isnan(found.pairs.value)
+
+
+# --- shares, rejects and doubt ---
+
+
+@pytest.mark.parametrize(("hits", "count"), [(0, 17), (17, 17), (1, 20), (7, 30), (1, 1)])
+def test_the_interval_of_a_share_is_the_exact_one(hits: int, count: int) -> None:
+    found = share(hits, count)
+    expected = stats.binomtest(hits, count).proportion_ci(0.95, "exact")
+    assert found.value == hits / count
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_a_share_of_nothing_is_not_defined() -> None:
+    assert all(math.isnan(value) for value in (share(0, 0).value, share(0, 0).high))
+
+
+def test_rejects_by_hand() -> None:
+    """Of three rejects one was good and one bad; of two bad photos one is found."""
+    rejected = np.array([True, True, True, False, False])
+    told = np.array([7.3, 5.5, 5.49, 2.0, 9.0])
+    found = rejects(rejected, told)
+    assert (found.photos, found.rejected, found.regretted, found.bad) == (5, 3, 1, 2)
+    assert found.false == share(1, 3) and found.found == share(1, 2)
+    assert rejects(rejected, told, good=5.5).regretted == 2
+    assert math.isnan(rejects(np.zeros(5, bool), told).false.value)
+
+
+def test_an_honest_doubt_holds_what_it_promises() -> None:
+    random = np.random.default_rng(4)
+    sigmas = random.uniform(0.2, 2, 2000)
+    told = random.uniform(1, 10, 2000)
+    scores = told + random.normal(0, sigmas)
+    honest = calibration(scores, sigmas, told)
+    assert honest.holds.low < 0.9 < honest.holds.high
+    assert honest.doubt == pytest.approx(sigmas.mean()) and honest.photos == 2000
+    assert honest.srcc.low > 0.3
+    assert calibration(scores, sigmas / 2, told).holds.high < 0.7
+    for nominal in (0.2, 0.5, 0.95):
+        held = covered(scores, sigmas, told, nominal)
+        assert held.low < nominal < held.high
+
+
+def test_a_doubt_that_never_changes_has_no_rank() -> None:
+    scores, told = judged(40)
+    found = calibration(scores, np.ones(40), told)
+    assert math.isnan(found.srcc.value)
+    assert found.holds.value == np.mean(np.abs(scores - told) <= stats.norm.ppf(0.95))
+
+
+def test_groups_hold_every_photo_in_the_order_of_scores() -> None:
+    scores, told = judged(103)
+    found = grouped(scores, told)
+    assert len(found) == 10
+    assert [each.score for each in found] == sorted(each.score for each in found)
+    tenth = np.sort(scores)[:11]
+    assert found[0].score == pytest.approx(tenth.mean())
+    inside = told[np.argsort(scores)[:11]]
+    ends = stats.t.interval(0.95, 10, inside.mean(), stats.sem(inside))
+    assert (found[0].opinion.low, found[0].opinion.high) == pytest.approx(ends)
+    assert len(grouped(scores[:7], told[:7])) == 2 and len(grouped(scores[:1], told[:1])) == 1
+
+
+# --- two scorers ---
+
+
+def test_a_better_scorer_leads_beyond_chance() -> None:
+    good, told = judged(150, 0.8)
+    poor = judged(150, 3.0)[0]
+    ahead, behind = lead(good, poor, told), lead(poor, good, told)
+    srcc = stats.spearmanr(good, told)[0] - stats.spearmanr(poor, told)[0]
+    assert ahead["srcc"].difference.value == pytest.approx(srcc)
+    assert ahead["srcc"].difference.low > 0 and ahead["srcc"].better == 1
+    assert ahead["rmse"].difference.high < 0 and ahead["rmse"].better == 1
+    for name in ("srcc", "rmse"):
+        mirrored = behind[name].difference
+        assert mirrored.low == pytest.approx(-ahead[name].difference.high)
+        assert behind[name].better == 0
+
+
+def test_a_scorer_does_not_lead_over_its_twin() -> None:
+    scores, told = judged(60)
+    for each in lead(scores, scores.copy(), told).values():
+        assert each.difference == Figure(0, 0, 0) and each.better == 0.5
+
+
+def test_the_resamples_are_paired() -> None:
+    """The two err alike: unpaired intervals would be many times as wide as their difference."""
+    scores, told = judged(100, 2.0)
+    close = scores + np.random.default_rng(5).normal(0, 0.05, 100)
+    paired = lead(scores, close, told)["srcc"].difference
+    alone = agreement(scores, told).figures["srcc"]
+    assert paired.high - paired.low < 0.2 * (alone.high - alone.low)
+
+
+def test_a_lead_over_a_constant_is_one_of_errors_alone() -> None:
+    scores, told = judged(30)
+    found = lead(scores, np.full(30, told.mean()), told)
+    assert math.isnan(found["srcc"].better) and math.isnan(found["srcc"].difference.value)
+    assert found["rmse"].better > 0.9
+    assert math.isnan(lead(scores[:1], scores[:1], told[:1])["srcc"].better)
+
+
+def test_a_lead_in_bursts() -> None:
+    told = np.tile([9.0, 6, 3], 12)
+    groups = [str(k // 3) for k in range(36)]
+    turned = -told
+    found = burst_lead(told, turned, told, groups)
+    assert found["top1"].difference == Figure(1, 1, 1) and found["pairs"].better == 1
+    mixed = np.where(np.arange(36) < 18, told, turned)
+    half = burst_lead(told, mixed, told, groups)["top1"]
+    assert half.difference.value == 0.5 and half.difference.low < 0.5 < half.difference.high
+
+
+# --- a study ---
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve photos in bursts of three, one that is broken, one that is absent; their opinions."""
+    root = tmp_path_factory.mktemp("study")
+    lines = ["image,mos,burst"]
+    for k in range(12):
+        picture = texture(k, 96, 128) // (1 + k % 3)
+        Image.fromarray(picture).save(root / f"{'AB'[k % 2]}{k}_x.png")
+        lines.append(f"{'AB'[k % 2]}{k}_x.png,{1 - 0.3 * (k % 3) - k / 100},{k // 3}")
+    (root / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
+    lines[3:3] = ["broken.png,0.5,0", "absent.png,0.5,0"]
+    (root / "told.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def found(folder: Path) -> Study:
+    settings = Settings(folder, folder, device="cpu", jobs=2)
+    told = mos_csv.read(folder / "told.csv", None, None, None)
+
+    def measured(blocks, shots):
+        return measure(shots, blocks, Cache(None, pytest.fail), settings)
+
+    return study(told, "fusion-mini", measured, [YARDSTICK])
+
+
+def test_a_study_sets_the_model_beside_its_baselines(found: Study) -> None:
+    assert set(found.scores) == {"fusion-mini", YARDSTICK, SHARPNESS, CONSTANT}
+    assert {each.shape for each in found.scores.values()} == {(12,)}
+    points = [name for name in found.scores if found.in_points(name)]
+    assert SHARPNESS not in points
+    assert all(1 <= found.scores[name].min() <= found.scores[name].max() <= 10 for name in points)
+    assert np.ptp(found.scores[CONSTANT]) == 0
+    assert found.scores[CONSTANT][0] == pytest.approx(found.opinions.mean())
+
+
+def test_photos_that_cannot_be_read_are_left_out_and_counted(found: Study) -> None:
+    assert found.kept == [0, 1, *range(4, 14)]
+    assert len(found.told.rows) - len(found.kept) == 2
+    for _, result in found.agreements():
+        assert result.photos == 12
+
+
+def test_opinions_stay_with_their_photos(found: Study) -> None:
+    expected = [found.told.rows[k].value for k in found.kept]
+    assert found.opinions.tolist() == expected
+    assert expected[:3] == pytest.approx([10, 1 + 9 * 0.69, 1 + 9 * 0.38])
+
+
+def test_a_constant_has_no_rank_but_an_error(found: Study) -> None:
+    figures = dict(found.agreements())[CONSTANT].figures
+    assert math.isnan(figures["srcc"].value)
+    assert figures["rmse"].value == pytest.approx(found.opinions.std())
+
+
+def test_a_study_by_part(found: Study) -> None:
+    whole, *parts = found.parts("prefix")
+    assert whole is found and len(parts) == 12
+    by_burst = list(found.parts("burst"))[1:]
+    assert [part.name for part in by_burst] == ["0", "1", "2", "3"]
+    assert [part.kept for part in by_burst] == [[0, 1, 4], [5, 6, 7], [8, 9, 10], [11, 12, 13]]
+    for k, part in enumerate(by_burst):
+        expected = found.scores["fusion-mini"][3 * k : 3 * k + 3]
+        np.testing.assert_array_equal(part.scores["fusion-mini"], expected)
+    assert list(found.parts(None)) == [found]
+
+
+def test_a_study_of_bursts(found: Study) -> None:
+    results = dict(found.bursts("burst"))
+    assert {result.groups for result in results.values()} == {4}
+    assert results[CONSTANT].top1.value == pytest.approx(1 / 3)
+    with pytest.raises(IqError, match="image"):
+        dict(found.bursts("image"))
+    with pytest.raises(IqError, match="no column"):
+        dict(found.bursts("scene"))
+
+
+def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
+    ((other, leads),) = found.leads()
+    figures = {name: result.figures for name, result in found.agreements()}
+    assert other == YARDSTICK
+    for name in ("srcc", "rmse"):
+        expected = figures["fusion-mini"][name].value - figures[YARDSTICK][name].value
+        assert leads[name].difference.value == pytest.approx(expected)
+    ((_, in_bursts),) = found.burst_leads("burst")
+    top1 = {name: result.top1.value for name, result in found.bursts("burst")}
+    expected = top1["fusion-mini"] - top1[YARDSTICK]
+    assert in_bursts["top1"].difference.value == pytest.approx(expected)
+    with pytest.raises(IqError, match="image"):
+        dict(found.burst_leads("image"))
+
+
+def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
+    assert list(found.sigmas) == ["fusion-mini", YARDSTICK]
+    for part in found.parts("burst"):
+        for name, result in part.calibrations():
+            inside = np.abs(part.opinions - part.scores[name]) <= 1.645 * part.sigmas[name]
+            assert result.holds.value == pytest.approx(inside.mean())
+            assert result.photos == len(part.kept)
+
+
+@pytest.mark.parametrize("rule", [Rule(below=5.0), Rule(worst=0.25)], ids=str)
+def test_a_study_rejects_as_culling_does(found: Study, rule: Rule) -> None:
+    for part in found.parts("burst"):
+        for name, result in part.rejects(rule, 7.3):
+            scores = part.scores[name]
+            worst = np.sort(scores)[: int((rule.worst or 0) * len(scores))]
+            rejected = scores < rule.below if rule.below else np.isin(scores, worst)
+            assert result.rejected == rejected.sum()
+            assert result.regretted == (rejected & (part.opinions >= 7.3)).sum()
+            assert result.bad == (part.opinions < 5.5).sum()
+
+
+def test_a_model_is_not_compared_with_itself(folder: Path) -> None:
+    told = mos_csv.read(folder / "told.csv", None, None, None)
+    with pytest.raises(IqError, match="twice"):
+        study(told, "fusion-mini", pytest.fail, ["fusion-mini"])
+
+
+def test_a_study_of_nothing_readable_says_where_to_look(folder: Path) -> None:
+    told = mos_csv.read(folder / "told.csv", folder / "elsewhere", None, None)
+    settings = Settings(folder, folder, device="cpu", jobs=2)
+
+    def measured(blocks, shots):
+        return measure(shots, blocks, Cache(None, pytest.fail), settings)
+
+    with pytest.raises(IqError, match="--images"):
+        study(told, "fusion-mini", measured)

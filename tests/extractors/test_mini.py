@@ -1,0 +1,335 @@
+"""The block `mini`: what its network looks at, its numbers, and files that are not its weights."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save
+from support.drawn_scenes import PHOTOS, noisy, photo, plain, texture
+
+from iqcli.distortions.bank import DISTORTIONS
+from iqcli.errors import IqError
+from iqcli.extractors import base, mini
+from iqcli.extractors.backbone import TAPS, Backbone
+from iqcli.extractors.mini import MiniBlock
+from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
+from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
+from iqcli.models import registry
+from iqcli.models.registry import BLOCKS, EMBEDDED
+from iqcli.photos.views import limited, views_of
+from iqcli.training.backbone.train import weights
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from iqcli.records import Pixels
+
+WEIGHTS = EMBEDDED / "mini.safetensors"
+ROOT = Path(__file__).parent.parent.parent
+MIDDLE = np.full((GRID, GRID, 2), 0.5, np.float32)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+# --- pieces ---
+
+
+def places_of(height: int, width: int) -> Pixels:
+    """A picture whose colours tell the place of each pixel."""
+    number = np.arange(height)[:, None] * 2048 + np.arange(width)
+    return np.stack([number >> 16, number >> 8 & 255, number & 255], axis=2).astype(np.uint8)
+
+
+def read_places(picture: Pixels) -> tuple[np.ndarray, np.ndarray]:
+    """The rows and columns that the pixels came from."""
+    red, green, blue = (picture[..., k].astype(int) for k in range(3))
+    return np.divmod((red << 16) + (green << 8) + blue, 2048)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(512, 512), (512, 683), (910, 512), (256, 2048), (2048, 57), (225, 231)]
+)
+@pytest.mark.parametrize("place", [0.0, 0.5, 1.0, None])
+def test_a_mosaic_shows_every_cell_unscaled(height: int, width: int, place: float | None) -> None:
+    random = np.random.default_rng(1).random((GRID, GRID, 2), np.float32)
+    places = random if place is None else np.full((GRID, GRID, 2), place, np.float32)
+    picture = mosaic(places_of(height, width), places)
+    assert picture.shape == (SIDE, SIDE, 3) and picture.dtype == np.uint8
+    for row, column in np.ndindex(GRID, GRID):
+        piece = picture[row * PIECE :, column * PIECE :][:PIECE, :PIECE]
+        down, across = read_places(piece)
+        top, left = down[0, 0], across[0, 0]
+        np.testing.assert_array_equal(down, top + np.arange(PIECE)[:, None] + 0 * across)
+        np.testing.assert_array_equal(across, left + np.arange(PIECE)[None] + 0 * down)
+        for start, side, cell, at in (
+            (top, height, row, places[row, column, 0]),
+            (left, width, column, places[row, column, 1]),
+        ):
+            size = side / GRID
+            if size >= PIECE:
+                assert cell * size - 0.5 <= start <= (cell + 1) * size - PIECE + 0.5
+                assert start == pytest.approx(cell * size + at * (size - PIECE), abs=0.51)
+            assert 0 <= start <= side - PIECE
+
+
+def test_a_picture_just_as_large_as_a_mosaic_is_its_own() -> None:
+    picture = texture(3, SIDE, SIDE)
+    np.testing.assert_array_equal(mosaic(picture, MIDDLE), picture)
+    np.testing.assert_array_equal(whole(picture), picture)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (8, 8), (20, 300), (2048, 30), (55, 56)])
+def test_a_side_shorter_than_a_piece_is_enlarged(height: int, width: int) -> None:
+    picture = np.full((height, width, 3), (200, 90, 10), np.uint8)
+    found = mosaic(picture, MIDDLE)
+    assert found.shape == (SIDE, SIDE, 3)
+    assert (found == (200, 90, 10)).all()
+    assert whole(picture).shape == (SIDE, SIDE, 3)
+
+
+def test_only_the_short_side_of_a_strip_is_enlarged() -> None:
+    strip = np.zeros((20, 400, 3), np.uint8)
+    strip[:, :, 0] = np.arange(400) // 2
+    columns = mosaic(strip, MIDDLE)[0, :, 0].astype(int)
+    for column in range(GRID):
+        start = round(column * 100 + 22)
+        wanted = np.arange(start, start + PIECE) // 2
+        np.testing.assert_allclose(columns[column * PIECE :][:PIECE], wanted, atol=1)
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(8, 8), (512, 512), (40, 2000), (3000, 90), (1200, 1600), (300, 451)]
+)
+def test_what_is_prepared_has_one_shape(height: int, width: int) -> None:
+    views = views_of(limited(texture(1, height, width)))
+    found = BLOCKS["mini"].prepare(views)
+    assert found.shape == (1 + len(mini.PLACES), SIDE, SIDE, 3) and found.dtype == np.uint8
+
+
+# --- numbers ---
+
+
+def pictures() -> list[Pixels]:
+    """Photos, one of them spoilt in ways that live in single pixels, and what is no photo."""
+    coffee = views_of(photo("coffee.png")).head
+    spoilt = [
+        DISTORTIONS[name](coffee, level, 0)
+        for name, level in (("white_noise", 1), ("sensor_noise", 0.5), ("gaussian_blur", 3))
+    ]
+    return [*map(photo, PHOTOS), *spoilt, texture(1), noisy(3), plain(128)]
+
+
+@pytest.fixture(scope="module")
+def prepared() -> np.ndarray:
+    return np.stack([BLOCKS["mini"].prepare(views_of(each)) for each in pictures()])
+
+
+@pytest.fixture
+def long_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "autocast_type", lambda _: None)
+
+
+def points(vectors: np.ndarray) -> np.ndarray:
+    """(n, SIZE) to (n, kind) points of 1..10."""
+    logits = vectors.reshape(len(vectors), len(KINDS), EMBEDDING + 1)[..., -1]
+    return 1 + 9 / (1 + np.exp(-logits))
+
+
+def test_a_vector_holds_an_embedding_and_a_logit_of_each_kind(prepared) -> None:
+    found = BLOCKS["mini"].forward(prepared[:3], "cpu")
+    assert found.shape == (3, mini.SIZE) == (3, BLOCKS["mini"].size)
+    assert found.dtype == np.float32 and np.isfinite(found).all()
+    parts = found.reshape(3, len(KINDS), EMBEDDING + 1)
+    assert np.abs(parts[..., :-1]).max() <= 1
+    assert np.ptp(found, axis=0).max() > 0.1
+
+
+def test_a_batch_of_one_and_of_64_give_the_same(prepared, long_numbers) -> None:
+    """To 1e-5: the order of the sums may differ with the size of a batch, nothing else."""
+    block = BLOCKS["mini"]
+    alone = np.concatenate([block.forward(prepared[k : k + 1], "cpu") for k in range(4)])
+    many = block.forward(prepared[np.arange(64) % 4], "cpu")
+    np.testing.assert_allclose(many, alone[np.arange(64) % 4], atol=1e-5)
+
+
+def test_short_numbers_move_no_score_that_one_sees(prepared, monkeypatch) -> None:
+    """Bfloat16 in every layer moved the score of a faintly noisy photo by a tenth of a point."""
+    found = {}
+    for kind in (None, torch.bfloat16):
+        monkeypatch.setattr(base, "autocast_type", lambda _, kind=kind: kind)
+        found[kind] = BLOCKS["mini"].forward(prepared, "cpu")
+    long, short = (points(each) for each in found.values())
+    assert not np.array_equal(long, short)
+    natural = slice(0, len(PHOTOS) + 3)
+    assert np.abs(long - short)[natural].max() < 0.05
+    assert np.abs(long.mean(axis=1) - short.mean(axis=1)).max() < 0.05
+
+
+def test_the_same_weights_in_torch_give_the_same(prepared, long_numbers) -> None:
+    network = Backbone()
+    network.load_state_dict({name: each.float() for name, each in load_file(WEIGHTS).items()})
+    with torch.inference_mode():
+        for k, kind in enumerate(KINDS):
+            embedding, logit = network.eval()(torch.from_numpy(prepared[:2, k]), kind)
+            wanted = torch.cat([embedding, logit[:, None]], dim=1).numpy()
+            found = BLOCKS["mini"].forward(prepared[:2], "cpu")
+            parts = found.reshape(2, len(KINDS), EMBEDDING + 1)[:, k]
+            np.testing.assert_allclose(parts, wanted, atol=1e-4)
+
+
+def test_several_mosaics_are_averaged(prepared, long_numbers) -> None:
+    block = BLOCKS["mini"]
+    pair = np.stack([prepared[0, 0], prepared[0, 1], prepared[1, 1]])[None]
+    ones = [np.stack([prepared[0, 0], prepared[k, 1]])[None] for k in range(2)]
+    found = block.forward(pair, "cpu")
+    mean = np.mean([block.forward(one, "cpu") for one in ones], axis=0)
+    np.testing.assert_allclose(found, mean, atol=1e-5)
+
+
+# --- weights ---
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, torch.Tensor]:
+    return load_file(WEIGHTS)
+
+
+def refused(path: Path) -> str:
+    """The sentence with which the file is refused."""
+    with pytest.raises(IqError) as caught:
+        MiniBlock(path).forward(np.zeros((1, 2, SIDE, SIDE, 3), np.uint8), "cpu")
+    said = str(caught.value)
+    assert str(path) in said and "\n" not in said and said.count("; ") == 1
+    return said
+
+
+def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
+    torch.manual_seed(3)
+    network, file = Backbone(), tmp_path / "own.safetensors"
+    file.write_bytes(weights(network, {"name": "own"}))
+    found = MiniBlock(file).forward(prepared[:1], "cpu")
+    assert found.shape == (1, mini.SIZE) and np.isfinite(found).all()
+    assert not np.allclose(found, BLOCKS["mini"].forward(prepared[:1], "cpu"), atol=1e-2)
+
+
+def changed(good: dict[str, torch.Tensor], **values: torch.Tensor) -> dict[str, torch.Tensor]:
+    names = {name.replace(".", "_"): name for name in good}
+    return good | {names[name]: value for name, value in values.items()}
+
+
+OURS = {"iq": json.dumps({"format": FORMAT})}
+
+
+def hostile(good: dict[str, torch.Tensor]) -> Iterator[tuple[str, bytes]]:
+    """Files that are not weights of this network."""
+    whole = WEIGHTS.read_bytes()
+    stem = good["stem.weight"]
+    yield "empty", b""
+    yield "short", whole[:7]
+    yield "cut in the head", whole[:300]
+    yield "cut in the numbers", whole[:-1]
+    yield "longer", whole + b"x"
+    yield "pickle", pickle.dumps({"stem.weight": [1, 2]})
+    yield "text", b"\xff\xfe not a file of numbers" * 20
+    yield "huge head", struct.pack("<Q", 2**63) + b"{}"
+    yield "deep head", struct.pack("<Q", 100_000) + b"[" * 100_000
+    yield "list", struct.pack("<Q", 2) + b"[]"
+    yield "no account", save(good)
+    yield "foreign account", save(good, metadata={"iq": json.dumps({"format": "iq-fusion-1"})})
+    yield "account of a list", save(good, metadata={"iq": "[1]"})
+    yield "account of nonsense", save(good, metadata={"iq": "{"})
+    yield "account too deep", save(good, metadata={"iq": "[" * 100_000})
+    yield "void account", struct.pack("<Q", 21) + b'{"__metadata__":null}'
+    yield "odd account", struct.pack("<Q", 19) + b'{"__metadata__":[]}'
+    yield "one less", save({n: v for n, v in good.items() if n != "stem.bias"}, metadata=OURS)
+    yield "one more", save(good | {"more": torch.zeros(1)}, metadata=OURS)
+    yield "other shape", save(changed(good, stem_weight=torch.zeros(32, 3, 5, 5)), metadata=OURS)
+    yield "nan", save(changed(good, stem_weight=stem * float("nan")), metadata=OURS)
+    yield "huge", save(changed(good, stem_bias=torch.full((32,), 1e5)), metadata=OURS)
+    yield "whole numbers", save(changed(good, stem_weight=stem.int()), metadata=OURS)
+    yield "complex", save(changed(good, stem_bias=torch.zeros(32, dtype=torch.complex64)), OURS)
+    yield "tiny floats", save(changed(good, stem_weight=stem.to(torch.float8_e4m3fn)), OURS)
+
+
+def test_files_that_are_no_weights_are_refused_in_one_sentence(tmp_path: Path, good) -> None:
+    for k, (kind, data) in enumerate(hostile(good)):
+        path = tmp_path / f"{k}.safetensors"
+        path.write_bytes(data)
+        said = refused(path)
+        assert "install iq again" in said or "iq train backbone" in said, kind
+    refused(tmp_path / "absent.safetensors")
+    refused(tmp_path)
+
+
+def test_no_code_in_a_weight_file_is_run(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self):
+            return (Path.write_text, (tmp_path / "sprung", "x"))
+
+    path = tmp_path / "trap.safetensors"
+    path.write_bytes(pickle.dumps(Trap()))
+    refused(path)
+    torch.save({"stem.weight": Trap()}, path)
+    refused(path)
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_the_fingerprint_is_that_of_the_weights(tmp_path: Path, monkeypatch) -> None:
+    data = bytearray(WEIGHTS.read_bytes())
+    same, other = tmp_path / "same.safetensors", tmp_path / "other.safetensors"
+    same.write_bytes(data)
+    data[-1] ^= 1
+    other.write_bytes(data)
+    given = BLOCKS["mini"].fingerprint
+    assert MiniBlock(same).fingerprint == given != MiniBlock(other).fingerprint
+    monkeypatch.setattr(mini, "PLACES", (0.5, 0.25))
+    assert MiniBlock(same).fingerprint != given
+    with pytest.raises(IqError, match="cannot read the backbone"):
+        _ = MiniBlock(tmp_path / "absent.safetensors").fingerprint
+
+
+def test_the_taps_are_as_long_as_the_network_says(good) -> None:
+    assert good["tap_mean"].shape == good["tap_deviation"].shape == (TAPS,)
+    assert (good["tap_deviation"] > 0).all()
+
+
+def test_knowing_of_the_block_loads_no_network() -> None:
+    code = (
+        "import sys\n"
+        "import iqcli.extractors.mini, iqcli.models.registry as registry\n"
+        "registry.BLOCKS['mini'].fingerprint\n"
+        "print({'torch', 'cv2', 'PIL', 'scipy', 'safetensors'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+    assert done.stdout.strip() == "set()", done.stderr
+
+
+def test_a_head_refuses_another_backbone_than_its_own(tmp_path: Path) -> None:
+    """It would read the other's vectors, which are as long, and score by chance."""
+    file = tmp_path / "head.safetensors"
+    shipped = registry.entry("fusion-mini").weights
+    with safe_open(shipped, framework="pt") as stream:
+        info = json.loads(stream.metadata()["iq"])
+    assert info["known_by"]["mini"] == BLOCKS["mini"].known_by
+    info["known_by"]["mini"] = "0" * 16
+    file.write_bytes(save(load_file(shipped), metadata={"iq": json.dumps(info)}))
+    with pytest.raises(IqError, match=r"trained on another block 'mini'.*train it again"):
+        _ = registry.load(str(file)).blocks

@@ -1,0 +1,111 @@
+"""`iq` as a person runs it: a real process, with a cache and journals of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from support.forkserver import NURSERY
+
+TIMEOUT = 120.0
+KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "OMP_NUM_THREADS")
+IQ = (sys.executable, "-m", "iqcli")
+SOURCE = Path(__file__).parent.parent.parent
+# Opened files of a process and the modules it had loaded, told on stderr when it ends.
+SPY = """
+import atexit, os, sys
+opened = []
+def hook(event, given):
+    if event == "open" and isinstance(given[0], (str, bytes)):
+        opened.append(os.fsdecode(given[0]))
+sys.addaudithook(hook)
+def tell():
+    import json
+    print(json.dumps({"opened": opened, "loaded": sorted(sys.modules)}), file=sys.stderr)
+atexit.register(tell)
+sys.argv[0] = "iq"
+from iqcli.cli.app import main
+main()
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a process said, and its exit code."""
+
+    code: int
+    out: bytes
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        return self.err.splitlines()
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """The rows of JSON lines."""
+        return [json.loads(line) for line in self.out.decode().splitlines()]
+
+    @property
+    def cells(self) -> list[dict[str, str]]:
+        """The rows of a CSV."""
+        return list(csv.DictReader(io.StringIO(self.out.decode(), newline="")))
+
+
+@dataclass
+class Iq:
+    """Runs `iq` in `cwd`; `home` holds its cache and journals."""
+
+    home: Path
+    cwd: Path
+    changes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def cache(self) -> Path:
+        return self.home / "cache"
+
+    @property
+    def state(self) -> Path:
+        return self.home / "state"
+
+    @property
+    def environ(self) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if k in KEPT}
+        ours = {"IQ_CACHE_DIR": str(self.cache), "IQ_STATE_DIR": str(self.state)}
+        ours |= {"IQ_DATA_DIR": str(self.home / "data")}
+        # Not the config of whoever runs the tests.
+        ours |= {"XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
+        # Not the web either: nothing listens there.
+        ours |= dict.fromkeys(("HF_ENDPOINT", "IQ_WEIGHTS_MIRROR"), "http://127.0.0.1:9")
+        return kept | ours | self.changes
+
+    def __call__(self, *args: str | Path, stdin: bytes = b"", **environ: str) -> Ran:
+        return self._run((*IQ, *args), stdin, environ)
+
+    def spied(self, *args: str | Path, **environ: str) -> tuple[Ran, list[str], set[str]]:
+        """The run, the files it opened and the modules it loaded."""
+        ran = self._run((sys.executable, "-c", SPY, *args), b"", environ)
+        *said, told = ran.lines
+        found = json.loads(told)
+        return Ran(ran.code, ran.out, "\n".join(said)), found["opened"], set(found["loaded"])
+
+    def start(self, *args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
+        """The process, running."""
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+        return subprocess.Popen((*IQ, *args), cwd=self.cwd, env=self.environ, **streams)
+
+    def _run(self, command: tuple[str | Path, ...], stdin: bytes, environ: dict[str, str]) -> Ran:
+        env = self.environ | environ
+        ours = [str(word) for word in command[len(IQ) :]] if command[: len(IQ)] == IQ else None
+        done = NURSERY.run(ours, self.cwd, env, stdin, TIMEOUT) if ours is not None else None
+        done = done or subprocess.run(
+            command, input=stdin, capture_output=True, cwd=self.cwd, env=env, timeout=TIMEOUT
+        )
+        return Ran(done.returncode, done.stdout, done.stderr.decode())

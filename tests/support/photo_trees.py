@@ -1,0 +1,124 @@
+"""Real trees of photos, and a tree as a dict to compare before and after."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from iqcli.culling import planner as plans
+from iqcli.photos.find import find_shots
+from iqcli.records import Decision, Judged, Rating, Shot, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from iqcli.transactions.plan import Plan
+
+Tree = dict[bytes, tuple[object, ...]]
+
+SHOTS = (
+    ("IMG_0001.JPG", "IMG_0001.JPG.xmp"),
+    ("2024/IMG_1234.HEIC", "2024/IMG_1234.MOV", "2024/IMG_O1234.AAE"),
+    ("2024/deep/-x\n\x1b[31m caf\udce9.jpg",),
+)
+STAYS = ("2024/IMG_1235.HEIC", "notes.txt", "2024/deep/x.jpg")
+
+
+def grow(root: Path, names: Iterable[str]) -> None:
+    """Write a small file of its own under each name, with a time and mode of its own."""
+    for number, name in enumerate(names):
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(os.fsencode(name) * (1 + number % 3))
+        path.chmod((0o644, 0o600, 0o444)[number % 3])
+        os.utime(path, ns=(1_500_000_000_000_000_007 + number, 1_600_000_000_123_456_789 + number))
+
+
+def grow_shots(root: Path) -> None:
+    """The tree of `SHOTS` and `STAYS`."""
+    grow(root, [name for names in SHOTS for name in names] + list(STAYS))
+
+
+def tree(root: Path) -> Tree:
+    """Each path under root, with kind, mode, and for files time and content."""
+    found: Tree = {}
+    for folder, folders, names in os.walk(os.fsencode(root)):
+        for name in folders + names:
+            path = os.path.join(folder, name)  # noqa: PTH118
+            found[os.path.relpath(path, os.fsencode(root))] = _leaf(path)
+    return found
+
+
+def _leaf(path: bytes) -> tuple[object, ...]:
+    status = os.lstat(path)
+    if os.path.islink(path):  # noqa: PTH114
+        return ("link", os.readlink(path))  # noqa: PTH115
+    if os.path.isdir(path):  # noqa: PTH112
+        return ("folder", status.st_mode)
+    with open(path, "rb") as file:  # noqa: PTH123
+        digest = hashlib.sha256(file.read()).hexdigest()
+    return ("file", status.st_mode, status.st_mtime_ns, digest)
+
+
+def contents(root: Path) -> set[object]:
+    """The content of every file, wherever it lies."""
+    return {leaf[-1] for leaf in tree(root).values() if leaf[0] == "file"}
+
+
+def judged(root: Path, names: Sequence[str], score: float | None = 2.0, stars: int = 0) -> Judged:
+    """A shot of these files with that score; without one it could not be judged."""
+    path, *companions = (root / name for name in names)
+    shot = Shot(root, path, tuple(sorted(companions)))
+    if score is None:
+        return Judged(shot, stars=stars, error="cannot be decoded")
+    return Judged(shot, stars=stars, rating=Rating(score, 0.5, "fusion-mini"))
+
+
+def rejected(root: Path, shots: Iterable[Sequence[str]] = SHOTS) -> list[Decision]:
+    """The decision to reject each of these shots."""
+    why = ("score 2.0 is below 4.0",)
+    return [Decision(judged(root, names), Verdict.REJECT, why, ("below",)) for names in shots]
+
+
+def plan_for(root: Path, shots: Iterable[Sequence[str]] = SHOTS, action: str = "move") -> Plan:
+    """The plan that rejects these shots."""
+    return plans.make(rejected(root, shots), "below 4.0", "fusion-mini", action)
+
+
+def grow_planned(root: Path, shots: Mapping[str, Sequence[str]]) -> Plan:
+    """Write the files of these shots and plan to reject them all."""
+    grow(root, [name for names in shots.values() for name in names])
+    return plan_for(root, list(shots.values()))
+
+
+STEMS = [
+    "IMG_0001", "img_0001", "IMG_E0001", "-x", "=x", "+cmd|' /C calc'!A0", "a\nb", "\x1b[31mred",
+    "caf\udce9", "caf\udcc3", "日本", "é", "e\u0301", " lead", "trail ", "[bold]", "a*b?", "..x",
+    "~", "$HOME", "`id`", "%s", "\u202egpj", "x" * 200, "_Rejected", "again-2", ".hidden", "'\"\\",
+]  # fmt: skip
+
+
+FOLDERS = [*STEMS[:24], "2024", "2024/01", "deep/er/still", "_Rejected-x", "again-3"]
+
+
+COMPANIONS = [".xmp", ".JPG.xmp", ".MOV", ".AAE", "_HEVC.MOV", ".RAW-01.COVER.jpg"]
+
+
+def random_names(chance: random.Random) -> list[str]:
+    """Relative names of photos with some companions."""
+    names: dict[str, None] = {}
+    for _ in range(chance.randint(1, 40)):
+        folder = chance.choice(["", *FOLDERS])
+        base = f"{folder}/{chance.choice(STEMS)}".lstrip("/") + f"_{chance.randint(1, 9)}"
+        kinds = chance.sample(COMPANIONS, chance.randint(0, 3))
+        names |= dict.fromkeys([f"{base}.JPG", *(base + kind for kind in kinds)])
+    return list(names)
+
+
+def shots_in(root: Path) -> list[list[str]]:
+    """The shots as a walk finds them, by relative names."""
+    found = find_shots([root], default_excludes=False, on_problem=lambda *_: None)
+    return [[str(path.relative_to(root)) for path in shot.files] for shot in found]

@@ -1,0 +1,75 @@
+"""SIGKILL at every change of the disk, on every kind of disk: undo restores hash for hash."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fault_injection import DISKS, Fault, calls_of, in_child, kills
+from support.kill_scene import Scene
+from support.photo_trees import contents, tree
+
+from iqcli.transactions.apply import recover
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    calls = calls_of(scene.apply, kind)
+    assert len(calls) > 40
+    for fault in kills(calls):
+        scene.renew()
+        scene.kill(scene.apply, fault)
+        scene.restore(fault)
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    scene.applied()
+    calls = calls_of(scene.undo, kind)
+    assert len(calls) > 30
+    for fault in kills(calls):
+        scene.applied()
+        scene.kill(scene.undo, fault)
+        scene.restore(fault)
+
+
+@pytest.mark.parametrize("kind", DISKS)
+def test_undo_killed_after_a_killed_apply(quick_path: Path, kind: str) -> None:
+    scene = Scene(quick_path / "scene", kind)
+    hits = 0
+    for nth, first in enumerate(islice(kills(calls_of(scene.apply, kind)), 3, None, 9)):
+        scene.renew()
+        scene.kill(scene.apply, first)
+        for at in range(20 + nth % 3, 500, 7):  # the first changes are those of locks and journal
+            second = Fault(at, "before")
+            if in_child(scene.undo, kind, second).code != -signal.SIGKILL:
+                break
+            hits += 1
+            assert scene.held <= contents(scene.root), (first, second)
+        scene.restore(second)
+    assert hits > 5
+
+
+def test_the_next_cull_takes_a_killed_one_back(quick_path: Path) -> None:
+    scene = Scene(quick_path / "scene", "native")
+    scene.applied()
+    after = set(tree(scene.root))
+    scene.renew()
+    calls = calls_of(scene.apply)
+    for fault in kills(calls):
+        scene.renew()
+        scene.kill(scene.apply, fault)
+        ended = in_child(partial(recover, [scene.root / "2024"], scene.state))
+        assert ended.code == 0, (ended, fault)
+        if fault.at == len(calls):  # only the fsync of "finished" is missing
+            assert set(tree(scene.root)) == after
+        else:
+            assert tree(scene.root) == scene.before, fault

@@ -1,0 +1,246 @@
+"""Plans: where shots go, what a plan file keeps, and what a hostile one may not do."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.photo_trees import SHOTS, grow, grow_planned, judged, plan_for, rejected, tree
+
+from iqcli.culling import planner as plans
+from iqcli.errors import IqError, PlanConflict
+from iqcli.records import Decision, Verdict
+from iqcli.transactions.apply import apply, undo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from iqcli.transactions.plan import Plan
+
+
+def targets(plan: Plan) -> list[str]:
+    return [str(file.target) for shot in plan.shots for file in shot.files]
+
+
+def test_only_rejected_shots_are_planned_with_hash_score_and_reasons(root: Path) -> None:
+    decisions = rejected(root, SHOTS[:1])
+    decisions.append(Decision(judged(root, ["2024/deep/x.jpg"]), Verdict.KEEP, ()))
+    decisions.append(Decision(judged(root, ["nowhere.jpg"], None), Verdict.REVIEW, ()))
+    plan = plans.make(decisions, "below 4.0", "fusion-mini")
+    (shot,) = plan.shots
+    assert (shot.root, shot.score, shot.codes) == (root, 2.0, decisions[0].codes)
+    assert shot.reasons == ("score 2.0 is below 4.0",)
+    leaf = tree(root)[b"IMG_0001.JPG"]
+    first = shot.files[0]
+    assert (first.mtime_ns, first.sha256) == (leaf[2], leaf[3])
+    assert targets(plan) == ["_Rejected/IMG_0001.JPG", "_Rejected/IMG_0001.JPG.xmp"]
+
+
+def test_a_rejected_folder_of_the_user_is_left_alone(root: Path) -> None:
+    (root / "_Rejected").mkdir()
+    (root / "_Rejected-2").symlink_to(root / "2024")
+    (root / "_Rejected-3").write_bytes(b"a file")
+    assert targets(plan_for(root, SHOTS[:1]))[0] == "_Rejected-4/IMG_0001.JPG"
+
+
+def test_a_manifest_of_somebody_else_is_not_ours(root: Path) -> None:
+    (root / "_Rejected").mkdir()
+    (root / "_Rejected/MANIFEST.jsonl").write_bytes(b'{"kind": "other"}\n')
+    assert targets(plan_for(root, SHOTS[:1]))[0] == "_Rejected-2/IMG_0001.JPG"
+
+
+def test_our_own_folder_is_used_again(root: Path, tmp_path: Path) -> None:
+    apply(plan_for(root, SHOTS[:1]), tmp_path / "state")
+    assert targets(plan_for(root, SHOTS[2:]))[0].startswith("_Rejected/2024/")
+
+
+def test_names_that_differ_in_case_or_form_alone_are_parted(root: Path, tmp_path: Path) -> None:
+    shots = {"1": ["x/A.jpg"], "2": ["x/a.JPG"], "3": ["x/é.jpg"], "4": ["x/e\u0301.jpg"]}
+    plan = grow_planned(root, shots)
+    layers = [shot.files[0].target.parts[:-2] for shot in plan.shots]
+    assert layers == [("_Rejected",), ("_Rejected", "again-2")] * 2
+    apply(plan, tmp_path / "state")
+
+
+def test_a_file_that_stands_where_a_folder_must_be_is_stepped_around(
+    root: Path, tmp_path: Path
+) -> None:
+    state = tmp_path / "state"
+    apply(grow_planned(root, {"1": ["a.jpg"]}), state)
+    before = tree(root)
+    plan = grow_planned(root, {"2": ["a.jpg/b.jpg"]})
+    assert targets(plan) == ["_Rejected/again-2/a.jpg/b.jpg"]
+    apply(plan, state)
+    undo(None, state)
+    assert {name for name in tree(root) if name not in before} == {b"a.jpg", b"a.jpg/b.jpg"}
+
+
+def test_the_manifest_name_is_not_for_photos(root: Path) -> None:
+    grow(root, ["MANIFEST.jsonl"])
+    with pytest.raises(PlanConflict, match="no photo that a plan may move"):
+        plan_for(root, [["MANIFEST.jsonl"]])
+
+
+def test_a_shot_behind_a_link_out_of_the_root_is_refused(root: Path, tmp_path: Path) -> None:
+    grow(tmp_path / "elsewhere", ["a.jpg"])
+    (root / "link").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(PlanConflict, match=r"link/a.jpg lies outside"):
+        plan_for(root, [["link/a.jpg"]])
+
+
+def test_a_linked_folder_within_the_root_is_planned_at_its_real_place(root: Path) -> None:
+    (root / "link").symlink_to(root / "2024")
+    assert targets(plan_for(root, [["link/deep/x.jpg"]])) == ["_Rejected/2024/deep/x.jpg"]
+
+
+def test_a_linked_photo_is_refused(root: Path) -> None:
+    (root / "link.jpg").symlink_to(root / "IMG_0001.JPG")
+    with pytest.raises(PlanConflict, match=r"link.jpg is a link, and .* leave out -L"):
+        plan_for(root, [["link.jpg"]])
+
+
+def test_a_root_given_through_a_link_or_relatively_works(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "link").symlink_to(root)
+    monkeypatch.chdir(tmp_path)
+    before = tree(root)
+    for given in (Path("link"), Path("photos")):
+        plan = plan_for(given)
+        assert plan.roots == (root,)
+        apply(plan, tmp_path / "state")
+        undo(None, tmp_path / "state")
+        assert tree(root) == before
+
+
+def test_a_photo_that_changed_since_it_was_judged_is_refused(root: Path) -> None:
+    (decision,) = rejected(root, SHOTS[:1])
+    stale = dataclasses.replace(decision.judged, sha256="0" * 64)
+    with pytest.raises(PlanConflict, match="changed while it was judged"):
+        plans.make([dataclasses.replace(decision, judged=stale)], "", "")
+
+
+def test_a_shot_listed_twice_is_refused(root: Path) -> None:
+    with pytest.raises(PlanConflict, match="stands twice"):
+        plan_for(root, [SHOTS[0], SHOTS[0]])
+
+
+def test_a_plan_file_keeps_every_name(root: Path, tmp_path: Path) -> None:
+    plan, path = plan_for(root), tmp_path / "plan.jsonl"
+    plans.save(plan, path)
+    assert plans.load(path) == plan
+    assert path.read_bytes().decode("utf-8").isprintable() is False  # line ends only:
+    assert all(line.isprintable() for line in path.read_text("utf-8").split("\n"))
+    plans.save(plan, path)
+
+
+def test_saving_over_a_photo_is_refused(root: Path) -> None:
+    before = tree(root)
+    with pytest.raises(IqError, match="exists and is no plan of iq"):
+        plans.save(plan_for(root), root / "IMG_0001.JPG")
+    assert tree(root) == before
+
+
+def edit(path: Path, change: Callable[[list[dict[str, Any]]], object]) -> None:
+    records = [json.loads(line) for line in path.read_bytes().splitlines()]
+    change(records)
+    path.write_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in records))
+
+
+def put(key: str, value: object) -> Callable[[list[dict[str, Any]]], object]:
+    return lambda records: records[1]["files"][0].update({key: value})
+
+
+HOSTILE: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
+    ("no photo that a plan", put("from", "../outside.jpg")),
+    ("no photo that a plan", put("from", "2024/../../outside.jpg")),
+    ("no photo that a plan", put("from", "/etc/passwd")),
+    ("no photo that a plan", put("from", ".")),
+    ("no photo that a plan", put("from", "a\0b")),
+    ("no photo that a plan", put("from", ".iq-part-0123456789abcdef")),
+    ("outside the folder of rejects", put("from", "_Rejected/a.jpg")),
+    ("from is no path", put("from", "\ud800.jpg")),
+    ("from is no path", put("from_b64", "@@@")),
+    ("from is no path", put("from_b64", 7)),
+    ("from is missing", put("from", None)),
+    ("outside the folder of rejects", put("to", "_Rejected/other.jpg")),
+    ("no photo that a plan|outside the folder", put("to", "IMG_0001.JPG")),
+    ("outside the folder of rejects", put("to", "2024/IMG_0001.JPG")),
+    ("outside the folder of rejects", put("to", "_Rejected/../IMG_0001.JPG")),
+    ("outside the folder of rejects", put("to", "_Rejected/x/y/IMG_0001.JPG")),
+    ("outside the folder of rejects", put("to", "/tmp/_Rejected/IMG_0001.JPG")),
+    ("outside the folder of rejects", put("to", "_Rejected/again-2/IMG_0001.JPG")),
+    ("size is missing", put("size", True)),
+    ("size or sha256", put("size", -1)),
+    ("size or sha256", put("sha256", "x")),
+    ("mtime_ns", put("mtime_ns", 1.5)),
+    ("score", lambda records: records[1].update(score="high")),
+    ("finite score", lambda records: records[1].update(score=float("nan"))),
+    ("reason", lambda records: records[1].update(reasons=[1])),
+    ("line 2", lambda records: records[1].update(reasons=3)),
+    ("reasons", lambda records: records[1].update(reasons="a word")),
+    ("a code is none", lambda records: records[1].update(codes=["<b>"])),
+    ("no file", lambda records: records[1].update(files=[])),
+    ("a file is no JSON object", lambda records: records[1].update(files=[1])),
+    ("no absolute root", lambda records: records[1].update(root="photos")),
+    ("is not there", lambda records: records[1].update(root="/nowhere/photos")),
+    ("is not there", lambda records: records[1].update(root="/nowhere\0")),
+    ("leads elsewhere", lambda records: records[1].update(root=records[1]["root"] + "/2024/..")),
+    ("is no plan", lambda records: records[0].update(kind="other")),
+    ("its action is 'shred'", lambda records: records[0].update(action="shred")),
+    ("this iq knows move, copy", lambda records: records[0].update(action=["move"])),
+    ("schema 2", lambda records: records[0].update(schema=2)),
+    ("should hold 9", lambda records: records[0].update(shots=9)),
+    ("should hold 3", lambda records: records.pop()),
+    ("stands twice", lambda records: records.__setitem__(2, records[1])),
+]
+
+
+@pytest.mark.parametrize(("says", "change"), HOSTILE)
+def test_a_hostile_plan_is_refused(
+    root: Path, tmp_path: Path, says: str, change: Callable[[list[dict[str, Any]]], object]
+) -> None:
+    path = tmp_path / "plan.jsonl"
+    plans.save(plan_for(root), path)
+    edit(path, change)
+    before = tree(tmp_path)
+    with pytest.raises(IqError, match=says) as caught:
+        plans.load(path)
+    assert str(caught.value).isprintable()
+    assert tree(tmp_path) == before
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"[]\n", b"{\n", b"[" * 100_000])
+def test_what_is_no_plan_is_refused(tmp_path: Path, data: bytes) -> None:
+    path = tmp_path / "plan.jsonl"
+    path.write_bytes(data)
+    with pytest.raises(IqError, match="cannot use the plan"):
+        plans.load(path)
+    with pytest.raises(IqError, match="cannot read"):
+        plans.load(tmp_path / "none")
+
+
+def test_a_folder_replaced_by_a_link_after_the_plan_is_refused(root: Path, tmp_path: Path) -> None:
+    plan, path = plan_for(root), tmp_path / "plan.jsonl"
+    plans.save(plan, path)
+    (root / "2024").rename(tmp_path / "elsewhere")
+    (root / "2024").symlink_to(tmp_path / "elsewhere")
+    before = tree(tmp_path)
+    for attempt in (lambda: plans.load(path), lambda: apply(plan, tmp_path / "state")):
+        with pytest.raises(PlanConflict, match="leads elsewhere through a link"):
+            attempt()
+    assert tree(tmp_path) == before
+
+
+def test_a_link_among_the_rejects_is_not_followed(root: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    apply(plan_for(root, SHOTS[:1]), state)
+    (tmp_path / "elsewhere").mkdir()
+    (root / "_Rejected/2024").symlink_to(tmp_path / "elsewhere")
+    plan = plan_for(root, SHOTS[1:2])
+    assert targets(plan)[0] == "_Rejected/again-2/2024/IMG_1234.HEIC"
+    apply(plan, state)
+    assert list((tmp_path / "elsewhere").iterdir()) == []

@@ -1,0 +1,395 @@
+"""The way back: what it restores, what it refuses, and what the history says."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.fault_injection import Fault, calls_of, in_child
+from support.photo_trees import SHOTS, grow, plan_for, tree
+
+from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import locks
+from iqcli.transactions.apply import apply, recover, undo, undo_each
+from iqcli.transactions.history import State, history, unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def refused(root: Path, state: Path, match: str) -> None:
+    """Undo is refused with these words, and nothing has moved."""
+    before = tree(root)
+    with pytest.raises(PlanConflict, match=match):
+        undo(None, state)
+    assert tree(root) == before
+
+
+def test_undo_restores_everything(root: Path, state: Path) -> None:
+    before = tree(root)
+    times = {path: path.stat().st_atime_ns for path in root.rglob("*") if path.is_file()}
+    run = apply(plan_for(root), state).run
+    outcome = undo(None, state)
+    assert (outcome.kind, outcome.of, outcome.shots, outcome.files) == ("undo", run, 3, 6)
+    if hasattr(os, "O_NOATIME"):
+        assert times == {path: path.stat().st_atime_ns for path in times}
+    assert tree(root) == before
+
+
+def test_a_changed_reject_is_refused_and_named(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "_Rejected/2024/IMG_1234.MOV").write_bytes(b"edited")
+    refused(root, state, r"_Rejected/2024/IMG_1234.MOV has changed since; nothing was moved")
+
+
+def test_a_missing_reject_is_refused_and_named(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "_Rejected/IMG_0001.JPG").unlink()
+    refused(root, state, "_Rejected/IMG_0001.JPG is gone.*--partly")
+
+
+def test_a_new_photo_under_the_old_name_is_never_touched(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "IMG_0001.JPG").write_bytes(b"a new photo")
+    refused(root, state, "photos/IMG_0001.JPG is taken")
+    (root / "_Rejected/IMG_0001.JPG").unlink()
+    refused(root, state, "_Rejected/IMG_0001.JPG is gone")
+
+
+def test_an_equal_copy_under_the_old_name_is_refused(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "IMG_0001.JPG").write_bytes((root / "_Rejected/IMG_0001.JPG").read_bytes())
+    refused(root, state, "IMG_0001.JPG is taken")
+
+
+def test_a_second_link_made_by_hand_leaves_one_name(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root), state)
+    (root / "IMG_0001.JPG").hardlink_to(root / "_Rejected/IMG_0001.JPG")
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_partly_leaves_the_changed_shot_and_its_line(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root), state)
+    (root / "_Rejected/2024/IMG_1234.MOV").write_bytes(b"edited")
+    outcome = undo(None, state, partly=True)
+    assert outcome.shots == 2
+    assert len(outcome.left) == 1
+    assert "IMG_1234.MOV has changed" in outcome.left[0]
+    after = tree(root)
+    gone = {os.fsencode(name) for name in SHOTS[1]}
+    assert {name for name in before if name not in after} == gone
+    manifest = (root / "_Rejected/MANIFEST.jsonl").read_text("utf-8").splitlines()
+    assert len(manifest) == 2
+    assert "IMG_1234.HEIC" in manifest[1]
+
+
+def test_partly_undoes_nothing_when_all_is_gone(root: Path, state: Path) -> None:
+    apply(plan_for(root, [SHOTS[0]]), state)
+    (root / "_Rejected/IMG_0001.JPG").unlink()
+    with pytest.raises(PlanConflict, match="is gone"):
+        undo(None, state, partly=True)
+    assert history(state)[0].state is State.FINISHED
+
+
+def test_an_unmounted_root_is_not_taken_for_lost_photos(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    away = root.rename(root.with_name("unplugged"))
+    with pytest.raises(PlanConflict, match="photos is not there; mount"):
+        undo(None, state, partly=True)
+    away.rename(root)
+    assert undo(None, state).shots == 3
+
+
+def test_a_folder_that_became_a_link_is_refused(root: Path, state: Path, tmp_path: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "2024").rename(tmp_path / "elsewhere")
+    (root / "2024").symlink_to(tmp_path / "elsewhere")
+    refused(root, state, "photos/2024 leads elsewhere through a link")
+
+
+def test_runs_are_undone_latest_first_or_by_name(root: Path, state: Path) -> None:
+    before = tree(root)
+    runs = [apply(plan_for(root, [names]), state).run for names in SHOTS]
+    assert undo(None, state).of == runs[2]
+    assert undo(runs[0], state).of == runs[0]
+    with pytest.raises(IqError, match="already taken back"):
+        undo(runs[0], state)
+    assert undo(None, state).of == runs[1]
+    with pytest.raises(IqError, match="no run is left to undo"):
+        undo(None, state)
+    assert tree(root) == before
+
+
+def test_a_run_is_known_by_the_beginning_of_its_name(root: Path, state: Path) -> None:
+    runs = [apply(plan_for(root, [names]), state).run for names in SHOTS[:2]]
+    with pytest.raises(IqError, match="2 runs begin with '20"):
+        undo(runs[0][:4], state)
+    assert undo(runs[0][:-1], state).of == runs[0]
+
+
+@pytest.mark.parametrize("run", ["../../x", "", "nope"])
+def test_an_unknown_run_is_named(state: Path, run: str) -> None:
+    with pytest.raises(IqError, match="no run"):
+        undo(run, state)
+
+
+def test_a_folder_removed_since_is_made_again(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root, [SHOTS[2]]), state)
+    (root / "2024/deep/x.jpg").unlink()
+    (root / "2024/deep").rmdir()
+    undo(None, state)
+    after = tree(root)
+    assert {name for name in before if name not in after} == {b"2024/deep/x.jpg"}
+
+
+def test_what_a_person_put_among_the_rejects_stays(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    (root / "_Rejected/2024/notes.txt").write_bytes(b"mine")
+    with (root / "_Rejected/MANIFEST.jsonl").open("ab") as file:
+        file.write(b"a note of mine\n")
+    undo(None, state)
+    left = sorted(path.name for path in (root / "_Rejected").rglob("*"))
+    assert left == ["2024", "MANIFEST.jsonl", "notes.txt"]
+    assert (root / "_Rejected/MANIFEST.jsonl").read_bytes().endswith(b"a note of mine\n")
+
+
+def test_undo_needs_no_manifest(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root, SHOTS[:1]), state)
+    (root / "_Rejected/MANIFEST.jsonl").unlink()
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_a_torn_line_of_the_manifest_goes_with_the_run(root: Path, state: Path) -> None:
+    before = tree(root)
+    apply(plan_for(root, SHOTS[:1]), state)
+    with (root / "_Rejected/MANIFEST.jsonl").open("ab") as file:
+        file.write(b'{"run": "2024')
+    apply(plan_for(root, SHOTS[1:]), state)
+    lines = (root / "_Rejected/MANIFEST.jsonl").read_bytes().splitlines()
+    assert len(lines) == 5
+    undo(None, state)
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_history_tells_what_became_of_each_run(root: Path, state: Path) -> None:
+    first = apply(plan_for(root, [SHOTS[0]]), state).run
+    second = apply(plan_for(root, [SHOTS[1]]), state).run
+    undo(second, state)
+    third = plan_for(root, [SHOTS[2]])
+    calls = calls_of(lambda: apply(third, state))
+    undo(None, state)
+    in_child(lambda: apply(third, state), fault=Fault(len(calls) - 3, "before"))
+    rows = history(state)
+    assert [(row.kind, row.shots, row.files, str(row.state)) for row in rows] == [
+        ("cull", 1, 2, "finished"),
+        ("cull", 1, 3, "undone"),
+        ("undo", 1, 3, "finished"),
+        ("cull", 1, 1, "undone"),
+        ("undo", 1, 1, "finished"),
+        ("cull", 1, 1, "interrupted"),
+    ]
+    assert rows[0].run == first
+    assert rows[2].of == second
+    assert rows[0].roots == (root,)
+
+
+def test_recover_leaves_other_roots_and_finished_runs_alone(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    before = tree(root)
+    assert recover([root], state) == ()
+    assert tree(root) == before
+
+
+def test_a_photo_edited_after_a_cut_off_run_is_no_conflict(root: Path, state: Path) -> None:
+    plan = plan_for(root)
+    calls = calls_of(lambda: apply(plan, state))
+    undo(None, state)
+    fourth = [nth for nth, name in enumerate(calls, start=1) if name == "rename_new"][3]
+    in_child(lambda: apply(plan, state), fault=Fault(fourth, "before"))
+    grow(root, ["2024/IMG_1235.HEIC"])
+    edited = root / plan.shots[2].files[0].source
+    edited.chmod(0o644)
+    edited.write_bytes(b"edited before the recovery")
+    before = tree(root)
+    recover([root], state)
+    after = tree(root)
+    assert edited.read_bytes() == b"edited before the recovery"
+    assert (root / "IMG_0001.JPG").is_file()
+    assert not (root / "_Rejected").exists()
+    assert len(after) > len(before) - 6
+
+
+def test_a_journal_from_a_later_version_is_not_passed_over(root: Path, state: Path) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 2', 1))
+    with pytest.raises(IqError, match="cannot read the journal"):
+        undo(None, state)
+
+
+@pytest.mark.parametrize("name", ["../../photos", "/tmp/x", ""])
+def test_a_journal_that_names_another_run_is_not_believed(
+    root: Path, state: Path, name: str
+) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes().replace(run.encode(), name.encode(), 1))
+    before = tree(root)
+    with pytest.raises(IqError, match="it is named after another run; move it elsewhere"):
+        undo(None, state)
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("shots", [SHOTS, SHOTS[:1]])
+def test_a_person_can_close_a_run_that_was_cut_off(
+    root: Path, state: Path, shots: list[tuple[str, ...]]
+) -> None:
+    before = tree(root)
+    plan = plan_for(root, shots)
+    for _ in range(2):  # the first makes the folders of the state
+        calls = calls_of(lambda: apply(plan, state))
+        undo(None, state)
+    assert in_child(lambda: apply(plan, state), fault=Fault(len(calls) - 1, "before")).code < 0
+    moved = root / "_Rejected/IMG_0001.JPG"
+    moved.write_bytes(b"edited since")
+    with pytest.raises(PlanConflict, match=r"has changed since; .*iq undo \S+ --partly"):
+        recover([root], state)
+    assert len(undo(None, state, partly=True).left) == 1
+    assert recover([root], state) == ()
+    moved.write_bytes(b"IMG_0001.JPG")
+    os.utime(moved, ns=(0, 1_600_000_000_123_456_789))
+    undo(None, state)
+    assert tree(root) == before
+
+
+def test_a_run_that_ends_while_another_waits_for_it_is_not_taken_back(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It looked cut off only because it was still at work."""
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.rindex(b'{"event": "finished"')])
+    before = tree(root)
+
+    @contextmanager
+    def waiting(*_: object) -> Iterator[None]:
+        path.write_bytes(whole)
+        yield
+
+    monkeypatch.setattr(locks, "hold", waiting)
+    assert recover([root], state) == ()
+    assert tree(root) == before
+
+
+def test_several_runs_are_undone_the_latest_first(root: Path, state: Path) -> None:
+    before = tree(root)
+    runs = [apply(plan_for(root, [names]), state).run for names in SHOTS]
+    asked = [runs[0], runs[2], runs[0][:-1]]
+    assert [each.of for each in undo_each(asked, state)] == [runs[2], runs[0]]
+    assert [each.of for each in undo_each([], state)] == [runs[1]]
+    assert tree(root) == before
+
+
+def test_a_name_that_is_none_stops_several_before_any(root: Path, state: Path) -> None:
+    run = apply(plan_for(root), state).run
+    before = tree(root)
+    with pytest.raises(IqError, match="no run 'nope' can be undone"):
+        list(undo_each([run, "nope"], state))
+    assert tree(root) == before
+
+
+def test_a_run_whose_photos_a_later_one_moved_names_it(root: Path, state: Path) -> None:
+    before = tree(root)
+    first = apply(plan_for(root), state).run
+    again = root / "_Rejected"
+    other = apply(plan_for(again, [SHOTS[0]]), state).run
+    later = apply(plan_for(again, [SHOTS[1]]), state).run
+    undo(other, state)
+    with pytest.raises(PlanConflict) as caught:
+        undo(first, state)
+    says = f" is gone; nothing was moved, run {later} came after it, run iq undo {later} first"
+    assert says in str(caught.value)
+    assert [each.of for each in undo_each([first, later], state)] == [later, first]
+    assert tree(root) == before
+
+
+def test_a_copy_whose_original_a_later_run_moved_names_it(root: Path, state: Path) -> None:
+    before = tree(root)
+    first = apply(plan_for(root, action="copy"), state).run
+    later = apply(plan_for(root, SHOTS[:1]), state).run
+    with pytest.raises(
+        PlanConflict, match=f"IMG_0001.JPG.* is gone; .*, run iq undo {later} first"
+    ):
+        undo(first, state)
+    assert len(list(undo_each([first, later], state))) == 2
+    assert tree(root) == before
+
+
+def broken(state: Path, run: str) -> Path:
+    path = state / f"journal/{run}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"what\n\n")
+    return path
+
+
+def test_an_unreadable_journal_stops_no_other_run(root: Path, state: Path) -> None:
+    before = tree(root)
+    path = broken(state, "20200101-000000-000000-abcd")
+    run = apply(plan_for(root), state).run
+    assert [(row.run, row.state, row.roots) for row in history(state)] == [
+        (path.stem, State.UNREADABLE, (path,)),
+        (run, State.FINISHED, (root,)),
+    ]
+    [why] = unreadable(state)
+    assert f"cannot read the journal {path}: its first line" in why
+    assert recover([root], state) == ()
+    with pytest.raises(IqError, match="cannot read the journal"):
+        undo("2020", state)
+    assert undo(None, state).of == run
+    assert tree(root) == before
+
+
+def test_nobody_guesses_the_latest_run_behind_an_unreadable_journal(
+    root: Path, state: Path
+) -> None:
+    before = tree(root)
+    run = apply(plan_for(root), state).run
+    broken(state, "29990101-000000-000000-abcd")
+    with pytest.raises(IqError, match=r"cannot read the journal .*, or name the run to undo"):
+        undo(None, state)
+    assert undo(run, state).of == run
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("plan", ["3", "[]", "[1]", '[{"kind": "iq-plan"}]', '{"a": 1}'])
+def test_a_journal_with_any_plan_in_it_is_read_or_unreadable(state: Path, plan: str) -> None:
+    path = broken(state, "20200101-000000-000000-abcd")
+    known = '"kind": "iq-journal", "schema": 1, "run": "x", "what": "cull", "when": "2020-01-01"'
+    path.write_text(f'{{{known}, "shots": 1, "files": 1, "plan": {plan}}}\n')
+    assert [row.state for row in history(state)] == [State.UNREADABLE]
+
+
+@pytest.mark.parametrize("edits", ["3", "[1]", '[{"root": "/"}]'])
+def test_a_journal_with_any_edits_in_it_is_unreadable(state: Path, edits: str) -> None:
+    path = broken(state, "20200101-000000-000000-abcd")
+    known = '"kind": "iq-journal", "schema": 1, "run": "x", "what": "xmp", "when": "2020-01-01"'
+    path.write_text(f'{{{known}, "shots": 1, "files": 1, "edits": {edits}}}\n')
+    assert [row.state for row in history(state)] == [State.UNREADABLE]
+
+
+def test_an_intent_cut_off_in_writing_never_began(root: Path, state: Path) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes()[:100])
+    assert history(state) == []
