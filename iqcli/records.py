@@ -77,25 +77,6 @@ class Views:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A shot after the pipeline: its blocks, or the reason why there are none.
-
-    Exactly one of `blocks` and `error` is set. `stars` is a person's rating, `pick` a person's flag
-    (see `Facts`): the highest of the sidecars' and the picture's own; what iq itself wrote is
-    neither. `sights` are small pictures for people (WebP) by name, where they were asked for.
-    """
-
-    shot: Shot
-    sha256: str | None = None
-    facts: Facts | None = None
-    stars: int | None = None
-    blocks: Mapping[str, Vector] | None = None
-    error: str | None = None
-    pick: int | None = None
-    sights: Mapping[str, bytes] | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Issue:
     """A fault that is seen: its name (`blurred`, …) and level 2 slight, 3 clear, 4 severe."""
 
@@ -151,12 +132,16 @@ class Whole(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One row of any result: a measured shot with its rating, or with the reason for none.
+class Photo:
+    """A shot and all that is known of it so far: measured, then rated, then grouped.
 
-    `group` is the burst or set that it is of, `scene` the moment, both None until they were looked
-    for or where the shot is alone or nothing tells (`scene` needs a time); `whole` says that the
-    group is a set to be kept whole. `look` is there where groups were asked for.
+    The pipeline sets `blocks`, or `error`, the reason why there are none; rating takes the blocks
+    away and sets `rating`, or `error`. `stars` is a person's rating, `pick` a person's flag (see
+    `Facts`): the highest of the sidecars' and the picture's own; what iq itself wrote is neither.
+    `group` is the burst or set that the shot is of, `scene` the moment, both None until they were
+    looked for or where the shot is alone or nothing tells (`scene` needs a time); `whole` says that
+    the group is a set to be kept whole. `look` is there where groups were asked for, and `sights`,
+    small pictures (WebP) by name, where those were.
     """
 
     shot: Shot
@@ -170,6 +155,8 @@ class Judged:
     scene: str | None = None
     whole: Whole | None = None
     look: Look | None = field(default=None, compare=False, repr=False)
+    blocks: Mapping[str, Vector] | None = field(default=None, compare=False, repr=False)
+    sights: Mapping[str, bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +173,7 @@ class Experience:
     source: str = ""
 
 
-def best_first(judged: Judged) -> tuple[float, bytes]:
+def best_first(judged: Photo) -> tuple[float, bytes]:
     """What rated shots are sorted by: the higher score first, equal ones by their paths' bytes."""
     assert judged.rating
     return -judged.rating.score, os.fsencode(judged.shot.path)
@@ -211,7 +198,7 @@ class Decision:
     `codes` are for programs, `reasons` the same in words, one each.
     """
 
-    judged: Judged
+    photo: Photo
     verdict: Verdict
     reasons: tuple[str, ...]
     codes: tuple[str, ...] = ()

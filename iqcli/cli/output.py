@@ -1,4 +1,4 @@
-"""Judged shots on stdout in the format asked for: the one place where rows are rendered."""
+"""Photo shots on stdout in the format asked for: the one place where rows are rendered."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from iqcli.settings import FORMATS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.records import Judged
+    from iqcli.records import Photo
 
     # A judged shot and what a command adds to its record.
-    Result = tuple[Judged, dict[str, Any]]
+    Result = tuple[Photo, dict[str, Any]]
 
 WRITERS: dict[str, Callable[[Iterable[rows.Row]], Iterator[str]]] = {
     "csv": rows.to_csv,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import Sight, Spool
-    from iqcli.records import Judged, Measured, Shot
+    from iqcli.records import Photo, Shot
     from iqcli.settings import Settings
 
 
@@ -41,7 +41,7 @@ class Run:
     unlisted: int = 0
     unwritten: int = 0
 
-    def judged(self, *, grouped: bool = False, spool: Spool | None = None) -> Iterator[Judged]:
+    def judged(self, *, grouped: bool = False, spool: Spool | None = None) -> Iterator[Photo]:
         """Every shot with its rating or the reason for none, in path order.
 
         With `grouped` each has the look that `iqcli.culling.grouping.group` asks for. What `spool` wants of
@@ -66,7 +66,7 @@ class Run:
         shots: Sequence[Shot] | None = None,
         spoil: Spoil | None = None,
         sights: Sequence[Sight] = (),
-    ) -> Iterator[Measured]:
+    ) -> Iterator[Photo]:
         """Every shot (those of the paths, unless given) with these blocks and sights, counted.
 
         With `spoil` they are measured as if they had that fault, and not counted: they are not the

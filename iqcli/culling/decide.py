@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.culling.rules import Rule
-    from iqcli.records import Judged
+    from iqcli.records import Photo
 
     Findings = tuple[Finding, ...]
     FindingsByIndex = dict[int, Finding]
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 
 
-def worst(scored: Sequence[Judged], rule: Rule) -> FindingsByIndex:
+def worst(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
     """The share of each group that is worst is rejected, rounded down."""
     assert rule.worst is not None
     found: FindingsByIndex = {}
@@ -50,7 +50,7 @@ def _by_rank(rank: int, count: int, rejected: bool, rule: Rule) -> Finding:
     return Finding(Verdict.KEEP, "not_worst", f"not {words}")
 
 
-def kept(scored: Sequence[Judged], rule: Rule) -> FindingsByIndex:
+def kept(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
     """The best of each group are kept; what comes near the last of them is for review."""
     assert rule.keep is not None
     found: FindingsByIndex = {}
@@ -75,14 +75,14 @@ def _by_place(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> Findi
     return Finding(Verdict.REJECT, f"not_kept_of_{rule.unit}", words, relative=True)
 
 
-def groups(scored: Sequence[Judged], unit: str) -> list[list[Judged]]:
+def groups(scored: Sequence[Photo], unit: str) -> list[list[Photo]]:
     """The groups, each best first; a photo that is in none is in no list.
 
     Frames of a burst are put in order as bursts are; sharpness tells nothing between other photos.
     """
     if unit == "all":
         return [sorted(scored, key=best_first)] if scored else []
-    found: dict[str, list[Judged]] = {}
+    found: dict[str, list[Photo]] = {}
     for each in scored:
         if (key := key_of(each, unit)) is not None:
             found.setdefault(key, []).append(each)
@@ -92,7 +92,7 @@ def groups(scored: Sequence[Judged], unit: str) -> list[list[Judged]]:
 
 
 def _with_alone(
-    found: FindingsByIndex, scored: Sequence[Judged], code: str, rule: Rule
+    found: FindingsByIndex, scored: Sequence[Photo], code: str, rule: Rule
 ) -> FindingsByIndex:
     """The same with the photos that no group holds: nothing stands beside them, they stay."""
     if rule.unit == "all":
@@ -105,7 +105,7 @@ ONLY = Finding(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
 BEST = Finding(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
 
 
-def spared(judged: Sequence[Judged], found: Mapping[int, Findings]) -> dict[int, Findings]:
+def spared(judged: Sequence[Photo], found: Mapping[int, Findings]) -> dict[int, Findings]:
     """New findings for the photos that stay so that their moment does.
 
     `found` holds those of every scored shot by its identity. Where they reject all of a moment, the
@@ -123,9 +123,9 @@ def spared(judged: Sequence[Judged], found: Mapping[int, Findings]) -> dict[int,
     return saved
 
 
-def _moments(judged: Sequence[Judged]) -> Iterator[list[Judged]]:
+def _moments(judged: Sequence[Photo]) -> Iterator[list[Photo]]:
     """The shots of each moment; of one alone in its moment, only the time tells."""
-    found: dict[str, list[Judged]] = {}
+    found: dict[str, list[Photo]] = {}
     for each in judged:
         if (key := key_of(each, "scene")) is not None:
             found.setdefault(key, []).append(each)
@@ -134,7 +134,7 @@ def _moments(judged: Sequence[Judged]) -> Iterator[list[Judged]]:
     yield from found.values()
 
 
-def _best(members: Sequence[Judged]) -> Judged:
+def _best(members: Sequence[Photo]) -> Photo:
     bursts = {each.group for each in members}
     if len(bursts) == 1 and None not in bursts:
         return order_within(members)[0]
@@ -149,7 +149,7 @@ def _compared(found: Findings) -> bool:
 _PROTECTED = Protect()
 
 
-def decide(judged: Sequence[Judged], rule: Rule, protect: Protect = _PROTECTED) -> list[Decision]:
+def decide(judged: Sequence[Photo], rule: Rule, protect: Protect = _PROTECTED) -> list[Decision]:
     """One decision a shot, in the order given, which changes nothing.
 
     Shots without a score are left for review. Then comes what `protect` keeps; it has its rank
@@ -166,7 +166,7 @@ def decide(judged: Sequence[Judged], rule: Rule, protect: Protect = _PROTECTED) 
     return [_decision(each, found.get(id(each))) for each in judged]
 
 
-def _parts(scored: Sequence[Judged], rule: Rule) -> list[dict[int, Finding]]:
+def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, Finding]]:
     parts = []
     if rule.below is not None:
         parts.append({id(each): _below(each, rule.below) for each in scored})
@@ -179,21 +179,21 @@ def _parts(scored: Sequence[Judged], rule: Rule) -> list[dict[int, Finding]]:
     return parts or [{id(each): _by_band(each) for each in scored}]
 
 
-def _below(judged: Judged, limit: float) -> Finding:
+def _below(judged: Photo, limit: float) -> Finding:
     words = in_words(score_of(judged), limit)
     if score_of(judged) < limit:
         return Finding(Verdict.REJECT, "below", words)
     return Finding(Verdict.KEEP, "not_below", words)
 
 
-def _promised(judged: Judged, limit: float) -> Finding:
+def _promised(judged: Photo, limit: float) -> Finding:
     words = in_words(score_of(judged), limit)
     if score_of(judged) < limit:
         return Finding(Verdict.REJECT, "under_promise_limit", words)
     return Finding(Verdict.KEEP, "over_promise_limit", words)
 
 
-def _by_band(judged: Judged) -> Finding:
+def _by_band(judged: Photo) -> Finding:
     rating = judged.rating
     # A model with experience, which the bands need, has a doubt.
     assert rating and rating.uncertainty is not None
@@ -203,7 +203,7 @@ def _by_band(judged: Judged) -> Finding:
     return Finding(verdict, code[verdict], words)
 
 
-def _joined(judged: Judged, parts: Sequence[Finding], rule: Rule) -> Findings:
+def _joined(judged: Photo, parts: Sequence[Finding], rule: Rule) -> Findings:
     """What decides, the verdict of the first: any part that rejects, capped by the promise."""
     rejecting = tuple(each for each in parts if each.rejects)
     if rejecting and rule.chooses and rule.limit is not None:
@@ -216,7 +216,7 @@ def _joined(judged: Judged, parts: Sequence[Finding], rule: Rule) -> Findings:
     return rejecting or doubting or tuple(parts)
 
 
-def _decision(judged: Judged, found: Findings | None) -> Decision:
+def _decision(judged: Photo, found: Findings | None) -> Decision:
     if found is None:
         why = f"not judged: {judged.error or 'it has no score'}"
         found = (Finding(Verdict.REVIEW, "not_judged", why),)
@@ -231,7 +231,7 @@ def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
     """
     ruled = [each for each in decisions if BY_HAND not in each.codes]
     rejects = sum(each.verdict is Verdict.REJECT for each in ruled)
-    check_counts(rejects, sum(is_scored(each.judged) for each in decisions), max_reject)
+    check_counts(rejects, sum(is_scored(each.photo) for each in decisions), max_reject)
 
 
 def check_counts(rejects: int, judged: int, max_reject: float) -> None:

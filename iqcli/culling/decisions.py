@@ -12,7 +12,7 @@ from iqcli.fs import files
 from iqcli.photos.find import find_shots
 from iqcli.photos.folder import looks_like_photo
 from iqcli.photos.formats import PHOTO, extension
-from iqcli.records import Decision, Judged, Rating, Shot, Verdict
+from iqcli.records import Decision, Photo, Rating, Shot, Verdict
 from iqcli.transactions import jsonl
 from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
 from iqcli.transactions.plan import below, check_root
@@ -46,7 +46,7 @@ def record(decision: Decision) -> Record:
     The root is absolute and link-free; the other paths count from it. Raises PlanConflict for a
     shot that is not in its root.
     """
-    judged = decision.judged
+    judged = decision.photo
     shot = judged.shot
     return {
         **path_fields("root", shot.root.resolve()),
@@ -127,7 +127,7 @@ def _decision(found: Record, model: str) -> Decision:
     if digest is not None and not SHA256.fullmatch(want(found, "sha256", str)):
         raise IqError("its sha256 is none")
     rating = None if (score := _score(found)) is None else Rating(score, None, model)
-    judged = Judged(shot, digest, rating=rating)
+    judged = Photo(shot, digest, rating=rating)
     return Decision(judged, verdict, jsonl.texts(found, "reasons"), jsonl.codes(found))
 
 
@@ -161,16 +161,16 @@ def _check(decisions: Sequence[Decision]) -> None:
     real: set[Path] = set()
     seen: set[Path] = set()
     for each in decisions:
-        shot = each.judged.shot
+        shot = each.photo.shot
         check_root(shot.root, real)
         for path in shot.files:
             _check_file(shot.root, path)
             if path in seen:
                 raise PlanConflict(f"{files.shown(path)} stands twice among the decisions")
             seen.add(path)
-    found = _found([each.judged.shot.path for each in decisions])
+    found = _found([each.photo.shot.path for each in decisions])
     for each in decisions:
-        _check_shot(each.judged, found)
+        _check_shot(each.photo, found)
 
 
 def _check_file(root: Path, path: Path) -> None:
@@ -187,7 +187,7 @@ def _found(paths: Sequence[Path]) -> Mapping[Path, Shot]:
     return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
 
 
-def _check_shot(judged: Judged, found: Mapping[Path, Shot]) -> None:
+def _check_shot(judged: Photo, found: Mapping[Path, Shot]) -> None:
     path = judged.shot.path
     now = found.get(path)
     if now is None:

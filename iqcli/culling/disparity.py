@@ -20,7 +20,7 @@ from iqcli.records import Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from iqcli.records import Decision, Facts, Judged
+    from iqcli.records import Decision, Facts, Photo
 
 # How often a warning may be wrong where all classes lose alike.
 LEVEL = 0.01
@@ -77,10 +77,10 @@ def losses(decisions: Sequence[Decision]) -> list[Loss]:
 
     A photo that could not be judged is in no class.
     """
-    judged = [each for each in decisions if is_scored(each.judged)]
+    judged = [each for each in decisions if is_scored(each.photo)]
     rejected = [each for each in judged if each.verdict is Verdict.REJECT]
-    photos = Counter(name for each in judged for name in classes_of(each.judged))
-    rejects = Counter(name for each in rejected for name in classes_of(each.judged))
+    photos = Counter(name for each in judged for name in classes_of(each.photo))
+    rejects = Counter(name for each in rejected for name in classes_of(each.photo))
     found = [
         Loss(name, count, rejects[name], len(judged) - count, len(rejected) - rejects[name])
         for name, count in photos.items()
@@ -96,7 +96,7 @@ def lopsided(found: Sequence[Loss]) -> Loss | None:
     return max(far, key=lambda each: each.excess, default=None)
 
 
-def classes_of(judged: Judged) -> tuple[str, ...]:
+def classes_of(judged: Photo) -> tuple[str, ...]:
     """The kinds of a photo, each once: what is seen, the camera, how it is held, the format."""
     seen = judged.look.classes if judged.look else ()
     told = _told(judged.facts) if judged.facts else ()

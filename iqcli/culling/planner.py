@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.records import Decision, Judged
+    from iqcli.records import Decision, Photo
 
 __all__ = [
     "Action",
@@ -63,7 +63,7 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
     shots = []
     for decision in decisions:
         if decision.verdict is Verdict.REJECT:
-            root = decision.judged.shot.root.resolve()
+            root = decision.photo.shot.root.resolve()
             shelf = shelves.setdefault(root, _Shelf(root, number))
             shots.append(_planned(decision, root, shelf))
     plan = Plan(now.isoformat(timespec="seconds"), rule, model, tuple(shots), chosen)
@@ -72,7 +72,7 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
 
 
 def _planned(decision: Decision, root: Path, shelf: _Shelf) -> PlannedShot:
-    judged = decision.judged
+    judged = decision.photo
     sources = [below(root, path) for path in judged.shot.files]
     layer = shelf.layer_for(sources)
     held = tuple(_measured(root, source, layer / source) for source in sources)
@@ -83,7 +83,7 @@ def _planned(decision: Decision, root: Path, shelf: _Shelf) -> PlannedShot:
     return PlannedShot(root, held, _score(judged), decision.reasons, decision.codes)
 
 
-def _score(judged: Judged) -> float | None:
+def _score(judged: Photo) -> float | None:
     return float(judged.rating.score) if judged.rating else None
 
 
@@ -91,8 +91,8 @@ def check_files(decisions: Iterable[Decision]) -> None:
     """Raise what `make` would of where the files lie and what they are, without reading them."""
     for decision in decisions:
         if decision.verdict is Verdict.REJECT:
-            root = decision.judged.shot.root.resolve()
-            for path in decision.judged.shot.files:
+            root = decision.photo.shot.root.resolve()
+            for path in decision.photo.shot.files:
                 _check_plain(root / below(root, path))
 
 

@@ -17,7 +17,7 @@ from iqcli.records import Verdict, Whole
 from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
-    from iqcli.records import Judged
+    from iqcli.records import Photo
 
 A_QUOTA = "give how many to keep, as 3, or a share, as 20%"
 
@@ -157,12 +157,12 @@ class Finding:
         return self.verdict is Verdict.REJECT
 
 
-def is_scored(judged: Judged) -> bool:
+def is_scored(judged: Photo) -> bool:
     """Whether a rule can say anything of a shot."""
     return judged.rating is not None and math.isfinite(judged.rating.score)
 
 
-def score_of(judged: Judged) -> float:
+def score_of(judged: Photo) -> float:
     """The score of a scored shot."""
     assert judged.rating
     return judged.rating.score
@@ -182,7 +182,7 @@ class Protect:
     marked: bool = True
     sets: bool = True
 
-    def why(self, judged: Judged) -> tuple[Finding, ...]:
+    def why(self, judged: Photo) -> tuple[Finding, ...]:
         """What protects a shot, nothing for most."""
         found = []
         stars = judged.stars or 0

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Facts, Measured, Shot, Vector, Views
+    from iqcli.records import Facts, Photo, Shot, Vector, Views
 
     Array = NDArray[np.float32]
-    MeasureSpoilt = Callable[[Sequence[AnyBlock], Sequence[Shot], "Spoil"], Iterable[Measured]]
+    MeasureSpoilt = Callable[[Sequence[AnyBlock], Sequence[Shot], "Spoil"], Iterable[Photo]]
 
 NAMES = tuple(DISTORTIONS)
 # The rungs that a network learns from; the first is the photo as it is.

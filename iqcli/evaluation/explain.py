@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.registry import Model
-    from iqcli.records import Judged, Vector
+    from iqcli.records import Photo, Vector
 
-    Photo = Mapping[str, Vector]
+    BlocksByName = Mapping[str, Vector]
     Array = NDArray[np.float32]
     Numbers = NDArray[np.float64]
 
@@ -162,7 +162,7 @@ class Explanation:
     features were held against. `rank` counts from 1 among `of` photos with a score.
     """
 
-    judged: Judged
+    photo: Photo
     rank: int
     of: int
     percentile: float
@@ -174,7 +174,11 @@ class Explanation:
 
 
 def explain(
-    model: Model, photo: Photo, others: Sequence[Photo], judged: Judged, peers: Sequence[Judged]
+    model: Model,
+    photo: BlocksByName,
+    others: Sequence[BlocksByName],
+    judged: Photo,
+    peers: Sequence[Photo],
 ) -> Explanation:
     """Explain the score of a judged photo, beside the judged others of its folder.
 
@@ -183,12 +187,12 @@ def explain(
     """
     assert isinstance(judged.rating, Rating)
     ranked = rank([judged, *peers])
-    own = next(each for each in ranked if each.judged is judged)
+    own = next(each for each in ranked if each.photo is judged)
     knots = _knots(model)
     enough = len(others) >= FEW
     against = "folder" if enough else "training" if knots else None
     return Explanation(
-        judged=judged,
+        photo=judged,
         rank=own.rank,
         of=len(ranked),
         percentile=own.percentile,
@@ -210,7 +214,9 @@ def _knots(model: Model) -> Mapping[str, Array]:
     return {name: knots for name, knots in found if knots is not None}
 
 
-def _middles(others: Sequence[Photo], knots: Mapping[str, Array], enough: bool) -> Photo:
+def _middles(
+    others: Sequence[BlocksByName], knots: Mapping[str, Array], enough: bool
+) -> BlocksByName:
     """The median of each number of each block: of the others, else of the training."""
     if not enough:
         return {name: quantiles[:, KNOTS // 2] for name, quantiles in knots.items()}
@@ -223,7 +229,9 @@ def _middles(others: Sequence[Photo], knots: Mapping[str, Array], enough: bool) 
     return found
 
 
-def _moved(model: Model, photo: Photo, middles: Photo, rating: Rating) -> tuple[Moved, ...]:
+def _moved(
+    model: Model, photo: BlocksByName, middles: BlocksByName, rating: Rating
+) -> tuple[Moved, ...]:
     """The most moving block first. One that moves nothing is read by the issues alone."""
     names = [block.name for block in model.blocks if block.name in middles]
     without = model.rate([{**photo, name: middles[name]} for name in names])
@@ -251,7 +259,7 @@ def _less(own: float | None, other: float | None) -> float | None:
 
 
 def _features(
-    photo: Photo, others: Sequence[Photo], knots: Array | None, enough: bool
+    photo: BlocksByName, others: Sequence[BlocksByName], knots: Array | None, enough: bool
 ) -> tuple[Feature, ...]:
     """Those of the block `photometry`, beside the others, else beside the training."""
     own, beside = photo["photometry"], [each["photometry"] for each in others]
@@ -263,7 +271,7 @@ def _features(
     return () if enough or knots is None else among_training(own, knots)
 
 
-def _chances(model: Model, photo: Photo) -> tuple[Chance, ...]:
+def _chances(model: Model, photo: BlocksByName) -> tuple[Chance, ...]:
     """Of the issues that the rating names, by the head that sees them; the likeliest first."""
     stacked = {name: vector[None] for name, vector in photo.items()}
     if isinstance(model, HexModel):
@@ -280,7 +288,7 @@ def _chances(model: Model, photo: Photo) -> tuple[Chance, ...]:
     return tuple(sorted(chances, key=lambda each: tuple(-p for p in each.at_least)))
 
 
-def _sharpest(photo: Photo, others: Sequence[Photo], enough: bool) -> Tile | None:
+def _sharpest(photo: BlocksByName, others: Sequence[BlocksByName], enough: bool) -> Tile | None:
     """None for a picture too small to have tiles, or without anything in any."""
     fine = layer(photo["tiles"][None], "fine")[0]
     if not np.isfinite(fine).all() or not fine.any():

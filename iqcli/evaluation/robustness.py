@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from iqcli.evaluation.agreement import Flags, Numbers
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
-    from iqcli.records import Judged, Measured, Shot
+    from iqcli.records import Photo, Shot
 
 # The distortions made at full size that an issue has a name for.
 FAULT_OF = {
@@ -45,7 +45,7 @@ class Measure(Protocol):
 
     def __call__(
         self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: Spoil
-    ) -> Iterable[Measured]: ...
+    ) -> Iterable[Photo]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,7 +135,7 @@ def climb(
     measure: Measure,
     *,
     full_size: bool = False,
-    watch: Callable[[Iterator[Measured]], Iterable[Measured]] = iter,
+    watch: Callable[[Iterator[Photo]], Iterable[Photo]] = iter,
 ) -> list[Ladder]:
     """Score every photo at every level of the distortions; `watch` sees each copy go by."""
     scores = np.full((len(names), len(shots), LEVELS + 1), np.nan)
@@ -178,7 +178,7 @@ def _measured(
     model: Model,
     measure: Measure,
     full_size: bool,
-) -> Iterator[Measured]:
+) -> Iterator[Photo]:
     for start in range(0, len(shots), CHUNK):
         heads, chunk = Heads(), shots[start : start + CHUNK]
         for name, level in [(names[0], 0), *((n, k) for n in names for k in range(1, LEVELS + 1))]:
@@ -186,7 +186,7 @@ def _measured(
             yield from measure(model.blocks, chunk, spoil)
 
 
-def _is_named(judged: Judged, distortion: str) -> bool:
+def _is_named(judged: Photo, distortion: str) -> bool:
     issues = judged.rating.issues if judged.rating else ()
     return FAULT_OF.get(distortion) in {issue.name for issue in issues}
 

@@ -13,7 +13,7 @@ from iqcli.evaluation import agreement, comparison
 from iqcli.evaluation.uncertainty import calibration
 from iqcli.extractors.schema import PHOTOMETRY
 from iqcli.models.registry import BLOCKS, load
-from iqcli.records import Judged, Rating, Unrated, Verdict
+from iqcli.records import Photo, Rating, Unrated, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.evaluation.uncertainty import Calibration
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Measured, Shot
+    from iqcli.records import Photo, Shot
 
-    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
+    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
 
 YARDSTICK = "brisque-refit"
 CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"
@@ -114,7 +114,7 @@ class Study:
 
     def _rejected(self, model: str, rule: Rule) -> Flags:
         judged = [
-            Judged(self.told.rows[k].shot, rating=Rating(float(score), float(sigma), model))
+            Photo(self.told.rows[k].shot, rating=Rating(float(score), float(sigma), model))
             for k, score, sigma in zip(
                 self.kept, self.scores[model], self.sigmas[model], strict=True
             )

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.records import Judged, Unrated, best_first
+from iqcli.records import Photo, Unrated, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
-    from iqcli.records import Measured, Rating
+    from iqcli.records import Photo, Rating
 
 # Photos rated at once: enough to make the arithmetic cheap, few enough that rows keep flowing.
 CHUNK = 128
@@ -28,7 +28,7 @@ def blocks_for(model: Model, *, looked: bool = False) -> list[AnyBlock]:
     return list({block.name: block for block in (*more, *model.blocks)}.values())
 
 
-def judge(measured: Iterable[Measured], model: Model, *, looked: bool = False) -> Iterator[Judged]:
+def judge(measured: Iterable[Photo], model: Model, *, looked: bool = False) -> Iterator[Photo]:
     """Rate each measured shot, in order; one without blocks, or without a score, has an error.
 
     With `looked` each that was measured has its look: its blocks hold those of `blocks_for`.
@@ -40,15 +40,14 @@ def judge(measured: Iterable[Measured], model: Model, *, looked: bool = False) -
         whole = [each.blocks for each in chunk if each.blocks is not None]
         ratings = iter(model.rate(whole))
         for each in chunk:
-            known = (each.shot, each.sha256, each.facts, each.stars)
-            judged = Judged(*known, error=each.error, pick=each.pick)
+            rated = replace(each, blocks=None, sights=None)
             if each.blocks is not None:
                 look = look_of(each.blocks) if looked else None
-                judged = _with(replace(judged, look=look), next(ratings))
-            yield judged
+                rated = _with(replace(rated, look=look), next(ratings))
+            yield rated
 
 
-def _with(judged: Judged, rating: Rating | Unrated) -> Judged:
+def _with(judged: Photo, rating: Rating | Unrated) -> Photo:
     if isinstance(rating, Unrated):
         return replace(judged, error=rating.reason)
     return replace(judged, rating=rating)
@@ -63,12 +62,12 @@ def percentile(rank: int, count: int) -> float:
 class Ranked:
     """A judged shot's place: `rank` 1 is best; `percentile` is the share (%) of others it beats."""
 
-    judged: Judged
+    photo: Photo
     rank: int
     percentile: float
 
 
-def rank(judged: Iterable[Judged]) -> list[Ranked]:
+def rank(judged: Iterable[Photo]) -> list[Ranked]:
     """The scored shots, best first; ties in the order of their paths' bytes."""
     scored = sorted((each for each in judged if each.rating), key=best_first)
     return [

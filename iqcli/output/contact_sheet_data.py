@@ -16,10 +16,10 @@ from iqcli.text import readable, shown
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.records import Decision, Facts, Judged
+    from iqcli.records import Decision, Facts, Photo
 
     Data = dict[str, Any]
-    Order = Callable[[Sequence[Judged]], list[Judged]]
+    Order = Callable[[Sequence[Photo]], list[Photo]]
     # The picture of that name ("thumb" or "crop") of a photo, or None.
     Pictures = Callable[["Entry", str], bytes | None]
 
@@ -37,8 +37,8 @@ class Entry:
     line: str
 
     @property
-    def judged(self) -> Judged:
-        return self.decision.judged
+    def photo(self) -> Photo:
+        return self.decision.photo
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Unit:
     day: str | None
 
     @property
-    def first(self) -> Judged:
-        return self.entries[0].judged
+    def first(self) -> Photo:
+        return self.entries[0].photo
 
     @property
     def whole(self) -> bool:
@@ -69,7 +69,7 @@ def units(entries: Iterable[Entry], order: Order) -> list[Unit]:
     """
     groups: dict[str | int, list[Entry]] = {}
     for entry in sorted(entries, key=_by_time):
-        groups.setdefault(entry.judged.group or id(entry), []).append(entry)
+        groups.setdefault(entry.photo.group or id(entry), []).append(entry)
     found = [_unit(members, order) for members in groups.values()]
     starts: dict[str, str] = {}  # of each scene: its photos stay together
     for unit in found:
@@ -84,19 +84,19 @@ def units(entries: Iterable[Entry], order: Order) -> list[Unit]:
 
 
 def _by_time(entry: Entry) -> tuple[str, str]:
-    return _taken(entry.judged), str(entry.judged.shot.path)
+    return _taken(entry.photo), str(entry.photo.shot.path)
 
 
 def _unit(members: list[Entry], order: Order) -> Unit:
-    moment = next((taken for each in members if (taken := _taken(each.judged))), "")
-    first = members[0].judged
+    moment = next((taken for each in members if (taken := _taken(each.photo))), "")
+    first = members[0].photo
     if len(members) > 1 and first.whole is None:
-        by_shot = {id(each.judged): each for each in members}
-        members = [by_shot[id(each)] for each in order([each.judged for each in members])]
+        by_shot = {id(each.photo): each for each in members}
+        members = [by_shot[id(each)] for each in order([each.photo for each in members])]
     return Unit(tuple(members), moment, moment[:10] if _date(moment) else None)
 
 
-def _taken(judged: Judged) -> str:
+def _taken(judged: Photo) -> str:
     return (judged.facts and judged.facts.taken) or ""
 
 
@@ -175,7 +175,7 @@ def _day_title(day: str | None) -> str:
 
 
 def _photo(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
-    decision, judged = entry.decision, entry.judged
+    decision, judged = entry.decision, entry.photo
     best = len(unit.entries) > 1 and not unit.whole and entry is unit.entries[0]
     return {
         "name": readable(judged.shot.path.name),
@@ -197,7 +197,7 @@ def _photo(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
     }
 
 
-def _rating(judged: Judged) -> Data:
+def _rating(judged: Photo) -> Data:
     rating = judged.rating
     if rating is None or not math.isfinite(rating.score):
         return {"score": None, "doubt": None, "parts": [], "issues": []}

@@ -84,7 +84,7 @@ def counts_line(choices: Choices, shelf: Shelf) -> Content:
 
 def list_line(decision: Decision) -> Content:
     """A photo in the list: what becomes of it, its score and its name."""
-    judged = decision.judged
+    judged = decision.photo
     score = judged.rating.score if judged.rating else None
     told = (f"{score:4.1f}", THEME[colour(score)]) if score is not None else ("   –", "dim")
     mark = (f"{MARKS[decision.verdict]} ", f"bold {STYLES[decision.verdict]}")
@@ -93,7 +93,7 @@ def list_line(decision: Decision) -> Content:
 
 def caption(decision: Decision) -> Content:
     """Verdict and why, name, score and faults, then when and by what it was taken."""
-    told = row(decision.judged)
+    told = row(decision.photo)
     verdict = (WORDS[decision.verdict], f"bold {STYLES[decision.verdict]}")
     lines = [Content.assemble(verdict, ("  " + "; ".join(decision.reasons), "dim"))]
     lines.append(Content.styled(told["path"], "bold"))
@@ -221,7 +221,7 @@ class Table(Screen[None]):
             return
         self._seen, decision = at, self._choices[at]
         name = "crop" if self._close else "thumb"
-        image = opened(self._looking(decision.judged.sha256, name))
+        image = opened(self._looking(decision.photo.sha256, name))
         picture.image = image and image.convert("RGB")  # type: ignore[attr-defined]
         about.update(caption(decision))
 

@@ -62,7 +62,7 @@ class Choices:
         Whether it may be: what could not be read cannot be rejected, for no plan can hold it.
         """
         old = self._decisions[index]
-        if verdict is Verdict.REJECT and old.judged.sha256 is None:
+        if verdict is Verdict.REJECT and old.photo.sha256 is None:
             return False
         new = replace(old, verdict=verdict, reasons=REASONS, codes=CODES)
         if new != old:

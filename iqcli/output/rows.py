@@ -13,7 +13,7 @@ from iqcli.text import exact, readable, shown, with_dot
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
-    from iqcli.records import Facts, Judged, Rating
+    from iqcli.records import Facts, Photo, Rating
 
     Row = dict[str, Any]
 
@@ -49,7 +49,7 @@ COLUMNS = {
 }
 
 
-def row(judged: Judged, extra: Mapping[str, Any] | None = None) -> Row:
+def row(judged: Photo, extra: Mapping[str, Any] | None = None) -> Row:
     """The record of a shot. `extra` adds rank, percentile, decision and their reasons.
 
     Every key of `COLUMNS` is there; what does not apply is None, so that a program meets one shape.
@@ -129,7 +129,7 @@ def to_json(rows: Iterable[Row]) -> Iterator[str]:
     yield "\n]\n" if opening == ",\n" else "[]\n"
 
 
-def to_paths(judged: Iterable[Judged], *, nul: bool, unscored: bool = False) -> Iterator[bytes]:
+def to_paths(judged: Iterable[Photo], *, nul: bool, unscored: bool = False) -> Iterator[bytes]:
     """The paths of the scored shots, or all: exact bytes and a NUL, or readable and a newline."""
     for each in judged:
         if each.rating is None and not unscored:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.photos.find import OnProblem
-    from iqcli.records import Judged, Shot
+    from iqcli.records import Photo, Shot
 
     State = tuple[tuple[str, int, int, int], ...]
     Walk = Callable[[list[Path], OnProblem], Iterable[Shot]]
@@ -147,7 +147,7 @@ class Arrivals:
         self._forget(there)
         return ready
 
-    def take(self, judged: Judged) -> bool:
+    def take(self, judged: Photo) -> bool:
         """Whether the result of a settled shot is to be told: not if its content was told before,
         and not yet if it cannot be read and may still be on its way."""
         seen = self._seen[judged.shot.path]

@@ -24,7 +24,7 @@ from iqcli.photos.xmp import Marks, highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_bytes, read_marks, sidecars
 from iqcli.pipeline.spec import Content, Recipe, reason
-from iqcli.records import Facts, Measured
+from iqcli.records import Facts, Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from iqcli.pipeline.sidecars import Marked, Stamp
     from iqcli.pipeline.spec import Content, Decode
     from iqcli.pipeline.thumbnails import Sight
-    from iqcli.records import Facts, Measured, Shot, Vector, Views
+    from iqcli.records import Facts, Photo, Shot, Vector, Views
     from iqcli.settings import Settings
 
 
@@ -69,15 +69,15 @@ class Job:
         return self.reading is not None or self.marking is not None
 
 
-def measured(job: Job, blocks: Sequence[AnyBlock]) -> Measured:
+def measured(job: Job, blocks: Sequence[AnyBlock]) -> Photo:
     """The result of a job that waits for nothing, with these of the blocks."""
     content = job.content
     if content is None:
-        return Measured(job.shot, stars=job.marks.stars, pick=job.marks.pick, error=job.error)
+        return Photo(job.shot, stars=job.marks.stars, pick=job.marks.pick, error=job.error)
     facts = _facts(job.shot, content)
     marks = highest([job.marks, Marks(facts.stars, facts.pick)]) if facts else job.marks
     sights = {name: each for name, each in content.sights.items() if each}
-    known = Measured(job.shot, content.sha256, facts, marks.stars, pick=marks.pick, sights=sights)
+    known = Photo(job.shot, content.sha256, facts, marks.stars, pick=marks.pick, sights=sights)
     if error := job.error or content.error:
         return replace(known, error=error)
     return replace(known, blocks={each.name: content.blocks[each.name] for each in blocks})
@@ -101,7 +101,7 @@ def measure(
     sights: Sequence[Sight] = (),
     decode: Decode | None = None,
     decoder: str | None = None,
-) -> Iterator[Measured]:
+) -> Iterator[Photo]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
@@ -153,7 +153,7 @@ class _Run:
         """
         return self._settings.batch_size == 0 and self._batches.device == "cpu"
 
-    def results(self, shots: Iterable[Shot]) -> Iterator[Measured]:
+    def results(self, shots: Iterable[Shot]) -> Iterator[Photo]:
         ahead = 2 * self._settings.workers + self._batch
         for shot in shots:
             self._window.append(self._start(shot))
@@ -213,7 +213,7 @@ class _Run:
                 self._forward_here(content)
         return Found(stamp, sha256, job, content)
 
-    def _finish(self) -> Measured:
+    def _finish(self) -> Photo:
         job = self._window[0]
         self._await(job)
         if job.content and job.content.inputs:

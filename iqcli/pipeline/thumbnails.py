@@ -21,7 +21,7 @@ from iqcli.pipeline.cache_codec import is_sight
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from iqcli.records import Facts, Measured, Views
+    from iqcli.records import Facts, Photo, Views
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Spool:
             except OSError as error:
                 raise _no_room(error) from error
 
-    def passing(self, measured: Iterable[Measured]) -> Iterator[Measured]:
+    def passing(self, measured: Iterable[Photo]) -> Iterator[Photo]:
         """Pass shots on, and take what they have of small pictures."""
         for each in measured:
             if each.sha256 and each.sights:

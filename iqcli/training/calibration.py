@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Measured, Shot
+    from iqcli.records import Photo, Shot
 
     Array = NDArray[np.float64]
-    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
+    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
     Curve = Callable[[Array], Array]
 
 # Knots where photos are; one more stands at either end of a quality's range.

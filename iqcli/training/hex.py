@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from iqcli.evaluation.labels_csv import Labelled
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
-    from iqcli.records import Measured, Shot
+    from iqcli.records import Photo, Shot
     from iqcli.training.hex_fit import Fit, Loss, Pupils
 
-    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Measured]]
+    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
     Say = Callable[[str], None]
 
 FEWEST = 50

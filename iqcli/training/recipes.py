@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from iqcli.distortions.ladders import Spoil
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Measured, Shot
+    from iqcli.records import Photo, Shot
     from iqcli.training.config import Config
     from iqcli.training.holdout import Experience
 
@@ -53,7 +53,7 @@ class Measure(Protocol):
 
     def __call__(
         self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: Spoil | None = None
-    ) -> Iterable[Measured]: ...
+    ) -> Iterable[Photo]: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from iqcli.evaluation.agreement import Numbers
     from iqcli.evaluation.mos_csv import Opinion, Opinions
-    from iqcli.records import Measured, Vector
+    from iqcli.records import Photo, Vector
 
 # Worst and best stars a file may hold; 0 between them is none.
 STARS = (-1.0, 5.0)
@@ -45,7 +45,7 @@ class Rated:
     days: Sequence[str]
 
 
-def by_stars(found: Iterable[Measured]) -> Rated:
+def by_stars(found: Iterable[Photo]) -> Rated:
     """The photos that carry stars, or a flag, themselves or in a sidecar.
 
     Raises IqError: see `_checked`.
@@ -54,7 +54,7 @@ def by_stars(found: Iterable[Measured]) -> Rated:
     return _checked((each, points(stars), _day(each)) for each, stars in starred)
 
 
-def by_opinions(told: Opinions, found: Iterable[Measured], *, stars: bool) -> Rated:
+def by_opinions(told: Opinions, found: Iterable[Photo], *, stars: bool) -> Rated:
     """The photos of a CSV file, measured in its order; `stars` if its scale is that of `STARS`.
 
     A column day, taken or date says the day; else the photo does. Raises IqError: see `_checked`.
@@ -91,12 +91,12 @@ def _day_told(row: Opinion) -> str:
     return "-".join(date.groups()) if date else text.strip()
 
 
-def _day(measured: Measured) -> str:
+def _day(measured: Photo) -> str:
     taken = measured.facts.taken if measured.facts else None
     return taken[:10] if taken else str(measured.shot.path.parent)
 
 
-def _checked(found: Iterable[tuple[Measured, float | None, str]]) -> Rated:
+def _checked(found: Iterable[tuple[Photo, float | None, str]]) -> Rated:
     """Raises IqError where the ratings are too few or too much alike to learn from."""
     kept: dict[str, tuple[Mapping[str, Vector], float, str]] = {}
     for measured, value, day in found:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from iqcli.records import Judged
+    from iqcli.records import Photo
     from iqcli.xmp.embed import Embedder
     from iqcli.xmp.profiles import Home, Profile
     from iqcli.xmp.write import Remark
@@ -72,7 +72,7 @@ class Annotator:
     _taken: set[Path] = field(default_factory=set)
     _beside: tuple[Path, frozenset[str]] | None = None
 
-    def annotate(self, judged: Judged, remark: Remark) -> None:
+    def annotate(self, judged: Photo, remark: Remark) -> None:
         """Say it of every picture file of a shot."""
         shot = judged.shot
         if judged.stars or judged.pick:
@@ -84,7 +84,7 @@ class Annotator:
                 self.edits.append(edit)
                 self.changed.add(shot.path)
 
-    def _tried(self, judged: Judged, home: Home, remark: Remark, inside: bool) -> Iterator[Edit]:
+    def _tried(self, judged: Photo, home: Home, remark: Remark, inside: bool) -> Iterator[Edit]:
         if inside and self.embedder:
             yield from self._one(judged, home.picture, remark, self.embedder.edit)
         if home.exists or not inside:
@@ -101,7 +101,7 @@ class Annotator:
             self._beside = folder, frozenset(names)
         return self._beside[1]
 
-    def _one(self, judged: Judged, path: Path, remark: Remark, make: Make) -> Iterator[Edit]:
+    def _one(self, judged: Photo, path: Path, remark: Remark, make: Make) -> Iterator[Edit]:
         """The edit of one file, unless nothing is to be changed or it cannot be edited."""
         shot = judged.shot
         try:
@@ -216,14 +216,14 @@ def remarks(
     stars alone. A reject has no stars but -1, what is to be reviewed has none, and neither has what
     a person rated or flagged.
     """
-    scored = [each for each in decisions if each.judged.rating]
-    given = stars([each.judged.rating.score for each in scored if each.judged.rating], thresholds)
+    scored = [each for each in decisions if each.photo.rating]
+    given = stars([each.photo.rating.score for each in scored if each.photo.rating], thresholds)
     for each, count in zip(scored, given, strict=True):
         yield each, _remark(each, count, profile)
 
 
 def _remark(decision: Decision, count: int, profile: Profile) -> Remark:
-    judged, decided = decision.judged, bool(decision.codes)
+    judged, decided = decision.photo, bool(decision.codes)
     rating, verdict = judged.rating, decision.verdict
     assert rating
     free = not judged.stars and not judged.pick

@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 
 from iqcli.culling.grouping.group import group
-from iqcli.records import Facts, Judged, Look, Rating, Shot, best_first
+from iqcli.records import Facts, Look, Photo, Rating, Shot, best_first
 
 COUNT = 50_000
 ROUNDS = 3
@@ -25,7 +25,7 @@ LIMIT = 3.0
 ROOT = Path("/photos")
 
 
-def roll(seed: int = 0) -> list[Judged]:
+def roll(seed: int = 0) -> list[Photo]:
     """The photos, in no order."""
     chance, numbers = random.Random(seed), np.random.default_rng(seed)
     when, found = datetime(2024, 1, 1), []
@@ -47,12 +47,12 @@ def roll(seed: int = 0) -> list[Judged]:
             look = Look(content.astype(np.float16), seen.astype(np.uint8), chance.random())
             path = ROOT / f"{len(found) // 999:03}" / f"IMG_{len(found):05}.JPG"
             rating = Rating(chance.uniform(1, 10), 1.0, "m")
-            found.append(Judged(Shot(ROOT, path), path.name, facts, rating=rating, look=look))
+            found.append(Photo(Shot(ROOT, path), path.name, facts, rating=rating, look=look))
     chance.shuffle(found)
     return found
 
 
-def seconds(work: object, photos: list[Judged]) -> float:
+def seconds(work: object, photos: list[Photo]) -> float:
     """Wall time of one pass."""
     assert callable(work)
     start = time.perf_counter()
@@ -60,7 +60,7 @@ def seconds(work: object, photos: list[Judged]) -> float:
     return time.perf_counter() - start
 
 
-def floor(photos: list[Judged]) -> list[Judged]:
+def floor(photos: list[Photo]) -> list[Photo]:
     """What any grouping must do."""
     return [replace(each, group="b0001") for each in sorted(photos, key=best_first)]
 

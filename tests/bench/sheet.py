@@ -67,7 +67,7 @@ def picture(side: int, quality: int) -> bytes:
     return buffer.getvalue()
 
 
-def roll(folder: Path, count: int) -> list[contact_sheets.Judged]:
+def roll(folder: Path, count: int) -> list[contact_sheets.Photo]:
     """Photos of some days, every fifth with the next four in a burst."""
     made = []
     for n in range(count):

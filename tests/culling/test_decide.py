@@ -16,16 +16,16 @@ from iqcli.culling.decide import check_share, decide
 from iqcli.culling.risk_control import band
 from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.errors import Exit, IqError
-from iqcli.records import Judged, Rating, Verdict
+from iqcli.records import Photo, Rating, Verdict
 
 ROOT = Path("/photos")
 
 
-def shots(*scores: float | None) -> list[Judged]:
+def shots(*scores: float | None) -> list[Photo]:
     return [judged(ROOT, [f"{n:03}.jpg"], score) for n, score in enumerate(scores)]
 
 
-def rejects(found: list[Judged], rule: Rule) -> list[int]:
+def rejects(found: list[Photo], rule: Rule) -> list[int]:
     decisions = decide(found, rule)
     return [n for n, each in enumerate(decisions) if each.verdict is Verdict.REJECT]
 
@@ -147,7 +147,7 @@ def test_rules_read_as_a_person_would_write_them() -> None:
     assert {str(rule): rule for rule in told.values()} == told
 
 
-def doubted(score: float, sigma: float, stars: int = 0) -> Judged:
+def doubted(score: float, sigma: float, stars: int = 0) -> Photo:
     shot = judged(ROOT, ["x.jpg"], score, stars)
     return replace(shot, rating=Rating(score, sigma, "fusion-mini"))
 

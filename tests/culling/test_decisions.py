@@ -51,9 +51,9 @@ def file(root: Path, tmp_path: Path) -> Path:
 def told(found: Sequence[Decision]) -> list[tuple[object, ...]]:
     return [
         (
-            each.judged.shot,
-            each.judged.sha256,
-            each.judged.rating.score if each.judged.rating else None,
+            each.photo.shot,
+            each.photo.sha256,
+            each.photo.rating.score if each.photo.rating else None,
             each.verdict,
             each.reasons,
             each.codes,
@@ -65,7 +65,7 @@ def told(found: Sequence[Decision]) -> list[tuple[object, ...]]:
 def test_a_file_keeps_every_name_and_decision(root: Path, file: Path, tmp_path: Path) -> None:
     found = store.load(file)
     assert told(found) == told(decided(root))
-    assert {each.judged.rating.model for each in found if each.judged.rating} == {"fusion-mini"}
+    assert {each.photo.rating.model for each in found if each.photo.rating} == {"fusion-mini"}
     assert store.is_ours(file)
     assert not store.is_ours(root / "IMG_0001.JPG")
     assert not store.is_ours(tmp_path / "none")
@@ -97,8 +97,8 @@ def test_a_root_given_relatively_or_through_a_link_is_kept_real(
         found = [Decision(judged(given, SHOTS[1]), Verdict.KEEP, (), ())]
         save(tmp_path / "d", found)
         [again] = store.load(tmp_path / "d")
-        assert again.judged.shot.root == root
-        assert again.judged.shot.path == root / SHOTS[1][0]
+        assert again.photo.shot.root == root
+        assert again.photo.shot.path == root / SHOTS[1][0]
 
 
 @pytest.mark.parametrize("name", ["IMG_0001.JPG", "2024/deep/x.jpg"])

@@ -10,21 +10,21 @@ from iqcli.culling.decide import check_counts, check_share, decide
 from iqcli.culling.grouping.group import TIE
 from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.errors import IqError
-from iqcli.records import BY_HAND, Decision, Judged, Verdict, Whole
+from iqcli.records import BY_HAND, Decision, Photo, Verdict, Whole
 
 KEEP, REVIEW, REJECT = Verdict.KEEP, Verdict.REVIEW, Verdict.REJECT
 
 
 def verdicts(decisions: list[Decision]) -> dict[str, str]:
-    return {each.judged.shot.path.name: each.verdict.value for each in decisions}
+    return {each.photo.shot.path.name: each.verdict.value for each in decisions}
 
 
-def rejected(judged: list[Judged], rule: Rule, protect: Protect | None = None) -> list[str]:
+def rejected(judged: list[Photo], rule: Rule, protect: Protect | None = None) -> list[str]:
     found = decide(judged, rule, protect or Protect())
     return [name for name, verdict in verdicts(found).items() if verdict == "reject"]
 
 
-def codes(judged: list[Judged], rule: Rule) -> list[tuple[str, ...]]:
+def codes(judged: list[Photo], rule: Rule) -> list[tuple[str, ...]]:
     return [each.codes for each in decide(judged, rule)]
 
 
@@ -91,7 +91,7 @@ def test_what_the_best_are_counted_in(per: str, stays: list[str]) -> None:
     if per in ("all", "folder"):  # then whole moments would go
         roll = [photo(str(e.shot.path)[8:], e.rating.score) for e in roll if e.rating]
     found = decide(roll, keep("1", per))
-    kept = [str(e.judged.shot.path)[8:] for e in found if e.verdict is KEEP]
+    kept = [str(e.photo.shot.path)[8:] for e in found if e.verdict is KEEP]
     assert kept == stays
     assert {e.codes[0] for e in found} <= {f"kept_of_{per}", f"not_kept_of_{per}"}
 
@@ -256,7 +256,7 @@ def test_what_is_protected_and_what_lifts_it() -> None:
         photo("panorama.jpg", 1.0, whole=Whole.PANORAMA),
     ]
     found = decide(roll, Rule(below=5.0))
-    assert {e.judged.shot.path.stem: e.codes for e in found} == {
+    assert {e.photo.shot.path.stem: e.codes for e in found} == {
         "star": ("rated",),
         "flag": ("flagged",),
         "both": ("rated", "flagged"),

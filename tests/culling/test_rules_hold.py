@@ -14,7 +14,7 @@ from support.photo_rolls import photo
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
 from iqcli.culling.rules import CODES, Protect, Quota, Rule
-from iqcli.records import Decision, Judged, Verdict, Whole
+from iqcli.records import Decision, Photo, Verdict, Whole
 from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def picked(number: int, *choices: Sequence[Any]) -> Iterator[Any]:
         yield each[place]
 
 
-def roll_of(bursts: list[tuple[int, list[int]]]) -> list[Judged]:
+def roll_of(bursts: list[tuple[int, list[int]]]) -> list[Photo]:
     """Photos in bursts that lie in scenes, in sets, alone, with a time and without."""
     found = []
     for number, (shared, frames) in enumerate(bursts):
@@ -56,7 +56,7 @@ def roll_of(bursts: list[tuple[int, list[int]]]) -> list[Judged]:
     return found
 
 
-def rolls() -> st.SearchStrategy[list[Judged]]:
+def rolls() -> st.SearchStrategy[list[Photo]]:
     return st.lists(BURSTS, min_size=1, max_size=6).map(roll_of)
 
 
@@ -82,12 +82,12 @@ def is_rejected(decision: Decision) -> bool:
     return decision.verdict is Verdict.REJECT
 
 
-def score(judged: Judged) -> float:
+def score(judged: Photo) -> float:
     assert judged.rating
     return judged.rating.score
 
 
-def moment(judged: Judged) -> object:
+def moment(judged: Photo) -> object:
     """What moment a photo is of, None where nobody knows."""
     if judged.scene or judged.group:
         return judged.scene or judged.group
@@ -96,31 +96,31 @@ def moment(judged: Judged) -> object:
 
 @given(rolls(), rules(), PROTECTIONS)
 def test_every_photo_has_one_decision_and_reasons(
-    roll: list[Judged], rule: Rule, protect: Protect
+    roll: list[Photo], rule: Rule, protect: Protect
 ) -> None:
     found = decide(roll, rule, protect)
-    assert [each.judged for each in found] == roll
+    assert [each.photo for each in found] == roll
     counts = Counter(each.verdict for each in found)
     assert sum(counts.values()) == len(roll)
     for each in found:
         assert len(each.codes) == len(each.reasons) >= 1
-        assert (each.codes == ("not_judged",)) == (each.judged.rating is None)
-        assert (each.verdict is Verdict.REVIEW) >= (each.judged.rating is None)
+        assert (each.codes == ("not_judged",)) == (each.photo.rating is None)
+        assert (each.verdict is Verdict.REVIEW) >= (each.photo.rating is None)
 
 
 @given(rolls(), rules(), st.randoms(use_true_random=False))
-def test_order_changes_nothing(roll: list[Judged], rule: Rule, order: random.Random) -> None:
+def test_order_changes_nothing(roll: list[Photo], rule: Rule, order: random.Random) -> None:
     mixed = roll[:]
     order.shuffle(mixed)
-    assert {e.judged.shot.path: e for e in decide(mixed, rule)} == {
-        e.judged.shot.path: e for e in decide(roll, rule)
+    assert {e.photo.shot.path: e for e in decide(mixed, rule)} == {
+        e.photo.shot.path: e for e in decide(roll, rule)
     }
 
 
 @given(rolls(), rules())
-def test_protection_always_holds(roll: list[Judged], rule: Rule) -> None:
+def test_protection_always_holds(roll: list[Photo], rule: Rule) -> None:
     for each in decide(roll, rule):
-        judged = each.judged
+        judged = each.photo
         marked = (judged.stars or 0) >= 1 or (judged.pick or 0) >= 1 or judged.whole is not None
         if judged.rating is not None and marked:
             assert each.verdict is Verdict.KEEP
@@ -128,15 +128,15 @@ def test_protection_always_holds(roll: list[Judged], rule: Rule) -> None:
 
 
 @given(rolls(), rules(), PROTECTIONS)
-def test_no_moment_is_lost_by_comparison(roll: list[Judged], rule: Rule, protect: Protect) -> None:
+def test_no_moment_is_lost_by_comparison(roll: list[Photo], rule: Rule, protect: Protect) -> None:
     found = decide(roll, rule, protect)
     low = rule.below or 0.0
     if not rule.chooses:
         assert rule.limit is not None
         low = rule.limit
     for name in {moment(each) for each in roll} - {None}:
-        of = [each for each in found if moment(each.judged) == name and each.judged.rating]
-        if any(score(each.judged) >= low for each in of):
+        of = [each for each in found if moment(each.photo) == name and each.photo.rating]
+        if any(score(each.photo) >= low for each in of):
             assert not all(is_rejected(each) for each in of)
         spared = [each for each in of if each.codes[0] in CODES[4:]]
         assert len(spared) <= 1
@@ -146,14 +146,14 @@ def test_no_moment_is_lost_by_comparison(roll: list[Judged], rule: Rule, protect
 
 @given(rolls(), QUOTAS, st.sampled_from(UNITS), st.sampled_from([0.0, 0.3]))
 def test_keep_leaves_so_many_of_each_group(
-    roll: list[Judged], quota: Quota, per: str, margin: float
+    roll: list[Photo], quota: Quota, per: str, margin: float
 ) -> None:
     found = decide(roll, Rule(keep=quota, per=per, margin=margin), Protect(False, False))
     groups: dict[str, list[Decision]] = {}
     for each in found:
-        if each.judged.rating is None:
+        if each.photo.rating is None:
             continue
-        if (key := key_of(each.judged, per)) is None:
+        if (key := key_of(each.photo, per)) is None:
             assert each.verdict is Verdict.KEEP
         else:
             groups.setdefault(key, []).append(each)
@@ -162,38 +162,36 @@ def test_keep_leaves_so_many_of_each_group(
         assert len(stay) >= quota.of(len(members)) >= 1
         assert len(stay) == quota.of(len(members)) + sum(e.codes[0] in CODES[4:] for e in stay)
         if per != "burst":  # where the sharper of near ties is the better
-            best = max(score(each.judged) for each in members)
-            assert any(score(each.judged) == best for each in stay)
-            gone = [score(each.judged) for each in members if is_rejected(each)]
-            ranked = [score(e.judged) for e in stay if e.codes[0] not in CODES[4:]]
+            best = max(score(each.photo) for each in members)
+            assert any(score(each.photo) == best for each in stay)
+            gone = [score(each.photo) for each in members if is_rejected(each)]
+            ranked = [score(e.photo) for e in stay if e.codes[0] not in CODES[4:]]
             assert max(gone, default=0) <= min(ranked)
 
 
 @given(rolls(), rules(), PROTECTIONS)
-def test_a_promise_caps_and_never_adds(roll: list[Judged], rule: Rule, protect: Protect) -> None:
+def test_a_promise_caps_and_never_adds(roll: list[Photo], rule: Rule, protect: Protect) -> None:
     found = [each for each in decide(roll, rule, protect) if is_rejected(each)]
     if rule.limit is not None:
-        assert all(score(each.judged) < rule.limit for each in found)
+        assert all(score(each.photo) < rule.limit for each in found)
     if rule.limit is not None and rule.chooses:
         free = Rule(rule.below, rule.worst, None, rule.keep, rule.per, rule.margin)
         freely = [each for each in decide(roll, free, protect) if is_rejected(each)]
-        paths = {each.judged.shot.path for each in freely}
-        spared = {
-            e.judged.shot.path for e in decide(roll, free, protect) if e.codes[0] in CODES[4:]
-        }
+        paths = {each.photo.shot.path for each in freely}
+        spared = {e.photo.shot.path for e in decide(roll, free, protect) if e.codes[0] in CODES[4:]}
         # Where the promise leaves something of a moment, nothing needs to be spared for it.
-        assert {each.judged.shot.path for each in found} <= paths | spared
+        assert {each.photo.shot.path for each in found} <= paths | spared
 
 
 @given(rolls(), rules())
-def test_marks_off_rejects_no_less(roll: list[Judged], rule: Rule) -> None:
+def test_marks_off_rejects_no_less(roll: list[Photo], rule: Rule) -> None:
     with_marks, without = (
-        {e.judged.shot.path for e in decide(roll, rule, Protect(on, on)) if is_rejected(e)}
+        {e.photo.shot.path for e in decide(roll, rule, Protect(on, on)) if is_rejected(e)}
         for on in (True, False)
     )
     # But for the one that stays for a moment whose protected photo now goes.
     spared = {
-        e.judged.shot.path
+        e.photo.shot.path
         for e in decide(roll, rule, Protect(False, False))
         if e.codes[0] in CODES[4:]
     }
@@ -202,12 +200,12 @@ def test_marks_off_rejects_no_less(roll: list[Judged], rule: Rule) -> None:
 
 @given(rolls(), st.sampled_from([2.5, 3.0, 5.1]), st.floats(0, 1), QUOTAS)
 def test_two_rules_reject_what_either_does(
-    roll: list[Judged], below: float, worst: float, quota: Quota
+    roll: list[Photo], below: float, worst: float, quota: Quota
 ) -> None:
     timeless = [photo(str(e.shot.path)[8:], score(e)) for e in roll if e.rating]
 
     def rejects(rule: Rule) -> set[object]:
-        return {e.judged.shot.path for e in decide(timeless, rule) if is_rejected(e)}
+        return {e.photo.shot.path for e in decide(timeless, rule) if is_rejected(e)}
 
     assert rejects(Rule(below, worst, None, quota)) == (
         rejects(Rule(below=below)) | rejects(Rule(worst=worst)) | rejects(Rule(keep=quota))

@@ -23,7 +23,7 @@ from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load
 from iqcli.models.scoring import judge
 from iqcli.output.heatmap import drawn
-from iqcli.records import Measured, Rating, Shot
+from iqcli.records import Photo, Rating, Shot
 from iqcli.training.dataset import quantile_knots
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def explained(
 ) -> Explanation:
     blocks = blocks_of(picture, *BLOCKS)
     shots = [Shot(Path(), Path(f"{number}.jpg")) for number in range(1 + len(others))]
-    measured = [Measured(s, blocks=b) for s, b in zip(shots, [blocks, *others], strict=True)]
+    measured = [Photo(s, blocks=b) for s, b in zip(shots, [blocks, *others], strict=True)]
     own, *peers = judge(measured, model)
     return explain(model, blocks, others, own, peers)
 
@@ -102,7 +102,7 @@ def test_the_real_model_is_moved_by_each_of_its_blocks(others: list[Mapping[str,
     assert moved.block == "brisque"
     median = np.median([each["brisque"] for each in others], axis=0).astype(np.float32)
     (without,) = model.rate([{**others[0], "brisque": median}])
-    assert moved.score == pytest.approx(found.judged.rating.score - without.score, abs=1e-4)
+    assert moved.score == pytest.approx(found.photo.rating.score - without.score, abs=1e-4)
 
 
 def test_few_photos_are_no_folder_to_compare_with(others: list[Mapping[str, Vector]]) -> None:
@@ -111,9 +111,7 @@ def test_few_photos_are_no_folder_to_compare_with(others: list[Mapping[str, Vect
     assert found.against == "training"
     knots = model.head.tensors["knots.brisque"]
     (without,) = model.rate([{**others[0], "brisque": knots[:, knots.shape[1] // 2]}])
-    assert found.moved[0].score == pytest.approx(
-        found.judged.rating.score - without.score, abs=1e-4
-    )
+    assert found.moved[0].score == pytest.approx(found.photo.rating.score - without.score, abs=1e-4)
     assert found.tile.percentile is None
 
 
@@ -190,7 +188,7 @@ def test_chances_fall_with_the_level_and_agree_with_the_issues(
     others: list[Mapping[str, Vector]],
 ) -> None:
     found = explained(photo("astronaut.png") // 8, others, load("brisque-refit"))
-    levels = {each.name: each.level for each in found.judged.rating.issues}
+    levels = {each.name: each.level for each in found.photo.rating.issues}
     assert levels["too_dark"] >= 3
     for each in found.chances:
         assert list(each.at_least) == sorted(each.at_least, reverse=True)

@@ -20,7 +20,7 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import robustness
 from iqcli.evaluation.robustness import Ladder, chosen, climb, copies, summary
 from iqcli.photos.read import read_photo
-from iqcli.records import Issue, Measured, Rating, Shot
+from iqcli.records import Issue, Photo, Rating, Shot
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -190,7 +190,7 @@ def test_every_photo_climbs_every_ladder(
             seen.append((shot.path.name, spoil.name, spoil.level))
             bad = (shot.path.name, spoil.name, spoil.level) == ("2.jpg", "jpeg", 4)
             level = {"level": spoil.level + 0.1 * int(shot.path.stem)}
-            yield Measured(shot, error="no") if bad else Measured(shot, blocks=level)
+            yield Photo(shot, error="no") if bad else Photo(shot, blocks=level)
 
     found = climb(shots, ["jpeg", "sensor_noise"], Judge(), measured, full_size=full_size)
     assert len(seen) == len(set(seen)) == copies(3, ["jpeg", "sensor_noise"]) == 33

@@ -17,7 +17,7 @@ from iqcli.extractors.descriptor import BLOCKS, look_of
 from iqcli.extractors.schema import EMBEDDING
 from iqcli.models import registry
 from iqcli.models.scoring import blocks_for, judge
-from iqcli.records import Look, Measured, Shot
+from iqcli.records import Look, Photo, Shot
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels
@@ -132,7 +132,7 @@ def test_judged_photos_have_a_look_where_it_is_asked_for() -> None:
     model = registry.load("fusion-mini")
     blocks = blocks_of(photo("coffee.png"), *(b.name for b in blocks_for(model, looked=True)))
     shots = [Shot(Path("/p"), Path(f"/p/{k}.jpg")) for k in range(2)]
-    measured = [Measured(shots[0], blocks=blocks), Measured(shots[1], error="damaged")]
+    measured = [Photo(shots[0], blocks=blocks), Photo(shots[1], error="damaged")]
     first, second = judge(measured, model, looked=True)
     assert first.look and first.look.sharpness and second.look is None
     plainly = next(iter(judge(measured, model)))

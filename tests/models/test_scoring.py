@@ -10,7 +10,7 @@ import pytest
 
 from iqcli.models import registry, scoring
 from iqcli.models.scoring import CHUNK, judge, rank
-from iqcli.records import Facts, Judged, Measured, Rating, Shot
+from iqcli.records import Facts, Photo, Rating, Shot
 
 ROOT = Path("/photos")
 
@@ -28,17 +28,17 @@ class Echo:
         return [Rating(float(each["a"][0]), 1.0, "echo") for each in photos]
 
 
-def measured(number: int, error: str | None = None) -> Measured:
+def measured(number: int, error: str | None = None) -> Photo:
     shot = Shot(ROOT, ROOT / f"{number:05}.jpg")
     blocks = None if error else {"a": np.array([number], np.float32)}
     facts, pick = Facts(4, 3, "jpeg"), (None, -1, 0, 1)[number % 4]
-    return Measured(shot, f"sha{number}", facts, number % 6, blocks, error, pick)
+    return Photo(shot, f"sha{number}", facts, number % 6, None, error, pick, blocks=blocks)
 
 
-def judged(name: str | bytes, score: float | None) -> Judged:
+def judged(name: str | bytes, score: float | None) -> Photo:
     path = ROOT / (name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"))
     rating = None if score is None else Rating(score, 1.0, "echo")
-    return Judged(Shot(ROOT, path), rating=rating, error=None if rating else "broken")
+    return Photo(Shot(ROOT, path), rating=rating, error=None if rating else "broken")
 
 
 @pytest.mark.parametrize("count", (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5))
@@ -85,7 +85,7 @@ def test_a_photo_scores_the_same_wherever_it_falls_in_a_chunk(monkeypatch) -> No
     model = registry.load("fusion-mini")
     random = np.random.default_rng(0)
     photos = [
-        Measured(
+        Photo(
             Shot(ROOT, ROOT / f"{k}.jpg"),
             blocks={b.name: random.normal(5, 3, b.size).astype("f4") for b in model.blocks},
         )
@@ -102,7 +102,7 @@ def test_a_photo_scores_the_same_wherever_it_falls_in_a_chunk(monkeypatch) -> No
 def test_the_best_is_first_and_failures_have_no_place() -> None:
     given = [judged("a", 3), judged("b", None), judged("c", 9), judged("d", 5)]
     found = rank(given)
-    assert [each.judged.shot.path.name for each in found] == ["c", "d", "a"]
+    assert [each.photo.shot.path.name for each in found] == ["c", "d", "a"]
     assert [each.rank for each in found] == [1, 2, 3]
     assert [each.percentile for each in found] == [100, 50, 0]
 
@@ -110,7 +110,7 @@ def test_the_best_is_first_and_failures_have_no_place() -> None:
 def test_ties_stand_in_the_order_of_their_paths_bytes() -> None:
     names = [b"z.jpg", b"Z.jpg", b"\xff.jpg", "\uff21.jpg".encode(), b"10.jpg", b"9.jpg"]
     found = rank([judged(name, 5) for name in names])
-    assert [bytes(each.judged.shot.path).split(b"/")[-1] for each in found] == sorted(names)
+    assert [bytes(each.photo.shot.path).split(b"/")[-1] for each in found] == sorted(names)
     assert rank([judged(name, 5) for name in reversed(names)]) == found
 
 

@@ -29,7 +29,7 @@ from iqcli.cli.commands.contact_sheet import check_sheet
 from iqcli.errors import IqError
 from iqcli.fs.files import write_stream
 from iqcli.output import contact_sheet, contact_sheet_data
-from iqcli.records import Judged, Whole
+from iqcli.records import Photo, Whole
 from iqcli.text import readable
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def titles(file: Path) -> list[str]:
     return [each["title"] for each in data(file)["sections"]]
 
 
-def units(judged: list[Judged]) -> list[contact_sheet_data.Unit]:
+def units(judged: list[Photo]) -> list[contact_sheet_data.Unit]:
     return contact_sheet_data.units([entry(decided(each)) for each in judged], best_first)
 
 
@@ -117,7 +117,7 @@ def test_a_photo_tells_all_that_is_known(tmp_path: Path) -> None:
 
 def test_a_set_has_no_best_frame(tmp_path: Path) -> None:
     frames = [
-        Judged(
+        Photo(
             each.shot,
             each.sha256,
             each.facts,

@@ -16,7 +16,7 @@ from textual_image.widget import HalfcellImage
 
 from iqcli.output.review_app import Note, Review
 from iqcli.output.review_state import Choices, Shelf
-from iqcli.records import Decision, Facts, Issue, Judged, Rating, Shot, Verdict
+from iqcli.records import Decision, Facts, Issue, Photo, Rating, Shot, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,7 +39,7 @@ def decision(name: str, verdict: Verdict, score: float | None = 5.0) -> Decision
     rating = None if score is None else Rating(score, 0.8, "m", issues=(Issue("blurred", 3),))
     facts = Facts(96, 64, "jpeg", "2024-05-01T12:00:00", "[red]Camera")
     error = None if rating else "ends early"
-    judged = Judged(Shot(root, root / name), f"{name}-sha", facts, rating=rating, error=error)
+    judged = Photo(Shot(root, root / name), f"{name}-sha", facts, rating=rating, error=error)
     return Decision(judged, verdict, ("because [b]so",), ("below",))
 
 
@@ -103,7 +103,7 @@ def test_keys_decide_and_go_on() -> None:
 
 
 def test_what_could_not_be_read_is_not_rejected() -> None:
-    judged = replace(ROLL[3].judged, sha256=None)
+    judged = replace(ROLL[3].photo, sha256=None)
 
     async def do(pilot: Pilot) -> None:
         await pilot.press("x")
@@ -111,7 +111,7 @@ def test_what_could_not_be_read_is_not_rejected() -> None:
         assert "cannot be rejected" in screen(pilot)
         await pilot.press("x", "enter")
 
-    assert sit(do, [replace(ROLL[3], judged=judged)]).return_value[0].verdict is REVIEW
+    assert sit(do, [replace(ROLL[3], photo=judged)]).return_value[0].verdict is REVIEW
 
 
 def test_the_last_photo_stays_under_the_cursor() -> None:

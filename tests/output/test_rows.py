@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from iqcli.output import rows
 from iqcli.output.stdout import encoded
-from iqcli.records import Facts, Issue, Judged, Rating, Shot
+from iqcli.records import Facts, Issue, Photo, Rating, Shot
 from iqcli.text import exact, readable, shown
 
 # What a name may hold on Linux: any bytes but these two.
@@ -64,21 +64,21 @@ def test_spelled_out(name: str, text: str) -> None:
     assert shown(Path(name)) == text
 
 
-def judged(name: str, camera: str | None, error: str | None) -> Judged:
+def judged(name: str, camera: str | None, error: str | None) -> Photo:
     """A row that holds these strings wherever a string may stand."""
     shot = Shot(Path(), Path(name), (Path(f"{name}.xmp"),))
     facts = Facts(3, 2, "jpeg", taken=camera, camera=camera)
     if error is not None:
-        return Judged(shot, "ab" * 32, facts, error=error)
+        return Photo(shot, "ab" * 32, facts, error=error)
     issues = (Issue("blurred", 3), Issue("low_contrast", 2))
-    return Judged(shot, "ab" * 32, facts, 2, Rating(5.12345, 1, "m", 5.1, issues=issues))
+    return Photo(shot, "ab" * 32, facts, 2, Rating(5.12345, 1, "m", 5.1, issues=issues))
 
 
 rolls = st.lists(st.builds(judged, names, st.none() | texts, st.none() | texts), max_size=5)
 
 
 @given(rolls)
-def test_every_writer_holds_every_row(roll: list[Judged]) -> None:
+def test_every_writer_holds_every_row(roll: list[Photo]) -> None:
     records = [rows.row(each) for each in roll]
     lines = encoded("".join(rows.to_jsonl(records))).decode().split("\n")
     assert [json.loads(line) for line in lines[:-1]] == json.loads("".join(rows.to_json(records)))
@@ -101,7 +101,7 @@ def test_one_shape_whatever_became_of_the_photo() -> None:
 def test_a_decision_puts_its_reasons_before_the_models() -> None:
     rating = Rating(5, 1, "m", reasons=("judged without brisque",))
     extra = {"decision": "keep", "reasons": ("rated 3 stars",)}
-    row = rows.row(Judged(Shot(Path(), Path("a.jpg")), rating=rating), extra)
+    row = rows.row(Photo(Shot(Path(), Path("a.jpg")), rating=rating), extra)
     assert row["reasons"] == ["rated 3 stars", "judged without brisque"]
     assert next(iter(list(rows.to_csv([row]))[1:])).count(";") == 1
 

@@ -15,7 +15,7 @@ from textual_image.renderable import HalfcellImage, SixelImage, TGPImage
 
 from iqcli.output import table, terminal_images
 from iqcli.output.rows import row
-from iqcli.records import Judged, Rating, Shot
+from iqcli.records import Photo, Rating, Shot
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq
@@ -120,7 +120,7 @@ def test_every_kind_of_terminal_is_drawn_for(
     told = io.StringIO()
     console = Console(file=told, force_terminal=True, color_system="truecolor", width=80)
     monkeypatch.setattr(terminal_images, "paper", lambda: console)
-    judged = Judged(Shot(Path("/r"), Path("/r/a.jpg")), rating=Rating(7.0, None, "m"))
+    judged = Photo(Shot(Path("/r"), Path("/r/a.jpg")), rating=Rating(7.0, None, "m"))
     tall, wide = (encoded(scene(*size), "WEBP") for size in ((64, 96), (300, 20)))
     terminal_images.show([(row(judged, {"rank": 1}), each) for each in (tall, wide, None)], drawn)
     sign = {HalfcellImage: HALF, SixelImage: "\x1bP", TGPImage: "\U0010eeee"}[drawn]

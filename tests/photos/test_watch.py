@@ -12,7 +12,7 @@ from support.images import encoded, noise
 
 from iqcli.photos.find import find_shots
 from iqcli.photos.watch import ABSENT, PATIENCE, Arrivals, Watched, is_passing
-from iqcli.records import Judged
+from iqcli.records import Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -57,7 +57,7 @@ class Scene:
         for shot in self.arrivals.settled():
             sha256 = hashlib.sha256(shot.path.read_bytes()).hexdigest()
             error = None if readable(shot.path) else "JPEG data ends early"
-            if self.arrivals.take(Judged(shot, sha256, error=error)):
+            if self.arrivals.take(Photo(shot, sha256, error=error)):
                 names.append(shot.path.name)
         return names
 

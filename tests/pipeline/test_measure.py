@@ -24,7 +24,7 @@ from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import sidecars, spec
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
-from iqcli.records import Measured, Shot
+from iqcli.records import Photo, Shot
 
 TESTS = str(Path(__file__).parent.parent)
 OPEN_FILES = Path("/proc/self/fd")
@@ -54,7 +54,7 @@ def caches(tmp_path: Path):
         cache.close()
 
 
-def values(done: list[Measured], name: str = "a") -> list[float]:
+def values(done: list[Photo], name: str = "a") -> list[float]:
     return [float(each.blocks[name][0]) for each in done]
 
 
@@ -609,7 +609,7 @@ def test_ctrl_c_stops_soon_and_keeps_what_is_done(tmp_path: Path, caches) -> Non
     shots = photos(tmp_path / "p", [f"tiny {number} 0.02" for number in range(200)])
     given = settings(tmp_path)
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
-    done: list[Measured] = []
+    done: list[Photo] = []
     with pytest.raises(KeyboardInterrupt):
         done.extend(
             measure(shots, [block()], caches(), given, decode=fake_pipeline.decode, decoder="d")

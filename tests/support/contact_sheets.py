@@ -12,7 +12,7 @@ from PIL import Image
 
 from iqcli.fs.files import write_stream
 from iqcli.output import contact_sheet, contact_sheet_data
-from iqcli.records import Decision, Facts, Issue, Judged, Rating, Shot, Verdict
+from iqcli.records import Decision, Facts, Issue, Photo, Rating, Shot, Verdict
 from iqcli.text import readable
 from iqcli.transactions.jsonl import line
 
@@ -56,12 +56,12 @@ def photo(
     camera: str | None = "Canon EOS R6",
     issues: Iterable[Issue] = (),
     error: str | None = None,
-) -> Judged:
+) -> Photo:
     """A judged photo; without a score it is one that could not be read."""
     rating = None if score is None else Rating(score, 0.7, "drawn", score, None, tuple(issues))
     facts = Facts(48, 32, "JPEG", taken=taken, camera=camera)
     digest = None if error else hashlib.sha256(bytes(path)).hexdigest()
-    return Judged(
+    return Photo(
         Shot(path.parent, path),
         digest,
         None if error else facts,
@@ -72,7 +72,7 @@ def photo(
     )
 
 
-def decided(judged: Judged) -> Decision:
+def decided(judged: Photo) -> Decision:
     """Keep from 6, reject under 4."""
     if judged.rating is None:
         return Decision(judged, Verdict.REVIEW, (f"not judged: {judged.error}",), ("not_judged",))
@@ -84,28 +84,28 @@ def decided(judged: Judged) -> Decision:
 def entry(decision: Decision) -> Entry:
     """With a line like those of `decisions.jsonl`."""
     record = {
-        "path": readable(decision.judged.shot.path.name),
-        "sha256": decision.judged.sha256,
+        "path": readable(decision.photo.shot.path.name),
+        "sha256": decision.photo.sha256,
         "decision": decision.verdict.value,
-        "score": decision.judged.rating and decision.judged.rating.score,
+        "score": decision.photo.rating and decision.photo.rating.score,
         "reasons": list(decision.reasons),
         "codes": list(decision.codes),
     }
     return contact_sheet_data.Entry(decision, line(record).decode())
 
 
-def best_first(members: Sequence[Judged]) -> list[Judged]:
+def best_first(members: Sequence[Photo]) -> list[Photo]:
     return sorted(members, key=lambda each: -(each.rating.score if each.rating else 0))
 
 
 def picture(entry: Entry, name: str) -> bytes | None:
-    if entry.judged.error:
+    if entry.photo.error:
         return None
     return THUMB if name == "thumb" else CROP
 
 
 def written(
-    file: Path, judged: Iterable[Judged], limit: int = contact_sheet_data.PART
+    file: Path, judged: Iterable[Photo], limit: int = contact_sheet_data.PART
 ) -> list[Path]:
     """Write a sheet of them, in files of at most `limit` photos; returns its files."""
     entries = [entry(decided(each)) for each in judged]
@@ -118,7 +118,7 @@ def written(
     return files
 
 
-def walk(folder: Path) -> list[Judged]:
+def walk(folder: Path) -> list[Photo]:
     """Two days, a burst of three within a scene of four, one file that cannot be read."""
     first, second = "2024-05-04T09:{:02d}:00", "2024-05-05T10:00:{:02d}"
     dark, soft = Issue("too_dark", 4), Issue("blurred", 2)

@@ -15,7 +15,7 @@ from iqcli.errors import PhotoError
 from iqcli.extractors.base import PhotoBlock
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
-from iqcli.records import Facts, Measured, Shot, Views
+from iqcli.records import Facts, Photo, Shot, Views
 from iqcli.settings import Settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def photos(folder: Path, lines: Iterable[str]) -> list[Shot]:
     return [Shot(folder, path) for path in paths]
 
 
-def run(shots: Iterable[Shot], cache: Cache, given: Settings, *blocks: object) -> list[Measured]:
+def run(shots: Iterable[Shot], cache: Cache, given: Settings, *blocks: object) -> list[Photo]:
     chosen = blocks or (block(),)
     return list(measure(shots, chosen, cache, given, decode=decode, decoder="tiny-1"))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.culling.grouping.group import group
-from iqcli.records import Facts, Judged, Look, Rating, Shot
+from iqcli.records import Facts, Look, Photo, Rating, Shot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +46,7 @@ def frame(
     sharpness: float | None = 5.0,
     sha256: str | None = None,
     **facts: Any,
-) -> Judged:
+) -> Photo:
     """A photo of a `thing` so many seconds `after` the first; None: no time, or not seen."""
     when = taken
     if taken is None and after is not None:
@@ -55,7 +55,7 @@ def frame(
     seen = None if thing is None else look(thing, sharpness, brighter)
     if seen and light is not None:
         seen = Look(seen.embedding, light, sharpness)
-    return Judged(
+    return Photo(
         Shot(ROOT, ROOT / name),
         sha256 or name,
         Facts(4000, 3000, "JPEG", taken=when, camera=camera, **facts),
@@ -65,17 +65,17 @@ def frame(
     )
 
 
-def groups(frames: Sequence[Judged]) -> list[list[str]]:
+def groups(frames: Sequence[Photo]) -> list[list[str]]:
     """The names in each burst or set, in the order of their numbers."""
     return _by([(each.group, each) for each in group(frames)])
 
 
-def scenes(frames: Sequence[Judged]) -> list[list[str]]:
+def scenes(frames: Sequence[Photo]) -> list[list[str]]:
     """The names in each scene, in the order of their numbers."""
     return _by([(each.scene, each) for each in group(frames)])
 
 
-def _by(named: Sequence[tuple[str | None, Judged]]) -> list[list[str]]:
+def _by(named: Sequence[tuple[str | None, Photo]]) -> list[list[str]]:
     found: dict[str, list[str]] = {}
     for key, each in named:
         if key is not None:

@@ -1,4 +1,4 @@
-"""Judged rolls without files: what a rule sees of photos, made up."""
+"""Photo rolls without files: what a rule sees of photos, made up."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from iqcli.culling.rules import Quota, Rule
-from iqcli.records import Facts, Judged, Look, Rating, Shot, Whole
+from iqcli.records import Facts, Look, Photo, Rating, Shot, Whole
 
 ROOT = Path("/photos")
 
@@ -26,10 +26,10 @@ def photo(
     classes: tuple[str, ...] = (),
     camera: str | None = None,
     size: tuple[int, int] = (4000, 3000),
-) -> Judged:
+) -> Photo:
     """One shot as it comes out of judging and grouping."""
     look = Look(np.zeros(2, np.float16), np.zeros(4, np.uint8), sharpness, classes)
-    return Judged(
+    return Photo(
         Shot(ROOT, ROOT / name),
         facts=Facts(*size, "JPEG", taken=taken, camera=camera),
         stars=stars,
@@ -43,7 +43,7 @@ def photo(
     )
 
 
-def burst(name: str, *scores: float | None, scene: str | None = None) -> list[Judged]:
+def burst(name: str, *scores: float | None, scene: str | None = None) -> list[Photo]:
     """The frames of a burst, named after it."""
     return [
         photo(f"{name}-{k}.jpg", each, group=name, scene=scene) for k, each in enumerate(scores)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.culling import planner as plans
 from iqcli.photos.find import find_shots
-from iqcli.records import Decision, Judged, Rating, Shot, Verdict
+from iqcli.records import Decision, Photo, Rating, Shot, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,13 +68,13 @@ def contents(root: Path) -> set[object]:
     return {leaf[-1] for leaf in tree(root).values() if leaf[0] == "file"}
 
 
-def judged(root: Path, names: Sequence[str], score: float | None = 2.0, stars: int = 0) -> Judged:
+def judged(root: Path, names: Sequence[str], score: float | None = 2.0, stars: int = 0) -> Photo:
     """A shot of these files with that score; without one it could not be judged."""
     path, *companions = (root / name for name in names)
     shot = Shot(root, path, tuple(sorted(companions)))
     if score is None:
-        return Judged(shot, stars=stars, error="cannot be decoded")
-    return Judged(shot, stars=stars, rating=Rating(score, 0.5, "fusion-mini"))
+        return Photo(shot, stars=stars, error="cannot be decoded")
+    return Photo(shot, stars=stars, rating=Rating(score, 0.5, "fusion-mini"))
 
 
 def rejected(root: Path, shots: Iterable[Sequence[str]] = SHOTS) -> list[Decision]:

@@ -31,7 +31,7 @@ from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.views import views_of
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
-from iqcli.records import Measured
+from iqcli.records import Photo
 from iqcli.settings import Settings
 from iqcli.training import fusion, recipes
 from iqcli.training.dataset import MEMBERS, Lessons, Pupil, fold_of_scene, held_out, quantile_knots
@@ -610,7 +610,7 @@ def test_a_photo_that_cannot_be_spoilt_in_each_way_has_no_ladder(album: Path, mo
     block = registry.BLOCKS["photometry"]
     honest = measure_in(album)
 
-    def failing(blocks, shots, spoil) -> Iterator[Measured]:
+    def failing(blocks, shots, spoil) -> Iterator[Photo]:
         for each in honest(blocks, shots, spoil):
             lost = (spoil.name, spoil.level) == (FEW[1], RUNGS[3]) and each.shot == readable[1]
             yield replace(each, blocks=None, error="torn") if lost else each

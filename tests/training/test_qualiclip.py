@@ -27,7 +27,7 @@ from iqcli.extractors import clip
 from iqcli.extractors.qualiclip import FORMAT, OwnBlock
 from iqcli.models import registry
 from iqcli.photos.views import views_of
-from iqcli.records import Measured, Shot
+from iqcli.records import Photo, Shot
 from iqcli.training.calibration import fit_scale
 from iqcli.training.config import QUALICLIP_LEAST, TINY, QualiclipConfig, read_values
 from iqcli.training.dataset import HELD, held_out
@@ -532,9 +532,9 @@ def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
     told = Opinions((Opinion(Shot("one", tmp_path / "one.png"), 5.0, {}),), (1, 10), 0)
     asked: list[object] = []
 
-    def measure(blocks: Sequence[AnyBlock], shots: Sequence[Shot]) -> list[Measured]:
+    def measure(blocks: Sequence[AnyBlock], shots: Sequence[Shot]) -> list[Photo]:
         asked.extend(blocks)
-        return [Measured(shot, error="not measured here") for shot in shots]
+        return [Photo(shot, error="not measured here") for shot in shots]
 
     with pytest.raises(IqError, match="could be read"):
         fit_scale(told, str(tmp_path / "q.safetensors"), None, measure)

@@ -24,7 +24,7 @@ from iqcli.models import taste as tastes
 from iqcli.models.taste import TasteModel
 from iqcli.photos.xmp import IQ_NS
 from iqcli.pipeline.cache import Cache
-from iqcli.records import Facts, Measured, Shot
+from iqcli.records import Facts, Photo, Shot
 from iqcli.training import taste, taste_data
 from iqcli.training.taste import Fit, Known, fits
 
@@ -180,11 +180,11 @@ def test_stars_that_never_differ_within_a_day_prove_nothing() -> None:
 # --- what was rated ---
 
 
-def measured(number: int, stars: int | None = 3, taken: str | None = None) -> Measured:
+def measured(number: int, stars: int | None = 3, taken: str | None = None) -> Photo:
     folder = Path("roll", f"folder {number % 4}")
     blocks = {"a": np.full(2, number, np.float32)}
     facts = Facts(8, 8, "JPEG", taken=taken)
-    return Measured(Shot(folder, folder / f"{number}.jpg"), f"{number:x}", facts, stars, blocks)
+    return Photo(Shot(folder, folder / f"{number}.jpg"), f"{number:x}", facts, stars, blocks=blocks)
 
 
 def test_stars_become_points_and_none_is_not_said() -> None:
@@ -266,7 +266,7 @@ def test_copies_of_one_picture_count_once() -> None:
         ([measured(k) for k in range(90)], "all photos have the same stars"),
     ],
 )
-def test_what_tells_no_taste(shots: list[Measured], says: str) -> None:
+def test_what_tells_no_taste(shots: list[Photo], says: str) -> None:
     with pytest.raises(IqError, match=says) as told:
         taste_data.by_stars(shots)
     assert "\n" not in str(told.value)

@@ -118,9 +118,9 @@ def test_a_root_given_through_a_link_or_relatively_works(
 
 def test_a_photo_that_changed_since_it_was_judged_is_refused(root: Path) -> None:
     (decision,) = rejected(root, SHOTS[:1])
-    stale = dataclasses.replace(decision.judged, sha256="0" * 64)
+    stale = dataclasses.replace(decision.photo, sha256="0" * 64)
     with pytest.raises(PlanConflict, match="changed while it was judged"):
-        plans.make([dataclasses.replace(decision, judged=stale)], "", "")
+        plans.make([dataclasses.replace(decision, photo=stale)], "", "")
 
 
 def test_a_shot_listed_twice_is_refused(root: Path) -> None:

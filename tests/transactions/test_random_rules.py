@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
-    from iqcli.records import Decision, Judged
+    from iqcli.records import Decision, Photo
 
 ACTIONS = ("move", "copy", "link")
 UNITS = ("burst", "scene", "day", "folder", "all")
@@ -46,7 +46,7 @@ def random_rule(chance: random.Random) -> Rule:
     return Rule(**chosen)  # type: ignore[arg-type]
 
 
-def random_judged(chance: random.Random, root: Path, names: list[str]) -> Judged:
+def random_judged(chance: random.Random, root: Path, names: list[str]) -> Photo:
     """A shot with a score, marks, a day, a burst and a scene, or without."""
     score = None if chance.random() < 0.1 else round(chance.uniform(1, 10), 1)
     taken = chance.choice([None, "2024-01-01T10:00:00", "2024-01-02T10:00:00"])
@@ -70,12 +70,12 @@ def random_decisions(chance: random.Random, root: Path) -> list[Decision]:
 def assert_none_is_parted(root: Path, decisions: list[Decision], action: str) -> None:
     """Every file of a reject is where the action takes it; every other file is at home."""
     for each in decisions:
-        files = each.judged.shot.files
+        files = each.photo.shot.files
         away = each.verdict is Verdict.REJECT
         assert {os.path.lexists(path) for path in files} == {not away or action != "move"}
     found = [path for path in root.rglob("*") if path.name != "MANIFEST.jsonl"]
     among = [path for path in found if re.fullmatch("_Rejected(-[0-9]+)?", folder_of(root, path))]
-    rejects = [each.judged.shot for each in decisions if each.verdict is Verdict.REJECT]
+    rejects = [each.photo.shot for each in decisions if each.verdict is Verdict.REJECT]
     there = {path for path in among if path.is_symlink() or path.is_file()}
     assert len(there) == sum(len(shot.files) for shot in rejects)
     assert all(path.is_symlink() is (action == "link") for path in there)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from iqcli.cli.session import Run
     from iqcli.output.contact_sheet_data import Entry
     from iqcli.pipeline.thumbnails import Spool
-    from iqcli.records import Decision, Judged
+    from iqcli.records import Decision, Photo
 
 Html = Annotated[
     Path | None,
@@ -34,7 +34,7 @@ def check_sheet(file: Path) -> None:
     _check(file)
 
 
-def sheet_of(run: Run, file: Path) -> list[Judged]:
+def sheet_of(run: Run, file: Path) -> list[Photo]:
     """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
     from iqcli.culling.grouping.group import group
     from iqcli.pipeline.thumbnails import Spool
@@ -58,7 +58,7 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
     from iqcli.transactions.jsonl import line
 
     def picture(entry: Entry, name: str) -> bytes | None:
-        return spool.get(entry.judged.sha256, name)
+        return spool.get(entry.photo.sha256, name)
 
     entries = [contact_sheet_data.Entry(each, line(record(each)).decode()) for each in decisions]
     found = contact_sheet_data.parts(contact_sheet_data.units(entries, order_within))

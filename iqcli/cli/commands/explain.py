@@ -187,7 +187,7 @@ LEVELS = ("slight or worse", "clear or worse", "severe")
 
 def record(found: Explanation, folder: Path) -> dict[str, Any]:
     """Everything as raw numbers, for a program; None for what does not apply."""
-    judged, rating = found.judged, found.judged.rating
+    judged, rating = found.photo, found.photo.rating
     assert rating
     tile, levels = found.tile, {each.name: each.level for each in rating.issues}
     return {
@@ -246,10 +246,10 @@ def record(found: Explanation, folder: Path) -> dict[str, Any]:
 
 def in_words(found: Explanation, folder: Path) -> Iterator[str]:
     """The same for a person, line by line."""
-    rating = found.judged.rating
+    rating = found.photo.rating
     assert rating
     doubt = "" if rating.uncertainty is None else f" ± {rating.uncertainty:.1f}"
-    yield f"{shown(found.judged.shot.path)}: {rating.score:.1f}{doubt} of 10 by {rating.model}"
+    yield f"{shown(found.photo.shot.path)}: {rating.score:.1f}{doubt} of 10 by {rating.model}"
     yield f"number {found.rank:,} of {found.of:,} in {shown(folder)}"
     if rating.aesthetic is not None:
         yield f"its parts: technical {_one(rating.technical)}, aesthetic {_one(rating.aesthetic)}"
@@ -311,7 +311,7 @@ def _share(share: float, crowd: str) -> str:
 def _issues(found: Explanation) -> Iterator[str]:
     from iqcli.output.table import in_words as issues_in_words
 
-    rating = found.judged.rating
+    rating = found.photo.rating
     assert rating
     seen = issues_in_words({"name": e.name, "level": e.level} for e in rating.issues)
     yield f"issues: {seen or 'none seen'}"

@@ -17,7 +17,7 @@ from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import write
-from iqcli.records import Decision, Judged, Verdict
+from iqcli.records import Decision, Photo, Verdict
 from iqcli.text import shown
 
 FORMATS = (*WRITERS, "parquet")
@@ -73,7 +73,7 @@ def export(
         from iqcli.cli.commands.cull.execute import take_back_cut_off
 
         take_back_cut_off(run, run.folders)
-    judged: Iterable[Judged] = run.judged() if html is None else sheet_of(run, html)
+    judged: Iterable[Photo] = run.judged() if html is None else sheet_of(run, html)
     if xmp:
         judged = list(judged)
         undecided = [Decision(each, Verdict.REVIEW, ()) for each in judged]

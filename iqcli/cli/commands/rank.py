@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from iqcli.cli.output import Result
-    from iqcli.records import Judged
+    from iqcli.records import Photo
 
 COLUMNS = ("rank", "score", "bar", "uncertainty", "technical", "aesthetic", "issues", "path")
 # What is seen in the photos themselves, and the column that says which one a photo is of.
@@ -72,7 +72,7 @@ def rank(
     return run.finish("ranked")
 
 
-def _ranked(found: Iterable[Judged], per: str | None, limit: int | None) -> list[Result]:
+def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[Result]:
     """Best first, by sections where asked for, and then those without a score."""
     from iqcli.culling.grouping.group import group, sections
     from iqcli.models.scoring import percentile

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from iqcli.photos.find import OnProblem
     from iqcli.photos.watch import Walk
     from iqcli.pipeline.cache import Cache
-    from iqcli.records import Judged, Shot
+    from iqcli.records import Photo, Shot
 
 FORMATS = ("jsonl", "csv", "paths")
 # Photos judged before their rows are written.
@@ -78,9 +78,7 @@ def _folders(run: Run) -> list[Path]:
     return run.paths
 
 
-def _arriving(
-    run: Run, folders: list[Path], pace: Pace, ended: threading.Event
-) -> Iterator[Judged]:
+def _arriving(run: Run, folders: list[Path], pace: Pace, ended: threading.Event) -> Iterator[Photo]:
     """What arrives, judged, by one model that stays loaded."""
     from iqcli.models.registry import load
     from iqcli.pipeline.cache import Cache
@@ -130,7 +128,7 @@ def _walk(run: Run, cache: Cache) -> Walk:
 
 def _judged(
     shots: list[Shot], model: Model, cache: Cache, run: Run, ended: threading.Event
-) -> Iterator[Judged]:
+) -> Iterator[Photo]:
     from iqcli.models.scoring import judge
     from iqcli.pipeline.measure import measure
 
@@ -141,7 +139,7 @@ def _judged(
         yield from judge(measure(chunk, model.blocks, cache, run.settings), model)
 
 
-def _write(judged: Sequence[Judged], form: str, nul: bool) -> None:
+def _write(judged: Sequence[Photo], form: str, nul: bool) -> None:
     """One row now, or what stands before all of them."""
     if form == "paths":
         write(rows.to_paths(judged, nul=nul))

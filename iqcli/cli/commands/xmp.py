@@ -88,7 +88,7 @@ def write(
         found = Annotator(ways, when, embedder)
         several = list(remarks(decisions, ways, thresholds))
         for decision, remark in progress(several, len(several), quiet=run.quiet):
-            found.annotate(decision.judged, remark)
+            found.annotate(decision.photo, remark)
         done = edits.write(found.edits, run.settings.state_dir)
     if embedder:
         _carry_over(run, embedder.renewed)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.culling.grouping.similarity import Looks
-    from iqcli.records import Judged
+    from iqcli.records import Photo
 
     Floats = NDArray[np.float64]
     Numbers = NDArray[np.int64]
@@ -80,7 +80,7 @@ class Frames:
         return order, same & (self.camera[one] == self.camera[other])
 
 
-def frames_of(judged: Sequence[Judged]) -> Frames:
+def frames_of(judged: Sequence[Photo]) -> Frames:
     """The columns of shots that are sorted by path."""
     names = [os.path.split(each.shot.path) for each in judged]
     facts = [each.facts for each in judged]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.culling.grouping.frames import Frames, Marks, Numbers
-    from iqcli.records import Judged
+    from iqcli.records import Photo
 
     Parts = list[Numbers]
     from collections.abc import Iterable
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 TIE = 0.1
 
 
-def group(judged: Sequence[Judged]) -> list[Judged]:
+def group(judged: Sequence[Photo]) -> list[Photo]:
     """The same shots in the same order, with `group`, `scene` and `whole`.
 
     Any order gives the same groups. They are numbered by the time of their first photo, those
@@ -91,7 +91,7 @@ def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Numb
     return [(f"{letter}{n:04}", part) for n, part in enumerate(sorted(parts, key=key), 1)]
 
 
-def key_of(judged: Judged, per: str) -> str | None:
+def key_of(judged: Photo, per: str) -> str | None:
     """What the photos share that are compared with each other; None: no photo stands beside it.
 
     `per` is burst, scene, day, folder or all. A photo in no burst or scene has None, and so has one
@@ -107,7 +107,7 @@ def key_of(judged: Judged, per: str) -> str | None:
     return str(judged.shot.path.parent) if per == "folder" else "all"
 
 
-def order_within(members: Sequence[Judged]) -> list[Judged]:
+def order_within(members: Sequence[Photo]) -> list[Photo]:
     """The frames of one burst, best first; those without a score last, by their paths.
 
     Frames whose scores are within `TIE` of the best are ordered by sharpness, and so on with the
@@ -116,7 +116,7 @@ def order_within(members: Sequence[Judged]) -> list[Judged]:
     """
     scored = sorted((each for each in members if is_scored(each)), key=best_first)
     rest = [each for each in members if not is_scored(each)]
-    found: list[Judged] = []
+    found: list[Photo] = []
     while scored:
         best = scored[0].rating
         assert best
@@ -126,25 +126,25 @@ def order_within(members: Sequence[Judged]) -> list[Judged]:
     return [*found, *sorted(rest, key=lambda each: os.fsencode(each.shot.path))]
 
 
-def _sharpest_first(near: Sequence[Judged]) -> list[Judged]:
+def _sharpest_first(near: Sequence[Photo]) -> list[Photo]:
     known = [each.look.sharpness for each in near if each.look and each.look.sharpness is not None]
     middle = float(np.median(known)) if known else 0.0
 
-    def key(each: Judged) -> tuple[float, tuple[float, bytes]]:
+    def key(each: Photo) -> tuple[float, tuple[float, bytes]]:
         sharpness = each.look.sharpness if each.look else None
         return -(middle if sharpness is None else sharpness), best_first(each)
 
     return sorted(near, key=key)
 
 
-def sections(judged: Iterable[Judged], per: str) -> list[list[Judged]]:
+def sections(judged: Iterable[Photo], per: str) -> list[list[Photo]]:
     """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section first.
 
     Within a section the best is first, and the section with the best photo of all comes first.
     Photos that nobody can compare are each for themselves, but those without a date are one
     section of the days.
     """
-    found: dict[object, list[Judged]] = {}
+    found: dict[object, list[Photo]] = {}
     for each in judged:
         if each.rating:
             key = key_of(each, per)

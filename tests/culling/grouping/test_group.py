@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from support.frames import frame, groups, scenes
 
 from iqcli.culling.grouping.group import group, key_of, order_within, sections
-from iqcli.records import Judged, Shot, Whole
+from iqcli.records import Photo, Shot, Whole
 
 # --- by the maker ---
 
@@ -183,7 +183,7 @@ ROLLS = some.lists(FRAMES, max_size=25, unique_by=lambda each: each.shot.path)
 
 
 @given(ROLLS, some.randoms())
-def test_any_order_gives_the_same_groups(roll: list[Judged], chance) -> None:
+def test_any_order_gives_the_same_groups(roll: list[Photo], chance) -> None:
     found = group(roll)
     shuffled = roll[:]
     chance.shuffle(shuffled)
@@ -195,7 +195,7 @@ def test_any_order_gives_the_same_groups(roll: list[Judged], chance) -> None:
 
 
 @given(ROLLS)
-def test_groups_hold_together(roll: list[Judged]) -> None:
+def test_groups_hold_together(roll: list[Photo]) -> None:
     found = group(roll)
     for name in {each.group for each in found} - {None}:
         members = [each for each in found if each.group == name]
@@ -211,7 +211,7 @@ def test_groups_hold_together(roll: list[Judged]) -> None:
 # --- the order within ---
 
 
-def names(members: list[Judged]) -> list[str]:
+def names(members: list[Photo]) -> list[str]:
     return [each.shot.path.name for each in members]
 
 
@@ -235,7 +235,7 @@ def test_frames_without_a_score_are_last_by_their_paths() -> None:
 
 
 @given(ROLLS, some.randoms())
-def test_the_order_is_one_whatever_it_was_before(roll: list[Judged], chance) -> None:
+def test_the_order_is_one_whatever_it_was_before(roll: list[Photo], chance) -> None:
     found = order_within(roll)
     shuffled = roll[:]
     chance.shuffle(shuffled)
@@ -258,7 +258,7 @@ def test_the_key_tells_what_a_photo_is_compared_with() -> None:
         "folder": str(Path("/photos/day")),
         "all": "all",
     }
-    timeless = Judged(Shot(Path("/p"), Path("/p/1.jpg")), group="b0003")
+    timeless = Photo(Shot(Path("/p"), Path("/p/1.jpg")), group="b0003")
     assert [key_of(timeless, per) for per in ("burst", "scene", "day")] == ["b0003", "b0003", None]
 
 

@@ -14,7 +14,7 @@ from support.frames import frame, groups, scenes
 from iqcli.culling.grouping.group import group
 from iqcli.extractors.schema import layer
 from iqcli.extractors.tiles import extract
-from iqcli.records import Judged, Whole
+from iqcli.records import Photo, Whole
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels
@@ -28,7 +28,7 @@ def series(
     by: str = "bias",
     lighter: float = 1.35,
     first: str = "f",
-) -> list[Judged]:
+) -> list[Photo]:
     """Frames of one thing, each let in so much more light than the metered one."""
     return [
         frame(f"{first}{k:02}.jpg", k * gap, brighter=lighter**ev, **{by: ev, **_other(by)})
@@ -40,9 +40,9 @@ def _other(by: str) -> dict[str, float]:
     return {"bias": 0.0} if by == "exposure" else {}
 
 
-def sets(frames: list[Judged]) -> list[tuple[Whole | None, int]]:
+def sets(frames: list[Photo]) -> list[tuple[Whole | None, int]]:
     """The kind and the number of frames of each group, in the order of their numbers."""
-    found: dict[str, list[Judged]] = {}
+    found: dict[str, list[Photo]] = {}
     for each in group(frames):
         if each.group:
             found.setdefault(each.group, []).append(each)
@@ -134,7 +134,7 @@ def wide(seed: int) -> Pixels:
 
 def turned(
     picture: Pixels, steps: tuple[float, ...], gap: float = 2.0, down: bool = False, **facts: float
-) -> list[Judged]:
+) -> list[Photo]:
     """Windows of a third of the picture, each further by so many of their widths."""
     if down:
         picture = np.rot90(picture)

@@ -85,7 +85,7 @@ def planned(
     It reads every file of theirs: none is made that is neither carried out nor `kept`.
     """
     if deed.acts or kept:
-        named = (each.judged.rating.model for each in decisions if each.judged.rating)
+        named = (each.photo.rating.model for each in decisions if each.photo.rating)
         return planner.make(decisions, rule, next(named, run.settings.model), deed.action)
     if deed.action is not Action.LIST:
         planner.check_files(decisions)
@@ -117,7 +117,7 @@ def carry_out(made: Plan | None, decisions: Sequence[Decision], run: Run, deed: 
 
 
 def _would(decisions: Sequence[Decision], deed: Deed) -> str:
-    shots = [each.judged.shot for each in decisions if each.verdict is Verdict.REJECT]
+    shots = [each.photo.shot for each in decisions if each.verdict is Verdict.REJECT]
     what = _photos(len(shots), sum(len(each.files) for each in shots))
     if deed.action is Action.LIST:
         return f"{what} listed; nothing is touched"
@@ -163,14 +163,14 @@ def _refound(decisions: Sequence[Decision], deed: Deed) -> list[Decision]:
     from iqcli.photos.find import find_shots
 
     rejects = [each for each in decisions if each.verdict is Verdict.REJECT]
-    paths = [each.judged.shot.path for each in rejects]
+    paths = [each.photo.shot.path for each in rejects]
     now = {shot.path: shot.companions for shot in find_shots(paths, on_problem=lambda _, __: None)}
     found = []
     for each in rejects:
-        shot = each.judged.shot
+        shot = each.photo.shot
         shot = Shot(shot.root, shot.path, now.get(shot.path, shot.companions))
-        digest = None if deed.embed else each.judged.sha256
-        found.append(replace(each, judged=replace(each.judged, shot=shot, sha256=digest)))
+        digest = None if deed.embed else each.photo.sha256
+        found.append(replace(each, photo=replace(each.photo, shot=shot, sha256=digest)))
     return found
 
 

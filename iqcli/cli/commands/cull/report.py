@@ -51,7 +51,7 @@ def show(decisions: Sequence[Decision], form: str, *, nul: bool) -> None:
         if form in WRITERS:
             write(WRITERS[form](map(_row, decisions)))
         elif form == "paths":
-            rejects = (each.judged for each in decisions if each.verdict is Verdict.REJECT)
+            rejects = (each.photo for each in decisions if each.verdict is Verdict.REJECT)
             write(rows.to_paths(rejects, nul=nul, unscored=True))
         else:
             _table(decisions)
@@ -59,7 +59,7 @@ def show(decisions: Sequence[Decision], form: str, *, nul: bool) -> None:
 
 def _row(decision: Decision) -> Row:
     added = {"decision": decision.verdict.value, "reasons": decision.reasons}
-    return rows.row(decision.judged, added | {"codes": list(decision.codes)})
+    return rows.row(decision.photo, added | {"codes": list(decision.codes)})
 
 
 def _table(decisions: Sequence[Decision]) -> None:
@@ -69,7 +69,7 @@ def _table(decisions: Sequence[Decision]) -> None:
         _row(each)
         for verdict in (Verdict.REJECT, Verdict.REVIEW)
         for each in decisions
-        if each.verdict is verdict and (each.judged.rating or verdict is Verdict.REJECT)
+        if each.verdict is verdict and (each.photo.rating or verdict is Verdict.REJECT)
     ]
     if not wanted:
         return

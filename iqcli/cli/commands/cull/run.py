@@ -13,7 +13,7 @@ from iqcli.cli.commands.cull import execute, report, request
 from iqcli.cli.console import say, warn
 from iqcli.culling import planner
 from iqcli.errors import IqError
-from iqcli.records import BY_HAND, Decision, Judged, Rating, Shot, Verdict
+from iqcli.records import BY_HAND, Decision, Photo, Rating, Shot, Verdict
 from iqcli.transactions import jsonl
 
 if TYPE_CHECKING:
@@ -161,5 +161,5 @@ def _decision(shot: PlannedShot, model: str) -> Decision:
     first, *rest = shot.files
     paths = Shot(shot.root, shot.root / first.source, tuple(shot.root / e.source for e in rest))
     rating = None if shot.score is None else Rating(shot.score, None, model)
-    judged = Judged(paths, first.sha256, rating=rating)
+    judged = Photo(paths, first.sha256, rating=rating)
     return Decision(judged, Verdict.REJECT, shot.reasons, shot.codes)
