@@ -44,7 +44,8 @@ class Run:
     def judged(self, *, grouped: bool = False, spool: Spool | None = None) -> Iterator[Photo]:
         """Every shot with its rating or the reason for none, in path order.
 
-        With `grouped` each has the look that `iqcli.culling.grouping.group` asks for. What `spool` wants of
+        With `grouped` each has the look that `iqcli.culling.grouping.group` asks for. What
+        `spool` wants of small pictures is made along, and set down there.
         small pictures is made along, and set down there.
         """
         from iqcli.models.registry import load

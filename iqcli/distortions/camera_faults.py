@@ -2,7 +2,8 @@
 
 Light is changed where light adds up, in linear sRGB; tone curves act on the coded values, as the
 sliders of a camera do; blur is given at the scale of a picture with a long side of 2048 pixels, the
-size at which it is looked for. See `iqcli.distortions.synthesis` for how much of each is which level.
+size at which it is looked for. See `iqcli.distortions.synthesis` for how much of each is which
+level.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The block `mini`: how our own small network sees a photo, as a whole and in pieces.
 
-For each kind of view (see `iqcli.extractors.mini_crops`) the embedding and the logit of the score that
+For each kind of view (see `iqcli.extractors.mini_crops`) the embedding and the logit of the score
+that the network itself would give; several mosaics are averaged. Its libraries are imported
 the network itself would give; several mosaics are averaged. Its libraries are imported
 when the first photo needs them.
 """

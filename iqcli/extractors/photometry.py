@@ -1,6 +1,7 @@
 """Hand-made statistics of the judged view: exposure, colour, contrast, sharpness, noise, spectrum.
 
-`iqcli.extractors.schema.PHOTOMETRY` says what each number is. All are taken on the view with a short
+`iqcli.extractors.schema.PHOTOMETRY` says what each number is. All are taken on the view with a
+short side of 512 pixels, so a number means the same for every camera. Each function below is one
 side of 512 pixels, so a number means the same for every camera. Each function below is one
 paragraph of the vector.
 """

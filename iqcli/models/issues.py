@@ -1,9 +1,10 @@
 """What is wrong with a photo, in eight words that never contradict each other: `hex-mini`.
 
-A small HEX model (`iqcli.models.hex.head`) on the photometry and on an order-free summary of the tiles:
-where in the picture something lies says nothing of whether it is a fault. It learnt from good
-photos with synthetic faults of known strength; see `iqcli.training.issues`. Levels: 2 slight,
-3 clear, 4 severe.
+A small HEX model (`iqcli.models.hex.head`) on the photometry and on an order-free summary of the
+tiles: where in the picture something lies says nothing of whether it is a fault. It learnt from
+good where in the picture something lies says nothing of whether it is a fault. It learnt from good
+photos with synthetic faults of known strength; see `iqcli.training.issues`. Levels: 2 slight, 3
+clear, 4 severe.
 """
 
 from __future__ import annotations

@@ -90,7 +90,8 @@ def bound(kernel: Kernel, whitened: torch.Tensor, rest: torch.Tensor) -> torch.T
 def posterior(
     kernel: Kernel, whitened: torch.Tensor, rest: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features (m, rank) and weights (rank,) that predict by `iqcli.models.gaussian_process.observe`.
+    """Features (m, rank) and weights (rank,) that predict by
+    `iqcli.models.gaussian_process.observe`.
 
     The posterior is k^T noise^-0.5 L^-T B^-1 A y with variance signal - |L^-1 k|^2 + |C^-1 k|^2,
     B = I + A A^T = V (1 + s) V^T and C C^T = L B L^T. The two squares differ by one:

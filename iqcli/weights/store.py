@@ -1,9 +1,12 @@
 """The weights that are fetched on request: which there are, where they lie, how they are read.
 
-The table (see `iqcli.weights.manifest`) is `data/weights.toml`; a person's own (`IQ_WEIGHTS_TABLE`, or
-`weights_table` in the config) adds to it. `iqcli.weights.install` places the files in the data folder, each
-beside an account of what was checked then, so that nothing is hashed again at every start. Only
-safetensors, and what torch reads as plain tensors, is ever loaded.
+The table (see `iqcli.weights.manifest`) is `data/weights.toml`; a person's own
+(`IQ_WEIGHTS_TABLE`, or `weights_table` in the config) adds to it. `iqcli.weights.install` places
+the files in the data folder, each `weights_table` in the config) adds to it.
+`iqcli.weights.install` places the files in the data folder, each `weights_table` in the config)
+adds to it. `iqcli.weights.install` places the files in the data folder, each beside an account of
+what was checked then, so that nothing is hashed again at every start. Only safetensors, and what
+torch reads as plain tensors, is ever loaded.
 """
 
 from __future__ import annotations

@@ -140,6 +140,6 @@ def test_judged_photos_have_a_look_where_it_is_asked_for() -> None:
 
 
 def test_it_needs_neither_torch_nor_opencv() -> None:
-    code = "import sys, iqcli.extractors.descriptor, iqcli.culling.grouping.group; print({*sys.modules})"
+    code = "import sys, iqcli.extractors.descriptor, iqcli.culling.grouping.group; print({*sys.modules})"  # noqa: E501
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=SOURCE, check=True)
     assert not {"torch", "cv2", "PIL", "scipy"} & set(eval(done.stdout))

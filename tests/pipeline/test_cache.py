@@ -556,7 +556,7 @@ def test_the_file_system_is_named_by_its_nearest_mount(
 
 def test_importing_and_making_a_cache_loads_no_diskcache(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib; from iqcli.pipeline.cache import Cache; import iqcli.pipeline.measure;"
+        "import sys, pathlib; from iqcli.pipeline.cache import Cache; import iqcli.pipeline.measure;"  # noqa: E501
         "Cache(pathlib.Path('x'), print); print('diskcache' in sys.modules)"
     )
     done = subprocess.run(

@@ -640,7 +640,7 @@ def test_a_consumer_that_leaves_stops_the_work(tmp_path: Path, caches) -> None:
 
 def test_kill_9_loses_at_most_a_batch(tmp_path: Path) -> None:
     photos(tmp_path / "photos", [f"tiny {number} 0.005" for number in range(120)])
-    code = "from support import fake_pipeline; from iqcli.pipeline import cache_store; store.BATCH = 30; fake_pipeline.main()"
+    code = "from support import fake_pipeline; from iqcli.pipeline import cache_store; store.BATCH = 30; fake_pipeline.main()"  # noqa: E501
     environment = os.environ | {"TINY_ROOT": str(tmp_path), "PYTHONPATH": TESTS}
     victim = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment

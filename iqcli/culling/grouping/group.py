@@ -138,7 +138,8 @@ def _sharpest_first(near: Sequence[Photo]) -> list[Photo]:
 
 
 def sections(judged: Iterable[Photo], per: str) -> list[list[Photo]]:
-    """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section first.
+    """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section
+    first.
 
     Within a section the best is first, and the section with the best photo of all comes first.
     Photos that nobody can compare are each for themselves, but those without a date are one
