@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PhotoError
+from iqcli.fs.read import read_bytes
 from iqcli.photos.find import find_shots
-from iqcli.pipeline.sidecars import read_bytes
 from iqcli.pipeline.spec import reason
 from iqcli.text import readable, shown
 

@@ -19,6 +19,7 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
+from iqcli.errors import PhotoError
 from iqcli.fs.copy import copied, write_part
 from iqcli.fs.copy import sha256 as sha256
 from iqcli.fs.durable import NEW, sync_folder
@@ -48,6 +49,17 @@ def seen(path: Path) -> os.stat_result | None:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file may be written or made. Raises PhotoError.
+
+    Replacing it would need no permission but its folder's: a read-only file is meant to stay.
+    """
+    if not os.access(path.parent, os.W_OK):
+        raise PhotoError("its folder is read-only")
+    if seen(path) and not os.access(path, os.W_OK):
+        raise PhotoError("is read-only")
 
 
 def write_atomic(path: Path, data: bytes) -> None:

@@ -24,7 +24,7 @@ LOCK, PARTS = ".lock", "parts"
 
 
 @dataclass(frozen=True, slots=True)
-class Workshop:
+class ScratchFolder:
     """A folder of one process, for files; it goes with all that lies in it."""
 
     folder: Path
@@ -37,14 +37,14 @@ class Workshop:
 
 
 @contextmanager
-def opened(state_dir: Path) -> Iterator[Workshop]:
+def opened(state_dir: Path) -> Iterator[ScratchFolder]:
     """A workshop, after what crashed runs left of theirs is swept away. Raises OSError."""
     sweep(state_dir)
     fd, folder = _claimed(state_dir / "work")
     try:
         files.make_folders(folder, 0o700)
         durable.create(folder / PARTS, b"", 0o600)
-        yield Workshop(folder)
+        yield ScratchFolder(folder)
     finally:
         os.close(fd)
         sweep(state_dir)

@@ -17,12 +17,13 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.extractors.base import PhotoBlock
+from iqcli.fs.read import read_bytes
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.filenames import is_panorama
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.xmp import Marks, highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
-from iqcli.pipeline.sidecars import keep_marks, known_marks, read_bytes, read_marks, sidecars
+from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
 from iqcli.pipeline.spec import Content, Recipe, reason
 from iqcli.records import Facts, Photo
 
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from iqcli.extractors.base import AnyBlock
+    from iqcli.fs.read import Stamp
     from iqcli.pipeline.cache import Cache
-    from iqcli.pipeline.sidecars import Marked, Stamp
+    from iqcli.pipeline.sidecars import Marked
     from iqcli.pipeline.spec import Content, Decode
     from iqcli.pipeline.thumbnails import Sight
     from iqcli.records import Facts, Photo, Shot, Vector, Views

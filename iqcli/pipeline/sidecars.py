@@ -6,19 +6,18 @@ Google Takeout's companions, `IMG_1.JPG.json`: whether the photo was a favourite
 from __future__ import annotations
 
 import json
-import os
-import stat
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.fs.files import shown
+from iqcli.fs.read import read_bytes
 from iqcli.photos.xmp import Marks, highest, marks_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from iqcli.fs.read import Stamp
     from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
 
@@ -40,17 +39,8 @@ def favourite_of(data: bytes) -> int | None:
     return 1 if isinstance(said, dict) and said.get("favorited") is True else None
 
 
-PHOTO_BYTES = 2**31
 SIDECAR_BYTES = 2**25
 SIDECARS = (".xmp", ".json")
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-
-
-class Stamp(NamedTuple):
-    """When a file was read (Unix time) and its stat then; None if it changed under our hands."""
-
-    at_ns: int
-    stat: os.stat_result | None
 
 
 class Marked(NamedTuple):
@@ -59,26 +49,6 @@ class Marked(NamedTuple):
     path: Path
     stamp: Stamp
     marks: Marks
-
-
-def read_bytes(path: Path, limit: int = PHOTO_BYTES) -> tuple[bytes, Stamp]:
-    """Read a regular file whole. Raises OSError, and PhotoError for what is not to be read."""
-    at_ns = time.time_ns()
-    # Not blocking: opening a named pipe would wait for its other end.
-    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
-        before = os.fstat(file.fileno())
-        if not stat.S_ISREG(before.st_mode):
-            raise PhotoError("is not a regular file")
-        if before.st_size > limit:
-            raise PhotoError(f"is larger than {limit >> 20} MiB")
-        data = file.read(before.st_size + 1)
-        after = os.fstat(file.fileno())
-    steady = len(data) == before.st_size and _state(before) == _state(after)
-    return data, Stamp(at_ns, before if steady else None)
-
-
-def _state(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def sidecars(shot: Shot) -> list[Path]:

@@ -8,51 +8,36 @@ Scores as stars 1..5: by their place among the photos of a run, or by thresholds
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PhotoError, PlanConflict
 from iqcli.fs import files
+from iqcli.fs.files import require_writable
+from iqcli.fs.read import read_regular
 from iqcli.photos.xmp import MAX_BYTES
-from iqcli.pipeline.sidecars import read_bytes
 from iqcli.records import Verdict
 from iqcli.settings import QUANTILES
 from iqcli.transactions.edits import Edit
 from iqcli.transactions.plan import below
 from iqcli.xmp.packet import BrokenPacket, read_packet
 from iqcli.xmp.profiles import homes
-from iqcli.xmp.write import SIDECAR_FOR, Remark, edited
+from iqcli.xmp.write import SIDECAR_FOR, PendingEdit, XmpUpdate, edited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from iqcli.records import Photo
+    from iqcli.records import Decision, Photo
     from iqcli.xmp.embed import Embedder
     from iqcli.xmp.profiles import Home, Profile
-    from iqcli.xmp.write import Remark
 
-    Make = Callable[[Path, Remark, str], "Made"]
-    from collections.abc import Sequence
-
-    from iqcli.records import Decision
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """What is to become of a file: the sha256 of what it holds, None if there is none yet; its new
-    content, or the part that has it, None for no change; whether a person's word stands."""
-
-    before: str | None
-    after: bytes | Path | None
-    kept: bool
+    Make = Callable[[Path, XmpUpdate, str], PendingEdit]
 
 
 @dataclass
-class Annotator:
+class XmpWriter:
     """Collects the edits of a run; nothing is written yet but parts of what `embedder` makes.
 
     `when` is ISO 8601. `kept` are photos where a person's rating, label or flag stands, `troubles`
@@ -72,7 +57,7 @@ class Annotator:
     _taken: set[Path] = field(default_factory=set)
     _beside: tuple[Path, frozenset[str]] | None = None
 
-    def annotate(self, judged: Photo, remark: Remark) -> None:
+    def annotate(self, judged: Photo, remark: XmpUpdate) -> None:
         """Say it of every picture file of a shot."""
         shot = judged.shot
         if judged.stars or judged.pick:
@@ -84,7 +69,7 @@ class Annotator:
                 self.edits.append(edit)
                 self.changed.add(shot.path)
 
-    def _tried(self, judged: Photo, home: Home, remark: Remark, inside: bool) -> Iterator[Edit]:
+    def _tried(self, judged: Photo, home: Home, remark: XmpUpdate, inside: bool) -> Iterator[Edit]:
         if inside and self.embedder:
             yield from self._one(judged, home.picture, remark, self.embedder.edit)
         if home.exists or not inside:
@@ -101,7 +86,7 @@ class Annotator:
             self._beside = folder, frozenset(names)
         return self._beside[1]
 
-    def _one(self, judged: Photo, path: Path, remark: Remark, make: Make) -> Iterator[Edit]:
+    def _one(self, judged: Photo, path: Path, remark: XmpUpdate, make: Make) -> Iterator[Edit]:
         """The edit of one file, unless nothing is to be changed or it cannot be edited."""
         shot = judged.shot
         try:
@@ -122,48 +107,29 @@ class Annotator:
             yield Edit(shot.root, path, made.before, made.after)
 
 
-def _made(path: Path, remark: Remark, when: str) -> Made:
+def _made(path: Path, remark: XmpUpdate, when: str) -> PendingEdit:
     """A new sidecar with the remark. Raises PhotoError and OSError."""
     if files.seen(path):
         raise PhotoError("is there, but not as a sidecar of this photo")
-    require_leave(path)
+    require_writable(path)
     written = edited(None, remark, when)
-    return Made(None, written.packet, written.kept)
+    return PendingEdit(None, written.packet, written.kept)
 
 
-def _edited(path: Path, remark: Remark, when: str) -> Made:
+def _edited(path: Path, remark: XmpUpdate, when: str) -> PendingEdit:
     """A sidecar with the remark. Raises BrokenPacket, PhotoError and OSError."""
-    old = read_plain(path, MAX_BYTES)
+    old = read_regular(path, MAX_BYTES)
     written = edited(old, remark, when)
     if written.packet == old:
-        return Made(None, None, written.kept)
-    require_leave(path)
-    return Made(hashlib.sha256(old).hexdigest(), written.packet, written.kept)
-
-
-def read_plain(path: Path, limit: int) -> bytes:
-    """A regular file, no link. Raises PhotoError and OSError."""
-    status = files.seen(path)
-    if status is None or not stat.S_ISREG(status.st_mode):
-        raise PhotoError("is no plain file")
-    return read_bytes(path, limit)[0]
-
-
-def require_leave(path: Path) -> None:
-    """See that a file may be written or made. Raises PhotoError.
-
-    Replacing it would need no leave but its folder's: who made it read-only means it to stay.
-    """
-    if not os.access(path.parent, os.W_OK):
-        raise PhotoError("its folder is read-only")
-    if files.seen(path) and not os.access(path, os.W_OK):
-        raise PhotoError("is read-only")
+        return PendingEdit(None, None, written.kept)
+    require_writable(path)
+    return PendingEdit(hashlib.sha256(old).hexdigest(), written.packet, written.kept)
 
 
 def _named_for(path: Path) -> str | None:
     """The extension that a sidecar says it is for; None where it says nothing, or is broken."""
     try:
-        values = read_packet(read_plain(path, MAX_BYTES)).values(SIDECAR_FOR)
+        values = read_packet(read_regular(path, MAX_BYTES)).values(SIDECAR_FOR)
     except (BrokenPacket, PhotoError, OSError):
         return None
     return next((value for value in values if value), None)
@@ -209,7 +175,7 @@ KEYWORD = "iq/"
 
 def remarks(
     decisions: Sequence[Decision], profile: Profile, thresholds: Thresholds
-) -> Iterator[tuple[Decision, Remark]]:
+) -> Iterator[tuple[Decision, XmpUpdate]]:
     """The scored photos, each with what is to be said of it.
 
     Stars are given by the scores of all of them. A decision without codes is none: then there are
@@ -222,13 +188,13 @@ def remarks(
         yield each, _remark(each, count, profile)
 
 
-def _remark(decision: Decision, count: int, profile: Profile) -> Remark:
+def _remark(decision: Decision, count: int, profile: Profile) -> XmpUpdate:
     judged, decided = decision.photo, bool(decision.codes)
     rating, verdict = judged.rating, decision.verdict
     assert rating
     free = not judged.stars and not judged.pick
     by_verdict = {Verdict.KEEP: count, Verdict.REJECT: -1 if profile.rejects else None}
-    return Remark(
+    return XmpUpdate(
         stars=(by_verdict.get(verdict) if decided else count) if free else None,
         label=LABELS[verdict] if decided and free else None,
         pick=PICKS.get(verdict) if decided and free else None,

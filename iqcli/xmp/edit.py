@@ -106,7 +106,7 @@ class PacketEdit:
         xml = self.packet.xml
         for (start, end), text in sorted(self._spans, key=lambda each: each[0], reverse=True):
             xml = xml[:start] + text + xml[end:]
-        return self.packet.coat.around(xml)
+        return self.packet.envelope.around(xml)
 
     @property
     def _block(self) -> Element:
@@ -208,4 +208,4 @@ def _with_a_block(packet: Packet) -> Packet:
         xml = head + b">" + block + b"</" + rdf.tag + b">" + tail
     else:
         xml = packet.xml[: rdf.inner[1]] + block + packet.xml[rdf.inner[1] :]
-    return read_packet(packet.coat.around(xml))
+    return read_packet(packet.envelope.around(xml))

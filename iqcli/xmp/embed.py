@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
 from iqcli.fs import copy
-from iqcli.pipeline.sidecars import PHOTO_BYTES
-from iqcli.xmp.annotate import Made, read_plain, require_leave
+from iqcli.fs.files import require_writable
+from iqcli.fs.read import PHOTO_BYTES, read_regular
 from iqcli.xmp.profiles import is_raw
-from iqcli.xmp.write import edited
+from iqcli.xmp.write import PendingEdit, edited
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.fs.scratch import Workshop
+    from iqcli.fs.scratch import ScratchFolder
     from iqcli.photos.decode import Picture
     from iqcli.records import Facts
     from iqcli.xmp.exiftool import ExifTool
-    from iqcli.xmp.write import Remark
+    from iqcli.xmp.write import XmpUpdate
 
 # A packet may go on elsewhere in a JPEG, named by a digest that an edit would leave behind.
 EXTENDED = b"HasExtendedXMP"
@@ -29,7 +29,7 @@ MOVED = ("Offset", "SubIFDs", "JPEGInterchangeFormat", "ApplicationNotes", "XMLP
 
 
 @dataclass(frozen=True, slots=True)
-class Renewed:
+class RewrittenPhoto:
     """A photo with other bytes: the old and the new sha256, and what it says of itself now."""
 
     before: str
@@ -43,24 +43,24 @@ class Embedder:
 
     `renewed` are those made so far."""
 
-    workshop: Workshop
+    workshop: ScratchFolder
     tool: ExifTool
     max_megapixels: float
-    renewed: list[Renewed] = field(default_factory=list)
+    renewed: list[RewrittenPhoto] = field(default_factory=list)
 
     def takes(self, photo: Path) -> bool:
         """Whether a photo may be written into, by its name: raw files but DNG are never touched."""
         return not is_raw(photo)
 
-    def edit(self, path: Path, remark: Remark, when: str) -> Made:
+    def edit(self, path: Path, remark: XmpUpdate, when: str) -> PendingEdit:
         """A part beside the photo that holds it with the remark.
 
         Raises BrokenPacket, PhotoError and OSError; the photo is left alone.
         """
         from iqcli.photos.read import kind_of
 
-        require_leave(path)
-        old = read_plain(path, PHOTO_BYTES)
+        require_writable(path)
+        old = read_regular(path, PHOTO_BYTES)
         kept = [False]
 
         def change(packet: bytes | None) -> bytes:
@@ -73,12 +73,12 @@ class Embedder:
         kind = kind_of(old)
         new = self.tool.embedded(old, kind, change)
         if new == old:
-            return Made(None, None, kept[0])
+            return PendingEdit(None, None, kept[0])
         before, after = (hashlib.sha256(each).hexdigest() for each in (old, new))
-        self.renewed.append(Renewed(before, after, self._checked(old, new, kind)))
+        self.renewed.append(RewrittenPhoto(before, after, self._checked(old, new, kind)))
         part = self.workshop.part_beside(path)
         copy.write_part(part, [new], path.lstat())
-        return Made(before, part, kept[0])
+        return PendingEdit(before, part, kept[0])
 
     def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:
         """What the new photo says of itself. Raises PhotoError where more than XMP is another."""

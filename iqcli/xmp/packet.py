@@ -30,7 +30,7 @@ class BrokenPacket(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Coat:
+class Envelope:
     """What lies round the XML of a packet, and how it is written."""
 
     bom: bytes
@@ -84,7 +84,7 @@ class Packet:
     """
 
     xml: bytes
-    coat: Coat
+    envelope: Envelope
     rdf: Element | None = None
     scope: dict[str, str] = field(default_factory=dict)
     blocks: list[Element] = field(default_factory=list)
@@ -125,7 +125,7 @@ def read_packet(data: bytes) -> Packet:
     return reader.packet
 
 
-def _undressed(data: bytes) -> tuple[Coat, bytes]:
+def _undressed(data: bytes) -> tuple[Envelope, bytes]:
     bom, codec = next((each for each in _BOMS if data.startswith(each[0])), (b"", ""))
     codec = codec or next((kind for start, kind in _BARE if data.startswith(start)), "utf-8")
     try:
@@ -134,7 +134,7 @@ def _undressed(data: bytes) -> tuple[Coat, bytes]:
         raise BrokenPacket("is neither UTF-8 nor UTF-16") from None
     core = text.strip("\ufeff\0 \t\r\n")
     lead, _, tail = text.partition(core) if core else ("", "", "")
-    return Coat(bom, codec, lead, tail), core.encode()
+    return Envelope(bom, codec, lead, tail), core.encode()
 
 
 class _Reader:

@@ -34,6 +34,7 @@ from iqcli.xmp.edit import PacketEdit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 IQ = f"{{{IQ_NS}}}"
@@ -61,7 +62,7 @@ PREFIXES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class XmpUpdate:
     """What iq would say of one photo. What is None or absent is taken back where we said it.
 
     `stars` -1..5; `pick` -1 or 1, in the `flags` (of `PICKS`); `keywords` in the `lists` (of
@@ -80,7 +81,7 @@ class Remark:
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class EditedPacket:
     """A packet after the change; it is the old one where there was nothing to change.
 
     `kept` says that a person's rating, label or flag stands where we had one to give.
@@ -90,7 +91,20 @@ class Written:
     kept: bool
 
 
-def edited(old: bytes | None, remark: Remark, when: str) -> Written:
+@dataclass(frozen=True, slots=True)
+class PendingEdit:
+    """What is to become of a file; nothing is written yet.
+
+    `before` is the sha256 of what it holds, None where there is no file. `after` is its new
+    content, or a finished file that has it; None for no change. `kept`: see `EditedPacket`.
+    """
+
+    before: str | None
+    after: bytes | Path | None
+    kept: bool
+
+
+def edited(old: bytes | None, remark: XmpUpdate, when: str) -> EditedPacket:
     """The packet `old` (None: a new one) with what `remark` says. `when` is ISO 8601.
 
     Every byte outside our properties stays. Raises BrokenPacket for what cannot be edited.
@@ -104,9 +118,9 @@ def edited(old: bytes | None, remark: Remark, when: str) -> Written:
     if remark.extension and not edit.packet.values(SIDECAR_FOR):
         edit.put(SIDECAR_FOR, remark.extension)
     if not edit.changed and old is not None:
-        return Written(old, any(kept))
+        return EditedPacket(old, any(kept))
     edit.put(CHANGED, when)
-    return Written(edit.done(), any(kept))
+    return EditedPacket(edit.done(), any(kept))
 
 
 def _set(edit: PacketEdit, name: str, value: str | None) -> None:
@@ -141,7 +155,7 @@ def _label(edit: PacketEdit, label: str | None) -> bool:
     return label is not None and wanted is None
 
 
-def _flag(edit: PacketEdit, remark: Remark) -> bool:
+def _flag(edit: PacketEdit, remark: XmpUpdate) -> bool:
     """One note serves all flags: each that says what we noted is ours.
 
     Where any is a person's we set none, as our note would then speak of theirs, too.

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.fs import files, scratch
-from iqcli.fs.scratch import Workshop, opened, sweep
+from iqcli.fs.scratch import ScratchFolder, opened, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def work_in(shop: Workshop, photo: Path) -> None:
+def work_in(shop: ScratchFolder, photo: Path) -> None:
     """Leave a file in the workshop, and one beside a photo."""
     (shop.folder / "old.jpg").write_bytes(b"photo")
     shop.part_beside(photo).write_bytes(b"part")

@@ -19,6 +19,7 @@ from support import fake_pipeline
 from support.fake_pipeline import OnDevice, block, calls, photos, run, settings
 
 from iqcli.errors import IqError, PhotoError, TooLarge
+from iqcli.fs.read import PHOTO_BYTES
 from iqcli.photos.xmp import Marks
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import sidecars, spec
@@ -185,7 +186,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
             os.utime(shots[0].path)
         return fstat(fd)
 
-    monkeypatch.setattr(sidecars.os, "fstat", growing)
+    monkeypatch.setattr(os, "fstat", growing)
     assert values(run(shots, caches(), settings(tmp_path))) == [1]
     seen.append(0)
     run(shots, caches(), settings(tmp_path))
@@ -257,7 +258,7 @@ def test_a_file_without_permission_is_a_value(
             raise PermissionError(13, "Permission denied", str(path))
         return real(path, flags)
 
-    monkeypatch.setattr(sidecars.os, "open", refusing)
+    monkeypatch.setattr(os, "open", refusing)
     done = run(shots, caches(), settings(tmp_path))
     assert [each.error for each in done] == ["cannot be read: Permission denied", None]
     monkeypatch.undo()
@@ -269,7 +270,7 @@ def test_too_large_a_file_and_too_little_memory_are_values(
 ) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
     with shots[0].path.open("r+b") as file:
-        file.truncate(sidecars.PHOTO_BYTES + 1)
+        file.truncate(PHOTO_BYTES + 1)
     monkeypatch.setattr(fake_pipeline, "extract", lambda _: bytearray(2**62))
     done = run(shots, caches(), settings(tmp_path), block("m"))
     assert [each.error for each in done] == [

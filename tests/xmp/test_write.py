@@ -19,14 +19,14 @@ from iqcli.xmp.write import (
     SIDECAR_FOR,
     SUBJECT,
     TAGS,
-    Remark,
-    Written,
+    EditedPacket,
+    XmpUpdate,
     edited,
 )
 
 WHEN, LATER = "2024-05-01T12:30:15+02:00", "2025-05-01T12:30:15+02:00"
 FLAGS = (PICK, GOOD, PICK_LABEL)
-FULL = Remark(
+FULL = XmpUpdate(
     stars=4,
     label="Select",
     pick=1,
@@ -36,7 +36,7 @@ FULL = Remark(
     facts={"score": "7.12", "model": "fusion-mini", "decision": "keep"},
     extension="CR2",
 )
-SILENT = Remark(facts={"score": None, "model": None, "decision": None})
+SILENT = XmpUpdate(facts={"score": None, "model": None, "decision": None})
 
 
 def packet(inside: str) -> bytes:
@@ -80,7 +80,7 @@ def test_what_others_wrote_stays(form: str) -> None:
 @pytest.mark.parametrize("form", FORMS)
 def test_a_second_time_changes_no_byte(form: str) -> None:
     once = edited(FORMS[form], FULL, WHEN)
-    assert edited(once.packet, FULL, LATER) == Written(once.packet, kept=False)
+    assert edited(once.packet, FULL, LATER) == EditedPacket(once.packet, kept=False)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -98,7 +98,7 @@ def test_what_is_taken_back_leaves_no_trace_but_names(form: str) -> None:
 def test_only_our_places_change() -> None:
     """Byte for byte: the wrapper, its padding, line ends and the white space inside tags."""
     old = FORMS["lightroom"]
-    new = edited(old, Remark(stars=3), WHEN).packet
+    new = edited(old, XmpUpdate(stars=3), WHEN).packet
     lost = [line for line in old.split(b"\n") if line not in new.split(b"\n")]
     starts = (b"xmlns:crs=", b"<xap:MetadataDate>", b"<xap:Rating>")
     assert len(lost) == 3
@@ -128,7 +128,7 @@ def test_a_new_sidecar_says_it_all() -> None:
 
 @pytest.mark.parametrize("value", ["1", "5", "-1", "3.0", " 2 ", "-2", "six", "NaN"])
 def test_a_persons_rating_stays(value: str) -> None:
-    done = edited(rated(value), Remark(stars=4), WHEN)
+    done = edited(rated(value), XmpUpdate(stars=4), WHEN)
     assert done.kept
     assert said(done.packet, RATING) == [value]
     assert said(done.packet, f"{IQ}wroteRating") == []
@@ -136,25 +136,25 @@ def test_a_persons_rating_stays(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "", "0.0", " "])
 def test_zero_is_no_rating(value: str) -> None:
-    done = edited(rated(value), Remark(stars=4), WHEN)
+    done = edited(rated(value), XmpUpdate(stars=4), WHEN)
     assert (said(done.packet, RATING), done.kept) == (["4"], False)
     assert said(done.packet, f"{IQ}previousRating") == [value]
-    assert said(edited(done.packet, Remark(), LATER).packet, RATING) == [value]
+    assert said(edited(done.packet, XmpUpdate(), LATER).packet, RATING) == [value]
 
 
 def test_a_rating_changed_by_hand_after_ours_is_a_persons() -> None:
     ours = edited(None, FULL, WHEN).packet
     theirs = ours.replace(b"<xmp:Rating>4<", b"<xmp:Rating>2<")
     assert marks_of(theirs).stars == 2
-    done = edited(theirs, Remark(stars=5), LATER)
+    done = edited(theirs, XmpUpdate(stars=5), LATER)
     assert (said(done.packet, RATING), done.kept) == (["2"], True)
     assert marks_of(done.packet).stars == 2
-    again = edited(done.packet, Remark(stars=2), LATER).packet
+    again = edited(done.packet, XmpUpdate(stars=2), LATER).packet
     assert marks_of(again).stars == 2
 
 
 def test_ours_is_replaced_by_ours() -> None:
-    done = edited(edited(None, FULL, WHEN).packet, Remark(stars=-1, label="Reject"), LATER)
+    done = edited(edited(None, FULL, WHEN).packet, XmpUpdate(stars=-1, label="Reject"), LATER)
     assert (said(done.packet, RATING), said(done.packet, LABEL)) == (["-1"], ["Reject"])
     assert said(done.packet, PICK_LABEL) == []
     assert marks_of(done.packet) == Marks(None, None)
@@ -162,7 +162,7 @@ def test_ours_is_replaced_by_ours() -> None:
 
 def test_two_ratings_are_ours_only_if_both_are() -> None:
     both = packet('xmp:Rating="4" iq:wroteRating="4"><xmp:Rating>3</xmp:Rating></rdf:Description>')
-    assert said(edited(both, Remark(stars=5), WHEN).packet, RATING) == ["4", "3"]
+    assert said(edited(both, XmpUpdate(stars=5), WHEN).packet, RATING) == ["4", "3"]
 
 
 def test_a_rating_that_is_no_plain_text_stays() -> None:
@@ -170,14 +170,14 @@ def test_a_rating_that_is_no_plain_text_stays() -> None:
         '><xmp:Rating rdf:parseType="Resource"><rdf:value>5</rdf:value></xmp:Rating>'
         "</rdf:Description>"
     )
-    done = edited(odd, Remark(stars=1), WHEN)
+    done = edited(odd, XmpUpdate(stars=1), WHEN)
     assert done.kept
     assert b"<rdf:value>5</rdf:value></xmp:Rating>" in done.packet
 
 
 def test_a_persons_label_and_flags_stay() -> None:
     old = packet('xmp:Label="Red" xmpDM:good="False" digiKam:PickLabel="1" xmpDM:pick="0"/>')
-    done = edited(old, Remark(label="Select", pick=1, flags=frozenset(FLAGS)), WHEN)
+    done = edited(old, XmpUpdate(label="Select", pick=1, flags=frozenset(FLAGS)), WHEN)
     assert done.kept
     assert [said(done.packet, name) for name in (LABEL, GOOD, PICK_LABEL)] == [
         ["Red"],
@@ -191,8 +191,8 @@ def test_a_persons_label_and_flags_stay() -> None:
 @pytest.mark.parametrize("pick", [1, -1])
 def test_a_persons_flag_that_says_what_we_say_stays_a_persons(pick: int) -> None:
     old = packet('xmpDM:pick="1"/>')
-    once = edited(old, Remark(pick=pick, flags=frozenset({PICK, GOOD})), WHEN)
-    twice = edited(once.packet, Remark(pick=-1, flags=frozenset(FLAGS)), WHEN)
+    once = edited(old, XmpUpdate(pick=pick, flags=frozenset({PICK, GOOD})), WHEN)
+    twice = edited(once.packet, XmpUpdate(pick=-1, flags=frozenset(FLAGS)), WHEN)
     for done in (once, twice):
         assert done.kept
         assert [said(done.packet, name) for name in FLAGS] == [["1"], [], []]
@@ -200,19 +200,19 @@ def test_a_persons_flag_that_says_what_we_say_stays_a_persons(pick: int) -> None
 
 
 def test_another_profile_takes_its_flags_back_and_no_persons() -> None:
-    first = edited(None, Remark(pick=1, flags=frozenset({PICK, GOOD})), WHEN).packet
-    second = edited(first, Remark(pick=1, flags=frozenset({PICK_LABEL})), WHEN).packet
+    first = edited(None, XmpUpdate(pick=1, flags=frozenset({PICK, GOOD})), WHEN).packet
+    second = edited(first, XmpUpdate(pick=1, flags=frozenset({PICK_LABEL})), WHEN).packet
     assert [said(second, name) for name in FLAGS] == [[], [], ["3"]]
     assert marks_of(second).pick is None
 
 
 def test_keywords_of_a_person_stay_and_ours_are_replaced() -> None:
     old = LIGHTROOM.replace("<rdf:li>\u732b", "<rdf:li>iq/noisy</rdf:li>\n<rdf:li>\u732b").encode()
-    once = edited(old, Remark(keywords=("iq/noisy", "iq/blurred")), WHEN).packet
+    once = edited(old, XmpUpdate(keywords=("iq/noisy", "iq/blurred")), WHEN).packet
     assert subject(once) == ["Krak\u00f3w", "iq/noisy", "\u732b", "iq/blurred"]
-    twice = edited(once, Remark(keywords=("iq/too dark",)), WHEN).packet
+    twice = edited(once, XmpUpdate(keywords=("iq/too dark",)), WHEN).packet
     assert subject(twice) == ["Krak\u00f3w", "iq/noisy", "\u732b", "iq/too dark"]
-    assert subject(edited(twice, Remark(), WHEN).packet) == ["Krak\u00f3w", "iq/noisy", "\u732b"]
+    assert subject(edited(twice, XmpUpdate(), WHEN).packet) == ["Krak\u00f3w", "iq/noisy", "\u732b"]
 
 
 def test_keywords_that_are_no_list_are_left_alone() -> None:
@@ -242,12 +242,12 @@ def test_a_blank_list_gives_way_to_one(blank: str) -> None:
 def test_an_empty_list_is_filled() -> None:
     for empty in ("<rdf:Bag/>", "<rdf:Bag></rdf:Bag>", "<rdf:Bag>\n  </rdf:Bag>"):
         old = packet(f"><dc:subject>{empty}</dc:subject></rdf:Description>")
-        assert subject(edited(old, Remark(keywords=("a", "b")), WHEN).packet) == ["a", "b"]
+        assert subject(edited(old, XmpUpdate(keywords=("a", "b")), WHEN).packet) == ["a", "b"]
 
 
 @pytest.mark.parametrize("text", ["a<b>&\"'", "]]>", "\x1b[31m\n", "\ud800", "\u202e", "&amp;"])
 def test_no_value_breaks_out(text: str) -> None:
-    remark = Remark(facts={"model": text}, keywords=(text,))
+    remark = XmpUpdate(facts={"model": text}, keywords=(text,))
     for old in (None, packet('iq:model="x" />'), packet("iq:model='x' />")):
         new = edited(old, remark, WHEN).packet
         ElementTree.fromstring(new)

@@ -163,9 +163,9 @@ def _check(heatmap: Path) -> None:
 def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
     from iqcli.extractors.schema import LAYERS, maps
     from iqcli.fs.durable import create
+    from iqcli.fs.read import read_bytes
     from iqcli.output.heatmap import drawn
     from iqcli.photos.read import read_photo
-    from iqcli.pipeline.sidecars import read_bytes
 
     limit = run.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from iqcli.cli.session import Run
     from iqcli.records import Decision
-    from iqcli.xmp.annotate import Annotator
-    from iqcli.xmp.embed import Embedder, Renewed
+    from iqcli.xmp.annotate import XmpWriter
+    from iqcli.xmp.embed import Embedder, RewrittenPhoto
     from iqcli.xmp.profiles import Profile
 
 XmpProfile = Annotated[
@@ -79,13 +79,13 @@ def write(
     """
     from iqcli.transactions import edits
     from iqcli.xmp import profiles
-    from iqcli.xmp.annotate import Annotator, parse, remarks
+    from iqcli.xmp.annotate import XmpWriter, parse, remarks
 
     ways, thresholds = profiles.PROFILES[profile], parse(stars)
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     with ExitStack() as stack:
         embedder = _embedder(run, stack) if embed else None
-        found = Annotator(ways, when, embedder)
+        found = XmpWriter(ways, when, embedder)
         several = list(remarks(decisions, ways, thresholds))
         for decision, remark in progress(several, len(several), quiet=run.quiet):
             found.annotate(decision.photo, remark)
@@ -107,7 +107,7 @@ def _embedder(run: Run, stack: ExitStack) -> Embedder:
     return Embedder(workshop, tool, run.settings.max_megapixels)
 
 
-def _carry_over(run: Run, renewed: Sequence[Renewed]) -> None:
+def _carry_over(run: Run, renewed: Sequence[RewrittenPhoto]) -> None:
     """Give what was measured to the photos' new bytes: their pixels are the same."""
     from iqcli.models.registry import load
     from iqcli.photos.formats import decoder_fingerprint
@@ -129,7 +129,7 @@ def _carry_over(run: Run, renewed: Sequence[Renewed]) -> None:
         cache.close()
 
 
-def _tell(run: Run, found: Annotator, scored: int, undoable: str, ways: Profile) -> None:
+def _tell(run: Run, found: XmpWriter, scored: int, undoable: str, ways: Profile) -> None:
     for path, why in found.troubles:
         say(f"iq: {shown(path)}: {why}; it is left as it is")
     if run.quiet:
