@@ -16,7 +16,7 @@ from iqcli.text import shown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from iqcli.distortions.ladders import Spoil
+    from iqcli.distortions.ladders import DistortedReader
     from iqcli.extractors.base import AnyBlock
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import Sight, Spool
@@ -65,7 +65,7 @@ class Run:
         self,
         blocks: Sequence[AnyBlock],
         shots: Sequence[Shot] | None = None,
-        spoil: Spoil | None = None,
+        spoil: DistortedReader | None = None,
         sights: Sequence[Sight] = (),
     ) -> Iterator[Photo]:
         """Every shot (those of the paths, unless given) with these blocks and sights, counted.

@@ -216,7 +216,7 @@ def cast(picture: Pixels, stops: float, random: Random) -> Pixels:
     return _to_bytes(picture * gains)
 
 
-def beautify(picture: Pixels, strength: float, _: Random) -> Pixels:
+def bilateral_smoothing(picture: Pixels, strength: float, _: Random) -> Pixels:
     """Noise reduction that takes texture for noise: an edge-keeping filter, over and over."""
     out = picture
     for _turn in range(3):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from iqcli.distortions.bank import DISTORTIONS
-from iqcli.distortions.readers import HeadRung, Heads
+from iqcli.distortions.readers import ScoringViewCache, ScoringViewReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,16 +23,18 @@ if TYPE_CHECKING:
     from iqcli.records import Facts, Photo, Shot, Vector, Views
 
     Array = NDArray[np.float32]
-    MeasureSpoilt = Callable[[Sequence[AnyBlock], Sequence[Shot], "Spoil"], Iterable[Photo]]
+    MeasureSpoilt = Callable[
+        [Sequence[AnyBlock], Sequence[Shot], "DistortedReader"], Iterable[Photo]
+    ]
 
 NAMES = tuple(DISTORTIONS)
 # The rungs that a network learns from; the first is the photo as it is.
-RUNGS = (0, 1, 3, 5)
+LADDER_LEVELS = (0, 1, 3, 5)
 # Photos whose head views are held at once, a megabyte each.
 CHUNK = 64
 
 
-class Spoil(Protocol):
+class DistortedReader(Protocol):
     """Reads a photo as if it had a fault, in place of `read_photo`."""
 
     @property
@@ -45,7 +47,7 @@ class Spoil(Protocol):
         ...
 
 
-def climb(
+def measure_ladders(
     shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: MeasureSpoilt
 ) -> dict[str, Array]:
     """The blocks of every copy, by name: (shot, distortion, rung, size).
@@ -60,18 +62,18 @@ def climb(
 def _climb(
     shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: MeasureSpoilt
 ) -> dict[str, Array]:
-    heads = Heads()
-    top = list(measure(blocks, shots, HeadRung(NAMES[0], 0, heads)))
+    heads = ScoringViewCache()
+    top = list(measure(blocks, shots, ScoringViewReader(NAMES[0], 0, heads)))
     readable = [each.shot for each in top if each.blocks]
     above = [each.blocks for each in top if each.blocks]
     rungs: list[list[Mapping[str, Vector] | None]] = []
     for name in NAMES if readable else ():
         rungs.append([*above])
-        for rung in RUNGS[1:]:
-            copies = measure(blocks, readable, HeadRung(name, rung, heads))
+        for rung in LADDER_LEVELS[1:]:
+            copies = measure(blocks, readable, ScoringViewReader(name, rung, heads))
             rungs.append([each.blocks for each in copies])
     ladders = [found for found in zip(*rungs, strict=True) if all(found)]
-    shape = (len(ladders), len(NAMES), len(RUNGS))
+    shape = (len(ladders), len(NAMES), len(LADDER_LEVELS))
     return {
         block.name: np.array(
             [[found[block.name] for found in ladder if found] for ladder in ladders], np.float32
@@ -83,10 +85,10 @@ def _climb(
 def margins() -> Array:
     """(distortion, rung - 1): the points that each rung must lose against the one before."""
     costs = np.array([DISTORTIONS[name].cost for name in NAMES], np.float32)
-    return costs[:, None] * np.diff(np.array(RUNGS, np.float32))
+    return costs[:, None] * np.diff(np.array(LADDER_LEVELS, np.float32))
 
 
-def pocket_shots(count: int) -> list[NDArray[np.uint8]]:
+def blank_frames(count: int) -> list[NDArray[np.uint8]]:
     """Pictures that nobody keeps: black, white or plain frames, with and without sensor noise."""
     random = np.random.default_rng(1)
     frames = []

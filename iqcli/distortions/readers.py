@@ -50,7 +50,7 @@ QUALITY = 95
 _AT_ONCE = Semaphore(4)
 
 
-class Heads:
+class ScoringViewCache:
     """Head views by content: a photo is decoded once for all its ladders."""
 
     def __init__(self) -> None:
@@ -66,12 +66,12 @@ class Heads:
 
 
 @dataclass(frozen=True, slots=True)
-class HeadRung:
+class ScoringViewReader:
     """Reads a photo with a distortion of `DISTORTIONS` at a level 0..5 on its head view."""
 
     name: str
     level: int
-    heads: Heads = field(default_factory=Heads, compare=False, repr=False)
+    heads: ScoringViewCache = field(default_factory=ScoringViewCache, compare=False, repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -85,7 +85,7 @@ class HeadRung:
 
 
 @dataclass(frozen=True, slots=True)
-class FullRung:
+class FullSizeReader:
     """Reads a photo with a distortion of `FULL_SIZE` at a level 0..5 on its full size."""
 
     name: str

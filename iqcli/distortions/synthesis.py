@@ -95,18 +95,18 @@ class Example:
     levels: Mapping[str, int]
 
 
-def spoil(picture: Pixels, random: Random) -> Example:
+def distort(picture: Pixels, random: Random) -> Example:
     """The picture at a random size with random faults, or with none; maybe as JPEG."""
     start = _framed(picture, random)
     if random.random() < SHARE_GOOD:
         return Example(_encoded(_retouched(start, random), random, 80), dict.fromkeys(BOUNDS, 1))
     count = 1 + int(random.choice(3, p=COUNTS))
     wanted = random.choice([*STEPS], count, replace=False, p=[*STEPS.values()])
-    made = spoil_by(wanted.tolist(), start, random)
+    made = distort_with(wanted.tolist(), start, random)
     return Example(_encoded(made.picture, random, 55), made.levels)
 
 
-def spoil_by(steps: list[str], start: Pixels, random: Random) -> Example:
+def distort_with(steps: list[str], start: Pixels, random: Random) -> Example:
     """The picture with faults of these `STEPS` at random doses, in the order a camera adds them.
 
     Of steps that undo each other, such as dark and bright, the first is taken.

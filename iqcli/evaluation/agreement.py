@@ -182,7 +182,7 @@ def bursts(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Bursts:
     return Bursts(
         groups=len(table),
         top1=bootstrap(table, top1),
-        pairs=bootstrap(table, in_order),
+        pairs=bootstrap(table, pair_accuracy),
         chance=float(table[:, 3].mean()),
     )
 
@@ -203,7 +203,7 @@ def top1(rows: Numbers) -> float:
     return float(rows[:, 0].mean())
 
 
-def in_order(rows: Numbers) -> float:
+def pair_accuracy(rows: Numbers) -> float:
     """The share of the pairs of `burst_rows` that are in order."""
     return float(rows[:, 1].sum() / rows[:, 2].sum())
 

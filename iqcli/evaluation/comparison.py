@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import spearmanr
 
-from iqcli.evaluation.agreement import Figure, burst_rows, in_order, resampled, top1
+from iqcli.evaluation.agreement import Figure, burst_rows, pair_accuracy, resampled, top1
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Lead:
+class Difference:
     """One scorer's figure minus the other's, with its 95 % interval.
 
     `better` is the share of resamples in which the first scorer is the better one, equal ones half;
@@ -33,15 +33,15 @@ class Lead:
     better: float
 
 
-def lead(one: Numbers, other: Numbers, opinions: Numbers) -> dict[str, Lead]:
+def difference(one: Numbers, other: Numbers, opinions: Numbers) -> dict[str, Difference]:
     """(n,) scores of two scorers against (n,) opinions: `srcc` and `rmse`, one minus other."""
     rows = np.stack([one, other, opinions], axis=1)
     return {"srcc": _lead(rows, _srcc), "rmse": _lead(rows, _rmse, lower_is_better=True)}
 
 
-def burst_lead(
+def burst_difference(
     one: Numbers, other: Numbers, opinions: Numbers, groups: Sequence[str]
-) -> dict[str, Lead]:
+) -> dict[str, Difference]:
     """`top1` and `pairs` within groups (see `evaluation.bursts`), one minus other."""
     rows = np.stack([burst_rows(scores, opinions, groups) for scores in (one, other)], axis=1)
     return {"top1": _lead(rows, _top1), "pairs": _lead(rows, _pairs)}
@@ -49,7 +49,7 @@ def burst_lead(
 
 def _lead(
     rows: Numbers, measure: Callable[[Numbers, int], float], *, lower_is_better: bool = False
-) -> Lead:
+) -> Difference:
     def difference(drawn: Numbers) -> float:
         return measure(drawn, 0) - measure(drawn, 1)
 
@@ -59,11 +59,11 @@ def _lead(
         drawn = resampled(rows, difference)
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or not len(drawn):
-        return Lead(Figure(*[float("nan")] * 3), float("nan"))
+        return Difference(Figure(*[float("nan")] * 3), float("nan"))
     low, high = np.percentile(drawn, (2.5, 97.5))
     ahead = -drawn if lower_is_better else drawn
     better = float(np.mean(ahead > 0) + np.mean(ahead == 0) / 2)
-    return Lead(Figure(value, float(low), float(high)), better)
+    return Difference(Figure(value, float(low), float(high)), better)
 
 
 def _srcc(rows: Numbers, which: int) -> float:
@@ -79,4 +79,4 @@ def _top1(rows: Numbers, which: int) -> float:
 
 
 def _pairs(rows: Numbers, which: int) -> float:
-    return in_order(rows[:, which])
+    return pair_accuracy(rows[:, which])

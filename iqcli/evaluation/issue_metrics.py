@@ -31,7 +31,7 @@ UNKNOWN = Figure(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdict:
+class LabelMetrics:
     """One label: `confusion` (levels, levels) counts photos, said over true.
 
     `figures` and those of always "none" by the names in `MEASURES`; NaN where one is not defined.
@@ -44,7 +44,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Verdicts:
+class IssueMetrics:
     """All labels, over the `photos` of which one is known.
 
     `mean` is the mean accuracy of the labels, `exact` the share of photos with all known levels
@@ -52,13 +52,15 @@ class Verdicts:
     """
 
     photos: int
-    labels: tuple[Verdict, ...]
+    labels: tuple[LabelMetrics, ...]
     mean: tuple[Figure, Figure]
     exact: tuple[Figure, Figure]
     illegal: int
 
 
-def judged(graph: Graph, true: Levels, said: Levels, chances: Numbers | None = None) -> Verdicts:
+def compare_levels(
+    graph: Graph, true: Levels, said: Levels, chances: Numbers | None = None
+) -> IssueMetrics:
     """Compare (n, labels) levels said with the true ones, where those are known (not 0).
 
     `chances` are the (n, nodes) marginals they come from, None if there are none.
@@ -71,12 +73,14 @@ def judged(graph: Graph, true: Levels, said: Levels, chances: Numbers | None = N
         rows = known[:, k]
         if rows.any():
             likely = None if seen is None else seen[rows, k]
-            found.append(verdict(label.name, label.levels, true[rows, k], said[rows, k], likely))
+            found.append(
+                label_metrics(label.name, label.levels, true[rows, k], said[rows, k], likely)
+            )
     told = known.any(axis=1)
     right = np.stack([_shares(true, each, known)[told] for each in (said, np.ones_like(true))])
     mean = [_bootstrap_labels(true, each, known) for each in (said, np.ones_like(true))]
     exact = [bootstrap(each[:, None], lambda rows: float(rows.mean())) for each in right]
-    return Verdicts(
+    return IssueMetrics(
         photos=int(told.sum()),
         labels=tuple(found),
         mean=(mean[0], mean[1]),
@@ -85,12 +89,12 @@ def judged(graph: Graph, true: Levels, said: Levels, chances: Numbers | None = N
     )
 
 
-def verdict(
+def label_metrics(
     label: str, levels: int, true: Levels, said: Levels, chances: Numbers | None = None
-) -> Verdict:
+) -> LabelMetrics:
     """Compare (n,) levels of one label; `chances` (n,) are the probabilities of level 2 or more."""
     nobody = np.zeros(len(true))
-    return Verdict(
+    return LabelMetrics(
         label=label,
         confusion=confusion(true, said, levels),
         figures=_figures(true, said, chances, levels),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.evaluation.mos_csv import IMAGE, Names, column_of, filtered, lines_of, named
+from iqcli.evaluation.mos_csv import IMAGE, PhotoNames, column_of, filtered, lines_of, named
 from iqcli.models.hex.graph import is_legal
 from iqcli.records import Shot
 from iqcli.text import readable, shown
@@ -29,7 +29,7 @@ TRUTH, PREDICTED = "gt_label", "pred_label"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
+class LabelledPhotos:
     """Levels (n, labels) of n photos, 0 where unknown; `names` as the file calls the photos.
 
     `shifted` says that the file counts from 0. `source` is the file's name without its end.
@@ -71,7 +71,7 @@ def has_labels(file: Path, graph: Graph) -> bool:
 
 def read(
     file: Path, graph: Graph, images: Path | None, where: str | None, listed: str = TRUTH
-) -> Labelled:
+) -> LabelledPhotos:
     """The levels in `file`, its photos looked for in `images` (else beside it).
 
     `where` is "COLUMN=VALUE"; `listed` the column that may hold all labels. Raises IqError for what
@@ -87,11 +87,11 @@ def read(
         raise IqError(f"{shown(file)} has no row for --where {where!r}; give another value")
     told = np.array([_row(file, line, columns, graph, listed) for line in lines], np.int64)
     folder = images if images is not None else file.parent
-    names = Names(folder)
+    names = PhotoNames(folder)
     shots = [Shot(folder, names.find(line[image])) for line in lines]
     levels = _from_one(file, told, graph, shifted)
     called = [line[image] for line in lines]
-    return Labelled(file, graph, called, shots, levels, lines, shifted, readable(file.stem))
+    return LabelledPhotos(file, graph, called, shots, levels, lines, shifted, readable(file.stem))
 
 
 def _columns(file: Path, graph: Graph, row: Mapping[str, str], listed: str) -> dict[int, str]:

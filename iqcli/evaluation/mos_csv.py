@@ -82,7 +82,7 @@ def read(
     values = [_number(file, line[mos]) for line in told]
     low, high = _scale(file, values, scale, usual)
     folder = images if images is not None else file.parent
-    names = Names(folder)
+    names = PhotoNames(folder)
     rows = tuple(
         Opinion(Shot(folder, names.find(line[image])), 1 + 9 * (value - low) / (high - low), line)
         for line, value in zip(told, values, strict=True)
@@ -162,7 +162,7 @@ def _prefix(name: str) -> str:
     return found[0] if found else name
 
 
-class Names:
+class PhotoNames:
     """File names as the disk has them: published lists differ from their files in case."""
 
     def __init__(self, folder: Path) -> None:

@@ -33,7 +33,7 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Likeness:
+class PairResult:
     """A pair held side by side: the size of the original, and the measures or why there are none.
 
     `notes` tell what was done to the copy and which measure says nothing.
@@ -103,10 +103,10 @@ def _by_stem(paths: dict[str, Path], done: set[str]) -> dict[str, list[Path]]:
     return found
 
 
-def liken(pair: Pair, *, max_megapixels: float, resize: bool) -> Likeness:
+def compare_pair(pair: Pair, *, max_megapixels: float, resize: bool) -> PairResult:
     """Read both pictures at full size and compare them; a failure is a value."""
     if pair.original is None or pair.copy is None:
-        return Likeness(pair, error=pair.error)
+        return PairResult(pair, error=pair.error)
     from iqcli.evaluation.full_reference import compare
 
     read: list[Pixels] = []
@@ -114,7 +114,7 @@ def liken(pair: Pair, *, max_megapixels: float, resize: bool) -> Likeness:
         try:
             read.append(_read(path, max_megapixels))
         except Exception as error:
-            return Likeness(pair, error=f"{shown(path)}: {reason(error)}")
+            return PairResult(pair, error=f"{shown(path)}: {reason(error)}")
     original, copy = read
     height, width = original.shape[:2]
     done: tuple[str, ...] = ()
@@ -122,10 +122,10 @@ def liken(pair: Pair, *, max_megapixels: float, resize: bool) -> Likeness:
         other = f"{copy.shape[1]} x {copy.shape[0]}"
         why = _refused(original, copy, f"{width} x {height}", other, resize)
         if why:
-            return Likeness(pair, width, height, error=why)
+            return PairResult(pair, width, height, error=why)
         copy, done = _scaled(copy, width, height), (f"the copy was scaled from {other}",)
     found = compare(original, copy)
-    return Likeness(pair, width, height, found, (*done, *found.notes))
+    return PairResult(pair, width, height, found, (*done, *found.notes))
 
 
 def _read(path: Path, max_megapixels: float) -> Pixels:

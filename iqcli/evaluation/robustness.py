@@ -12,14 +12,14 @@ import numpy as np
 from scipy.stats import rankdata
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
-from iqcli.distortions.readers import FULL_SIZE, FullRung, HeadRung, Heads
+from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewCache, ScoringViewReader
 from iqcli.errors import IqError
 from iqcli.models.scoring import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.distortions.ladders import Spoil
+    from iqcli.distortions.ladders import DistortedReader
     from iqcli.evaluation.agreement import Flags, Numbers
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
@@ -44,7 +44,7 @@ class Measure(Protocol):
     """The shape of `Run.measured`."""
 
     def __call__(
-        self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: Spoil
+        self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: DistortedReader
     ) -> Iterable[Photo]: ...
 
 
@@ -113,7 +113,7 @@ class Summary:
     weak: tuple[str, ...]
 
 
-def chosen(names: Sequence[str], *, full_size: bool) -> list[str]:
+def chosen_distortions(names: Sequence[str], *, full_size: bool) -> list[str]:
     """The distortions asked for, all of them if none is. Raises IqError for one there is not."""
     known = FULL_SIZE if full_size else DISTORTIONS
     for name in names:
@@ -128,7 +128,7 @@ def copies(count: int, names: Sequence[str]) -> int:
     return count * (1 + LEVELS * len(names))
 
 
-def climb(
+def score_ladders(
     shots: Sequence[Shot],
     names: Sequence[str],
     model: Model,
@@ -180,9 +180,11 @@ def _measured(
     full_size: bool,
 ) -> Iterator[Photo]:
     for start in range(0, len(shots), CHUNK):
-        heads, chunk = Heads(), shots[start : start + CHUNK]
+        heads, chunk = ScoringViewCache(), shots[start : start + CHUNK]
         for name, level in [(names[0], 0), *((n, k) for n in names for k in range(1, LEVELS + 1))]:
-            spoil = FullRung(name, level) if full_size else HeadRung(name, level, heads)
+            spoil = (
+                FullSizeReader(name, level) if full_size else ScoringViewReader(name, level, heads)
+            )
             yield from measure(model.blocks, chunk, spoil)
 
 

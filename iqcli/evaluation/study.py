@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from iqcli.culling.rules import Rule
     from iqcli.evaluation.agreement import Agreement, Bursts, Flags, Numbers, Rejects
-    from iqcli.evaluation.comparison import Lead
+    from iqcli.evaluation.comparison import Difference
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.evaluation.uncertainty import Calibration
     from iqcli.extractors.base import AnyBlock
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
 
-YARDSTICK = "brisque-refit"
+BASELINE = "brisque-refit"
 CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"
 
 
@@ -88,19 +88,19 @@ class Study:
         for name, scores in self.scores.items():
             yield name, agreement.bursts(scores, self.opinions, groups)
 
-    def leads(self) -> Iterator[tuple[str, dict[str, Lead]]]:
+    def leads(self) -> Iterator[tuple[str, dict[str, Difference]]]:
         """The first model's lead in `srcc` and `rmse` over each of the others."""
         model, *others = self.models
         for name in others:
-            yield name, comparison.lead(self.scores[model], self.scores[name], self.opinions)
+            yield name, comparison.difference(self.scores[model], self.scores[name], self.opinions)
 
-    def burst_leads(self, column: str) -> Iterator[tuple[str, dict[str, Lead]]]:
+    def burst_leads(self, column: str) -> Iterator[tuple[str, dict[str, Difference]]]:
         """The first model's lead in `top1` and `pairs` over each of the others."""
         model, *others = self.models
         groups = self._groups(column)
         for name in others:
             one, other = self.scores[model], self.scores[name]
-            yield name, comparison.burst_lead(one, other, self.opinions, groups)
+            yield name, comparison.burst_difference(one, other, self.opinions, groups)
 
     def calibrations(self) -> Iterator[tuple[str, Calibration]]:
         """What the doubt of each model is worth that says one."""
@@ -142,7 +142,7 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     models = (model, *against)
     if twice := [name for k, name in enumerate(models) if name in models[:k]]:
         raise IqError(f"--against {twice[0]} names a model twice; give another one")
-    raters = {name: load(name) for name in dict.fromkeys([*models, YARDSTICK])}
+    raters = {name: load(name) for name in dict.fromkeys([*models, BASELINE])}
     names = dict.fromkeys(block.name for rater in raters.values() for block in rater.blocks)
     blocks = [BLOCKS[name] for name in dict.fromkeys([*names, "photometry"])]
     found = list(measure(blocks, [each.shot for each in told.rows]))

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.evaluation.issue_metrics import Verdicts
-    from iqcli.evaluation.labels_csv import Labelled
+    from iqcli.evaluation.issue_metrics import IssueMetrics
+    from iqcli.evaluation.labels_csv import LabelledPhotos
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
     from iqcli.records import Photo, Shot
@@ -60,7 +60,7 @@ class Report:
 
     photos: int
     fit: Fit
-    held: Verdicts
+    held: IssueMetrics
 
 
 def block_of_tower(prompts: str) -> str:
@@ -73,7 +73,7 @@ def block_of_tower(prompts: str) -> str:
 
 
 def fit_hex(
-    told: Labelled,
+    told: LabelledPhotos,
     recipe: Recipe,
     scene: str | None,
     name: str,
@@ -141,7 +141,9 @@ def write_curve(fit: Fit, title: str, output: Path) -> list[Path]:
     return written
 
 
-def _pupils(told: Labelled, blocks: Sequence[str], scene: str | None, measure: Measure) -> Pupils:
+def _pupils(
+    told: LabelledPhotos, blocks: Sequence[str], scene: str | None, measure: Measure
+) -> Pupils:
     """The photos that could be measured and of which something is known."""
     labels = told.column(scene) if scene else [shot.path.name for shot in told.shots]
     found = list(measure([BLOCKS[name] for name in blocks], told.shots))
@@ -182,16 +184,18 @@ def _rows(pupils: Pupils, rows: NDArray[np.bool_]) -> Pupils:
     )
 
 
-def _judged(head: HexHead, pupils: Pupils) -> Verdicts:
+def _judged(head: HexHead, pupils: Pupils) -> IssueMetrics:
     chances = head.marginals(pupils.blocks)
     there = np.isfinite(chances).all(axis=1)
     if not there.any():
         raise IqError("the model says nothing of the photos held out; give other blocks")
     said = head.levels(pupils.blocks)
-    return issue_metrics.judged(head.graph, pupils.levels[there], said[there], chances[there])
+    return issue_metrics.compare_levels(
+        head.graph, pupils.levels[there], said[there], chances[there]
+    )
 
 
-def _figures(verdicts: Verdicts) -> Mapping[str, Mapping[str, float | None]]:
+def _figures(verdicts: IssueMetrics) -> Mapping[str, Mapping[str, float | None]]:
     """Label -> measure -> value on the held-out scenes, None where it is not defined."""
     found = {}
     for each in verdicts.labels:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli.distortions.synthesis import spoil
+from iqcli.distortions.synthesis import distort
 from iqcli.errors import IqError, NothingFound
 from iqcli.evaluation.issue_metrics import confusion, of_levels
 from iqcli.extractors import photometry, tiles
@@ -213,7 +213,7 @@ def _copies(
     random = np.random.default_rng([SEED, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
     blocks, levels = [_measured(picture)], [[1] * len(graph.labels)]
     for _ in range(round(COPIES * max(1.0, max(picture.shape) / USUAL_SIDE) ** MORE)):
-        example = spoil(picture, random)
+        example = distort(picture, random)
         blocks.append(_measured(example.picture))
         levels.append([example.levels[label.name] for label in graph.labels])
     return blocks, levels

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli.distortions.ladders import climb, margins, pocket_shots
+from iqcli.distortions.ladders import blank_frames, margins, measure_ladders
 from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import write_atomic
 from iqcli.models.fusion import FusionHead
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.distortions.ladders import Spoil
+    from iqcli.distortions.ladders import DistortedReader
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
     from iqcli.records import Photo, Shot
@@ -52,7 +52,10 @@ class Measure(Protocol):
     """Shots to blocks, spoilt or as they are; what `Run.measured` does."""
 
     def __call__(
-        self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: Spoil | None = None
+        self,
+        blocks: Sequence[AnyBlock],
+        shots: Sequence[Shot],
+        spoil: DistortedReader | None = None,
     ) -> Iterable[Photo]: ...
 
 
@@ -154,13 +157,13 @@ def _lessons(
         raise IqError("too few scenes to hold some out; give more photos")
     bases = [told.rows[kept[k]].shot for k in _bases(opinions, held)]
     spoilt = [*bases, *_found(ladders, say)] if ladders is not None else []
-    pockets = map(views_of, pocket_shots(POCKET_SHOTS if spoilt else 0))
+    pockets = map(views_of, blank_frames(POCKET_SHOTS if spoilt else 0))
     frames = measure_views(pockets, blocks, device)
     return dataset.Lessons(
         blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
         opinions=opinions,
         scenes=scenes,
-        ladders=climb(spoilt, blocks, measure),
+        ladders=measure_ladders(spoilt, blocks, measure),
         margins=margins(),
         worthless={
             b.name: np.array([each[b.name] for each in frames], np.float32).reshape(-1, b.size)

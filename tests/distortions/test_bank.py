@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from support.drawn_scenes import photo, plain
 
-from iqcli.distortions.bank import DISTORTIONS, LEVELS, SPOILT, STYLE
+from iqcli.distortions.bank import DISTORTIONS, FAULT_COST, LEVELS, STYLE_COST
 from iqcli.photos.views import views_of
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def squared(one: Pixels, other: Pixels) -> float:
 
 def test_there_are_the_24_published_ones_and_the_faults_of_phones() -> None:
     assert len(DISTORTIONS) == 33
-    assert {each.cost for each in DISTORTIONS.values()} == {SPOILT, STYLE}
+    assert {each.cost for each in DISTORTIONS.values()} == {FAULT_COST, STYLE_COST}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -28,8 +28,8 @@ from iqcli.evaluation.agreement import (
     rejects,
     share,
 )
-from iqcli.evaluation.comparison import burst_lead, lead
-from iqcli.evaluation.study import CONSTANT, SHARPNESS, YARDSTICK, Study, study
+from iqcli.evaluation.comparison import burst_difference, difference
+from iqcli.evaluation.study import BASELINE, CONSTANT, SHARPNESS, Study, study
 from iqcli.evaluation.uncertainty import calibration, covered, grouped
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
@@ -292,7 +292,7 @@ def test_groups_hold_every_photo_in_the_order_of_scores() -> None:
 def test_a_better_scorer_leads_beyond_chance() -> None:
     good, told = judged(150, 0.8)
     poor = judged(150, 3.0)[0]
-    ahead, behind = lead(good, poor, told), lead(poor, good, told)
+    ahead, behind = difference(good, poor, told), difference(poor, good, told)
     srcc = stats.spearmanr(good, told)[0] - stats.spearmanr(poor, told)[0]
     assert ahead["srcc"].difference.value == pytest.approx(srcc)
     assert ahead["srcc"].difference.low > 0 and ahead["srcc"].better == 1
@@ -305,7 +305,7 @@ def test_a_better_scorer_leads_beyond_chance() -> None:
 
 def test_a_scorer_does_not_lead_over_its_twin() -> None:
     scores, told = judged(60)
-    for each in lead(scores, scores.copy(), told).values():
+    for each in difference(scores, scores.copy(), told).values():
         assert each.difference == Figure(0, 0, 0) and each.better == 0.5
 
 
@@ -313,27 +313,27 @@ def test_the_resamples_are_paired() -> None:
     """The two err alike: unpaired intervals would be many times as wide as their difference."""
     scores, told = judged(100, 2.0)
     close = scores + np.random.default_rng(5).normal(0, 0.05, 100)
-    paired = lead(scores, close, told)["srcc"].difference
+    paired = difference(scores, close, told)["srcc"].difference
     alone = agreement(scores, told).figures["srcc"]
     assert paired.high - paired.low < 0.2 * (alone.high - alone.low)
 
 
 def test_a_lead_over_a_constant_is_one_of_errors_alone() -> None:
     scores, told = judged(30)
-    found = lead(scores, np.full(30, told.mean()), told)
+    found = difference(scores, np.full(30, told.mean()), told)
     assert math.isnan(found["srcc"].better) and math.isnan(found["srcc"].difference.value)
     assert found["rmse"].better > 0.9
-    assert math.isnan(lead(scores[:1], scores[:1], told[:1])["srcc"].better)
+    assert math.isnan(difference(scores[:1], scores[:1], told[:1])["srcc"].better)
 
 
 def test_a_lead_in_bursts() -> None:
     told = np.tile([9.0, 6, 3], 12)
     groups = [str(k // 3) for k in range(36)]
     turned = -told
-    found = burst_lead(told, turned, told, groups)
+    found = burst_difference(told, turned, told, groups)
     assert found["top1"].difference == Figure(1, 1, 1) and found["pairs"].better == 1
     mixed = np.where(np.arange(36) < 18, told, turned)
-    half = burst_lead(told, mixed, told, groups)["top1"]
+    half = burst_difference(told, mixed, told, groups)["top1"]
     assert half.difference.value == 0.5 and half.difference.low < 0.5 < half.difference.high
 
 
@@ -363,11 +363,11 @@ def found(folder: Path) -> Study:
     def measured(blocks, shots):
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
 
-    return study(told, "fusion-mini", measured, [YARDSTICK])
+    return study(told, "fusion-mini", measured, [BASELINE])
 
 
 def test_a_study_sets_the_model_beside_its_baselines(found: Study) -> None:
-    assert set(found.scores) == {"fusion-mini", YARDSTICK, SHARPNESS, CONSTANT}
+    assert set(found.scores) == {"fusion-mini", BASELINE, SHARPNESS, CONSTANT}
     assert {each.shape for each in found.scores.values()} == {(12,)}
     points = [name for name in found.scores if found.in_points(name)]
     assert SHARPNESS not in points
@@ -420,20 +420,20 @@ def test_a_study_of_bursts(found: Study) -> None:
 def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
     ((other, leads),) = found.leads()
     figures = {name: result.figures for name, result in found.agreements()}
-    assert other == YARDSTICK
+    assert other == BASELINE
     for name in ("srcc", "rmse"):
-        expected = figures["fusion-mini"][name].value - figures[YARDSTICK][name].value
+        expected = figures["fusion-mini"][name].value - figures[BASELINE][name].value
         assert leads[name].difference.value == pytest.approx(expected)
     ((_, in_bursts),) = found.burst_leads("burst")
     top1 = {name: result.top1.value for name, result in found.bursts("burst")}
-    expected = top1["fusion-mini"] - top1[YARDSTICK]
+    expected = top1["fusion-mini"] - top1[BASELINE]
     assert in_bursts["top1"].difference.value == pytest.approx(expected)
     with pytest.raises(IqError, match="image"):
         dict(found.burst_leads("image"))
 
 
 def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
-    assert list(found.sigmas) == ["fusion-mini", YARDSTICK]
+    assert list(found.sigmas) == ["fusion-mini", BASELINE]
     for part in found.parts("burst"):
         for name, result in part.calibrations():
             inside = np.abs(part.opinions - part.scores[name]) <= 1.645 * part.sigmas[name]

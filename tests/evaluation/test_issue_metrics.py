@@ -18,10 +18,10 @@ from iqcli.evaluation import issue_metrics, labels_csv
 from iqcli.evaluation.issue_metrics import (
     auroc,
     average_precision,
+    compare_levels,
     confusion,
-    judged,
+    label_metrics,
     of_levels,
-    verdict,
 )
 from iqcli.models.hex.graph import named
 
@@ -108,7 +108,7 @@ SECOND_DARK = 0.8959
 
 def test_always_none_beats_the_published_accuracies() -> None:
     true, _ = published(PUBLISHED)
-    found = judged(SIX, true, np.ones_like(true))
+    found = compare_levels(SIX, true, np.ones_like(true))
     none = [each.none["accuracy"].value for each in found.labels]
     assert np.round(none, 4).tolist() == [0.9457, 0.9005, 0.9638, 0.9502, 0.9864, 0.9774]
     assert found.mean[1].value == pytest.approx(0.9540, abs=5e-5)
@@ -118,21 +118,21 @@ def test_always_none_beats_the_published_accuracies() -> None:
 
 def test_the_published_total_is_not_the_mean_of_its_labels_but_ours_is() -> None:
     """.9660 is printed where the labels' mean is .9374."""
-    found = judged(SIX, *published(PUBLISHED))
+    found = compare_levels(SIX, *published(PUBLISHED))
     labels = [each.figures["accuracy"].value for each in found.labels]
     assert found.mean[0].value == pytest.approx(np.mean(labels))
     assert found.mean[0].value == pytest.approx(0.9683, abs=5e-5)
 
 
 def test_always_none_beats_the_published_validation_list() -> None:
-    found = judged(SIX, *published(VALIDATION))
+    found = compare_levels(SIX, *published(VALIDATION))
     assert found.mean[0].value == pytest.approx(0.9434, abs=5e-5)
     assert found.mean[1].value == pytest.approx(0.9532, abs=5e-5)
 
 
 def test_a_high_accuracy_hides_that_faults_are_missed() -> None:
     true, said = published(PUBLISHED)
-    found = {each.label: each for each in judged(SIX, true, said).labels}
+    found = {each.label: each for each in compare_levels(SIX, true, said).labels}
     lost = found["over_suppressed"]
     assert lost.figures["accuracy"].value == lost.none["accuracy"].value > 0.97
     assert lost.figures["balanced accuracy"].value == 0.5
@@ -145,7 +145,7 @@ def test_a_high_accuracy_hides_that_faults_are_missed() -> None:
 
 def test_always_none_is_measured_beside_every_label() -> None:
     true = np.array([1] * 8 + [2, 3])
-    found = verdict("x", 4, true, true, np.where(true > 1, 0.9, 0.1))
+    found = label_metrics("x", 4, true, true, np.where(true > 1, 0.9, 0.1))
     assert {name: each.value for name, each in found.figures.items()} == dict.fromkeys(
         issue_metrics.MEASURES, 1.0
     )
@@ -161,7 +161,7 @@ def test_always_none_is_measured_beside_every_label() -> None:
 def test_unknown_levels_count_nowhere_and_contradictions_do() -> None:
     true = np.array([[2, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0]])
     said = np.array([[2, 1, 1, 1, 1, 1], [2, 2, 1, 1, 1, 3], [1, 1, 1, 1, 1, 1]])
-    found = judged(SIX, true, said)
+    found = compare_levels(SIX, true, said)
     assert (found.photos, found.illegal) == (2, 1)
     assert [int(each.confusion.sum()) for each in found.labels] == [2, 1, 2, 2, 2, 1]
     assert found.exact[0].value == 0.5  # of two photos something is known

@@ -15,10 +15,10 @@ from scipy import stats
 from support.drawn_scenes import photo
 
 from iqcli.distortions.bank import DISTORTIONS
-from iqcli.distortions.readers import FULL_SIZE, FullRung, HeadRung, whole
+from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewReader, whole
 from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import robustness
-from iqcli.evaluation.robustness import Ladder, chosen, climb, copies, summary
+from iqcli.evaluation.robustness import Ladder, chosen_distortions, copies, score_ladders, summary
 from iqcli.photos.read import read_photo
 from iqcli.records import Issue, Photo, Rating, Shot
 
@@ -47,10 +47,10 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_copies_at_the_head_view_differ_in_strength_alone(name: str) -> None:
-    plain = HeadRung(name, 0)(PHOTO, max_megapixels=250)[1].head
+    plain = ScoringViewReader(name, 0)(PHOTO, max_megapixels=250)[1].head
     np.testing.assert_array_equal(plain, read_photo(PHOTO, max_megapixels=250)[1].head)
-    spoilt = [HeadRung(name, k)(PHOTO, max_megapixels=250)[1] for k in (1, 5)]
-    again = HeadRung(name, 5)(PHOTO, max_megapixels=250)[1]
+    spoilt = [ScoringViewReader(name, k)(PHOTO, max_megapixels=250)[1] for k in (1, 5)]
+    again = ScoringViewReader(name, 5)(PHOTO, max_megapixels=250)[1]
     seed = zlib.crc32(name.encode(), zlib.crc32(PHOTO))
     np.testing.assert_array_equal(spoilt[0].head, DISTORTIONS[name](plain, 1, seed))
     np.testing.assert_array_equal(spoilt[1].head, again.head)
@@ -59,7 +59,7 @@ def test_copies_at_the_head_view_differ_in_strength_alone(name: str) -> None:
 
 
 def test_the_seed_is_of_the_photo_and_the_distortion() -> None:
-    rung, other = HeadRung("color_blocks", 5), encoded(photo("chelsea.png"))
+    rung, other = ScoringViewReader("color_blocks", 5), encoded(photo("chelsea.png"))
     sizes = [np.asarray(rung(data, max_megapixels=9)[1].head) for data in (PHOTO, other)]
     plain = [read_photo(data, max_megapixels=9)[1].head for data in (PHOTO, other)]
     where = [np.argwhere((a != b).any(axis=2))[0] for a, b in zip(sizes, plain, strict=True)]
@@ -67,8 +67,8 @@ def test_the_seed_is_of_the_photo_and_the_distortion() -> None:
 
 
 def test_every_copy_has_a_fingerprint_of_its_own() -> None:
-    heads = [HeadRung(name, k) for name in DISTORTIONS for k in range(6)]
-    full = [FullRung(name, k) for name in FULL_SIZE for k in range(6)]
+    heads = [ScoringViewReader(name, k) for name in DISTORTIONS for k in range(6)]
+    full = [FullSizeReader(name, k) for name in FULL_SIZE for k in range(6)]
     prints = {each.fingerprint for each in (*heads, *full)}
     # Untouched is untouched, whatever the distortion.
     assert len(prints) == 5 * len(DISTORTIONS) + 1 + 5 * len(FULL_SIZE) + 1
@@ -76,12 +76,13 @@ def test_every_copy_has_a_fingerprint_of_its_own() -> None:
 
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_a_fault_at_full_size_goes_through_a_file(name: str) -> None:
-    plain = FullRung(name, 0)(LARGE, max_megapixels=250)
+    plain = FullSizeReader(name, 0)(LARGE, max_megapixels=250)
     facts, views = read_photo(LARGE, max_megapixels=250)
     assert (plain[0].width, plain[0].height) == (facts.width, facts.height) == (2400, 1600)
     assert plain[1].detail.shape == views.detail.shape and error(plain[1].head, views.head) < 2
     errors = [
-        error(FullRung(name, k)(LARGE, max_megapixels=250)[1].head, plain[1].head) for k in (1, 5)
+        error(FullSizeReader(name, k)(LARGE, max_megapixels=250)[1].head, plain[1].head)
+        for k in (1, 5)
     ]
     assert errors[0] < errors[1] and errors[1] > 3
 
@@ -90,7 +91,9 @@ def test_pixels_are_those_of_the_full_size() -> None:
     """A blur that is clear in a small photo is next to nothing in one that is six times larger."""
     small = encoded(cv2.resize(photo("coffee.png"), (400, 267)))
     errors = [
-        error(*(FullRung("gaussian_blur", k)(data, max_megapixels=99)[1].head for k in (2, 0)))
+        error(
+            *(FullSizeReader("gaussian_blur", k)(data, max_megapixels=99)[1].head for k in (2, 0))
+        )
         for data in (small, LARGE)
     ]
     assert errors[1] < 0.3 * errors[0]
@@ -106,7 +109,7 @@ def test_the_whole_photo_is_upright_with_its_colours_and_unreduced() -> None:
     picture, kept = whole(data, 250)
     assert picture.shape == (3000, 1500, 3) and kept == profile
     assert picture[1500, 1200, 0] > 240 and picture[1500, 300, 0] < 15
-    facts, views = FullRung("jpeg", 1)(data, max_megapixels=250)
+    facts, views = FullSizeReader("jpeg", 1)(data, max_megapixels=250)
     assert (facts.width, facts.height) == (1500, 3000)
     assert views.head[512, 400, 0] > 230
     with pytest.raises(PhotoError, match="megapixels"):
@@ -151,11 +154,11 @@ def test_the_summary_pools_ladders() -> None:
 
 
 def test_names_of_distortions() -> None:
-    assert chosen([], full_size=False) == list(DISTORTIONS)
-    assert chosen([], full_size=True) == list(FULL_SIZE)
-    assert chosen(["haze", "jpeg", "haze"], full_size=False) == ["haze", "jpeg"]
+    assert chosen_distortions([], full_size=False) == list(DISTORTIONS)
+    assert chosen_distortions([], full_size=True) == list(FULL_SIZE)
+    assert chosen_distortions(["haze", "jpeg", "haze"], full_size=False) == ["haze", "jpeg"]
     with pytest.raises(IqError, match="'haze' at full size; give one of gaussian_blur"):
-        chosen(["haze"], full_size=True)
+        chosen_distortions(["haze"], full_size=True)
 
 
 class Judge:
@@ -182,7 +185,7 @@ def test_every_photo_climbs_every_ladder(
     monkeypatch.setattr(robustness, "CHUNK", chunk)
     shots = [Shot(tmp_path, tmp_path / f"{k}.jpg") for k in range(3)]
     seen: list[tuple[str, str, int]] = []
-    rungs = FullRung if full_size else HeadRung
+    rungs = FullSizeReader if full_size else ScoringViewReader
 
     def measured(blocks, shots, spoil):
         assert isinstance(spoil, rungs)
@@ -192,7 +195,7 @@ def test_every_photo_climbs_every_ladder(
             level = {"level": spoil.level + 0.1 * int(shot.path.stem)}
             yield Photo(shot, error="no") if bad else Photo(shot, blocks=level)
 
-    found = climb(shots, ["jpeg", "sensor_noise"], Judge(), measured, full_size=full_size)
+    found = score_ladders(shots, ["jpeg", "sensor_noise"], Judge(), measured, full_size=full_size)
     assert len(seen) == len(set(seen)) == copies(3, ["jpeg", "sensor_noise"]) == 33
     jpeg, noise = found
     np.testing.assert_allclose(jpeg.scores, 9 - np.arange(6) - np.array([[0], [0.1]]))

@@ -489,7 +489,7 @@ def test_a_spoilt_photo_has_legal_levels_and_the_same_again() -> None:
     graph = issues.graph()
     levels = []
     for seed in range(60):
-        one, other = (synthesis.spoil(photo("coffee.png"), chance(seed)) for _ in range(2))
+        one, other = (synthesis.distort(photo("coffee.png"), chance(seed)) for _ in range(2))
         np.testing.assert_array_equal(one.picture, other.picture)
         assert one.levels == other.levels and one.picture.dtype == np.uint8
         levels.append([one.levels[label.name] for label in graph.labels])
@@ -521,7 +521,9 @@ def test_levels_begin_at_their_bounds() -> None:
     ],
 )
 def test_a_single_fault_is_called_by_its_name(step: str, names: set[str]) -> None:
-    found = [synthesis.spoil_by([step], photo("coffee.png"), chance(seed)) for seed in range(30)]
+    found = [
+        synthesis.distort_with([step], photo("coffee.png"), chance(seed)) for seed in range(30)
+    ]
     named = {name for each in found for name, level in each.levels.items() if level > 1}
     assert named <= names and named & names, named
     assert max(max(each.levels.values()) for each in found) >= 3
@@ -530,7 +532,7 @@ def test_a_single_fault_is_called_by_its_name(step: str, names: set[str]) -> Non
 def test_combined_faults_have_the_levels_of_what_is_seen() -> None:
     """Suppressed highlights are no longer white, however much light there was."""
     for seed in range(30):
-        levels = synthesis.spoil_by(
+        levels = synthesis.distort_with(
             ["over", "suppressed"], photo("coffee.png"), chance(seed)
         ).levels
         assert levels["overexposed"] == 1 or levels["over_suppressed"] == 1

@@ -19,9 +19,9 @@ from support.drawn_scenes import texture
 
 from iqcli.cli import app
 from iqcli.distortions import ladders
-from iqcli.distortions.bank import DISTORTIONS, SPOILT, STYLE
-from iqcli.distortions.ladders import RUNGS, climb, margins, pocket_shots
-from iqcli.distortions.readers import HeadRung
+from iqcli.distortions.bank import DISTORTIONS, FAULT_COST, STYLE_COST
+from iqcli.distortions.ladders import LADDER_LEVELS, blank_frames, margins, measure_ladders
+from iqcli.distortions.readers import ScoringViewReader
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
 from iqcli.fs.files import write_atomic
@@ -65,10 +65,10 @@ def lessons(count: int = 500, seed: int = 0) -> Lessons:
     """Scenes of two photos; one distortion lowers what people see, the other what they do not."""
     blocks, told = world(count, seed)
     bases, _ = world(20, seed + 100)
-    steps = np.array(RUNGS, np.float32)
+    steps = np.array(LADDER_LEVELS, np.float32)
     copies = {}
     for name, values in bases.items():
-        rungs = np.tile(values[:, None, None], (1, 2, len(RUNGS), 1))
+        rungs = np.tile(values[:, None, None], (1, 2, len(LADDER_LEVELS), 1))
         if name == "brisque":
             rungs[:, 0, :, 0] -= steps
         else:
@@ -141,7 +141,7 @@ def test_a_spoilt_copy_scores_lower_rung_by_rung(learnt) -> None:
     for kind in range(2):
         rungs = [
             {name: values[:, kind, rung] for name, values in given.ladders.items()}
-            for rung in range(len(RUNGS))
+            for rung in range(len(LADDER_LEVELS))
         ]
         means = [head.predict(blocks)[0].mean() for blocks in rungs]
         lost = -np.diff(means)
@@ -172,11 +172,11 @@ def test_each_distortion_has_margins_of_its_own() -> None:
 
 def test_margins_follow_the_cost_of_each_distortion() -> None:
     found = margins()
-    assert found.shape == (len(DISTORTIONS), len(RUNGS) - 1)
+    assert found.shape == (len(DISTORTIONS), len(LADDER_LEVELS) - 1)
     for name, due in zip(DISTORTIONS, found, strict=True):
         cost = DISTORTIONS[name].cost
         np.testing.assert_allclose(due, [cost * 1, cost * 2, cost * 2])
-    assert set(np.unique(found[:, 0]).tolist()) == {SPOILT, STYLE}
+    assert set(np.unique(found[:, 0]).tolist()) == {FAULT_COST, STYLE_COST}
 
 
 def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
@@ -185,7 +185,10 @@ def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
     forward = fusion.Network.forward
 
     def watched(self: fusion.Network, inputs: list[torch.Tensor]):
-        if len(inputs[0]) not in (len(RUNGS) * fusion.LADDERS, fusion.LADDERS // 4):  # no ladders
+        if len(inputs[0]) not in (
+            len(LADDER_LEVELS) * fusion.LADDERS,
+            fusion.LADDERS // 4,
+        ):  # no ladders
             flags[self.training].append(torch.stack([x[:, -1] for x in inputs]).numpy())
         return forward(self, inputs)
 
@@ -390,7 +393,7 @@ def test_scales_span_the_photos_that_teach_and_the_spoilt_copies() -> None:
     rows = np.arange(100) < 10
     seen = given.seen("brisque", rows)
     np.testing.assert_array_equal(seen[:10], given.blocks["brisque"][:10])
-    assert len(seen) == 10 + 20 * 2 * len(RUNGS) // 8
+    assert len(seen) == 10 + 20 * 2 * len(LADDER_LEVELS) // 8
 
 
 # --- from a CSV file and photos to a weight file ---
@@ -526,7 +529,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
     assert len(bases) == 2 and all(liked[base].all() and len(base) for base in bases)
     for place, base in enumerate(bases):
         shot = readable[base[0]].shot
-        (copy,) = measured([block], [shot], HeadRung(FEW[1], RUNGS[2]))
+        (copy,) = measured([block], [shot], ScoringViewReader(FEW[1], LADDER_LEVELS[2]))
         ladder = given.ladders["photometry"][place, 1, 2]
         np.testing.assert_array_equal(ladder, copy.blocks["photometry"])
 
@@ -558,7 +561,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
         )
     own = registry.BLOCKS["photometry"].extract(views_of(texture(99, 120, 160)))
     copies = caught[0].ladders["photometry"]
-    assert copies.shape == (3, 1, len(RUNGS), 94)
+    assert copies.shape == (3, 1, len(LADDER_LEVELS), 94)
     np.testing.assert_array_equal(copies[2, 0, 0], own)
 
 
@@ -612,22 +615,30 @@ def test_a_photo_that_cannot_be_spoilt_in_each_way_has_no_ladder(album: Path, mo
 
     def failing(blocks, shots, spoil) -> Iterator[Photo]:
         for each in honest(blocks, shots, spoil):
-            lost = (spoil.name, spoil.level) == (FEW[1], RUNGS[3]) and each.shot == readable[1]
+            lost = (spoil.name, spoil.level) == (
+                FEW[1],
+                LADDER_LEVELS[3],
+            ) and each.shot == readable[1]
             yield replace(each, blocks=None, error="torn") if lost else each
 
-    whole = climb(readable, [block], honest)["photometry"]
-    assert whole.shape == (3, 2, len(RUNGS), 94)
+    whole = measure_ladders(readable, [block], honest)["photometry"]
+    assert whole.shape == (3, 2, len(LADDER_LEVELS), 94)
     np.testing.assert_array_equal(whole[:, 0, 0], whole[:, 1, 0])
-    assert len(np.unique(whole[0, 0], axis=0)) == len(RUNGS)
-    found = climb(readable, [block], failing)["photometry"]
+    assert len(np.unique(whole[0, 0], axis=0)) == len(LADDER_LEVELS)
+    found = measure_ladders(readable, [block], failing)["photometry"]
     np.testing.assert_array_equal(found, whole[[0, 2]])
     lost = [each.shot for each in told.rows if each.row["image"] == "broken.png"]
-    assert climb(lost, [block], honest)["photometry"].shape == (0, 2, len(RUNGS), 94)
+    assert measure_ladders(lost, [block], honest)["photometry"].shape == (
+        0,
+        2,
+        len(LADDER_LEVELS),
+        94,
+    )
 
 
 def test_pocket_shots_hold_no_picture() -> None:
-    frames = pocket_shots(12)
+    frames = blank_frames(12)
     assert len(frames) == 12 and all(frame.dtype == np.uint8 for frame in frames)
-    np.testing.assert_array_equal(frames[7], pocket_shots(12)[7])
+    np.testing.assert_array_equal(frames[7], blank_frames(12)[7])
     calm = [cv2.GaussianBlur(frame, (0, 0), 8)[64:-64, 64:-64] for frame in frames]
     assert max(np.ptp(frame.reshape(-1, 3), axis=0).max() for frame in calm) < 12

@@ -19,7 +19,7 @@ from iqcli.text import exact, shown
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from iqcli.evaluation.pairs import Likeness
+    from iqcli.evaluation.pairs import PairResult
     from iqcli.settings import Settings
 
 # The measures by their title in a table, and their digits there.
@@ -108,7 +108,7 @@ class Tally:
         self.alone: list[str] = []
         self.unlisted = 0
 
-    def add(self, likeness: Likeness) -> None:
+    def add(self, likeness: PairResult) -> None:
         pair = likeness.pair
         if pair.original is None or pair.copy is None:
             path = pair.original or pair.copy
@@ -136,7 +136,7 @@ class Tally:
         return Exit.SOME_FAILED if self.failed or self.alone or self.unlisted else Exit.DONE
 
 
-def row(likeness: Likeness) -> rows.Row:
+def row(likeness: PairResult) -> rows.Row:
     """The record of a pair: every key of `COLUMNS`, None for what does not apply."""
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
     found |= {"schema": SCHEMA, "width": likeness.width, "height": likeness.height}
@@ -160,14 +160,14 @@ def _format(given: str | None, settings: Settings) -> str:
 
 def _measured(
     original: Path, copy: Path, settings: Settings, resize: bool, tally: Tally, *, quiet: bool
-) -> Iterator[Likeness]:
-    from iqcli.evaluation.pairs import liken, pairs
+) -> Iterator[PairResult]:
+    from iqcli.evaluation.pairs import compare_pair, pairs
 
     wanted = pairs(original, copy, tally.unlist)
     if not wanted:
         raise NothingFound(f"no photo in {shown(original)} and {shown(copy)}")
     limit = settings.max_megapixels
-    found = (liken(each, max_megapixels=limit, resize=resize) for each in wanted)
+    found = (compare_pair(each, max_megapixels=limit, resize=resize) for each in wanted)
     for each in progress(found, len(wanted), quiet=quiet, things="pairs"):
         tally.add(each)
         yield each

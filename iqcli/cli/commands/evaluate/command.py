@@ -199,14 +199,14 @@ def climb_ladders(run: Run, distortions: Sequence[str], *, full_size: bool) -> E
     from iqcli.output import table
     from iqcli.output.stdout import write
 
-    names = robustness.chosen(distortions, full_size=full_size)
+    names = robustness.chosen_distortions(distortions, full_size=full_size)
     model = load(run.settings.model)
     model.blocks  # noqa: B018 - a model that cannot be read is refused before the photos are
     shots = [each.shot for each in run.measured(()) if each.error is None]
     if not shots:
         return run.finish("put on ladders")
     silent = replace(run, quiet=True)  # one bar over all copies, not one a level
-    ladders = robustness.climb(
+    ladders = robustness.score_ladders(
         shots,
         names,
         model,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.cli.session import Run
-    from iqcli.evaluation.labels_csv import Labelled
+    from iqcli.evaluation.labels_csv import LabelledPhotos
     from iqcli.models.hex.graph import Levels
     from iqcli.models.hex.head import HexModel
     from iqcli.models.hex.model import HexMini
@@ -61,7 +61,9 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
     if not true.any():
         raise IqError(f"nothing is known of the photos that {model.name} has levels for")
     said = hexgraph.levels_of(graph, chances[there])
-    report.show_verdicts(issue_metrics.judged(graph, true, said, chances[there]), model.name)
+    report.show_verdicts(
+        issue_metrics.compare_levels(graph, true, said, chances[there]), model.name
+    )
     _tell(told)
     if not there.all():
         say(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
@@ -80,14 +82,16 @@ def of_predictions(file: Path, predictions: Path, labels: str | None, where: str
     if not told.levels.any():
         raise IqError(f"{shown(file)} says nothing of these photos; fill a column of a label")
     said = _matched(told, predicted)
-    report.show_verdicts(issue_metrics.judged(graph, told.levels, said), readable(predictions.stem))
+    report.show_verdicts(
+        issue_metrics.compare_levels(graph, told.levels, said), readable(predictions.stem)
+    )
     _tell(told)
     if predicted.file != told.file:
         _tell(predicted)
     return Exit.DONE
 
 
-def _matched(told: Labelled, predicted: Labelled) -> Levels:
+def _matched(told: LabelledPhotos, predicted: LabelledPhotos) -> Levels:
     """What was predicted of each photo of `told`, in its order.
 
     Raises IqError for a gap, and for two predictions of one photo that differ.
@@ -114,6 +118,6 @@ def _matched(told: Labelled, predicted: Labelled) -> Levels:
     return said
 
 
-def _tell(told: Labelled) -> None:
+def _tell(told: LabelledPhotos) -> None:
     if told.shifted:
         say(f"{shown(told.file)} counts levels from 0; read as 1 (none) and up")

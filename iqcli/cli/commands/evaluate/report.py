@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
     from iqcli.culling.rules import Rule
     from iqcli.evaluation.agreement import Figure
-    from iqcli.evaluation.comparison import Lead
+    from iqcli.evaluation.comparison import Difference
     from iqcli.evaluation.study import Study
 
     Row = tuple[object, ...]
     Table = tuple[tuple[str, ...], list[Row]]
-    from iqcli.evaluation.issue_metrics import Verdict, Verdicts
+    from iqcli.evaluation.issue_metrics import IssueMetrics, LabelMetrics
 
 AGREEMENT = ("photos", "of", "scored by", "SRCC", "PLCC", "PLCC logistic", "KRCC", "RMSE", "MAE")
 LEADS = ("photos", "of", "model", "minus", "SRCC", "better in", "RMSE", "better in")
@@ -151,7 +151,7 @@ def cell(figure: Figure) -> str:
     return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
-def _lead(lead: Lead) -> tuple[str, str]:
+def _lead(lead: Difference) -> tuple[str, str]:
     """A difference with its sign, and in how many of a hundred resamples the model is better."""
     if math.isnan(lead.better):
         return "–", "–"
@@ -163,7 +163,7 @@ WORDS = ("none", "slight", "clear", "severe")
 NOBODY = "always none"
 
 
-def show_verdicts(found: Verdicts, model: str) -> None:
+def show_verdicts(found: IssueMetrics, model: str) -> None:
     """Print every table, an empty line between them."""
     from iqcli.output import table
     from iqcli.output.stdout import write
@@ -185,18 +185,18 @@ def show_verdicts(found: Verdicts, model: str) -> None:
         table.show(table.plain_table(titles, rows))
 
 
-def _counts(verdict: Verdict) -> Row:
+def _counts(verdict: LabelMetrics) -> Row:
     true = verdict.confusion.sum(axis=1).tolist()
     return (verdict.label, sum(true), *true, *["–"] * (len(WORDS) - len(true)))
 
 
-def _figures(found: Verdicts, model: str) -> Iterator[Row]:
+def _figures(found: IssueMetrics, model: str) -> Iterator[Row]:
     for each in found.labels:
         for name, figures in ((model, each.figures), (NOBODY, each.none)):
             yield (each.label, name, *(cell(figures[measure]) for measure in MEASURES))
 
 
-def _confusions(found: Verdicts) -> Iterator[Row]:
+def _confusions(found: IssueMetrics) -> Iterator[Row]:
     for each in found.labels:
         for word, row in zip(WORDS, each.confusion.tolist(), strict=False):
             yield (each.label, word, *row, *["–"] * (len(WORDS) - len(row)))
