@@ -11,8 +11,9 @@ from iqcli.culling.decide import decide
 from iqcli.errors import IqError
 from iqcli.evaluation import agreement, comparison
 from iqcli.evaluation.uncertainty import calibration
+from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import PHOTOMETRY
-from iqcli.models.registry import BLOCKS, load
+from iqcli.models.registry import load
 from iqcli.records import Photo, Rating, Unrated, Verdict
 
 if TYPE_CHECKING:

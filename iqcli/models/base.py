@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models import aesthetic, fusion, gaussian_process, issues
 from iqcli.models.calibration import UNKNOWN, Scale, scale_of
-from iqcli.models.registry import BLOCKS, format_of
+from iqcli.models.registry import format_of
 from iqcli.records import Rating, Unrated
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.extractors import registry
 from iqcli.extractors.schema import LAGS, LAYERS, layer, steps
 from iqcli.fs.files import shown
-from iqcli.models import registry
 from iqcli.models.hex import graph as hexgraph
 from iqcli.records import Issue
 

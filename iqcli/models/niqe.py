@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import shown
 from iqcli.models import checkpoint
 from iqcli.models.base import ScoredModel
-from iqcli.models.registry import BLOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

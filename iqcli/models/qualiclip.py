@@ -23,9 +23,9 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.extractors import qualiclip as block
 from iqcli.extractors.clip import share_of_good
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import shown
 from iqcli.models.base import ScoredModel
-from iqcli.models.registry import BLOCKS
 from iqcli.weights import store
 
 if TYPE_CHECKING:

@@ -9,40 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import IqError
-from iqcli.extractors.base import AnyBlock, PhotoBlock
-from iqcli.extractors.clip import ClipBlock
-from iqcli.extractors.maclip import MaclipBlock
-from iqcli.extractors.mini import MiniBlock
-from iqcli.extractors.musiq import MusiqBlock
+from iqcli.extractors.registry import EMBEDDED
 from iqcli.fs.files import sha256, shown
 from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from iqcli.extractors.base import AnyBlock
     from iqcli.records import Experience, Rating, Unrated, Vector
-
-EMBEDDED = Path(__file__).parent.parent / "data"
-BLOCKS: dict[str, AnyBlock] = {
-    block.name: block
-    for block in (
-        PhotoBlock("brisque", version=1, size=36, module="iqcli.extractors.brisque"),
-        PhotoBlock("photometry", version=1, size=94, module="iqcli.extractors.photometry"),
-        PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles"),
-        PhotoBlock("niqe", version=1, size=702, module="iqcli.extractors.niqe"),
-        MiniBlock(EMBEDDED / "mini.safetensors"),
-        ClipBlock("clip:ViT-B-32", "clip-vit-b-32", 512),
-        ClipBlock("clip:ViT-L-14", "clip-vit-l-14", 768),
-        ClipBlock("clip:RN50", "clip-rn50", 1024, whole=True),
-        MaclipBlock("maclip", "clip-rn50"),
-        ClipBlock("qualiclip", "qualiclip", 1024, whole=True, short=False),
-        MusiqBlock("musiq-koniq"),
-        MusiqBlock("musiq-spaq"),
-        MusiqBlock("musiq-paq2piq"),
-        MusiqBlock("musiq-ava"),
-    )
-}
-
 
 # The module that loads every head of ours.
 HEADS = "iqcli.models.base"
@@ -175,14 +150,6 @@ def load(name: str) -> Model:
     store.require(found.needs, found.name)
     model: Model = import_module(found.module).make(found)
     return model
-
-
-def blocks_of(names: str) -> tuple[AnyBlock, ...]:
-    """The blocks of a list with commas, each once. Raises IqError for one that there is not."""
-    wanted = dict.fromkeys(each.strip() for each in names.split(","))
-    if unknown := [each for each in wanted if each not in BLOCKS]:
-        raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(BLOCKS)}")
-    return tuple(BLOCKS[each] for each in wanted)
 
 
 def _network_in(folder: Path) -> Entry:

@@ -22,7 +22,7 @@ CHUNK = 128
 def blocks_for(model: Model, *, looked: bool = False) -> list[AnyBlock]:
     """What must be measured for the ratings, each once; with `looked` for the looks as well."""
     from iqcli.extractors import descriptor
-    from iqcli.models.registry import BLOCKS
+    from iqcli.extractors.registry import BLOCKS
 
     more = [BLOCKS[name] for name in descriptor.BLOCKS] if looked else []
     return list({block.name: block for block in (*more, *model.blocks)}.values())

@@ -22,6 +22,7 @@ import numpy as np
 
 from iqcli import settings
 from iqcli.errors import IqError
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import make_folders, sha256, shown, write_atomic
 from iqcli.models import checkpoint, registry
 from iqcli.models.base import Head, HeadModel
@@ -190,7 +191,7 @@ def _is_ours(info: object) -> bool:
                 and re.fullmatch(r"taste/[0-9a-f]{12}", model) is not None
                 and _is_stock(name, known_by)
                 and len(blocks) > 0
-                and all(n in registry.BLOCKS and registry.BLOCKS[n].size == s for n, s in sizes)
+                and all(n in BLOCKS and BLOCKS[n].size == s for n, s in sizes)
                 and 0 < rmse < 10
                 and sorted(figures) == sorted(FIGURES)
                 and all(isinstance(each, float) and abs(each) < 1e9 for each in figures.values())

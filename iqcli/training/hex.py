@@ -13,9 +13,9 @@ from safetensors.numpy import save
 from iqcli.errors import IqError
 from iqcli.evaluation import issue_metrics
 from iqcli.extractors.clip import ClipBlock
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
-from iqcli.models.registry import BLOCKS
 from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hex_fit
 from iqcli.training.dataset import MEMBERS, held_out

@@ -11,8 +11,8 @@ from safetensors.numpy import save
 
 from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.niqe import FEATURES, blocks
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models.niqe import BLOCK, FORMAT
-from iqcli.models.registry import BLOCKS
 from iqcli.photos.read import seen_in
 from iqcli.text import shown
 

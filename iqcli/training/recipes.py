@@ -11,10 +11,10 @@ from safetensors.numpy import save
 
 from iqcli.distortions.ladders import blank_frames, margins, measure_ladders
 from iqcli.errors import IqError, PhotoError
+from iqcli.extractors.registry import blocks_of
 from iqcli.fs.files import write_atomic
 from iqcli.models.fusion import FusionHead
 from iqcli.models.gaussian_process import GaussianProcess
-from iqcli.models.registry import blocks_of
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of

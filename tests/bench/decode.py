@@ -18,8 +18,9 @@ from statistics import median
 import numpy as np
 from PIL import Image
 
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models.base import HeadModel
-from iqcli.models.registry import BLOCKS, load
+from iqcli.models.registry import load
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.devices import keep_to_one_core, measure_views

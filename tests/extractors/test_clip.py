@@ -24,8 +24,9 @@ from iqcli.extractors import base, clip_model
 from iqcli.extractors import clip as clip_blocks
 from iqcli.extractors import clip_model as towerfile
 from iqcli.extractors.clip import MEAN, PROMPTS, STD, ClipBlock, centre, normalised, share_of_good
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models import registry
-from iqcli.models.registry import BLOCKS, ENTRIES
+from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
 from iqcli.records import Views
 

@@ -18,6 +18,7 @@ from support.drawn_scenes import PHOTOS, grey, noisy, own_view, photo, plain, ra
 from iqcli.extractors import brisque, photometry, tiles
 from iqcli.extractors.base import PhotoBlock
 from iqcli.extractors.mini import MiniBlock
+from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import (
     BANDS,
     DIRECTIONS,
@@ -31,7 +32,6 @@ from iqcli.extractors.schema import (
     maps,
     steps,
 )
-from iqcli.models.registry import BLOCKS
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.devices import measure_views
 from iqcli.records import Views
@@ -239,7 +239,7 @@ def test_a_fingerprint_changes_with_all_that_changes_the_numbers() -> None:
 
 def test_names_and_registry_are_known_without_the_libraries_that_do_the_work() -> None:
     code = (
-        "import sys, iqcli.extractors.schema, iqcli.models.registry as r, iqcli.models.base\n"
+        "import sys, iqcli.extractors.schema, iqcli.extractors.registry as r, iqcli.models.base\n"
         f"[r.BLOCKS[name].fingerprint for name in {[block.name for block in HERE]}]\n"
         "print(sorted({'cv2', 'torch', 'PIL', 'scipy'} & set(sys.modules)))"
     )

@@ -23,9 +23,9 @@ from iqcli.extractors import base, mini
 from iqcli.extractors.backbone import TAPS, Backbone
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
+from iqcli.extractors.registry import BLOCKS, EMBEDDED
 from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models import registry
-from iqcli.models.registry import BLOCKS, EMBEDDED
 from iqcli.photos.views import limited, views_of
 from iqcli.training.backbone.train import weights
 
@@ -312,7 +312,7 @@ def test_the_taps_are_as_long_as_the_network_says(good) -> None:
 def test_knowing_of_the_block_loads_no_network() -> None:
     code = (
         "import sys\n"
-        "import iqcli.extractors.mini, iqcli.models.registry as registry\n"
+        "import iqcli.extractors.mini, iqcli.extractors.registry as registry\n"
         "registry.BLOCKS['mini'].fingerprint\n"
         "print({'torch', 'cv2', 'PIL', 'scipy', 'safetensors'} & set(sys.modules))"
     )

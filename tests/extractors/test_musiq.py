@@ -21,8 +21,9 @@ from iqcli.errors import IqError
 from iqcli.extractors import musiq, musiq_weights
 from iqcli.extractors.musiq import MusiqBlock, places
 from iqcli.extractors.musiq_net import Musiq, StdConv, same
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models.musiq import Head, make
-from iqcli.models.registry import BLOCKS, entry
+from iqcli.models.registry import entry
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.records import Shot, Unrated

@@ -39,10 +39,10 @@ from iqcli.distortions.camera_faults import (
 )
 from iqcli.distortions.synthesis import BOUNDS
 from iqcli.errors import IqError, NothingFound
+from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
 from iqcli.models import checkpoint, issues
 from iqcli.models.hex import graph as hexgraph
-from iqcli.models.registry import BLOCKS
 from iqcli.output.table import in_words
 from iqcli.photos.views import views_of
 from iqcli.records import Issue

@@ -13,10 +13,11 @@ from safetensors.numpy import save
 from support.fake_clip import install
 
 from iqcli.errors import IqError
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models import aesthetic, laion, registry
 from iqcli.models.base import HeadModel, ScoredModel
 from iqcli.models.laion import LAYERS, READS, Laion
-from iqcli.models.registry import BLOCKS, ENTRIES
+from iqcli.models.registry import ENTRIES
 from iqcli.records import Rating, Unrated
 
 if TYPE_CHECKING:

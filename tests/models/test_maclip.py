@@ -15,6 +15,7 @@ from torch.nn import functional as F  # noqa: N812
 from iqcli.extractors import base, clip_model
 from iqcli.extractors.clip import PROMPTS, SIDE, normalised
 from iqcli.extractors.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models import maclip, registry
 from iqcli.photos.views import limited, views_of
 from iqcli.records import Views
@@ -151,7 +152,7 @@ def test_an_empty_answer_has_no_score() -> None:
 
 
 def test_other_sentences_are_another_block(block: MaclipBlock) -> None:
-    plain = registry.BLOCKS["clip:RN50"]
+    plain = BLOCKS["clip:RN50"]
     assert block.known_by != plain.known_by
     assert all(sentence in block.origin for sentence in PROMPTS)
 

@@ -19,8 +19,9 @@ from support.drawn_scenes import FOLDER, blocks_of, own_view, photo, plain, text
 from iqcli.errors import IqError
 from iqcli.extractors import niqe
 from iqcli.extractors.niqe import FEATURES, SIDE, SIZE, blocks, extract
+from iqcli.extractors.registry import EMBEDDED
 from iqcli.models.niqe import FORMAT, Natural, load, make
-from iqcli.models.registry import EMBEDDED, ENTRIES, entry
+from iqcli.models.registry import ENTRIES, entry
 from iqcli.training.niqe import FEWEST, SHARP, fit, sharp
 
 GOOD = EMBEDDED / "niqe.safetensors"

@@ -37,10 +37,11 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import mos_csv
 from iqcli.extractors import brisque, clip_model
 from iqcli.extractors.clip import ClipBlock
+from iqcli.extractors.registry import BLOCKS
 from iqcli.hub import FusionNetwork
 from iqcli.models import registry
 from iqcli.models.published_fusion import Network, PublishedFusion, network_of
-from iqcli.models.registry import BLOCKS, HUB_ID
+from iqcli.models.registry import HUB_ID
 from iqcli.records import Rating
 from iqcli.weights import manifest, store
 

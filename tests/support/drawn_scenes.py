@@ -71,7 +71,7 @@ def own_view(picture: Pixels) -> Views:
 
 def blocks_of(picture: Pixels, *names: str) -> Mapping[str, Vector]:
     """The blocks of a picture as a decoded file would give them."""
-    from iqcli.models.registry import BLOCKS
+    from iqcli.extractors.registry import BLOCKS
     from iqcli.pipeline.devices import measure_views
 
     views = views_of(limited(picture))

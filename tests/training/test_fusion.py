@@ -24,6 +24,7 @@ from iqcli.distortions.ladders import LADDER_LEVELS, blank_frames, margins, meas
 from iqcli.distortions.readers import ScoringViewReader
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import write_atomic
 from iqcli.models import registry
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, load, normal_scores, shapes
@@ -515,7 +516,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
     (given,) = caught
     assert len(given.opinions) == COUNT and not (tmp_path / "x").exists()
     readable = [row for row in told.rows if row.row["image"] not in ("absent.png", "broken.png")]
-    block = registry.BLOCKS["photometry"]
+    block = BLOCKS["photometry"]
     for k, row in enumerate(readable):
         assert given.opinions[k] == pytest.approx(row.value)
         if k % 6 == 0:
@@ -559,7 +560,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
             "cpu",
             lambda _: None,
         )
-    own = registry.BLOCKS["photometry"].extract(views_of(texture(99, 120, 160)))
+    own = BLOCKS["photometry"].extract(views_of(texture(99, 120, 160)))
     copies = caught[0].ladders["photometry"]
     assert copies.shape == (3, 1, len(LADDER_LEVELS), 94)
     np.testing.assert_array_equal(copies[2, 0, 0], own)
@@ -585,7 +586,7 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
     told = replace(told, rows=tuple(one_scene))
     assert "too few scenes" in refused("photometry", "scene")
     monkeypatch.setattr(
-        registry, "BLOCKS", {"photometry": registry.BLOCKS["photometry"], "hole": Hole()}
+        "iqcli.extractors.registry.BLOCKS", {"photometry": BLOCKS["photometry"], "hole": Hole()}
     )
     assert "block hole" in refused("hole", None)
 
@@ -610,7 +611,7 @@ def test_a_photo_that_cannot_be_spoilt_in_each_way_has_no_ladder(album: Path, mo
     monkeypatch.setattr(ladders, "NAMES", FEW)
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     readable = [row.shot for row in told.rows if row.row["image"][0].isdecimal()][:3]
-    block = registry.BLOCKS["photometry"]
+    block = BLOCKS["photometry"]
     honest = measure_in(album)
 
     def failing(blocks, shots, spoil) -> Iterator[Photo]:

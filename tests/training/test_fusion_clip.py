@@ -21,8 +21,8 @@ from iqcli.distortions import ladders
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
 from iqcli.extractors.clip import ClipBlock
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models import registry
-from iqcli.models.registry import BLOCKS
 from iqcli.photos.read import read_photo
 from iqcli.training import fusion, recipes
 from iqcli.training.dataset import Lessons, held_out

@@ -135,7 +135,8 @@ def _others(run: Run, shot: Shot, among: Path | None) -> list[Shot]:
 def _explained(run: Run, shot: Shot, among: Path | None) -> tuple[Explanation, Vector, int]:
     """The explanation, the tiles of the photo, and how many of the others could not be read."""
     from iqcli.evaluation.explain import explain
-    from iqcli.models.registry import BLOCKS, load
+    from iqcli.extractors.registry import BLOCKS
+    from iqcli.models.registry import load
     from iqcli.models.scoring import judge
 
     model = load(run.settings.model)

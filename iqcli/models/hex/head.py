@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import shown
 from iqcli.models import checkpoint
 from iqcli.models.base import NO_RATING
 from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
 from iqcli.models.hex import graph as hexgraph
-from iqcli.models.registry import BLOCKS
 from iqcli.records import Issue, Rating, Unrated
 
 if TYPE_CHECKING:

@@ -106,7 +106,7 @@ def _recipe(
     contexts: int,
     loss: tuple[str, float | None, float | None],
 ) -> Recipe:
-    from iqcli.models.registry import blocks_of
+    from iqcli.extractors.registry import blocks_of
     from iqcli.training.hex import Recipe, block_of_tower
     from iqcli.training.hex_fit import Loss
 
