@@ -16,7 +16,7 @@ from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.devices import measure_views
 from iqcli.records import Unrated
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,7 +70,9 @@ class ImageQualityFusion:
 
         def seen() -> Iterator[Views]:
             for count, photo in enumerate(photos, start=1):
-                name = shown(Path(photo)) if isinstance(photo, str | Path) else f"photo {count}"
+                name = (
+                    display_path(Path(photo)) if isinstance(photo, str | Path) else f"photo {count}"
+                )
                 names.append(name)
                 yield _views(photo)
 
@@ -116,7 +118,7 @@ def _views_of_file(path: Path) -> Views:
         return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1]
     except (OSError, ValueError, PhotoError) as error:
         why = getattr(error, "strerror", None) or error
-        raise PhotoError(f"{shown(path)}: {why}") from error
+        raise PhotoError(f"{display_path(path)}: {why}") from error
 
 
 def _views_of_array(pixels: NDArray[np.uint8]) -> Views:

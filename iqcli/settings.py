@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.errors import IqError
 from iqcli.fs import files
-from iqcli.fs.files import shown
-from iqcli.text import brief, readable
+from iqcli.text import display_path, escape, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -39,7 +38,7 @@ def checked(key: str, value: Any, source: str) -> Any:
     try:
         return _CHECKS[key](value)
     except ValueError as error:
-        raise IqError(f"{source} is {brief(value)}; {error}") from None
+        raise IqError(f"{source} is {shorten(value)}; {error}") from None
 
 
 def share(text: str) -> float:
@@ -276,7 +275,7 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
     for key in raw:
         if key not in allowed:
             why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
-            raise IqError(f"{path}: {brief(key)} {why}; remove that line")
+            raise IqError(f"{path}: {shorten(key)} {why}; remove that line")
     return {key: (str(path), checked(key, value, f"{path}: {key}")) for key, value in raw.items()}
 
 
@@ -306,17 +305,19 @@ def put(key: str, value: str) -> Path:
         text = path.read_bytes().decode() if path.exists() else ""
         config = tomlkit.parse(text)
     except (OSError, ValueError, TOMLKitError) as error:
-        raise IqError(f"cannot read the settings in {shown(path)}: {error}; mend it") from error
+        raise IqError(
+            f"cannot read the settings in {display_path(path)}: {error}; mend it"
+        ) from error
     if config.get(key) == value:
         return path
     config[key] = value
     try:
         data = tomlkit.dumps(config).encode()
     except UnicodeEncodeError as error:
-        raise IqError(f"{readable(value)} cannot stand in {shown(path)}; rename it") from error
+        raise IqError(f"{escape(value)} cannot stand in {display_path(path)}; rename it") from error
     try:
         files.make_folders(path.parent)
         files.write_atomic(path, data)
     except OSError as error:
-        raise IqError(f"cannot write {shown(path)}: {error.strerror}; mend that") from error
+        raise IqError(f"cannot write {display_path(path)}: {error.strerror}; mend that") from error
     return path

@@ -1,9 +1,8 @@
-"""Text that may reach a terminal. Ground floor: this module imports nothing of ours.
+"""Text that may reach a terminal, a shell, a spreadsheet or a parser. Imports nothing of iqcli.
 
-How a file name reaches a person or a program: readable always, exact where it can be.
-
-A name is data. It may hold line breaks, terminal escapes, bytes that are no UTF-8, a leading `-`
-or `=`; none of that may act on a terminal, a shell, a spreadsheet or a parser.
+A file name is data: it may hold line breaks, terminal escapes, bytes that are not UTF-8, a leading
+`-` or `=`, and none of that may act on its reader. It is always printable, and exact where it can
+be.
 """
 
 from __future__ import annotations
@@ -17,17 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def readable(text: str) -> str:
+def escape(text: str) -> str:
     """Escape what is not printable: `\\n`, `\\x1b`, `\\xff` for a stray byte, `\\u202e`."""
     return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def brief(value: object) -> str:
-    """A value of a stranger's file as a sentence can hold it: however long or deep, a few words."""
-    try:
-        return reprlib.repr(value)
-    except ValueError:  # a number of more digits than Python writes
-        return "..."
 
 
 def _escape(char: str) -> str:
@@ -37,20 +28,28 @@ def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode()
 
 
-def shown(path: Path) -> str:
-    """The path as a person sees it: begins with `./` or `/`, holds printable characters only."""
-    return readable(with_dot(path))
+def shorten(value: object) -> str:
+    """The `repr` of an untrusted value, cut to a few words however long or deep it is."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # a number of more digits than Python writes
+        return "..."
 
 
-def with_dot(path: Path) -> str:
+def display_path(path: Path | str) -> str:
+    """The path for people: begins with `./`, `../` or `/` and holds printable characters only."""
+    return escape(with_dot(path))
+
+
+def with_dot(path: Path | str) -> str:
     """The path as given, `./` before a relative one, so that it is never an option or formula."""
     text = str(path)
     if text == ".":
         return "./"
-    return text if path.is_absolute() or text.startswith(("./", "../")) else f"./{text}"
+    return text if os.path.isabs(text) or text.startswith(("./", "../")) else f"./{text}"  # noqa: PTH117
 
 
 def exact(path: Path) -> str | None:
-    """Base64 of the path's bytes where the readable form differs from them, else None."""
+    """Base64 of the path's bytes where `display_path` differs from them, else None."""
     raw = os.fsencode(with_dot(path))
-    return None if shown(path).encode() == raw else base64.b64encode(raw).decode()
+    return None if display_path(path).encode() == raw else base64.b64encode(raw).decode()

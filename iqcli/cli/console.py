@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,9 +30,9 @@ def _console() -> Console:
 def say(sentence: str) -> None:
     """One line on stderr, printable whatever is in it; above the progress bar if there is one."""
     if sys.stderr.isatty():
-        _console().print(readable(sentence))
+        _console().print(escape(sentence))
     else:
-        print(readable(sentence), file=sys.stderr, flush=True)
+        print(escape(sentence), file=sys.stderr, flush=True)
 
 
 def warn(sentence: str) -> None:

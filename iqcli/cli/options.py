@@ -16,7 +16,7 @@ from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
 from iqcli.settings import DEVICES, FORMATS, load, share
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 Format = Annotated[
     str | None,
@@ -181,11 +181,12 @@ def check_folder(file: Path) -> None:
     """Refuse before anything is measured a file that its folder cannot take. Raises IqError."""
     if not file.absolute().parent.is_dir():
         raise IqError(
-            f"there is no folder {shown(file.parent)} for {readable(file.name)}; make it first"
+            f"there is no folder {display_path(file.parent)} for {escape(file.name)}; make it first"
         )
     if not os.access(file.resolve().parent, os.W_OK):
         raise IqError(
-            f"cannot write {shown(file)}: its folder takes no files from you; give another place"
+            f"cannot write {display_path(file)}: its folder takes no files from you; give "
+            "another place"
         )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, progress, say, warn
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -97,7 +97,7 @@ class Run:
     def finish(self, verb: str = "scored") -> Exit:
         """Say which photos failed and the counts, which add up; the exit code of the run."""
         for path, reason in (self.failed | self.unscored).items():
-            say(f"iq: {shown(path)}: {reason}")
+            say(f"iq: {display_path(path)}: {reason}")
         total = self.done + len(self.failed) + len(self.unscored)
         if not self.quiet:
             failed = f", {len(self.failed):,} could not be read" if self.failed else ""
@@ -150,10 +150,10 @@ class Run:
         return shots
 
     def _places(self) -> str:
-        names = ["the list on stdin" if p == "-" else shown(Path(p)) for p in self.given]
+        names = ["the list on stdin" if p == "-" else display_path(Path(p)) for p in self.given]
         more = f" and {counted(len(names) - 3, 'other path')}" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
 
     def _unlisted(self, path: Path, reason: str) -> None:
         self.unlisted += 1
-        say(f"iq: {shown(path)}: {reason}")
+        say(f"iq: {display_path(path)}: {reason}")

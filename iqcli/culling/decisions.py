@@ -13,6 +13,7 @@ from iqcli.photos.find import find_shots
 from iqcli.photos.folder import looks_like_photo
 from iqcli.photos.formats import PHOTO, extension
 from iqcli.records import Decision, Photo, Rating, Shot, Verdict
+from iqcli.text import display_path
 from iqcli.transactions import jsonl
 from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
 from iqcli.transactions.plan import below, check_root
@@ -78,11 +79,11 @@ def load(path: Path) -> list[Decision]:
             found = list(_records(iter(lambda: file.readline(LINE_BYTES + 1), b"")))
         return _read(found)
     except OSError as error:
-        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     except PlanConflict:
         raise
     except IqError as error:
-        raise IqError(f"cannot use the decisions {files.shown(path)}: {error}") from error
+        raise IqError(f"cannot use the decisions {display_path(path)}: {error}") from error
 
 
 def _records(found: Iterator[bytes]) -> Iterator[Record]:
@@ -136,7 +137,7 @@ def _plain(found: object) -> Path:
         raise IqError("a companion is no JSON object")
     path = path_of(found, "path")
     if not path.name or path.is_absolute() or path.drive or ".." in path.parts or "\0" in str(path):
-        raise IqError(f"{files.shown(path)} is no place in its root")
+        raise IqError(f"{display_path(path)} is no place in its root")
     return path
 
 
@@ -166,7 +167,7 @@ def _check(decisions: Sequence[Decision]) -> None:
         for path in shot.files:
             _check_file(shot.root, path)
             if path in seen:
-                raise PlanConflict(f"{files.shown(path)} stands twice among the decisions")
+                raise PlanConflict(f"{display_path(path)} stands twice among the decisions")
             seen.add(path)
     found = _found([each.photo.shot.path for each in decisions])
     for each in decisions:
@@ -178,9 +179,9 @@ def _check_file(root: Path, path: Path) -> None:
         below(root, path)
         there = files.seen(path)
     except (OSError, RuntimeError, ValueError) as error:
-        raise PlanConflict(f"cannot look at {files.shown(path)}: {error}") from None
+        raise PlanConflict(f"cannot look at {display_path(path)}: {error}") from None
     if not there:
-        raise PlanConflict(f"{files.shown(path)} is gone; decide again")
+        raise PlanConflict(f"{display_path(path)} is gone; decide again")
 
 
 def _found(paths: Sequence[Path]) -> Mapping[Path, Shot]:
@@ -191,17 +192,19 @@ def _check_shot(judged: Photo, found: Mapping[Path, Shot]) -> None:
     path = judged.shot.path
     now = found.get(path)
     if now is None:
-        raise PlanConflict(f"{files.shown(path)} leads no shot here; decide again")
+        raise PlanConflict(f"{display_path(path)} leads no shot here; decide again")
     if extension(path.name) not in PHOTO and not looks_like_photo(path, path.stat()):
-        raise PlanConflict(f"{files.shown(path)} is no photo; leave it out")
+        raise PlanConflict(f"{display_path(path)} is no photo; leave it out")
     if others := {*now.companions} ^ {*judged.shot.companions}:
         raise PlanConflict(
-            f"{files.shown(min(others))} was decided on as a file of another shot, or came or went "
-            "since; decide again"
+            f"{display_path(min(others))} was decided on as a file of another shot, or came or "
+            "went since; decide again"
         )
     try:
         same = judged.sha256 in (None, files.sha256(path))
     except OSError as error:
-        raise PlanConflict(f"cannot read {files.shown(path)}: {error.strerror}") from error
+        raise PlanConflict(f"cannot read {display_path(path)}: {error.strerror}") from error
     if not same:
-        raise PlanConflict(f"{files.shown(path)} has changed since it was decided on; decide again")
+        raise PlanConflict(
+            f"{display_path(path)} has changed since it was decided on; decide again"
+        )

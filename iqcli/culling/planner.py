@@ -15,6 +15,7 @@ from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.records import Verdict
+from iqcli.text import display_path
 from iqcli.transactions.jsonl import line, record
 from iqcli.transactions.plan import (
     KIND,
@@ -78,7 +79,7 @@ def _planned(decision: Decision, root: Path, shelf: _Shelf) -> PlannedShot:
     held = tuple(_measured(root, source, layer / source) for source in sources)
     if judged.sha256 not in (None, held[0].sha256):
         raise PlanConflict(
-            f"{files.shown(judged.shot.path)} changed while it was judged; run again"
+            f"{display_path(judged.shot.path)} changed while it was judged; run again"
         )
     return PlannedShot(root, held, _score(judged), decision.reasons, decision.codes)
 
@@ -99,11 +100,11 @@ def check_files(decisions: Iterable[Decision]) -> None:
 def _check_plain(path: Path) -> None:
     if path.is_symlink():
         raise PlanConflict(
-            f"{files.shown(path)} is a link, and a link is never culled; cull the folder of "
+            f"{display_path(path)} is a link, and a link is never culled; cull the folder of "
             "the photo that it points to, or leave out -L"
         )
     if not path.is_file():
-        raise PlanConflict(f"{files.shown(path)} is no plain file; leave it out")
+        raise PlanConflict(f"{display_path(path)} is no plain file; leave it out")
 
 
 def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
@@ -114,9 +115,9 @@ def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
         digest = files.sha256(path)
         after = path.lstat()
     except OSError as error:
-        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise PlanConflict(f"{files.shown(path)} is being written; run again when that is done")
+        raise PlanConflict(f"{display_path(path)} is being written; run again when that is done")
     return PlannedFile(source, target, after.st_size, after.st_mtime_ns, digest)
 
 
@@ -170,7 +171,7 @@ def save(plan: Plan, path: Path) -> None:
     try:
         files.write_atomic(path, b"".join(line(each) + b"\n" for each in records(plan)))
     except OSError as error:
-        raise IqError(f"cannot write {files.shown(path)}: {error.strerror}") from error
+        raise IqError(f"cannot write {display_path(path)}: {error.strerror}") from error
 
 
 def check_name(path: Path) -> None:
@@ -178,9 +179,9 @@ def check_name(path: Path) -> None:
     try:
         free = not files.seen(path) or _is_plan(path)
     except OSError as error:
-        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     if not free:
-        raise IqError(f"{files.shown(path)} exists and is no plan of iq; give another name")
+        raise IqError(f"{display_path(path)} exists and is no plan of iq; give another name")
 
 
 def _is_plan(path: Path) -> bool:
@@ -198,8 +199,8 @@ def load(path: Path) -> Plan:
     try:
         plan = parse([record(each) for each in path.read_bytes().splitlines()])
     except OSError as error:
-        raise IqError(f"cannot read {files.shown(path)}: {error.strerror}") from error
+        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     except IqError as error:
-        raise IqError(f"cannot use the plan {files.shown(path)}: {error}") from error
+        raise IqError(f"cannot use the plan {display_path(path)}: {error}") from error
     check(plan)
     return plan

@@ -17,7 +17,7 @@ from iqcli.errors import IqError
 from iqcli.evaluation.mos_csv import IMAGE, PhotoNames, column_of, filtered, lines_of, named
 from iqcli.models.hex.graph import is_legal
 from iqcli.records import Shot
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,8 +58,8 @@ class LabelledPhotos:
             pairs = zip(self.graph.labels, levels, strict=True)
             said = ", ".join(f"{label.name} {level}" for label, level in pairs if level > 1)
             raise IqError(
-                f"{shown(self.file)} says {said} of {readable(self.names[wrong[0]])}, which the "
-                f"graph {self.graph.name} excludes; correct the file or the graph"
+                f"{display_path(self.file)} says {said} of {escape(self.names[wrong[0]])}, "
+                f"which the graph {self.graph.name} excludes; correct the file or the graph"
             )
 
 
@@ -84,14 +84,14 @@ def read(
     if where is not None:
         lines = filtered(file, lines, where)
     if not lines:
-        raise IqError(f"{shown(file)} has no row for --where {where!r}; give another value")
+        raise IqError(f"{display_path(file)} has no row for --where {where!r}; give another value")
     told = np.array([_row(file, line, columns, graph, listed) for line in lines], np.int64)
     folder = images if images is not None else file.parent
     names = PhotoNames(folder)
     shots = [Shot(folder, names.find(line[image])) for line in lines]
     levels = _from_one(file, told, graph, shifted)
     called = [line[image] for line in lines]
-    return LabelledPhotos(file, graph, called, shots, levels, lines, shifted, readable(file.stem))
+    return LabelledPhotos(file, graph, called, shots, levels, lines, shifted, escape(file.stem))
 
 
 def _columns(file: Path, graph: Graph, row: Mapping[str, str], listed: str) -> dict[int, str]:
@@ -102,14 +102,16 @@ def _columns(file: Path, graph: Graph, row: Mapping[str, str], listed: str) -> d
         if label is not None and label in found:
             name = graph.labels[label].name
             raise IqError(
-                f"{shown(file)} has two columns for {name}, {found[label]!r} and {column!r}; "
-                "leave one out"
+                f"{display_path(file)} has two columns for {name}, {found[label]!r} and "
+                f"{column!r}; leave one out"
             )
         if label is not None:
             found[label] = column
     if not found and listed not in row:
         labels = ", ".join(label.name for label in graph.labels)
-        raise IqError(f"{shown(file)} has no column of a label; name one {labels}, or {listed}")
+        raise IqError(
+            f"{display_path(file)} has no column of a label; name one {labels}, or {listed}"
+        )
     return found
 
 
@@ -124,7 +126,7 @@ def _row(
     parts = line[listed].split(",")
     if len(parts) != len(graph.labels):
         raise IqError(
-            f"{shown(file)} has {len(parts)} levels in a cell of {listed}, and the graph "
+            f"{display_path(file)} has {len(parts)} levels in a cell of {listed}, and the graph "
             f"{graph.name} has {len(graph.labels)} labels; give its graph with --labels"
         )
     return [_level(file, each) for each in parts]
@@ -135,7 +137,7 @@ def _level(file: Path, text: str) -> int:
     if not text:
         return -1
     if len(text) > 1 or text not in "0123456789":
-        raise IqError(f"{shown(file)} has the level {readable(text)!r}; give 1 (none) to 4")
+        raise IqError(f"{display_path(file)} has the level {escape(text)!r}; give 1 (none) to 4")
     return int(text)
 
 
@@ -152,7 +154,8 @@ def _from_one(file: Path, told: Levels, graph: Graph, shifted: bool) -> Levels:
         if column.max() > label.levels:
             beside = " beside a 0" if shifted else ""
             raise IqError(
-                f"{shown(file)} has the level {column.max() - shifted} of {label.name}{beside}; "
+                f"{display_path(file)} has the level {column.max() - shifted} of "
+                f"{label.name}{beside}; "
                 f"give 1 (none) to {label.levels}, or 0 (none) to {label.levels - 1}"
             )
     return levels

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.records import Shot
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +78,9 @@ def read(
         lines = filtered(file, lines, where)
     told = [line for line in lines if (line[mos] or "").strip()]
     if not told:
-        raise IqError(f"{shown(file)} holds no opinion for these rows; fill its column {mos!r}")
+        raise IqError(
+            f"{display_path(file)} holds no opinion for these rows; fill its column {mos!r}"
+        )
     values = [_number(file, line[mos]) for line in told]
     low, high = _scale(file, values, scale, usual)
     folder = images if images is not None else file.parent
@@ -87,7 +89,7 @@ def read(
         Opinion(Shot(folder, names.find(line[image])), 1 + 9 * (value - low) / (high - low), line)
         for line, value in zip(told, values, strict=True)
     )
-    return Opinions(rows, (low, high), len(lines) - len(told), readable(file.stem))
+    return Opinions(rows, (low, high), len(lines) - len(told), escape(file.stem))
 
 
 def lines_of(file: Path, wanted: str = "image and mos") -> list[dict[str, str]]:
@@ -98,9 +100,11 @@ def lines_of(file: Path, wanted: str = "image and mos") -> list[dict[str, str]]:
             lines = list(csv.DictReader(stream, restkey="", restval=""))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
-        raise IqError(f"cannot read {shown(file)}: {why}; give a CSV file in UTF-8") from error
+        raise IqError(
+            f"cannot read {display_path(file)}: {why}; give a CSV file in UTF-8"
+        ) from error
     if not lines:
-        raise IqError(f"{shown(file)} has no rows; give a CSV file with columns {wanted}")
+        raise IqError(f"{display_path(file)} has no rows; give a CSV file with columns {wanted}")
     return lines
 
 
@@ -110,7 +114,9 @@ def column_of(file: Path, line: Mapping[str, str], names: tuple[str, ...]) -> st
     for name in names:
         if name in found:
             return found[name]
-    raise IqError(f"{shown(file)} has no column {names[0]!r}, only {named(line)}; name one so")
+    raise IqError(
+        f"{display_path(file)} has no column {names[0]!r}, only {named(line)}; name one so"
+    )
 
 
 def named(line: Mapping[str, str]) -> str:
@@ -122,7 +128,9 @@ def filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[s
     """The rows that `where`, "COLUMN=VALUE", asks for. Raises IqError for no such column."""
     column, equals, value = where.partition("=")
     if not equals or column not in lines[0]:
-        raise IqError(f"--where is {where!r}; give COLUMN=VALUE with a column of {shown(file)}")
+        raise IqError(
+            f"--where is {where!r}; give COLUMN=VALUE with a column of {display_path(file)}"
+        )
     return [line for line in lines if line[column] == value]
 
 
@@ -130,7 +138,7 @@ def _number(file: Path, text: str) -> float:
     with suppress(ValueError):
         if math.isfinite(number := float(text)):
             return number
-    raise IqError(f"{shown(file)} has the opinion {text!r}; give numbers")
+    raise IqError(f"{display_path(file)} has the opinion {text!r}; give numbers")
 
 
 def _scale(
@@ -139,7 +147,7 @@ def _scale(
     if given is None:
         if min(values) < usual[0] or max(values) > usual[1]:
             raise IqError(
-                f"the opinions in {shown(file)} go from {min(values):g} to {max(values):g}; "
+                f"the opinions in {display_path(file)} go from {min(values):g} to {max(values):g}; "
                 "give the ends of their scale, worst first, as --mos-range 1:5"
             )
         return usual
@@ -151,7 +159,7 @@ def _scale(
         raise IqError(f"--mos-range is {given!r}; give the ends of the scale, as 0:1")
     if min(values) < min(low, high) or max(values) > max(low, high):
         raise IqError(
-            f"--mos-range is {given!r}, but the opinions in {shown(file)} go from "
+            f"--mos-range is {given!r}, but the opinions in {display_path(file)} go from "
             f"{min(values):g} to {max(values):g}; give the ends of their scale"
         )
     return low, high

@@ -10,7 +10,7 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.fs.read import read_bytes
 from iqcli.photos.find import find_shots
 from iqcli.pipeline.spec import reason
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,16 +55,19 @@ def pairs(original: Path, copy: Path, on_problem: Callable[[Path, str], None]) -
     """
     for path in (original, copy):
         if not path.exists():
-            raise IqError(f"there is no file or folder {shown(path)}; check the name")
+            raise IqError(f"there is no file or folder {display_path(path)}; check the name")
     if not original.is_dir() and not copy.is_dir():
         return [Pair(original, copy)]
     if original.is_dir() != copy.is_dir():
         folder, file = (original, copy) if original.is_dir() else (copy, original)
         raise IqError(
-            f"{shown(folder)} is a folder and {shown(file)} a file; give two files or two folders"
+            f"{display_path(folder)} is a folder and {display_path(file)} a file; give two "
+            "files or two folders"
         )
     if original.samefile(copy):
-        raise IqError(f"{shown(original)} is given twice; give the folder of the copies, too")
+        raise IqError(
+            f"{display_path(original)} is given twice; give the folder of the copies, too"
+        )
     found = _inside(original, copy, on_problem), _inside(copy, original, on_problem)
     return sorted(_matched(*found), key=lambda pair: str(pair.original or pair.copy))
 
@@ -88,7 +91,7 @@ def _matched(originals: dict[str, Path], copies: dict[str, Path]) -> list[Pair]:
         if len(ours) == len(theirs) == 1:
             found.append(Pair(ours[0], theirs[0]))
             continue
-        several = f"several pictures are called {readable(stem)}; give them two by two"
+        several = f"several pictures are called {escape(stem)}; give them two by two"
         why = several if ours and theirs else "has no partner of that name"
         found += [Pair(path, None, why) for path in ours]
         found += [Pair(None, path, why) for path in theirs]
@@ -114,7 +117,7 @@ def compare_pair(pair: Pair, *, max_megapixels: float, resize: bool) -> PairResu
         try:
             read.append(_read(path, max_megapixels))
         except Exception as error:
-            return PairResult(pair, error=f"{shown(path)}: {reason(error)}")
+            return PairResult(pair, error=f"{display_path(path)}: {reason(error)}")
     original, copy = read
     height, width = original.shape[:2]
     done: tuple[str, ...] = ()

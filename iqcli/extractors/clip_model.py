@@ -16,7 +16,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown, write_atomic
+from iqcli.fs.files import write_atomic
+from iqcli.text import display_path
 from iqcli.weights.store import digest, folder, path_of, read_torch, row
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def filled(
 
     clip, state = build(config), _unwrapped(_tensors(path))
     if fault := _fault(state, clip.state_dict()):
-        raise IqError(f"{shown(path)} is not {what}: {fault}; {way_out}")
+        raise IqError(f"{display_path(path)} is not {what}: {fault}; {way_out}")
     clip.load_state_dict(state, strict=False, assign=True)  # `_fault` was strict
     for module in clip.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -124,7 +125,7 @@ def _tensors(path: Path) -> State:
     try:
         return dict(load_file(path))
     except (OSError, SafetensorError, *_STRANGE) as error:
-        raise IqError(f"cannot read {shown(path)}: {error}; pull it again") from error
+        raise IqError(f"cannot read {display_path(path)}: {error}; pull it again") from error
 
 
 def _unwrapped(tensors: State) -> State:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown
+from iqcli.text import display_path
 from iqcli.weights.store import converted, path_of, read_torch
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def tensors(name: str, *, head: bool) -> dict[str, NDArray[np.float32]]:
 
 def strange(path: Path) -> IqError:
     """What is said of a file that holds no MUSIQ."""
-    return IqError(f"{shown(path)} is no MUSIQ of the published shape; pull it again")
+    return IqError(f"{display_path(path)} is no MUSIQ of the published shape; pull it again")
 
 
 def _sound(value: NDArray[np.generic]) -> bool:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.extractors.clip import ClipBlock
-from iqcli.fs.files import sha256, shown
+from iqcli.fs.files import sha256
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +55,7 @@ class OwnBlock(ClipBlock):
         try:
             return f"own {sha256(path)}"
         except OSError as error:
-            raise IqError(f"cannot read {shown(path)}: {error}; {AGAIN}") from error
+            raise IqError(f"cannot read {display_path(path)}: {error}; {AGAIN}") from error
 
     def tower(self, device: str) -> open_clip.CLIP:
         """The tower. Raises IqError for a file that is not one of ours."""
@@ -68,7 +69,9 @@ def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
 
     clip = filled(account(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
     if not hasattr(clip.visual, "attnpool"):
-        raise IqError(f"{shown(path)} has no ResNet, whose pictures may have any size; {AGAIN}")
+        raise IqError(
+            f"{display_path(path)} has no ResNet, whose pictures may have any size; {AGAIN}"
+        )
     return clip
 
 
@@ -78,9 +81,9 @@ def account(path: Path) -> Account:
     config = told.get("config")
     size = config.get("embed_dim") if isinstance(config, dict) else None
     if told.get("format") != FORMAT or not isinstance(config, dict) or not isinstance(size, int):
-        raise IqError(f"{shown(path)} is no QualiCLIP of this iq; {AGAIN}")
+        raise IqError(f"{display_path(path)} is no QualiCLIP of this iq; {AGAIN}")
     if not 0 < size < WIDEST:
-        raise IqError(f"{shown(path)} has a tower of {size} numbers; {AGAIN}")
+        raise IqError(f"{display_path(path)} has a tower of {size} numbers; {AGAIN}")
     return Account(config, size)
 
 
@@ -92,7 +95,7 @@ def texts(path: Path) -> NDArray[np.float32]:
         with safe_open(path, framework="numpy") as file:
             return file.get_tensor(TEXTS)
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
-        raise IqError(f"cannot read the texts of {shown(path)}: {error}; {AGAIN}") from error
+        raise IqError(f"cannot read the texts of {display_path(path)}: {error}; {AGAIN}") from error
 
 
 def _metadata(path: Path) -> dict[str, Any]:
@@ -102,5 +105,5 @@ def _metadata(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="numpy") as file:
             told = json.loads((file.metadata() or {}).get("iq", "{}"))
     except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise IqError(f"cannot read {shown(path)}: {error}; {AGAIN}") from error
+        raise IqError(f"cannot read {display_path(path)}: {error}; {AGAIN}") from error
     return told if isinstance(told, dict) else {}

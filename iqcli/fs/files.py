@@ -23,7 +23,7 @@ from iqcli.errors import PhotoError
 from iqcli.fs.copy import copied, write_part
 from iqcli.fs.copy import sha256 as sha256
 from iqcli.fs.durable import NEW, sync_folder
-from iqcli.text import readable
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -36,11 +36,6 @@ _NO_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
-
-
-def shown(path: Path) -> str:
-    """The path on one line for a sentence: what would steer a terminal is spelled out."""
-    return readable(str(path))
 
 
 def seen(path: Path) -> os.stat_result | None:
@@ -166,7 +161,7 @@ def remove_spare(spare: Path, kept: Path, *, sync: bool = True) -> None:
     one, two = spare.lstat(), kept.lstat()
     linked = os.path.samestat(one, two)
     if not (one.st_nlink > 1 if linked else sha256(spare) == sha256(kept)):
-        raise OSError(errno.EEXIST, f"differs from {shown(kept)}", str(spare))
+        raise OSError(errno.EEXIST, f"differs from {display_path(kept)}", str(spare))
     if sync:
         sync_folder(kept.parent)
     spare.unlink()

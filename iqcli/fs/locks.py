@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.fs import files
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,10 +64,10 @@ def _lock(path: Path, folder: Path, *, alone: bool) -> int:
         files.make_folders(folder, 0o700)
         fd = os.open(folder / _name(path), os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise IqError(f"cannot lock in {files.shown(folder)}: {error.strerror}") from error
+        raise IqError(f"cannot lock in {display_path(folder)}: {error.strerror}") from error
     if not try_lock(fd, alone=alone):
         os.close(fd)
-        raise IqError(f"another iq is working in {files.shown(path)}; wait until it has ended")
+        raise IqError(f"another iq is working in {display_path(path)}; wait until it has ended")
     return fd
 
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown
 from iqcli.models.base import ScoredModel
+from iqcli.text import display_path
 from iqcli.weights import store
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def load() -> Brisque:
     for name, is_sound in ((SVR, _is_svr), (RANGE, _is_range)):
         if not is_sound(found):
             raise IqError(
-                f"what is kept in {shown(store.folder(name))} is damaged; "
+                f"what is kept in {display_path(store.folder(name))} is damaged; "
                 f"run `iq models rm {name}` and pull it again"
             )
     span = np.asarray(found.pop("span"), np.float32)
@@ -97,7 +97,9 @@ def read_svr(path: Path) -> Tensors:
         machine = cv2.ml.SVM.load(str(path))
         kind = machine.getType(), machine.getKernelType(), machine.getVarCount()
         if kind != (cv2.ml.SVM_EPS_SVR, cv2.ml.SVM_RBF, FEATURES):
-            raise IqError(f"{shown(path)} is no regression on {FEATURES} features; pull it again")
+            raise IqError(
+                f"{display_path(path)} is no regression on {FEATURES} features; pull it again"
+            )
         vectors = np.asarray(machine.getSupportVectors(), np.float32)
         rho, alphas, places = machine.getDecisionFunction(0)
         line = np.array([machine.getGamma(), rho], np.float64)
@@ -146,4 +148,4 @@ def _is_range(found: Tensors) -> bool:
 
 
 def _unreadable(path: Path) -> IqError:
-    return IqError(f"{shown(path)} is not what OpenCV keeps BRISQUE in; pull it again")
+    return IqError(f"{display_path(path)} is not what OpenCV keeps BRISQUE in; pull it again")

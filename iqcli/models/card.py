@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.fs.files import sha256
-from iqcli.text import readable
+from iqcli.text import escape
 from iqcli.weights import store
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def account(head: HexHead) -> str:
         f"graph {graph.name}: {names}",
         *_figures(head),
     ]
-    return "".join(f"{readable(line)}\n" for line in lines)
+    return "".join(f"{escape(line)}\n" for line in lines)
 
 
 def _figures(head: HexHead) -> Iterator[str]:

@@ -18,9 +18,9 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.extractors import registry
 from iqcli.extractors.schema import LAGS, LAYERS, layer, steps
-from iqcli.fs.files import shown
 from iqcli.models.hex import graph as hexgraph
 from iqcli.records import Issue
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -178,8 +178,8 @@ def load(path: Path) -> HexHead:
     told = {"sizes": found.sizes, "known_by": found.info["known_by"], "graph": found.graph.account}
     if told != {"sizes": SIZES, "known_by": known_by(), "graph": graph().account}:
         raise IqError(
-            f"{shown(path)} was trained on other blocks or issues than this iq has; train it again "
-            "with `iq train issues`"
+            f"{display_path(path)} was trained on other blocks or issues than this iq has; "
+            "train it again with `iq train issues`"
         )
     return found
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown
+from iqcli.text import display_path
 from iqcli.weights import store
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def load(name: str) -> Laion:
     size = next(iter(LAYERS[name].values()))[0]
     if fault := _fault(found, {"weight": (size,), "bias": (1,)}):
         raise IqError(
-            f"what is kept of {name} in {shown(store.folder(name))} {fault}; "
+            f"what is kept of {name} in {display_path(store.folder(name))} {fault}; "
             f"run `iq models rm {name}` and pull it again"
         )
     weight = np.ascontiguousarray(found["weight"], np.float32)
@@ -106,7 +106,9 @@ def _folded(layers: Mapping[str, tuple[int, int]], path: Path) -> Tensors:
         bias = bias + weight @ found[f"{name}bias"]
         weight = weight @ found[f"{name}weight"]
     if not max(np.abs(weight).max(), np.abs(bias).max()) < LARGEST:
-        raise IqError(f"{shown(path)} is no such LAION head: its scores have no end; pull it again")
+        raise IqError(
+            f"{display_path(path)} is no such LAION head: its scores have no end; pull it again"
+        )
     return {"weight": weight[0].astype(np.float32), "bias": bias.astype(np.float32)}
 
 
@@ -125,7 +127,7 @@ def _read(layers: Mapping[str, tuple[int, int]], path: Path) -> dict[str, NDArra
     if WITH_RELU in found:
         fault = "has activations between its layers, and is another model"
     if fault:
-        raise IqError(f"{shown(path)} is no such LAION head: it {fault}; pull it again")
+        raise IqError(f"{display_path(path)} is no such LAION head: it {fault}; pull it again")
     return found
 
 

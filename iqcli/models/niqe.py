@@ -18,9 +18,9 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.extractors.registry import BLOCKS
-from iqcli.fs.files import shown
 from iqcli.models import checkpoint
 from iqcli.models.base import ScoredModel
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,12 +78,12 @@ def load(path: Path) -> Natural:
     try:
         info, tensors = checkpoint.read(path)
     except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read {shown(path)}: {error}; train it again") from error
+        raise IqError(f"cannot read {display_path(path)}: {error}; train it again") from error
     mean, covariance = tensors.get("mean"), tensors.get("covariance")
     if not (isinstance(info, dict) and info.get("format") == FORMAT and _sound(mean, covariance)):
-        raise IqError(f"{shown(path)} is no model of `iq train niqe`; train it again")
+        raise IqError(f"{display_path(path)} is no model of `iq train niqe`; train it again")
     if info.get("known_by") != BLOCKS[BLOCK].known_by:
-        raise IqError(f"{shown(path)} was fitted on another block {BLOCK!r}; train it again")
+        raise IqError(f"{display_path(path)} was fitted on another block {BLOCK!r}; train it again")
     return Natural(np.asarray(mean, np.float64), np.asarray(covariance, np.float64))
 
 

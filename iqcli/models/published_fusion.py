@@ -29,13 +29,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown
 from iqcli.models import brisque as brisque_live
 from iqcli.models import checkpoint, laion
 from iqcli.models.base import ScoredModel
 from iqcli.models.calibration import scale_of
 from iqcli.models.registry import ENTRIES
 from iqcli.records import Rating
+from iqcli.text import display_path
 from iqcli.weights import store
 
 if TYPE_CHECKING:
@@ -219,10 +219,14 @@ def network_of(place: Path) -> Network:
         found = [place / name for name in ("model.safetensors", "pytorch_model.bin")]
         files = [file for file in found if file.is_file()]
         if not files:
-            raise IqError(f"{shown(place)} holds no {found[0].name}; give a folder of a network")
+            raise IqError(
+                f"{display_path(place)} holds no {found[0].name}; give a folder of a network"
+            )
         return network_of(files[0])
     if not place.exists():
-        raise IqError(f"there is no {shown(place)}; give a folder or file of a fusion network")
+        raise IqError(
+            f"there is no {display_path(place)}; give a folder or file of a fusion network"
+        )
     return unpacked(packed(place), place)
 
 
@@ -232,7 +236,9 @@ def packed(file: Path) -> Tensors:
     state = {name.removeprefix(PREFIX): values for name, values in state.items()}
     for other, names in OTHERS.items():
         if any(name.startswith(names) for name in state):
-            raise IqError(f"{shown(file)} is an {other}; iq reads the deep fusion network alone")
+            raise IqError(
+                f"{display_path(file)} is an {other}; iq reads the deep fusion network alone"
+            )
     found: Tensors = {name: np.asarray(each, np.float32) for name, each in state.items()}
     told = config.get("output_range", OUTPUT_RANGE)
     try:
@@ -250,7 +256,7 @@ def _of_safetensors(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         config = json.loads(beside.read_bytes()) if beside.is_file() else {}
     except checkpoint.UNREADABLE as error:
         raise IqError(
-            f"cannot read the network {shown(file)}: {error}; give another file"
+            f"cannot read the network {display_path(file)}: {error}; give another file"
         ) from error
     return tensors, config if isinstance(config, dict) else {}
 
@@ -312,4 +318,4 @@ def _check_config(config: Mapping[str, Any], network: Network, file: Path) -> No
 
 
 def _foreign(file: Path, why: str) -> IqError:
-    return IqError(f"{shown(file)} is no published fusion network: {why}; give another file")
+    return IqError(f"{display_path(file)} is no published fusion network: {why}; give another file")

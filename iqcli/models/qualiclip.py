@@ -24,8 +24,8 @@ from iqcli.errors import IqError
 from iqcli.extractors import qualiclip as block
 from iqcli.extractors.clip import share_of_good
 from iqcli.extractors.registry import BLOCKS
-from iqcli.fs.files import shown
 from iqcli.models.base import ScoredModel
+from iqcli.text import display_path
 from iqcli.weights import store
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _texts(path: Path) -> Tensors:
     try:
         return {TEXTS: np.ascontiguousarray(rows.detach().float().numpy())}
     except (AttributeError, TypeError, RuntimeError) as error:  # what is no plain tensor
-        raise IqError(f"{shown(path)} holds no {TEXTS}; pull it again") from error
+        raise IqError(f"{display_path(path)} holds no {TEXTS}; pull it again") from error
 
 
 def sound(rows: object, size: int, path: Path) -> Array:
@@ -113,10 +113,10 @@ def sound(rows: object, size: int, path: Path) -> Array:
     if not isinstance(rows, np.ndarray) or rows.shape != (len(PROMPTS), size):
         shape = getattr(rows, "shape", None)
         raise IqError(
-            f"{shown(path)} has texts of the shape {shape}, not ({len(PROMPTS)}, {size}): "
+            f"{display_path(path)} has texts of the shape {shape}, not ({len(PROMPTS)}, {size}): "
             "seven pairs, good and bad; pull it again, or train it again"
         )
     found = rows.astype(np.float32)
     if not (np.abs(np.linalg.norm(found, axis=1) - 1) < UNIT).all():
-        raise IqError(f"{shown(path)} has texts that are not of unit length; get it again")
+        raise IqError(f"{display_path(path)} has texts that are not of unit length; get it again")
     return found

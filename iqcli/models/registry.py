@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import IqError
 from iqcli.extractors.registry import EMBEDDED
-from iqcli.fs.files import sha256, shown
+from iqcli.fs.files import sha256
+from iqcli.text import display_path
 from iqcli.weights import store
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Entry:
             return f"{self.name}-{sha256(self.weights)[:8]}"
         except OSError as error:
             why = error.strerror or error
-            raise IqError(f"cannot read the model {shown(self.weights)}: {why}") from error
+            raise IqError(f"cannot read the model {display_path(self.weights)}: {why}") from error
 
     @property
     def is_ready(self) -> bool:

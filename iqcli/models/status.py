@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.models.registry import ENTRIES, HUB_ID, OWN, entry
-from iqcli.text import readable
+from iqcli.text import escape
 from iqcli.weights import store
 from iqcli.weights.manifest import megabytes
 
@@ -131,12 +131,12 @@ def told(rows: Iterable[Weight]) -> str:
 
 def _told(each: Weight) -> str:
     account = store.account(each.name) or {}
-    placed = f", pulled {readable(str(account['placed']))}" if account.get("placed") else ""
+    placed = f", pulled {escape(str(account['placed']))}" if account.get("placed") else ""
     known = each.sha256 or account.get("sha256") or "not known before it is pulled"
     lines = [
         f"{each.name}: {each.what}",
         f"  state       {state([each])}{placed}",
-        f"  from        {readable(str(account.get('source') or each.source))}",
+        f"  from        {escape(str(account.get('source') or each.source))}",
         f"  size        {each.megabytes}",
         f"  sha256      {known}",
         f"  licence     {each.licence}" + (f", {each.terms}" if each.terms else ""),

@@ -23,9 +23,10 @@ import numpy as np
 from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.extractors.registry import BLOCKS
-from iqcli.fs.files import make_folders, sha256, shown, write_atomic
+from iqcli.fs.files import make_folders, sha256, write_atomic
 from iqcli.models import checkpoint, registry
 from iqcli.models.base import Head, HeadModel
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,14 +93,19 @@ class TasteModel:
         stock = head.info["stock"]
         file = stock_file(stock)
         if not file.exists():
-            raise IqError(f"{shown(self.weights)} needs {shown(file)}, which is gone; {AGAIN}")
+            raise IqError(
+                f"{display_path(self.weights)} needs {display_path(file)}, which is gone; {AGAIN}"
+            )
         if stock["sha256"] != sha256(file):
             raise IqError(
-                f"{shown(self.weights)} stands on another {stock['name']} than this iq has; {AGAIN}"
+                f"{display_path(self.weights)} stands on another {stock['name']} than this iq "
+                f"has; {AGAIN}"
             )
         # In the same order, too: weights and inputs are joined in it.
         if list(head.sizes.items()) != list(self._stock_of(head).head.sizes.items()):
-            raise IqError(f"{shown(self.weights)} has other blocks than its stock model; {AGAIN}")
+            raise IqError(
+                f"{display_path(self.weights)} has other blocks than its stock model; {AGAIN}"
+            )
         return head
 
     @cached_property
@@ -168,9 +174,9 @@ def load(path: Path) -> TasteHead:
     try:
         info, tensors = checkpoint.read(path)
     except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read the taste {shown(path)}: {error}; {AGAIN}") from error
+        raise IqError(f"cannot read the taste {display_path(path)}: {error}; {AGAIN}") from error
     if not _is_ours(info) or not _fits(tensors, info["blocks"]):
-        raise IqError(f"{shown(path)} is no taste of this iq; {AGAIN}")
+        raise IqError(f"{display_path(path)} is no taste of this iq; {AGAIN}")
     return TasteHead(info["blocks"], tensors, info)
 
 

@@ -18,7 +18,7 @@ from jinja2 import Environment
 from markupsafe import Markup
 
 from iqcli.output.contact_sheet_data import content, entries_of
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ def page(title: Title, number: int, part: Sequence[Unit], pictures: Pictures) ->
     pieces = _template().generate(
         mark=Markup(MARK.decode()),  # noqa: S704
         title=title,
-        model=readable(title.model),  # it may be a path
+        model=escape(title.model),  # it may be a path
         number=number,
         stem=stem,
         word="Review" if decided else "Undecided",

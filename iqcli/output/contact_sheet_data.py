@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.output.table import in_words
 from iqcli.records import Whole
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -178,12 +178,12 @@ def _photo(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
     decision, judged = entry.decision, entry.photo
     best = len(unit.entries) > 1 and not unit.whole and entry is unit.entries[0]
     return {
-        "name": readable(judged.shot.path.name),
-        "folder": shown(judged.shot.path.parent),
-        "files": [readable(path.name) for path in judged.shot.companions],
+        "name": escape(judged.shot.path.name),
+        "folder": display_path(judged.shot.path.parent),
+        "files": [escape(path.name) for path in judged.shot.companions],
         "decision": decision.verdict.value,
-        "reasons": [readable(reason) for reason in decision.reasons],
-        "error": judged.error and readable(judged.error),
+        "reasons": [escape(reason) for reason in decision.reasons],
+        "error": judged.error and escape(judged.error),
         "stars": judged.stars,
         "pick": judged.pick,
         "best": len(unit.entries) if best and judged.rating else 0,
@@ -220,5 +220,5 @@ def _facts(facts: Facts | None) -> Data:
         "height": facts.height,
         "size": f"{facts.width:,} × {facts.height:,}",
         "taken": found and f"{found:%Y-%m-%d %H:%M:%S}",
-        "camera": facts.camera and readable(facts.camera),
+        "camera": facts.camera and escape(facts.camera),
     }

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -90,7 +90,7 @@ def scatter(title: str, points: Points) -> dict[str, bytes]:
             }
             names = [Line2D([], [], color=colour, label=name, **dot) for name, colour, _ in parts]
             figure.legend(handles=names, loc="outside lower center", ncols=3, fontsize=10)
-        figure.suptitle(readable(title), fontsize=13, wrap=True)
+        figure.suptitle(escape(title), fontsize=13, wrap=True)
         return _files(figure, "scatter")
 
 
@@ -110,7 +110,7 @@ def reliability(title: str, means: Curve, held: Curve) -> dict[str, bytes]:
         right.plot(held.x, held.values, "o-", color=COLOURS[0], markersize=4)
         _square(right, "promised share of opinions", "share inside, 95 % interval", (0, 1))
         right.set_title("Intervals of the uncertainty")
-        figure.suptitle(readable(title), fontsize=13, wrap=True)
+        figure.suptitle(escape(title), fontsize=13, wrap=True)
         return _files(figure, "reliability")
 
 
@@ -121,13 +121,13 @@ def learning(title: str, losses: Mapping[str, Sequence[float]]) -> dict[str, byt
         axes = figure.add_subplot()
         for colour, (name, values) in zip(COLOURS, losses.items(), strict=False):
             epochs = np.arange(1, len(values) + 1)
-            axes.plot(epochs, values, color=colour, label=readable(name))
+            axes.plot(epochs, values, color=colour, label=escape(name))
             lowest = int(np.argmin(values))
             axes.plot(epochs[lowest], values[lowest], "o", color=colour, markersize=6)
         axes.set(xlabel="epoch", ylabel="loss")
         axes.grid(color=PALE, linewidth=0.7)
         axes.legend(fontsize=10)
-        figure.suptitle(readable(title), fontsize=13, wrap=True)
+        figure.suptitle(escape(title), fontsize=13, wrap=True)
         return _files(figure, "learning")
 
 
@@ -152,7 +152,7 @@ def _parts(
     values, named = np.array(labels), sizes[: len(COLOURS)]
     for colour, (name, size) in zip(COLOURS, named, strict=False):
         # A label that begins with an underscore would be left out of the legend.
-        text = readable(name).lstrip("_") or "none"
+        text = escape(name).lstrip("_") or "none"
         yield f"{text} ({size:,})", colour, values == name
     if rest := sizes[len(COLOURS) :]:
         inside = np.isin(values, [name for name, _ in rest])

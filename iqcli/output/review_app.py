@@ -28,7 +28,7 @@ from iqcli.output.rows import row
 from iqcli.output.table import bar, colour, in_words
 from iqcli.output.terminal_images import opened
 from iqcli.records import Verdict
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -88,7 +88,7 @@ def list_line(decision: Decision) -> Content:
     score = judged.rating.score if judged.rating else None
     told = (f"{score:4.1f}", THEME[colour(score)]) if score is not None else ("   –", "dim")
     mark = (f"{MARKS[decision.verdict]} ", f"bold {STYLES[decision.verdict]}")
-    return Content.assemble(mark, told, f"  {readable(judged.shot.path.name)}")
+    return Content.assemble(mark, told, f"  {escape(judged.shot.path.name)}")
 
 
 def caption(decision: Decision) -> Content:
@@ -103,7 +103,7 @@ def caption(decision: Decision) -> Content:
         graded = (f"{score:.1f} {bar(score)}", THEME[colour(score)])
         lines.append(Content.assemble(graded, (unsure, "dim"), (faults, THEME["yellow"])))
     elif told["error"]:
-        lines.append(Content.styled(readable(told["error"]), THEME["red"]))
+        lines.append(Content.styled(escape(told["error"]), THEME["red"]))
     size = told["width"] and f"{told['width']} x {told['height']}"
     facts = (told["taken"], told["camera"], size, told["group"], told["scene"])
     lines.append(Content.styled(", ".join(each for each in facts if each), "dim"))

@@ -8,7 +8,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from iqcli.text import exact, readable, shown, with_dot
+from iqcli.text import display_path, escape, exact, with_dot
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -56,11 +56,11 @@ def row(judged: Photo, extra: Mapping[str, Any] | None = None) -> Row:
     """
     found: Row = dict.fromkeys(COLUMNS)
     path = judged.shot.path
-    found |= {"schema": SCHEMA, "path": shown(path), "path_b64": exact(path)}
+    found |= {"schema": SCHEMA, "path": display_path(path), "path_b64": exact(path)}
     found |= {"stars": judged.stars, "error": judged.error, "sha256": judged.sha256}
     found |= {"pick": judged.pick, "group": judged.group, "scene": judged.scene}
     found |= {"set": judged.whole and judged.whole.value, "codes": []}
-    found |= {"companions": [shown(each) for each in judged.shot.companions], "issues": []}
+    found |= {"companions": [display_path(each) for each in judged.shot.companions], "issues": []}
     found |= {"reasons": list(judged.rating.reasons) if judged.rating else []}
     found |= _facts(judged.facts) | _rating(judged.rating)
     for key, value in (extra or {}).items():
@@ -72,8 +72,8 @@ def _facts(facts: Facts | None) -> Row:
     if facts is None:
         return {}
     return {
-        "taken": facts.taken and readable(facts.taken),
-        "camera": facts.camera and readable(facts.camera),
+        "taken": facts.taken and escape(facts.taken),
+        "camera": facts.camera and escape(facts.camera),
         "width": facts.width,
         "height": facts.height,
     }
@@ -138,7 +138,7 @@ def to_paths(judged: Iterable[Photo], *, nul: bool, unscored: bool = False) -> I
         if nul:
             yield os.fsencode(path) + b"\0"
         else:
-            yield (path if path.isprintable() else shown(each.shot.path)).encode() + b"\n"
+            yield (path if path.isprintable() else display_path(each.shot.path)).encode() + b"\n"
 
 
 def to_parquet(rows: Iterable[Row]) -> bytes:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iqcli.output.stdout import encoded, write
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -75,7 +75,7 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
         justify = "right" if number else "left"
         table.add_column(title, justify=justify, overflow="fold", no_wrap=index == 0)  # type: ignore[arg-type]
     for line in lines:
-        table.add_row(*(Text(readable(str(cell))) for cell in line))
+        table.add_row(*(Text(escape(str(cell))) for cell in line))
     return table
 
 
@@ -154,7 +154,7 @@ def printable(blocks: str) -> str:
 
 
 def _text(key: str) -> Callable[[Row], Text]:
-    return lambda row: Text("" if row[key] is None else readable(str(row[key])))
+    return lambda row: Text("" if row[key] is None else escape(str(row[key])))
 
 
 CELLS: dict[str, tuple[str, str, Callable[[Row], Text]]] = {
@@ -170,6 +170,6 @@ CELLS: dict[str, tuple[str, str, Callable[[Row], Text]]] = {
     "day": ("day", "left", lambda row: Text((row["taken"] or "no date")[:10])),
     "folder": ("folder", "left", lambda row: Text(row["path"].rpartition("/")[0] or "/")),
     "issues": ("issues", "left", lambda row: Text(in_words(row["issues"]))),
-    "reasons": ("why", "left", lambda row: Text(readable("; ".join(row["reasons"])))),
+    "reasons": ("why", "left", lambda row: Text(escape("; ".join(row["reasons"])))),
     "path": ("photo", "left", _text("path")),
 }

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from iqcli.errors import IqError
 from iqcli.output.table import bar, colour, in_words, paper, printable
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -104,5 +104,5 @@ def _told(row: Row) -> Text:
     if row["issues"]:
         text.append(f"{in_words(row['issues'])}\n", style="yellow")
     told = [row["taken"], row["camera"], row["width"] and f"{row['width']} x {row['height']}"]
-    text.append(readable(", ".join(each for each in told if each)), style="dim")
+    text.append(escape(", ".join(each for each in told if each)), style="dim")
     return text

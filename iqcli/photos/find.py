@@ -13,6 +13,7 @@ from iqcli.errors import IqError
 from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_away, looks_like_photo, read_folder
 from iqcli.records import Shot
+from iqcli.text import display_path
 
 OnProblem = Callable[[Path, str], None]
 Identity = tuple[int, int]
@@ -44,10 +45,12 @@ def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode
     except FileNotFoundError:
-        raise IqError(f"there is no file or folder {path}; check the name") from None
+        raise IqError(f"there is no file or folder {display_path(path)}; check the name") from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
-        raise IqError(f"cannot look at {path}: {why}; check the name and your rights") from None
+        raise IqError(
+            f"cannot look at {display_path(path)}: {why}; check the name and your rights"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)

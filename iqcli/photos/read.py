@@ -18,7 +18,7 @@ from iqcli.photos.raw import decode_raw
 from iqcli.photos.tiff import raw_kind
 from iqcli.photos.views import upright, views_of
 from iqcli.records import Facts, Views
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -111,7 +111,7 @@ def seen_in(
     """The name and the views of each photo, in path order."""
 
     def problem(path: Path, reason: str) -> None:
-        say(f"iq: {shown(path)}: {reason}")
+        say(f"iq: {display_path(path)}: {reason}")
 
     for shot in find_shots(folders, on_problem=problem):
         try:

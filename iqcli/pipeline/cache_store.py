@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import diskcache
 from diskcache.core import DBNAME, MODE_RAW
 
-from iqcli.fs.files import set_aside, shown
+from iqcli.fs.files import set_aside
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,7 +138,7 @@ class Store:
 
     def __init__(self, folder: Path, warn: Callable[[str], None]) -> None:
         self._folder = folder
-        self._place = shown(folder)
+        self._place = display_path(folder)
         self._warn = warn
         self._owner = threading.get_ident()
         self._pending: dict[bytes, bytes] = {}
@@ -246,8 +247,8 @@ class Store:
             if _identity(self._folder) == self._identity:  # else another run has done it
                 aside = set_aside(self._folder)
                 self._warn(
-                    f"the cache in {self._place} is damaged; it now lies in {shown(aside)} and "
-                    "a new one is begun"
+                    f"the cache in {self._place} is damaged; it now lies in "
+                    f"{display_path(aside)} and a new one is begun"
                 )
         except OSError as error:
             self._off(error)

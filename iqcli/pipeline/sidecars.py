@@ -9,9 +9,9 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
-from iqcli.fs.files import shown
 from iqcli.fs.read import read_bytes
 from iqcli.photos.xmp import Marks, highest, marks_of
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,7 @@ def read_marks(paths: Sequence[Path]) -> list[Marked]:
             marked.append(Marked(path, stamp, _marks_in(path, data)))
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
-            raise PhotoError(f"its sidecar {shown(path)} cannot be read: {why}") from error
+            raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
     return marked
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from iqcli.errors import IqError
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,18 +75,18 @@ def read_values(file: Path | None, standard: C, least: Mapping[str, int]) -> C:
     try:
         told = tomllib.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise IqError(f"cannot read {shown(file)}: {error}; give a TOML file") from error
+        raise IqError(f"cannot read {display_path(file)}: {error}; give a TOML file") from error
     kinds = {each.name: type(getattr(standard, each.name)) for each in fields(standard)}
     for name, value in told.items():
         if name not in kinds:
-            raise IqError(f"{shown(file)} sets {name!r}; there is {', '.join(kinds)}")
+            raise IqError(f"{display_path(file)} sets {name!r}; there is {', '.join(kinds)}")
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or (kinds[name] is int and not isinstance(value, int)):
             kind = "a whole number" if kinds[name] is int else "a number"
-            raise IqError(f"{shown(file)} sets {name} to {value!r}; give {kind}")
+            raise IqError(f"{display_path(file)} sets {name} to {value!r}; give {kind}")
         low, most = least.get(name, 0), 1 if name == "average" else LARGEST
         if not low <= value <= most:
-            raise IqError(f"{shown(file)} sets {name} to {value!r}; give {low} to {most}")
+            raise IqError(f"{display_path(file)} sets {name} to {value!r}; give {low} to {most}")
     return replace(standard, **{name: kinds[name](value) for name, value in told.items()})
 
 

@@ -24,7 +24,7 @@ from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.photos.read import seen_in
 from iqcli.photos.views import limited, views_of
-from iqcli.text import shown
+from iqcli.text import display_path
 from iqcli.training.dataset import held_out
 from iqcli.training.hex_fit import Loss, Pupils
 from iqcli.training.hex_fit import fit as fit_head
@@ -109,7 +109,7 @@ def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> Rep
     found = seen_in(folders, max_megapixels, say)
     lessons = learn(((name, views.detail) for name, views in found), graph)
     if lessons is None:
-        raise NothingFound(f"no photo in {', '.join(map(shown, folders))}")
+        raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
     return fit(graph, lessons)
 
 

@@ -14,7 +14,7 @@ from iqcli.extractors.niqe import FEATURES, blocks
 from iqcli.extractors.registry import BLOCKS
 from iqcli.models.niqe import BLOCK, FORMAT
 from iqcli.photos.read import seen_in
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,5 +75,5 @@ def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Callable[[s
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
     pictures = (views.head for _, views in seen_in(folders, max_megapixels, say))
     if (first := next(pictures, None)) is None:
-        raise NothingFound(f"no photo in {', '.join(map(shown, folders))}")
+        raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
     return fit(each for some in ((first,), pictures) for each in some)

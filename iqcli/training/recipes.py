@@ -19,7 +19,7 @@ from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.devices import measure_views
-from iqcli.text import shown
+from iqcli.text import display_path
 from iqcli.training import dataset, fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS
 from iqcli.training.backbone.init import start_from
@@ -223,9 +223,9 @@ def _check_readable(paths: Sequence[Path]) -> None:
         try:
             read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)
         except FileNotFoundError:
-            bad.append(f"there is no photo {shown(path)}")
+            bad.append(f"there is no photo {display_path(path)}")
         except (OSError, PhotoError) as error:
-            bad.append(f"{shown(path)}: {error}")
+            bad.append(f"{display_path(path)}: {error}")
     if bad:
         more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise IqError(f"{'; '.join(bad[:3])}{more}; leave them out, or give --images")
@@ -233,6 +233,6 @@ def _check_readable(paths: Sequence[Path]) -> None:
 
 def _found(folders: Sequence[Path], say: Say) -> list[Shot]:
     def problem(path: Path, reason: str) -> None:
-        say(f"iq: {shown(path)}: {reason}")
+        say(f"iq: {display_path(path)}: {reason}")
 
     return list(find_shots(folders, on_problem=problem))

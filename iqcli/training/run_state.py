@@ -18,7 +18,7 @@ from safetensors.torch import save
 from iqcli.errors import IqError
 from iqcli.fs.files import make_folders, write_atomic
 from iqcli.pipeline.devices import one_line
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +50,8 @@ class RunFolder:
             write_atomic(file, told.encode())
         elif (before := file.read_text("utf-8", errors="replace")) != told:
             raise IqError(
-                f"{shown(self.path)} holds a run with another {_differing(before, settings)}; "
-                "go on with the same, or give another --output"
+                f"{display_path(self.path)} holds a run with another "
+                f"{_differing(before, settings)}; go on with the same, or give another --output"
             )
 
     def save(
@@ -80,7 +80,7 @@ class RunFolder:
             optimiser.load_state_dict(_with_moments(optimiser.state_dict(), tensors))
         except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise IqError(
-                f"{shown(file)} is damaged: {one_line(error)}; remove it to begin again"
+                f"{display_path(file)} is damaged: {one_line(error)}; remove it to begin again"
             ) from error
         return step
 

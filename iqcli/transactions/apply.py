@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError
 from iqcli.fs import files, locks
 from iqcli.photos.find import find_shots
+from iqcli.text import display_path
 from iqcli.transactions import edits, history, journal, reject_folder
 from iqcli.transactions import reject_folder as trash
 from iqcli.transactions import undo as takeback
@@ -71,7 +72,7 @@ def _conflicts(plan: Plan) -> Iterable[str]:
         if files.seen(folder) and (
             plan.action is Action.TRASH or not reject_folder.is_ours(folder)
         ):
-            yield f"{files.shown(folder)} is not a folder of iq for this plan"
+            yield f"{display_path(folder)} is not a folder of iq for this plan"
     for shot in plan.shots:
         for step in outward(shot, plan.action):
             if why := takeback.obstacle(step, _AS_PLANNED, Place.AT_SOURCE):
@@ -85,7 +86,7 @@ def _newcomers(plan: Plan) -> Iterable[str]:
     for shot in find_shots(primaries, on_problem=lambda _, __: None):
         for path in shot.files:
             if path not in planned:
-                yield f"{files.shown(path)} belongs to a shot of the plan and is not in it"
+                yield f"{display_path(path)} belongs to a shot of the plan and is not in it"
 
 
 def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
+from iqcli.text import display_path
 from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
 from iqcli.transactions.plan import check_real, check_root
 
@@ -86,7 +87,7 @@ def check(edited: Iterable[Edited]) -> None:
         check_root(each.root, real)
         check_real(each.path.parent, real)
         if each.path in paths:
-            raise PlanConflict(f"{files.shown(each.path)} stands twice among the edits")
+            raise PlanConflict(f"{display_path(each.path)} stands twice among the edits")
         paths.add(each.path)
 
 
@@ -104,11 +105,11 @@ def look(edited: Edited, claims: Container[Path] = ()) -> Stand:
     if not status:
         if edited.before is None:
             return Stand.BEFORE
-        raise PlanConflict(f"{files.shown(edited.path)} is gone")
+        raise PlanConflict(f"{display_path(edited.path)} is gone")
     if stat.S_ISREG(status.st_mode):
         digest = files.sha256(edited.path)
         if digest in (edited.before, edited.after):
             return Stand.BEFORE if digest == edited.before else Stand.AFTER
         if edited.before is None and not status.st_size and edited.path in claims:
             return Stand.CLAIM
-    raise PlanConflict(f"{files.shown(edited.path)} has changed since")
+    raise PlanConflict(f"{display_path(edited.path)} has changed since")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import files, locks
+from iqcli.text import display_path
 from iqcli.transactions import history, journal
 from iqcli.transactions.edit_records import Edited, Stand, check, is_part, look
 from iqcli.transactions.plan import Outcome, below, refuse
@@ -54,7 +55,7 @@ def write(edits: Iterable[Edit], state_dir: Path, kind: str = "xmp") -> Outcome:
             return Outcome("", kind, 0, 0, what=kind)
         return _write([after for after, _ in todo], [edited for _, edited in todo], state_dir, kind)
     except OSError as error:
-        name = files.shown(error.filename) if error.filename else "a file to edit"
+        name = display_path(error.filename) if error.filename else "a file to edit"
         raise IqError(f"cannot read {name}: {error.strerror}; {_NOTHING}") from error
     finally:
         for each in given:
@@ -98,7 +99,7 @@ def _obstacle(edited: Edited) -> str | None:
         stand = look(edited)
     except PlanConflict as error:
         return str(error)
-    return None if stand is Stand.BEFORE else f"{files.shown(edited.path)} has changed since"
+    return None if stand is Stand.BEFORE else f"{display_path(edited.path)} has changed since"
 
 
 def take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
@@ -143,7 +144,7 @@ def _blocked(edited: Edited, claims: Container[Path]) -> str | None:
     except PlanConflict as error:
         return str(error)
     except OSError as error:
-        return f"cannot look at {files.shown(edited.path)}: {error.strerror}"
+        return f"cannot look at {display_path(edited.path)}: {error.strerror}"
     return None
 
 
@@ -155,7 +156,7 @@ def _can_go_on(run: str) -> Iterator[None]:
     except PlanConflict as error:
         raise PlanConflict(f"{error}; {way}") from error
     except OSError as error:
-        name = files.shown(error.filename) if error.filename else "the journal"
+        name = display_path(error.filename) if error.filename else "the journal"
         raise IqError(f"cannot write {name}: {error.strerror}; {way}") from error
     except KeyboardInterrupt as error:
         raise Interrupted(f"interrupted; run iq undo {run} again to finish") from error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.fs import durable, files
+from iqcli.text import display_path
 from iqcli.transactions import edit_records
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record, want
 from iqcli.transactions.plan import parse, records
@@ -93,7 +94,7 @@ class Broken:
     @property
     def says(self) -> str:
         """The sentence about it."""
-        return f"cannot read the journal {files.shown(self.path)}: {self.why}; move it elsewhere"
+        return f"cannot read the journal {display_path(self.path)}: {self.why}; move it elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> Log:
         files.make_folders(path.parent, 0o700)
         durable.create(path, line(intent) + b"\n", 0o600)
     except OSError as error:
-        reason = f"{files.shown(path.parent)}: {error.strerror}"
+        reason = f"{display_path(path.parent)}: {error.strerror}"
         raise IqError(f"cannot keep a journal in {reason}; nothing was moved") from error
     return Log(path, run, when, text.get("of", run))
 
@@ -165,7 +166,7 @@ def finish(state_dir: Path, run: Run) -> None:
     try:
         Log(path, run.id, run.when, run.id).note("finished")
     except OSError as error:
-        raise IqError(f"cannot write {files.shown(path)}: {error.strerror}") from error
+        raise IqError(f"cannot write {display_path(path)}: {error.strerror}") from error
 
 
 def read(state_dir: Path) -> tuple[list[Run], list[Broken]]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
+from iqcli.text import display_path
 from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def check(plan: Plan) -> None:
     if plan.action is Action.TRASH and len(plan.rejects) > 1:
         raise IqError(
             f"the trash takes all or nothing, so one folder at a time; trash "
-            f"{files.shown(plan.roots[0])} and {files.shown(plan.roots[-1])} one after the other"
+            f"{display_path(plan.roots[0])} and {display_path(plan.roots[-1])} one after the other"
         )
     ends: set[Path] = set()
     real: set[Path] = set()
@@ -126,7 +127,7 @@ def check(plan: Plan) -> None:
             for end in (shot.root / file.source, shot.root / file.target):
                 check_real(end.parent, real)
                 if end in ends:
-                    raise PlanConflict(f"{files.shown(end)} stands twice in the plan")
+                    raise PlanConflict(f"{display_path(end)} stands twice in the plan")
                 ends.add(end)
 
 
@@ -138,7 +139,7 @@ def below(root: Path, path: Path) -> Path:
     real = path.parent.resolve() / path.name
     if not real.is_relative_to(root):
         raise PlanConflict(
-            f"{files.shown(path)} lies outside {files.shown(root)}; cull it from its own folder"
+            f"{display_path(path)} lies outside {display_path(root)}; cull it from its own folder"
         )
     return real.relative_to(root)
 
@@ -148,7 +149,7 @@ def check_root(root: Path, real: set[Path]) -> None:
     if root in real:
         return
     if not root.is_dir():
-        raise PlanConflict(f"{files.shown(root)} is not there; mount or restore it and try again")
+        raise PlanConflict(f"{display_path(root)} is not there; mount or restore it and try again")
     check_real(root, real)
 
 
@@ -162,7 +163,7 @@ def check_real(folder: Path, real: set[Path]) -> None:
         resolved = None
     if resolved != folder:
         raise PlanConflict(
-            f"{files.shown(folder)} leads elsewhere through a link; give the real folder"
+            f"{display_path(folder)} leads elsewhere through a link; give the real folder"
         )
     real.add(folder)
 
@@ -178,9 +179,9 @@ def _check_names(file: PlannedFile, layer: tuple[str, ...]) -> None:
     into = bool(layer) and _REJECTS.fullmatch(layer[0]) and len(layer) <= 2
     into = into and all(_LAYER.fullmatch(name) for name in layer[1:])
     if not plain or ours or "\0" in str(file.source) or names[0] in layer:
-        raise PlanConflict(f"{files.shown(file.source)} is no photo that a plan may move")
+        raise PlanConflict(f"{display_path(file.source)} is no photo that a plan may move")
     if not into or file.target.parts != layer + names:
-        raise PlanConflict(f"{files.shown(file.target)} lies outside the folder of rejects")
+        raise PlanConflict(f"{display_path(file.target)} lies outside the folder of rejects")
 
 
 @dataclass(frozen=True, slots=True)

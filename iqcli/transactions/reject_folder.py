@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import durable, files
 from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
+from iqcli.text import display_path
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record
 from iqcli.transactions.plan import Action
 
@@ -60,7 +61,7 @@ def announce(plan: Plan, run: str, when: str) -> None:
         elif is_ours(folder) and plan.action is not Action.TRASH:
             durable.append_line(folder / MANIFEST, text)
         else:
-            raise PlanConflict(f"{files.shown(folder)} is not a folder of iq; make a new plan")
+            raise PlanConflict(f"{display_path(folder)} is not a folder of iq; make a new plan")
 
 
 def mode_like(folder: Path) -> int:
@@ -162,7 +163,7 @@ def send(plan: Plan, log: Log) -> None:
         if files.seen(folder):
             why = error.strerror or str(error)
             raise IqError(
-                f"the trash does not take {files.shown(folder)}: {why}; move instead"
+                f"the trash does not take {display_path(folder)}: {why}; move instead"
             ) from error
 
 

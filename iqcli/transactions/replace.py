@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import copy, durable, files
+from iqcli.text import display_path
 from iqcli.transactions.edit_records import Edited, Stand, look
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ class Kept:
         if need > free:
             raise IqError(
                 f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
-                f"{files.shown(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
+                f"{display_path(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
             )
         for number, path in old:
             held = copy.copied(path, self._of(number), path.lstat(), sync=False)
             if held != edited[number].before:
-                raise PlanConflict(f"{files.shown(path)} has changed since")
+                raise PlanConflict(f"{display_path(path)} has changed since")
         durable.sync_files(self._of(number) for number, _ in old)
         durable.sync_folder(self.folder)
 
@@ -80,7 +81,7 @@ class Swaps:
         """Give one file its new content, having looked once more. Raises PlanConflict, IqError."""
         edited, part = self._edited[number], self._parts[number]
         if look(edited) is not Stand.BEFORE:
-            raise PlanConflict(f"{files.shown(edited.path)} has changed since")
+            raise PlanConflict(f"{display_path(edited.path)} has changed since")
         self._begun.add(number)
         try:
             if edited.before:
@@ -88,7 +89,7 @@ class Swaps:
             else:
                 files.place_new(part, edited.path, self._claim)
         except FileExistsError as error:
-            taken = f"the name {files.shown(edited.path)} was taken meanwhile"
+            taken = f"the name {display_path(edited.path)} was taken meanwhile"
             raise PlanConflict(taken) from error
         except OSError as error:
             raise _refused(edited, error) from error
@@ -109,7 +110,7 @@ class Swaps:
                 else:
                     _remove_parts(edited)
             except OSError as error:
-                stuck.append(f"{files.shown(edited.path)}: {error.strerror or error}")
+                stuck.append(f"{display_path(edited.path)}: {error.strerror or error}")
             except IqError as error:
                 stuck.append(str(error))
         return stuck
@@ -128,7 +129,7 @@ def _part(path: Path, content: bytes | Path) -> Path:
 
 
 def _refused(edited: Edited, error: OSError) -> IqError:
-    return IqError(f"cannot write {files.shown(edited.path)}: {error.strerror}")
+    return IqError(f"cannot write {display_path(edited.path)}: {error.strerror}")
 
 
 def sync(edited: Iterable[Edited]) -> None:

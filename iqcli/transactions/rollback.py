@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import durable, files
+from iqcli.text import display_path
 from iqcli.transactions.reject_folder import mode_like
 from iqcli.transactions.steps import Known, Link, Place
 
@@ -85,7 +86,7 @@ class Trip:
                 _remove_parts(step)
                 step.back().bring(step.back().look(known), self._claim)
             except OSError as error:
-                stuck.append(f"{files.shown(step.target)}: {_why(error)}")
+                stuck.append(f"{display_path(step.target)}: {_why(error)}")
             except IqError as error:
                 stuck.append(str(error))
         for folder in reversed(self._made):
@@ -100,7 +101,7 @@ def _remove_parts(step: Step) -> None:
 
 
 def _refused(step: Step, error: OSError) -> str:
-    said = f"cannot {step.verb} {files.shown(step.source)}: {_why(error)}"
+    said = f"cannot {step.verb} {display_path(step.source)}: {_why(error)}"
     hint = "; this disk may know no links, copy or move instead"
     return said + (hint if isinstance(step, Link) else "")
 
@@ -125,7 +126,7 @@ def all_or_nothing(trip: Returning, log: Log, tidy: Callable[[], None]) -> Itera
                 tidy()
                 log.note("aborted")
         if isinstance(error, OSError):
-            name = files.shown(error.filename) if error.filename else "the journal or manifest"
+            name = display_path(error.filename) if error.filename else "the journal or manifest"
             raise IqError(f"cannot write {name}: {_why(error)}; {_standing(stuck, log)}") from error
         if isinstance(error, IqError):
             kind = IqError if stuck else type(error)

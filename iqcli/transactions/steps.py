@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, ClassVar
 from iqcli.errors import PlanConflict
 from iqcli.fs import files
 from iqcli.fs import files as links
+from iqcli.text import display_path
 from iqcli.transactions.plan import Action, PlannedFile
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class Step(ABC):
     @property
     def late(self) -> str:
         """What to say where another came first between the look and the deed."""
-        return f"the name {files.shown(self.target)} was taken meanwhile"
+        return f"the name {display_path(self.target)} was taken meanwhile"
 
     @abstractmethod
     def back(self) -> Step:
@@ -105,21 +106,21 @@ class Move(Step):
             return self._look_at_both(source, target, known)
         if source:
             if not holds(self.source, source, self.file):
-                raise PlanConflict(f"{files.shown(self.source)} has changed since")
+                raise PlanConflict(f"{display_path(self.source)} has changed since")
             return Place.AT_SOURCE
         if not target or (known.at_source and not holds(self.target, target, self.file)):
-            raise PlanConflict(f"{files.shown(self.source)} is gone")
+            raise PlanConflict(f"{display_path(self.source)} is gone")
         return Place.AT_TARGET
 
     def _look_at_both(self, source: os.stat_result, target: os.stat_result, known: Known) -> Place:
         if os.path.samestat(source, target) and source.st_nlink > 1:
             return Place.SPARE
         if known.settled:
-            raise PlanConflict(f"the name {files.shown(self.target)} is taken")
+            raise PlanConflict(f"the name {display_path(self.target)} is taken")
         if is_claim(self.target, target, known) and holds(self.source, source, self.file):
             return Place.CLAIMED
         if not is_equal(self.target, target, self.file):
-            raise PlanConflict(f"the name {files.shown(self.target)} is taken")
+            raise PlanConflict(f"the name {display_path(self.target)} is taken")
         if is_claim(self.source, source, known) or is_equal(self.source, source, self.file):
             return Place.SPARE
         return Place.AT_TARGET  # whatever has come up at the source is not ours
@@ -195,7 +196,7 @@ class Copy(Step):
         if is_claim(self.target, target, known) and not known.settled:
             return Place.CLAIMED
         if known.settled or not is_equal(self.target, target, self.file):
-            raise PlanConflict(f"the name {files.shown(self.target)} is taken")
+            raise PlanConflict(f"the name {display_path(self.target)} is taken")
         return Place.AT_TARGET
 
     def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
@@ -215,7 +216,7 @@ class Uncopy(Step):
     @property
     def late(self) -> str:
         """See `ends.Step`."""
-        return f"{files.shown(self.source)} is no longer equal to the original"
+        return f"{display_path(self.source)} is no longer equal to the original"
 
     def back(self) -> Copy:
         """See `ends.Step`."""
@@ -229,7 +230,7 @@ class Uncopy(Step):
         if self.file.size and is_claim(self.source, copy, known):
             return Place.SPARE
         if not holds(self.source, copy, self.file):
-            raise PlanConflict(f"{files.shown(self.source)} has changed since")
+            raise PlanConflict(f"{display_path(self.source)} has changed since")
         _check_original(self.target, self.file)
         return Place.AT_SOURCE
 
@@ -261,7 +262,7 @@ class Link(Step):
                 _check_original(self.source, self.file)
             return Place.AT_SOURCE
         if known.settled or not links.link_reads(self.target, self.text):
-            raise PlanConflict(f"the name {files.shown(self.target)} is taken")
+            raise PlanConflict(f"the name {display_path(self.target)} is taken")
         return Place.AT_TARGET
 
     def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
@@ -279,7 +280,7 @@ class Unlink(Step):
     @property
     def late(self) -> str:
         """See `ends.Step`."""
-        return f"{files.shown(self.source)} has changed since"
+        return f"{display_path(self.source)} has changed since"
 
     def back(self) -> Link:
         """See `ends.Step`."""
@@ -290,7 +291,7 @@ class Unlink(Step):
         if not files.seen(self.source):
             return Place.AT_TARGET
         if not links.link_reads(self.source, self.back().text):
-            raise PlanConflict(f"{files.shown(self.source)} has changed since")
+            raise PlanConflict(f"{display_path(self.source)} has changed since")
         return Place.AT_SOURCE
 
     def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
@@ -308,6 +309,6 @@ _KINDS: dict[Action, Callable[[Path, Path, PlannedFile], Step]] = {
 def _check_original(path: Path, file: PlannedFile) -> None:
     status = files.seen(path)
     if not status:
-        raise PlanConflict(f"{files.shown(path)} is gone")
+        raise PlanConflict(f"{display_path(path)} is gone")
     if not holds(path, status, file):
-        raise PlanConflict(f"{files.shown(path)} has changed since")
+        raise PlanConflict(f"{display_path(path)} has changed since")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import files
+from iqcli.text import display_path
 from iqcli.transactions import history, journal, reject_folder
 from iqcli.transactions import reject_folder as trash
 from iqcli.transactions.plan import Outcome, check, refuse
@@ -31,7 +31,7 @@ def take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
     if left and trash.has_taken(past.run):
         raise PlanConflict(
             f"the photos of run {past.run.id} went to the trash; restore "
-            f"{files.shown(plan.rejects[0])} from there, then run iq undo {past.run.id}"
+            f"{display_path(plan.rejects[0])} from there, then run iq undo {past.run.id}"
         )
     if history.must_refuse(past, len(left), len(plan.shots), partly):
         hint = history.way_out(state_dir, past, _names(plan, left))
@@ -83,11 +83,11 @@ def obstacle(step: Step, known: Known, *fine: Place) -> str | None:
     try:
         if step.look(known) in (fine or tuple(Place)):
             return None
-        return f"{files.shown(step.source)} is already at {files.shown(step.target)}"
+        return f"{display_path(step.source)} is already at {display_path(step.target)}"
     except PlanConflict as error:
         return str(error)
     except OSError as error:
-        return f"cannot look at {files.shown(step.source)}: {error.strerror}"
+        return f"cannot look at {display_path(step.source)}: {error.strerror}"
 
 
 def _finish(plan: Plan, run: str, shots: list[PlannedShot], log: journal.Log, end: str) -> None:
@@ -95,7 +95,7 @@ def _finish(plan: Plan, run: str, shots: list[PlannedShot], log: journal.Log, en
         reject_folder.tidy(plan, run, shots)
         log.note(end)
     except OSError as error:
-        where = files.shown(error.filename) if error.filename else "the journal or manifest"
+        where = display_path(error.filename) if error.filename else "the journal or manifest"
         raise IqError(
             f"every photo is back, but cannot clear up {where}: {error.strerror}; "
             f"run iq undo {run} again to finish"

@@ -29,8 +29,8 @@ from urllib.parse import quote, urlsplit
 from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs.durable import BINARY, write_all
-from iqcli.fs.files import remove, shown, write_atomic
-from iqcli.text import readable
+from iqcli.fs.files import remove, write_atomic
+from iqcli.text import display_path, escape
 from iqcli.weights.manifest import is_web, megabytes
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def address(weight: Weight) -> str:
 
 def host(url: str) -> str:
     """The server of an address, for people: no password that stands in it, nothing behind it."""
-    return readable(urlsplit(url).netloc.rpartition("@")[2])
+    return escape(urlsplit(url).netloc.rpartition("@")[2])
 
 
 def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, Told]:
@@ -108,7 +108,7 @@ def refusal(weight: Weight, url: str, error: HTTPError) -> IqError:
         )
     what = "has no such file" if code in (404, 410) else f"refuses {weight.file}"
     what = UNSAFE if 300 <= code < 400 else what  # also where it points in a circle
-    at = readable(urlsplit(url).path)
+    at = escape(urlsplit(url).path)
     return IqError(f"{server} {what} ({code}): {at}; try a later iq, {OWN_FILE}")
 
 
@@ -137,7 +137,7 @@ class _Redirects(request.HTTPRedirectHandler):
         if not is_web(newurl) or schemes == ("https", "http"):
             raise IqError(
                 f"{host(req.full_url)} {UNSAFE}, "
-                f"{readable(newurl.split('?')[0][:100])}; try again later, {OWN_FILE}"
+                f"{escape(newurl.split('?')[0][:100])}; try again later, {OWN_FILE}"
             )
         found = super().redirect_request(req, fp, code, msg, headers, newurl)
         if found:
@@ -371,4 +371,4 @@ def _write(fd: int, block: bytes, part: Path) -> None:
 
 def _unwritten(part: Path, error: OSError) -> IqError:
     way = "make room there" if error.errno in FULL else "mend that"
-    return IqError(f"cannot write {shown(part)}: {error.strerror}; {way} and pull again")
+    return IqError(f"cannot write {display_path(part)}: {error.strerror}; {way} and pull again")

@@ -19,8 +19,8 @@ from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs import copy, files
 from iqcli.fs.durable import BINARY, write_all
-from iqcli.fs.files import shown
 from iqcli.fs.locks import try_lock
+from iqcli.text import display_path
 from iqcli.weights import download, store
 from iqcli.weights.download import OWN_FILE, Told, address
 from iqcli.weights.manifest import megabytes
@@ -61,20 +61,22 @@ def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
             return _placed(weight, weight.sha256, Told(), "what lay there")
         if files.seen(target) and not _is_ours(weight):
             raise IqError(
-                f"{shown(target)} is in the way, and no pull placed it; move it away, and give it "
-                f"with `--from FILE` if it is the {weight.file} of {weight.name}"
+                f"{display_path(target)} is in the way, and no pull placed it; move it away, "
+                f"and give it with `--from FILE` if it is the {weight.file} of {weight.name}"
             )
         _check_room(weight, part)
         if given is None:
             source, told = address(weight), download.fetch(weight, part, tell)
         else:
-            source, told = shown(given.absolute()), Told()
+            source, told = display_path(given.absolute()), Told()
             _copy(weight, given, part, tell)
         sha256 = _checked(weight, part, told)
         try:
             files.place(part, target)
         except OSError as error:
-            raise IqError(f"cannot write {shown(target)}: {error.strerror}; mend that") from error
+            raise IqError(
+                f"cannot write {display_path(target)}: {error.strerror}; mend that"
+            ) from error
         return _placed(weight, sha256, told, source)
 
 
@@ -99,7 +101,9 @@ def _placed(weight: Weight, sha256: str, told: Told, source: str) -> Placed:
         store.keep(place / store.ACCOUNT, json.dumps(account, indent=1).encode())
         download.forget(store.part_of(weight))
     except OSError as error:
-        raise IqError(f"cannot write in {shown(place)}: {error.strerror}; mend that") from error
+        raise IqError(
+            f"cannot write in {display_path(place)}: {error.strerror}; mend that"
+        ) from error
     return Placed(weight, sha256, vouched)
 
 
@@ -117,7 +121,8 @@ def _alone(weight: Weight) -> Iterator[None]:
             files.make_folders(place)
         except OSError as error:
             raise IqError(
-                f"cannot write in {shown(place)}: {error.strerror}; mend that, or set IQ_DATA_DIR"
+                f"cannot write in {display_path(place)}: {error.strerror}; mend that, or set "
+                "IQ_DATA_DIR"
             ) from error
         try:
             yield
@@ -131,7 +136,8 @@ def _check_room(weight: Weight, part: Path) -> None:
     if wanted + SPARE > free:
         raise IqError(
             f"{weight.name} needs {megabytes(wanted)} and {megabytes(SPARE)} to spare, and "
-            f"{shown(part.parent)} has {megabytes(free)} left; make room there, or set IQ_DATA_DIR"
+            f"{display_path(part.parent)} has {megabytes(free)} left; make room there, or set "
+            "IQ_DATA_DIR"
         )
 
 
@@ -141,9 +147,11 @@ def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
     try:
         size = given.stat().st_size
         if not given.is_file():
-            raise IqError(f"{shown(given)} is no file; give the file {weight.file}")
+            raise IqError(f"{display_path(given)} is no file; give the file {weight.file}")
         if not least <= size <= most:
-            raise _not_it(weight, shown(given), f"it has {size:,} bytes, not {weight.size:,}")
+            raise _not_it(
+                weight, display_path(given), f"it has {size:,} bytes, not {weight.size:,}"
+            )
         with given.open("rb") as file:
             download.forget(part)
             fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
@@ -155,7 +163,7 @@ def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
             finally:
                 os.close(fd)
     except OSError as error:
-        what = f"cannot copy {shown(given)} to {shown(part)}: {error.strerror}"
+        what = f"cannot copy {display_path(given)} to {display_path(part)}: {error.strerror}"
         raise IqError(f"{what}; mend that and try again") from error
 
 
@@ -202,11 +210,11 @@ def verify(weight: Weight) -> str | None:
         return f"{weight.name} is not here; run `iq models pull {weight.name}`"
     found = _sum(file)
     if found is None:
-        return f"{weight.name}: {shown(file)} is gone or cannot be read; {again}"
+        return f"{weight.name}: {display_path(file)} is gone or cannot be read; {again}"
     if weight.sha256 not in (None, found):
-        return f"{weight.name}: {shown(file)} is not the file that this iq knows; {again}"
+        return f"{weight.name}: {display_path(file)} is not the file that this iq knows; {again}"
     if found != told["sha256"]:
-        return f"{weight.name}: {shown(file)} has changed since it was pulled; {again}"
+        return f"{weight.name}: {display_path(file)} has changed since it was pulled; {again}"
     if not store.is_there(weight.name):
         _refresh(told, file)
     return None

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown
-from iqcli.text import readable
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,13 +94,13 @@ def read(path: Path) -> dict[str, Weight]:
     try:
         raw = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        what = f"cannot read the table of weights {shown(path)}: {error}"
+        what = f"cannot read the table of weights {display_path(path)}: {error}"
         raise IqError(f"{what}; mend it, or unset IQ_WEIGHTS_TABLE") from error
-    return {name: _row(name, values, shown(path)) for name, values in raw.items()}
+    return {name: _row(name, values, display_path(path)) for name, values in raw.items()}
 
 
 def _row(name: str, values: Any, path: str) -> Weight:
-    where = f"{path}: {readable(name)}"
+    where = f"{path}: {escape(name)}"
     if not NAME.fullmatch(name) or ".." in name:
         raise IqError(f"{where} is no name; give one of small letters, digits, - and .")
     known = {each.name for each in fields(Weight)} - {"name"}

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli import settings
 from iqcli.errors import IqError
-from iqcli.fs.files import remove, shown, write_atomic
+from iqcli.fs.files import remove, write_atomic
+from iqcli.text import display_path
 from iqcli.weights import manifest
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ def read_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # pickles can fail in every way
         raise IqError(
-            f"{shown(path)} holds more than tensors or is damaged, and was not read; "
+            f"{display_path(path)} holds more than tensors or is damaged, and was not read; "
             "pull it again, or give a file with tensors alone"
         ) from error
 

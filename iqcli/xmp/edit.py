@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
+from xml.sax import saxutils
 
 from iqcli.photos.xmp import RDF
-from iqcli.text import readable
+from iqcli.text import escape
 from iqcli.xmp.packet import BLANK, Element, Packet, read_packet
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class PacketEdit:
 
     def put(self, name: str, value: str) -> None:
         """Give a property this value wherever it stands; add it where it does not."""
-        value = readable(value)
+        value = escape(value)
         text = _written(value)
         for each in self.packet.short(name):
             if each.text != value:
@@ -193,7 +193,7 @@ class PacketEdit:
 
 
 def _written(value: str) -> bytes:
-    return escape(value, {'"': "&quot;", "'": "&apos;"}).encode()
+    return saxutils.escape(value, {'"': "&quot;", "'": "&apos;"}).encode()
 
 
 def _with_a_block(packet: Packet) -> Packet:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PhotoError
 from iqcli.fs import durable, files, syscalls
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -157,4 +157,4 @@ def _unwrapped(packet: bytes) -> bytes:
 
 def _reason(said: bytes) -> str:
     lines = said.decode("utf-8", "replace").strip().splitlines()
-    return readable(lines[0].removeprefix("Error: ") if lines else "no reason known")[:REASON]
+    return escape(lines[0].removeprefix("Error: ") if lines else "no reason known")[:REASON]

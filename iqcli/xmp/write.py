@@ -29,7 +29,7 @@ from iqcli.photos.xmp import (
     WROTE_PICK,
     WROTE_RATING,
 )
-from iqcli.text import readable
+from iqcli.text import escape
 from iqcli.xmp.edit import PacketEdit
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _flag(edit: PacketEdit, remark: XmpUpdate) -> bool:
 
 def _list(edit: PacketEdit, name: str, wanted: tuple[str, ...]) -> None:
     kind, note = LISTS[name]
-    wanted = tuple(readable(each) for each in wanted)
+    wanted = tuple(escape(each) for each in wanted)
     if not edit.may_list(name):
         return  # no list but a text, which no program of ours to mend wrote
     standing, ours = edit.packet.items(name), edit.packet.items(note)

@@ -14,6 +14,7 @@ import pytest
 
 from iqcli.fs import durable, files, syscalls
 from iqcli.fs import files as links
+from iqcli.text import display_path
 
 LINK = os.link
 MEMORY = Path("/dev/shm")
@@ -294,5 +295,5 @@ def test_hashing_is_sha256_and_leaves_the_access_time(tmp_path: Path) -> None:
 
 
 def test_shown_is_one_harmless_line() -> None:
-    text = files.shown(Path("a\nb\x1b[31m\udce9é\u202e.jpg"))
+    text = display_path(Path("a\nb\x1b[31m\udce9é\u202e.jpg"))
     assert text == "a\\nb\\x1b[31m\\xe9é\\u202e.jpg"

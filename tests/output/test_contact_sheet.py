@@ -30,7 +30,7 @@ from iqcli.errors import IqError
 from iqcli.fs.files import write_stream
 from iqcli.output import contact_sheet, contact_sheet_data
 from iqcli.records import Photo, Whole
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq
@@ -187,9 +187,9 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     raw = re.search(r'id="data">(.*?)</script>', file.read_text("utf-8"), re.S)
     assert raw
     assert not set("<>&\u2028\u2029") & set(raw[1])
-    assert set(names(file)) == {readable(name) for name in HOSTILE}
+    assert set(names(file)) == {escape(name) for name in HOSTILE}
     cameras = {each["camera"] for each in data(file)["photos"]}
-    assert cameras == {f"</script>{readable(name)}" for name in HOSTILE}
+    assert cameras == {f"</script>{escape(name)}" for name in HOSTILE}
 
 
 def test_a_title_and_a_file_name_are_text(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from support import required_programs
 from support.contact_sheets import HEADER, HOSTILE, photo, walk, written
 
 from iqcli.records import Issue
-from iqcli.text import readable
+from iqcli.text import escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -460,11 +460,11 @@ def test_hostile_names_are_shown_as_written(browser: Browser, tmp_path: Path) ->
     ]
     (file,) = written(tmp_path / "sheet.html", hostile)
     sheet = Sheet(browser, file)
-    assert set(sheet.names) == {readable(name) for name in HOSTILE}
+    assert set(sheet.names) == {escape(name) for name in HOSTILE}
     for _ in HOSTILE:
         sheet.press("x", "Enter", "Escape", "ArrowRight")
     found = [json.loads(each) for each in sheet.save(tmp_path).read_bytes().splitlines()[1:]]
-    assert {each["path"] for each in found} == {readable(name) for name in HOSTILE}
+    assert {each["path"] for each in found} == {escape(name) for name in HOSTILE}
     assert sheet.page.locator("main b, main script").count() == 0
     assert sheet.is_quiet()
     sheet.page.close()

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from iqcli.output import rows
 from iqcli.output.stdout import encoded
 from iqcli.records import Facts, Issue, Photo, Rating, Shot
-from iqcli.text import exact, readable, shown
+from iqcli.text import display_path, escape, exact
 
 # What a name may hold on Linux: any bytes but these two.
 parts = st.binary(min_size=1, max_size=30).map(
@@ -30,7 +30,7 @@ texts = st.text(max_size=20)
 @given(names, st.booleans())
 def test_a_name_is_readable_and_exact(name: str, absolute: bool) -> None:
     path = Path("/" + name) if absolute else Path(name)
-    text = shown(path)
+    text = display_path(path)
     assert text.startswith("/" if absolute else "./")
     assert text.isprintable()
     text.encode()
@@ -40,8 +40,8 @@ def test_a_name_is_readable_and_exact(name: str, absolute: bool) -> None:
 
 @given(texts)
 def test_readable_text_stays_as_it_is(text: str) -> None:
-    assert readable(readable(text)) == readable(text)
-    assert readable(text) == text or not text.isprintable()
+    assert escape(escape(text)) == escape(text)
+    assert escape(text) == text or not text.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_readable_text_stays_as_it_is(text: str) -> None:
     ],
 )
 def test_spelled_out(name: str, text: str) -> None:
-    assert shown(Path(name)) == text
+    assert display_path(Path(name)) == text
 
 
 def judged(name: str, camera: str | None, error: str | None) -> Photo:

@@ -13,7 +13,7 @@ from PIL import Image
 from iqcli.fs.files import write_stream
 from iqcli.output import contact_sheet, contact_sheet_data
 from iqcli.records import Decision, Facts, Issue, Photo, Rating, Shot, Verdict
-from iqcli.text import readable
+from iqcli.text import escape
 from iqcli.transactions.jsonl import line
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def decided(judged: Photo) -> Decision:
 def entry(decision: Decision) -> Entry:
     """With a line like those of `decisions.jsonl`."""
     record = {
-        "path": readable(decision.photo.shot.path.name),
+        "path": escape(decision.photo.shot.path.name),
         "sha256": decision.photo.sha256,
         "decision": decision.verdict.value,
         "score": decision.photo.rating and decision.photo.rating.score,

@@ -10,7 +10,7 @@ from iqcli.cli.console import counted, say, warn
 from iqcli.cli.options import CacheDir, say_help
 from iqcli.errors import Exit
 from iqcli.settings import load
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.pipeline.cache import Cache
@@ -34,7 +34,7 @@ def info(cache_dir: CacheDir = None) -> Exit:
     found = _open(cache_dir).info()
     assert found is not None
     typer.echo(
-        f"{shown(found.folder)}: {counted(found.entries, 'entry', 'entries')}, "
+        f"{display_path(found.folder)}: {counted(found.entries, 'entry', 'entries')}, "
         f"{found.bytes / 1e6:,.1f} MB"
     )
     return Exit.DONE

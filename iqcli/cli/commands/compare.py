@@ -14,7 +14,7 @@ from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.output import rows
 from iqcli.output.stdout import write
 from iqcli.settings import load
-from iqcli.text import exact, shown
+from iqcli.text import display_path, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -113,15 +113,17 @@ class Tally:
         if pair.original is None or pair.copy is None:
             path = pair.original or pair.copy
             assert path
-            self.alone.append(f"{shown(path)}: {likeness.error}")
+            self.alone.append(f"{display_path(path)}: {likeness.error}")
         elif likeness.error is not None:
-            self.failed.append(f"{shown(pair.original)}, {shown(pair.copy)}: {likeness.error}")
+            self.failed.append(
+                f"{display_path(pair.original)}, {display_path(pair.copy)}: {likeness.error}"
+            )
         else:
             self.done += 1
 
     def unlist(self, path: Path, why: str) -> None:
         self.unlisted += 1
-        say(f"iq: {shown(path)}: {why}")
+        say(f"iq: {display_path(path)}: {why}")
 
     def finish(self, *, quiet: bool) -> Exit:
         """Say what was not compared and the counts, which add up; the exit code."""
@@ -144,7 +146,7 @@ def row(likeness: PairResult) -> rows.Row:
     pair = {"original": likeness.pair.original, "copy": likeness.pair.copy}
     for name, path in pair.items():
         if path is not None:
-            found |= {name: shown(path), f"{name}_b64": exact(path)}
+            found |= {name: display_path(path), f"{name}_b64": exact(path)}
     for name in MEASURES if likeness.fidelity else ():
         value = getattr(likeness.fidelity, name)
         # Rounded to nothing, a difference would read as identical.
@@ -165,7 +167,7 @@ def _measured(
 
     wanted = pairs(original, copy, tally.unlist)
     if not wanted:
-        raise NothingFound(f"no photo in {shown(original)} and {shown(copy)}")
+        raise NothingFound(f"no photo in {display_path(original)} and {display_path(copy)}")
     limit = settings.max_megapixels
     found = (compare_pair(each, max_megapixels=limit, resize=resize) for each in wanted)
     for each in progress(found, len(wanted), quiet=quiet, things="pairs"):

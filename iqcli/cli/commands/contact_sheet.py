@@ -12,7 +12,7 @@ from iqcli.cli.console import counted, say, warn
 from iqcli.cli.options import check_folder
 from iqcli.errors import IqError
 from iqcli.fs.files import seen, write_stream
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,10 +78,12 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
             write_stream(each, contact_sheet.page(title, number, part, picture))
         except OSError as error:
             why = error.strerror or error
-            raise IqError(f"cannot write {shown(each)}: {why}; give another place") from error
+            raise IqError(
+                f"cannot write {display_path(each)}: {why}; give another place"
+            ) from error
     if not run.quiet:
         others = f" and {counted(len(files) - 1, 'file')} beside it" if len(files) > 1 else ""
-        what = f"{counted(len(entries), 'photo')} in {shown(file)}{others}"
+        what = f"{counted(len(entries), 'photo')} in {display_path(file)}{others}"
         say(f"contact sheet of {what}; open it in a browser")
     _warn_of_rest(file, len(files))
 
@@ -94,14 +96,14 @@ def _warn_of_rest(file: Path, count: int) -> None:
             rest.append(each)
     old = "of an older, larger sheet"
     if len(rest) == 1:
-        warn(f"{shown(rest[0])} is left {old}; delete it")
+        warn(f"{display_path(rest[0])} is left {old}; delete it")
     elif rest:
-        warn(f"{shown(rest[0])} to {shown(rest[-1])} are left {old}; delete them")
+        warn(f"{display_path(rest[0])} to {display_path(rest[-1])} are left {old}; delete them")
 
 
 def _name(run: Run) -> str:
     """What the sheet is of, as a person calls it: the names of the folders given."""
-    names = [readable(path.resolve().name) or "/" for path in run.paths]
+    names = [escape(path.resolve().name) or "/" for path in run.paths]
     more = f" and {counted(len(names) - 3, 'other')}" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 
@@ -110,9 +112,11 @@ def _check(file: Path) -> None:
     try:
         free = not seen(file) or _is_sheet(file)
     except OSError as error:
-        raise IqError(f"cannot read {shown(file)}: {error.strerror}") from error
+        raise IqError(f"cannot read {display_path(file)}: {error.strerror}") from error
     if not free:
-        raise IqError(f"{shown(file)} exists and is no contact sheet of iq; give another name")
+        raise IqError(
+            f"{display_path(file)} exists and is no contact sheet of iq; give another name"
+        )
 
 
 def _is_sheet(file: Path) -> bool:

@@ -14,7 +14,7 @@ from iqcli.cli.console import warn
 from iqcli.cli.options import CacheDir, start_folder
 from iqcli.errors import Exit, IqError
 from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.settings import Settings
@@ -63,7 +63,7 @@ def doctor(
     if format not in FORMATS:
         raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
     if not path.exists():
-        raise IqError(f"there is no file or folder {shown(path)}; check the name")
+        raise IqError(f"there is no file or folder {display_path(path)}; check the name")
     start = start_folder([str(path)])
     settings, origins = load_with_origins({"cache_dir": cache_dir}, start)
     checks = [*_machine(), *_extras(), *_models(), *_places(settings, start)]
@@ -96,7 +96,7 @@ def _value(settings: Settings, name: str) -> str | float | None:
         from iqcli.weights.download import host
 
         return host(value)
-    return shown(value) if isinstance(value, Path) else value
+    return display_path(value) if isinstance(value, Path) else value
 
 
 def _machine() -> list[tuple[str, str]]:
@@ -114,10 +114,10 @@ def _machine() -> list[tuple[str, str]]:
 def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
     config, beside = user_config(), beside_photos(start)
     return [
-        ("settings", f"{shown(config)}{'' if config.is_file() else ' (none yet)'}"),
-        ("settings beside photos", shown(beside) if beside else "none"),
+        ("settings", f"{display_path(config)}{'' if config.is_file() else ' (none yet)'}"),
+        ("settings beside photos", display_path(beside) if beside else "none"),
         ("cache", _cache(settings)),
-        ("journals", shown(settings.state_dir)),
+        ("journals", display_path(settings.state_dir)),
         ("decode workers", str(settings.workers)),
     ]
 
@@ -132,7 +132,7 @@ def _exiftool() -> str:
     from iqcli.xmp.exiftool import find
 
     try:
-        return shown(Path(find()))
+        return display_path(Path(find()))
     except IqError:
         return "no: see https://exiftool.org"
 
@@ -195,4 +195,6 @@ def _cache(settings: Settings) -> str:
     if info.on_network:
         warn(f"the cache lies on a network disk ({info.filesystem}); move it with IQ_CACHE_DIR")
     kind = f" on {info.filesystem}" if info.filesystem else ""
-    return f"{shown(info.folder)}{kind}: {info.entries:,} entries, {info.bytes / 1e6:,.1f} MB"
+    return (
+        f"{display_path(info.folder)}{kind}: {info.entries:,} entries, {info.bytes / 1e6:,.1f} MB"
+    )

@@ -17,7 +17,7 @@ from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.output.stdout import write
-from iqcli.text import exact, shown
+from iqcli.text import display_path, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,10 @@ def explain(
     else:
         write(f"{line}\n" for line in in_words(found, folder))
     if unread and not run.quiet:
-        say(f"{counted(unread, 'photo')} of {shown(folder)} could not be read and did not count")
+        say(
+            f"{counted(unread, 'photo')} of {display_path(folder)} could not be read and did "
+            "not count"
+        )
     if heatmap is not None:
         _draw(run, shot.path, tiles, heatmap)
     return Exit.DONE
@@ -94,11 +97,11 @@ def _shot(run: Run) -> Shot:
         raise IqError("explain takes one photo; name it")
     (path,) = run.paths
     if path.is_dir():
-        raise IqError(f"{shown(path)} is a folder; name one photo, or see `iq rank`")
+        raise IqError(f"{display_path(path)} is a folder; name one photo, or see `iq rank`")
     unlisted: list[str] = []
     shots = list(find_shots([path], on_problem=lambda _, why: unlisted.append(why)))
     if not shots:
-        raise PhotoError(f"{shown(path)}: {unlisted[0]}")
+        raise PhotoError(f"{display_path(path)}: {unlisted[0]}")
     return shots[0]
 
 
@@ -110,13 +113,13 @@ def _others(run: Run, shot: Shot, among: Path | None) -> list[Shot]:
 
     if among is not None:
         if among.exists() and not among.is_dir():
-            raise IqError(f"--among is {shown(among)}, which is a file; give a folder")
+            raise IqError(f"--among is {display_path(among)}, which is a file; give a folder")
         found = list(
             find_shots(
                 [among],
                 follow_links=run.follow_links,
                 default_excludes=run.default_excludes,
-                on_problem=lambda path, why: say(f"iq: {shown(path)}: {why}"),
+                on_problem=lambda path, why: say(f"iq: {display_path(path)}: {why}"),
             )
         )
     else:
@@ -145,7 +148,7 @@ def _explained(run: Run, shot: Shot, among: Path | None) -> tuple[Explanation, V
     measured = list(run.measured(list(blocks.values()), [shot, *others]))
     own, *peers = judge(measured, model)
     if own.error is not None:
-        raise PhotoError(f"{shown(shot.path)}: {own.error}")
+        raise PhotoError(f"{display_path(shot.path)}: {own.error}")
     whole = [each.blocks for each in measured if each.blocks is not None]
     found = explain(model, whole[0], whole[1:], own, peers)
     return found, whole[0]["tiles"], len(measured) - len(whole)
@@ -154,11 +157,11 @@ def _explained(run: Run, shot: Shot, among: Path | None) -> tuple[Explanation, V
 def _check(heatmap: Path) -> None:
     """Refuse before anything is measured what could not be written."""
     if heatmap.suffix.lower() != ".png":
-        raise IqError(f"--heatmap is {shown(heatmap)}; give a name that ends in .png")
+        raise IqError(f"--heatmap is {display_path(heatmap)}; give a name that ends in .png")
     if os.path.lexists(heatmap):
-        raise IqError(f"{shown(heatmap)} exists and is not overwritten; give another name")
+        raise IqError(f"{display_path(heatmap)} exists and is not overwritten; give another name")
     if not heatmap.absolute().parent.is_dir():
-        raise IqError(f"there is no folder {shown(heatmap.parent)}; make it first")
+        raise IqError(f"there is no folder {display_path(heatmap.parent)}; make it first")
 
 
 def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
@@ -174,8 +177,8 @@ def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
         create(file, drawn(views.head, maps(tiles[None])[0], LAYERS))
     except OSError as error:
         why = error.strerror or error
-        raise IqError(f"cannot write {shown(file)}: {why}; give another name") from error
-    say(f"drawn: {shown(file)}")
+        raise IqError(f"cannot write {display_path(file)}: {why}; give another name") from error
+    say(f"drawn: {display_path(file)}")
 
 
 SCHEMA = 1
@@ -193,7 +196,7 @@ def record(found: Explanation, folder: Path) -> dict[str, Any]:
     tile, levels = found.tile, {each.name: each.level for each in rating.issues}
     return {
         "schema": SCHEMA,
-        "path": shown(judged.shot.path),
+        "path": display_path(judged.shot.path),
         "path_b64": exact(judged.shot.path),
         "sha256": judged.sha256,
         "model": rating.model,
@@ -201,7 +204,7 @@ def record(found: Explanation, folder: Path) -> dict[str, Any]:
         "uncertainty": rating.uncertainty,
         "technical": rating.technical,
         "aesthetic": rating.aesthetic,
-        "among": shown(folder),
+        "among": display_path(folder),
         "rank": found.rank,
         "of": found.of,
         "percentile": found.percentile,
@@ -250,8 +253,9 @@ def in_words(found: Explanation, folder: Path) -> Iterator[str]:
     rating = found.photo.rating
     assert rating
     doubt = "" if rating.uncertainty is None else f" ± {rating.uncertainty:.1f}"
-    yield f"{shown(found.photo.shot.path)}: {rating.score:.1f}{doubt} of 10 by {rating.model}"
-    yield f"number {found.rank:,} of {found.of:,} in {shown(folder)}"
+    path = display_path(found.photo.shot.path)
+    yield f"{path}: {rating.score:.1f}{doubt} of 10 by {rating.model}"
+    yield f"number {found.rank:,} of {found.of:,} in {display_path(folder)}"
     if rating.aesthetic is not None:
         yield f"its parts: technical {_one(rating.technical)}, aesthetic {_one(rating.aesthetic)}"
     yield from _blocks(found)

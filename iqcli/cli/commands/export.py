@@ -18,7 +18,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import write
 from iqcli.records import Decision, Photo, Verdict
-from iqcli.text import shown
+from iqcli.text import display_path
 
 FORMATS = (*WRITERS, "parquet")
 
@@ -115,4 +115,4 @@ def _format(output: Path | None, given: str | None) -> str:
 def _check(output: Path) -> None:
     check_folder(output)
     if output.exists() and output.suffix.lower().removeprefix(".") not in FORMATS:
-        raise IqError(f"{shown(output)} exists and holds no scores; give another name")
+        raise IqError(f"{display_path(output)} exists and holds no scores; give another name")

@@ -7,7 +7,7 @@ from datetime import datetime
 from iqcli.cli.console import say
 from iqcli.errors import Exit
 from iqcli.settings import load
-from iqcli.text import shown
+from iqcli.text import display_path
 
 
 def history() -> Exit:
@@ -29,7 +29,7 @@ def history() -> Exit:
             each.shots,
             each.files,
             each.state.value,
-            each.of or ", ".join(shown(root) for root in each.roots),
+            each.of or ", ".join(display_path(root) for root in each.roots),
         )
         for each in rows
     ]

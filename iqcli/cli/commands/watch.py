@@ -16,7 +16,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import end_unheard, write
 from iqcli.photos.watch import Arrivals, Watched, is_passing
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     import os
@@ -61,7 +61,7 @@ def watch(run: Run, pace: Pace, form: str, *, nul: bool) -> Exit:
             for judged in _arriving(run, folders, pace, ended):
                 done[judged.rating is not None] += 1
                 if judged.error:
-                    say(f"iq: {shown(judged.shot.path)}: {judged.error}")
+                    say(f"iq: {display_path(judged.shot.path)}: {judged.error}")
                 _write([judged], form, nul)
     except KeyboardInterrupt:
         _tell(done, quiet=run.quiet)
@@ -73,7 +73,7 @@ def watch(run: Run, pace: Pace, form: str, *, nul: bool) -> Exit:
 def _folders(run: Run) -> list[Path]:
     for given in run.given:
         if not Path(given).is_dir():
-            what = "the list on stdin" if given == "-" else shown(Path(given))
+            what = "the list on stdin" if given == "-" else display_path(Path(given))
             raise IqError(f"{what} is no folder; --watch watches folders, so name those")
     return run.paths
 
@@ -86,14 +86,14 @@ def _arriving(run: Run, folders: list[Path], pace: Pace, ended: threading.Event)
     model = load(run.settings.model)
     cache = Cache(run.settings.cache_dir if run.use_cache else None, warn)
     watched = Watched(
-        folders, _walk(run, cache), lambda path, why: say(f"iq: {shown(path)}: {why}")
+        folders, _walk(run, cache), lambda path, why: say(f"iq: {display_path(path)}: {why}")
     )
     arrivals = Arrivals(watched, pace.settle)
     try:
         if not pace.existing:
             arrivals.pass_over()
         if not run.quiet:
-            say(f"watching {', '.join(map(shown, folders))}; Ctrl-C ends it")
+            say(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
         while not ended.is_set():
             end_unheard()
             began = time.monotonic()

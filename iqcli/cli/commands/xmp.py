@@ -11,7 +11,7 @@ import typer
 from iqcli.cli.console import counted, progress, say, warn
 from iqcli.errors import IqError
 from iqcli.settings import PROFILES, QUANTILES, checked
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,7 +131,7 @@ def _carry_over(run: Run, renewed: Sequence[RewrittenPhoto]) -> None:
 
 def _tell(run: Run, found: XmpWriter, scored: int, undoable: str, ways: Profile) -> None:
     for path, why in found.troubles:
-        say(f"iq: {shown(path)}: {why}; it is left as it is")
+        say(f"iq: {display_path(path)}: {why}; it is left as it is")
     if run.quiet:
         return
     files = counted(len(found.edits), "file")

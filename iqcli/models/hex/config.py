@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.fs.files import shown
 from iqcli.models.hex.states import Component, Edges, TooManyStates, components
-from iqcli.text import brief
+from iqcli.text import display_path, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -112,11 +111,11 @@ def read_graph(path: Path) -> Graph:
         told = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise IqError(
-            f"cannot read the graph {shown(path)}: {error.strerror}; give another"
+            f"cannot read the graph {display_path(path)}: {error.strerror}; give another"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise IqError(f"cannot read the graph {shown(path)}: {error}; correct it") from error
-    return parsed(told, shown(path), path.stem)
+        raise IqError(f"cannot read the graph {display_path(path)}: {error}; correct it") from error
+    return parsed(told, display_path(path), path.stem)
 
 
 def parsed(told: object, source: str, name: str = "graph") -> Graph:
@@ -146,10 +145,12 @@ def _graph(told: Mapping[str, Any], name: str) -> Graph:
 
     def node(label: object, level: object) -> int:
         if not isinstance(label, str) or label not in numbers:
-            raise _Wrong(f"there is no label {brief(label)} among {', '.join(numbers)}")
+            raise _Wrong(f"there is no label {shorten(label)} among {', '.join(numbers)}")
         most = labels[numbers[label]].levels
         if type(level) is not int or not 2 <= level <= most:
-            raise _Wrong(f"{label} has no level {brief(level)} to bind; its levels are 2 to {most}")
+            raise _Wrong(
+                f"{label} has no level {shorten(level)} to bind; its levels are 2 to {most}"
+            )
         return places[numbers[label], level]
 
     chain = [(k, k - 1) for (_, level), k in places.items() if level > 2]
@@ -190,7 +191,7 @@ def _label(told: object) -> Label:
     levels = row.get("levels", MOST_LEVELS)
     if type(levels) is not int or not 2 <= levels <= MOST_LEVELS:
         raise _Wrong(
-            f"{name} has {brief(levels)} levels, and may have 2 to {MOST_LEVELS}, 1 being none"
+            f"{name} has {shorten(levels)} levels, and may have 2 to {MOST_LEVELS}, 1 being none"
         )
     return Label(name, title, tuple(_text(x, f"an alias of {name}") for x in aliases), levels)
 
@@ -219,10 +220,10 @@ def _check_edges(edges: Edges, titles: list[str]) -> None:
 def _keys(told: object, kind: str, optional: Iterable[str] = ()) -> dict[str, Any]:
     """The table `told`, with all the keys of its kind and no other."""
     if not isinstance(told, dict):
-        raise _Wrong(f"{KINDS[kind]} is {brief(told)}, and must be a table")
+        raise _Wrong(f"{KINDS[kind]} is {shorten(told)}, and must be a table")
     known = LEGAL_KEYS[kind]
     if strange := [key for key in told if key not in known]:
-        raise _Wrong(f"{KINDS[kind]} has {brief(strange[0])}, which no {kind} has")
+        raise _Wrong(f"{KINDS[kind]} has {shorten(strange[0])}, which no {kind} has")
     needed = {"labels"} if kind == "graph" else known.difference(optional)
     if missing := sorted(needed.difference(told)):
         raise _Wrong(f"{KINDS[kind]} has no {missing[0]!r}")
@@ -238,13 +239,15 @@ def _rows(told: Mapping[str, Any], key: str) -> Iterator[object]:
 
 def _levels(told: object) -> list[object]:
     if not isinstance(told, list) or not 0 < len(told) < MOST_LEVELS:
-        raise _Wrong(f"the levels of an exclusion are {brief(told)}; give a list, as in [2, 3, 4]")
+        raise _Wrong(
+            f"the levels of an exclusion are {shorten(told)}; give a list, as in [2, 3, 4]"
+        )
     return told
 
 
 def _text(told: object, what: str) -> str:
     if not isinstance(told, str) or not told.strip() or not told.isprintable():
-        raise _Wrong(f"{what} is {brief(told)}, and must be printable text")
+        raise _Wrong(f"{what} is {shorten(told)}, and must be printable text")
     return told
 
 

@@ -22,13 +22,13 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.extractors.registry import BLOCKS
-from iqcli.fs.files import shown
 from iqcli.models import checkpoint
 from iqcli.models.base import NO_RATING
 from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
 from iqcli.models.hex import graph as hexgraph
 from iqcli.records import Issue, Rating, Unrated
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,12 +127,12 @@ class HexModel:
         for name, size in head.sizes.items():
             if name not in BLOCKS or BLOCKS[name].size != size:
                 raise IqError(
-                    f"{shown(self.weights)} needs a block {name!r} of size {size}; {AGAIN}"
+                    f"{display_path(self.weights)} needs a block {name!r} of size {size}; {AGAIN}"
                 )
             if known_by[name] != BLOCKS[name].known_by:
                 raise IqError(
-                    f"{shown(self.weights)} was trained on another block {name!r} than this iq "
-                    f"has; {AGAIN}"
+                    f"{display_path(self.weights)} was trained on another block {name!r} than "
+                    f"this iq has; {AGAIN}"
                 )
         return head
 
@@ -196,12 +196,12 @@ def load(path: Path) -> HexHead:
     try:
         info, tensors = checkpoint.read(path)
     except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read the model {shown(path)}: {error}; {AGAIN}") from error
+        raise IqError(f"cannot read the model {display_path(path)}: {error}; {AGAIN}") from error
     if not _is_ours(info):
-        raise IqError(f"{shown(path)} is no hex model of this iq; {AGAIN}")
-    graph = hexgraph.parsed(info["graph"], f"in {shown(path)}")
+        raise IqError(f"{display_path(path)} is no hex model of this iq; {AGAIN}")
+    graph = hexgraph.parsed(info["graph"], f"in {display_path(path)}")
     if not _fits(tensors, shapes(graph, info)):
-        raise IqError(f"{shown(path)} is no hex model of this iq; {AGAIN}")
+        raise IqError(f"{display_path(path)} is no hex model of this iq; {AGAIN}")
     return HexHead(graph, info["blocks"], tensors, info)
 
 

@@ -18,7 +18,7 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.extractors.mini_crops import GRID, mosaic, whole
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.spec import reason
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -147,4 +147,4 @@ def head_of(path: Path) -> Pixels:
     try:
         return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1].head
     except (OSError, PhotoError) as error:
-        raise IqError(f"{shown(path)}: {reason(error)}; mend it, or leave it out") from error
+        raise IqError(f"{display_path(path)}: {reason(error)}; mend it, or leave it out") from error

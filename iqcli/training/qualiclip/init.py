@@ -15,7 +15,7 @@ from iqcli.extractors import clip_model
 from iqcli.extractors import clip_model as towerfile
 from iqcli.extractors import qualiclip as block
 from iqcli.models.qualiclip import PROMPTS, sound
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,9 +64,9 @@ def start_from(name: str, seed: int) -> Start:
         path = Path(name)
         told = block.account(path)
         clip = towerfile.filled(told.config, path, "a QualiCLIP of this iq", "give another", "cpu")
-        _check(clip, shown(path))
+        _check(clip, display_path(path))
         texts = torch.from_numpy(sound(block.texts(path), told.size, path))
-        return Start(shown(path), told.config, clip, texts)
+        return Start(display_path(path), told.config, clip, texts)
     clip, config = deepcopy(clip_model.tower(name, "cpu")), towerfile.config_of(name)
     _check(clip, name)
     return Start(name, config, clip, _texts(clip))

@@ -11,7 +11,7 @@ from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs import scratch
 from iqcli.records import Shot, Verdict
-from iqcli.text import shown
+from iqcli.text import display_path
 from iqcli.transactions import apply as moving
 from iqcli.transactions.history import unreadable
 from iqcli.transactions.plan import Action
@@ -177,7 +177,7 @@ def _refound(decisions: Sequence[Decision], deed: Deed) -> list[Decision]:
 def in_words(done: moving.Outcome, made: Plan) -> str:
     """What was done by that plan, and the way back."""
     what, action = _photos(len(made.shots), made.files), made.action
-    where = ", ".join(shown(folder) for folder in done.rejects)
+    where = ", ".join(display_path(folder) for folder in done.rejects)
     if action is Action.TRASH:
         return f"put {what} in the trash, as one folder; restore it and `iq undo {done.run}`"
     if action is Action.MOVE:
@@ -191,4 +191,4 @@ def save(made: Plan, file: Path, run: Run) -> None:
     planner.save(made, file)
     if not run.quiet:
         way = "` lists it again" if made.action is Action.LIST else " --apply` carries it out"
-        say(f"the plan is in {shown(file)}; `iq cull --from-plan FILE{way}")
+        say(f"the plan is in {display_path(file)}; `iq cull --from-plan FILE{way}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, say
 from iqcli.errors import Exit, IqError
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -80,10 +80,12 @@ def of_predictions(file: Path, predictions: Path, labels: str | None, where: str
     told = labels_csv.read(file, graph, None, where)
     predicted = labels_csv.read(predictions, graph, None, None, labels_csv.PREDICTED)
     if not told.levels.any():
-        raise IqError(f"{shown(file)} says nothing of these photos; fill a column of a label")
+        raise IqError(
+            f"{display_path(file)} says nothing of these photos; fill a column of a label"
+        )
     said = _matched(told, predicted)
     report.show_verdicts(
-        issue_metrics.compare_levels(graph, told.levels, said), readable(predictions.stem)
+        issue_metrics.compare_levels(graph, told.levels, said), escape(predictions.stem)
     )
     _tell(told)
     if predicted.file != told.file:
@@ -100,24 +102,25 @@ def _matched(told: LabelledPhotos, predicted: LabelledPhotos) -> Levels:
     for k, name in enumerate(predicted.names):
         if (predicted.levels[places.setdefault(name, k)] != predicted.levels[k]).any():
             raise IqError(
-                f"{shown(predicted.file)} predicts two things of {readable(name)}; leave one out"
+                f"{display_path(predicted.file)} predicts two things of {escape(name)}; leave "
+                "one out"
             )
     if missing := [name for name in told.names if name not in places]:
         more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
         raise IqError(
-            f"{shown(predicted.file)} predicts nothing of {readable(missing[0])}{more}; add it, or "
-            "choose rows with --where"
+            f"{display_path(predicted.file)} predicts nothing of {escape(missing[0])}{more}; "
+            "add it, or choose rows with --where"
         )
     said = predicted.levels[[places[name] for name in told.names]]
     gaps = ((said == 0) & (told.levels > 0)).any(axis=0)
     if gaps.any():
         label = predicted.graph.labels[int(gaps.argmax())].name
         raise IqError(
-            f"{shown(predicted.file)} leaves {label} of some photos open; fill its column"
+            f"{display_path(predicted.file)} leaves {label} of some photos open; fill its column"
         )
     return said
 
 
 def _tell(told: LabelledPhotos) -> None:
     if told.shifted:
-        say(f"{shown(told.file)} counts levels from 0; read as 1 (none) and up")
+        say(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from iqcli.cli.console import counted, say
 from iqcli.errors import IqError
 from iqcli.evaluation.issue_metrics import MEASURES
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,7 +68,7 @@ def _tell(found: Study) -> None:
     for name in found.models:
         if not found.doubts(name):
             say(
-                f"{readable(name)} says no uncertainty: none is checked, and errors in points mean "
+                f"{escape(name)} says no uncertainty: none is checked, and errors in points mean "
                 "nothing; `iq train scale` calibrates a method with a scale of its own"
             )
 
@@ -80,7 +80,7 @@ def check_plots(folder: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         raise IqError("--plots needs matplotlib; run `pip install 'iqcli[plots]'`")
     if folder.exists() and not folder.is_dir():
-        raise IqError(f"--plots is {shown(folder)}, which is a file; give a folder")
+        raise IqError(f"--plots is {display_path(folder)}, which is a file; give a folder")
 
 
 def draw(found: Study, by: str | None, folder: Path) -> None:
@@ -95,8 +95,10 @@ def draw(found: Study, by: str | None, folder: Path) -> None:
             write_atomic(folder / name, data)
     except OSError as error:
         why = error.strerror or error
-        raise IqError(f"cannot write to {shown(folder)}: {why}; give another folder") from error
-    say(f"drawn: {', '.join(shown(folder / name) for name in figures)}")
+        raise IqError(
+            f"cannot write to {display_path(folder)}: {why}; give another folder"
+        ) from error
+    say(f"drawn: {', '.join(display_path(folder / name) for name in figures)}")
 
 
 def _agreements(parts: list[Study]) -> Iterator[Row]:

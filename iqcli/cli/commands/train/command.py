@@ -18,7 +18,7 @@ from iqcli.cli.console import counted, say
 from iqcli.cli.options import over_photos, say_help
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.training.calibration import Fitted
@@ -50,9 +50,12 @@ def scale(
     if len(run.given) != 2:
         raise IqError("give the name of a model and one CSV file with the columns image and mos")
     if output is not None and output.suffix != ".json":
-        raise IqError(f"--output is {shown(output)}; give a name that ends in .json")
+        raise IqError(f"--output is {display_path(output)}; give a name that ends in .json")
     if output is not None and not output.parent.is_dir():
-        raise IqError(f"--output is {shown(output)}, but there is no folder {shown(output.parent)}")
+        raise IqError(
+            f"--output is {display_path(output)}, but there is no folder "
+            f"{display_path(output.parent)}"
+        )
     model, file = run.given
     told = mos_csv.read(Path(file), images, mos_range, where)
     if scene is None:
@@ -64,7 +67,9 @@ def scale(
         write_atomic(target, fitted.file())
     except OSError as error:
         why = error.strerror or error
-        raise IqError(f"cannot write {shown(target)}: {why}; give another --output") from error
+        raise IqError(
+            f"cannot write {display_path(target)}: {why}; give another --output"
+        ) from error
     _tell(fitted, target)
     return run.finish("used")
 
@@ -78,7 +83,7 @@ def _tell(fitted: Fitted, target: Path) -> None:
         f"points, {fitted.covered:.1%} of the opinions in the 90 % interval "
         f"(deviation {fitted.scale.sigma:.2f})"
     )
-    say(f"wrote {shown(target)}")
+    say(f"wrote {display_path(target)}")
 
 
 Ladders = Annotated[
@@ -173,7 +178,7 @@ def _told(report: Report, output: Path, run: Run) -> Exit:
         f"{held.rmse:.3f} points, {held.covered:.1%} of the opinions in the 90 % interval "
         f"(deviations times {held.calibration:.2f}), log density {held.density:.3f} nats"
     )
-    say(f"wrote {shown(output)}")
+    say(f"wrote {display_path(output)}")
     return run.finish("used")
 
 
@@ -205,7 +210,7 @@ def issues(run: Run, output: Weights) -> Exit:
     table.show(table.plain_table((*titles, "balanced accuracy", "kappa"), rows))
     say(
         f"{counted(report.photos, 'good photo')} held out, {report.any_alarm:.1%} of them with any "
-        f"issue; wrote {shown(output)}"
+        f"issue; wrote {display_path(output)}"
     )
     return Exit.DONE
 
@@ -225,7 +230,7 @@ def niqe(run: Run, output: Weights) -> Exit:
     fitted = fit_folders(run.paths, run.settings.max_megapixels, say)
     write_atomic(output, fitted.file())
     photos, blocks = counted(fitted.photos, "photo"), counted(fitted.blocks, "sharp block")
-    say(f"learnt from {blocks} of {photos}; wrote {shown(output)}")
+    say(f"learnt from {blocks} of {photos}; wrote {display_path(output)}")
     return Exit.DONE
 
 
@@ -265,7 +270,7 @@ def backbone(
     _check_weights(output)
     device = choose_device(run.settings.device)
     train_backbone(told, scene, start, ladders or [], output, read_config(config), device, say)
-    say(f"wrote {shown(output)}")
+    say(f"wrote {display_path(output)}")
     return Exit.DONE
 
 
@@ -275,6 +280,9 @@ def _or_dash(figure: str) -> str:
 
 def _check_weights(output: Path) -> None:
     if output.suffix != ".safetensors":
-        raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
+        raise IqError(f"--output is {display_path(output)}; give a name that ends in .safetensors")
     if not output.parent.is_dir():
-        raise IqError(f"--output is {shown(output)}, but there is no folder {shown(output.parent)}")
+        raise IqError(
+            f"--output is {display_path(output)}, but there is no folder "
+            f"{display_path(output.parent)}"
+        )

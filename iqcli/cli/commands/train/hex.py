@@ -13,7 +13,7 @@ from iqcli.cli.console import counted, say
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.text import readable, shown
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from iqcli.training.hex import Recipe
@@ -79,10 +79,10 @@ def train_hex(
     graph = hexgraph.named(labels)
     told = labels_csv.read(one_file(run), graph, images, where)
     if told.shifted:
-        say(f"{shown(told.file)} counts levels from 0; read as 1 (none) and up")
+        say(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")
     if scene is None:
         say("no --scene: photos of one scene may be held out and learnt from, which flatters")
-    called, device = readable(name or place.stem), run.settings.device
+    called, device = escape(name or place.stem), run.settings.device
     report, data = fit_hex(told, recipe, scene, called, run.measured, device, say)
     verdicts.show_verdicts(report.held, called)
     say(
@@ -94,8 +94,8 @@ def train_hex(
         make_folders(place.parent, 0o700)
     write_atomic(place, data)
     curve = write_curve(report.fit, called, place)
-    say(f"wrote {', '.join(shown(each) for each in (place, *curve))}")
-    say(f"use it with --model {registry.HEX if output is None else shown(place)}")
+    say(f"wrote {', '.join(display_path(each) for each in (place, *curve))}")
+    say(f"use it with --model {registry.HEX if output is None else display_path(place)}")
     return run.finish("used")
 
 

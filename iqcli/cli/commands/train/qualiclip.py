@@ -12,7 +12,7 @@ from iqcli.cli.console import say
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError, NothingFound
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.training.qualiclip.train import Trained
@@ -79,7 +79,7 @@ def qualiclip(
     told = {"model": output.stem, "steps": values.steps, "left_out": leave_out}
     write_atomic(output, training.weights(begun, trained, told))
     _show(trained, leave_out)
-    say(f"wrote {shown(output)}")
+    say(f"wrote {display_path(output)}")
     return Exit.DONE
 
 
@@ -89,7 +89,7 @@ def _photos(run: Run) -> list[Path]:
     from iqcli.training.backbone.data import head_of
 
     def problem(path: Path, reason: str) -> None:
-        say(f"iq: {shown(path)}: {reason}")
+        say(f"iq: {display_path(path)}: {reason}")
 
     shots = find_shots(
         run.paths,
@@ -99,7 +99,7 @@ def _photos(run: Run) -> list[Path]:
     )
     photos = [shot.path for shot in shots]
     if not photos:
-        raise NothingFound(f"no photo in {', '.join(map(shown, run.paths))}")
+        raise NothingFound(f"no photo in {', '.join(map(display_path, run.paths))}")
     for path in photos:
         head_of(path)
     return photos

@@ -12,7 +12,7 @@ from iqcli.cli.console import counted, say
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Run
 from iqcli.errors import Exit, IqError
-from iqcli.text import shown
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.models.base import HeadModel
@@ -66,8 +66,8 @@ def taste(
     if output is None:
         make_folders(place.parent, 0o700)
     write_atomic(place, data)
-    say(f"adopted {model}: wrote {shown(place)}")
-    say(f"use it with --model {registry.TASTE if output is None else shown(place)}")
+    say(f"adopted {model}: wrote {display_path(place)}")
+    say(f"use it with --model {registry.TASTE if output is None else display_path(place)}")
     return _code(run)
 
 
@@ -83,11 +83,13 @@ def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
         assert found
         return found
     if output.suffix != ".safetensors":
-        raise IqError(f"--output is {shown(output)}; give a name that ends in .safetensors")
+        raise IqError(f"--output is {display_path(output)}; give a name that ends in .safetensors")
     if not output.absolute().parent.is_dir():
-        raise IqError(f"there is no folder {shown(output.parent)} for --output; make it first")
+        raise IqError(
+            f"there is no folder {display_path(output.parent)} for --output; make it first"
+        )
     if output.exists() and registry.format_of(output) != form:
-        raise IqError(f"{shown(output)} exists and is no {what}; give another name")
+        raise IqError(f"{display_path(output)} exists and is no {what}; give another name")
     return output
 
 
@@ -142,7 +144,7 @@ def _say_what_stays(place: Path) -> None:
     if not place.exists():
         return
     try:
-        say(f"{load(place).info['model']}, adopted earlier, stays in {shown(place)}")
+        say(f"{load(place).info['model']}, adopted earlier, stays in {display_path(place)}")
     except IqError as error:
         say(f"what was there stays: {error}")
 
