@@ -16,7 +16,7 @@ from iqcli.errors import IqError
 from iqcli.models.base import ScoredModel
 from iqcli.models.calibration import Scale
 from iqcli.models.registry import load
-from iqcli.training.dataset import MEMBERS, fold_of_scene, held_out
+from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,7 +41,7 @@ ENDS = (1.0, 10.0)
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class CalibrationFit:
     """A calibration, the curve that won, and how it does on the scenes that taught nothing.
 
     `model` is the method's own name. `left_out` photos have no quality by it.
@@ -62,7 +62,9 @@ class Fitted:
         return json.dumps({self.model: asdict(self.scale)}, indent=1).encode() + b"\n"
 
 
-def fit_scale(told: Opinions, model: str, scene: str | None, measure: Measure) -> Fitted:
+def fit_calibration(
+    told: Opinions, model: str, scene: str | None, measure: Measure
+) -> CalibrationFit:
     """Measure the photos of `told`, five in six of its scenes for the fit, the rest to see it hold.
 
     Raises IqError for a model without a quality of its own, and for too few photos.
@@ -76,7 +78,7 @@ def fit_scale(told: Opinions, model: str, scene: str | None, measure: Measure) -
             "of its own, see `iq models`"
         )
     quality, values, scenes, left_out = _measured(told, method, scene, measure)
-    held = held_out(scenes)
+    held = holdout_mask(scenes)
     taught = [label for label, out in zip(scenes, held, strict=True) if not out]
     if len(taught) < FEWEST or held.sum() < FEWEST // 10:
         raise IqError(f"{len(held)} photos with a quality are too few to fit on; give {2 * FEWEST}")
@@ -87,7 +89,7 @@ def fit_scale(told: Opinions, model: str, scene: str | None, measure: Measure) -
     scale, curve = fit(quality[~held], values[~held], taught, told.source)
     points = scale.apply(quality[held].astype(np.float32))
     error = points - values[held]
-    return Fitted(
+    return CalibrationFit(
         method.name,
         scale,
         curve,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound="DataclassInstance")
 
-LEAST = {
+BACKBONE_LEAST = {
     "steps": 1,
     "photos": 1,
     "ladders": 1,
@@ -34,7 +34,7 @@ LARGEST = 10**9
 
 
 @dataclass(frozen=True)
-class Config:
+class BackboneConfig:
     """All there is to set. Rates are those of AdamW; `slack` is in points."""
 
     seed: int = 2021
@@ -59,9 +59,9 @@ class Config:
     loaders: int = 2
 
 
-def read_config(file: Path | None) -> Config:
+def read_config(file: Path | None) -> BackboneConfig:
     """What a TOML file sets for a backbone; see `read_values`."""
-    return read_values(file, Config(), LEAST)
+    return read_values(file, BackboneConfig(), BACKBONE_LEAST)
 
 
 def read_values(file: Path | None, standard: C, least: Mapping[str, int]) -> C:
@@ -126,7 +126,9 @@ class QualiclipConfig:
 
 
 # A tower that begins with nothing: it learns at a rate that would ruin a CLIP.
-TINY = QualiclipConfig(steps=1200, photos=6, chunk=6, side=96, rate=2e-3, average=0.98, composed=1)
+QUALICLIP_TINY = QualiclipConfig(
+    steps=1200, photos=6, chunk=6, side=96, rate=2e-3, average=0.98, composed=1
+)
 QUALICLIP_LEAST = {
     "steps": 1,
     "photos": 1,

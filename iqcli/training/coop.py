@@ -28,7 +28,7 @@ from iqcli.extractors.clip_model import tokens_of, tower
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import PROMPTS
 from iqcli.training.dataset import SEED
-from iqcli.training.hex_fit import Field, Fit, descend
+from iqcli.training.hex_fit import HexFit, RandomField, descend
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import open_clip
 
     from iqcli.models.hex.graph import Graph
-    from iqcli.training.hex_fit import Loss, Pupils
+    from iqcli.training.hex_fit import HexLoss, HexTrainingSet
 
 CONTEXT = 4
 TEMPLATES = (
@@ -142,13 +142,13 @@ def _text_parts(clip: open_clip.CLIP) -> _Text:
 
 def fit(
     graph: Graph,
-    pupils: Pupils,
+    pupils: HexTrainingSet,
     weights: str,
     count: int,
-    loss: Loss,
+    loss: HexLoss,
     device: str,
     say: Callable[[str], None],
-) -> Fit:
+) -> HexFit:
     """Learn contexts over the text tower of `weights` from its one image block; see the module.
 
     An epoch is one step over all photos, because the texts cost far more than they do.
@@ -159,7 +159,10 @@ def fit(
     teach, stop = (torch.from_numpy(each & there).to(device) for each in pupils.parted())
     units = functional.normalize(torch.from_numpy(vectors).to(device), dim=1)
     on, known = (torch.from_numpy(each).to(device) for each in switches(graph, pupils.levels))
-    field, prompts = Field(graph, device), Prompts(tower(weights, device), graph, count).to(device)
+    field, prompts = (
+        RandomField(graph, device),
+        Prompts(tower(weights, device), graph, count).to(device),
+    )
     optimiser = torch.optim.AdamW(
         [
             {"params": [value], "lr": RATES[name], "weight_decay": DECAY * (name == "context")}
@@ -193,4 +196,4 @@ def fit(
             "bias": prompts.bias,
         }
     kept = {n: np.ascontiguousarray(t.detach().cpu().numpy()) for n, t in tensors.items()}
-    return Fit(kept, {"kind": PROMPTS, "hidden": [], "contexts": count}, taught, stopped)
+    return HexFit(kept, {"kind": PROMPTS, "hidden": [], "contexts": count}, taught, stopped)

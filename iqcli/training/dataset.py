@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 SEED = 2021
 MEMBERS = 5
 # One in so many spoilt copies takes part when the scales of the features are laid out.
-SPARSE = 8
+COPY_STRIDE = 8
 # One scene in so many teaches nothing: neither a backbone nor a head.
-HELD = 6
+HOLDOUT_ONE_IN = 6
 
 
 @dataclass(frozen=True)
-class Lessons:
+class TrainingSet:
     """What to learn from; every array's rows are photos.
 
     `blocks` (n, size) by name, `opinions` (n,) in 1..10 and `scenes` (n,). `ladders` (m,
@@ -49,7 +49,7 @@ class Lessons:
         scales must span."""
         values = self.blocks[name][rows]
         copies = self.ladders[name].reshape(-1, values.shape[1])
-        return np.concatenate([values, copies[::SPARSE]])
+        return np.concatenate([values, copies[::COPY_STRIDE]])
 
 
 def quantile_knots(values: Array) -> Array:
@@ -67,9 +67,9 @@ def quantile_knots(values: Array) -> Array:
     return (knots + scale * 1e-4 * np.arange(KNOTS)).astype(np.float32)
 
 
-def held_out(scenes: Sequence[str]) -> NDArray[np.bool_]:
+def holdout_mask(scenes: Sequence[str]) -> NDArray[np.bool_]:
     """Which photos only measure, by the names of their scenes alone: the same for every model."""
-    return np.array([zlib.crc32(scene.encode()) % HELD == 0 for scene in scenes], bool)
+    return np.array([zlib.crc32(scene.encode()) % HOLDOUT_ONE_IN == 0 for scene in scenes], bool)
 
 
 def fold_of_scene(scenes: Sequence[str]) -> NDArray[np.int64]:
@@ -80,7 +80,7 @@ def fold_of_scene(scenes: Sequence[str]) -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True)
-class Pupil:
+class TrainTensors:
     """The lessons as normal scores, a tensor a block; ladders (m, distortion, rung, size + 1)."""
 
     inputs: list[torch.Tensor]
@@ -90,7 +90,7 @@ class Pupil:
     worthless: list[torch.Tensor]
 
     @classmethod
-    def of(cls, lessons: Lessons, knots: Mapping[str, Array]) -> Pupil:
+    def of(cls, lessons: TrainingSet, knots: Mapping[str, Array]) -> TrainTensors:
         def normal(blocks: Mapping[str, Array]) -> list[torch.Tensor]:
             found = []
             for name, grid in knots.items():

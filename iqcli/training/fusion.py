@@ -21,10 +21,10 @@ from iqcli.models.fusion import BRANCH, FORMAT, TRUNK
 from iqcli.training.dataset import (
     MEMBERS,
     SEED,
-    Lessons,
-    Pupil,
+    TrainingSet,
+    TrainTensors,
     fold_of_scene,
-    held_out,
+    holdout_mask,
     quantile_knots,
 )
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 DROPOUT = 0.3
 
 
-class Network(nn.Module):
+class FusionNetwork(nn.Module):
     """One member; layer names are those of the file (see `iqcli.models.fusion`)."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -107,27 +107,27 @@ RIDGE = 0.01
 
 
 @dataclass(frozen=True)
-class Fit:
+class FusionFit:
     """A fitted head, ready to be saved; nothing of the held-out photos is in it yet."""
 
     tensors: dict[str, Array]
     info: dict[str, object]
 
 
-def fit(lessons: Lessons, model: str, say: Callable[[str], None]) -> Fit:
+def fit(lessons: TrainingSet, model: str, say: Callable[[str], None]) -> FusionFit:
     """Train `MEMBERS` members."""
     # The network is small: more threads than one only wait for each other.
     torch.set_num_threads(1)
-    held = held_out(lessons.scenes)
+    held = holdout_mask(lessons.scenes)
     folds = fold_of_scene(lessons.scenes)
     knots = {name: quantile_knots(lessons.seen(name, ~held)) for name in lessons.blocks}
     sizes = {name: values.shape[1] for name, values in lessons.blocks.items()}
-    pupil = Pupil.of(lessons, knots)
+    pupil = TrainTensors.of(lessons, knots)
     tensors = {f"knots.{name}": values for name, values in knots.items()}
     for k in range(MEMBERS):
         train, stop = (torch.from_numpy(~held & each) for each in (folds != k, folds == k))
         network = _train_member(k, pupil, train, stop, sizes)
-        _teach_doubt(network, pupil, stop)
+        _fit_uncertainty(network, pupil, stop)
         tensors |= _named(network, k)
         say(f"member {k + 1} of {MEMBERS} trained")
     info: dict[str, object] = {
@@ -137,15 +137,15 @@ def fit(lessons: Lessons, model: str, say: Callable[[str], None]) -> Fit:
         "members": MEMBERS,
         "calibration": 1.0,
     }
-    return Fit(tensors, info)
+    return FusionFit(tensors, info)
 
 
 def _train_member(
-    k: int, pupil: Pupil, train: torch.Tensor, stop: torch.Tensor, sizes: Mapping[str, int]
-) -> Network:
+    k: int, pupil: TrainTensors, train: torch.Tensor, stop: torch.Tensor, sizes: Mapping[str, int]
+) -> FusionNetwork:
     """Learn from the photos `train` (n,) until those of `stop` (n,) get no better."""
     torch.manual_seed(SEED + k)
-    network = Network(sizes)
+    network = FusionNetwork(sizes)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=4)
     best, best_state, waited = float("inf"), network.state_dict(), 0
@@ -164,9 +164,9 @@ def _train_member(
 
 
 def _epoch(
-    network: Network,
+    network: FusionNetwork,
     optimiser: torch.optim.Optimizer,
-    pupil: Pupil,
+    pupil: TrainTensors,
     train: torch.Tensor,
 ) -> None:
     for rows in train[torch.randperm(len(train))].split(BATCH):
@@ -181,13 +181,13 @@ def _epoch(
 
 
 @torch.inference_mode()
-def _error(network: Network, pupil: Pupil, rows: torch.Tensor) -> float:
+def _error(network: FusionNetwork, pupil: TrainTensors, rows: torch.Tensor) -> float:
     score, _ = network([x[rows] for x in pupil.inputs])
     return float(((score - pupil.target[rows]) ** 2).mean())
 
 
 @torch.inference_mode()
-def _teach_doubt(network: Network, pupil: Pupil, rows: torch.Tensor) -> None:
+def _fit_uncertainty(network: FusionNetwork, pupil: TrainTensors, rows: torch.Tensor) -> None:
     """Set the second output to the log of the error to expect, by ridge regression.
 
     Afterwards and apart from the score, which must not be bent to make its doubt easier.
@@ -201,7 +201,7 @@ def _teach_doubt(network: Network, pupil: Pupil, rows: torch.Tensor) -> None:
     network.set_doubt(weights[:-1], weights[-1])
 
 
-def _order_loss(network: Network, pupil: Pupil) -> torch.Tensor:
+def _order_loss(network: FusionNetwork, pupil: TrainTensors) -> torch.Tensor:
     """Hinges over some ladders: each rung its margin below the one before; worthless is 1."""
     count, kinds = pupil.ladders[0].shape[:2]
     chosen, kind = torch.randint(count, (LADDERS,)), torch.randint(kinds, (LADDERS,))
@@ -224,7 +224,7 @@ def _hide(x: torch.Tensor) -> torch.Tensor:
     return x * (torch.rand(len(x), 1) >= HIDDEN)
 
 
-def _named(network: Network, k: int) -> dict[str, Array]:
+def _named(network: FusionNetwork, k: int) -> dict[str, Array]:
     found = {}
     for name, value in network.state_dict().items():
         _, layer, kind = name.split(".")

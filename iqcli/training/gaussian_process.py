@@ -17,7 +17,7 @@ import torch
 from iqcli.errors import IqError
 from iqcli.models.gaussian_process import FORMAT, joined_scores, observe
 from iqcli.training.dataset import SEED, fold_of_scene, quantile_knots
-from iqcli.training.sparse_gp import Kernel, descend, posterior, spread_out
+from iqcli.training.sparse_gp import Kernel, maximise_bound, posterior, spread_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -40,7 +40,7 @@ STIR = 0.05
 
 
 @dataclass(frozen=True)
-class Fit:
+class ProcessFit:
     """A fitted process, ready to be saved.
 
     `info["calibration"]` is 1: the deviations are the process's own. `unseen` are the (k,) rows
@@ -96,7 +96,7 @@ class Learner:
     def learn(self) -> Learner:
         """Descend on the seen rows."""
         seen = ~self.unseen
-        descend(self.kernel, self.whitened[seen], self.rest[seen], STEPS, self._stop)
+        maximise_bound(self.kernel, self.whitened[seen], self.rest[seen], STEPS, self._stop)
         return self
 
     def _stop(self) -> bool:
@@ -115,7 +115,9 @@ class Learner:
 
     def tell(self, kernel: Kernel) -> tuple[Exact, Exact]:
         """Mean and variance of the unseen rows (k,) by what the seen ones say."""
-        tensors = _process(kernel, self.whitened[~self.unseen], self.rest[~self.unseen], 0.0)
+        tensors = _process_tensors(
+            kernel, self.whitened[~self.unseen], self.rest[~self.unseen], 0.0
+        )
         with torch.no_grad():
             points = kernel.points(self.whitened[self.unseen]).numpy()
         return observe(points, tensors)
@@ -127,7 +129,7 @@ def fit(
     scenes: Sequence[str],
     say: Callable[[str], None],
     model: str = "dkl",
-) -> Fit:
+) -> ProcessFit:
     """Fit on (n, size) vectors by block, (n,) opinions in 1..10 and the (n,) scenes they show.
 
     Raises IqError where all is one scene: then nothing is unseen.
@@ -152,7 +154,7 @@ def fit(
         "centre": whitening.centre,
         "axes": whitening.axes[:, :components],
         **_layer(kernel),
-        **_process(kernel, chosen.whitened, rest, level),
+        **_process_tensors(kernel, chosen.whitened, rest, level),
     }
     tensors = {name: np.ascontiguousarray(each, np.float32) for name, each in found.items()}
     inducing, rank = tensors["features"].shape
@@ -167,7 +169,7 @@ def fit(
         "deep": kernel.skip.requires_grad,
         "calibration": 1.0,
     }
-    return Fit(
+    return ProcessFit(
         tensors,
         info,
         np.flatnonzero(chosen.unseen.numpy()),
@@ -227,7 +229,7 @@ def _layer(kernel: Kernel) -> dict[str, Exact]:
 
 
 @torch.no_grad()
-def _process(
+def _process_tensors(
     kernel: Kernel, whitened: torch.Tensor, rest: torch.Tensor, level: float
 ) -> dict[str, Exact]:
     """What the (n, components) inputs and their opinions say, by the names in the file."""

@@ -18,7 +18,7 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hex_fit
-from iqcli.training.dataset import MEMBERS, held_out
+from iqcli.training.dataset import MEMBERS, holdout_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
     from iqcli.records import Photo, Shot
-    from iqcli.training.hex_fit import Fit, Loss, Pupils
+    from iqcli.training.hex_fit import HexFit, HexLoss, HexTrainingSet
 
     Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
     Say = Callable[[str], None]
@@ -41,7 +41,7 @@ FEWEST_HELD = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class HexRecipe:
     """How to fit: layers of `hidden` sizes over `blocks`, or `contexts` words over text `prompts`.
 
     `prompts` names the weights of a CLIP, whose block must then be the only one.
@@ -49,17 +49,17 @@ class Recipe:
 
     blocks: tuple[str, ...]
     hidden: tuple[int, ...]
-    loss: Loss
+    loss: HexLoss
     prompts: str | None
     contexts: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Report:
+class HexReport:
     """How many photos taught, what the fit did, and how the head did on the held-out scenes."""
 
     photos: int
-    fit: Fit
+    fit: HexFit
     held: IssueMetrics
 
 
@@ -74,13 +74,13 @@ def block_of_tower(prompts: str) -> str:
 
 def fit_hex(
     told: LabelledPhotos,
-    recipe: Recipe,
+    recipe: HexRecipe,
     scene: str | None,
     name: str,
     measure: Measure,
     device: str,
     say: Say,
-) -> tuple[Report, bytes]:
+) -> tuple[HexReport, bytes]:
     """Measure the photos, fit a head on their levels; the report, and the file to be written.
 
     Raises IqError where the photos or their labels are too few, or contradict the graph.
@@ -93,7 +93,7 @@ def fit_hex(
                 "without it"
             )
     pupils = _pupils(told, recipe.blocks, scene, measure)
-    held = held_out(pupils.scenes)
+    held = holdout_mask(pupils.scenes)
     _check_enough(told.graph, pupils, held, say)
     taught = _rows(pupils, ~held)
     check_defined(taught)
@@ -119,10 +119,10 @@ def fit_hex(
     verdicts = _judged(head, _rows(pupils, held))
     info["figures"] = _figures(verdicts)
     data = save(fitted.tensors, metadata={"iq": json.dumps(info, allow_nan=False)})
-    return Report(int((~held).sum()), fitted, verdicts), data
+    return HexReport(int((~held).sum()), fitted, verdicts), data
 
 
-def write_curve(fit: Fit, title: str, output: Path) -> list[Path]:
+def write_curve(fit: HexFit, title: str, output: Path) -> list[Path]:
     """The losses beside the model, as CSV, and drawn where matplotlib is installed."""
     lines = ["epoch,loss,held"]
     pairs = zip(fit.taught, fit.stopped, strict=True)
@@ -143,7 +143,7 @@ def write_curve(fit: Fit, title: str, output: Path) -> list[Path]:
 
 def _pupils(
     told: LabelledPhotos, blocks: Sequence[str], scene: str | None, measure: Measure
-) -> Pupils:
+) -> HexTrainingSet:
     """The photos that could be measured and of which something is known."""
     labels = told.column(scene) if scene else [shot.path.name for shot in told.shots]
     found = list(measure([BLOCKS[name] for name in blocks], told.shots))
@@ -156,10 +156,10 @@ def _pupils(
             f"{len(kept)} readable photos with labels are too few; give at least {FEWEST}"
         )
     vectors = {name: np.stack([each[name] for each in photos]) for name in blocks}
-    return hex_fit.Pupils(vectors, told.levels[kept], [labels[k] for k in kept])
+    return hex_fit.HexTrainingSet(vectors, told.levels[kept], [labels[k] for k in kept])
 
 
-def _check_enough(graph: Graph, pupils: Pupils, held: NDArray[np.bool_], say: Say) -> None:
+def _check_enough(graph: Graph, pupils: HexTrainingSet, held: NDArray[np.bool_], say: Say) -> None:
     scenes = {label for label, out in zip(pupils.scenes, held, strict=True) if not out}
     if len(scenes) < MEMBERS or held.sum() < FEWEST_HELD:
         raise IqError("the photos are of too few scenes to hold some out; give more photos")
@@ -168,7 +168,7 @@ def _check_enough(graph: Graph, pupils: Pupils, held: NDArray[np.bool_], say: Sa
             say(f"no photo that teaches has {label.name}; the model will not see it")
 
 
-def check_defined(pupils: Pupils) -> None:
+def check_defined(pupils: HexTrainingSet) -> None:
     """Raise IqError for a block that says nothing of what teaches, or of what says when to stop."""
     for name, values in pupils.blocks.items():
         defined = np.isfinite(values).all(axis=1)
@@ -176,15 +176,15 @@ def check_defined(pupils: Pupils) -> None:
             raise IqError(f"the block {name} is defined for too few of the photos; leave it out")
 
 
-def _rows(pupils: Pupils, rows: NDArray[np.bool_]) -> Pupils:
-    return hex_fit.Pupils(
+def _rows(pupils: HexTrainingSet, rows: NDArray[np.bool_]) -> HexTrainingSet:
+    return hex_fit.HexTrainingSet(
         {name: values[rows] for name, values in pupils.blocks.items()},
         pupils.levels[rows],
         [label for label, inside in zip(pupils.scenes, rows, strict=True) if inside],
     )
 
 
-def _judged(head: HexHead, pupils: Pupils) -> IssueMetrics:
+def _judged(head: HexHead, pupils: HexTrainingSet) -> IssueMetrics:
     chances = head.marginals(pupils.blocks)
     there = np.isfinite(chances).all(axis=1)
     if not there.any():

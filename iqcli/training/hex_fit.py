@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 LOSSES = ("nll", "bce", "focal", "fidelity")
 # Focus and balance of a loss that has them.
-USUAL = {"focal": (2.0, 0.5), "fidelity": (2.0, 0.8)}
+FOCUS_AND_BALANCE = {"focal": (2.0, 0.5), "fidelity": (2.0, 0.8)}
 # Below it a probability's logarithm and root have no useful slope.
 LEAST = 1e-8
 EPOCHS, PATIENCE, BATCH = 300, 25, 64
@@ -47,7 +47,7 @@ HIDDEN = 0.03
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class HexLoss:
     """Which loss, with its focus `gamma` >= 0 and its balance `alpha` in 0..1."""
 
     name: str
@@ -55,13 +55,15 @@ class Loss:
     alpha: float
 
     @classmethod
-    def of(cls, name: str, gamma: float | None, alpha: float | None) -> Loss:
+    def of(cls, name: str, gamma: float | None, alpha: float | None) -> HexLoss:
         """Raises IqError for a loss there is not, or values that make no sense."""
         if name not in LOSSES:
             raise IqError(f"there is no loss {name!r}; give one of {', '.join(LOSSES)}")
-        if name not in USUAL and not (gamma is None and alpha is None):
-            raise IqError(f"--gamma and --alpha belong to {' and '.join(USUAL)}; leave them out")
-        focus, balance = USUAL.get(name, (0.0, 0.5))
+        if name not in FOCUS_AND_BALANCE and not (gamma is None and alpha is None):
+            raise IqError(
+                f"--gamma and --alpha belong to {' and '.join(FOCUS_AND_BALANCE)}; leave them out"
+            )
+        focus, balance = FOCUS_AND_BALANCE.get(name, (0.0, 0.5))
         focus, balance = focus if gamma is None else gamma, balance if alpha is None else alpha
         if not 0 <= focus <= 10:
             raise IqError(f"--gamma is {focus:g}; give 0 to 10")
@@ -73,7 +75,7 @@ class Loss:
         return cls(name, focus, balance)
 
     def __call__(
-        self, field: Field, logits: torch.Tensor, on: torch.Tensor, known: torch.Tensor
+        self, field: RandomField, logits: torch.Tensor, on: torch.Tensor, known: torch.Tensor
     ) -> torch.Tensor:
         """(n, nodes) logits, what is on (0, 1) and what is known (0, 1), to one number."""
         if self.name == "nll":
@@ -81,14 +83,14 @@ class Loss:
         chances = field.marginals(logits)
         true = torch.where(on > 0, chances, 1 - chances).clamp(LEAST, 1)
         lost = 1 - true.sqrt() if self.name == "fidelity" else -true.log()
-        if self.name in USUAL:
+        if self.name in FOCUS_AND_BALANCE:
             balance = torch.where(on > 0, self.alpha, 1 - self.alpha)
             lost = balance * (1 - true + LEAST) ** self.gamma * lost
         total: torch.Tensor = (lost * known).sum() / known.sum().clamp(min=1)
         return total
 
 
-class Field:
+class RandomField:
     """The conditional random field of a graph in torch, in double precision, with gradients."""
 
     def __init__(self, graph: Graph, device: str = "cpu") -> None:
@@ -120,7 +122,7 @@ class Field:
 
 
 @dataclass(frozen=True, eq=False)
-class Pupils:
+class HexTrainingSet:
     """What a head learns from: (n, size) `blocks`, (n, labels) `levels`, (n,) `scenes`."""
 
     blocks: Mapping[str, Array]
@@ -134,7 +136,7 @@ class Pupils:
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class HexFit:
     """The tensors of a fitted head, its account's own fields, and the losses epoch by epoch."""
 
     tensors: dict[str, Array]
@@ -143,7 +145,7 @@ class Fit:
     stopped: list[float]
 
 
-def fit(graph: Graph, pupils: Pupils, hidden: Sequence[int], loss: Loss) -> Fit:
+def fit(graph: Graph, pupils: HexTrainingSet, hidden: Sequence[int], loss: HexLoss) -> HexFit:
     """Train layers of these hidden sizes on the blocks; see the module."""
     torch.set_num_threads(1)  # small: more threads only wait for each other
     torch.manual_seed(SEED)
@@ -152,7 +154,7 @@ def fit(graph: Graph, pupils: Pupils, hidden: Sequence[int], loss: Loss) -> Fit:
     sizes = {name: values.shape[1] for name, values in pupils.blocks.items()}
     x = torch.from_numpy(inputs_of(knots, pupils.blocks, sizes))
     on, known = (torch.from_numpy(each) for each in switches(graph, pupils.levels))
-    field, network = Field(graph), _network([x.shape[1], *hidden, len(graph.nodes)])
+    field, network = RandomField(graph), _network([x.shape[1], *hidden, len(graph.nodes)])
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     rows, held = torch.from_numpy(np.flatnonzero(teach)), torch.from_numpy(np.flatnonzero(stop))
 
@@ -175,7 +177,7 @@ def fit(graph: Graph, pupils: Pupils, hidden: Sequence[int], loss: Loss) -> Fit:
     for k, layer in enumerate(layers):
         tensors[f"layer.{k}.weight"] = layer.weight.detach().numpy()
         tensors[f"layer.{k}.bias"] = layer.bias.detach().numpy()
-    return Fit(tensors, {"kind": LAYERS, "hidden": [*hidden]}, taught, stopped)
+    return HexFit(tensors, {"kind": LAYERS, "hidden": [*hidden]}, taught, stopped)
 
 
 def descend(

@@ -15,7 +15,7 @@ from scipy.stats import spearmanr
 
 from iqcli.models.checkpoint import HELD
 from iqcli.models.fusion import TRUNK
-from iqcli.training.dataset import held_out
+from iqcli.training.dataset import holdout_mask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.fusion import FusionHead
-    from iqcli.training.dataset import Array, Lessons
+    from iqcli.training.dataset import Array, TrainingSet
 
 # 90 % of normal draws lie within so many deviations.
 NINE_IN_TEN = 1.645
@@ -31,7 +31,7 @@ NINE_IN_TEN = 1.645
 STEPS = 5
 
 
-class Head(Protocol):
+class Predictor(Protocol):
     """A fusion head or a Gaussian process."""
 
     def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -40,7 +40,7 @@ class Head(Protocol):
 
 
 @dataclass(frozen=True)
-class Experience:
+class HoldoutSample:
     """Scores, calibrated deviations and opinions (k,) of the held-out photos, and the calibration.
 
     `crossed` (k,) are the deviations by the calibration of the other half of the scenes: figures
@@ -82,9 +82,9 @@ class Experience:
         return {n: np.ascontiguousarray(t[self.first]) for n, t in zip(HELD, told, strict=True)}
 
 
-def gather(head: Head, lessons: Lessons) -> Experience:
+def measure_holdout(head: Predictor, lessons: TrainingSet) -> HoldoutSample:
     """Ask a head whose calibration is still 1 about the held-out photos."""
-    held = held_out(lessons.scenes)
+    held = holdout_mask(lessons.scenes)
     scores, raw = head.predict({name: values[held] for name, values in lessons.blocks.items()})
     opinions = lessons.opinions[held]
     scenes = [scene for scene, out in zip(lessons.scenes, held, strict=True) if out]
@@ -92,7 +92,7 @@ def gather(head: Head, lessons: Lessons) -> Experience:
     strayed = np.abs(scores - opinions) / raw
     calibration = _spread(strayed)
     crossed = raw * np.where(half, _spread(strayed[~half]), _spread(strayed[half]))
-    return Experience(
+    return HoldoutSample(
         scores.astype(np.float32),
         (raw * calibration).astype(np.float32),
         crossed.astype(np.float32),
@@ -102,12 +102,12 @@ def gather(head: Head, lessons: Lessons) -> Experience:
     )
 
 
-def centre(head: FusionHead, lessons: Lessons) -> None:
+def recentre_bias(head: FusionHead, lessons: TrainingSet) -> None:
     """Move the last bias of every member until the held-out photos score as people rate on average.
 
     Ladders pull all scores down: a network that learns that a copy is worse learns to be strict.
     """
-    held = held_out(lessons.scenes)
+    held = holdout_mask(lessons.scenes)
     blocks = {name: values[held] for name, values in lessons.blocks.items()}
     for _ in range(STEPS):
         scores, _sigmas = head.predict(blocks)

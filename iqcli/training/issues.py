@@ -25,8 +25,8 @@ from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.photos.read import seen_in
 from iqcli.photos.views import limited, views_of
 from iqcli.text import display_path
-from iqcli.training.dataset import held_out
-from iqcli.training.hex_fit import Loss, Pupils
+from iqcli.training.dataset import holdout_mask
+from iqcli.training.hex_fit import HexLoss, HexTrainingSet
 from iqcli.training.hex_fit import fit as fit_head
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ THREADS = 2
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class IssueSamples:
     """Measured pictures: (n, size) `blocks`, (n, labels) `levels`, (n,) `photos` by number.
 
     `good` (n,) marks the photos themselves, as they were found.
@@ -70,14 +70,14 @@ class Lessons:
     photos: NDArray[np.int64]
     good: Flags
 
-    def of(self, rows: Flags) -> Lessons:
+    def of(self, rows: Flags) -> IssueSamples:
         """Those of these rows."""
         blocks = {name: values[rows] for name, values in self.blocks.items()}
-        return Lessons(blocks, self.levels[rows], self.photos[rows], self.good[rows])
+        return IssueSamples(blocks, self.levels[rows], self.photos[rows], self.good[rows])
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class IssueFigures:
     """What a head sees of one issue on photos held out.
 
     `alarms` is the share of good photos said to have it, `found` the shares of slight, clear and
@@ -93,27 +93,29 @@ class Found:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class IssueReport:
     """A fitted head as a `file`, and what it finds on the `photos` held out; `any_alarm` is the
     share of good ones that are said to have any issue."""
 
     file: bytes
     photos: int
     any_alarm: float
-    issues: tuple[Found, ...]
+    issues: tuple[IssueFigures, ...]
 
 
-def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> Report:
+def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> IssueReport:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
     graph = seeing.graph()
     found = seen_in(folders, max_megapixels, say)
-    lessons = learn(((name, views.detail) for name, views in found), graph)
+    lessons = distort_and_measure(((name, views.detail) for name, views in found), graph)
     if lessons is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
     return fit(graph, lessons)
 
 
-def learn(pictures: Iterator[tuple[str, Pixels]], graph: Graph) -> Lessons | None:
+def distort_and_measure(
+    pictures: Iterator[tuple[str, Pixels]], graph: Graph
+) -> IssueSamples | None:
     """Spoil and measure named pictures as decoded, upright, with a long side of at most 2048.
 
     A picture's copies depend on its name and on nothing else. None for no picture.
@@ -129,7 +131,7 @@ def learn(pictures: Iterator[tuple[str, Pixels]], graph: Graph) -> Lessons | Non
     starts = np.cumsum([0, *counts[:-1]])
     good = np.zeros(sum(counts), bool)
     good[starts] = True
-    return Lessons(
+    return IssueSamples(
         blocks={name: np.stack([each[name] for each in measured]) for name in seeing.BLOCKS},
         levels=np.array([row for _, levels in rows for row in levels]),
         photos=np.repeat(np.arange(len(rows)), counts),
@@ -137,20 +139,20 @@ def learn(pictures: Iterator[tuple[str, Pixels]], graph: Graph) -> Lessons | Non
     )
 
 
-def fit(graph: Graph, lessons: Lessons) -> Report:
+def fit(graph: Graph, lessons: IssueSamples) -> IssueReport:
     """Train on most of the photos, measure on the rest. Raises IqError for too few."""
     names = [str(each) for each in lessons.photos]
-    held = held_out(names)
+    held = holdout_mask(names)
     count = len(set(names))
     if count < FEWEST:
         raise IqError(f"{count} photos are too few to learn from; give {FEWEST} good ones at least")
     taught, rest = lessons.of(~held), lessons.of(held)
-    pupils = Pupils(
+    pupils = HexTrainingSet(
         seeing.inputs(taught.blocks), taught.levels, [str(each) for each in taught.photos]
     )
-    fitted = fit_head(graph, pupils, HIDDEN, Loss.of("nll", None, None))
+    fitted = fit_head(graph, pupils, HIDDEN, HexLoss.of("nll", None, None))
     head = HexHead(graph, seeing.SIZES, fitted.tensors, fitted.info)
-    _set_at_ease(head, taught.of(taught.good))
+    _calibrate_false_alarms(head, taught.of(taught.good))
     report = measure(head, rest)
     info = {
         "format": FORMAT,
@@ -164,10 +166,10 @@ def fit(graph: Graph, lessons: Lessons) -> Report:
     }
     file = save(fitted.tensors, metadata={"iq": json.dumps(info)})
     said = _said(head, rest.of(rest.good))
-    return Report(file, len(said), float((said > 1).any(axis=1).mean()), report)
+    return IssueReport(file, len(said), float((said > 1).any(axis=1).mean()), report)
 
 
-def measure(head: HexHead, lessons: Lessons) -> tuple[Found, ...]:
+def measure(head: HexHead, lessons: IssueSamples) -> tuple[IssueFigures, ...]:
     """What the head sees of each issue."""
     said, true, good = _said(head, lessons), lessons.levels, lessons.good
     rows = []
@@ -175,7 +177,7 @@ def measure(head: HexHead, lessons: Lessons) -> tuple[Found, ...]:
         figures = of_levels(confusion(true[:, k], said[:, k], label.levels))
         found = [_share(said[true[:, k] == level, k] > 1) for level in (2, 3, 4)]
         rows.append(
-            Found(
+            IssueFigures(
                 label.name,
                 _share(said[good, k] > 1),
                 (found[0], found[1], found[2]),
@@ -186,7 +188,7 @@ def measure(head: HexHead, lessons: Lessons) -> tuple[Found, ...]:
     return tuple(rows)
 
 
-def _set_at_ease(head: HexHead, good: Lessons) -> None:
+def _calibrate_false_alarms(head: HexHead, good: IssueSamples) -> None:
     """Shift the bias of each issue's first node so that few of these good photos pass a half."""
     chances = hexgraph.marginals(head.graph, seeing.logits(head, good.blocks))
     bias = head.tensors[f"layer.{len(HIDDEN)}.bias"]
@@ -197,7 +199,7 @@ def _set_at_ease(head: HexHead, good: Lessons) -> None:
         bias[first] -= max(float(np.quantile(odds, 1 - FALSE_ALARMS, method="higher")), -BOLDEST)
 
 
-def _said(head: HexHead, lessons: Lessons) -> Levels:
+def _said(head: HexHead, lessons: IssueSamples) -> Levels:
     chances = hexgraph.marginals(head.graph, seeing.logits(head, lessons.blocks))
     return hexgraph.levels_of(head.graph, chances)
 

@@ -33,7 +33,7 @@ FEWEST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class NiqeFit:
     """Mean (36,) and covariance (36, 36) of the sharp blocks, and of how many photos and blocks."""
 
     mean: Array
@@ -49,7 +49,7 @@ class Fit:
         return save(tensors, metadata={"iq": json.dumps({**info, "blocks": self.blocks})})
 
 
-def fit(pictures: Iterable[Pixels]) -> Fit:
+def fit(pictures: Iterable[Pixels]) -> NiqeFit:
     """The Gaussian of good pictures, each (h, w, 3) with a short side of 512 pixels.
 
     Raises IqError where they have too few sharp blocks.
@@ -61,7 +61,7 @@ def fit(pictures: Iterable[Pixels]) -> Fit:
     covariance = np.cov(found, rowvar=False)
     if np.linalg.eigvalsh(covariance)[0] <= 0:
         raise IqError("these photos are too much alike to tell what is natural; give others too")
-    return Fit(found.mean(axis=0), covariance, sum(map(bool, map(len, chosen))), len(found))
+    return NiqeFit(found.mean(axis=0), covariance, sum(map(bool, map(len, chosen))), len(found))
 
 
 def sharp(features: Array, sharpness: Array) -> Array:
@@ -71,7 +71,9 @@ def sharp(features: Array, sharpness: Array) -> Array:
     return features[np.isfinite(features).all(axis=1) & (sharpness > SHARP * sharpness.max())]
 
 
-def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]) -> Fit:
+def fit_folders(
+    folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
+) -> NiqeFit:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
     pictures = (views.head for _, views in seen_in(folders, max_megapixels, say))
     if (first := next(pictures, None)) is None:

@@ -22,9 +22,9 @@ from iqcli.pipeline.devices import measure_views
 from iqcli.text import display_path
 from iqcli.training import dataset, fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS
-from iqcli.training.backbone.init import start_from
-from iqcli.training.backbone.train import Material, train, weights
-from iqcli.training.holdout import centre, gather
+from iqcli.training.backbone.init import initial_backbone
+from iqcli.training.backbone.train import BackboneData, train_network, weight_file
+from iqcli.training.holdout import measure_holdout, recentre_bias
 from iqcli.training.run_state import RunFolder, digest
 
 if TYPE_CHECKING:
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
     from iqcli.records import Photo, Shot
-    from iqcli.training.config import Config
-    from iqcli.training.holdout import Experience
+    from iqcli.training.config import BackboneConfig
+    from iqcli.training.holdout import HoldoutSample
 
     Say = Callable[[str], None]
 
 
 FEWEST = 50
 LADDER_PHOTOS = 120
-POCKET_SHOTS = 96
+BLANK_FRAMES = 96
 
 
 class Measure(Protocol):
@@ -60,12 +60,12 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FitReport:
     """How many photos and ladders taught, and how the model did on the held-out scenes."""
 
     photos: int
     ladders: int
-    held: Experience
+    held: HoldoutSample
 
 
 def fit_fusion(
@@ -78,18 +78,18 @@ def fit_fusion(
     measure: Measure,
     device: str,
     say: Say,
-) -> Report:
+) -> FitReport:
     """Measure the photos, fit the fusion head on their opinions, write it to `output`."""
     wanted = blocks_of(blocks)
-    taught = _lessons(told, wanted, scene, ladders, measure, device, say)
+    taught = _training_set(told, wanted, scene, ladders, measure, device, say)
     fitted = fusion.fit(taught, name, say)
     sizes = {block: values.shape[1] for block, values in taught.blocks.items()}
     head = FusionHead(sizes, fitted.tensors, fitted.info)
-    centre(head, taught)
-    held = gather(head, taught)
+    recentre_bias(head, taught)
+    held = measure_holdout(head, taught)
     _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
     count = taught.margins.shape[0] * len(next(iter(taught.ladders.values())))
-    return Report(len(taught.opinions) - len(held.scores), count, held)
+    return FitReport(len(taught.opinions) - len(held.scores), count, held)
 
 
 def fit_dkl(
@@ -101,18 +101,18 @@ def fit_dkl(
     measure: Measure,
     device: str,
     say: Say,
-) -> Report:
+) -> FitReport:
     """Measure the photos, fit a Gaussian process on their opinions, write it to `output`."""
     wanted = blocks_of(blocks)
-    taught = _lessons(told, wanted, scene, None, measure, device, say)
-    learnt = ~dataset.held_out(taught.scenes)
+    taught = _training_set(told, wanted, scene, None, measure, device, say)
+    learnt = ~dataset.holdout_mask(taught.scenes)
     scenes = [label for label, taken in zip(taught.scenes, learnt, strict=True) if taken]
     vectors = {block: values[learnt] for block, values in taught.blocks.items()}
     fitted = gaussian_process.fit(vectors, taught.opinions[learnt], scenes, say, name)
     sizes = {block: values.shape[1] for block, values in vectors.items()}
-    held = gather(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
+    held = measure_holdout(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
     _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
-    return Report(int(learnt.sum()), 0, held)
+    return FitReport(int(learnt.sum()), 0, held)
 
 
 def _write(
@@ -120,7 +120,7 @@ def _write(
     tensors: Mapping[str, NDArray[np.float32]],
     info: Mapping[str, object],
     blocks: Sequence[AnyBlock],
-    held: Experience,
+    held: HoldoutSample,
     source: str,
 ) -> None:
     known_by = {block.name: block.known_by for block in blocks}
@@ -129,7 +129,7 @@ def _write(
     write_atomic(output, save(whole, metadata={"iq": json.dumps(account)}))
 
 
-def _lessons(
+def _training_set(
     told: Opinions,
     blocks: Sequence[AnyBlock],
     scene: str | None,
@@ -137,7 +137,7 @@ def _lessons(
     measure: Measure,
     device: str,
     say: Say,
-) -> dataset.Lessons:
+) -> dataset.TrainingSet:
     """`ladders` None: none at all, nor worthless frames."""
     found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
@@ -150,16 +150,16 @@ def _lessons(
     opinions = np.array([told.rows[k].value for k in kept], np.float32)
     labels = told.column(scene) if scene else [row.shot.path.name for row in told.rows]
     scenes = [labels[k] for k in kept]
-    held = dataset.held_out(scenes)
+    held = dataset.holdout_mask(scenes)
     if len({label for label, out in zip(scenes, held, strict=True) if not out}) < dataset.MEMBERS:
         raise IqError(f"the column {scene!r} names too few scenes; give at least {dataset.MEMBERS}")
     if held.sum() < FEWEST // 10:
         raise IqError("too few scenes to hold some out; give more photos")
     bases = [told.rows[kept[k]].shot for k in _bases(opinions, held)]
     spoilt = [*bases, *_found(ladders, say)] if ladders is not None else []
-    pockets = map(views_of, blank_frames(POCKET_SHOTS if spoilt else 0))
+    pockets = map(views_of, blank_frames(BLANK_FRAMES if spoilt else 0))
     frames = measure_views(pockets, blocks, device)
-    return dataset.Lessons(
+    return dataset.TrainingSet(
         blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
         opinions=opinions,
         scenes=scenes,
@@ -185,7 +185,7 @@ def train_backbone(
     start: str,
     ladders: Sequence[Path],
     output: Path,
-    config: Config,
+    config: BackboneConfig,
     device: str,
     say: Say,
 ) -> None:
@@ -194,7 +194,7 @@ def train_backbone(
     pristine = [shot.path for shot in _found(ladders, say)]
     scenes = told.column(scene) if scene else [path.name for path in photos]
     _check_readable([*photos, *pristine])
-    network = start_from(start, config.seed)
+    network = initial_backbone(start, config.seed)
     folder = RunFolder(output.with_suffix(".run"))
     folder.open(
         {
@@ -206,14 +206,14 @@ def train_backbone(
             "pristine_known_by": digest([path.name for path in pristine]),
         }
     )
-    material = Material(
+    material = BackboneData(
         photos,
         np.array([row.value for row in told.rows], np.float32),
         scenes,
         pristine,
     )
-    trained = train(network, material, config, folder, device, say)
-    write_atomic(output, weights(trained, {"name": output.stem, "steps": config.steps}))
+    trained = train_network(network, material, config, folder, device, say)
+    write_atomic(output, weight_file(trained, {"name": output.stem, "steps": config.steps}))
 
 
 def _check_readable(paths: Sequence[Path]) -> None:

@@ -122,7 +122,7 @@ def spread_out(points: Exact, count: int, random: np.random.Generator) -> NDArra
     return np.array(rows)
 
 
-def descend(
+def maximise_bound(
     kernel: Kernel,
     whitened: torch.Tensor,
     rest: torch.Tensor,

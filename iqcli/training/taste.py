@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from iqcli.evaluation.agreement import Numbers
     from iqcli.models.base import Head
-    from iqcli.training.taste_data import Rated
+    from iqcli.training.taste_data import RatedPhotos
 
     Mask = NDArray[np.bool_]
     Labels = NDArray[np.int64]
@@ -51,7 +51,7 @@ LEAST_SLOPE = 0.1
 
 
 @dataclass(frozen=True)
-class Known:
+class TasteSamples:
     """n photos: stock scores (n,), inputs (n, width), points (n,) and numbered days (n,)."""
 
     stock: Numbers
@@ -59,26 +59,26 @@ class Known:
     points: Numbers
     days: Labels
 
-    def only(self, rows: Mask) -> Known:
+    def only(self, rows: Mask) -> TasteSamples:
         """The photos for which `rows` is true."""
-        return Known(self.stock[rows], self.inputs[rows], self.points[rows], self.days[rows])
+        return TasteSamples(self.stock[rows], self.inputs[rows], self.points[rows], self.days[rows])
 
 
 @dataclass(frozen=True)
-class Fit:
+class TasteFit:
     """score = level + slope * stock + inputs @ weights, cut to 1..10."""
 
     level: float
     slope: float
     weights: Numbers
 
-    def predict(self, known: Known) -> Numbers:
+    def predict(self, known: TasteSamples) -> Numbers:
         """The (n,) scores."""
         raw = self.level + self.slope * known.stock + known.inputs @ self.weights
         return np.clip(raw, 1, 10)
 
 
-def fits(known: Known, strengths: Sequence[float]) -> Iterator[Fit]:
+def fits(known: TasteSamples, strengths: Sequence[float]) -> Iterator[TasteFit]:
     """A fit for each strength."""
     slope = _slope(known)
     level = known.points.mean() - slope * known.stock.mean()
@@ -88,14 +88,14 @@ def fits(known: Known, strengths: Sequence[float]) -> Iterator[Fit]:
     columns = np.column_stack([known.stock / spread, known.inputs])
     middle = columns.mean(axis=0)
     for weights in _ridge(columns - middle, left, strengths):
-        yield Fit(
+        yield TasteFit(
             level=float(level - middle @ weights),
             slope=float(slope + weights[0] / spread),
             weights=weights[1:],
         )
 
 
-def _slope(known: Known) -> float:
+def _slope(known: TasteSamples) -> float:
     centred = known.stock - known.stock.mean()
     square = float(centred @ centred)
     return max(float(centred @ known.points) / square, LEAST_SLOPE) if square else LEAST_SLOPE
@@ -119,7 +119,7 @@ SURE, REAL = 0.8, 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
+class TasteFigures:
     """Rank correlation, and share of the pairs within a day in order; NaN where undefined."""
 
     srcc: float
@@ -127,7 +127,7 @@ class Figures:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class TasteComparison:
     """What held-out days say of the stock model and of the taste.
 
     `higher` and `positive` are the shares of resamples in which the SRCC of the taste is above the
@@ -136,8 +136,8 @@ class Verdict:
 
     photos: int
     days: int
-    stock: Figures
-    taste: Figures
+    stock: TasteFigures
+    taste: TasteFigures
     higher: float
     positive: float
     rmse: float
@@ -153,10 +153,10 @@ class Verdict:
         )
 
 
-def known_of(rated: Rated, stock: Head) -> Known:
+def taste_samples(rated: RatedPhotos, stock: Head) -> TasteSamples:
     """The rated photos as the stock head sees them."""
     stacked = {name: np.stack([each[name] for each in rated.photos]) for name in stock.sizes}
-    return Known(
+    return TasteSamples(
         stock=stock.predict(stacked)[0].astype(np.float64),
         inputs=inputs_of(stock, stacked).astype(np.float64),
         points=rated.points,
@@ -164,11 +164,11 @@ def known_of(rated: Rated, stock: Head) -> Known:
     )
 
 
-def judge(known: Known) -> Verdict:
+def compare_with_stock(known: TasteSamples) -> TasteComparison:
     """Both models on held-out days."""
-    scores = held_out(known)
-    higher, positive = resampled(scores, known)
-    return Verdict(
+    scores = holdout_scores(known)
+    higher, positive = resampled_shares(scores, known)
+    return TasteComparison(
         photos=len(scores),
         days=len(np.unique(known.days)),
         stock=figures(known.stock, known),
@@ -179,7 +179,7 @@ def judge(known: Known) -> Verdict:
     )
 
 
-def held_out(known: Known) -> Numbers:
+def holdout_scores(known: TasteSamples) -> Numbers:
     """The (n,) scores of each photo by a fit that saw no photo of its day."""
     scores = np.zeros(len(known.points))
     for held in folds(known.days):
@@ -200,7 +200,7 @@ def folds(days: Labels) -> Iterator[Mask]:
     yield from (owner == k for k in range(count))
 
 
-def fit(known: Known) -> Fit:
+def fit(known: TasteSamples) -> TasteFit:
     """The fit of the strength that errs least on days left out; at least two days are needed."""
     errors = np.zeros(len(STRENGTHS))
     for held in folds(known.days):
@@ -211,7 +211,7 @@ def fit(known: Known) -> Fit:
     return best
 
 
-def figures(scores: Numbers, known: Known) -> Figures:
+def figures(scores: Numbers, known: TasteSamples) -> TasteFigures:
     """How well (n,) scores order the photos."""
     right = pairs = 0.0
     for day in np.unique(known.days):
@@ -219,7 +219,7 @@ def figures(scores: Numbers, known: Known) -> Figures:
         score, point = scores[here], known.points[here]
         said = np.sign(score[:, None] - score)[point[:, None] > point]
         right, pairs = right + float(((said + 1) / 2).sum()), pairs + said.size
-    return Figures(_srcc(scores, known.points), right / pairs if pairs else float("nan"))
+    return TasteFigures(_srcc(scores, known.points), right / pairs if pairs else float("nan"))
 
 
 def _srcc(a: Numbers, b: Numbers) -> float:
@@ -228,7 +228,7 @@ def _srcc(a: Numbers, b: Numbers) -> float:
     return float(one @ two) / size if size else float("nan")
 
 
-def resampled(scores: Numbers, known: Known) -> tuple[float, float]:
+def resampled_shares(scores: Numbers, known: TasteSamples) -> tuple[float, float]:
     """Shares of the resamples of whole days in which the SRCC of `scores` (n,) is above the stock
     model's, and above 0.
     """
@@ -244,7 +244,9 @@ def resampled(scores: Numbers, known: Known) -> tuple[float, float]:
     return higher / RESAMPLES, positive / RESAMPLES
 
 
-def packed(best: Fit, verdict: Verdict, stock: str, sizes: Mapping[str, int]) -> tuple[str, bytes]:
+def weight_file(
+    best: TasteFit, verdict: TasteComparison, stock: str, sizes: Mapping[str, int]
+) -> tuple[str, bytes]:
     """The model id and the bytes of the taste file; equal fits give equal bytes."""
     ends = np.cumsum([size + 1 for size in sizes.values()])[:-1]
     parts = np.split(best.weights.astype(np.float32), ends)

@@ -33,7 +33,7 @@ FEWEST_DAYS = 3
 
 
 @dataclass(frozen=True)
-class Rated:
+class RatedPhotos:
     """The blocks of n photos, their points (n,) on 1..10, and the day (n,) each was taken on.
 
     Each picture is in it once, however many copies there are: a copy on another day would tell
@@ -45,7 +45,7 @@ class Rated:
     days: Sequence[str]
 
 
-def by_stars(found: Iterable[Photo]) -> Rated:
+def by_stars(found: Iterable[Photo]) -> RatedPhotos:
     """The photos that carry stars, or a flag, themselves or in a sidecar.
 
     Raises IqError: see `_checked`.
@@ -54,7 +54,7 @@ def by_stars(found: Iterable[Photo]) -> Rated:
     return _checked((each, points(stars), _day(each)) for each, stars in starred)
 
 
-def by_opinions(told: Opinions, found: Iterable[Photo], *, stars: bool) -> Rated:
+def by_opinions(told: Opinions, found: Iterable[Photo], *, stars: bool) -> RatedPhotos:
     """The photos of a CSV file, measured in its order; `stars` if its scale is that of `STARS`.
 
     A column day, taken or date says the day; else the photo does. Raises IqError: see `_checked`.
@@ -96,7 +96,7 @@ def _day(measured: Photo) -> str:
     return taken[:10] if taken else str(measured.shot.path.parent)
 
 
-def _checked(found: Iterable[tuple[Photo, float | None, str]]) -> Rated:
+def _checked(found: Iterable[tuple[Photo, float | None, str]]) -> RatedPhotos:
     """Raises IqError where the ratings are too few or too much alike to learn from."""
     kept: dict[str, tuple[Mapping[str, Vector], float, str]] = {}
     for measured, value, day in found:
@@ -115,4 +115,4 @@ def _checked(found: Iterable[tuple[Photo, float | None, str]]) -> Rated:
         )
     if len(set(values)) < 2:
         raise IqError("all photos have the same stars, which tells no taste; rate some otherwise")
-    return Rated(photos, np.array(values), days)
+    return RatedPhotos(photos, np.array(values), days)

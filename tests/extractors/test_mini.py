@@ -27,7 +27,7 @@ from iqcli.extractors.registry import BLOCKS, EMBEDDED
 from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models import registry
 from iqcli.photos.views import limited, views_of
-from iqcli.training.backbone.train import weights
+from iqcli.training.backbone.train import weight_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -222,7 +222,7 @@ def refused(path: Path) -> str:
 def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
     torch.manual_seed(3)
     network, file = Backbone(), tmp_path / "own.safetensors"
-    file.write_bytes(weights(network, {"name": "own"}))
+    file.write_bytes(weight_file(network, {"name": "own"}))
     found = MiniBlock(file).forward(prepared[:1], "cpu")
     assert found.shape == (1, mini.SIZE) and np.isfinite(found).all()
     assert not np.allclose(found, BLOCKS["mini"].forward(prepared[:1], "cpu"), atol=1e-2)

@@ -21,7 +21,7 @@ from iqcli.errors import IqError
 from iqcli.models import fusion, registry
 from iqcli.models.base import HeadModel
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, normal_scores
-from iqcli.training.fusion import Network
+from iqcli.training.fusion import FusionNetwork
 
 
 def vectors(count: int, seed: int = 1, sizes: dict[str, int] = SIZES) -> dict[str, np.ndarray]:
@@ -29,9 +29,9 @@ def vectors(count: int, seed: int = 1, sizes: dict[str, int] = SIZES) -> dict[st
     return {b: random.normal(0, 2, (count, n)).astype(np.float32) for b, n in sizes.items()}
 
 
-def twin(given: FusionHead, k: int) -> Network:
+def twin(given: FusionHead, k: int) -> FusionNetwork:
     """Member `k` as the network that is trained."""
-    network = Network(given.sizes)
+    network = FusionNetwork(given.sizes)
     state = {}
     for name in network.state_dict():
         _, layer, kind = name.split(".")

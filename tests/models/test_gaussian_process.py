@@ -67,7 +67,7 @@ def observed(
     kernel: Kernel, inputs: np.ndarray, rest: np.ndarray, asked: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance of an opinion at `asked` by what the sparse process knows."""
-    tensors = training._process(kernel, torch.tensor(inputs), torch.tensor(rest), LEVEL)
+    tensors = training._process_tensors(kernel, torch.tensor(inputs), torch.tensor(rest), LEVEL)
     with torch.no_grad():
         points = kernel.points(torch.tensor(asked)).numpy()
     return observe(points, tensors)
@@ -170,7 +170,7 @@ def part(blocks: dict[str, np.ndarray], rows: slice) -> dict[str, np.ndarray]:
     return {name: each[rows] for name, each in blocks.items()}
 
 
-def process_of(fitted: training.Fit) -> GaussianProcess:
+def process_of(fitted: training.ProcessFit) -> GaussianProcess:
     return GaussianProcess(fitted.info["blocks"], fitted.tensors, fitted.info)
 
 
@@ -184,7 +184,7 @@ def quick():
 
 
 @pytest.fixture(scope="module")
-def learnt(quick) -> training.Fit:
+def learnt(quick) -> training.ProcessFit:
     blocks, opinions, scenes = draw()
     return training.fit(part(blocks, TRAIN), opinions[TRAIN], scenes[TRAIN], lambda _: None)
 
@@ -346,7 +346,7 @@ def test_an_undefined_vector_stands_for_a_middling_one(learnt) -> None:
 # --- files ---
 
 
-def write(folder: Path, fitted: training.Fit, tensors=None, info: object = None) -> Path:
+def write(folder: Path, fitted: training.ProcessFit, tensors=None, info: object = None) -> Path:
     path = folder / "given.safetensors"
     told = info if isinstance(info, str) else json.dumps(info or fitted.info)
     path.write_bytes(save(fitted.tensors if tensors is None else tensors, metadata={"iq": told}))
@@ -371,7 +371,7 @@ def test_single_precision_in_the_file_costs_nothing_that_shows(quick, monkeypatc
         exact.update(process(*given))
         return exact
 
-    process = training._process
+    process = training._process_tensors
     monkeypatch.setattr(training, "_process", remembered)
     monkeypatch.setattr(training, "STEPS", 10)
     blocks, opinions, scenes = draw(300)

@@ -20,7 +20,7 @@ from iqcli.output.plots import learning
 from iqcli.records import Rating, Unrated
 from iqcli.training import hex_fit
 from iqcli.training.hex import check_defined
-from iqcli.training.hex_fit import Field, Loss, Pupils
+from iqcli.training.hex_fit import HexLoss, HexTrainingSet, RandomField
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -191,7 +191,7 @@ def test_a_photo_that_nothing_is_known_of_has_no_score(tmp_path: Path) -> None:
 def test_a_block_that_stops_nothing_or_teaches_nothing_is_refused() -> None:
     """A loss over no photo is no number: the fit would be kept as it was before the first step."""
     values = np.full((30, 36), np.nan, np.float32)
-    pupils = Pupils({"brisque": values}, np.ones((30, 6), int), [str(k) for k in range(30)])
+    pupils = HexTrainingSet({"brisque": values}, np.ones((30, 6), int), [str(k) for k in range(30)])
     for rows in pupils.parted():
         values[:] = np.nan
         values[rows] = 1
@@ -215,7 +215,7 @@ def drawn(rows: int = 8) -> tuple[torch.Tensor, np.ndarray, torch.Tensor, torch.
 
 def test_torch_and_numpy_say_the_same() -> None:
     logits, levels, on, known = drawn(50)
-    field = Field(SIX)
+    field = RandomField(SIX)
     exact = hexgraph.marginals(SIX, logits.numpy())
     assert np.abs(field.marginals(logits).numpy() - exact).max() < 1e-12
     levels[::3, :2] = 0
@@ -238,8 +238,8 @@ def test_losses_by_hand() -> None:
     }
     for name, value in wanted.items():
         alpha = 0.8 if name == "focal" else None
-        loss = Loss.of(name, None, alpha)
-        assert float(loss(Field(SIX), logits, on, known)) == pytest.approx(value, abs=1e-6)
+        loss = HexLoss.of(name, None, alpha)
+        assert float(loss(RandomField(SIX), logits, on, known)) == pytest.approx(value, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", hex_fit.LOSSES)
@@ -249,7 +249,7 @@ def test_an_unknown_label_teaches_nothing(name: str) -> None:
     levels[:, 2:4] = 0
     on, known = (torch.from_numpy(each) for each in hexgraph.switches(SIX, levels))
     logits.requires_grad_()
-    Loss.of(name, None, None)(Field(SIX), logits, on, known).backward()
+    HexLoss.of(name, None, None)(RandomField(SIX), logits, on, known).backward()
     assert logits.grad is not None
     assert (logits.grad[:, 6:12].abs() < 1e-12).all()
     assert (logits.grad[:, :6].abs() > 1e-6).any()
@@ -260,7 +260,7 @@ def test_a_loss_survives_certainty(name: str) -> None:
     """Also where the truth has no probability left."""
     _, _, on, known = drawn()
     logits = (1000 * (1 - 2 * on)).requires_grad_()
-    value = Loss.of(name, None, None)(Field(SIX), logits, on, known)
+    value = HexLoss.of(name, None, None)(RandomField(SIX), logits, on, known)
     value.backward()
     assert math.isfinite(value.item())
     assert logits.grad is not None
@@ -271,13 +271,13 @@ def test_the_published_alpha_of_ten_rewards_errors_and_is_refused() -> None:
     """1 - alpha is then -9: the surer a wrong "on" is, the lower the loss."""
     _, _, on, known = drawn()
     none, surer = torch.zeros_like(on), [torch.full(on.shape, each) for each in (-2.0, 2.0)]
-    published = Loss("focal", 0.5, 10.0)
-    lost = [float(published(Field(SIX), each.double(), none, known)) for each in surer]
+    published = HexLoss("focal", 0.5, 10.0)
+    lost = [float(published(RandomField(SIX), each.double(), none, known)) for each in surer]
     assert lost[1] < lost[0]
     with pytest.raises(IqError, match="--alpha is 10, which would reward errors"):
-        Loss.of("focal", 0.5, 10.0)
-    honest = Loss.of("focal", 0.5, 0.9)
-    lost = [float(honest(Field(SIX), each.double(), none, known)) for each in surer]
+        HexLoss.of("focal", 0.5, 10.0)
+    honest = HexLoss.of("focal", 0.5, 0.9)
+    lost = [float(honest(RandomField(SIX), each.double(), none, known)) for each in surer]
     assert lost[1] > lost[0]
 
 
@@ -290,7 +290,7 @@ def test_losses_that_make_no_sense() -> None:
         (("focal", math.nan, None), "--gamma is nan"),
     ):
         with pytest.raises(IqError, match=re.escape(why)):
-            Loss.of(*given)
+            HexLoss.of(*given)
 
 
 @pytest.mark.parametrize("name", hex_fit.LOSSES)
@@ -304,8 +304,8 @@ def test_a_fit_learns_what_is_there(name: str) -> None:
     levels[:, 1] = 1 + np.digitize(-light, (0.4, 0.6, 0.8))
     levels[:40, 4] = 0
     blocks = {"brisque": np.column_stack([light, noise])}
-    pupils = Pupils(blocks, levels, [str(k) for k in range(300)])
-    fitted = hex_fit.fit(SIX, pupils, (16,), Loss.of(name, None, None))
+    pupils = HexTrainingSet(blocks, levels, [str(k) for k in range(300)])
+    fitted = hex_fit.fit(SIX, pupils, (16,), HexLoss.of(name, None, None))
     info = {"kind": "layers", "hidden": [16], "blocks": {"brisque": 36}}
     assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.shapes(SIX, info)
     head = HexHead(SIX, {"brisque": 36}, fitted.tensors, fitted.info)

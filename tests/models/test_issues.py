@@ -553,7 +553,10 @@ def pictures_of(count: int) -> list[tuple[str, Pixels]]:
 def test_lessons_are_the_same_whatever_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(learning, "COPIES", 2)
     graph = issues.graph()
-    found = [learning.learn(iter(order), graph) for order in (pictures_of(5), pictures_of(5)[::-1])]
+    found = [
+        learning.distort_and_measure(iter(order), graph)
+        for order in (pictures_of(5), pictures_of(5)[::-1])
+    ]
     assert found[0] is not None and found[1] is not None
     assert found[0].good.sum() == 5 and len(found[0].levels) == 15
     assert (found[0].levels[found[0].good] == 1).all()
@@ -562,7 +565,7 @@ def test_lessons_are_the_same_whatever_the_order(monkeypatch: pytest.MonkeyPatch
     for name in issues.BLOCKS:
         one, other = found[0].blocks[name], found[1].blocks[name][back]
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
-    assert learning.learn(iter([]), graph) is None
+    assert learning.distort_and_measure(iter([]), graph) is None
 
 
 def test_issues_are_learnt_from_folders_by_one_command(

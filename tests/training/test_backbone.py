@@ -31,7 +31,7 @@ from iqcli.extractors.mini_crops import SIDE, mosaic, whole
 from iqcli.photos.read import read_photo
 from iqcli.training.backbone import data as batches
 from iqcli.training.backbone import init
-from iqcli.training.backbone.data import NAMES, Batches, Told, head_of
+from iqcli.training.backbone.data import NAMES, BackboneBatches, SafeDataset, head_of
 from iqcli.training.backbone.train import (
     CLEAR,
     consistency_loss,
@@ -39,8 +39,8 @@ from iqcli.training.backbone.train import (
     opinion_loss,
     weights,
 )
-from iqcli.training.config import LEAST, Config, read_config
-from iqcli.training.dataset import HELD, held_out
+from iqcli.training.config import BACKBONE_LEAST, BackboneConfig, read_config
+from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
 from iqcli.training.recipes import train_backbone
 from iqcli.training.run_state import RunFolder
 
@@ -82,7 +82,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_start_of_52_convolutions_is_taken_up(start: Path) -> None:
     given = load_file(start)
     assert len(given) == 104
-    network = init.start_from(str(start), 0)
+    network = init.initial_backbone(str(start), 0)
     for k, layer in enumerate(network.convolutions()):
         torch.testing.assert_close(layer.weight, given[f"conv{k:02}.weight"], rtol=0, atol=0)
         torch.testing.assert_close(layer.bias, given[f"conv{k:02}.bias"], rtol=0, atol=0)
@@ -90,7 +90,7 @@ def test_a_start_of_52_convolutions_is_taken_up(start: Path) -> None:
 
 def test_the_rest_of_a_start_is_drawn_with_the_seed(start: Path) -> None:
     """It was drawn as torch pleased: the same command trained another network each time."""
-    heads = [init.start_from(str(start), seed).embed["whole"].weight for seed in (1, 1, 2)]
+    heads = [init.initial_backbone(str(start), seed).embed["whole"].weight for seed in (1, 1, 2)]
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
@@ -111,7 +111,7 @@ def test_another_network_is_no_start(tmp_path: Path, spoil) -> None:
     spoil(given)
     save_file(given, tmp_path / "other.safetensors")
     with pytest.raises(IqError, match=r"is no MobileNetV2 of width 1\.0"):
-        init.start_from(str(tmp_path / "other.safetensors"), 0)
+        init.initial_backbone(str(tmp_path / "other.safetensors"), 0)
 
 
 def test_a_start_that_cannot_be_read_is_told(tmp_path: Path, start: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_start_that_cannot_be_read_is_told(tmp_path: Path, start: Path) -> Non
     (tmp_path / "pickle.pth").write_bytes(pickle.dumps({"conv00.weight": 1}))
     for name in ("cut.safetensors", "pickle.pth", "absent.safetensors", ""):
         with pytest.raises(IqError, match="cannot read the start") as caught:
-            init.start_from(str(tmp_path / name), 0)
+            init.initial_backbone(str(tmp_path / name), 0)
         assert "\n" not in str(caught.value)
 
 
@@ -180,7 +180,7 @@ def test_a_start_of_timm_sees_the_colours_it_knows(theirs, monkeypatch) -> None:
     import timm
 
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained: theirs)
-    network = init.start_from("timm:mobilenetv2_100", 0)
+    network = init.initial_backbone("timm:mobilenetv2_100", 0)
     picture = torch.from_numpy(photo("coffee.png")[:97, :97].copy()).permute(2, 0, 1)[None]
     mean, spread = (
         torch.tensor(theirs.pretrained_cfg[name])[:, None, None] for name in ("mean", "std")
@@ -196,9 +196,9 @@ def test_another_network_of_timm_is_no_start(monkeypatch) -> None:
     create = timm.create_model
     monkeypatch.setattr(timm, "create_model", lambda name, pretrained: create(name))
     with pytest.raises(IqError, match="timm:resnet10t is no MobileNetV2"):
-        init.start_from("timm:resnet10t", 0)
+        init.initial_backbone("timm:resnet10t", 0)
     with pytest.raises(IqError, match="timm cannot give nonesuch") as caught:
-        init.start_from("timm:nonesuch", 0)
+        init.initial_backbone("timm:nonesuch", 0)
     assert "\n" not in str(caught.value)
 
 
@@ -297,9 +297,9 @@ def config_file(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_config_stands_in_for_the_standard(tmp_path: Path) -> None:
-    assert read_config(None) == Config()
+    assert read_config(None) == BackboneConfig()
     found = read_config(config_file(tmp_path, "steps = 7\nbody_rate = 1\n"))
-    assert found == replace(Config(), steps=7, body_rate=1.0)
+    assert found == replace(BackboneConfig(), steps=7, body_rate=1.0)
     assert type(found.body_rate) is float
 
 
@@ -328,10 +328,12 @@ def test_a_config_that_makes_no_sense_is_told(tmp_path: Path, text: str, said: s
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", LEAST)
+@pytest.mark.parametrize("name", BACKBONE_LEAST)
 def test_counts_that_would_divide_by_nothing_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(IqError, match=f"sets {name} to {LEAST[name] - 1}; give {LEAST[name]} to"):
-        read_config(config_file(tmp_path, f"{name} = {LEAST[name] - 1}"))
+    with pytest.raises(
+        IqError, match=f"sets {name} to {BACKBONE_LEAST[name] - 1}; give {BACKBONE_LEAST[name]} to"
+    ):
+        read_config(config_file(tmp_path, f"{name} = {BACKBONE_LEAST[name] - 1}"))
 
 
 def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
@@ -360,7 +362,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def lessons(album: Path, **changes: object) -> Batches:
+def lessons(album: Path, **changes: object) -> BackboneBatches:
     photos = [album / f"{k:03}.jpg" for k in range(10)]
     values = {
         "photos": photos,
@@ -372,7 +374,7 @@ def lessons(album: Path, **changes: object) -> Batches:
         "ladders": 2,
         "rungs": 3,
     }
-    return Batches(**values | changes)
+    return BackboneBatches(**values | changes)
 
 
 def test_a_batch_depends_on_the_seed_and_the_step_alone(album: Path) -> None:
@@ -435,7 +437,7 @@ def test_a_whole_loses_little_and_a_mosaic_nothing_of_its_scale(album: Path) -> 
     random = np.random.default_rng(0)
     places = np.full((4, 4, 2), 0.5, np.float32)
     pieces = mosaic(head, places)
-    seen = [batches._seen(head, places, random) for _ in range(8)]
+    seen = [batches._views(head, places, random) for _ in range(8)]
     mirrored = [np.array_equal(each[1], pieces[:, ::-1]) for each in seen]
     assert all(
         flip or np.array_equal(each[1], pieces) for each, flip in zip(seen, mirrored, strict=True)
@@ -459,17 +461,17 @@ def test_a_photo_that_cannot_be_read_is_named(album: Path, tmp_path: Path) -> No
     for path in (torn, tmp_path / "absent.jpg"):
         with pytest.raises(IqError, match=rf"{path}: .*; mend it, or leave it out"):
             head_of(path)
-        found = Told(lessons(album, photos=[path], opinions=np.ones(1, np.float32)))[0]
+        found = SafeDataset(lessons(album, photos=[path], opinions=np.ones(1, np.float32)))[0]
         assert isinstance(found, IqError) and str(path) in str(found)
 
 
 def test_what_is_held_out_depends_on_the_name_of_the_scene_alone() -> None:
     scenes = [f"scene {k}" for k in range(600)]
-    held = held_out(scenes)
-    assert 0.5 / HELD < held.mean() < 1.5 / HELD
-    np.testing.assert_array_equal(held_out(scenes[::-1]), held[::-1])
-    np.testing.assert_array_equal(held_out(scenes[37:45]), held[37:45])
-    np.testing.assert_array_equal(held_out(["a", *scenes, "b"])[1:-1], held)
+    held = holdout_mask(scenes)
+    assert 0.5 / HOLDOUT_ONE_IN < held.mean() < 1.5 / HOLDOUT_ONE_IN
+    np.testing.assert_array_equal(holdout_mask(scenes[::-1]), held[::-1])
+    np.testing.assert_array_equal(holdout_mask(scenes[37:45]), held[37:45])
+    np.testing.assert_array_equal(holdout_mask(["a", *scenes, "b"])[1:-1], held)
 
 
 # --- the state of a run ---
@@ -660,7 +662,7 @@ def test_loaders_give_the_same_batches(album: Path) -> None:
 
     found = []
     for loaders in (0, 1):
-        config = replace(Config(), loaders=loaders)
+        config = replace(BackboneConfig(), loaders=loaders)
         found.append(list(_batches(lessons(album), range(3, 5), config)))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one.views, other.views)
@@ -673,7 +675,7 @@ def test_a_loader_says_what_is_wrong_in_one_sentence(album: Path, tmp_path: Path
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     given = lessons(album, photos=[tmp_path / "torn.jpg"], opinions=np.ones(1, np.float32))
     with pytest.raises(IqError) as caught:
-        list(_batches(given, range(2), replace(Config(), loaders=1)))
+        list(_batches(given, range(2), replace(BackboneConfig(), loaders=1)))
     assert len(str(caught.value).splitlines()) == 1 and "torn.jpg" in str(caught.value)
 
 
@@ -709,7 +711,7 @@ def test_training_in_a_folder_of_another_run_changes_nothing(
     RunFolder(tmp_path / "mini.run").open({"steps": 5})
     kept = (tmp_path / "mini.run" / "settings.json").read_bytes()
     with pytest.raises(IqError, match="holds a run with another"):
-        train_backbone(given, None, str(start), [], output, Config(), "cpu", pytest.fail)
+        train_backbone(given, None, str(start), [], output, BackboneConfig(), "cpu", pytest.fail)
     assert (tmp_path / "mini.run" / "settings.json").read_bytes() == kept
     assert not output.exists()
 
@@ -722,7 +724,7 @@ def test_a_listed_photo_that_is_not_there_is_named_before_hours_of_work(
     given = replace(given, rows=(*given.rows[:3], lost, *given.rows[4:]))
     output = tmp_path / "mini.safetensors"
     with pytest.raises(IqError, match=r"there is no photo .*lost.jpg"):
-        train_backbone(given, None, str(start), [], output, Config(), "cpu", pytest.fail)
+        train_backbone(given, None, str(start), [], output, BackboneConfig(), "cpu", pytest.fail)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -736,7 +738,7 @@ def test_one_scene_cannot_be_split(album: Path, start: Path, tmp_path: Path) -> 
             str(start),
             [],
             tmp_path / "m.safetensors",
-            Config(),
+            BackboneConfig(),
             "cpu",
             pytest.fail,
         )

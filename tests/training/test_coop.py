@@ -17,7 +17,7 @@ from iqcli.models.hex import head as hexmodel
 from iqcli.models.hex.graph import named, parsed
 from iqcli.models.hex.head import HexHead
 from iqcli.training import coop
-from iqcli.training.hex_fit import Loss, Pupils
+from iqcli.training.hex_fit import HexLoss, HexTrainingSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -121,8 +121,8 @@ def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
     vectors = (3 * ends + random.normal(0, 0.02, (120, 512))).astype(np.float32)
     vectors[7] = np.nan
     blocks = {"clip:ViT-B-32": vectors}
-    pupils = Pupils(blocks, levels, [str(k) for k in range(120)])
-    fitted = coop.fit(SIX, pupils, WEIGHTS, 4, Loss.of("nll", None, None), "cpu", lambda _: None)
+    pupils = HexTrainingSet(blocks, levels, [str(k) for k in range(120)])
+    fitted = coop.fit(SIX, pupils, WEIGHTS, 4, HexLoss.of("nll", None, None), "cpu", lambda _: None)
     assert fitted.taught[-1] < 0.7 * fitted.taught[0]
     info = {"kind": "prompts", "blocks": {"clip:ViT-B-32": 512}, "hidden": []}
     assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.shapes(SIX, info)

@@ -35,8 +35,15 @@ from iqcli.pipeline.measure import measure
 from iqcli.records import Photo
 from iqcli.settings import Settings
 from iqcli.training import fusion, recipes
-from iqcli.training.dataset import MEMBERS, Lessons, Pupil, fold_of_scene, held_out, quantile_knots
-from iqcli.training.holdout import Experience, gather
+from iqcli.training.dataset import (
+    MEMBERS,
+    TrainingSet,
+    TrainTensors,
+    fold_of_scene,
+    holdout_mask,
+    quantile_knots,
+)
+from iqcli.training.holdout import HoldoutSample, measure_holdout
 
 SIZES = {"brisque": 4, "photometry": 6}
 
@@ -62,7 +69,7 @@ def world(count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]
     return blocks, told.astype(np.float32)
 
 
-def lessons(count: int = 500, seed: int = 0) -> Lessons:
+def lessons(count: int = 500, seed: int = 0) -> TrainingSet:
     """Scenes of two photos; one distortion lowers what people see, the other what they do not."""
     blocks, told = world(count, seed)
     bases, _ = world(20, seed + 100)
@@ -78,7 +85,7 @@ def lessons(count: int = 500, seed: int = 0) -> Lessons:
     worthless = {name: np.full((8, size), -4, np.float32) for name, size in SIZES.items()}
     scenes = [f"s{k // 2}" for k in range(count)]
     due = np.array([[0.5], [0.25]], np.float32) * np.diff(steps)
-    return Lessons(blocks, told, scenes, copies, due, worthless)
+    return TrainingSet(blocks, told, scenes, copies, due, worthless)
 
 
 @dataclass(frozen=True)
@@ -87,24 +94,24 @@ class Fit:
 
     tensors: dict[str, np.ndarray]
     info: dict[str, object]
-    held: Experience
+    held: HoldoutSample
 
 
-def fit(given: Lessons, model: str, say) -> Fit:
+def fit(given: TrainingSet, model: str, say) -> Fit:
     """Fit, then measure and calibrate on what was held out."""
     fitted = fusion.fit(given, model, say)
-    held = gather(head_of(fitted), given)
+    held = measure_holdout(head_of(fitted), given)
     tensors = {**fitted.tensors, **held.tensors()}
     return Fit(tensors, {**fitted.info, "calibration": held.calibration}, held)
 
 
 @pytest.fixture(scope="module")
-def learnt() -> tuple[Lessons, Fit]:
+def learnt() -> tuple[TrainingSet, Fit]:
     given = lessons()
     return given, fit(given, "test/1", lambda _: None)
 
 
-def head_of(fitted: Fit | fusion.Fit) -> FusionHead:
+def head_of(fitted: Fit | fusion.FusionFit) -> FusionHead:
     return FusionHead(fitted.info["blocks"], fitted.tensors, fitted.info)
 
 
@@ -162,7 +169,7 @@ def test_each_distortion_has_margins_of_its_own() -> None:
     copies = torch.from_numpy(random.uniform(1, 10, (7, 2, 4, 3)).astype(np.float32))
     worthless = torch.full((5, 3), 3.0)
     due = torch.tensor([[0.5, 1.0, 1.0], [0.25, 0.0, 2.0]])
-    pupil = Pupil([], torch.zeros(0), due, [copies], [worthless])
+    pupil = TrainTensors([], torch.zeros(0), due, [copies], [worthless])
     torch.manual_seed(4)
     chosen, kind = torch.randint(7, (fusion.LADDERS,)), torch.randint(2, (fusion.LADDERS,))
     scores = copies[chosen, kind, :, 0].numpy()
@@ -183,9 +190,9 @@ def test_margins_follow_the_cost_of_each_distortion() -> None:
 def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
     """Else the network would meet a masked block for the first time in a person's photo."""
     flags: dict[bool, list[np.ndarray]] = {True: [], False: []}
-    forward = fusion.Network.forward
+    forward = fusion.FusionNetwork.forward
 
-    def watched(self: fusion.Network, inputs: list[torch.Tensor]):
+    def watched(self: fusion.FusionNetwork, inputs: list[torch.Tensor]):
         if len(inputs[0]) not in (
             len(LADDER_LEVELS) * fusion.LADDERS,
             fusion.LADDERS // 4,
@@ -193,7 +200,7 @@ def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
             flags[self.training].append(torch.stack([x[:, -1] for x in inputs]).numpy())
         return forward(self, inputs)
 
-    monkeypatch.setattr(fusion.Network, "forward", watched)
+    monkeypatch.setattr(fusion.FusionNetwork, "forward", watched)
     monkeypatch.setattr(fusion, "EPOCHS", 4)
     monkeypatch.setattr(fusion, "HIDDEN", 0.25)
     fit(lessons(100), "test/1", lambda _: None)
@@ -217,7 +224,7 @@ def test_a_hidden_block_costs_some_accuracy_not_all(learnt) -> None:
 def test_photos_that_are_held_out_teach_nothing() -> None:
     """Neither by their opinions nor by what is seen on them."""
     given = lessons(150)
-    held = held_out(given.scenes)
+    held = holdout_mask(given.scenes)
     assert 0 < held.sum() < 50
     blocks = {name: values.copy() for name, values in given.blocks.items()}
     told = given.opinions.copy()
@@ -249,7 +256,7 @@ def test_the_experience_is_what_the_file_says_of_the_held_out_photos(
     learnt, tmp_path: Path
 ) -> None:
     given, fitted = learnt
-    held = held_out(given.scenes)
+    held = holdout_mask(given.scenes)
     path = tmp_path / "mine.safetensors"
     write_atomic(path, save(fitted.tensors, metadata={"iq": json.dumps(fitted.info)}))
     head = load(path)
@@ -316,15 +323,15 @@ def test_training_is_the_same_for_the_same_seed(monkeypatch) -> None:
     assert not np.array_equal(one.held.scores, third.held.scores)
 
 
-def lasts(given: Lessons) -> set[int]:
+def lasts(given: TrainingSet) -> set[int]:
     """How many photos are left over for the last batch of each member."""
-    folds, held = fold_of_scene(given.scenes), held_out(given.scenes)
+    folds, held = fold_of_scene(given.scenes), holdout_mask(given.scenes)
     return {int((~held & (folds != k)).sum()) % 32 for k in range(MEMBERS)}
 
 
 def test_all_photos_of_a_scene_are_held_out_or_none() -> None:
     scenes = [f"scene {k}" for k in np.random.default_rng(7).integers(0, 200, 900)]
-    held = held_out(scenes)
+    held = holdout_mask(scenes)
     by_scene = {
         scene: {bool(h) for s, h in zip(scenes, held, strict=True) if s == scene}
         for scene in scenes
@@ -481,7 +488,7 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     report = recipes.fit_fusion(
         told, "photometry", "scene", [], output, "mine/1", measure_in(album), "cpu", said.append
     )
-    held = held_out([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
+    held = holdout_mask([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
     assert len(report.held.scores) == held.sum() and report.photos == COUNT - held.sum()
     assert report.ladders == 2 * len(FEW)
     assert report.held.srcc > 0.6 and 0.5 <= report.held.covered <= 1
@@ -500,9 +507,9 @@ def test_each_photo_is_learnt_with_its_own_vector(
     album: Path, small, monkeypatch, tmp_path: Path
 ) -> None:
     """Vectors were found by their place in a shuffled split: each photo got another's."""
-    caught: list[Lessons] = []
+    caught: list[TrainingSet] = []
 
-    def stop(given: Lessons, *_: object) -> None:
+    def stop(given: TrainingSet, *_: object) -> None:
         caught.append(given)
         raise IqError("enough")
 
@@ -523,7 +530,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
             (own,) = measured([block], [row.shot])
             np.testing.assert_array_equal(given.blocks["photometry"][k], own.blocks["photometry"])
     assert given.scenes == [row.row["scene"] for row in readable]
-    held = held_out(given.scenes)
+    held = holdout_mask(given.scenes)
     liked = (given.opinions >= np.median(given.opinions)) & ~held
     tops = given.ladders["photometry"][:, 0, 0]
     bases = [np.flatnonzero((given.blocks["photometry"] == top).all(axis=1)) for top in tops]
@@ -536,9 +543,9 @@ def test_each_photo_is_learnt_with_its_own_vector(
 
 
 def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_path: Path) -> None:
-    caught: list[Lessons] = []
+    caught: list[TrainingSet] = []
 
-    def stop(given: Lessons, *_: object) -> None:
+    def stop(given: TrainingSet, *_: object) -> None:
         caught.append(given)
         raise IqError("enough")
 

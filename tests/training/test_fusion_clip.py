@@ -25,7 +25,7 @@ from iqcli.extractors.registry import BLOCKS
 from iqcli.models import registry
 from iqcli.photos.read import read_photo
 from iqcli.training import fusion, recipes
-from iqcli.training.dataset import Lessons, held_out
+from iqcli.training.dataset import TrainingSet, holdout_mask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,7 +115,7 @@ def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_p
     assert dict(model.head.sizes) == {"brisque": 36, CLIP: 512}
     assert model.head.info["known_by"][CLIP] == BLOCKS[CLIP].known_by
     scenes = sorted(set(mos_csv.read(told_of(home), None, "0:100", None).column("Scene")))
-    assert len(model.head.held.scores) == held_out(scenes).sum() > 0  # a photo a scene
+    assert len(model.head.held.scores) == holdout_mask(scenes).sum() > 0  # a photo a scene
     words = ("score", home / "album", "--model", output, "--format", "csv")
     assert iq(monkeypatch, *words) == Exit.DONE
     assert capsys.readouterr().out.count("mine") == COUNT
@@ -132,9 +132,9 @@ def test_the_python_door_agrees(home: Path, mine: Path) -> None:
 
 def test_each_photo_teaches_with_its_own_clip_vector(home: Path, monkeypatch, tmp_path) -> None:
     """Vectors were found by their place in a shuffled list: each photo had another's."""
-    caught: list[Lessons] = []
+    caught: list[TrainingSet] = []
 
-    def stop(given: Lessons, *_: object) -> None:
+    def stop(given: TrainingSet, *_: object) -> None:
         caught.append(given)
         raise IqError("enough")
 
@@ -168,14 +168,14 @@ def test_what_is_held_out_chooses_nothing(home: Path) -> None:
     """The figures were those of the photos by which the training was stopped."""
     random = np.random.default_rng(3)
     scenes = [f"scene {k % 30}" for k in range(90)]
-    held = held_out(scenes)
+    held = holdout_mask(scenes)
     clip = random.normal(0, 10 / 512**0.5, (90, 512)).astype(np.float32)
     opinion = random.uniform(1, 10, 90).astype(np.float32)
 
     def fitted(opinion: np.ndarray, clip: np.ndarray) -> dict[str, np.ndarray]:
         none = np.zeros((0, 1, 4, 512), np.float32)
         margins, frames = np.zeros((1, 3), np.float32), np.zeros((0, 512), np.float32)
-        given = Lessons({CLIP: clip}, opinion, scenes, {CLIP: none}, margins, {CLIP: frames})
+        given = TrainingSet({CLIP: clip}, opinion, scenes, {CLIP: none}, margins, {CLIP: frames})
         return fusion.fit(given, "x", lambda _: None).tensors
 
     others = clip.copy(), opinion.copy()

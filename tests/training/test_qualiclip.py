@@ -28,20 +28,20 @@ from iqcli.extractors.qualiclip import FORMAT, OwnBlock
 from iqcli.models import registry
 from iqcli.photos.views import views_of
 from iqcli.records import Photo, Shot
-from iqcli.training.calibration import fit_scale
-from iqcli.training.config import QUALICLIP_LEAST, TINY, QualiclipConfig, read_values
-from iqcli.training.dataset import HELD, held_out
-from iqcli.training.qualiclip.data import CROPS, GROUPS, Lessons, draw, ladder, overlapping
-from iqcli.training.qualiclip.init import start_from
-from iqcli.training.qualiclip.monitor import order_of
+from iqcli.training.calibration import fit_calibration
+from iqcli.training.config import QUALICLIP_LEAST, QUALICLIP_TINY, QualiclipConfig, read_values
+from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
+from iqcli.training.qualiclip.data import CROPS, GROUPS, CropBatches, draw, ladder, overlapping
+from iqcli.training.qualiclip.init import initial_clip
+from iqcli.training.qualiclip.monitor import rank_correlations
 from iqcli.training.qualiclip.train import (
     backward,
     cosines,
-    losses,
+    loss_parts,
     optimiser_of,
     rate,
-    split,
-    train,
+    split_photos,
+    train_qualiclip,
 )
 from iqcli.training.run_state import RunFolder
 
@@ -82,9 +82,9 @@ def paths_of(album: Path) -> list[Path]:
     return sorted(album.iterdir())
 
 
-def lessons(album: Path, **changes: object) -> Lessons:
+def lessons(album: Path, **changes: object) -> CropBatches:
     given = {"groups": list(GROUPS), "seed": 1, "size": 2, "side": 64, "composed": 1}
-    return Lessons(**{"photos": paths_of(album), **given, **changes})
+    return CropBatches(**{"photos": paths_of(album), **given, **changes})
 
 
 # --- crops ---
@@ -240,7 +240,7 @@ def test_the_losses_are_those_of_the_paper() -> None:
     """Two crops of one photo at three levels and one text, worked out by hand."""
     toward = torch.tensor([[[0.50, 0.40, 0.45], [0.51, 0.40, 0.30]]])[..., None]
     away = torch.tensor([[[0.10, 0.20, 0.40], [0.10, 0.13, 0.20]]])[..., None]
-    found = losses(toward, away, slack=0.02, margin=0.08)
+    found = loss_parts(toward, away, slack=0.02, margin=0.08)
     # |differences| beyond 0.02: 0, 0, 0.13; and 0, 0.05, 0.18.
     assert float(found.consistency) == pytest.approx(0.13 / 3 + 0.23 / 3)
     # s_j - s_i + 0.08 of (0, 1), (0, 2), (1, 2): 0, 0.03, 0.13; and 0, 0, 0.
@@ -253,47 +253,51 @@ def test_a_perfect_order_costs_nothing_and_the_margin_is_of_every_pair() -> None
     levels = torch.arange(5.0)
     toward = (0.5 - 0.1 * levels).expand(2, 2, 5)[..., None].expand(2, 2, 5, 7)
     away = 0.1 * levels.expand(2, 2, 5)[..., None].expand(2, 2, 5, 7)
-    assert [float(each) for each in losses(toward, away, 0.0025, 0.0999)] == [0, 0, 0]
+    assert [float(each) for each in loss_parts(toward, away, 0.0025, 0.0999)] == [0, 0, 0]
     # Four of ten pairs are neighbours.
-    _, positive, negative = losses(toward, away, 0.0025, 0.15)
+    _, positive, negative = loss_parts(toward, away, 0.0025, 0.15)
     assert float(positive) == pytest.approx(0.05 * 4 / 10, abs=1e-6) == float(negative)
-    turned = losses(away, toward, 0.0025, 0.05)
+    turned = loss_parts(away, toward, 0.0025, 0.05)
     assert min(float(turned.positive), float(turned.negative)) > 0.2
 
 
 def test_copies_that_cannot_be_told_apart_pull_nowhere() -> None:
     same = torch.full((1, 2, 5, 7), 0.3, requires_grad=True)
-    found = losses(same, same * 1.0, 0.0025, 0.0675)
+    found = loss_parts(same, same * 1.0, 0.0025, 0.0675)
     assert found.positive.item() == pytest.approx(0.0675)
     (found.positive + found.negative + found.consistency).backward()
     assert float(same.grad.sum().abs()) < 1e-6
 
 
 def test_chunks_add_up_to_the_whole_step(album: Path) -> None:
-    start = start_from("tiny", 1)
+    start = initial_clip("tiny", 1)
     crops = lessons(album, size=5)[0]
     grads, told = [], []
     for chunk in (5, 2):
-        optimiser_of(start.clip, TINY).zero_grad()
-        config = replace(TINY, chunk=chunk)
+        optimiser_of(start.clip, QUALICLIP_TINY).zero_grad()
+        config = replace(QUALICLIP_TINY, chunk=chunk)
         told.append(backward(start.clip, start.texts, crops, config, "cpu"))
         grads.append(start.clip.visual.layer2[0].conv1.weight.grad.clone())
     assert told[0] == pytest.approx(told[1], rel=1e-4)
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-6)
     near = cosines(start.clip, start.texts, crops, "cpu")
     assert near.shape == (5, CROPS, LEVELS, 14)
-    expected = losses(near[..., 0::2], near[..., 1::2], TINY.slack, TINY.margin)
+    expected = loss_parts(
+        near[..., 0::2], near[..., 1::2], QUALICLIP_TINY.slack, QUALICLIP_TINY.margin
+    )
     assert told[0] == pytest.approx(
         {k: float(v.detach()) for k, v in expected._asdict().items()}, rel=1e-4
     )
 
 
 def test_the_rate_rises_and_falls_and_is_small_for_a_clip_that_has_learnt() -> None:
-    rates = [rate(step, TINY) for step in range(TINY.steps)]
+    rates = [rate(step, QUALICLIP_TINY) for step in range(QUALICLIP_TINY.steps)]
     top = int(np.argmax(rates))
-    assert TINY.ramp - 2 <= top <= TINY.ramp and max(rates) == pytest.approx(TINY.rate, rel=0.01)
-    assert np.all(np.diff(rates[top:]) < 0) and rates[-1] < 1e-3 * TINY.rate
-    assert QualiclipConfig().rate < 1e-6 < 1e-3 < TINY.rate
+    assert QUALICLIP_TINY.ramp - 2 <= top <= QUALICLIP_TINY.ramp and max(rates) == pytest.approx(
+        QUALICLIP_TINY.rate, rel=0.01
+    )
+    assert np.all(np.diff(rates[top:]) < 0) and rates[-1] < 1e-3 * QUALICLIP_TINY.rate
+    assert QualiclipConfig().rate < 1e-6 < 1e-3 < QUALICLIP_TINY.rate
     # In all as far as 87,500 steps of 1e-9.
     config = QualiclipConfig()
     path = sum(rate(step, config) for step in range(config.steps))
@@ -302,9 +306,9 @@ def test_the_rate_rises_and_falls_and_is_small_for_a_clip_that_has_learnt() -> N
 
 def test_the_order_is_told_a_ladder_and_pooled() -> None:
     rows = np.array([[6, 5, 4, 3, 2, 1], [16, 15, 14, 13, 12, 11]], np.float32)
-    assert order_of(rows).median == 1 and 0.2 < order_of(rows).pooled < 0.9
-    assert order_of(-rows).median == -1
-    assert order_of(rows[:1] * 0).median == 0  # no order at all
+    assert rank_correlations(rows).median == 1 and 0.2 < rank_correlations(rows).pooled < 0.9
+    assert rank_correlations(-rows).median == -1
+    assert rank_correlations(rows[:1] * 0).median == 0  # no order at all
 
 
 # --- runs ---
@@ -350,7 +354,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert again.out == whole.out and b"untrained a ladder" in whole.out
 
     kept = load_file(files[0])
-    begun = start_from("tiny", TINY.seed)
+    begun = initial_clip("tiny", QUALICLIP_TINY.seed)
     assert torch.equal(kept["prompts_features"], begun.texts)
     changed = {
         name
@@ -381,11 +385,13 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
 
 
 def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -> None:
-    config = replace(TINY, steps=400, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9)
+    config = replace(
+        QUALICLIP_TINY, steps=400, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9
+    )
     said: list[str] = []
     folder = RunFolder(tmp_path / "q.run")
-    start = start_from("tiny", config.seed)
-    trained = train(start, paths_of(album), None, config, folder, "cpu", said.append)
+    start = initial_clip("tiny", config.seed)
+    trained = train_qualiclip(start, paths_of(album), None, config, folder, "cpu", said.append)
     before, after = trained.before["all"], trained.after["all"]
     assert after.median > before.median + 0.3 and after.median > 0.6, (before, after)
     assert after.pooled > before.pooled + 0.15, (before, after)
@@ -393,12 +399,12 @@ def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -
 
 def test_one_photo_in_six_teaches_nothing(album: Path) -> None:
     paths = paths_of(album)
-    taught, held = split(paths)
+    taught, held = split_photos(paths)
     assert {*taught} | {*held} == {*paths} and not {*taught} & {*held}
-    assert held == [paths[k] for k in np.flatnonzero(held_out([p.name for p in paths]))]
-    assert HELD == 6
+    assert held == [paths[k] for k in np.flatnonzero(holdout_mask([p.name for p in paths]))]
+    assert HOLDOUT_ONE_IN == 6
     with pytest.raises(IqError, match="too few photos to hold some out"):
-        split([taught[0]])
+        split_photos([taught[0]])
 
 
 # --- what is refused ---
@@ -464,7 +470,7 @@ def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None
     ],
 )
 def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> None:
-    begun = start_from("tiny", 1)
+    begun = initial_clip("tiny", 1)
     kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
     kept["prompts_features"] = begun.texts.clone()
     spoil(kept)
@@ -478,7 +484,7 @@ def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> No
 
 def own_file(path: Path, seed: int) -> OwnBlock:
     """What an untrained file of ours gives its block; lies there as `path`."""
-    begun = start_from("tiny", seed)
+    begun = initial_clip("tiny", seed)
     kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
     account = {"format": FORMAT, "config": begun.config}
     tensors = {k: v for k, v in kept.items() if not k.endswith("num_batches_tracked")}
@@ -537,7 +543,7 @@ def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
         return [Photo(shot, error="not measured here") for shot in shots]
 
     with pytest.raises(IqError, match="could be read"):
-        fit_scale(told, str(tmp_path / "q.safetensors"), None, measure)
+        fit_calibration(told, str(tmp_path / "q.safetensors"), None, measure)
     assert [type(each) for each in asked] == [OwnBlock]
 
 
@@ -553,7 +559,7 @@ def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("config", [None, {}, {"embed_dim": "many"}, {"embed_dim": 1024}, [1]])
 def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
-    begun = start_from("tiny", 1)
+    begun = initial_clip("tiny", 1)
     account = {"format": FORMAT, "config": config}
     tensors = {"prompts_features": begun.texts.clone()}
     save_file(tensors, few.cwd / "q.safetensors", metadata={"iq": json.dumps(account)})
@@ -565,7 +571,9 @@ def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
 def test_the_settings_say_which_names_there_are(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text("margin = 0.1\nsteps = 9\n")
-    assert read_values(file, TINY, QUALICLIP_LEAST) == replace(TINY, margin=0.1, steps=9)
+    assert read_values(file, QUALICLIP_TINY, QUALICLIP_LEAST) == replace(
+        QUALICLIP_TINY, margin=0.1, steps=9
+    )
     file.write_text("speed = 1")
     with pytest.raises(IqError, match="sets 'speed'; there is seed, steps"):
-        read_values(file, TINY, QUALICLIP_LEAST)
+        read_values(file, QUALICLIP_TINY, QUALICLIP_LEAST)

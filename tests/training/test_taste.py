@@ -26,7 +26,7 @@ from iqcli.photos.xmp import IQ_NS
 from iqcli.pipeline.cache import Cache
 from iqcli.records import Facts, Photo, Shot
 from iqcli.training import taste, taste_data
-from iqcli.training.taste import Fit, Known, fits
+from iqcli.training.taste import TasteFit, TasteSamples, fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,7 +35,7 @@ WIDTH = 60
 DAYS = 12
 
 
-def person(own: float, count: int = 240, seed: int = 0, stock: float = 1.0) -> Known:
+def person(own: float, count: int = 240, seed: int = 0, stock: float = 1.0) -> TasteSamples:
     """Photos with six traits: the stock model sees the first, the person also the second."""
     random = np.random.default_rng(seed)
     traits = random.normal(0, 1, (count, 6))
@@ -43,7 +43,7 @@ def person(own: float, count: int = 240, seed: int = 0, stock: float = 1.0) -> K
     mix = np.random.default_rng(99).normal(0, 1, (6, WIDTH))
     liking = stock * traits[:, 0] + own * traits[:, 1] + random.normal(0, 0.7, count)
     stars = np.digitize(liking, np.quantile(liking, (0.2, 0.4, 0.6, 0.8))) + 1
-    return Known(
+    return TasteSamples(
         stock=5.5 + traits[:, 0] + random.normal(0, 0.3, count),
         inputs=np.clip(traits @ mix, -3, 3) / WIDTH**0.5,
         points=1 + 1.8 * stars,
@@ -60,7 +60,7 @@ def srcc(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_a_taste_of_ones_own_is_adopted_and_holds_on_unseen_photos() -> None:
     known, unseen = person(own=1.5), person(own=1.5, seed=1)
-    verdict = taste.judge(known)
+    verdict = taste.compare_with_stock(known)
     assert verdict.adopted and (verdict.photos, verdict.days) == (240, DAYS)
     assert verdict.taste.srcc > verdict.stock.srcc + 0.15
     assert verdict.taste.pairs > verdict.stock.pairs + 0.05
@@ -73,14 +73,14 @@ def test_a_taste_of_ones_own_is_adopted_and_holds_on_unseen_photos() -> None:
 
 
 def test_who_likes_what_others_dislike_can_be_told() -> None:
-    verdict = taste.judge(person(own=0, stock=-2))
+    verdict = taste.compare_with_stock(person(own=0, stock=-2))
     assert verdict.adopted
     assert verdict.stock.srcc < -0.5 and verdict.taste.srcc > 0.5
 
 
 def test_stars_that_mean_nothing_are_not_adopted() -> None:
     for seed in range(5):
-        verdict = taste.judge(person(own=0, stock=0, count=80, seed=seed))
+        verdict = taste.compare_with_stock(person(own=0, stock=0, count=80, seed=seed))
         assert not verdict.adopted, verdict
         assert verdict.taste.srcc < 0.25
 
@@ -101,7 +101,7 @@ def test_both_ways_to_solve_agree() -> None:
     """Fewer photos than inputs and more take different roads to the same weights."""
     known = person(own=1.5, count=40)
     (wide,) = fits(known, [0.01])
-    copies = Known(*(np.concatenate([each] * 3) for each in vars(known).values()))
+    copies = TasteSamples(*(np.concatenate([each] * 3) for each in vars(known).values()))
     (tall,) = fits(copies, [0.01])
     np.testing.assert_allclose(wide.weights, tall.weights, atol=1e-6)
     assert wide.level == pytest.approx(tall.level)
@@ -111,21 +111,21 @@ def test_a_day_is_never_on_both_sides(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither where the figures come from nor where the strength is chosen."""
     learnt: list[set[int]] = []
     asked: set[int] = set()
-    predict = Fit.predict
+    predict = TasteFit.predict
 
-    def learning(known: Known, strengths: Sequence[float]) -> Iterator[Fit]:
+    def learning(known: TasteSamples, strengths: Sequence[float]) -> Iterator[TasteFit]:
         learnt.append(set(known.days))
         yield from fits(known, strengths)
 
-    def asking(fit: Fit, known: Known) -> np.ndarray:
+    def asking(fit: TasteFit, known: TasteSamples) -> np.ndarray:
         # A fit is asked before the next one is made.
         assert not set(known.days) & learnt[-1]
         asked.update(known.days)
         return predict(fit, known)
 
     monkeypatch.setattr(taste, "fits", learning)
-    monkeypatch.setattr(Fit, "predict", asking)
-    taste.held_out(person(own=1.5))
+    monkeypatch.setattr(TasteFit, "predict", asking)
+    taste.holdout_scores(person(own=1.5))
     assert asked == set(range(DAYS))
     # In each of the outer folds, five inner fits and then the one that scores.
     assert len(learnt) == taste.FOLDS * (taste.FOLDS + 1)
@@ -140,9 +140,9 @@ def test_a_trait_of_the_day_teaches_nothing_about_another_day() -> None:
     days = np.repeat(np.arange(8), 15)
     stars = np.clip(random.permutation(8)[days] % 5 + 1 + random.integers(-1, 2, 120), 1, 5)
     marks = np.eye(8)[days]
-    known = Known(random.normal(5, 1, 120), marks, 1 + 1.8 * stars, days)
+    known = TasteSamples(random.normal(5, 1, 120), marks, 1 + 1.8 * stars, days)
     assert srcc(taste.fit(known).predict(known), known.points) > 0.5
-    verdict = taste.judge(known)
+    verdict = taste.compare_with_stock(known)
     assert verdict.taste.srcc < 0.1 and not verdict.adopted
 
 
@@ -162,7 +162,7 @@ def test_folds_hold_whole_days_and_about_as_many_photos(count: int) -> None:
 
 def test_pairs_are_those_of_one_day_and_ties_count_half() -> None:
     points, days = np.array([1, 5, 5, 9, 1.0]), np.array([0, 0, 0, 1, 1])
-    known = Known(np.zeros(5), np.zeros((5, 1)), points, days)
+    known = TasteSamples(np.zeros(5), np.zeros((5, 1)), points, days)
     # Day 0 has a pair in order and an equal one, day 1 a wrong one; other pairs do not count.
     found = taste.figures(np.array([2.0, 3, 2, 1, 4]), known)
     assert found.pairs == pytest.approx(1.5 / 3)
@@ -174,7 +174,7 @@ def test_pairs_are_those_of_one_day_and_ties_count_half() -> None:
 def test_stars_that_never_differ_within_a_day_prove_nothing() -> None:
     known = person(own=2)
     stars = np.random.default_rng(5).integers(1, 6, DAYS)
-    assert not taste.judge(replace(known, points=1 + 1.8 * stars[known.days])).adopted
+    assert not taste.compare_with_stock(replace(known, points=1 + 1.8 * stars[known.days])).adopted
 
 
 # --- what was rated ---
@@ -272,7 +272,7 @@ def test_what_tells_no_taste(shots: list[Photo], says: str) -> None:
     assert "\n" not in str(told.value)
 
 
-def listed(folder: Path, text: str, scale: str | None = None) -> taste_data.Rated:
+def listed(folder: Path, text: str, scale: str | None = None) -> taste_data.RatedPhotos:
     file = folder / "stars.csv"
     file.write_text(text)
     told = mos_csv.read(file, None, scale, None, usual=taste_data.STARS)
@@ -326,11 +326,11 @@ def line(folder: Path, seed: int = 0) -> Path:
     """A taste file with random weights."""
     random = np.random.default_rng(seed)
     width = sum(size + 1 for size in SIZES.values())
-    best = Fit(1.0, 0.8, random.normal(0, 0.1, width))
-    figures = (taste.Figures(0.4, 0.6), taste.Figures(0.5, 0.7))
-    verdict = taste.Verdict(200, 9, *figures, higher=0.9, positive=1.0, rmse=1.7)
+    best = TasteFit(1.0, 0.8, random.normal(0, 0.1, width))
+    figures = (taste.TasteFigures(0.4, 0.6), taste.TasteFigures(0.5, 0.7))
+    verdict = taste.TasteComparison(200, 9, *figures, higher=0.9, positive=1.0, rmse=1.7)
     path = folder / "mine.safetensors"
-    path.write_bytes(taste.packed(best, verdict, STOCK, SIZES)[1])
+    path.write_bytes(taste.weight_file(best, verdict, STOCK, SIZES)[1])
     return path
 
 
@@ -364,8 +364,8 @@ def test_ratings_are_the_stock_models_but_for_the_score(tmp_path: Path) -> None:
     stacked = {name: np.stack([each[name] for each in photos]) for name in SIZES}
     inputs = tastes.inputs_of(stock.head, stacked).astype(float)
     weights = np.random.default_rng(0).normal(0, 0.1, inputs.shape[1])
-    known = Known(np.array(stock_scores), inputs, np.zeros(20), np.zeros(20, int))
-    fitted = Fit(1.0, 0.8, weights).predict(known)
+    known = TasteSamples(np.array(stock_scores), inputs, np.zeros(20), np.zeros(20, int))
+    fitted = TasteFit(1.0, 0.8, weights).predict(known)
     np.testing.assert_allclose(scores, fitted, atol=1e-4)
     assert tastes.account(head).startswith(f"{head.info['model']}: learnt from the stars of 200 ")
 

@@ -52,7 +52,7 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Batches(Dataset[Batch]):
+class BackboneBatches(Dataset[Batch]):
     """The batch of every step.
 
     `photos` have the opinions `opinions` (n,). Ladders stand on one of `pristine` or of `liked`, in
@@ -72,7 +72,9 @@ class Batches(Dataset[Batch]):
         """The batch of a step, which may be any number from 0 on."""
         random = np.random.default_rng([self.seed, step])
         rows = self._rows(step)
-        views = [_seen(head_of(self.photos[row]), _places(random), random) for row in rows.tolist()]
+        views = [
+            _views(head_of(self.photos[row]), _places(random), random) for row in rows.tolist()
+        ]
         levels = np.zeros((self.ladders, self.rungs), np.float32)
         costs = np.zeros(self.ladders, np.float32)
         for k in range(self.ladders):
@@ -100,16 +102,16 @@ class Batches(Dataset[Batch]):
         flip = int(random.integers(2**31))
         spoil = DISTORTIONS[name]
         return [
-            _seen(spoil(head, float(level), seed), places, np.random.default_rng(flip))
+            _views(spoil(head, float(level), seed), places, np.random.default_rng(flip))
             for level in levels
         ]
 
 
 @dataclass(frozen=True)
-class Told(Dataset[Batch | IqError]):
+class SafeDataset(Dataset[Batch | IqError]):
     """The batches, an error as a value: a loader's process would bury its sentence in another."""
 
-    batches: Batches
+    batches: BackboneBatches
 
     def __getitem__(self, step: int) -> Batch | IqError:
         """The batch of a step, or why there is none."""
@@ -131,7 +133,7 @@ def _places(random: Random) -> Array:
     return random.random((GRID, GRID, 2), np.float32)
 
 
-def _seen(head: Pixels, places: Array, random: Random) -> Pixels:
+def _views(head: Pixels, places: Array, random: Random) -> Pixels:
     """Both kinds of view (kind, side, side, 3), mirrored half the time; the whole is nearly so."""
     height, width = head.shape[:2]
     tall, wide = (round(side * (1 - LOSE * random.random())) for side in (height, width))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TIMM = "timm:"
 
 
-def start_from(name: str, seed: int) -> Backbone:
+def initial_backbone(name: str, seed: int) -> Backbone:
     """A backbone with the convolutions of `name`; its other layers are drawn with `seed`.
 
     `name` is a safetensors file with the folded convolutions `conv00.weight`, `conv00.bias`, …, or

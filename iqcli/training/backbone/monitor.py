@@ -31,7 +31,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True)
-class Seen:
+class MonitorFigures:
     """How the run does on what it does not learn from: rank correlations with people, and with the
     level of each distortion (median over pictures), its median over distortions and its least."""
 
@@ -46,7 +46,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Watch:
+class MonitorSet:
     """Photos, their (n,) opinions in 1..10, and pictures to spoil."""
 
     photos: Sequence[Path]
@@ -55,7 +55,7 @@ class Watch:
 
 
 @torch.inference_mode()
-def look(network: Backbone, watch: Watch, device: str) -> Seen:
+def evaluate(network: Backbone, watch: MonitorSet, device: str) -> MonitorFigures:
     """Score all of it with the middle mosaic, as the block `mini` does."""
     network.eval()
 
@@ -78,7 +78,7 @@ def look(network: Backbone, watch: Watch, device: str) -> Seen:
             orders[name].append(float(spearmanr(-ladder, range(LEVELS + 1))[0]))
     medians = {name: float(np.median(found)) for name, found in orders.items()}
     worst = min(medians, key=lambda name: medians[name])
-    return Seen(
+    return MonitorFigures(
         srcc=float(spearmanr(said, watch.opinions)[0]),
         ladders=float(np.median([each for found in orders.values() for each in found])),
         worst=medians[worst],

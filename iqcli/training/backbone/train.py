@@ -2,9 +2,9 @@
 
 Every step fine-tunes all layers at once on opinions (Huber error, correlation, order of pairs) and
 on ladders of spoilt copies, which need no opinion (margin ranking and the consistency of two views,
-after QualiCLIP). Some scenes are left out of everything (see `lessons.held_out`): on those the run
-is watched, and the models that build on the backbone are calibrated. What is kept is the moving
-average of the weights.
+after QualiCLIP). Some scenes are left out of everything (see `dataset.holdout_mask`): on those the
+run is monitored, and the models that build on the backbone are calibrated. What is kept is the
+moving average of the weights.
 
 What the backbone is told is wrong with its scores, in points of 1..10.
 """
@@ -28,9 +28,9 @@ from torch.utils.data import DataLoader
 from iqcli.errors import IqError
 from iqcli.extractors.backbone import Backbone, is_short
 from iqcli.extractors.schema import FORMAT, KINDS
-from iqcli.training.backbone.data import Batch, Batches, Told
-from iqcli.training.backbone.monitor import Watch, logits_of, look, points
-from iqcli.training.dataset import held_out
+from iqcli.training.backbone.data import BackboneBatches, Batch, SafeDataset
+from iqcli.training.backbone.monitor import MonitorSet, evaluate, logits_of, points
+from iqcli.training.dataset import holdout_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.training.config import Config
+    from iqcli.training.config import BackboneConfig
     from iqcli.training.run_state import RunFolder
 
     Array = NDArray[np.float32]
@@ -89,7 +89,7 @@ SCALED_BY = 192
 
 
 @dataclass(frozen=True)
-class Material:
+class BackboneData:
     """What there is to learn from; `scenes` (n,) name near duplicates."""
 
     photos: Sequence[Path]
@@ -98,16 +98,16 @@ class Material:
     pristine: Sequence[Path]
 
 
-def train(
+def train_network(
     network: Backbone,
-    material: Material,
-    config: Config,
+    material: BackboneData,
+    config: BackboneConfig,
     folder: RunFolder,
     device: str,
     say: Callable[[str], None],
 ) -> Backbone:
     """Train, or go on training, for `config.steps`; the averaged network on the CPU."""
-    held = held_out(material.scenes)
+    held = holdout_mask(material.scenes)
     lessons, watch = _split(material, held, config)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     smooth = deepcopy(network).eval()
@@ -132,7 +132,7 @@ def train(
         if (step + 1) % config.save_every == 0 or step + 1 == config.steps:
             folder.save(step + 1, network, smooth, optimiser)
         if (step + 1) % config.watch_every == 0 or step + 1 == config.steps:
-            seen = look(smooth, watch, device)
+            seen = evaluate(smooth, watch, device)
             folder.note({"step": step + 1, **losses, **seen.numbers()})
             say(
                 f"held out: SRCC {seen.srcc:.3f}; ladders in order {seen.ladders:.2f}, "
@@ -141,7 +141,7 @@ def train(
     return smooth.cpu()
 
 
-def weights(network: Backbone, info: dict[str, Any]) -> bytes:
+def weight_file(network: Backbone, info: dict[str, Any]) -> bytes:
     """The file of a trained backbone, safetensors.
 
     What may run in bfloat16 is stored in it: rounded anew at every run it would move all places of
@@ -155,14 +155,16 @@ def weights(network: Backbone, info: dict[str, Any]) -> bytes:
     return save(tensors, metadata={"iq": json.dumps({"format": FORMAT, **info})})
 
 
-def _split(material: Material, held: NDArray[np.bool_], config: Config) -> tuple[Batches, Watch]:
+def _split(
+    material: BackboneData, held: NDArray[np.bool_], config: BackboneConfig
+) -> tuple[BackboneBatches, MonitorSet]:
     if held.all() or not held.any():
         raise IqError("there are too few scenes to hold some out; give more photos")
     taught, opinions = np.flatnonzero(~held), material.opinions
     watched = np.flatnonzero(held)[: config.watched_photos]
     liked = taught[opinions[taught] >= np.median(opinions[taught])]
     names = [zlib.crc32(path.name.encode()) % WATCHED == 0 for path in material.pristine]
-    lessons = Batches(
+    lessons = BackboneBatches(
         photos=[material.photos[k] for k in taught.tolist()],
         opinions=opinions[taught],
         liked=[material.photos[k] for k in liked.tolist()],
@@ -174,14 +176,14 @@ def _split(material: Material, held: NDArray[np.bool_], config: Config) -> tuple
     )
     outside = [path for path, out in zip(material.pristine, names, strict=True) if out][:MOST]
     good = watched[np.argsort(-opinions[watched])[:4]]
-    return lessons, Watch(
+    return lessons, MonitorSet(
         [material.photos[k] for k in watched.tolist()],
         opinions[watched],
         [*outside, *(material.photos[k] for k in good.tolist())],
     )
 
 
-def _optimiser(network: Backbone, config: Config) -> torch.optim.AdamW:
+def _optimiser(network: Backbone, config: BackboneConfig) -> torch.optim.AdamW:
     heads = [*network.embed.parameters(), *network.score.parameters()]
     own = {id(each) for each in heads}
     body = [each for each in network.parameters() if id(each) not in own]
@@ -189,9 +191,9 @@ def _optimiser(network: Backbone, config: Config) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 
-def _batches(lessons: Batches, steps: range, config: Config) -> Iterator[Batch]:
+def _batches(lessons: BackboneBatches, steps: range, config: BackboneConfig) -> Iterator[Batch]:
     loader = DataLoader(
-        Told(lessons),
+        SafeDataset(lessons),
         batch_size=None,
         sampler=steps,
         num_workers=config.loaders,
@@ -209,7 +211,9 @@ def _as_it_is(batch: Any) -> Any:
 
 
 @torch.no_grad()
-def _standardise(network: Backbone, lessons: Batches, config: Config, device: str) -> None:
+def _standardise(
+    network: Backbone, lessons: BackboneBatches, config: BackboneConfig, device: str
+) -> None:
     """Give the network the mean and deviation that its taps have on photos."""
     found = []
     for k in range(max(1, SCALED_BY // config.photos)):
@@ -225,7 +229,7 @@ def _step(
     optimiser: torch.optim.Optimizer,
     batch: Batch,
     step: int,
-    config: Config,
+    config: BackboneConfig,
     device: str,
 ) -> dict[str, float]:
     for group, rate in zip(optimiser.param_groups, _rates(step, config), strict=True):
@@ -253,7 +257,7 @@ def _step(
     return {name: float(value.detach()) for name, value in parts.items()}
 
 
-def _rates(step: int, config: Config) -> tuple[float, float]:
+def _rates(step: int, config: BackboneConfig) -> tuple[float, float]:
     """Rates of the body and of the heads: heads alone, a ramp, then half a cosine."""
     ready = step - config.heads_alone
     rest = max(1, config.steps - config.heads_alone)

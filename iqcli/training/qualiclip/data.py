@@ -43,7 +43,7 @@ AWAY = 0.5
 
 
 @dataclass(frozen=True)
-class Lessons:
+class CropBatches:
     """The crops of every step: (photos, CROPS, LEVELS, side, side, 3) of uint8.
 
     Each of the `photos` comes once before any twice, `size` a step. `groups` are those of `GROUPS`

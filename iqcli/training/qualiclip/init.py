@@ -33,7 +33,7 @@ BRANCH = 0.5
 
 
 @dataclass(frozen=True)
-class Start:
+class InitialClip:
     """Both towers (float32, on the CPU, without gradients), their open_clip config, and the texts
     (14, size), unit rows. `fresh` is whether the image tower has learnt nothing yet.
     """
@@ -51,7 +51,7 @@ class Start:
         return hashlib.sha256(first + self.texts.numpy().tobytes()).hexdigest()[:16]
 
 
-def start_from(name: str, seed: int) -> Start:
+def initial_clip(name: str, seed: int) -> InitialClip:
     """The towers called `name`: `tiny` (drawn with `seed`), a row of the table of weights, or a
     file of an earlier training.
 
@@ -59,17 +59,17 @@ def start_from(name: str, seed: int) -> Start:
     """
     if name == TINY:
         clip = _drawn(seed)
-        return Start(name, TINY_CONFIG, clip, _texts(clip), fresh=True)
+        return InitialClip(name, TINY_CONFIG, clip, _texts(clip), fresh=True)
     if name.endswith(".safetensors"):
         path = Path(name)
         told = block.account(path)
         clip = towerfile.filled(told.config, path, "a QualiCLIP of this iq", "give another", "cpu")
         _check(clip, display_path(path))
         texts = torch.from_numpy(sound(block.texts(path), told.size, path))
-        return Start(display_path(path), told.config, clip, texts)
+        return InitialClip(display_path(path), told.config, clip, texts)
     clip, config = deepcopy(clip_model.tower(name, "cpu")), towerfile.config_of(name)
     _check(clip, name)
-    return Start(name, config, clip, _texts(clip))
+    return InitialClip(name, config, clip, _texts(clip))
 
 
 def _check(clip: open_clip.CLIP, name: str) -> None:

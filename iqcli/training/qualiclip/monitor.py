@@ -31,20 +31,20 @@ if TYPE_CHECKING:
     Array = NDArray[np.float32]
 
 
-class Order(NamedTuple):
+class RankCorrelations(NamedTuple):
     """Rank correlations of -level and quality: the median ladder's, and the pooled one."""
 
     median: float
     pooled: float
 
 
-def orders(
+def rank_correlations_by_group(
     clip: open_clip.CLIP, texts: torch.Tensor, photos: Sequence[Path], device: str
-) -> dict[str, Order]:
+) -> dict[str, RankCorrelations]:
     """By group of `GROUPS`, and of all as `all`."""
     found = {group: qualities(clip, texts, photos, group, device) for group in GROUPS}
     found["all"] = np.concatenate(list(found.values()))
-    return {group: order_of(rows) for group, rows in found.items()}
+    return {group: rank_correlations(rows) for group, rows in found.items()}
 
 
 def qualities(
@@ -56,12 +56,12 @@ def qualities(
         head = at_least(head_of(path), STRIDE)
         for name in GROUPS[group]:
             copies = np.concatenate([head[None], ladder(head, [name], seed)])
-            rows.append(share_of_good(seen(clip, copies, device), texts.cpu().numpy()))
+            rows.append(share_of_good(embed(clip, copies, device), texts.cpu().numpy()))
     return np.stack(rows)
 
 
 @torch.inference_mode()
-def seen(clip: open_clip.CLIP, pictures: Pixels, device: str) -> Array:
+def embed(clip: open_clip.CLIP, pictures: Pixels, device: str) -> Array:
     """(n, h, w, 3) pictures to (n, size) embeddings, as the block `qualiclip` gives them."""
     parts = [
         embed_whole(clip, normalised(pictures[k : k + CHUNK], device)).float().cpu()
@@ -70,11 +70,11 @@ def seen(clip: open_clip.CLIP, pictures: Pixels, device: str) -> Array:
     return torch.cat(parts).numpy()
 
 
-def order_of(rows: Array) -> Order:
+def rank_correlations(rows: Array) -> RankCorrelations:
     """The two correlations of (ladders, levels) qualities; a ladder without any order counts 0."""
     levels = np.arange(rows.shape[1])
     each = [_rank(row, levels) for row in rows]
-    return Order(float(np.median(each)), _rank(rows.ravel(), np.tile(levels, len(rows))))
+    return RankCorrelations(float(np.median(each)), _rank(rows.ravel(), np.tile(levels, len(rows))))
 
 
 def _rank(qualities: Array, levels: NDArray[np.int64]) -> float:

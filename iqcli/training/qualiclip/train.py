@@ -3,7 +3,7 @@
 Its authors released no training. Two overlapping crops of each photo are spoilt alike at five
 rising levels; the image tower learns that the crops of a level agree and that each level is further
 from the good texts and nearer to the bad ones than the one before. The text tower stays as it is.
-One photo in six is left out (see `lessons.held_out`): the figures are of those.
+One photo in six is left out (see `dataset.holdout_mask`): the figures are of those.
 
 One step of the training of a QualiCLIP: from crops to gradients, and what moves the weights.
 
@@ -35,9 +35,9 @@ from iqcli.extractors.base import autocast_type
 from iqcli.extractors.clip import normalised
 from iqcli.extractors.clip_model import COUNTER, PREFIX, embed_whole
 from iqcli.extractors.qualiclip import FORMAT, TEXTS
-from iqcli.training.dataset import held_out
-from iqcli.training.qualiclip.data import GROUPS, Lessons
-from iqcli.training.qualiclip.monitor import Order, orders
+from iqcli.training.dataset import holdout_mask
+from iqcli.training.qualiclip.data import GROUPS, CropBatches
+from iqcli.training.qualiclip.monitor import RankCorrelations, rank_correlations_by_group
 from iqcli.training.run_state import digest
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 
     from iqcli.records import Pixels
     from iqcli.training.config import QualiclipConfig
-    from iqcli.training.qualiclip.init import Start
+    from iqcli.training.qualiclip.init import InitialClip
     from iqcli.training.run_state import RunFolder
 
     Say = Callable[[str], None]
 
 
-class Losses(NamedTuple):
+class LossParts(NamedTuple):
     """The three parts, each a number of at least 0 in units of a cosine."""
 
     consistency: torch.Tensor
@@ -63,13 +63,13 @@ class Losses(NamedTuple):
     negative: torch.Tensor
 
 
-def losses(toward: torch.Tensor, away: torch.Tensor, slack: float, margin: float) -> Losses:
+def loss_parts(toward: torch.Tensor, away: torch.Tensor, slack: float, margin: float) -> LossParts:
     """The parts for cosines (photos, crops, levels, texts) with the good and with the bad texts.
 
     Levels only get worse. `slack` is what the two crops may differ by, m_c; `margin` is by how much
     each level must lose against every better one, m_r.
     """
-    return Losses(
+    return LossParts(
         _apart(toward, slack) + _apart(away, slack),
         _out_of_order(toward, margin),
         _out_of_order(-away, margin),
@@ -95,30 +95,30 @@ AHEAD = 3
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedClip:
     """The finished towers, and how they order ladders of the held-out photos, by group; `before`
     is how the start did."""
 
     clip: open_clip.CLIP
-    after: dict[str, Order]
-    before: dict[str, Order]
+    after: dict[str, RankCorrelations]
+    before: dict[str, RankCorrelations]
 
 
-def train(
-    start: Start,
+def train_qualiclip(
+    start: InitialClip,
     photos: Sequence[Path],
     left_out: str | None,
     config: QualiclipConfig,
     folder: RunFolder,
     device: str,
     say: Say,
-) -> Trained:
+) -> TrainedClip:
     """Train, or go on training, for `config.steps`. `left_out` is a group that teaches nothing.
 
     Raises IqError for a photo that cannot be read, and where none would be held out.
     """
-    taught, held = split(photos)
-    lessons = Lessons(
+    taught, held = split_photos(photos)
+    lessons = CropBatches(
         taught,
         [group for group in GROUPS if group != left_out],
         config.seed,
@@ -143,21 +143,23 @@ def train(
     watched = held[: config.watched]
     say(f"looking at {len(watched)} of the photos that taught nothing")
     texts = start.texts
-    return Trained(
-        trained, orders(trained, texts, watched, device), orders(before, texts, watched, device)
+    return TrainedClip(
+        trained,
+        rank_correlations_by_group(trained, texts, watched, device),
+        rank_correlations_by_group(before, texts, watched, device),
     )
 
 
-def split(photos: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def split_photos(photos: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Photos to learn from, and those that only measure. Raises IqError where either is empty."""
-    out = held_out([path.name for path in photos])
+    out = holdout_mask([path.name for path in photos])
     if out.all() or not out.any():
         raise IqError("there are too few photos to hold some out; give more")
     taught = [path for path, held in zip(photos, out, strict=True) if not held]
     return taught, [path for path, held in zip(photos, out, strict=True) if held]
 
 
-def weights(start: Start, trained: Trained, info: dict[str, Any]) -> bytes:
+def weight_file(start: InitialClip, trained: TrainedClip, info: dict[str, Any]) -> bytes:
     """The file of a QualiCLIP, safetensors: `clip_model.*`, the texts, and our account."""
     tensors = {
         PREFIX + name: value.detach().cpu().contiguous()
@@ -170,9 +172,9 @@ def weights(start: Start, trained: Trained, info: dict[str, Any]) -> bytes:
 
 
 def _learn(
-    start: Start,
+    start: InitialClip,
     clip: open_clip.CLIP,
-    lessons: Lessons,
+    lessons: CropBatches,
     config: QualiclipConfig,
     folder: RunFolder,
     device: str,
@@ -212,7 +214,7 @@ def _learn(
     return smooth
 
 
-def batches(lessons: Lessons, steps: range, loaders: int) -> Iterator[Pixels]:
+def batches(lessons: CropBatches, steps: range, loaders: int) -> Iterator[Pixels]:
     """The crops of each step, made by threads beside the training. Raises IqError as they do.
 
     Not by processes: one that is left behind by a killed run waits for ever to hand on its crops.
@@ -234,7 +236,7 @@ def batches(lessons: Lessons, steps: range, loaders: int) -> Iterator[Pixels]:
 
 
 @torch.no_grad()
-def _standardise(clip: open_clip.CLIP, lessons: Lessons, device: str) -> None:
+def _standardise(clip: open_clip.CLIP, lessons: CropBatches, device: str) -> None:
     """Give the batch norms of a fresh tower the statistics of some crops."""
     norms = [each for each in clip.visual.modules() if isinstance(each, torch.nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
@@ -281,7 +283,7 @@ def backward(
     total = dict.fromkeys(("consistency", "positive", "negative"), 0.0)
     for some in np.array_split(crops, math.ceil(len(crops) / config.chunk)):
         near = cosines(clip, texts, some, device, short)
-        found = losses(near[..., 0::2], near[..., 1::2], config.slack, config.margin)
+        found = loss_parts(near[..., 0::2], near[..., 1::2], config.slack, config.margin)
         share = len(some) / len(crops)
         (weighted(found, config) * share).backward()
         for name, value in found._asdict().items():
@@ -289,7 +291,7 @@ def backward(
     return total
 
 
-def weighted(parts: Losses, config: QualiclipConfig) -> torch.Tensor:
+def weighted(parts: LossParts, config: QualiclipConfig) -> torch.Tensor:
     """The loss: the parts, each with its weight."""
     return (
         config.consistency_weight * parts.consistency

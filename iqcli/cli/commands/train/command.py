@@ -21,8 +21,8 @@ from iqcli.errors import Exit, IqError
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from iqcli.training.calibration import Fitted
-    from iqcli.training.recipes import Report
+    from iqcli.training.calibration import CalibrationFit
+    from iqcli.training.recipes import FitReport
 
 
 @over_photos
@@ -45,7 +45,7 @@ def scale(
     from iqcli.evaluation import mos_csv
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models.calibration import own_file
-    from iqcli.training.calibration import fit_scale
+    from iqcli.training.calibration import fit_calibration
 
     if len(run.given) != 2:
         raise IqError("give the name of a model and one CSV file with the columns image and mos")
@@ -60,7 +60,7 @@ def scale(
     told = mos_csv.read(Path(file), images, mos_range, where)
     if scene is None:
         say("no --scene: photos of one scene may be on both sides and flatter the figures")
-    fitted = fit_scale(told, model, scene, run.measured)
+    fitted = fit_calibration(told, model, scene, run.measured)
     target = output or own_file(fitted.model)
     try:
         make_folders(target.parent)
@@ -74,7 +74,7 @@ def scale(
     return run.finish("used")
 
 
-def _tell(fitted: Fitted, target: Path) -> None:
+def _tell(fitted: CalibrationFit, target: Path) -> None:
     if fitted.left_out:
         say(f"{counted(fitted.left_out, 'photo')} left out: {fitted.model} has no score for them")
     say(f"learnt from {counted(fitted.learnt, 'photo')}; the {fitted.curve} erred less than others")
@@ -170,7 +170,7 @@ def dkl(
     return _told(report, output, run)
 
 
-def _told(report: Report, output: Path, run: Run) -> Exit:
+def _told(report: FitReport, output: Path, run: Run) -> Exit:
     held = report.held
     say(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
     say(

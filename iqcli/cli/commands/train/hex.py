@@ -16,7 +16,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from iqcli.training.hex import Recipe
+    from iqcli.training.hex import HexRecipe
 
 
 @over_photos
@@ -105,10 +105,10 @@ def _recipe(
     prompts: str | None,
     contexts: int,
     loss: tuple[str, float | None, float | None],
-) -> Recipe:
+) -> HexRecipe:
     from iqcli.extractors.registry import blocks_of
-    from iqcli.training.hex import Recipe, block_of_tower
-    from iqcli.training.hex_fit import Loss
+    from iqcli.training.hex import HexRecipe, block_of_tower
+    from iqcli.training.hex_fit import HexLoss
 
     try:
         sizes = tuple(int(each) for each in hidden.split(",")) if hidden else ()
@@ -121,4 +121,4 @@ def _recipe(
     names = (
         [each.name for each in blocks_of(blocks)] if prompts is None else [block_of_tower(prompts)]
     )
-    return Recipe(tuple(names), sizes, Loss.of(*loss), prompts, contexts)
+    return HexRecipe(tuple(names), sizes, HexLoss.of(*loss), prompts, contexts)

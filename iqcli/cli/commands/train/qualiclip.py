@@ -15,7 +15,7 @@ from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from iqcli.training.qualiclip.train import Trained
+    from iqcli.training.qualiclip.train import TrainedClip
 
 
 @over_photos
@@ -58,17 +58,19 @@ def qualiclip(
     from iqcli.training.config import read_values
     from iqcli.training.qualiclip import train as training
     from iqcli.training.qualiclip.data import GROUPS
-    from iqcli.training.qualiclip.init import TINY, start_from
+    from iqcli.training.qualiclip.init import TINY, initial_clip
     from iqcli.training.run_state import RunFolder
 
     place_of(output, "qualiclip", FORMAT, "QualiCLIP")
     if leave_out is not None and leave_out not in GROUPS:
         raise IqError(f"there is no group {leave_out!r} to leave out; give {', '.join(GROUPS)}")
-    standard = qualiclip_config.TINY if start == TINY else qualiclip_config.QualiclipConfig()
+    standard = (
+        qualiclip_config.QUALICLIP_TINY if start == TINY else qualiclip_config.QualiclipConfig()
+    )
     values = read_values(config, standard, qualiclip_config.QUALICLIP_LEAST)
     photos = _photos(run)
-    trained = training.train(
-        begun := start_from(start, values.seed),
+    trained = training.train_qualiclip(
+        begun := initial_clip(start, values.seed),
         photos,
         leave_out,
         values,
@@ -77,7 +79,7 @@ def qualiclip(
         say,
     )
     told = {"model": output.stem, "steps": values.steps, "left_out": leave_out}
-    write_atomic(output, training.weights(begun, trained, told))
+    write_atomic(output, training.weight_file(begun, trained, told))
     _show(trained, leave_out)
     say(f"wrote {display_path(output)}")
     return Exit.DONE
@@ -105,7 +107,7 @@ def _photos(run: Run) -> list[Path]:
     return photos
 
 
-def _show(trained: Trained, left_out: str | None) -> None:
+def _show(trained: TrainedClip, left_out: str | None) -> None:
     from iqcli.output import table
 
     titles = ("distortions", "SRCC a ladder", "pooled", "untrained a ladder", "untrained pooled")

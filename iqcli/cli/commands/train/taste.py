@@ -16,8 +16,8 @@ from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.models.base import HeadModel
-    from iqcli.training.taste import Verdict
-    from iqcli.training.taste_data import Rated
+    from iqcli.training.taste import TasteComparison
+    from iqcli.training.taste_data import RatedPhotos
 
 
 @over_photos
@@ -41,7 +41,7 @@ def taste(
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
     from iqcli.models.taste import FORMAT, keep_stock
-    from iqcli.training.taste import fit, judge, known_of, packed
+    from iqcli.training.taste import compare_with_stock, fit, taste_samples, weight_file
 
     place = place_of(output, registry.TASTE, FORMAT, "taste")
     name, stock = _stock(run)
@@ -51,8 +51,8 @@ def taste(
         if run.failed or run.unlisted:  # they may be why there is too little
             run.finish("read")
         raise
-    known = known_of(rated, stock.head)
-    verdict = judge(known)
+    known = taste_samples(rated, stock.head)
+    verdict = compare_with_stock(known)
     _tell(verdict, name)
     if not verdict.adopted:
         say(
@@ -61,7 +61,7 @@ def taste(
         )
         _say_what_stays(place)
         return _code(run)
-    model, data = packed(fit(known), verdict, name, stock.head.sizes)
+    model, data = weight_file(fit(known), verdict, name, stock.head.sizes)
     keep_stock(name)
     if output is None:
         make_folders(place.parent, 0o700)
@@ -111,7 +111,7 @@ def _stock(run: Run) -> tuple[str, HeadModel]:
 
 def _rated(
     run: Run, stock: HeadModel, images: Path | None, mos_range: str | None, where: str | None
-) -> Rated:
+) -> RatedPhotos:
     from iqcli.evaluation import mos_csv
     from iqcli.training.taste_data import STARS, by_opinions, by_stars
 
@@ -126,7 +126,7 @@ def _rated(
     return by_stars(run.measured(blocks))
 
 
-def _tell(verdict: Verdict, stock: str) -> None:
+def _tell(verdict: TasteComparison, stock: str) -> None:
     one, two = verdict.stock, verdict.taste
     days = counted(verdict.days, "day")
     say(f"{counted(verdict.photos, 'photo')} with stars of {days}; each day was held out once")
