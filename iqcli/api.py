@@ -15,7 +15,7 @@ from iqcli.models.card import about
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.devices import measure_views
-from iqcli.records import Unrated
+from iqcli.records import NoRating
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -94,8 +94,8 @@ class ImageQualityFusion:
         }
 
 
-def _rated(found: Rating | Unrated, name: str) -> Rating:
-    if isinstance(found, Unrated):
+def _rated(found: Rating | NoRating, name: str) -> Rating:
+    if isinstance(found, NoRating):
         raise PhotoError(f"{name}: {found.reason}")
     return found
 

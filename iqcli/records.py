@@ -65,13 +65,13 @@ class Facts:
 class Views:
     """What one decode gives: upright 8-bit pictures, (height, width, 3), RGB order.
 
-    `head` has a short side of 512 pixels (less where the long side would pass 2048): the size at
+    `scoring` has a short side of 512 pixels (less where the long side would pass 2048): the size at
     which people judged; it is sRGB. `detail` has a long side of at most 2048 pixels, is never
     enlarged, and keeps the RGB of the file, that of the ICC `profile` (None for sRGB): read its
     luma, not its colours. They may be read-only and may be one array: never change them in place.
     """
 
-    head: Pixels
+    scoring: Pixels
     detail: Pixels
     profile: bytes | None = None
 
@@ -103,14 +103,14 @@ class Rating:
 
 
 @dataclass(frozen=True, slots=True)
-class Unrated:
+class NoRating:
     """A measured photo that a model has no score for, and why."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class FrameDescriptor:
     """What tells frames of one moment apart from others, a few hundred bytes a photo.
 
     `embedding` (d,) float16 and `light` (t,) uint8, the mean luma by tile, say how alike two photos
@@ -124,7 +124,7 @@ class Look:
     classes: tuple[str, ...] = ()
 
 
-class Whole(StrEnum):
+class FrameSet(StrEnum):
     """Sets of frames that are worth nothing in parts."""
 
     BRACKET = "bracket"
@@ -139,9 +139,9 @@ class Photo:
     away and sets `rating`, or `error`. `stars` is a person's rating, `pick` a person's flag (see
     `Facts`): the highest of the sidecars' and the picture's own; what iq itself wrote is neither.
     `group` is the burst or set that the shot is of, `scene` the moment, both None until they were
-    looked for or where the shot is alone or nothing tells (`scene` needs a time); `whole` says that
-    the group is a set to be kept whole. `look` is there where groups were asked for, and `sights`,
-    small pictures (WebP) by name, where those were.
+    looked for or where the shot is alone or nothing tells (`scene` needs a time); `frame_set`
+    says that the group is a set to be kept whole. `descriptor` is there where groups were asked
+    for, and `thumbnails`, small pictures (WebP) by name, where those were.
     """
 
     shot: Shot
@@ -153,14 +153,14 @@ class Photo:
     pick: int | None = None
     group: str | None = None
     scene: str | None = None
-    whole: Whole | None = None
-    look: Look | None = field(default=None, compare=False, repr=False)
+    frame_set: FrameSet | None = None
+    descriptor: FrameDescriptor | None = field(default=None, compare=False, repr=False)
     blocks: Mapping[str, Vector] | None = field(default=None, compare=False, repr=False)
-    sights: Mapping[str, bytes] | None = field(default=None, compare=False, repr=False)
+    thumbnails: Mapping[str, bytes] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Experience:
+class HoldoutSample:
     """What a model said of photos in scenes it had not learnt from, beside what people said.
 
     (n,) each, n >= 1: `scores` 1..10, `sigmas` (the uncertainty) in points, `opinions` the mean of

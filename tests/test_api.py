@@ -311,7 +311,7 @@ def test_the_figures_of_the_card_are_data(model: ImageQualityFusion) -> None:
     assert first["SRCC"] == {"value": 0.854, "low": 0.839, "high": 0.867}
     last = rows[-1]
     assert last["count"] > 1000 and "held out" in last["photos"]
-    held = model._model.experience
+    held = model._model.holdout
     assert last["RMSE"] == pytest.approx(np.sqrt(np.mean((held.scores - held.opinions) ** 2)))
     assert 0.7 < last["SRCC"] < 0.9
 

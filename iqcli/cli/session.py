@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from iqcli.distortions.ladders import DistortedReader
     from iqcli.extractors.base import AnyBlock
     from iqcli.pipeline.cache import Cache
-    from iqcli.pipeline.thumbnails import Sight, Spool
+    from iqcli.pipeline.thumbnails import ThumbnailSpec, ThumbnailStore
     from iqcli.records import Photo, Shot
     from iqcli.settings import Settings
 
@@ -41,21 +41,23 @@ class Run:
     unlisted: int = 0
     unwritten: int = 0
 
-    def judged(self, *, grouped: bool = False, spool: Spool | None = None) -> Iterator[Photo]:
+    def judged(
+        self, *, grouped: bool = False, store: ThumbnailStore | None = None
+    ) -> Iterator[Photo]:
         """Every shot with its rating or the reason for none, in path order.
 
         With `grouped` each has the look that `iqcli.culling.grouping.group` asks for. What
-        `spool` wants of small pictures is made along, and set down there.
+        `store` wants of small pictures is made along, and set down there.
         small pictures is made along, and set down there.
         """
         from iqcli.models.registry import load
         from iqcli.models.scoring import blocks_for, judge
 
         model = load(self.settings.model)
-        blocks = blocks_for(model, looked=grouped)
-        measured = self.measured(blocks, sights=spool.wanted if spool else ())
-        passing = spool.passing(measured) if spool else measured
-        for each in judge(passing, model, looked=grouped):
+        blocks = blocks_for(model, grouped=grouped)
+        measured = self.measured(blocks, thumbnails=store.wanted if store else ())
+        passing = store.collect(measured) if store else measured
+        for each in judge(passing, model, grouped=grouped):
             if each.error and each.shot.path not in self.failed:  # measured, but without a score
                 self.done -= 1
                 self.unscored[each.shot.path] = each.error
@@ -66,9 +68,9 @@ class Run:
         blocks: Sequence[AnyBlock],
         shots: Sequence[Shot] | None = None,
         spoil: DistortedReader | None = None,
-        sights: Sequence[Sight] = (),
+        thumbnails: Sequence[ThumbnailSpec] = (),
     ) -> Iterator[Photo]:
-        """Every shot (those of the paths, unless given) with these blocks and sights, counted.
+        """Every shot (those of the paths, unless given) with these blocks and thumbnails, counted.
 
         With `spoil` they are measured as if they had that fault, and not counted: they are not the
         person's photos. Raises NothingFound where the paths hold no shot.
@@ -82,7 +84,7 @@ class Run:
             wanted = self._shots(cache) if shots is None else shots
             decoder = decoder_fingerprint() + (spoil.fingerprint if spoil else "")
             told = (wanted, blocks, cache, self.settings)
-            found = measure(*told, sights=sights, decoder=decoder, decode=spoil)
+            found = measure(*told, thumbnails=thumbnails, decoder=decoder, decode=spoil)
             for each in progress(found, len(wanted), quiet=self.quiet):
                 if spoil:
                     pass

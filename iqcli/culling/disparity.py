@@ -98,7 +98,7 @@ def lopsided(found: Sequence[Loss]) -> Loss | None:
 
 def classes_of(judged: Photo) -> tuple[str, ...]:
     """The kinds of a photo, each once: what is seen, the camera, how it is held, the format."""
-    seen = judged.look.classes if judged.look else ()
+    seen = judged.descriptor.classes if judged.descriptor else ()
     told = _told(judged.facts) if judged.facts else ()
     return tuple(dict.fromkeys((*seen, *told)))
 

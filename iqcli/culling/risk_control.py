@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.culling.rules import Rule
-    from iqcli.records import Experience
+    from iqcli.records import HoldoutSample
 
     Counts = NDArray[np.int64]
 
@@ -87,7 +87,7 @@ class Kept:
     bound: float
 
 
-def settled(rule: Rule, experience: Experience | None) -> tuple[Rule, tuple[str, ...]]:
+def settled(rule: Rule, experience: HoldoutSample | None) -> tuple[Rule, tuple[str, ...]]:
     """A promise or the bands, alone or in a rule, ready to decide; and how they did elsewhere.
 
     Raises IqError where the model brings no experience, or too little for the promise.
@@ -125,7 +125,7 @@ def _meant(rule: Rule, limit: str) -> str:
     )
 
 
-def keep(experience: Experience, promise: float) -> Kept:
+def keep(experience: HoldoutSample, promise: float) -> Kept:
     """The highest limit that keeps the promise (0..1, both excluded).
 
     Raises IqError where the experience bears out none, with the smallest promise that can be kept.
@@ -180,7 +180,7 @@ def _refusal(photos: int, promise: float, least: float | None) -> str:
     )
 
 
-def in_reject_band(experience: Experience) -> tuple[int, int]:
+def in_reject_band(experience: HoldoutSample) -> tuple[int, int]:
     """How many held-out photos lie in the reject band, and how many of them people put there."""
     pairs = zip(experience.scores.tolist(), experience.sigmas.tolist(), strict=True)
     inside = np.array([band(score, sigma) is Verdict.REJECT for score, sigma in pairs], bool)

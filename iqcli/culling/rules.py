@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.records import Verdict, Whole
+from iqcli.records import FrameSet, Verdict
 from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
@@ -190,14 +190,14 @@ class Protect:
             found.append(_kept("rated", f"rated {stars} star{'s' * (stars > 1)}"))
         if self.marked and (judged.pick or 0) >= 1:
             found.append(_kept("flagged", "flagged by a person"))
-        if self.sets and judged.whole is not None:
-            found.append(_kept(f"set_{judged.whole.value}", _SETS[judged.whole]))
+        if self.sets and judged.frame_set is not None:
+            found.append(_kept(f"set_{judged.frame_set.value}", _SETS[judged.frame_set]))
         return tuple(found)
 
 
 _SETS = {
-    Whole.BRACKET: "one of a bracket, which is kept whole",
-    Whole.PANORAMA: "one of a panorama, which is kept whole",
+    FrameSet.BRACKET: "one of a bracket, which is kept whole",
+    FrameSet.PANORAMA: "one of a panorama, which is kept whole",
 }
 
 

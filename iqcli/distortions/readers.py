@@ -61,7 +61,7 @@ class ScoringViewCache:
         key = hashlib.sha256(data).digest()
         if key not in self._known:
             facts, views = read_photo(data, max_megapixels=max_megapixels)
-            self._known[key] = facts, views.head
+            self._known[key] = facts, views.scoring
         return self._known[key]
 
 

@@ -14,7 +14,7 @@ from iqcli.evaluation.uncertainty import calibration
 from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import PHOTOMETRY
 from iqcli.models.registry import load
-from iqcli.records import Photo, Rating, Unrated, Verdict
+from iqcli.records import NoRating, Photo, Rating, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -168,12 +168,12 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     return Study(told, kept, opinions, scores, sigmas, models, left_out=int((~both).sum()))
 
 
-def _points(rated: Sequence[Rating | Unrated]) -> Numbers:
+def _points(rated: Sequence[Rating | NoRating]) -> Numbers:
     """(n, 2) scores and uncertainties, NaN for what a model does not say."""
     return np.array(
         [
             (np.nan, np.nan)
-            if isinstance(each, Unrated)
+            if isinstance(each, NoRating)
             else (each.score, np.nan if each.uncertainty is None else each.uncertainty)
             for each in rated
         ]

@@ -30,14 +30,14 @@ SHIFTS = ((0, 1), (1, 0), (1, 1), (-1, 1))
 
 
 def extract(views: Views) -> Vector:
-    """The unscaled features of `views.head`, or all NaN where they are not defined (flat, tiny).
+    """The unscaled features of `views.scoring`, or all NaN where they are not defined (flat, tiny).
 
     18 a scale, at the view's size and half of it: shape and variance of the MSCN coefficients,
     then shape, mean, left and right variance of their four neighbour products.
     """
-    if views.head.dtype != np.uint8:
-        raise TypeError(f"BRISQUE reads 8-bit pictures, not {views.head.dtype}")
-    luma = cv2.cvtColor(views.head, cv2.COLOR_RGB2GRAY)
+    if views.scoring.dtype != np.uint8:
+        raise TypeError(f"BRISQUE reads 8-bit pictures, not {views.scoring.dtype}")
+    luma = cv2.cvtColor(views.scoring, cv2.COLOR_RGB2GRAY)
     if min(luma.shape) < SMALLEST or luma.var() < FLAT:
         return np.full(SIZE, np.nan, np.float32)
     plane = luma * np.float32(1 / 255)

@@ -95,7 +95,7 @@ class ClipBlock:
 
     def prepare(self, views: Views) -> Pixels:
         """(h, w, 3) of uint8: the whole head view, or its centre at 224 by 224."""
-        return at_least(views.head, STRIDE) if self.whole else centre(views.head)
+        return at_least(views.scoring, STRIDE) if self.whole else centre(views.scoring)
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.extractors.schema import EMBEDDING, layer
-from iqcli.records import Look
+from iqcli.records import FrameDescriptor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +33,7 @@ SOFT = 8.0
 LAYERS = ("mean", "fine", "spread")
 
 
-def look_of(blocks: Mapping[str, Vector]) -> Look:
+def descriptor_of(blocks: Mapping[str, Vector]) -> FrameDescriptor:
     """The look from the blocks `BLOCKS`, see `iqcli.extractors.mini` and `.tiles`.
 
     `embedding` (96,) is that of the whole picture, `light` (144,) the mean luma by tile, zeros for
@@ -42,9 +42,9 @@ def look_of(blocks: Mapping[str, Vector]) -> Look:
     embedding = blocks["mini"][:EMBEDDING].astype(np.float16)
     mean, fine, spread = (layer(blocks["tiles"][None], name)[0] for name in LAYERS)
     if not np.isfinite(mean).all():
-        return Look(embedding, np.zeros(mean.size, np.uint8))
+        return FrameDescriptor(embedding, np.zeros(mean.size, np.uint8))
     light = np.clip(np.rint(mean), 0, 255).astype(np.uint8)
-    return Look(embedding, light, _sharpest(fine), _classes(mean, fine, spread))
+    return FrameDescriptor(embedding, light, _sharpest(fine), _classes(mean, fine, spread))
 
 
 def _sharpest(fine: NDArray[np.float32]) -> float:

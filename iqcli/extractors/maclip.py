@@ -62,7 +62,7 @@ class MaclipBlock(ClipBlock):
 
     def prepare(self, views: Views) -> Pixels:
         """(h, w, 3) of uint8: the head view, a side shorter than a piece enlarged to one."""
-        return at_least(views.head, SIDE)
+        return at_least(views.scoring, SIDE)
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> Array:
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""

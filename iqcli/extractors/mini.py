@@ -85,8 +85,8 @@ class MiniBlock:
         from iqcli.extractors.mini_crops import GRID, mosaic, whole
 
         grid = (GRID, GRID, 2)
-        pieces = [mosaic(views.head, np.full(grid, place, np.float32)) for place in PLACES]
-        return np.stack([whole(views.head), *pieces])
+        pieces = [mosaic(views.scoring, np.full(grid, place, np.float32)) for place in PLACES]
+        return np.stack([whole(views.scoring), *pieces])
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n of (views, side, side, 3) to (n, SIZE): of each kind the embedding, then the logit."""

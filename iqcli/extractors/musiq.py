@@ -61,7 +61,7 @@ class MusiqBlock:
 
     def prepare(self, views: Views) -> NDArray[np.generic]:
         """The picture itself, (h, w, 3) of uint8: what is cut from it is larger."""
-        return views.head
+        return views.scoring
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n pictures of any sizes to (n, SIZE): the class token after the last norm."""

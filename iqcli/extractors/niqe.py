@@ -38,11 +38,11 @@ NEIGHBOURS = (
 
 
 def extract(views: Views) -> Vector:
-    """Mean (36) and covariance (upper triangle, 666) of the blocks of `views.head`, float32.
+    """Mean (36) and covariance (upper triangle, 666) of the blocks of `views.scoring`, float32.
 
     Flat blocks do not count; all NaN where fewer than two are left, as in a flat or tiny picture.
     """
-    features, _ = blocks(views.head)
+    features, _ = blocks(views.scoring)
     features = features[np.isfinite(features).all(axis=1)]
     if len(features) < 2:
         return np.full(SIZE, np.nan, np.float32)

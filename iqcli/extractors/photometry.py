@@ -33,8 +33,8 @@ IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 
 
 def extract(views: Views) -> Vector:
-    """(94,) statistics of `views.head`, float32, in the order of their names; always finite."""
-    rgb = views.head
+    """(94,) statistics of `views.scoring`, float32, in the order of their names; always finite."""
+    rgb = views.scoring
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     planes = [_shrink(luma.astype(np.float32), scale) for scale in SCALES]
     edges = [cv2.absdiff(cv2.Laplacian(plane, cv2.CV_32F), 0.0) for plane in planes]

@@ -16,7 +16,7 @@ from iqcli.extractors.registry import BLOCKS
 from iqcli.models import aesthetic, fusion, gaussian_process, issues
 from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.registry import format_of
-from iqcli.records import Rating, Unrated
+from iqcli.records import NoRating, Rating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Entry
-    from iqcli.records import Experience, Issue, Vector
+    from iqcli.records import HoldoutSample, Issue, Vector
 
     Array = NDArray[np.float32]
 
@@ -76,7 +76,7 @@ class HeadModel:
         return aesthetic.installed(self.head.sizes)
 
     @property
-    def experience(self) -> Experience | None:
+    def holdout(self) -> HoldoutSample | None:
         """See `registry.Model`. Raises IqError like `head`."""
         return self.head.held
 
@@ -136,7 +136,7 @@ class ScoredModel:
         return [BLOCKS[name] for name in dict.fromkeys([*self.reads, *issues.BLOCKS, *beside])]
 
     @property
-    def experience(self) -> Experience | None:
+    def holdout(self) -> HoldoutSample | None:
         """None: nothing is promised from a method's own scale."""
         return None
 
@@ -150,7 +150,7 @@ class ScoredModel:
         """What gives the aesthetic part, if it is installed and the score is not that part."""
         return None if self.part == "aesthetic" else aesthetic.installed(self.reads)
 
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | Unrated]:
+    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | NoRating]:
         """See `registry.Model`. A photo that the method is not defined for has no score."""
         if not photos:
             return []
@@ -174,5 +174,5 @@ class ScoredModel:
             reasons=() if self.scale else (UNKNOWN.format(self.name),),
         )
 
-    def _none(self) -> Unrated:
-        return Unrated(NO_RATING.format(self.name))
+    def _none(self) -> NoRating:
+        return NoRating(NO_RATING.format(self.name))

@@ -88,7 +88,7 @@ def _joined(parts: Mapping[str, str], titles: tuple[str, ...]) -> str | None:
 def _held(model: Model) -> Iterator[dict[str, Any]]:
     from scipy.stats import spearmanr
 
-    if (held := model.experience) is None:
+    if (held := model.holdout) is None:
         return
     error = held.scores.astype(np.float64) - held.opinions
     yield {

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from iqcli.records import Experience
+from iqcli.records import HoldoutSample
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,12 +44,12 @@ def account(path: Path) -> Any:
 HELD = ("held.scores", "held.sigmas", "held.opinions")
 
 
-def experience_of(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> Experience | None:
+def experience_of(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> HoldoutSample | None:
     """The held-out experience that a checked file carries, if any."""
     if HELD[0] not in tensors:
         return None
     scores, sigmas, opinions = (tensors[name] for name in HELD)
-    return Experience(scores, sigmas, opinions, info.get("held", ""))
+    return HoldoutSample(scores, sigmas, opinions, info.get("held", ""))
 
 
 def is_sound(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Experience
+    from iqcli.records import HoldoutSample
 
     Array = NDArray[np.float32]
 
@@ -60,7 +60,7 @@ class FusionHead:
     info: Mapping[str, Any]
 
     @property
-    def held(self) -> Experience | None:
+    def held(self) -> HoldoutSample | None:
         """The held-out experience that the file carries, if any."""
         return experience_of(self.tensors, self.info)
 

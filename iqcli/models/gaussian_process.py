@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Experience
+    from iqcli.records import HoldoutSample
 
     Array = NDArray[np.float32]
     Exact = NDArray[np.float64]
@@ -59,7 +59,7 @@ class GaussianProcess:
     info: Mapping[str, Any]
 
     @property
-    def held(self) -> Experience | None:
+    def held(self) -> HoldoutSample | None:
         """The held-out experience that the file carries, if any."""
         return experience_of(self.tensors, self.info)
 

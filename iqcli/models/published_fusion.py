@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.registry import Entry
-    from iqcli.records import Unrated, Vector
+    from iqcli.records import NoRating, Vector
 
     Array = NDArray[np.float32]
     from pathlib import Path
@@ -156,7 +156,7 @@ class PublishedFusion(ScoredModel):
 
     method: Method
 
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | Unrated]:
+    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | NoRating]:
         """See `registry.Model`."""
         rated = super().rate(photos)
         if not rated:

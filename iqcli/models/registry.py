@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Experience, Rating, Unrated, Vector
+    from iqcli.records import HoldoutSample, NoRating, Rating, Vector
 
 # The module that loads every head of ours.
 HEADS = "iqcli.models.base"
@@ -33,11 +33,11 @@ class Model(Protocol):
         ...
 
     @property
-    def experience(self) -> Experience | None:
+    def holdout(self) -> HoldoutSample | None:
         """How it did on photos that it had not learnt from; None where it does not say."""
         ...
 
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | Unrated]:
+    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | NoRating]:
         """One rating a photo, from its blocks by name, or why there is none."""
         ...
 

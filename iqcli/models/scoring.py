@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.records import Photo, Unrated, best_first
+from iqcli.records import NoRating, Photo, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,36 +19,36 @@ if TYPE_CHECKING:
 CHUNK = 128
 
 
-def blocks_for(model: Model, *, looked: bool = False) -> list[AnyBlock]:
-    """What must be measured for the ratings, each once; with `looked` for the looks as well."""
+def blocks_for(model: Model, *, grouped: bool = False) -> list[AnyBlock]:
+    """What must be measured for the ratings, each once; with `grouped` for the looks as well."""
     from iqcli.extractors import descriptor
     from iqcli.extractors.registry import BLOCKS
 
-    more = [BLOCKS[name] for name in descriptor.BLOCKS] if looked else []
+    more = [BLOCKS[name] for name in descriptor.BLOCKS] if grouped else []
     return list({block.name: block for block in (*more, *model.blocks)}.values())
 
 
-def judge(measured: Iterable[Photo], model: Model, *, looked: bool = False) -> Iterator[Photo]:
+def judge(measured: Iterable[Photo], model: Model, *, grouped: bool = False) -> Iterator[Photo]:
     """Rate each measured shot, in order; one without blocks, or without a score, has an error.
 
-    With `looked` each that was measured has its look: its blocks hold those of `blocks_for`.
+    With `grouped` each that was measured has its look: its blocks hold those of `blocks_for`.
     """
-    from iqcli.extractors.descriptor import look_of
+    from iqcli.extractors.descriptor import descriptor_of
 
     source = iter(measured)
     while chunk := list(islice(source, CHUNK)):
         whole = [each.blocks for each in chunk if each.blocks is not None]
         ratings = iter(model.rate(whole))
         for each in chunk:
-            rated = replace(each, blocks=None, sights=None)
+            rated = replace(each, blocks=None, thumbnails=None)
             if each.blocks is not None:
-                look = look_of(each.blocks) if looked else None
-                rated = _with(replace(rated, look=look), next(ratings))
+                seen = descriptor_of(each.blocks) if grouped else None
+                rated = _with(replace(rated, descriptor=seen), next(ratings))
             yield rated
 
 
-def _with(judged: Photo, rating: Rating | Unrated) -> Photo:
-    if isinstance(rating, Unrated):
+def _with(judged: Photo, rating: Rating | NoRating) -> Photo:
+    if isinstance(rating, NoRating):
         return replace(judged, error=rating.reason)
     return replace(judged, rating=rating)
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Experience, Rating, Vector
+    from iqcli.records import HoldoutSample, Rating, Vector
 
     Array = NDArray[np.float32]
 
@@ -119,7 +119,7 @@ class TasteModel:
         return self.stock.blocks
 
     @property
-    def experience(self) -> Experience | None:
+    def holdout(self) -> HoldoutSample | None:
         """None: the stars of one person are too few to promise from, and no one else's count."""
         return None
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from iqcli.output.table import in_words
-from iqcli.records import Whole
+from iqcli.records import FrameSet
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Photos a file: what a browser still shows at once.
 PART = 2000
 UNDATED = "Without a date"
-KINDS = {None: "Burst", Whole.BRACKET: "Bracket", Whole.PANORAMA: "Panorama"}
+KINDS = {None: "Burst", FrameSet.BRACKET: "Bracket", FrameSet.PANORAMA: "Panorama"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Unit:
     @property
     def whole(self) -> bool:
         """It is a set that is worth nothing in parts: no frame of it is the best."""
-        return self.first.whole is not None
+        return self.first.frame_set is not None
 
 
 def units(entries: Iterable[Entry], order: Order) -> list[Unit]:
@@ -90,7 +90,7 @@ def _by_time(entry: Entry) -> tuple[str, str]:
 def _unit(members: list[Entry], order: Order) -> Unit:
     moment = next((taken for each in members if (taken := _taken(each.photo))), "")
     first = members[0].photo
-    if len(members) > 1 and first.whole is None:
+    if len(members) > 1 and first.frame_set is None:
         by_shot = {id(each.photo): each for each in members}
         members = [by_shot[id(each)] for each in order([each.photo for each in members])]
     return Unit(tuple(members), moment, moment[:10] if _date(moment) else None)
@@ -157,7 +157,7 @@ def _shown_unit(unit: Unit, numbers: Iterator[int]) -> Data:
     own = [next(numbers) for _ in unit.entries]
     if len(own) == 1:
         return {"title": None, "photos": own}
-    title = f"{KINDS[unit.first.whole]} of {len(own)}"
+    title = f"{KINDS[unit.first.frame_set]} of {len(own)}"
     return {"title": f"{title}, kept whole" if unit.whole else title, "photos": own}
 
 

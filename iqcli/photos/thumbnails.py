@@ -28,10 +28,10 @@ EFFORT = 2
 
 def thumb(views: Views, facts: Facts, data: bytes, max_megapixels: float) -> bytes:
     """The whole picture, its long side `THUMB_LONG`; never larger than the picture itself."""
-    height, width = views.head.shape[:2]
+    height, width = views.scoring.shape[:2]
     scale = min(THUMB_LONG, max(views.detail.shape[:2])) / max(height, width)  # was never enlarged
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return _webp(cv2.resize(views.head, size, interpolation=cv2.INTER_AREA), THUMB_QUALITY)
+    return _webp(cv2.resize(views.scoring, size, interpolation=cv2.INTER_AREA), THUMB_QUALITY)
 
 
 def crop(views: Views, facts: Facts, data: bytes, max_megapixels: float) -> bytes:

@@ -67,7 +67,7 @@ def views_of(detail: Pixels, profile: bytes | None = None) -> Views:
     short, long = min(detail.shape[:2]), max(detail.shape[:2])
     own = np.ascontiguousarray(detail)
     head = _scaled(own, min(HEAD_SHORT / short, DETAIL_LONG / long))
-    return Views(head=to_srgb(head, profile), detail=own, profile=profile)
+    return Views(scoring=to_srgb(head, profile), detail=own, profile=profile)
 
 
 def _scaled(pixels: Pixels, scale: float) -> Pixels:

@@ -119,13 +119,13 @@ class Cache:
         """Keep a block of a picture."""
         self._keep(_content_key(b"b", sha256, fingerprint), cache_codec.pack_vector(vector))
 
-    def sight(self, sha256: str, fingerprint: str) -> bytes | None:
+    def thumbnail(self, sha256: str, fingerprint: str) -> bytes | None:
         """A small picture (WebP) of a picture, empty where it has none; None if unknown."""
-        return self._read(_content_key(b"i", sha256, fingerprint), cache_codec.unpack_sight)
+        return self._read(_content_key(b"i", sha256, fingerprint), cache_codec.unpack_thumbnail)
 
-    def remember_sight(self, sha256: str, fingerprint: str, picture: bytes) -> None:
+    def remember_thumbnail(self, sha256: str, fingerprint: str, picture: bytes) -> None:
         """Keep a small picture (WebP), or with no bytes that there is none."""
-        self._keep(_content_key(b"i", sha256, fingerprint), cache_codec.pack_sight(picture))
+        self._keep(_content_key(b"i", sha256, fingerprint), cache_codec.pack_thumbnail(picture))
 
     def flush(self) -> None:
         """Commit what is not yet on disk."""

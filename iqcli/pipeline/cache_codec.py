@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 STAT = b"iqS1"
 VECTOR = b"iqV1"
 FACTS = b"iqF2"
-SIGHT = b"iqP1"
+THUMBNAIL = b"iqP1"
 # A small picture for people is far from so long.
-LARGEST_SIGHT = 1 << 19
+LARGEST_THUMBNAIL = 1 << 19
 
 _CRC = struct.Struct("<I")
 _STAT = struct.Struct("<QqqQ")
@@ -148,21 +148,21 @@ def _is_fact(value: object, kind: str) -> bool:
     return type(value) is bool and kind == "flag"
 
 
-def pack_sight(picture: bytes) -> bytes:
+def pack_thumbnail(picture: bytes) -> bytes:
     """A small picture (WebP); empty says that this photo has none."""
-    return seal(SIGHT, picture)
+    return seal(THUMBNAIL, picture)
 
 
-def unpack_sight(data: object) -> bytes:
+def unpack_thumbnail(data: object) -> bytes:
     """The small picture, or nothing, that was packed."""
-    body = unseal(SIGHT, data)
-    if body and not is_sight(body):
+    body = unseal(THUMBNAIL, data)
+    if body and not is_thumbnail(body):
         raise ValueError("not a small picture")
     return body
 
 
-def is_sight(picture: bytes) -> bool:
+def is_thumbnail(picture: bytes) -> bool:
     """Whether the bytes are a WebP file, by its frame, of a size that a small picture may have."""
     length = int.from_bytes(picture[4:8], "little") + 8
     framed = picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" and length == len(picture)
-    return framed and length <= LARGEST_SIGHT
+    return framed and length <= LARGEST_THUMBNAIL

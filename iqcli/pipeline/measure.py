@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.sidecars import Marked
     from iqcli.pipeline.spec import Content, Decode
-    from iqcli.pipeline.thumbnails import Sight
+    from iqcli.pipeline.thumbnails import ThumbnailSpec
     from iqcli.records import Facts, Photo, Shot, Vector, Views
     from iqcli.settings import Settings
 
@@ -78,8 +78,10 @@ def measured(job: Job, blocks: Sequence[AnyBlock]) -> Photo:
         return Photo(job.shot, stars=job.marks.stars, pick=job.marks.pick, error=job.error)
     facts = _facts(job.shot, content)
     marks = highest([job.marks, Marks(facts.stars, facts.pick)]) if facts else job.marks
-    sights = {name: each for name, each in content.sights.items() if each}
-    known = Photo(job.shot, content.sha256, facts, marks.stars, pick=marks.pick, sights=sights)
+    thumbnails = {name: each for name, each in content.thumbnails.items() if each}
+    known = Photo(
+        job.shot, content.sha256, facts, marks.stars, pick=marks.pick, thumbnails=thumbnails
+    )
     if error := job.error or content.error:
         return replace(known, error=error)
     return replace(known, blocks={each.name: content.blocks[each.name] for each in blocks})
@@ -100,20 +102,20 @@ def measure(
     cache: Cache,
     settings: Settings,
     *,
-    sights: Sequence[Sight] = (),
+    thumbnails: Sequence[ThumbnailSpec] = (),
     decode: Decode | None = None,
     decoder: str | None = None,
 ) -> Iterator[Photo]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
-    that concerns the whole run (no such device, missing weights) is raised. `sights` are made where
-    they can be. `decode` stands in for `photos.read.read_photo`, `decoder` for the fingerprint of
-    that.
+    that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
+    where they can be. `decode` stands in for `photos.read.read_photo`, `decoder` for its
+    fingerprint.
     """
     fingerprint = decoder or decoder_fingerprint()
     limit = settings.max_megapixels
-    recipe = Recipe(blocks, decode or _read_photo, fingerprint, limit, sights)
+    recipe = Recipe(blocks, decode or _read_photo, fingerprint, limit, thumbnails)
     run = _Run(recipe, cache, settings)
     try:
         yield from run.results(shots)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.pipeline.cache import Cache
-    from iqcli.pipeline.thumbnails import Sight
+    from iqcli.pipeline.thumbnails import ThumbnailSpec
     from iqcli.records import Facts, Vector, Views
 
 # Megapixels beyond which pictures are decoded one at a time: sixteen at once, of 250 each, would
@@ -41,8 +41,8 @@ class Decode(Protocol):
 class Content:
     """What is known of one picture so far, whatever files hold it.
 
-    `inputs` wait for the device. `fresh` names the blocks, `drawn` the sights, and `told` is False
-    for facts, that the cache lacks. A sight that cannot be had is empty.
+    `inputs` wait for the device. `fresh` names the blocks, `drawn` the thumbnails, and `told` is
+    False for facts, that the cache lacks. A thumbnail that cannot be had is empty.
     """
 
     sha256: str
@@ -52,7 +52,7 @@ class Content:
     blocks: dict[str, Vector] = field(default_factory=dict)
     inputs: dict[str, NDArray[np.generic]] = field(default_factory=dict)
     fresh: set[str] = field(default_factory=set)
-    sights: dict[str, bytes] = field(default_factory=dict)
+    thumbnails: dict[str, bytes] = field(default_factory=dict)
     drawn: set[str] = field(default_factory=set)
 
     def add(self, name: str, vector: Vector) -> None:
@@ -73,15 +73,15 @@ class Recipe:
         decode: Decode,
         decoder: str,
         max_megapixels: float,
-        sights: Sequence[Sight] = (),
+        thumbnails: Sequence[ThumbnailSpec] = (),
     ) -> None:
         self.blocks = tuple(blocks)
-        self.sights = tuple(sights)
+        self.thumbnails = tuple(thumbnails)
         self.decoder = decoder
         self._decode = decode
         self._limit = max_megapixels
         self._giants = Lock()
-        self._keys = {each.name: f"{each.fingerprint}|{decoder}" for each in (*blocks, *sights)}
+        self._keys = {each.name: f"{each.fingerprint}|{decoder}" for each in (*blocks, *thumbnails)}
 
     def recall(self, cache: Cache, sha256: str) -> Content:
         """What the cache holds of a picture."""
@@ -97,10 +97,10 @@ class Recipe:
             vector = cache.block(sha256, self._keys[block.name], block.size)
             if vector is not None:
                 content.blocks[block.name] = vector
-        for sight in self.sights:
-            picture = cache.sight(sha256, self._keys[sight.name])
+        for thumbnail in self.thumbnails:
+            picture = cache.thumbnail(sha256, self._keys[thumbnail.name])
             if picture is not None:
-                content.sights[sight.name] = picture
+                content.thumbnails[thumbnail.name] = picture
         return content
 
     def keep(self, cache: Cache, content: Content) -> None:
@@ -110,12 +110,12 @@ class Recipe:
         for name in content.fresh:
             cache.remember_block(content.sha256, self._keys[name], content.blocks[name])
         for name in content.drawn:
-            cache.remember_sight(content.sha256, self._keys[name], content.sights[name])
+            cache.remember_thumbnail(content.sha256, self._keys[name], content.thumbnails[name])
 
     def is_met(self, content: Content) -> bool:
         """Whether nothing is left to do for a picture, or nothing can be done."""
         measured = content.facts is not None and len(content.blocks) == len(self.blocks)
-        complete = measured and len(content.sights) == len(self.sights)
+        complete = measured and len(content.thumbnails) == len(self.thumbnails)
         return complete or content.error is not None
 
     def fill(self, content: Content, data: bytes) -> None:
@@ -134,25 +134,25 @@ class Recipe:
         for block in self.blocks:
             if block.name not in content.blocks:
                 _measure(content, block, views)
-        for sight in self.sights:
-            if sight.name not in content.sights:
-                self._draw(content, sight, facts, views, data)
+        for thumbnail in self.thumbnails:
+            if thumbnail.name not in content.thumbnails:
+                self._draw(content, thumbnail, facts, views, data)
 
     def _draw(
-        self, content: Content, sight: Sight, facts: Facts, views: Views, data: bytes
+        self, content: Content, thumbnail: ThumbnailSpec, facts: Facts, views: Views, data: bytes
     ) -> None:
-        """Add a sight; a photo without it is none the worse."""
+        """Add a thumbnail; a photo without it is none the worse."""
         giant = facts.width * facts.height > GIANT * 1e6
         try:
             with self._giants if giant else nullcontext():
-                picture = sight.make(views, facts, data, self._limit)
+                picture = thumbnail.make(views, facts, data, self._limit)
         except Exception as error:
-            content.sights[sight.name] = b""
+            content.thumbnails[thumbnail.name] = b""
             if isinstance(error, _PASSING) or isinstance(error.__cause__, _PASSING):
                 return
         else:
-            content.sights[sight.name] = picture
-        content.drawn.add(sight.name)
+            content.thumbnails[thumbnail.name] = picture
+        content.drawn.add(thumbnail.name)
 
     def _decoded(self, data: bytes) -> tuple[Facts, Views]:
         if self._limit <= GIANT:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Self
 from iqcli.errors import IqError
 from iqcli.fs.durable import write_all
 from iqcli.fs.files import unnamed
-from iqcli.pipeline.cache_codec import is_sight
+from iqcli.pipeline.cache_codec import is_thumbnail
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sight:
+class ThumbnailSpec:
     """A kind of small picture (WebP, sRGB), made by the function of its name in `photos.small`."""
 
     name: str
@@ -43,23 +43,23 @@ class Sight:
         from iqcli.photos import thumbnails  # deferred: Pillow is not for a warm run
 
         picture: bytes = getattr(thumbnails, self.name)(views, facts, data, max_megapixels)
-        if not is_sight(picture):
+        if not is_thumbnail(picture):
             raise ValueError(f"its {self.name} is no small picture")
         return picture
 
 
 # The whole picture, and its sharpest spot pixel by pixel.
-THUMB = Sight("thumb", 1)
-CROP = Sight("crop", 1)
+THUMB = ThumbnailSpec("thumb", 1)
+CROP = ThumbnailSpec("crop", 1)
 
 
-class Spool:
+class ThumbnailStore:
     """The small pictures of one run, on disk: memory holds some hundred bytes a photo.
 
     `wanted` are those that a run over photos is to set down here. Closing it forgets them all.
     """
 
-    def __init__(self, wanted: Sequence[Sight] = (THUMB, CROP)) -> None:
+    def __init__(self, wanted: Sequence[ThumbnailSpec] = (THUMB, CROP)) -> None:
         self.wanted = tuple(wanted)
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
         self._lock = Lock()
@@ -78,10 +78,10 @@ class Spool:
         """Give the disk back."""
         self._file.close()
 
-    def add(self, sha256: str, sights: Mapping[str, bytes]) -> None:
+    def add(self, sha256: str, thumbnails: Mapping[str, bytes]) -> None:
         """Take the small pictures of a photo. Raises IqError where the disk is full."""
         with self._lock:
-            for name, picture in sights.items():
+            for name, picture in thumbnails.items():
                 if (sha256, name) not in self._places:
                     self._places[sha256, name] = self._append(picture), len(picture)
 
@@ -98,11 +98,11 @@ class Spool:
             except OSError as error:
                 raise _no_room(error) from error
 
-    def passing(self, measured: Iterable[Photo]) -> Iterator[Photo]:
+    def collect(self, measured: Iterable[Photo]) -> Iterator[Photo]:
         """Pass shots on, and take what they have of small pictures."""
         for each in measured:
-            if each.sha256 and each.sights:
-                self.add(each.sha256, each.sights)
+            if each.sha256 and each.thumbnails:
+                self.add(each.sha256, each.thumbnails)
             yield each
 
     def _append(self, picture: bytes) -> int:

@@ -1,7 +1,7 @@
 """What a finished model says of the scenes that taught it nothing: its honest validation.
 
-It calibrates the uncertainty, and goes into the weight file as the model's experience, one photo a
-scene, so that every photo of it counts in full.
+It calibrates the uncertainty, and goes into the weight file as the model's hold-out sample, one
+photo a scene, so that every photo of it counts in full.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def fit_folders(
     folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
 ) -> NiqeFit:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
-    pictures = (views.head for _, views in seen_in(folders, max_megapixels, say))
+    pictures = (views.scoring for _, views in seen_in(folders, max_megapixels, say))
     if (first := next(pictures, None)) is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
     return fit(each for some in ((first,), pictures) for each in some)

@@ -17,7 +17,7 @@ from statistics import median
 import numpy as np
 
 from iqcli.culling.grouping.group import group
-from iqcli.records import Facts, Look, Photo, Rating, Shot, best_first
+from iqcli.records import Facts, FrameDescriptor, Photo, Rating, Shot, best_first
 
 COUNT = 50_000
 ROUNDS = 3
@@ -44,10 +44,12 @@ def roll(seed: int = 0) -> list[Photo]:
                 exposure=3.0 + bias,
             )
             seen = np.clip(light * 1.3**bias + numbers.normal(0, 3, 144), 0, 255)
-            look = Look(content.astype(np.float16), seen.astype(np.uint8), chance.random())
+            look = FrameDescriptor(
+                content.astype(np.float16), seen.astype(np.uint8), chance.random()
+            )
             path = ROOT / f"{len(found) // 999:03}" / f"IMG_{len(found):05}.JPG"
             rating = Rating(chance.uniform(1, 10), 1.0, "m")
-            found.append(Photo(Shot(ROOT, path), path.name, facts, rating=rating, look=look))
+            found.append(Photo(Shot(ROOT, path), path.name, facts, rating=rating, descriptor=look))
     chance.shuffle(found)
     return found
 

@@ -14,7 +14,7 @@ from scipy.stats import binom, norm
 from iqcli.culling.risk_control import GOOD, Kept, in_reject_band, keep, settled
 from iqcli.culling.rules import Rule
 from iqcli.errors import Exit, IqError
-from iqcli.records import Experience
+from iqcli.records import HoldoutSample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 PROMISES = (0.01, 0.05, 0.2)
 
 
-def experience(scores: Sequence[float], good: Sequence[bool], sigma: float = 0.5) -> Experience:
-    return Experience(
+def experience(scores: Sequence[float], good: Sequence[bool], sigma: float = 0.5) -> HoldoutSample:
+    return HoldoutSample(
         np.array(scores, np.float32),
         np.full(len(scores), sigma, np.float32),
         np.where(good, 8, 3).astype(np.float32),
@@ -88,7 +88,7 @@ def test_what_people_rate_good_begins_at_the_mean_opinion() -> None:
     scores = np.arange(100, dtype=np.float32) / 11 + 1
     just = np.float32(1 + 9 * 0.7)
     for opinion, found in ((just, False), (np.nextafter(just, np.float32(0)), True)):
-        told = Experience(scores, np.ones_like(scores), np.full(100, opinion, np.float32))
+        told = HoldoutSample(scores, np.ones_like(scores), np.full(100, opinion, np.float32))
         if found:
             assert keep(told, 0.05).good == 0
         else:

@@ -10,7 +10,7 @@ from iqcli.culling.decide import check_counts, check_share, decide
 from iqcli.culling.grouping.group import TIE
 from iqcli.culling.rules import Protect, Quota, Rule
 from iqcli.errors import IqError
-from iqcli.records import BY_HAND, Decision, Photo, Verdict, Whole
+from iqcli.records import BY_HAND, Decision, FrameSet, Photo, Verdict
 
 KEEP, REVIEW, REJECT = Verdict.KEEP, Verdict.REVIEW, Verdict.REJECT
 
@@ -252,8 +252,8 @@ def test_what_is_protected_and_what_lifts_it() -> None:
         photo("flag.jpg", 1.0, pick=1),
         photo("both.jpg", 1.0, stars=5, pick=1),
         photo("out.jpg", 1.0, pick=-1, stars=-1),
-        photo("bracket.jpg", 1.0, whole=Whole.BRACKET, group="b1"),
-        photo("panorama.jpg", 1.0, whole=Whole.PANORAMA),
+        photo("bracket.jpg", 1.0, frame_set=FrameSet.BRACKET, group="b1"),
+        photo("panorama.jpg", 1.0, frame_set=FrameSet.PANORAMA),
     ]
     found = decide(roll, Rule(below=5.0))
     assert {e.photo.shot.path.stem: e.codes for e in found} == {
@@ -276,7 +276,7 @@ def test_what_is_protected_and_what_lifts_it() -> None:
 
 
 def test_a_bracket_that_is_not_protected_is_as_any_burst() -> None:
-    roll = [photo(f"{n}.jpg", n, whole=Whole.BRACKET, group="b1") for n in (3, 4, 5)]
+    roll = [photo(f"{n}.jpg", n, frame_set=FrameSet.BRACKET, group="b1") for n in (3, 4, 5)]
     assert rejected(roll, keep("1", "burst")) == []
     assert rejected(roll, keep("1", "burst"), Protect(sets=False)) == ["3.jpg", "4.jpg"]
 
@@ -287,7 +287,7 @@ def test_a_protected_frame_takes_no_place_of_another() -> None:
 
 
 def test_what_cannot_be_judged_is_for_review_whatever_else_it_is() -> None:
-    (found,) = decide([photo("a.jpg", None, stars=5, whole=Whole.BRACKET)], keep("1"))
+    (found,) = decide([photo("a.jpg", None, stars=5, frame_set=FrameSet.BRACKET)], keep("1"))
     assert (found.verdict, found.codes) == (REVIEW, ("not_judged",))
 
 

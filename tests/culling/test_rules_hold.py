@@ -14,7 +14,7 @@ from support.photo_rolls import photo
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
 from iqcli.culling.rules import CODES, Protect, Quota, Rule
-from iqcli.records import Decision, Photo, Verdict, Whole
+from iqcli.records import Decision, FrameSet, Photo, Verdict
 from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ SCORES = (None, 1.0, 2.0, 2.5, 3.0, 3.1, 5.0, 5.2, 8.0, 10.0)
 MARKS = (None, None, None, -1, 0, 1)
 TIMES = (None, "2024-05-01T10:00:00", "2024-05-02T10:00:00")
 SCENES = (None, "s1", "s2")
-WHOLES = (None, None, Whole.BRACKET, Whole.PANORAMA)
+WHOLES = (None, None, FrameSet.BRACKET, FrameSet.PANORAMA)
 FOLDERS = ("", "x/", "y/")
 SHARP = (None, 1.0, 2.0)
 QUOTAS = st.integers(1, 5).map(Quota) | st.integers(1, 100).map(lambda n: Quota(share=n / 100))
@@ -52,7 +52,7 @@ def roll_of(bursts: list[tuple[int, list[int]]]) -> list[Photo]:
             named = f"{folder}{number}-{frame}.jpg"
             group = f"b{number}" if many else None
             seen = photo(named, score, taken=taken, group=group, scene=scene, sharpness=sharp)
-            found.append(replace(seen, whole=whole if many else None, stars=stars, pick=pick))
+            found.append(replace(seen, frame_set=whole if many else None, stars=stars, pick=pick))
     return found
 
 
@@ -121,7 +121,7 @@ def test_order_changes_nothing(roll: list[Photo], rule: Rule, order: random.Rand
 def test_protection_always_holds(roll: list[Photo], rule: Rule) -> None:
     for each in decide(roll, rule):
         judged = each.photo
-        marked = (judged.stars or 0) >= 1 or (judged.pick or 0) >= 1 or judged.whole is not None
+        marked = (judged.stars or 0) >= 1 or (judged.pick or 0) >= 1 or judged.frame_set is not None
         if judged.rating is not None and marked:
             assert each.verdict is Verdict.KEEP
             assert each.codes[0] in CODES[:4]

@@ -23,7 +23,7 @@ NAMES = sorted(DISTORTIONS)
 @cache
 def head(name: str) -> Pixels:
     """A natural picture as the head view of a file, which nobody may write to."""
-    pixels = views_of(photo(name)).head.copy()
+    pixels = views_of(photo(name)).scoring.copy()
     pixels.setflags(write=False)
     return pixels
 

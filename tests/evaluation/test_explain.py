@@ -59,7 +59,7 @@ class Adder:
     """A model whose score is known: the mean luma by 50, and 1 more where BRISQUE is defined."""
 
     blocks = tuple(SimpleNamespace(name=name) for name in BLOCKS)
-    experience = None
+    holdout = None
 
     def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating]:
         found = []

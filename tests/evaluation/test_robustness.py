@@ -47,21 +47,21 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", DISTORTIONS)
 def test_copies_at_the_head_view_differ_in_strength_alone(name: str) -> None:
-    plain = ScoringViewReader(name, 0)(PHOTO, max_megapixels=250)[1].head
-    np.testing.assert_array_equal(plain, read_photo(PHOTO, max_megapixels=250)[1].head)
+    plain = ScoringViewReader(name, 0)(PHOTO, max_megapixels=250)[1].scoring
+    np.testing.assert_array_equal(plain, read_photo(PHOTO, max_megapixels=250)[1].scoring)
     spoilt = [ScoringViewReader(name, k)(PHOTO, max_megapixels=250)[1] for k in (1, 5)]
     again = ScoringViewReader(name, 5)(PHOTO, max_megapixels=250)[1]
     seed = zlib.crc32(name.encode(), zlib.crc32(PHOTO))
-    np.testing.assert_array_equal(spoilt[0].head, DISTORTIONS[name](plain, 1, seed))
-    np.testing.assert_array_equal(spoilt[1].head, again.head)
-    np.testing.assert_array_equal(spoilt[1].head, spoilt[1].detail)
-    assert 0 < error(spoilt[0].head, plain) < error(spoilt[1].head, plain)
+    np.testing.assert_array_equal(spoilt[0].scoring, DISTORTIONS[name](plain, 1, seed))
+    np.testing.assert_array_equal(spoilt[1].scoring, again.scoring)
+    np.testing.assert_array_equal(spoilt[1].scoring, spoilt[1].detail)
+    assert 0 < error(spoilt[0].scoring, plain) < error(spoilt[1].scoring, plain)
 
 
 def test_the_seed_is_of_the_photo_and_the_distortion() -> None:
     rung, other = ScoringViewReader("color_blocks", 5), encoded(photo("chelsea.png"))
-    sizes = [np.asarray(rung(data, max_megapixels=9)[1].head) for data in (PHOTO, other)]
-    plain = [read_photo(data, max_megapixels=9)[1].head for data in (PHOTO, other)]
+    sizes = [np.asarray(rung(data, max_megapixels=9)[1].scoring) for data in (PHOTO, other)]
+    plain = [read_photo(data, max_megapixels=9)[1].scoring for data in (PHOTO, other)]
     where = [np.argwhere((a != b).any(axis=2))[0] for a, b in zip(sizes, plain, strict=True)]
     assert (where[0] != where[1]).any()
 
@@ -79,9 +79,11 @@ def test_a_fault_at_full_size_goes_through_a_file(name: str) -> None:
     plain = FullSizeReader(name, 0)(LARGE, max_megapixels=250)
     facts, views = read_photo(LARGE, max_megapixels=250)
     assert (plain[0].width, plain[0].height) == (facts.width, facts.height) == (2400, 1600)
-    assert plain[1].detail.shape == views.detail.shape and error(plain[1].head, views.head) < 2
+    assert (
+        plain[1].detail.shape == views.detail.shape and error(plain[1].scoring, views.scoring) < 2
+    )
     errors = [
-        error(FullSizeReader(name, k)(LARGE, max_megapixels=250)[1].head, plain[1].head)
+        error(FullSizeReader(name, k)(LARGE, max_megapixels=250)[1].scoring, plain[1].scoring)
         for k in (1, 5)
     ]
     assert errors[0] < errors[1] and errors[1] > 3
@@ -92,7 +94,10 @@ def test_pixels_are_those_of_the_full_size() -> None:
     small = encoded(cv2.resize(photo("coffee.png"), (400, 267)))
     errors = [
         error(
-            *(FullSizeReader("gaussian_blur", k)(data, max_megapixels=99)[1].head for k in (2, 0))
+            *(
+                FullSizeReader("gaussian_blur", k)(data, max_megapixels=99)[1].scoring
+                for k in (2, 0)
+            )
         )
         for data in (small, LARGE)
     ]
@@ -111,7 +116,7 @@ def test_the_whole_photo_is_upright_with_its_colours_and_unreduced() -> None:
     assert picture[1500, 1200, 0] > 240 and picture[1500, 300, 0] < 15
     facts, views = FullSizeReader("jpeg", 1)(data, max_megapixels=250)
     assert (facts.width, facts.height) == (1500, 3000)
-    assert views.head[512, 400, 0] > 230
+    assert views.scoring[512, 400, 0] > 230
     with pytest.raises(PhotoError, match="megapixels"):
         whole(data, 4)
 

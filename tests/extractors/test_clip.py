@@ -371,13 +371,13 @@ def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, long_numbers: None
     for name, weights in (("clip:ViT-B-32", "clip-vit-b-32"), ("clip:ViT-L-14", "clip-vit-l-14")):
         chosen = block(name)
         clip = clip_model.tower(weights, "cpu")
-        pixels = (torch.from_numpy(centre(views.head) / 255).permute(2, 0, 1)).float()
+        pixels = (torch.from_numpy(centre(views.scoring) / 255).permute(2, 0, 1)).float()
         pixels = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         found = chosen.forward([chosen.prepare(views)], "cpu")
         np.testing.assert_allclose(found, clip.encode_image(pixels[None]), rtol=1e-4, atol=1e-5)
         assert found.shape == (1, chosen.size) and abs(np.linalg.norm(found) - 1) > 0.5
     whole = block("clip:RN50")
-    np.testing.assert_array_equal(whole.prepare(views), views.head)
+    np.testing.assert_array_equal(whole.prepare(views), views.scoring)
 
 
 def test_a_mixed_batch_is_as_one_by_one(eyes: Path, long_numbers: None) -> None:
@@ -404,7 +404,7 @@ def test_more_pictures_than_are_taken_at_once(eyes: Path, monkeypatch: pytest.Mo
 def test_short_numbers_move_no_score(eyes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bfloat16 CLIP-IQA stays within 0.05 of a point."""
     chosen = block("clip:RN50")
-    pictures = [views_of(limited(photo(name))).head for name in PHOTOS[:3]]
+    pictures = [views_of(limited(photo(name))).scoring for name in PHOTOS[:3]]
     pictures += [noisy(1), plain(90)]
     texts = clip_model.text_features("clip-rn50", PROMPTS)
     found = {}

@@ -13,18 +13,18 @@ import pytest
 from support.cli_runner import SOURCE
 from support.drawn_scenes import blocks_of, grey, photo, plain, texture
 
-from iqcli.extractors.descriptor import BLOCKS, look_of
+from iqcli.extractors.descriptor import BLOCKS, descriptor_of
 from iqcli.extractors.schema import EMBEDDING
 from iqcli.models import registry
 from iqcli.models.scoring import blocks_for, judge
-from iqcli.records import Look, Photo, Shot
+from iqcli.records import FrameDescriptor, Photo, Shot
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels
 
 
-def looked(picture: Pixels) -> Look:
-    return look_of(blocks_of(picture, *BLOCKS))
+def looked(picture: Pixels) -> FrameDescriptor:
+    return descriptor_of(blocks_of(picture, *BLOCKS))
 
 
 def soft(picture: Pixels, sigma: float) -> Pixels:
@@ -38,11 +38,11 @@ def crisp(seed: int) -> Pixels:
 
 
 @pytest.fixture(scope="module")
-def coffee() -> Look:
+def coffee() -> FrameDescriptor:
     return looked(photo("coffee.png"))
 
 
-def test_the_embedding_is_that_of_the_whole_picture(coffee: Look) -> None:
+def test_the_embedding_is_that_of_the_whole_picture(coffee: FrameDescriptor) -> None:
     mini = blocks_of(photo("coffee.png"), "mini")["mini"]
     assert coffee.embedding.dtype == np.float16
     np.testing.assert_allclose(coffee.embedding, mini[:EMBEDDING], rtol=1e-3, atol=1e-3)
@@ -68,7 +68,7 @@ def test_a_soft_ground_is_no_fault() -> None:
     assert levels[1] > 0.8 * levels[0] > 2 * levels[2]
 
 
-def test_the_sharper_frame_of_a_photo_is_told(coffee: Look) -> None:
+def test_the_sharper_frame_of_a_photo_is_told(coffee: FrameDescriptor) -> None:
     blurred = looked(soft(photo("coffee.png"), 1.2))
     assert coffee.sharpness and blurred.sharpness
     assert coffee.sharpness > 1.3 * blurred.sharpness
@@ -122,7 +122,7 @@ def test_kinds_of_photo_are_seen_in_the_tiles(picture: Pixels, classes: set[str]
 @pytest.mark.parametrize("name", ["fusion-mini", "brisque-refit"])
 def test_any_model_measures_what_the_look_needs_once(name: str) -> None:
     model = registry.load(name)
-    names = [block.name for block in blocks_for(model, looked=True)]
+    names = [block.name for block in blocks_for(model, grouped=True)]
     assert {*BLOCKS, *(block.name for block in model.blocks)} == {*names}
     assert len(names) == len({*names})
     assert blocks_for(model) == list(model.blocks)
@@ -130,13 +130,13 @@ def test_any_model_measures_what_the_look_needs_once(name: str) -> None:
 
 def test_judged_photos_have_a_look_where_it_is_asked_for() -> None:
     model = registry.load("fusion-mini")
-    blocks = blocks_of(photo("coffee.png"), *(b.name for b in blocks_for(model, looked=True)))
+    blocks = blocks_of(photo("coffee.png"), *(b.name for b in blocks_for(model, grouped=True)))
     shots = [Shot(Path("/p"), Path(f"/p/{k}.jpg")) for k in range(2)]
     measured = [Photo(shots[0], blocks=blocks), Photo(shots[1], error="damaged")]
-    first, second = judge(measured, model, looked=True)
-    assert first.look and first.look.sharpness and second.look is None
+    first, second = judge(measured, model, grouped=True)
+    assert first.descriptor and first.descriptor.sharpness and second.descriptor is None
     plainly = next(iter(judge(measured, model)))
-    assert plainly.look is None and plainly == first
+    assert plainly.descriptor is None and plainly == first
 
 
 def test_it_needs_neither_torch_nor_opencv() -> None:

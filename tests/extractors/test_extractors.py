@@ -61,7 +61,7 @@ def brisque_of(picture: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("name", PHOTOS)
 def test_brisque_equals_opencv_on_the_same_view(name: str) -> None:
-    head = views_of(photo(name)).head
+    head = views_of(photo(name)).scoring
     bgr = np.ascontiguousarray(head[..., ::-1])
     expected = cv2.quality.QualityBRISQUE_computeFeatures(bgr)[0]
     found = brisque.extract(own_view(head))
@@ -323,7 +323,7 @@ def test_noise_grows_on_a_photo() -> None:
 
 @pytest.mark.parametrize("name", ("astronaut.png", "chelsea.png"))
 def test_sharpness_falls_with_blur_at_every_scale(name: str) -> None:
-    head = views_of(photo(name)).head
+    head = views_of(photo(name)).scoring
     blurred = [head, *(cv2.GaussianBlur(head, (0, 0), sigma) for sigma in (1, 2, 4, 8))]
     found = [named(each) for each in blurred]
     measures = ("laplacian_mean", "laplacian_std", "gradient_mean", "sigma_mean")

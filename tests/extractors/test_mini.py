@@ -127,7 +127,7 @@ def test_what_is_prepared_has_one_shape(height: int, width: int) -> None:
 
 def pictures() -> list[Pixels]:
     """Photos, one of them spoilt in ways that live in single pixels, and what is no photo."""
-    coffee = views_of(photo("coffee.png")).head
+    coffee = views_of(photo("coffee.png")).scoring
     spoilt = [
         DISTORTIONS[name](coffee, level, 0)
         for name, level in (("white_noise", 1), ("sensor_noise", 0.5), ("gaussian_blur", 3))

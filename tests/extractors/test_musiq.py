@@ -26,7 +26,7 @@ from iqcli.models.musiq import Head, make
 from iqcli.models.registry import entry
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
-from iqcli.records import Shot, Unrated
+from iqcli.records import NoRating, Shot
 from iqcli.settings import Settings
 
 if TYPE_CHECKING:
@@ -489,7 +489,7 @@ def test_a_token_that_is_not_defined_has_no_score(
     blocks = {b.name: np.zeros(b.size, np.float32) for b in model.blocks}
     blocks["musiq-koniq"] += np.nan
     (found,) = model.rate([blocks])
-    assert isinstance(found, Unrated)
+    assert isinstance(found, NoRating)
 
 
 def test_the_network_is_asked_by_its_own_numbers(installed: MusiqBlock) -> None:

@@ -17,7 +17,7 @@ from iqcli.extractors import brisque
 from iqcli.models import registry
 from iqcli.models.brisque import Brisque, read_range, read_svr
 from iqcli.photos.views import limited, views_of
-from iqcli.records import Rating, Unrated, Views
+from iqcli.records import NoRating, Rating, Views
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq
@@ -216,7 +216,7 @@ def test_a_rating_is_technical_and_says_that_it_is_no_opinion(
     views = [own_view(photo("coffee.png")), own_view(plain(90))]
     blocks = [{b.name: b.extract(each) for b in rater.blocks} for each in views]
     rating, none = rater.rate(blocks)
-    assert isinstance(rating, Rating) and isinstance(none, Unrated)
+    assert isinstance(rating, Rating) and isinstance(none, NoRating)
     assert rating.technical == rating.score and rating.aesthetic is None
     assert rating.uncertainty is None and "not calibrated" in rating.reasons[0]
     assert rating.score == pytest.approx(

@@ -345,16 +345,16 @@ def test_a_file_with_a_wrong_tensor_is_refused(tmp_path: Path, name: str) -> Non
 def test_a_file_may_tell_how_it_did_on_held_out_photos(tmp_path: Path) -> None:
     path = tmp_path / "given.safetensors"
     model = HeadModel(write_head(path, held([3, 4.5], [2, 10], sigma=0.7), held="BIQ2021"))
-    assert model.experience is not None
-    assert model.experience.scores.tolist() == [3, 4.5]
-    assert model.experience.opinions.tolist() == [2, 10]
-    assert model.experience.sigmas.tolist() == [np.float32(0.7)] * 2
-    assert model.experience.source == "BIQ2021"
+    assert model.holdout is not None
+    assert model.holdout.scores.tolist() == [3, 4.5]
+    assert model.holdout.opinions.tolist() == [2, 10]
+    assert model.holdout.sigmas.tolist() == [np.float32(0.7)] * 2
+    assert model.holdout.source == "BIQ2021"
     blocks = vectors(9)
     np.testing.assert_array_equal(model.head.predict(blocks)[0], head().predict(blocks)[0])
-    unnamed = HeadModel(write_head(path, held([3], [2]))).experience
+    unnamed = HeadModel(write_head(path, held([3], [2]))).holdout
     assert unnamed is not None and unnamed.source == ""
-    assert HeadModel(write_head(path, {})).experience is None
+    assert HeadModel(write_head(path, {})).holdout is None
 
 
 FAIR = held([3, 4], [3, 4])

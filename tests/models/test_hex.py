@@ -17,7 +17,7 @@ from iqcli.models.hex import head as hexmodel
 from iqcli.models.hex.graph import named
 from iqcli.models.hex.head import HexHead, HexModel, load
 from iqcli.output.plots import learning
-from iqcli.records import Rating, Unrated
+from iqcli.records import NoRating, Rating
 from iqcli.training import hex_fit
 from iqcli.training.hex import check_defined
 from iqcli.training.hex_fit import HexLoss, HexTrainingSet, RandomField
@@ -185,7 +185,7 @@ def test_a_photo_that_nothing_is_known_of_has_no_score(tmp_path: Path) -> None:
     given = fake_hex.head(sizes={"photometry": 94}, kind=hexmodel.PROMPTS)
     model = HexModel(fake_hex.written(tmp_path / "h.safetensors", given), "h")
     (found,) = model.rate([{"photometry": np.full(94, np.nan, np.float32)}])
-    assert isinstance(found, Unrated)
+    assert isinstance(found, NoRating)
 
 
 def test_a_block_that_stops_nothing_or_teaches_nothing_is_refused() -> None:

@@ -473,7 +473,7 @@ def test_what_was_enlarged_is_soft() -> None:
 
 
 def test_compression_leaves_blocks() -> None:
-    picture = views_of(photo("astronaut.png")).head
+    picture = views_of(photo("astronaut.png")).scoring
     column = PHOTOMETRY.index("block_x")
     found = [
         blocks_of(compress(picture, quality, chance()), "photometry")["photometry"][column]

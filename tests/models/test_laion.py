@@ -18,7 +18,7 @@ from iqcli.models import aesthetic, laion, registry
 from iqcli.models.base import HeadModel, ScoredModel
 from iqcli.models.laion import LAYERS, READS, Laion
 from iqcli.models.registry import ENTRIES
-from iqcli.records import Rating, Unrated
+from iqcli.records import NoRating, Rating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -203,7 +203,7 @@ def test_a_head_is_a_model_of_its_own(name: str, both: Path) -> None:
         assert isinstance(rating, Rating)
         assert rating.score == rating.aesthetic == pytest.approx(np.clip(score, 1, 10), abs=1e-4)
         assert rating.technical is None and rating.uncertainty is None
-    assert isinstance(rated[2], Unrated)
+    assert isinstance(rated[2], NoRating)
     assert {block.name for block in model.blocks} == {READS[name], "photometry", "tiles"}
 
 

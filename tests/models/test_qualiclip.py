@@ -151,7 +151,7 @@ def test_a_whole_picture_is_seen_as_the_paper_says(iq: Iq, shots: Path) -> None:
     found = scores(iq, "--device", "cpu", **pull(iq))
     assert len(found) == 4
     for name, score in found.items():
-        head = read_photo((shots / name).read_bytes(), max_megapixels=100)[1].head
+        head = read_photo((shots / name).read_bytes(), max_megapixels=100)[1].scoring
         assert min(head.shape[:2]) == 512
         expected = quality(embedding(STATE, head, HEADS), texts())
         assert 0.01 < expected < 0.99
@@ -164,7 +164,7 @@ def test_the_embedding_is_that_of_an_independent_forward(iq: Iq, monkeypatch, sh
     model = registry.load("qualiclip")
     seer = model.blocks[0]
     heads = [
-        read_photo(path.read_bytes(), max_megapixels=100)[1].head
+        read_photo(path.read_bytes(), max_megapixels=100)[1].scoring
         for path in sorted(shots.iterdir())
     ]
     seen = seer.forward(heads, "cpu")

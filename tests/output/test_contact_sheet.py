@@ -29,7 +29,7 @@ from iqcli.cli.commands.contact_sheet import check_sheet
 from iqcli.errors import IqError
 from iqcli.fs.files import write_stream
 from iqcli.output import contact_sheet, contact_sheet_data
-from iqcli.records import Photo, Whole
+from iqcli.records import FrameSet, Photo
 from iqcli.text import escape
 
 if TYPE_CHECKING:
@@ -123,7 +123,7 @@ def test_a_set_has_no_best_frame(tmp_path: Path) -> None:
             each.facts,
             rating=each.rating,
             group="b0001",
-            whole=Whole.BRACKET,
+            frame_set=FrameSet.BRACKET,
         )
         for each in walk(tmp_path)[:3]
     ]

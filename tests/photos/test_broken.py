@@ -220,11 +220,11 @@ def test_photos_are_read_in_many_threads_alike() -> None:
     data = [
         encoded(noise(700 + n, 600), kind) for n, kind in enumerate(("JPEG", "PNG", "TIFF") * 4)
     ]
-    alone = [read.read_photo(each, max_megapixels=LIMIT)[1].head for each in data]
+    alone = [read.read_photo(each, max_megapixels=LIMIT)[1].scoring for each in data]
     seen: dict[int, Any] = {}
 
     def work(n: int) -> None:
-        seen[n] = read.read_photo(data[n], max_megapixels=LIMIT)[1].head
+        seen[n] = read.read_photo(data[n], max_megapixels=LIMIT)[1].scoring
 
     threads = [threading.Thread(target=work, args=(n,)) for n in range(len(data))]
     for thread in threads:

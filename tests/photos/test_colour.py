@@ -20,7 +20,7 @@ def detail(data: bytes) -> Any:
 
 
 def head(data: bytes) -> Any:
-    return read(data)[1].head
+    return read(data)[1].scoring
 
 
 def png(image: Image.Image, **options: Any) -> bytes:

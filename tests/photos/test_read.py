@@ -41,7 +41,7 @@ def test_every_orientation_gives_the_same_upright_views(kind: str, orientation: 
     facts, views = read(data)
     assert (facts.width, facts.height) == (640, 480)
     assert views.detail.shape == (480, 640, 3)
-    assert views.head.shape == (512, 683, 3)
+    assert views.scoring.shape == (512, 683, 3)
     assert np.abs(np.subtract(corners(views.detail), UPRIGHT)).max() <= 3
     assert views.detail.flags.c_contiguous
 
@@ -93,8 +93,8 @@ def test_sizes_of_jpeg_views(
     facts, views = read(encoded(np.full((size[1], size[0], 3), 90, np.uint8), "JPEG"))
     assert (facts.width, facts.height) == size
     assert views.detail.shape == (*detail[::-1], 3)
-    assert views.head.shape == (*head[::-1], 3)
-    assert abs(int(views.head.mean()) - 90) <= 1
+    assert views.scoring.shape == (*head[::-1], 3)
+    assert abs(int(views.scoring.mean()) - 90) <= 1
 
 
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "HEIF"])
@@ -102,8 +102,8 @@ def test_other_formats_are_reduced_to_the_same_bounds(kind: str) -> None:
     facts, views = read(encoded(scene(2600, 1300), kind))
     assert (facts.width, facts.height, facts.format) == (2600, 1300, kind.lower())
     assert views.detail.shape == (1024, 2048, 3)
-    assert views.head.shape == (512, 1024, 3)
-    assert np.abs(np.subtract(corners(views.head), UPRIGHT)).max() <= 6
+    assert views.scoring.shape == (512, 1024, 3)
+    assert np.abs(np.subtract(corners(views.scoring), UPRIGHT)).max() <= 6
 
 
 def test_a_jpeg_is_decoded_at_a_scale_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +123,7 @@ def test_a_jpeg_is_decoded_at_a_scale_of_its_own(monkeypatch: pytest.MonkeyPatch
 def test_exactly_512_pixels_are_left_untouched() -> None:
     picture = noise(512, 512)
     _, views = read(encoded(picture, "PNG"))
-    assert np.array_equal(views.head, picture)
+    assert np.array_equal(views.scoring, picture)
     assert np.array_equal(views.detail, picture)
 
 
@@ -131,7 +131,7 @@ def test_detail_is_never_enlarged_and_head_is() -> None:
     picture = noise(100, 80)
     _, views = read(encoded(picture, "PNG"))
     assert np.array_equal(views.detail, picture)
-    assert views.head.shape == (512, 640, 3)
+    assert views.scoring.shape == (512, 640, 3)
 
 
 def test_reduction_averages_areas() -> None:
@@ -144,7 +144,7 @@ def test_reduction_averages_areas() -> None:
 @pytest.mark.parametrize("size", [(512, 512), (600, 700), (100, 90), (3000, 20)])
 def test_views_can_be_handed_to_any_library(size: tuple[int, int]) -> None:
     _, views = read(encoded(noise(*size), "PNG"))
-    for view in (views.head, views.detail):
+    for view in (views.scoring, views.detail):
         assert view.dtype == np.uint8
         assert view.flags.c_contiguous
         assert max(view.shape) <= 2048

@@ -25,9 +25,10 @@ from iqcli.photos.views import upright
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import spec, thumbnails
 from iqcli.pipeline.cache import Cache
-from iqcli.pipeline.cache_codec import LARGEST_SIGHT, SIGHT, seal
+from iqcli.pipeline.cache_codec import LARGEST_THUMBNAIL as LARGEST
+from iqcli.pipeline.cache_codec import THUMBNAIL, seal
 from iqcli.pipeline.measure import measure
-from iqcli.pipeline.thumbnails import CROP, THUMB, Spool
+from iqcli.pipeline.thumbnails import CROP, THUMB, ThumbnailStore
 from iqcli.records import Shot
 
 SHA = "ab" * 32
@@ -53,9 +54,9 @@ def shown(picture: bytes) -> np.ndarray:
     return np.asarray(image.convert("RGB"))
 
 
-def made(sight: thumbnails.Sight, data: bytes) -> np.ndarray:
+def made(thumbnail: thumbnails.ThumbnailSpec, data: bytes) -> np.ndarray:
     facts, views = read(data)
-    return shown(sight.make(views, facts, data, 250))
+    return shown(thumbnail.make(views, facts, data, 250))
 
 
 def soft_with_a_sharp_spot(width: int, height: int, spot: tuple[int, int]) -> np.ndarray:
@@ -97,12 +98,14 @@ def test_a_thumbnail_is_never_larger_than_its_picture() -> None:
         assert picture.shape == (height, width, 3)
 
 
-@pytest.mark.parametrize("sight", [THUMB, CROP])
-def test_colours_are_those_of_srgb(sight: thumbnails.Sight) -> None:
+@pytest.mark.parametrize("thumbnail", [THUMB, CROP])
+def test_colours_are_those_of_srgb(thumbnail: thumbnails.ThumbnailSpec) -> None:
     """Red of Display P3 (234, 51, 35) is sRGB's (255, 0, 0) and a little more."""
     flat = np.full((500, 3000, 3), (234, 51, 35), np.uint8)
     for picture in (flat, flat[:, :600]):  # decoded whole, and cut from the view
-        seen = made(sight, encoded(np.ascontiguousarray(picture), "PNG", icc_profile=profile(P3)))
+        seen = made(
+            thumbnail, encoded(np.ascontiguousarray(picture), "PNG", icc_profile=profile(P3))
+        )
         assert np.abs(seen.mean((0, 1)) - (255, 0, 0)).max() < 6
 
 
@@ -111,7 +114,7 @@ def test_a_small_picture_is_never_enlarged() -> None:
     assert made(THUMB, data).shape == made(CROP, data).shape == (80, 100, 3)
 
 
-def test_a_line_of_pixels_has_sights() -> None:
+def test_a_line_of_pixels_has_thumbnails() -> None:
     data = encoded(noise(3000, 1), "PNG")
     assert made(THUMB, data).shape == (1, 320, 3)
     assert made(CROP, data).shape == (1, 360, 3)
@@ -162,7 +165,7 @@ def test_a_raw_file_gives_a_crop_of_its_preview() -> None:
 
 @dataclass
 class Fake:
-    """A sight that counts, and may fail."""
+    """A thumbnail that counts, and may fail."""
 
     name: str = "fake"
     fingerprint: str = "fake-1"
@@ -172,7 +175,7 @@ class Fake:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self, *_: object) -> bytes:
-        calls["sight"] += 1
+        calls["thumbnail"] += 1
         if self.fault:
             raise self.fault
         with self.lock:
@@ -187,43 +190,43 @@ class Fake:
 WEBP = encoded(scene(8, 8), "WEBP")
 
 
-def run(shots: list[Shot], cache: Cache, root: Path, sight: Fake | None = None) -> list:
-    wanted = [sight] if sight else []
-    told = {"decode": fake_pipeline.decode, "decoder": "tiny-1", "sights": wanted}
+def run(shots: list[Shot], cache: Cache, root: Path, thumbnail: Fake | None = None) -> list:
+    wanted = [thumbnail] if thumbnail else []
+    told = {"decode": fake_pipeline.decode, "decoder": "tiny-1", "thumbnails": wanted}
     return list(measure(shots, [block()], cache, settings(root, jobs=4), **told))
 
 
-def test_blocks_and_sights_share_a_decode(tmp_path: Path, cache: Cache) -> None:
+def test_blocks_and_thumbnails_share_a_decode(tmp_path: Path, cache: Cache) -> None:
     shots = photos(tmp_path / "p", [f"tiny {number}" for number in range(5)])
-    assert all(each.sights == {"fake": WEBP} for each in run(shots, cache, tmp_path, Fake()))
-    assert calls == {"decode": 5, "extract": 5, "sight": 5}
+    assert all(each.thumbnails == {"fake": WEBP} for each in run(shots, cache, tmp_path, Fake()))
+    assert calls == {"decode": 5, "extract": 5, "thumbnail": 5}
     calls.clear()
-    assert all(each.sights == {"fake": WEBP} for each in run(shots, cache, tmp_path, Fake()))
+    assert all(each.thumbnails == {"fake": WEBP} for each in run(shots, cache, tmp_path, Fake()))
     assert not calls
 
 
 def test_what_is_only_wanted_now_is_made_without_the_rest(tmp_path: Path, cache: Cache) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
-    assert not any(each.sights for each in run(shots, cache, tmp_path))
+    assert not any(each.thumbnails for each in run(shots, cache, tmp_path))
     calls.clear()
-    assert all(each.sights and each.blocks for each in run(shots, cache, tmp_path, Fake()))
-    assert calls == {"decode": 2, "sight": 2}
+    assert all(each.thumbnails and each.blocks for each in run(shots, cache, tmp_path, Fake()))
+    assert calls == {"decode": 2, "thumbnail": 2}
 
 
-def test_a_photo_without_a_sight_is_no_failure(tmp_path: Path, cache: Cache) -> None:
+def test_a_photo_without_a_thumbnail_is_no_failure(tmp_path: Path, cache: Cache) -> None:
     shots = photos(tmp_path / "p", ["tiny 1"])
     for _ in range(2):  # and it is not tried again
         (done,) = run(shots, cache, tmp_path, Fake(fault=ValueError("no")))
-        assert done.error is None and done.blocks and not done.sights
-    assert calls["sight"] == 1
+        assert done.error is None and done.blocks and not done.thumbnails
+    assert calls["thumbnail"] == 1
 
 
 def test_a_want_of_memory_is_not_remembered(tmp_path: Path, cache: Cache) -> None:
     shots = photos(tmp_path / "p", ["tiny 1"])
     (done,) = run(shots, cache, tmp_path, Fake(fault=MemoryError()))
-    assert done.error is None and not done.sights
+    assert done.error is None and not done.thumbnails
     (done,) = run(shots, cache, tmp_path, Fake())
-    assert done.sights == {"fake": WEBP}
+    assert done.thumbnails == {"fake": WEBP}
 
 
 @pytest.mark.parametrize(("giant", "at_once"), [(64.0, (2, 4)), (1e-6, (1, 1))])
@@ -231,19 +234,22 @@ def test_giants_are_decoded_whole_one_at_a_time(
     tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, giant: float, at_once: tuple
 ) -> None:
     monkeypatch.setattr(spec, "GIANT", giant)
-    sight = Fake()
-    run(photos(tmp_path / "p", [f"tiny {n}" for n in range(12)]), cache, tmp_path, sight)
-    assert at_once[0] <= sight.most <= at_once[1]
+    thumbnail = Fake()
+    run(photos(tmp_path / "p", [f"tiny {n}" for n in range(12)]), cache, tmp_path, thumbnail)
+    assert at_once[0] <= thumbnail.most <= at_once[1]
 
 
 @pytest.mark.parametrize(
     "entry",
     [
-        seal(SIGHT, b"<svg onload=alert(1)>"),
-        seal(SIGHT, WEBP[:-1]),
+        seal(THUMBNAIL, b"<svg onload=alert(1)>"),
+        seal(THUMBNAIL, WEBP[:-1]),
         seal(b"iqV1", WEBP),
-        SIGHT + b"0000" + WEBP,
-        seal(SIGHT, b"RIFF" + LARGEST_SIGHT.to_bytes(4, "little") + b"WEBP" + bytes(LARGEST_SIGHT)),
+        THUMBNAIL + b"0000" + WEBP,
+        seal(
+            THUMBNAIL,
+            b"RIFF" + LARGEST.to_bytes(4, "little") + b"WEBP" + bytes(LARGEST),
+        ),
         "RIFF",
     ],
     ids=["another kind", "cut off", "another entry", "checksum", "too long", "text"],
@@ -251,31 +257,31 @@ def test_giants_are_decoded_whole_one_at_a_time(
 def test_what_is_no_small_picture_is_not_believed(tmp_path: Path, entry: object) -> None:
     warned: list[str] = []
     cache = Cache(tmp_path / "cache", warned.append)
-    cache.remember_sight(SHA, "s", WEBP)
-    assert cache.sight(SHA, "s") == WEBP
+    cache.remember_thumbnail(SHA, "s", WEBP)
+    assert cache.thumbnail(SHA, "s") == WEBP
     cache._store._pending = dict.fromkeys(cache._store._pending, entry)
-    assert cache.sight(SHA, "s") is None
+    assert cache.thumbnail(SHA, "s") is None
     assert ["damaged or foreign" in each for each in warned] == [True]
     cache._store._pending = {}
     cache.close()
 
 
 def test_a_spool_gives_back_what_it_took(tmp_path: Path) -> None:
-    with Spool((THUMB,)) as spool:
+    with ThumbnailStore((THUMB,)) as store:
         for number in range(300):
             for _ in range(2):  # equal photos under two names
-                spool.add(f"{number:064x}", {"thumb": b"%d" % number * 50, "crop": b"c"})
-        assert spool.get(f"{7:064x}", "thumb") == b"7" * 50
-        assert spool.get(f"{299:064x}", "thumb") == b"299" * 50
-        assert spool.get(f"{7:064x}", "other") is spool.get(None, "thumb") is None
-        assert spool._file.seek(0, 2) == sum(len(str(n)) * 50 + 1 for n in range(300))
+                store.add(f"{number:064x}", {"thumb": b"%d" % number * 50, "crop": b"c"})
+        assert store.get(f"{7:064x}", "thumb") == b"7" * 50
+        assert store.get(f"{299:064x}", "thumb") == b"299" * 50
+        assert store.get(f"{7:064x}", "other") is store.get(None, "thumb") is None
+        assert store._file.seek(0, 2) == sum(len(str(n)) * 50 + 1 for n in range(300))
 
 
 def test_a_spool_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    with Spool() as spool:
-        spool.add(SHA, {"thumb": WEBP})
+    with ThumbnailStore() as store:
+        store.add(SHA, {"thumb": WEBP})
         assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr("tempfile.tempdir", None)
 
@@ -283,8 +289,8 @@ def test_a_spool_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.skipif(not FULL.exists(), reason="no full disk to try here")
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(thumbnails, "unnamed", lambda: FULL.open("r+b", buffering=0))
-    with Spool() as spool, pytest.raises(IqError, match=r"No space left.*TMPDIR"):
-        spool.add(SHA, {"thumb": WEBP})
+    with ThumbnailStore() as store, pytest.raises(IqError, match=r"No space left.*TMPDIR"):
+        store.add(SHA, {"thumb": WEBP})
 
 
 WARM = """
@@ -294,16 +300,16 @@ from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.records import Shot
 from iqcli.settings import Settings
-from iqcli.pipeline.thumbnails import Spool
+from iqcli.pipeline.thumbnails import ThumbnailStore
 root = Path(sys.argv[1])
 opened = []
 sys.addaudithook(lambda event, given: event == "open" and opened.append(str(given[0])))
 cache = Cache(root / "cache", print)
 given = Settings(cache_dir=root / "cache", state_dir=root / "state", jobs=1)
 shots = [Shot(root, root / "a.jpg")]
-with Spool() as spool:
-    for each in spool.passing(measure(shots, [], cache, given, sights=spool.wanted)):
-        assert spool.get(each.sha256, "thumb") and spool.get(each.sha256, "crop")
+with ThumbnailStore() as store:
+    for each in store.collect(measure(shots, [], cache, given, thumbnails=store.wanted)):
+        assert store.get(each.sha256, "thumb") and store.get(each.sha256, "crop")
 cache.close()
 loaded = {"torch", "cv2", "PIL"} & {*sys.modules}
 print(sum(name.endswith("a.jpg") for name in opened), *sorted(loaded))

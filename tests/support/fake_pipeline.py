@@ -41,9 +41,9 @@ def decode(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
 
 def extract(views: Views) -> NDArray[np.float32]:
     calls["extract"] += 1
-    if views.head[0, 0, 0] == 255:
+    if views.scoring[0, 0, 0] == 255:
         raise ZeroDivisionError("white\npaper")
-    return np.array([views.head.mean(), np.nan, 1, 2], np.float32)
+    return np.array([views.scoring.mean(), np.nan, 1, 2], np.float32)
 
 
 def block(name: str = "a", version: int = 1) -> PhotoBlock:
@@ -63,7 +63,7 @@ class OnDevice:
 
     def prepare(self, views: Views) -> NDArray[np.generic]:
         calls["prepare"] += 1
-        return views.head
+        return views.scoring
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         self.batches.append(len(batch))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.culling.grouping.group import group
-from iqcli.records import Facts, Look, Photo, Rating, Shot
+from iqcli.records import Facts, FrameDescriptor, Photo, Rating, Shot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,11 +25,11 @@ def light_of(thing: int) -> np.ndarray:
     return np.random.default_rng(thing).uniform(30, 220, 144)
 
 
-def look(thing: int, sharpness: float | None = 5.0, brighter: float = 1.0) -> Look:
+def look(thing: int, sharpness: float | None = 5.0, brighter: float = 1.0) -> FrameDescriptor:
     """How a thing looks; another content for each, the same at any brightness."""
     content = np.random.default_rng(1000 + thing).normal(size=96)
     light = np.clip(light_of(thing) * brighter, 0, 255)
-    return Look(content.astype(np.float16), light.astype(np.uint8), sharpness)
+    return FrameDescriptor(content.astype(np.float16), light.astype(np.uint8), sharpness)
 
 
 def frame(
@@ -54,14 +54,14 @@ def frame(
         when = moment.isoformat(timespec="milliseconds" if exact else "seconds")
     seen = None if thing is None else look(thing, sharpness, brighter)
     if seen and light is not None:
-        seen = Look(seen.embedding, light, sharpness)
+        seen = FrameDescriptor(seen.embedding, light, sharpness)
     return Photo(
         Shot(ROOT, ROOT / name),
         sha256 or name,
         Facts(4000, 3000, "JPEG", taken=when, camera=camera, **facts),
         rating=None if score is None else Rating(score, 1.0, "m"),
         error="cannot be decoded" if score is None else None,
-        look=seen,
+        descriptor=seen,
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from iqcli.culling.rules import Quota, Rule
-from iqcli.records import Facts, Look, Photo, Rating, Shot, Whole
+from iqcli.records import Facts, FrameDescriptor, FrameSet, Photo, Rating, Shot
 
 ROOT = Path("/photos")
 
@@ -19,7 +19,7 @@ def photo(
     taken: str | None = None,
     group: str | None = None,
     scene: str | None = None,
-    whole: Whole | None = None,
+    frame_set: FrameSet | None = None,
     stars: int | None = None,
     pick: int | None = None,
     sharpness: float | None = None,
@@ -28,7 +28,7 @@ def photo(
     size: tuple[int, int] = (4000, 3000),
 ) -> Photo:
     """One shot as it comes out of judging and grouping."""
-    look = Look(np.zeros(2, np.float16), np.zeros(4, np.uint8), sharpness, classes)
+    look = FrameDescriptor(np.zeros(2, np.float16), np.zeros(4, np.uint8), sharpness, classes)
     return Photo(
         Shot(ROOT, ROOT / name),
         facts=Facts(*size, "JPEG", taken=taken, camera=camera),
@@ -38,8 +38,8 @@ def photo(
         pick=pick,
         group=group,
         scene=scene,
-        whole=whole,
-        look=look,
+        frame_set=frame_set,
+        descriptor=look,
     )
 
 

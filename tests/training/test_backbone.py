@@ -450,7 +450,7 @@ def test_a_whole_loses_little_and_a_mosaic_nothing_of_its_scale(album: Path) -> 
 
 def test_a_head_is_that_of_every_other_command(album: Path) -> None:
     path = album / "003.jpg"
-    wanted = read_photo(path.read_bytes(), max_megapixels=250)[1].head
+    wanted = read_photo(path.read_bytes(), max_megapixels=250)[1].scoring
     np.testing.assert_array_equal(head_of(path), wanted)
 
 

@@ -74,7 +74,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def piece(k: int) -> Pixels:
     """A photo, mirrored or turned."""
-    head = views_of(photo(PHOTOS[k // 2 % len(PHOTOS)]).copy()).head[:512, :512]
+    head = views_of(photo(PHOTOS[k // 2 % len(PHOTOS)]).copy()).scoring[:512, :512]
     return np.ascontiguousarray(np.rot90(head, k // 10))
 
 
@@ -175,7 +175,7 @@ def apart(one: Pixels, other: Pixels) -> float:
 @pytest.mark.parametrize("name", sorted(DISTORTIONS))
 def test_no_ladder_begins_with_the_picture_itself_or_turns_back(name: str) -> None:
     """Level 1 of four published tables is the identity, and two change sign on the way."""
-    crop = np.ascontiguousarray(views_of(photo("coffee.png").copy()).head[100:324, 200:424])
+    crop = np.ascontiguousarray(views_of(photo("coffee.png").copy()).scoring[100:324, 200:424])
     whole = crop.copy()
     crop.setflags(write=False)
     for seed in range(3):

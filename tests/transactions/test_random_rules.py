@@ -16,7 +16,7 @@ from support.photo_trees import contents, grow, judged, random_names, shots_in, 
 from iqcli.culling import planner as plans
 from iqcli.culling.decide import decide
 from iqcli.culling.rules import Protect, Quota, Rule
-from iqcli.records import Facts, Verdict, Whole
+from iqcli.records import Facts, FrameSet, Verdict
 from iqcli.transactions.apply import apply, undo
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def random_judged(chance: random.Random, root: Path, names: list[str]) -> Photo:
         pick=chance.choice([0] * 9 + [1]),
         group=burst,
         scene=chance.choice([None, "s0001"]),
-        whole=Whole.BRACKET if burst == "b0003" else None,
+        frame_set=FrameSet.BRACKET if burst == "b0003" else None,
     )
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from iqcli.cli.session import Run
     from iqcli.output.contact_sheet_data import Entry
-    from iqcli.pipeline.thumbnails import Spool
+    from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision, Photo
 
 Html = Annotated[
@@ -37,17 +37,17 @@ def check_sheet(file: Path) -> None:
 def sheet_of(run: Run, file: Path) -> list[Photo]:
     """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
     from iqcli.culling.grouping.group import group
-    from iqcli.pipeline.thumbnails import Spool
+    from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision, Verdict
 
     check_sheet(file)
-    with Spool() as spool:
-        judged = group(list(run.judged(grouped=True, spool=spool)))
-        write_sheet(run, file, [Decision(each, Verdict.REVIEW, ()) for each in judged], spool)
+    with ThumbnailStore() as store:
+        judged = group(list(run.judged(grouped=True, store=store)))
+        write_sheet(run, file, [Decision(each, Verdict.REVIEW, ()) for each in judged], store)
     return judged
 
 
-def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spool) -> None:
+def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], store: ThumbnailStore) -> None:
     """Write the sheet of these decisions, in several files where there are many photos.
 
     The others lie beside it: `sheet-2.html`, ... Replaces nothing but older sheets. Raises IqError.
@@ -58,7 +58,7 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], spool: Spoo
     from iqcli.transactions.jsonl import line
 
     def picture(entry: Entry, name: str) -> bytes | None:
-        return spool.get(entry.photo.sha256, name)
+        return store.get(entry.photo.sha256, name)
 
     entries = [contact_sheet_data.Entry(each, line(record(each)).decode()) for each in decisions]
     found = contact_sheet_data.parts(contact_sheet_data.units(entries, order_within))

@@ -174,7 +174,7 @@ def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
     limit = run.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
     try:
-        create(file, drawn(views.head, maps(tiles[None])[0], LAYERS))
+        create(file, drawn(views.scoring, maps(tiles[None])[0], LAYERS))
     except OSError as error:
         why = error.strerror or error
         raise IqError(f"cannot write {display_path(file)}: {why}; give another name") from error

@@ -83,7 +83,7 @@ def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[
     results: list[Result] = []
     for members in sections(judged, per or "all"):
         # A set is shown whole: that is what it is worth.
-        most = limit if per and not (per == "burst" and members[0].whole) else None
+        most = limit if per and not (per == "burst" and members[0].frame_set) else None
         for rank, each in enumerate(members[:most], start=1):
             place = {"rank": rank, "percentile": percentile(rank, len(members))}
             results.append((each, place))
@@ -93,16 +93,16 @@ def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[
 def _draw(run: Run, column: str | None, reverse: bool, limit: int | None, per: str | None) -> Exit:
     from iqcli.output import terminal_images
     from iqcli.output.rows import row
-    from iqcli.pipeline.thumbnails import THUMB, Spool
+    from iqcli.pipeline.thumbnails import THUMB, ThumbnailStore
 
     brush = terminal_images.brush("--preview")
-    with Spool((THUMB,)) as spool:
-        judged = run.judged(grouped=per in LOOKED, spool=spool)
+    with ThumbnailStore((THUMB,)) as store:
+        judged = run.judged(grouped=per in LOOKED, store=store)
         ranked = [each for each in _ranked(judged, per, limit) if each[0].rating]
         most = PREVIEWED if limit is None else None if per else limit
         wanted = arranged(ranked, column, reverse, most)
         terminal_images.show(
-            ((row(*each), spool.get(each[0].sha256, "thumb")) for each in wanted), brush
+            ((row(*each), store.get(each[0].sha256, "thumb")) for each in wanted), brush
         )
     if limit is None and len(ranked) > PREVIEWED and not run.quiet:
         say(f"the first {PREVIEWED} are drawn; --limit says how many")

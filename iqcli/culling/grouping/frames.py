@@ -102,7 +102,7 @@ def frames_of(judged: Sequence[Photo]) -> Frames:
         marks=marks,
         bias=_ev(each.bias if each else None for each in facts),
         exposure=_ev(each.exposure if each else None for each in facts),
-        looks=looks_of([each.look for each in judged]),
+        looks=looks_of([each.descriptor for each in judged]),
     )
 
 

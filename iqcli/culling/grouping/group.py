@@ -23,7 +23,7 @@ from iqcli.culling.grouping.frames import frames_of
 from iqcli.culling.grouping.panoramas import panoramas
 from iqcli.culling.grouping.scenes import scenes
 from iqcli.culling.rules import is_scored
-from iqcli.records import Whole, best_first
+from iqcli.records import FrameSet, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,22 +41,24 @@ TIE = 0.1
 
 
 def group(judged: Sequence[Photo]) -> list[Photo]:
-    """The same shots in the same order, with `group`, `scene` and `whole`.
+    """The same shots in the same order, with `group`, `scene` and `frame_set`.
 
     Any order gives the same groups. They are numbered by the time of their first photo, those
     without any time last, by its path: b0001 and on are bursts and sets, s0001 and on scenes. A
-    photo alone has neither, though it is `whole` where the camera stitched it.
+    photo alone has neither, though it has a `frame_set` where the camera stitched it.
     """
     order = sorted(range(len(judged)), key=lambda k: os.fsencode(judged[k].shot.path))
     ordered = [judged[k] for k in order]
     frames = frames_of(ordered)
     stitched = [each.facts is not None and each.facts.panorama for each in ordered]
     kinds, groups = _groups(frames, ~np.array(stitched, np.bool_))
-    named: list[dict[str, object]] = [{"whole": Whole.PANORAMA} if is_ else {} for is_ in stitched]
+    named: list[dict[str, object]] = [
+        {"frame_set": FrameSet.PANORAMA} if is_ else {} for is_ in stitched
+    ]
     for name, part in _numbered("b", groups, frames):
         kind = kinds.get(int(part[0]))
         for place in part.tolist():
-            named[place] |= {"group": name} | ({"whole": kind} if kind else {})
+            named[place] |= {"group": name} | ({"frame_set": kind} if kind else {})
     for name, part in _numbered("s", scenes(frames, groups), frames):
         for place in part.tolist():
             named[place]["scene"] = name
@@ -67,15 +69,15 @@ def group(judged: Sequence[Photo]) -> list[Photo]:
     return found
 
 
-def _groups(frames: Frames, free: Marks) -> tuple[dict[int, Whole], Parts]:
+def _groups(frames: Frames, free: Marks) -> tuple[dict[int, FrameSet], Parts]:
     """What kind of set each frame is of, and the members of all sets and bursts.
 
     What is not `free` is in none of them.
     """
     free = free.copy()
-    kinds: dict[int, Whole] = {}
+    kinds: dict[int, FrameSet] = {}
     groups: Parts = []
-    for kind, find in ((Whole.BRACKET, brackets), (Whole.PANORAMA, panoramas)):
+    for kind, find in ((FrameSet.BRACKET, brackets), (FrameSet.PANORAMA, panoramas)):
         for part in find(frames, free.copy()):
             free[part] = False
             kinds |= dict.fromkeys(part.tolist(), kind)
@@ -127,11 +129,15 @@ def order_within(members: Sequence[Photo]) -> list[Photo]:
 
 
 def _sharpest_first(near: Sequence[Photo]) -> list[Photo]:
-    known = [each.look.sharpness for each in near if each.look and each.look.sharpness is not None]
+    known = [
+        each.descriptor.sharpness
+        for each in near
+        if each.descriptor and each.descriptor.sharpness is not None
+    ]
     middle = float(np.median(known)) if known else 0.0
 
     def key(each: Photo) -> tuple[float, tuple[float, bytes]]:
-        sharpness = each.look.sharpness if each.look else None
+        sharpness = each.descriptor.sharpness if each.descriptor else None
         return -(middle if sharpness is None else sharpness), best_first(each)
 
     return sorted(near, key=key)

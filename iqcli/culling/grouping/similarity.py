@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Look
+    from iqcli.records import FrameDescriptor
 
     Columns = NDArray[np.float32]
     Numbers = NDArray[np.int64]
@@ -51,7 +51,7 @@ class Looks:
         return found
 
 
-def looks_of(looks: Sequence[Look | None]) -> Looks:
+def looks_of(looks: Sequence[FrameDescriptor | None]) -> Looks:
     """The columns of these photos."""
     known = [look for look in looks if look is not None]
     seen = np.array([look is not None for look in looks], np.bool_)

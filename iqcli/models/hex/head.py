@@ -27,7 +27,7 @@ from iqcli.models.base import NO_RATING
 from iqcli.models.calibration import UNKNOWN, Scale, scale_of
 from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
 from iqcli.models.hex import graph as hexgraph
-from iqcli.records import Issue, Rating, Unrated
+from iqcli.records import Issue, NoRating, Rating
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ class HexModel:
         return [BLOCKS[name] for name in self.head.sizes]
 
     @property
-    def experience(self) -> None:
+    def holdout(self) -> None:
         """None: nothing is promised from a method's own scale."""
         return
 
@@ -160,7 +160,7 @@ class HexModel:
         """The calibration to points, if there is one. Raises IqError for a damaged one."""
         return scale_of(self.name)
 
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating | Unrated]:
+    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating | NoRating]:
         """See `registry.Model`. A photo that nothing can be said of has no score."""
         if not photos:
             return []
@@ -187,8 +187,8 @@ class HexModel:
             reasons=() if self.scale else (UNKNOWN.format(self.name),),
         )
 
-    def _none(self) -> Unrated:
-        return Unrated(NO_RATING.format(self.name))
+    def _none(self) -> NoRating:
+        return NoRating(NO_RATING.format(self.name))
 
 
 def load(path: Path) -> HexHead:

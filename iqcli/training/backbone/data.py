@@ -147,6 +147,6 @@ def _views(head: Pixels, places: Array, random: Random) -> Pixels:
 def head_of(path: Path) -> Pixels:
     """The head view of a photo file; the last ones read are remembered. Raises IqError."""
     try:
-        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1].head
+        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1].scoring
     except (OSError, PhotoError) as error:
         raise IqError(f"{display_path(path)}: {reason(error)}; mend it, or leave it out") from error

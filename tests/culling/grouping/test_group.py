@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from support.frames import frame, groups, scenes
 
 from iqcli.culling.grouping.group import group, key_of, order_within, sections
-from iqcli.records import Photo, Shot, Whole
+from iqcli.records import FrameSet, Photo, Shot
 
 # --- by the maker ---
 
@@ -48,7 +48,7 @@ def test_two_cameras_are_never_one_burst() -> None:
 def test_a_frame_that_cannot_be_read_is_of_the_burst_by_its_name() -> None:
     names = [f"20231207_101605_00{k}.jpg" for k in (1, 2, 3)]
     burst = [frame(name, 0.1 * k) for k, name in enumerate(names)]
-    burst[1] = replace(burst[1], facts=None, look=None, rating=None, error="damaged")
+    burst[1] = replace(burst[1], facts=None, descriptor=None, rating=None, error="damaged")
     assert groups(burst) == [names]
 
 
@@ -134,9 +134,9 @@ def test_a_time_beyond_understanding_is_no_time(taken: str) -> None:
 
 def test_looks_that_are_no_numbers_join_nothing() -> None:
     broken = frame("1.jpg", 0)
-    assert broken.look
+    assert broken.descriptor
     infinite = np.full(96, np.inf, np.float16)
-    broken = replace(broken, look=replace(broken.look, embedding=infinite))
+    broken = replace(broken, look=replace(broken.descriptor, embedding=infinite))
     assert groups([broken, frame("2.jpg", 0.3, 5)]) == []
 
 
@@ -152,7 +152,7 @@ def test_nothing_gives_nothing() -> None:
 def test_a_photo_that_the_camera_stitched_is_whole_and_in_no_burst() -> None:
     roll = [frame("1.jpg", 0), frame("2.jpg", 0.3, panorama=True), frame("3.jpg", 0.6)]
     found = group(roll)
-    assert [each.whole for each in found] == [None, Whole.PANORAMA, None]
+    assert [each.frame_set for each in found] == [None, FrameSet.PANORAMA, None]
     assert [each.group for each in found] == ["b0001", None, "b0001"]
 
 
@@ -189,9 +189,9 @@ def test_any_order_gives_the_same_groups(roll: list[Photo], chance) -> None:
     chance.shuffle(shuffled)
     by_path = {each.shot.path: each for each in group(shuffled)}
     assert [by_path[each.shot.path] for each in found] == found
-    untold = [replace(each, group=None, scene=None, whole=None) for each in found]
+    untold = [replace(each, group=None, scene=None, frame_set=None) for each in found]
     assert untold == roll
-    assert [each.look for each in found] == [each.look for each in roll]
+    assert [each.descriptor for each in found] == [each.descriptor for each in roll]
 
 
 @given(ROLLS)
@@ -201,7 +201,7 @@ def test_groups_hold_together(roll: list[Photo]) -> None:
         members = [each for each in found if each.group == name]
         assert len(members) > 1
         assert len({each.scene for each in members}) == 1
-        assert len({each.whole for each in members}) == 1
+        assert len({each.frame_set for each in members}) == 1
         assert len({each.shot.path.parent for each in members}) == 1
         assert len({each.facts.camera for each in members if each.facts} - {None}) <= 1
     for name in {each.scene for each in found} - {None}:
@@ -225,7 +225,7 @@ def test_an_unknown_sharpness_counts_as_the_middle_one() -> None:
     known = {"a": 1, "b": 2, "c": 3, "d": None}
     members = [frame(name, score=5, sharpness=known[name]) for name in known]
     assert names(order_within(members)) == ["c", "b", "d", "a"]
-    unseen = [replace(each, look=None) for each in members]
+    unseen = [replace(each, descriptor=None) for each in members]
     assert names(order_within(unseen)) == ["a", "b", "c", "d"]
 
 

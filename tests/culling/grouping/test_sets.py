@@ -14,7 +14,7 @@ from support.frames import frame, groups, scenes
 from iqcli.culling.grouping.group import group
 from iqcli.extractors.schema import layer
 from iqcli.extractors.tiles import extract
-from iqcli.records import Photo, Whole
+from iqcli.records import FrameSet, Photo
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels
@@ -40,13 +40,13 @@ def _other(by: str) -> dict[str, float]:
     return {"bias": 0.0} if by == "exposure" else {}
 
 
-def sets(frames: list[Photo]) -> list[tuple[Whole | None, int]]:
+def sets(frames: list[Photo]) -> list[tuple[FrameSet | None, int]]:
     """The kind and the number of frames of each group, in the order of their numbers."""
     found: dict[str, list[Photo]] = {}
     for each in group(frames):
         if each.group:
             found.setdefault(each.group, []).append(each)
-    return [(members[0].whole, len(members)) for _, members in sorted(found.items())]
+    return [(members[0].frame_set, len(members)) for _, members in sorted(found.items())]
 
 
 # --- brackets ---
@@ -61,18 +61,18 @@ def sets(frames: list[Photo]) -> list[tuple[Whole | None, int]]:
     ],
 )
 def test_evenly_spaced_exposures_are_a_bracket(values: tuple[float, ...], by: str) -> None:
-    assert sets(series(values, by=by)) == [(Whole.BRACKET, len(values))]
+    assert sets(series(values, by=by)) == [(FrameSet.BRACKET, len(values))]
 
 
 def test_repeated_brackets_are_several() -> None:
-    assert sets(series(AEB * 3)) == [(Whole.BRACKET, 3)] * 3
-    assert sets(series((0.0, *AEB, *AEB, 0.0))) == [(Whole.BRACKET, 3)] * 2
+    assert sets(series(AEB * 3)) == [(FrameSet.BRACKET, 3)] * 3
+    assert sets(series((0.0, *AEB, *AEB, 0.0))) == [(FrameSet.BRACKET, 3)] * 2
 
 
 def test_a_bracket_by_hand_takes_longer_and_has_more_frames() -> None:
     dialled = (1.0, 0.1, -0.9, -2.0, -2.93)  # shutter speeds as they are rounded
-    assert sets(series(dialled, 12, by="exposure")) == [(Whole.BRACKET, 5)]
-    assert sets(series((*dialled, -3.25), 12, by="exposure")) == [(Whole.BRACKET, 6)]
+    assert sets(series(dialled, 12, by="exposure")) == [(FrameSet.BRACKET, 5)]
+    assert sets(series((*dialled, -3.25), 12, by="exposure")) == [(FrameSet.BRACKET, 6)]
     assert sets(series(dialled[:3], 12, by="exposure")) == []
     assert sets(series(dialled, 40, by="exposure")) == []
 
@@ -99,13 +99,13 @@ def test_frames_of_several_things_are_no_bracket() -> None:
 
 def test_frames_that_are_black_or_white_are_of_the_bracket_still() -> None:
     values = (-4.0, 0.0, 4.0)
-    assert sets(series(values, lighter=2.5)) == [(Whole.BRACKET, 3)]
+    assert sets(series(values, lighter=2.5)) == [(FrameSet.BRACKET, 3)]
 
 
 def test_frames_that_cannot_be_read_are_of_the_bracket_by_what_they_say() -> None:
     three = series(AEB)
-    three[1] = replace(three[1], look=None, rating=None, error="damaged")
-    assert sets(three) == [(Whole.BRACKET, 3)]
+    three[1] = replace(three[1], descriptor=None, rating=None, error="damaged")
+    assert sets(three) == [(FrameSet.BRACKET, 3)]
 
 
 def test_a_bracket_in_a_burst_is_taken_out_of_it() -> None:
@@ -113,7 +113,7 @@ def test_a_bracket_in_a_burst_is_taken_out_of_it() -> None:
         frame(f"{k}.jpg", 0.2 * k, bias=bias, brighter=1.35**bias, burst="apple:A")
         for k, bias in enumerate((*AEB, 0.0, 0.0))
     ]
-    assert sets(marked) == [(Whole.BRACKET, 3), (None, 2)]
+    assert sets(marked) == [(FrameSet.BRACKET, 3), (None, 2)]
 
 
 def test_times_without_seconds_make_no_bracket() -> None:
@@ -154,13 +154,13 @@ def turned(
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("steps", [(0.5, 0.5), (0.45, 0.55, 0.5), (0.7, 0.68), (0.33,) * 4])
 def test_frames_side_by_side_are_a_panorama(seed: int, steps: tuple[float, ...]) -> None:
-    assert sets(turned(wide(seed), steps)) == [(Whole.PANORAMA, len(steps) + 1)]
-    assert sets(turned(wide(seed), steps, down=True)) == [(Whole.PANORAMA, len(steps) + 1)]
+    assert sets(turned(wide(seed), steps)) == [(FrameSet.PANORAMA, len(steps) + 1)]
+    assert sets(turned(wide(seed), steps, down=True)) == [(FrameSet.PANORAMA, len(steps) + 1)]
 
 
 def test_from_right_to_left_as_well() -> None:
     mirrored = np.ascontiguousarray(wide(0)[:, ::-1])
-    assert sets(turned(mirrored, (0.5, 0.5))) == [(Whole.PANORAMA, 3)]
+    assert sets(turned(mirrored, (0.5, 0.5))) == [(FrameSet.PANORAMA, 3)]
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_another_exposure_ends_a_panorama() -> None:
     frames = turned(wide(1), (0.4, 0.4, 0.4))
     assert frames[3].facts
     frames[3] = replace(frames[3], facts=replace(frames[3].facts, exposure=3.4))
-    assert sets(frames) == [(Whole.PANORAMA, 3)]
+    assert sets(frames) == [(FrameSet.PANORAMA, 3)]
 
 
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png", "chelsea.png"])

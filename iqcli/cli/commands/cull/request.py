@@ -125,4 +125,4 @@ def grounded(rule: Rule, run: Run) -> tuple[Rule, tuple[str, ...]]:
     from iqcli.culling.risk_control import settled
     from iqcli.models.registry import load
 
-    return settled(rule, load(run.settings.model).experience)
+    return settled(rule, load(run.settings.model).holdout)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.output.review_app import Picture
-    from iqcli.pipeline.thumbnails import Spool
+    from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision
 
 ASKER = "--review"
@@ -33,7 +33,7 @@ def picture() -> Picture:
     return picture_for(drawn)
 
 
-def review(decisions: Sequence[Decision], spool: Spool) -> list[Decision]:
+def review(decisions: Sequence[Decision], store: ThumbnailStore) -> list[Decision]:
     """The decisions as a person left them.
 
     Raises Interrupted where they left without any, IqError where there is no terminal for it.
@@ -41,7 +41,7 @@ def review(decisions: Sequence[Decision], spool: Spool) -> list[Decision]:
     widget = picture()
     from iqcli.output.review_app import Review
 
-    chosen = Review(decisions, spool.get, widget).run()
+    chosen = Review(decisions, store.get, widget).run()
     if chosen is None:
         raise Interrupted("left --review; nothing is decided and nothing has moved")
     return chosen

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from iqcli.cli.session import Run
     from iqcli.culling.rules import Rule
     from iqcli.errors import Exit
-    from iqcli.pipeline.thumbnails import Spool
+    from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision
     from iqcli.transactions.plan import Plan, PlannedShot
 
@@ -61,32 +61,32 @@ def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
     from iqcli.culling.grouping.group import group
 
     with ExitStack() as stack:
-        spool = stack.enter_context(_spool()) if wish.html or wish.review else None
-        judged = group(list(run.judged(grouped=True, spool=spool)))
+        store = stack.enter_context(_thumbnail_store()) if wish.html or wish.review else None
+        judged = group(list(run.judged(grouped=True, store=store)))
         decisions = decide.decide(judged, rule, wish.protect)
-        if spool is not None:
-            decisions = _looked_through(run, decisions, spool, wish)
+        if store is not None:
+            decisions = _looked_through(run, decisions, store, wish)
     return decisions
 
 
-def _spool() -> Spool:
-    from iqcli.pipeline.thumbnails import Spool
+def _thumbnail_store() -> ThumbnailStore:
+    from iqcli.pipeline.thumbnails import ThumbnailStore
 
-    return Spool()
+    return ThumbnailStore()
 
 
 def _looked_through(
-    run: Run, decisions: list[Decision], spool: Spool, wish: Wish
+    run: Run, decisions: list[Decision], store: ThumbnailStore, wish: Wish
 ) -> list[Decision]:
     if wish.review:
         from iqcli.cli.commands.cull.review import review
 
         wish.check_share(decisions, run.settings)  # not after an hour of choosing by hand
-        decisions = review(decisions, spool)
+        decisions = review(decisions, store)
     if wish.html is not None:
         from iqcli.cli.commands.contact_sheet import write_sheet
 
-        write_sheet(run, wish.html, decisions, spool)
+        write_sheet(run, wish.html, decisions, store)
     return decisions
 
 
