@@ -136,7 +136,7 @@ def test_looks_that_are_no_numbers_join_nothing() -> None:
     broken = frame("1.jpg", 0)
     assert broken.descriptor
     infinite = np.full(96, np.inf, np.float16)
-    broken = replace(broken, look=replace(broken.descriptor, embedding=infinite))
+    broken = replace(broken, descriptor=replace(broken.descriptor, embedding=infinite))
     assert groups([broken, frame("2.jpg", 0.3, 5)]) == []
 
 
