@@ -15,8 +15,8 @@ from iqcli.cli.commands.cull.command import cull
 from iqcli.cli.commands.evaluate.command import evaluate
 from iqcli.cli.commands.models import command as models
 from iqcli.cli.commands.train import command as train
-from iqcli.cli.console import say
-from iqcli.cli.options import say_help
+from iqcli.cli.console import info
+from iqcli.cli.options import show_help
 from iqcli.errors import Exit, IqError
 from iqcli.output.stdout import let_go
 
@@ -49,7 +49,7 @@ def _common(
 ) -> None:
     global _wants_traceback
     _wants_traceback = traceback
-    say_help(context)
+    show_help(context)
 
 
 app.command()(score.score)
@@ -94,7 +94,7 @@ def run() -> int:
             error, f"a fault of iq ({kind}); report what `iq --traceback` shows", Exit.USAGE
         )
     if code == Exit.INTERRUPTED:  # Typer makes a code of the key itself
-        say("iq: interrupted; what was done so far is kept")
+        info("iq: interrupted; what was done so far is kept")
     return code
 
 
@@ -117,5 +117,5 @@ def _told(error: Exception, sentence: str, code: Exit) -> int:
         import traceback
 
         traceback.print_exception(error)
-    say(f"iq: {sentence}")
+    info(f"iq: {sentence}")
     return code

@@ -27,7 +27,7 @@ def _console() -> Console:
     return Console(stderr=True, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
-def say(sentence: str) -> None:
+def info(sentence: str) -> None:
     """One line on stderr, printable whatever is in it; above the progress bar if there is one."""
     if sys.stderr.isatty():
         _console().print(escape(sentence))
@@ -37,7 +37,7 @@ def say(sentence: str) -> None:
 
 def warn(sentence: str) -> None:
     """A warning on stderr."""
-    say(f"iq: warning: {sentence}")
+    info(f"iq: warning: {sentence}")
 
 
 def progress(items: Iterable[T], total: int, *, quiet: bool, things: str = "photos") -> Iterator[T]:

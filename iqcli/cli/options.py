@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from functools import wraps
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from iqcli.cli.output import SORTABLE
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import DEVICES, FORMATS, load, share
 from iqcli.text import display_path, escape
@@ -50,7 +51,7 @@ CacheDir = Annotated[
 MAGNITUDES = {"published": "maclip", "norm": "maclip-norm"}
 
 
-def say_help(context: typer.Context) -> None:
+def show_help(context: typer.Context) -> None:
     """The callback of a command that only holds others: alone, it says which."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
@@ -71,7 +72,7 @@ def _model_names() -> list[str]:
     return [*ENTRIES, *OWN]
 
 
-def make_run(
+def make_session(
     paths: Annotated[
         list[str] | None,
         typer.Argument(help="Folders and photos; - reads a list from stdin.", metavar="PATH"),
@@ -133,8 +134,8 @@ def make_run(
         bool,
         typer.Option("--quiet", "-q", help="Only results and errors."),
     ] = False,
-) -> Run:
-    """Join the shared options into a `Run`; its signature is the parser of them all."""
+) -> Session:
+    """Join the shared options into a `Session`; its signature is the parser of them all."""
     given = paths or []
     flags = {
         "max_megapixels": max_megapixels,
@@ -151,7 +152,7 @@ def make_run(
         from iqcli.pipeline.devices import choose_device
 
         choose_device(settings.device)  # refused here, even where nothing would run on it
-    return Run(
+    return Session(
         settings=settings,
         given=tuple(given),
         from0=from0,
@@ -191,17 +192,17 @@ def check_folder(file: Path) -> None:
 
 
 def over_photos(command: Callable[..., Exit]) -> Callable[..., Exit]:
-    """Give `command` the options of `make_run`; it receives what they make as `run`."""
-    shared = inspect.signature(make_run, eval_str=True).parameters
+    """Give `command` the options of `make_session`; it receives what they make as `session`."""
+    shared = inspect.signature(make_session, eval_str=True).parameters
     own = inspect.signature(command, eval_str=True).parameters
     # The paths come first, then the command's own options, then the shared ones.
     merged = {"paths": shared["paths"], **own, **{k: v for k, v in shared.items() if k != "paths"}}
-    del merged["run"]
+    del merged["session"]
 
     @wraps(command)
     def wrapped(**given: Any) -> Exit:
-        run = make_run(**{name: given.pop(name) for name in shared})
-        return command(run=run, **given)
+        with closing(make_session(**{name: given.pop(name) for name in shared})) as session:
+            return command(session=session, **given)
 
     keyword = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in merged.values()]
     wrapped.__signature__ = inspect.Signature(keyword)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""One run over photos: from the paths on the command line to judged shots and honest counts."""
+"""One run over photos: find, measure, rate and report, with the counts of what became of each."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.cli.console import counted, progress, say, warn
+from iqcli.cli.console import counted, info, progress, warn
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from iqcli.distortions.ladders import DistortedReader
     from iqcli.extractors.base import AnyBlock
+    from iqcli.models.registry import Model
+    from iqcli.photos.find import OnProblem
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec, ThumbnailStore
     from iqcli.records import Photo, Shot
@@ -25,8 +27,64 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Run:
-    """What the shared options ask for, and what became of each shot so far."""
+class Counts:
+    """What became of the photos of a run. `done`, `failed` and `unscored` add up to all of them.
+
+    `unlisted` are paths that could not be looked at, `unwritten` files that could not be edited.
+    """
+
+    done: int = 0
+    failed: dict[Path, str] = field(default_factory=dict)
+    unscored: dict[Path, str] = field(default_factory=dict)
+    unlisted: int = 0
+    unwritten: int = 0
+
+    def add_measured(self, photo: Photo) -> None:
+        """Count a photo that was measured, or could not be."""
+        if photo.blocks is None:
+            self.failed[photo.shot.path] = photo.error or "no reason known"
+        else:
+            self.done += 1
+
+    def add_rated(self, photo: Photo) -> None:
+        """Move a photo that was measured, but got no score, from `done` to `unscored`."""
+        if photo.error and photo.shot.path not in self.failed:
+            self.done -= 1
+            self.unscored[photo.shot.path] = photo.error
+
+    def add_unlisted(self) -> None:
+        """Count a path that could not be looked at."""
+        self.unlisted += 1
+
+    def add_unwritten(self, files: int) -> None:
+        """Count files that could not be edited."""
+        self.unwritten += files
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was left out."""
+        return not (self.failed or self.unscored or self.unlisted or self.unwritten)
+
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code of the run."""
+        return Exit.DONE if self.is_complete else Exit.SOME_FAILED
+
+    def describe(self, verb: str) -> str:
+        """The counts in one line; `verb` is what was done with the photos."""
+        total = counted(self.done + len(self.failed) + len(self.unscored), "photo")
+        failed = f", {len(self.failed):,} could not be read" if self.failed else ""
+        unscored = f", {len(self.unscored):,} without a score" if self.unscored else ""
+        skipped = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
+        return f"{total}: {self.done:,} {verb}{failed}{unscored}{skipped}"
+
+
+@dataclass
+class Session:
+    """The settings and the photos that a command line asks for, and the counts of the run.
+
+    Photos flow through three generators: `find`, `measure`, `rate`; `photos` is all three.
+    """
 
     settings: Settings
     given: tuple[str, ...]
@@ -35,79 +93,124 @@ class Run:
     default_excludes: bool
     use_cache: bool
     quiet: bool
-    done: int = 0
-    failed: dict[Path, str] = field(default_factory=dict)
-    unscored: dict[Path, str] = field(default_factory=dict)
-    unlisted: int = 0
-    unwritten: int = 0
+    counts: Counts = field(default_factory=Counts)
 
-    def judged(
+    @cached_property
+    def cache(self) -> Cache:
+        """The cache of this run, which `close` closes."""
+        from iqcli.pipeline.cache import Cache
+
+        return Cache(self.settings.cache_dir if self.use_cache else None, warn)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model of the settings. Raises IqError where it cannot be loaded."""
+        from iqcli.models.registry import load
+
+        return load(self.settings.model)
+
+    def close(self) -> None:
+        """Close the cache, if it was opened."""
+        if "cache" in vars(self):
+            self.cache.close()
+
+    def photos(
         self, *, grouped: bool = False, store: ThumbnailStore | None = None
     ) -> Iterator[Photo]:
-        """Every shot with its rating or the reason for none, in path order.
+        """Every photo of the paths with its rating or the reason for none, in path order.
 
-        With `grouped` each has the look that `iqcli.culling.grouping.group` asks for. What
-        `store` wants of small pictures is made along, and set down there.
-        small pictures is made along, and set down there.
+        With `grouped` each has the descriptor that `culling.grouping.group` needs. The
+        thumbnails that `store` wants are made along the way and kept there.
         """
-        from iqcli.models.registry import load
-        from iqcli.models.scoring import blocks_for, judge
+        from iqcli.models.scoring import blocks_for
 
-        model = load(self.settings.model)
-        blocks = blocks_for(model, grouped=grouped)
-        measured = self.measured(blocks, thumbnails=store.wanted if store else ())
-        passing = store.collect(measured) if store else measured
-        for each in judge(passing, model, grouped=grouped):
-            if each.error and each.shot.path not in self.failed:  # measured, but without a score
-                self.done -= 1
-                self.unscored[each.shot.path] = each.error
-            yield each
+        blocks = blocks_for(self.model, grouped=grouped)
+        measured = self.measure(blocks, self.find(), thumbnails=store.wanted if store else ())
+        yield from self.rate(store.collect(measured) if store else measured, grouped=grouped)
 
-    def measured(
+    def find(self, paths: Sequence[Path] | None = None) -> list[Shot]:
+        """The shots of these paths, by default of those given; what cannot be listed is counted.
+
+        Raises NothingFound where there is none and nothing says why.
+        """
+        shots = list(self.walk(self.paths if paths is None else paths, self.skip))
+        if not shots and not self.counts.unlisted:
+            names = self.given if paths is None else tuple(map(str, paths))
+            raise NothingFound(f"no photo in {_places(names)}")
+        return shots
+
+    def walk(
+        self,
+        paths: Iterable[Path],
+        on_problem: OnProblem,
+        *,
+        skip: Callable[[str], bool] = lambda _: False,
+    ) -> Iterator[Shot]:
+        """The shots of these paths by the rules of the shared options, problems to `on_problem`.
+
+        No file of an unknown extension is opened whose name `skip` holds for.
+        """
+        from iqcli.photos.find import find_shots
+        from iqcli.photos.folder import looks_like_photo
+
+        def is_photo(path: Path, status: os.stat_result) -> bool:
+            return not skip(path.name) and self.cache.is_photo(path, status, looks_like_photo)
+
+        return find_shots(
+            paths,
+            follow_links=self.follow_links,
+            default_excludes=self.default_excludes,
+            is_photo=is_photo,
+            on_problem=on_problem,
+        )
+
+    def measure(
         self,
         blocks: Sequence[AnyBlock],
-        shots: Sequence[Shot] | None = None,
-        spoil: DistortedReader | None = None,
+        shots: Sequence[Shot],
+        distorted: DistortedReader | None = None,
+        *,
         thumbnails: Sequence[ThumbnailSpec] = (),
+        tracked: bool = True,
     ) -> Iterator[Photo]:
-        """Every shot (those of the paths, unless given) with these blocks and thumbnails, counted.
+        """Every shot with these blocks and thumbnails, counted, under a progress bar.
 
-        With `spoil` they are measured as if they had that fault, and not counted: they are not the
-        person's photos. Raises NothingFound where the paths hold no shot.
+        Read by `distorted` they have a fault, and are not counted: they are not a person's photos.
+        If not `tracked` there are neither counts nor a bar.
         """
         from iqcli.photos.formats import decoder_fingerprint
-        from iqcli.pipeline.cache import Cache
         from iqcli.pipeline.measure import measure
 
-        cache = Cache(self.settings.cache_dir if self.use_cache else None, warn)
-        try:
-            wanted = self._shots(cache) if shots is None else shots
-            decoder = decoder_fingerprint() + (spoil.fingerprint if spoil else "")
-            told = (wanted, blocks, cache, self.settings)
-            found = measure(*told, thumbnails=thumbnails, decoder=decoder, decode=spoil)
-            for each in progress(found, len(wanted), quiet=self.quiet):
-                if spoil:
-                    pass
-                elif each.blocks is None:
-                    self.failed[each.shot.path] = each.error or "no reason known"
-                else:
-                    self.done += 1
-                yield each
-        finally:
-            cache.close()
+        decoder = decoder_fingerprint() + (distorted.fingerprint if distorted else "")
+        photos = measure(
+            shots,
+            blocks,
+            self.cache,
+            self.settings,
+            thumbnails=thumbnails,
+            decode=distorted,
+            decoder=decoder,
+        )
+        for photo in progress(photos, len(shots), quiet=self.quiet or not tracked):
+            if tracked and distorted is None:
+                self.counts.add_measured(photo)
+            yield photo
 
-    def finish(self, verb: str = "scored") -> Exit:
-        """Say which photos failed and the counts, which add up; the exit code of the run."""
-        for path, reason in (self.failed | self.unscored).items():
-            say(f"iq: {display_path(path)}: {reason}")
-        total = self.done + len(self.failed) + len(self.unscored)
+    def rate(self, photos: Iterable[Photo], *, grouped: bool = False) -> Iterator[Photo]:
+        """Rate photos with the blocks of the model; those without a score are counted."""
+        from iqcli.models.scoring import judge
+
+        for photo in judge(photos, self.model, grouped=grouped):
+            self.counts.add_rated(photo)
+            yield photo
+
+    def report(self, verb: str = "scored") -> Exit:
+        """Show which photos failed, and the counts; the exit code of the run."""
+        for path, reason in (self.counts.failed | self.counts.unscored).items():
+            info(f"iq: {display_path(path)}: {reason}")
         if not self.quiet:
-            failed = f", {len(self.failed):,} could not be read" if self.failed else ""
-            failed += f", {len(self.unscored):,} without a score" if self.unscored else ""
-            over = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
-            say(f"{counted(total, 'photo')}: {self.done:,} {verb}{failed}{over}")
-        wanting = self.failed or self.unscored or self.unlisted or self.unwritten
-        return Exit.SOME_FAILED if wanting else Exit.DONE
+            info(self.counts.describe(verb))
+        return self.counts.exit_code
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -131,31 +234,16 @@ class Run:
         found = [Path(os.fsdecode(name)) for name in names if name]
         for path in found:
             if not os.path.lexists(path):  # gone since the list was made
-                self._unlisted(path, "there is no such file")
+                self.skip(path, "there is no such file")
         return [path for path in found if os.path.lexists(path)]
 
-    def _shots(self, cache: Cache) -> list[Shot]:
-        from iqcli.photos.find import find_shots
-        from iqcli.photos.folder import looks_like_photo
+    def skip(self, path: Path, reason: str) -> None:
+        """Show why a path is passed over, and count it."""
+        self.counts.add_unlisted()
+        info(f"iq: {display_path(path)}: {reason}")
 
-        shots = list(
-            find_shots(
-                self.paths,
-                follow_links=self.follow_links,
-                default_excludes=self.default_excludes,
-                is_photo=lambda path, stat: cache.is_photo(path, stat, looks_like_photo),
-                on_problem=self._unlisted,
-            )
-        )
-        if not shots and not self.unlisted:
-            raise NothingFound(f"no photo in {self._places()}")
-        return shots
 
-    def _places(self) -> str:
-        names = ["the list on stdin" if p == "-" else display_path(Path(p)) for p in self.given]
-        more = f" and {counted(len(names) - 3, 'other path')}" if len(names) > 3 else ""
-        return ", ".join(names[:3]) + more
-
-    def _unlisted(self, path: Path, reason: str) -> None:
-        self.unlisted += 1
-        say(f"iq: {display_path(path)}: {reason}")
+def _places(given: Sequence[str]) -> str:
+    names = ["the list on stdin" if each == "-" else display_path(Path(each)) for each in given]
+    more = f" and {counted(len(names) - 3, 'other path')}" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -15,7 +15,7 @@ from iqcli.distortions.bank import DISTORTIONS
 from iqcli.distortions.readers import ScoringViewCache, ScoringViewReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from iqcli.records import Facts, Photo, Shot, Vector, Views
 
     Array = NDArray[np.float32]
-    MeasureSpoilt = Callable[
-        [Sequence[AnyBlock], Sequence[Shot], "DistortedReader"], Iterable[Photo]
-    ]
 
 NAMES = tuple(DISTORTIONS)
 # The rungs that a network learns from; the first is the photo as it is.
@@ -47,8 +44,22 @@ class DistortedReader(Protocol):
         ...
 
 
+class Measure(Protocol):
+    """Measures shots, as they are or distorted: `cli.session.Session.measure`."""
+
+    def __call__(
+        self,
+        blocks: Sequence[AnyBlock],
+        shots: Sequence[Shot],
+        distorted: DistortedReader | None = None,
+        /,
+    ) -> Iterable[Photo]:
+        """Every shot with these blocks, or with the reason for none, in the order given."""
+        ...
+
+
 def measure_ladders(
-    shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: MeasureSpoilt
+    shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: Measure
 ) -> dict[str, Array]:
     """The blocks of every copy, by name: (shot, distortion, rung, size).
 
@@ -59,9 +70,7 @@ def measure_ladders(
     return {block.name: np.concatenate([each[block.name] for each in parts]) for block in blocks}
 
 
-def _climb(
-    shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: MeasureSpoilt
-) -> dict[str, Array]:
+def _climb(shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: Measure) -> dict[str, Array]:
     heads = ScoringViewCache()
     top = list(measure(blocks, shots, ScoringViewReader(NAMES[0], 0, heads)))
     readable = [each.shot for each in top if each.blocks]

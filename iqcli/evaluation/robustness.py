@@ -6,7 +6,7 @@ No opinion is needed: the copies differ in strength alone, so their order is kno
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import rankdata
@@ -19,9 +19,8 @@ from iqcli.models.scoring import judge
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.distortions.ladders import DistortedReader
+    from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.agreement import Flags, Numbers
-    from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.records import Photo, Shot
 
@@ -38,14 +37,6 @@ CLEAR = 3
 WEAK = 0.8
 # Photos whose head views are held at once, a megabyte each.
 CHUNK = 64
-
-
-class Measure(Protocol):
-    """The shape of `Run.measured`."""
-
-    def __call__(
-        self, blocks: Sequence[AnyBlock], shots: Sequence[Shot], spoil: DistortedReader
-    ) -> Iterable[Photo]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -17,17 +17,15 @@ from iqcli.models.registry import load
 from iqcli.records import NoRating, Photo, Rating, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from iqcli.culling.rules import Rule
+    from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.agreement import Agreement, Bursts, Flags, Numbers, Rejects
     from iqcli.evaluation.comparison import Difference
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.evaluation.uncertainty import Calibration
-    from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Photo, Shot
-
-    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
+    from iqcli.records import Photo
 
 BASELINE = "brisque-refit"
 CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"

@@ -19,16 +19,14 @@ from iqcli.models.registry import load
 from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
+    from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.mos_csv import Opinions
-    from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Photo, Shot
 
     Array = NDArray[np.float64]
-    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
     Curve = Callable[[Array], Array]
 
 # Knots where photos are; one more stands at either end of a quality's range.

@@ -21,19 +21,17 @@ from iqcli.training import coop, hex_fit
 from iqcli.training.dataset import MEMBERS, holdout_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.issue_metrics import IssueMetrics
     from iqcli.evaluation.labels_csv import LabelledPhotos
-    from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
-    from iqcli.records import Photo, Shot
     from iqcli.training.hex_fit import HexFit, HexLoss, HexTrainingSet
 
-    Measure = Callable[[Sequence[AnyBlock], Sequence[Shot]], Iterable[Photo]]
     Say = Callable[[str], None]
 
 FEWEST = 50

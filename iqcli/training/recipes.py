@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save
@@ -28,15 +28,15 @@ from iqcli.training.holdout import measure_holdout, recentre_bias
 from iqcli.training.run_state import RunFolder, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from iqcli.distortions.ladders import DistortedReader
+    from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Photo, Shot
+    from iqcli.records import Shot
     from iqcli.training.config import BackboneConfig
     from iqcli.training.holdout import HoldoutSample
 
@@ -46,17 +46,6 @@ if TYPE_CHECKING:
 FEWEST = 50
 LADDER_PHOTOS = 120
 BLANK_FRAMES = 96
-
-
-class Measure(Protocol):
-    """Shots to blocks, spoilt or as they are; what `Run.measured` does."""
-
-    def __call__(
-        self,
-        blocks: Sequence[AnyBlock],
-        shots: Sequence[Shot],
-        spoil: DistortedReader | None = None,
-    ) -> Iterable[Photo]: ...
 
 
 @dataclass(frozen=True, slots=True)

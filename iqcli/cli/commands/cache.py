@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from iqcli.cli.console import counted, say, warn
-from iqcli.cli.options import CacheDir, say_help
+from iqcli.cli import console
+from iqcli.cli.console import counted, warn
+from iqcli.cli.options import CacheDir, show_help
 from iqcli.errors import Exit
 from iqcli.settings import load
 from iqcli.text import display_path
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="How much is remembered, and forgetting it.",
-    callback=say_help,
+    callback=show_help,
     invoke_without_command=True,
 )
 
@@ -46,5 +47,5 @@ def clear(cache_dir: CacheDir = None) -> Exit:
     cache = _open(cache_dir)
     count = cache.clear()
     cache.close()
-    say(f"forgot {count:,} cache entries")
+    console.info(f"forgot {count:,} cache entries")
     return Exit.DONE

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqcli.cli.console import counted, progress, say
+from iqcli.cli.console import counted, info, progress
 from iqcli.cli.options import start_folder
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.output import rows
@@ -123,18 +123,18 @@ class Tally:
 
     def unlist(self, path: Path, why: str) -> None:
         self.unlisted += 1
-        say(f"iq: {display_path(path)}: {why}")
+        info(f"iq: {display_path(path)}: {why}")
 
     def finish(self, *, quiet: bool) -> Exit:
         """Say what was not compared and the counts, which add up; the exit code."""
         for sentence in (*self.failed, *self.alone):
-            say(f"iq: {sentence}")
+            info(f"iq: {sentence}")
         if not quiet:
             failed = f", {len(self.failed):,} could not be" if self.failed else ""
             alone = f"; {counted(len(self.alone), 'photo')} alone" if self.alone else ""
             over = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
             total = counted(self.done + len(self.failed), "pair")
-            say(f"{total}: {self.done:,} compared{failed}{alone}{over}")
+            info(f"{total}: {self.done:,} compared{failed}{alone}{over}")
         return Exit.SOME_FAILED if self.failed or self.alone or self.unlisted else Exit.DONE
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import counted, say, warn
+from iqcli.cli.console import counted, info, warn
 from iqcli.cli.options import check_folder
 from iqcli.errors import IqError
 from iqcli.fs.files import seen, write_stream
@@ -17,7 +17,7 @@ from iqcli.text import display_path, escape
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.output.contact_sheet_data import Entry
     from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision, Photo
@@ -34,7 +34,7 @@ def check_sheet(file: Path) -> None:
     _check(file)
 
 
-def sheet_of(run: Run, file: Path) -> list[Photo]:
+def sheet_of(session: Session, file: Path) -> list[Photo]:
     """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
     from iqcli.culling.grouping.group import group
     from iqcli.pipeline.thumbnails import ThumbnailStore
@@ -42,12 +42,14 @@ def sheet_of(run: Run, file: Path) -> list[Photo]:
 
     check_sheet(file)
     with ThumbnailStore() as store:
-        judged = group(list(run.judged(grouped=True, store=store)))
-        write_sheet(run, file, [Decision(each, Verdict.REVIEW, ()) for each in judged], store)
+        judged = group(list(session.photos(grouped=True, store=store)))
+        write_sheet(session, file, [Decision(each, Verdict.REVIEW, ()) for each in judged], store)
     return judged
 
 
-def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], store: ThumbnailStore) -> None:
+def write_sheet(
+    session: Session, file: Path, decisions: Sequence[Decision], store: ThumbnailStore
+) -> None:
     """Write the sheet of these decisions, in several files where there are many photos.
 
     The others lie beside it: `sheet-2.html`, ... Replaces nothing but older sheets. Raises IqError.
@@ -67,9 +69,9 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], store: Thum
     for each in files:
         _check(each)
     title = contact_sheet.Title(
-        name=_name(run),
-        header=line(header(run.settings.model)).decode(),
-        model=run.settings.model,
+        name=_name(session),
+        header=line(header(session.settings.model)).decode(),
+        model=session.settings.model,
         files=tuple(each.name for each in files),
         total=len(entries),
     )
@@ -81,10 +83,10 @@ def write_sheet(run: Run, file: Path, decisions: Sequence[Decision], store: Thum
             raise IqError(
                 f"cannot write {display_path(each)}: {why}; give another place"
             ) from error
-    if not run.quiet:
+    if not session.quiet:
         others = f" and {counted(len(files) - 1, 'file')} beside it" if len(files) > 1 else ""
         what = f"{counted(len(entries), 'photo')} in {display_path(file)}{others}"
-        say(f"contact sheet of {what}; open it in a browser")
+        info(f"contact sheet of {what}; open it in a browser")
     _warn_of_rest(file, len(files))
 
 
@@ -101,9 +103,9 @@ def _warn_of_rest(file: Path, count: int) -> None:
         warn(f"{display_path(rest[0])} to {display_path(rest[-1])} are left {old}; delete them")
 
 
-def _name(run: Run) -> str:
+def _name(session: Session) -> str:
     """What the sheet is of, as a person calls it: the names of the folders given."""
-    names = [escape(path.resolve().name) or "/" for path in run.paths]
+    names = [escape(path.resolve().name) or "/" for path in session.paths]
     more = f" and {counted(len(names) - 3, 'other')}" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.output.stdout import write
 from iqcli.text import display_path, exact
@@ -33,8 +33,8 @@ ALWAYS = ("photometry", "tiles")
 
 @over_photos
 def explain(
-    run: Run,
-    # Takes the place of the shared argument; the path is in `run`.
+    session: Session,
+    # Takes the place of the shared argument; the path is in `session`.
     paths: Annotated[
         list[str] | None, typer.Argument(help="The photo.", metavar="PHOTO", show_default=False)
     ] = None,
@@ -71,61 +71,51 @@ def explain(
         raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
     if heatmap is not None:
         _check(heatmap)
-    shot = _shot(run)
+    shot = _shot(session)
 
-    found, tiles, unread = _explained(run, shot, among)
+    found, tiles, unread = _explained(session, shot, among)
     folder = among or shot.path.parent
     if format == "json":
         write([json.dumps(record(found, folder), ensure_ascii=False) + "\n"])
     else:
         write(f"{line}\n" for line in in_words(found, folder))
-    if unread and not run.quiet:
-        say(
+    if unread and not session.quiet:
+        info(
             f"{counted(unread, 'photo')} of {display_path(folder)} could not be read and did "
             "not count"
         )
     if heatmap is not None:
-        _draw(run, shot.path, tiles, heatmap)
+        _draw(session, shot.path, tiles, heatmap)
     return Exit.DONE
 
 
-def _shot(run: Run) -> Shot:
+def _shot(session: Session) -> Shot:
     """The shot of the one photo that is named."""
-    from iqcli.photos.find import find_shots
-
-    if len(run.paths) != 1 or "-" in run.given:
+    if len(session.paths) != 1 or "-" in session.given:
         raise IqError("explain takes one photo; name it")
-    (path,) = run.paths
+    (path,) = session.paths
     if path.is_dir():
         raise IqError(f"{display_path(path)} is a folder; name one photo, or see `iq rank`")
     unlisted: list[str] = []
-    shots = list(find_shots([path], on_problem=lambda _, why: unlisted.append(why)))
+    shots = list(session.walk([path], lambda _, why: unlisted.append(why)))
     if not shots:
         raise PhotoError(f"{display_path(path)}: {unlisted[0]}")
     return shots[0]
 
 
-def _others(run: Run, shot: Shot, among: Path | None) -> list[Shot]:
+def _others(session: Session, shot: Shot, among: Path | None) -> list[Shot]:
     """The shots to compare with: those of the folder given, else those right beside the photo."""
-    from iqcli.photos.find import find_shots
     from iqcli.photos.folder import Rules, looks_like_photo, read_folder
     from iqcli.records import Shot
 
     if among is not None:
         if among.exists() and not among.is_dir():
             raise IqError(f"--among is {display_path(among)}, which is a file; give a folder")
-        found = list(
-            find_shots(
-                [among],
-                follow_links=run.follow_links,
-                default_excludes=run.default_excludes,
-                on_problem=lambda path, why: say(f"iq: {display_path(path)}: {why}"),
-            )
-        )
+        found = list(session.walk([among], session.skip))
     else:
         folder = shot.path.parent
         beside = read_folder(
-            folder, Rules(run.follow_links, run.default_excludes, looks_like_photo)
+            folder, Rules(session.follow_links, session.default_excludes, looks_like_photo)
         )
         found = [
             Shot(folder, folder / first, tuple(folder / name for name in rest))
@@ -135,17 +125,16 @@ def _others(run: Run, shot: Shot, among: Path | None) -> list[Shot]:
     return [each for each in found if not each.path.samefile(shot.path)]
 
 
-def _explained(run: Run, shot: Shot, among: Path | None) -> tuple[Explanation, Vector, int]:
+def _explained(session: Session, shot: Shot, among: Path | None) -> tuple[Explanation, Vector, int]:
     """The explanation, the tiles of the photo, and how many of the others could not be read."""
     from iqcli.evaluation.explain import explain
     from iqcli.extractors.registry import BLOCKS
-    from iqcli.models.registry import load
     from iqcli.models.scoring import judge
 
-    model = load(run.settings.model)
+    model = session.model
     blocks = {block.name: block for block in (*model.blocks, *(BLOCKS[name] for name in ALWAYS))}
-    others = _others(run, shot, among)
-    measured = list(run.measured(list(blocks.values()), [shot, *others]))
+    others = _others(session, shot, among)
+    measured = list(session.measure(list(blocks.values()), [shot, *others]))
     own, *peers = judge(measured, model)
     if own.error is not None:
         raise PhotoError(f"{display_path(shot.path)}: {own.error}")
@@ -164,21 +153,21 @@ def _check(heatmap: Path) -> None:
         raise IqError(f"there is no folder {display_path(heatmap.parent)}; make it first")
 
 
-def _draw(run: Run, photo: Path, tiles: Vector, file: Path) -> None:
+def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
     from iqcli.extractors.schema import LAYERS, maps
     from iqcli.fs.durable import create
     from iqcli.fs.read import read_bytes
     from iqcli.output.heatmap import drawn
     from iqcli.photos.read import read_photo
 
-    limit = run.settings.max_megapixels
+    limit = session.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
     try:
         create(file, drawn(views.scoring, maps(tiles[None])[0], LAYERS))
     except OSError as error:
         why = error.strerror or error
         raise IqError(f"cannot write {display_path(file)}: {why}; give another name") from error
-    say(f"drawn: {display_path(file)}")
+    info(f"drawn: {display_path(file)}")
 
 
 SCHEMA = 1

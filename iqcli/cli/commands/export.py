@@ -13,7 +13,7 @@ from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, chosen
 from iqcli.cli.commands.xmp import write as write_xmp
 from iqcli.cli.options import Limit, Reverse, Sort, check_folder, over_photos
 from iqcli.cli.output import WRITERS, arranged, checked_sort
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import write
@@ -25,7 +25,7 @@ FORMATS = (*WRITERS, "parquet")
 
 @over_photos
 def export(
-    run: Run,
+    session: Session,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -63,7 +63,7 @@ def export(
     `iq undo` takes it back.
     """
     form, column = _format(output, format), checked_sort(sort)
-    profile, stars = chosen(run, xmp_profile, stars, xmp=xmp, embed=embed)
+    profile, stars = chosen(session, xmp_profile, stars, xmp=xmp, embed=embed)
     if xmp and html:
         raise IqError("a sheet no longer fits once --xmp has added files; give --html afterwards")
     wants_rows = not (xmp or html) or output is not None or format is not None
@@ -72,14 +72,14 @@ def export(
     if xmp:
         from iqcli.cli.commands.cull.execute import take_back_cut_off
 
-        take_back_cut_off(run, run.folders)
-    judged: Iterable[Photo] = run.judged() if html is None else sheet_of(run, html)
+        take_back_cut_off(session, session.folders)
+    judged: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
     if xmp:
         judged = list(judged)
         undecided = [Decision(each, Verdict.REVIEW, ()) for each in judged]
-        write_xmp(run, undecided, profile, embed=embed, stars=stars)
+        write_xmp(session, undecided, profile, embed=embed, stars=stars)
     if not wants_rows:
-        return run.finish("exported")
+        return session.report("exported")
     results = ((each, dict[str, object]()) for each in judged)
     records = (rows.row(*each) for each in arranged(results, column, reverse, limit))
     if output is None:
@@ -93,7 +93,7 @@ def export(
             else "".join(WRITERS[form](records)).encode("utf-8", "backslashreplace")
         )
         write_atomic(output, data)
-    return run.finish("exported")
+    return session.report("exported")
 
 
 def _format(output: Path | None, given: str | None) -> str:

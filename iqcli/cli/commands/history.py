@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from iqcli.cli.console import say
+from iqcli.cli.console import info
 from iqcli.errors import Exit
 from iqcli.settings import load
 from iqcli.text import display_path
@@ -19,7 +19,7 @@ def history() -> Exit:
     state_dir = load({}, None).state_dir
     rows = read_history(state_dir)
     if not rows:
-        say("nothing has been moved yet")
+        info("nothing has been moved yet")
         return Exit.DONE
     lines = [
         (
@@ -36,7 +36,7 @@ def history() -> Exit:
     table.show(table.plain_table(("run", "when", "what", "photos", "files", "state", "of"), lines))
     broken = unreadable(state_dir)
     for why in broken:
-        say(f"iq: {why}")
+        info(f"iq: {why}")
     return Exit.SOME_FAILED if broken else Exit.DONE
 
 

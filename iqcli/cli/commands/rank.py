@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import say
+from iqcli.cli.console import info
 from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
 from iqcli.cli.output import arranged, checked_format, checked_sort, render
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import UNITS
 
@@ -38,7 +38,7 @@ PREVIEWED = 24
 
 @over_photos
 def rank(
-    run: Run,
+    session: Session,
     format: Format = None,
     print0: Nul = False,
     sort: Sort = None,
@@ -61,15 +61,15 @@ def rank(
         raise IqError(f"--per is {per!r}; give one of {', '.join(UNITS)}")
     if preview and (format or "table") != "table":
         raise IqError(f"--preview draws the photos and writes no {format}; give one of the two")
-    form = checked_format(format or run.settings.format, nul=print0)
+    form = checked_format(format or session.settings.format, nul=print0)
     column = checked_sort(sort)
     if preview:
-        return _draw(run, column, reverse, limit, per)
-    ranked = _ranked(run.judged(grouped=per in LOOKED), per, limit)
+        return _draw(session, column, reverse, limit, per)
+    ranked = _ranked(session.photos(grouped=per in LOOKED), per, limit)
     shown = arranged(ranked, column, reverse, None if per else limit)
     columns = COLUMNS if per in (None, "all") else (CALLED[per], *COLUMNS)
     render(shown, form, columns, nul=print0)
-    return run.finish("ranked")
+    return session.report("ranked")
 
 
 def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[Result]:
@@ -90,20 +90,22 @@ def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[
     return results + [(each, {}) for each in judged if each.rating is None]
 
 
-def _draw(run: Run, column: str | None, reverse: bool, limit: int | None, per: str | None) -> Exit:
+def _draw(
+    session: Session, column: str | None, reverse: bool, limit: int | None, per: str | None
+) -> Exit:
     from iqcli.output import terminal_images
     from iqcli.output.rows import row
     from iqcli.pipeline.thumbnails import THUMB, ThumbnailStore
 
     brush = terminal_images.brush("--preview")
     with ThumbnailStore((THUMB,)) as store:
-        judged = run.judged(grouped=per in LOOKED, store=store)
+        judged = session.photos(grouped=per in LOOKED, store=store)
         ranked = [each for each in _ranked(judged, per, limit) if each[0].rating]
         most = PREVIEWED if limit is None else None if per else limit
         wanted = arranged(ranked, column, reverse, most)
         terminal_images.show(
             ((row(*each), store.get(each[0].sha256, "thumb")) for each in wanted), brush
         )
-    if limit is None and len(ranked) > PREVIEWED and not run.quiet:
-        say(f"the first {PREVIEWED} are drawn; --limit says how many")
-    return run.finish("ranked")
+    if limit is None and len(ranked) > PREVIEWED and not session.quiet:
+        info(f"the first {PREVIEWED} are drawn; --limit says how many")
+    return session.report("ranked")

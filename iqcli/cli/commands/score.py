@@ -8,7 +8,7 @@ import typer
 
 from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
 from iqcli.cli.output import arranged, checked_format, checked_sort, render
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 
 COLUMNS = ("score", "uncertainty", "technical", "aesthetic", "issues", "path")
@@ -18,7 +18,7 @@ LEAST, MOST = 0.05, 3600.0
 
 @over_photos
 def score(
-    run: Run,
+    session: Session,
     watch: Annotated[
         bool, typer.Option("--watch", help="Wait for photos, and score each as it arrives.")
     ] = False,
@@ -49,7 +49,7 @@ def score(
     With --watch it never ends by itself. Photos are told once they are whole: a file that is still
     being written waits. One that is written anew is told again; what is there at the start is not.
     """
-    form = checked_format(format or run.settings.format, nul=print0)
+    form = checked_format(format or session.settings.format, nul=print0)
     column = checked_sort(sort)
     if watch:
         from iqcli.cli.commands.watch import Pace
@@ -58,12 +58,12 @@ def score(
         if column or reverse or limit is not None:
             raise IqError("--sort, --reverse and --limit need all photos; leave out --watch")
         pace = Pace(_seconds("interval", interval, 1.0), _seconds("settle", settle, 2.0), existing)
-        return keep_watching(run, pace, form, nul=print0)
+        return keep_watching(session, pace, form, nul=print0)
     if existing or settle is not None or interval is not None:
         raise IqError("--existing, --settle and --interval are for --watch; give it with them")
-    results = ((each, dict[str, object]()) for each in run.judged())
+    results = ((each, dict[str, object]()) for each in session.photos())
     render(arranged(results, column, reverse, limit), form, COLUMNS, nul=print0)
-    return run.finish()
+    return session.report()
 
 
 def _seconds(option: str, given: float | None, default: float) -> float:

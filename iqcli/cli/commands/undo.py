@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.errors import Exit
 from iqcli.settings import load
 
@@ -39,14 +39,14 @@ def undo(
     code = Exit.DONE
     for done in moving.undo_each(runs or (), state_dir, partly):
         for why in done.left:
-            say(f"iq: left in place: {why}")
-        say(_told(done))
+            info(f"iq: left in place: {why}")
+        info(_told(done))
         if done.along:
-            say(_told(done.along))
+            info(_told(done.along))
         if done.left:
             code = Exit.SOME_FAILED
     for why in unreadable(state_dir):
-        say(f"iq: {why}")
+        info(f"iq: {why}")
     return code
 
 

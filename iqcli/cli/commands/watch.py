@@ -7,10 +7,11 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.cli.console import counted, say, warn
+from iqcli.cli.console import counted, info
 from iqcli.cli.output import WRITERS
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
@@ -19,14 +20,9 @@ from iqcli.photos.watch import Arrivals, Watched, is_passing
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
 
-    from iqcli.cli.session import Run
-    from iqcli.models.registry import Model
-    from iqcli.photos.find import OnProblem
-    from iqcli.photos.watch import Walk
-    from iqcli.pipeline.cache import Cache
+    from iqcli.cli.session import Session
     from iqcli.records import Photo, Shot
 
 FORMATS = ("jsonl", "csv", "paths")
@@ -46,97 +42,70 @@ class Pace:
     existing: bool
 
 
-def watch(run: Run, pace: Pace, form: str, *, nul: bool) -> Exit:
+def watch(session: Session, pace: Pace, form: str, *, nul: bool) -> Exit:
     """Write a row for each photo that arrives, until SIGTERM, Ctrl-C, or until nobody reads.
 
     Raises IqError for what cannot be watched, KeyboardInterrupt after the counts.
     """
     if form not in FORMATS:
         raise IqError("--watch writes as photos come; give --format jsonl, csv or paths with it")
-    folders = _folders(run)
+    folders = _folders(session)
     done: dict[bool, int] = {True: 0, False: 0}
     try:
         with _until_terminated() as ended:
             _write([], form, nul)
-            for judged in _arriving(run, folders, pace, ended):
-                done[judged.rating is not None] += 1
-                if judged.error:
-                    say(f"iq: {display_path(judged.shot.path)}: {judged.error}")
-                _write([judged], form, nul)
+            for photo in _arriving(session, folders, pace, ended):
+                done[photo.rating is not None] += 1
+                if photo.error:
+                    info(f"iq: {display_path(photo.shot.path)}: {photo.error}")
+                _write([photo], form, nul)
     except KeyboardInterrupt:
-        _tell(done, quiet=run.quiet)
+        _tell(done, quiet=session.quiet)
         raise
-    _tell(done, quiet=run.quiet)
+    _tell(done, quiet=session.quiet)
     return Exit.SOME_FAILED if done[False] else Exit.DONE
 
 
-def _folders(run: Run) -> list[Path]:
-    for given in run.given:
+def _folders(session: Session) -> list[Path]:
+    for given in session.given:
         if not Path(given).is_dir():
             what = "the list on stdin" if given == "-" else display_path(Path(given))
             raise IqError(f"{what} is no folder; --watch watches folders, so name those")
-    return run.paths
+    return session.paths
 
 
-def _arriving(run: Run, folders: list[Path], pace: Pace, ended: threading.Event) -> Iterator[Photo]:
-    """What arrives, judged, by one model that stays loaded."""
-    from iqcli.models.registry import load
-    from iqcli.pipeline.cache import Cache
-
-    model = load(run.settings.model)
-    cache = Cache(run.settings.cache_dir if run.use_cache else None, warn)
-    watched = Watched(
-        folders, _walk(run, cache), lambda path, why: say(f"iq: {display_path(path)}: {why}")
-    )
-    arrivals = Arrivals(watched, pace.settle)
-    try:
-        if not pace.existing:
-            arrivals.pass_over()
-        if not run.quiet:
-            say(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
-        while not ended.is_set():
-            end_unheard()
-            began = time.monotonic()
-            shots = arrivals.settled()
-            looked = time.monotonic() - began
-            for judged in _judged(shots, model, cache, run, ended):
-                if arrivals.take(judged):
-                    yield judged
-            ended.wait(max(pace.interval, (SHARE - 1) * looked))
-    finally:
-        cache.close()
-
-
-def _walk(run: Run, cache: Cache) -> Walk:
-    from iqcli.photos.find import find_shots
-    from iqcli.photos.folder import looks_like_photo
-
-    def is_photo(path: Path, status: os.stat_result) -> bool:
-        return not is_passing(path.name) and cache.is_photo(path, status, looks_like_photo)
-
-    def walk(folders: list[Path], on_problem: OnProblem) -> Iterator[Shot]:
-        return find_shots(
-            folders,
-            follow_links=run.follow_links,
-            default_excludes=run.default_excludes,
-            is_photo=is_photo,
-            on_problem=on_problem,
-        )
-
-    return walk
-
-
-def _judged(
-    shots: list[Shot], model: Model, cache: Cache, run: Run, ended: threading.Event
+def _arriving(
+    session: Session, folders: list[Path], pace: Pace, ended: threading.Event
 ) -> Iterator[Photo]:
+    """What arrives, judged, by one model that stays loaded."""
+    _ = session.model  # one that cannot be loaded is refused before the wait
+    walk = partial(session.walk, skip=is_passing)
+    watched = Watched(folders, walk, lambda path, why: info(f"iq: {display_path(path)}: {why}"))
+    arrivals = Arrivals(watched, pace.settle)
+    if not pace.existing:
+        arrivals.pass_over()
+    if not session.quiet:
+        info(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
+    while not ended.is_set():
+        end_unheard()
+        began = time.monotonic()
+        shots = arrivals.settled()
+        looked = time.monotonic() - began
+        for photo in _rated(session, shots, ended):
+            if arrivals.take(photo):
+                yield photo
+        ended.wait(max(pace.interval, (SHARE - 1) * looked))
+
+
+def _rated(session: Session, shots: list[Shot], ended: threading.Event) -> Iterator[Photo]:
     from iqcli.models.scoring import judge
-    from iqcli.pipeline.measure import measure
 
     for start in range(0, len(shots), CHUNK):
         if ended.is_set():
             return
         chunk = shots[start : start + CHUNK]
-        yield from judge(measure(chunk, model.blocks, cache, run.settings), model)
+        photos = session.measure(session.model.blocks, chunk, tracked=False)
+        yield from judge(photos, session.model)
 
 
 def _write(judged: Sequence[Photo], form: str, nul: bool) -> None:
@@ -151,7 +120,7 @@ def _write(judged: Sequence[Photo], form: str, nul: bool) -> None:
 def _tell(done: dict[bool, int], *, quiet: bool) -> None:
     if not quiet:
         failed = f", {done[False]:,} without a score" if done[False] else ""
-        say(f"{counted(sum(done.values()), 'photo')} arrived: {done[True]:,} scored{failed}")
+        info(f"{counted(sum(done.values()), 'photo')} arrived: {done[True]:,} scored{failed}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import counted, progress, say, warn
+from iqcli.cli.console import counted, info, progress
 from iqcli.errors import IqError
 from iqcli.settings import PROFILES, QUANTILES, checked
 from iqcli.text import display_path
@@ -16,7 +16,7 @@ from iqcli.text import display_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.records import Decision
     from iqcli.xmp.annotate import XmpWriter
     from iqcli.xmp.embed import Embedder, RewrittenPhoto
@@ -46,7 +46,7 @@ Stars = Annotated[
 
 
 def chosen(
-    run: Run, profile: str | None, stars: str | None, *, xmp: bool, embed: bool
+    session: Session, profile: str | None, stars: str | None, *, xmp: bool, embed: bool
 ) -> tuple[str, str]:
     """The profile and the way to stars that were asked for, checked before a photo is read.
 
@@ -64,17 +64,22 @@ def chosen(
         from iqcli.xmp.exiftool import find
 
         find()
-    named = run.settings.xmp_profile if profile is None else profile
+    named = session.settings.xmp_profile if profile is None else profile
     return checked("xmp_profile", named, "--xmp-profile"), how
 
 
 def write(
-    run: Run, decisions: Sequence[Decision], profile: str, *, embed: bool, stars: str = QUANTILES
+    session: Session,
+    decisions: Sequence[Decision],
+    profile: str,
+    *,
+    embed: bool,
+    stars: str = QUANTILES,
 ) -> str:
     """Write what iq says of the scored photos into XMP; the id of the run, for `iq undo`.
 
     It is "" where nothing was to be changed. All files are written or none; those that cannot be
-    edited are named, left alone and counted in `run.unwritten`. The shots have other files
+    edited are named, left alone and counted in the session. The shots have other files
     afterwards: a plan of them is made anew. Raises IqError, also where `embed` lacks ExifTool.
     """
     from iqcli.transactions import edits
@@ -84,55 +89,49 @@ def write(
     ways, thresholds = profiles.PROFILES[profile], parse(stars)
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     with ExitStack() as stack:
-        embedder = _embedder(run, stack) if embed else None
+        embedder = _embedder(session, stack) if embed else None
         found = XmpWriter(ways, when, embedder)
         several = list(remarks(decisions, ways, thresholds))
-        for decision, remark in progress(several, len(several), quiet=run.quiet):
+        for decision, remark in progress(several, len(several), quiet=session.quiet):
             found.annotate(decision.photo, remark)
-        done = edits.write(found.edits, run.settings.state_dir)
+        done = edits.write(found.edits, session.settings.state_dir)
     if embedder:
-        _carry_over(run, embedder.renewed)
-    run.unwritten += len(found.troubles)
-    _tell(run, found, len(several), done.run, ways)
+        _carry_over(session, embedder.renewed)
+    session.counts.add_unwritten(len(found.troubles))
+    _tell(session, found, len(several), done.run, ways)
     return done.run
 
 
-def _embedder(run: Run, stack: ExitStack) -> Embedder:
+def _embedder(session: Session, stack: ExitStack) -> Embedder:
     from iqcli.fs.scratch import opened
     from iqcli.xmp.embed import Embedder
     from iqcli.xmp.exiftool import running
 
-    workshop = stack.enter_context(opened(run.settings.state_dir))
+    workshop = stack.enter_context(opened(session.settings.state_dir))
     tool = stack.enter_context(running(workshop.folder))
-    return Embedder(workshop, tool, run.settings.max_megapixels)
+    return Embedder(workshop, tool, session.settings.max_megapixels)
 
 
-def _carry_over(run: Run, renewed: Sequence[RewrittenPhoto]) -> None:
+def _carry_over(session: Session, renewed: Sequence[RewrittenPhoto]) -> None:
     """Give what was measured to the photos' new bytes: their pixels are the same."""
-    from iqcli.models.registry import load
     from iqcli.photos.formats import decoder_fingerprint
     from iqcli.photos.read import read_photo
-    from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.spec import Recipe
 
-    cache = Cache(run.settings.cache_dir if run.use_cache else None, warn)
-    blocks = load(run.settings.model).blocks
-    limit = run.settings.max_megapixels
-    recipe = Recipe(blocks, read_photo, decoder_fingerprint(), limit)
-    try:
-        for each in renewed:
-            content = recipe.recall(cache, each.before)
-            content.sha256, content.facts, content.told = each.after, each.facts, False
-            content.fresh = set(content.blocks)
-            recipe.keep(cache, content)
-    finally:
-        cache.close()
+    limit = session.settings.max_megapixels
+    recipe = Recipe(session.model.blocks, read_photo, decoder_fingerprint(), limit)
+    for each in renewed:
+        content = recipe.recall(session.cache, each.before)
+        content.sha256, content.facts, content.told = each.after, each.facts, False
+        content.fresh = set(content.blocks)
+        recipe.keep(session.cache, content)
+    session.cache.flush()
 
 
-def _tell(run: Run, found: XmpWriter, scored: int, undoable: str, ways: Profile) -> None:
+def _tell(session: Session, found: XmpWriter, scored: int, undoable: str, ways: Profile) -> None:
     for path, why in found.troubles:
-        say(f"iq: {display_path(path)}: {why}; it is left as it is")
-    if run.quiet:
+        info(f"iq: {display_path(path)}: {why}; it is left as it is")
+    if session.quiet:
         return
     files = counted(len(found.edits), "file")
     way_back = f"; `iq undo` takes it back (run {undoable})" if undoable else ""
@@ -140,9 +139,9 @@ def _tell(run: Run, found: XmpWriter, scored: int, undoable: str, ways: Profile)
     left = f", {counted(len(found.troubles), 'file')} left alone" if found.troubles else ""
     same = scored - len(found.changed)
     told = f"XMP of {counted(scored, 'photo')}: {files} written, {same:,} unchanged"
-    say(told + kept + left + way_back)
+    info(told + kept + left + way_back)
     if found.beside:
-        say(f"{counted(found.beside, 'raw file')} not written into: sidecars are beside them")
+        info(f"{counted(found.beside, 'raw file')} not written into: sidecars are beside them")
     if found.unread:
         what = counted(found.unread, "sidecar")
-        say(f"{ways.program} reads no sidecar but of raw files ({what} here); give --embed")
+        info(f"{ways.program} reads no sidecar but of raw files ({what} here); give --embed")

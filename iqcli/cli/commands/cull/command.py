@@ -13,7 +13,7 @@ import typer
 from iqcli.cli.commands.contact_sheet import Html
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile
 from iqcli.cli.options import Format, Nul, a_share, over_photos
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import UNITS
 
@@ -101,7 +101,7 @@ Xmp = Annotated[
 
 @over_photos
 def cull(
-    run: Run,
+    session: Session,
     below: Below = None,
     worst: Worst = None,
     promise: Promise = None,
@@ -156,13 +156,13 @@ def cull(
         html=html,
         plan_file=plan_file,
         action=action,
-        deed=execute.wanted(run, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed),
+        deed=execute.wanted(session, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed),
         format=format,
         nul=print0,
     )
     if from_plan is None:
-        return ruled.carry_out(run, wish)
+        return ruled.carry_out(session, wish)
     rules = any(each is not None for each in wish.rule.values())
-    if run.given or plan_file or html or review or rules or include_rated or include_sets:
+    if session.given or plan_file or html or review or rules or include_rated or include_sets:
         raise IqError("a plan has its own photos and rule; give --from-plan alone")
-    return planfile.run_plan(from_plan, run, wish)
+    return planfile.run_plan(from_plan, session, wish)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iqcli.cli.commands import xmp as sidecars
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs import scratch
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.culling.planner import Plan
     from iqcli.records import Decision
 
@@ -58,7 +58,7 @@ class Deed:
 
 
 def wanted(
-    run: Run,
+    session: Session,
     action: str | None,
     profile: str | None,
     stars: str | None,
@@ -73,12 +73,12 @@ def wanted(
     chosen = Action(action or Action.MOVE)
     if xmp and chosen is Action.LIST:
         raise IqError("--action list touches nothing; leave --xmp out")
-    profile, stars = sidecars.chosen(run, profile, stars, xmp=xmp, embed=embed)
+    profile, stars = sidecars.chosen(session, profile, stars, xmp=xmp, embed=embed)
     return Deed(chosen, apply, profile if xmp else None, stars, embed)
 
 
 def planned(
-    decisions: Sequence[Decision], rule: str, run: Run, deed: Deed, *, kept: bool = False
+    decisions: Sequence[Decision], rule: str, session: Session, deed: Deed, *, kept: bool = False
 ) -> Plan | None:
     """The plan of what the decisions reject, by the model that scored them.
 
@@ -86,34 +86,36 @@ def planned(
     """
     if deed.acts or kept:
         named = (each.photo.rating.model for each in decisions if each.photo.rating)
-        return planner.make(decisions, rule, next(named, run.settings.model), deed.action)
+        return planner.make(decisions, rule, next(named, session.settings.model), deed.action)
     if deed.action is not Action.LIST:
         planner.check_files(decisions)
     return None
 
 
-def take_back_cut_off(run: Run, roots: Iterable[Path]) -> None:
+def take_back_cut_off(session: Session, roots: Iterable[Path]) -> None:
     """Put back what an earlier run on these folders did not finish."""
-    for why in unreadable(run.settings.state_dir):
-        say(f"iq: {why}")
-    scratch.sweep(run.settings.state_dir)
-    for outcome in moving.recover(roots, run.settings.state_dir):
+    for why in unreadable(session.settings.state_dir):
+        info(f"iq: {why}")
+    scratch.sweep(session.settings.state_dir)
+    for outcome in moving.recover(roots, session.settings.state_dir):
         moved = outcome.what in (Action.MOVE, Action.TRASH)
         photos, count = counted(outcome.shots, "photo"), counted(outcome.files, "file")
         back = f"its {photos} went back" if moved else f"its {count} are taken back"
-        say(f"run {outcome.of} had been cut off; {back}")
+        info(f"run {outcome.of} had been cut off; {back}")
 
 
-def carry_out(made: Plan | None, decisions: Sequence[Decision], run: Run, deed: Deed) -> Exit:
+def carry_out(
+    made: Plan | None, decisions: Sequence[Decision], session: Session, deed: Deed
+) -> Exit:
     """Do it, or say what would be done; a deed that acts needs its plan."""
     if deed.acts:
         assert made is not None
-        told = _done(made, decisions, run, deed)
+        told = _done(made, decisions, session, deed)
     else:
         told = _would(decisions, deed)
-    if not run.quiet:
-        say(told)
-    return Exit.SOME_FAILED if run.unwritten else Exit.DONE
+    if not session.quiet:
+        info(told)
+    return session.counts.exit_code
 
 
 def _would(decisions: Sequence[Decision], deed: Deed) -> str:
@@ -131,29 +133,31 @@ def _photos(shots: int, files: int) -> str:
     return f"{counted(shots, 'photo')} ({counted(files, 'file')})"
 
 
-def _done(made: Plan, decisions: Sequence[Decision], run: Run, deed: Deed) -> str:
+def _done(made: Plan, decisions: Sequence[Decision], session: Session, deed: Deed) -> str:
     edits = ""
     if deed.profile is not None:
-        edits = sidecars.write(run, decisions, deed.profile, embed=deed.embed, stars=deed.stars)
+        edits = sidecars.write(session, decisions, deed.profile, embed=deed.embed, stars=deed.stars)
         if edits and made.shots:
-            return _along(made, decisions, run, deed, edits)
+            return _along(made, decisions, session, deed, edits)
     if not made.shots:
         return f"no photo is rejected; {NOTHING[made.action]}"
-    return in_words(moving.apply(made, run.settings.state_dir), made)
+    return in_words(moving.apply(made, session.settings.state_dir), made)
 
 
-def _along(made: Plan, decisions: Sequence[Decision], run: Run, deed: Deed, edits: str) -> str:
+def _along(
+    made: Plan, decisions: Sequence[Decision], session: Session, deed: Deed, edits: str
+) -> str:
     """Move what sidecars were just written for; if that fails, those edits are taken back."""
-    state = run.settings.state_dir
+    state = session.settings.state_dir
     try:
         again = planner.make(_refound(decisions, deed), made.rule, made.model, made.action)
         done = moving.apply(again, state, along=edits)
     except BaseException:
         try:
             moving.undo(edits, state)
-            say(f"what was written into XMP is taken back (run {edits})")
+            info(f"what was written into XMP is taken back (run {edits})")
         except IqError as error:  # what went wrong first is what a person has to mend first
-            say(f"iq: what was written into XMP stays (run {edits}): {error}")
+            info(f"iq: what was written into XMP stays (run {edits}): {error}")
         raise
     return in_words(done, again)
 
@@ -186,9 +190,9 @@ def in_words(done: moving.Outcome, made: Plan) -> str:
     return f"{verb} {what} in {where}; `iq undo` removes the {new} (run {done.run})"
 
 
-def save(made: Plan, file: Path, run: Run) -> None:
+def save(made: Plan, file: Path, session: Session) -> None:
     """Keep the plan in a file."""
     planner.save(made, file)
-    if not run.quiet:
+    if not session.quiet:
         way = "` lists it again" if made.action is Action.LIST else " --apply` carries it out"
-        say(f"the plan is in {display_path(file)}; `iq cull --from-plan FILE{way}")
+        info(f"the plan is in {display_path(file)}; `iq cull --from-plan FILE{way}")

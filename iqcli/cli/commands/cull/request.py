@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.cli.commands.cull.execute import Deed
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.culling.rules import Protect
     from iqcli.records import Decision
     from iqcli.settings import Settings
@@ -94,13 +94,13 @@ class Wish:
 PARTS = ("below", "worst", "promise", "keep", "per", "margin")
 
 
-def chosen(given: Mapping[str, Any], run: Run) -> tuple[Rule, tuple[str, ...]]:
+def chosen(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[str, ...]]:
     """The rule, and what there is to say of it if the settings had a part in it.
 
     `given` holds what the command line says of `PARTS`, None for nothing. A rule on it puts that of
     the settings aside; `per` and `margin` of the settings are for whatever rule they go with.
     """
-    settings, origins = load_with_origins(given, start_folder(list(run.given)))
+    settings, origins = load_with_origins(given, start_folder(list(session.given)))
     parts = {name: getattr(settings, name) for name in PARTS}
     if settings.keep is None and given["margin"] is None:
         del parts["margin"]
@@ -115,7 +115,7 @@ def chosen(given: Mapping[str, Any], run: Run) -> tuple[Rule, tuple[str, ...]]:
     return rule, (f"the rule is {rule} ({sources})",)
 
 
-def grounded(rule: Rule, run: Run) -> tuple[Rule, tuple[str, ...]]:
+def grounded(rule: Rule, session: Session) -> tuple[Rule, tuple[str, ...]]:
     """The rule ready to decide, and what there is to say of how it did elsewhere.
 
     Raises IqError where the model cannot follow it.
@@ -123,6 +123,5 @@ def grounded(rule: Rule, run: Run) -> tuple[Rule, tuple[str, ...]]:
     if not rule.rests_on_experience:
         return rule, ()
     from iqcli.culling.risk_control import settled
-    from iqcli.models.registry import load
 
-    return settled(rule, load(run.settings.model).holdout)
+    return settled(rule, session.model.holdout)

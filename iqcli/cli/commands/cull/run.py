@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli.cli.commands.cull import execute, report, request
-from iqcli.cli.console import say, warn
+from iqcli.cli.console import info, warn
 from iqcli.culling import planner
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Photo, Rating, Shot, Verdict
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.cli.commands.cull.request import Wish
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.culling.rules import Rule
     from iqcli.errors import Exit
     from iqcli.pipeline.thumbnails import ThumbnailStore
@@ -28,44 +28,44 @@ if TYPE_CHECKING:
     from iqcli.transactions.plan import Plan, PlannedShot
 
 
-def carry_out(run: Run, wish: Wish) -> Exit:
+def carry_out(session: Session, wish: Wish) -> Exit:
     """Show what the rule decides, and do it if that is wished. Raises IqError like its parts."""
-    form = wish.form(wish.deed.action, run.settings)
+    form = wish.form(wish.deed.action, session.settings)
     wish.check()
-    rule, origin = request.chosen(wish.rule, run)
-    rule, grounds = request.grounded(rule, run)
+    rule, origin = request.chosen(wish.rule, session)
+    rule, grounds = request.grounded(rule, session)
     if wish.deed.acts:
-        execute.take_back_cut_off(run, run.folders)
-    decisions = _decided(run, rule, wish)
+        execute.take_back_cut_off(session, session.folders)
+    decisions = _decided(session, rule, wish)
     if form != "table" or wish.binds:
-        wish.check_share(decisions, run.settings)
+        wish.check_share(decisions, session.settings)
     kept = wish.plan_file is not None
-    made = execute.planned(decisions, str(rule), run, wish.deed, kept=kept)
+    made = execute.planned(decisions, str(rule), session, wish.deed, kept=kept)
     report.show(decisions, form, nul=wish.nul)
     if made and wish.plan_file:
-        execute.save(made, wish.plan_file, run)
-    code = run.finish()
-    if not run.quiet:
+        execute.save(made, wish.plan_file, session)
+    code = session.report()
+    if not session.quiet:
         for line in (*origin, *report.summary(decisions), *grounds):
-            say(line)
+            info(line)
         report.warn_of_losses(decisions)
-    wish.check_share(decisions, run.settings)  # a person may look at a plan that goes too far
+    wish.check_share(decisions, session.settings)  # a person may look at a plan that goes too far
     if not wish.keeps and any(BY_HAND in each.codes for each in decisions):
         warn("what you chose is not kept; give --review with --apply or --plan FILE for that")
-    return max(execute.carry_out(made, decisions, run, wish.deed), code)
+    return max(execute.carry_out(made, decisions, session, wish.deed), code)
 
 
-def _decided(run: Run, rule: Rule, wish: Wish) -> list[Decision]:
+def _decided(session: Session, rule: Rule, wish: Wish) -> list[Decision]:
     """The decisions of the rule, drawn and looked through where that is wished for."""
     from iqcli.culling import decide
     from iqcli.culling.grouping.group import group
 
     with ExitStack() as stack:
         store = stack.enter_context(_thumbnail_store()) if wish.html or wish.review else None
-        judged = group(list(run.judged(grouped=True, store=store)))
+        judged = group(list(session.photos(grouped=True, store=store)))
         decisions = decide.decide(judged, rule, wish.protect)
         if store is not None:
-            decisions = _looked_through(run, decisions, store, wish)
+            decisions = _looked_through(session, decisions, store, wish)
     return decisions
 
 
@@ -76,17 +76,17 @@ def _thumbnail_store() -> ThumbnailStore:
 
 
 def _looked_through(
-    run: Run, decisions: list[Decision], store: ThumbnailStore, wish: Wish
+    session: Session, decisions: list[Decision], store: ThumbnailStore, wish: Wish
 ) -> list[Decision]:
     if wish.review:
         from iqcli.cli.commands.cull.review import review
 
-        wish.check_share(decisions, run.settings)  # not after an hour of choosing by hand
+        wish.check_share(decisions, session.settings)  # not after an hour of choosing by hand
         decisions = review(decisions, store)
     if wish.html is not None:
         from iqcli.cli.commands.contact_sheet import write_sheet
 
-        write_sheet(run, wish.html, decisions, store)
+        write_sheet(session, wish.html, decisions, store)
     return decisions
 
 
@@ -95,7 +95,7 @@ RULE = "by hand"
 LINE_BYTES = 1 << 20
 
 
-def run_plan(file: Path, run: Run, wish: Wish) -> Exit:
+def run_plan(file: Path, session: Session, wish: Wish) -> Exit:
     """Show what the file says, and do it if that is wished.
 
     Raises IqError for a file that is neither, PlanConflict where it does not fit the disk.
@@ -104,29 +104,29 @@ def run_plan(file: Path, run: Run, wish: Wish) -> Exit:
 
     if decisions.is_ours(file):
         if wish.deed.acts:
-            execute.take_back_cut_off(run, _roots(file))
-        return _by_hand(decisions.load(file), run, wish)
+            execute.take_back_cut_off(session, _roots(file))
+        return _by_hand(decisions.load(file), session, wish)
     made = planner.load(file)
     _check(made, wish)
     deed = replace(wish.deed, action=made.action)
     if deed.acts:
-        execute.take_back_cut_off(run, made.roots)
+        execute.take_back_cut_off(session, made.roots)
     found = [_decision(shot, made.model) for shot in made.shots]
-    report.show(found, wish.form(made.action, run.settings), nul=wish.nul)
-    if not (run.quiet or wish.deed.apply):
-        say(f"the plan is of {made.created}, by {made.model}: {made.rule}")
-    return execute.carry_out(made, found, run, deed)
+    report.show(found, wish.form(made.action, session.settings), nul=wish.nul)
+    if not (session.quiet or wish.deed.apply):
+        info(f"the plan is of {made.created}, by {made.model}: {made.rule}")
+    return execute.carry_out(made, found, session, deed)
 
 
-def _by_hand(found: list[Decision], run: Run, wish: Wish) -> Exit:
-    form = wish.form(wish.deed.action, run.settings)
-    wish.check_share(found, run.settings)
-    made = execute.planned(found, RULE, run, wish.deed)
+def _by_hand(found: list[Decision], session: Session, wish: Wish) -> Exit:
+    form = wish.form(wish.deed.action, session.settings)
+    wish.check_share(found, session.settings)
+    made = execute.planned(found, RULE, session, wish.deed)
     report.show(found, form, nul=wish.nul)
-    if not run.quiet:
+    if not session.quiet:
         for line in report.summary(found):
-            say(line)
-    return execute.carry_out(made, found, run, wish.deed)
+            info(line)
+    return execute.carry_out(made, found, session, wish.deed)
 
 
 def _roots(file: Path) -> set[Path]:

@@ -6,21 +6,21 @@ What `iq eval --ladders` measures and prints.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import counted, progress, say
+from iqcli.cli.console import counted, info, progress
 from iqcli.cli.options import a_share, over_photos
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.culling.rules import Rule
     from iqcli.errors import Exit
     from iqcli.evaluation.robustness import Ladder, Summary
@@ -86,7 +86,7 @@ FullSize = Annotated[bool, typer.Option("--full-size", help="Ladders at the phot
 
 @over_photos
 def evaluate(
-    run: Run,
+    session: Session,
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
@@ -127,7 +127,7 @@ def evaluate(
         of_opinions |= {"--predictions": predictions}
 
         _refuse("needs opinions, and --ladders has none; leave one of them out", of_opinions)
-        return climb_ladders(run, distortion or [], full_size=full_size)
+        return climb_ladders(session, distortion or [], full_size=full_size)
     of_ladders = {"--distortion": distortion, "--full-size": full_size or None}
     _refuse("belongs to ladders; give --ladders and photos with it", of_ladders)
 
@@ -135,28 +135,28 @@ def evaluate(
     from iqcli.evaluation import mos_csv
     from iqcli.evaluation.study import study
 
-    file = one_file(run)
+    file = one_file(session)
     of_scores = {k: v for k, v in of_opinions.items() if k not in ("--where", "--images")}
     if predictions is not None:
         _refuse("has no place beside --predictions; leave it out", of_scores | {"--images": images})
         return issues.of_predictions(file, predictions, labels, where)
-    if model := issues.model_for(run, file):
+    if model := issues.model_for(session, file):
         _refuse("is about scores, and the file holds levels; leave it out", of_scores)
-        return issues.of_model(run, model, file, images, where)
+        return issues.of_model(session, model, file, images, where)
     told = mos_csv.read(file, images, mos_range, where)
     for column in filter(None, (by, groups)):
         told.column(column)
     rule = _rule(below, worst, good)
     if plots is not None:
         report.check_plots(plots)
-    found = study(told, run.settings.model, run.measured, against or [])
+    found = study(told, session.settings.model, session.measure, against or [])
     report.show(found, by, groups, rule, good)
     if plots is not None:
         report.draw(found, by, plots)
-    say(f"opinions given on {told.scale[0]:g}..{told.scale[1]:g}; RMSE and MAE in points of 1..10")
+    info(f"opinions given on {told.scale[0]:g}..{told.scale[1]:g}; RMSE and MAE in points of 1..10")
     if told.blank:
-        say(f"{counted(told.blank, 'row')} without an opinion passed over")
-    return run.finish("evaluated")
+        info(f"{counted(told.blank, 'row')} without an opinion passed over")
+    return session.report("evaluated")
 
 
 def _refuse(why: str, options: Mapping[str, object]) -> None:
@@ -178,11 +178,11 @@ def _rule(below: float | None, worst: float | None, good: float | None) -> Rule 
     return None
 
 
-def one_file(run: Run) -> Path:
+def one_file(session: Session) -> Path:
     """The one CSV file that was given."""
-    if len(run.given) != 1:
-        raise IqError(f"give one CSV file with the columns image and mos, not {len(run.given)}")
-    return Path(run.given[0])
+    if len(session.given) != 1:
+        raise IqError(f"give one CSV file with the columns image and mos, not {len(session.given)}")
+    return Path(session.given[0])
 
 
 TITLES = (
@@ -192,28 +192,26 @@ TITLES = (
 NAMED = "named from level"
 
 
-def climb_ladders(run: Run, distortions: Sequence[str], *, full_size: bool) -> Exit:
+def climb_ladders(session: Session, distortions: Sequence[str], *, full_size: bool) -> Exit:
     """Spoil the photos of the run step by step, print how the scores fall; the exit code."""
     from iqcli.evaluation import robustness
-    from iqcli.models.registry import load
     from iqcli.output import table
     from iqcli.output.stdout import write
 
     names = robustness.chosen_distortions(distortions, full_size=full_size)
-    model = load(run.settings.model)
+    model = session.model
     model.blocks  # noqa: B018 - a model that cannot be read is refused before the photos are
-    shots = [each.shot for each in run.measured(()) if each.error is None]
+    shots = [each.shot for each in session.measure((), session.find()) if each.error is None]
     if not shots:
-        return run.finish("put on ladders")
-    silent = replace(run, quiet=True)  # one bar over all copies, not one a level
+        return session.report("put on ladders")
     ladders = robustness.score_ladders(
         shots,
         names,
         model,
-        silent.measured,
+        partial(session.measure, tracked=False),  # one bar over all copies, not one a level
         full_size=full_size,
         watch=lambda copies: progress(
-            copies, robustness.copies(len(shots), names), quiet=run.quiet
+            copies, robustness.copies(len(shots), names), quiet=session.quiet
         ),
     )
     whole = robustness.summary(ladders)
@@ -223,8 +221,8 @@ def climb_ladders(run: Run, distortions: Sequence[str], *, full_size: bool) -> E
     weak = ", ".join(whole.weak) or "none"
     write([f"distortions under {robustness.WEAK:g}: {weak}\n"])
     if lost := len(shots) * len(names) - whole.ladders:
-        say(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
-    return run.finish("put on ladders")
+        info(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
+    return session.report("put on ladders")
 
 
 def _rows(ladders: Sequence[Ladder], whole: Summary) -> Iterator[tuple[object, ...]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.errors import Exit, IqError
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.cli.session import Run
+    from iqcli.cli.session import Session
     from iqcli.evaluation.labels_csv import LabelledPhotos
     from iqcli.models.hex.graph import Levels
     from iqcli.models.hex.head import HexModel
@@ -24,22 +24,24 @@ LABELS = "hex6"
 MODULES = ("iqcli.models.hex.head", "iqcli.models.hex.model")
 
 
-def model_for(run: Run, file: Path) -> Labeller | None:
+def model_for(session: Session, file: Path) -> Labeller | None:
     """The model of the run if it says levels, and the file holds some of its labels."""
     from iqcli.evaluation import labels_csv
     from iqcli.models import registry
 
-    if registry.entry(run.settings.model).module not in MODULES:
+    if registry.entry(session.settings.model).module not in MODULES:
         return None
     from iqcli.models.hex.head import HexModel
     from iqcli.models.hex.model import HexMini
 
-    model = registry.load(run.settings.model)
+    model = session.model
     assert isinstance(model, HexModel | HexMini)
     return model if labels_csv.has_labels(file, model.graph) else None
 
 
-def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: str | None) -> Exit:
+def of_model(
+    session: Session, model: Labeller, file: Path, images: Path | None, where: str | None
+) -> Exit:
     """Let the model judge the photos of a file, and hold its levels against those in it."""
     import numpy as np
 
@@ -49,7 +51,7 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
 
     graph = model.graph
     told = labels_csv.read(file, graph, images, where)
-    found = list(run.measured(model.blocks, told.shots))
+    found = list(session.measure(model.blocks, told.shots))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:
@@ -66,8 +68,8 @@ def of_model(run: Run, model: Labeller, file: Path, images: Path | None, where: 
     )
     _tell(told)
     if not there.all():
-        say(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
-    return run.finish("evaluated")
+        info(f"{counted(int((~there).sum()), 'photo')} without a block that the model needs")
+    return session.report("evaluated")
 
 
 def of_predictions(file: Path, predictions: Path, labels: str | None, where: str | None) -> Exit:
@@ -123,4 +125,4 @@ def _matched(told: LabelledPhotos, predicted: LabelledPhotos) -> Levels:
 
 def _tell(told: LabelledPhotos) -> None:
     if told.shifted:
-        say(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")
+        info(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.errors import IqError
 from iqcli.evaluation.issue_metrics import MEASURES
 from iqcli.text import display_path, escape
@@ -64,10 +64,10 @@ def show(
 def _tell(found: Study) -> None:
     """What the tables leave out, and why."""
     if found.left_out:
-        say(f"{counted(found.left_out, 'photo')} left out: not every model has a score for them")
+        info(f"{counted(found.left_out, 'photo')} left out: not every model has a score for them")
     for name in found.models:
         if not found.doubts(name):
-            say(
+            info(
                 f"{escape(name)} says no uncertainty: none is checked, and errors in points mean "
                 "nothing; `iq train scale` calibrates a method with a scale of its own"
             )
@@ -98,7 +98,7 @@ def draw(found: Study, by: str | None, folder: Path) -> None:
         raise IqError(
             f"cannot write to {display_path(folder)}: {why}; give another folder"
         ) from error
-    say(f"drawn: {', '.join(display_path(folder / name) for name in figures)}")
+    info(f"drawn: {', '.join(display_path(folder / name) for name in figures)}")
 
 
 def _agreements(parts: list[Study]) -> Iterator[Row]:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from iqcli.cli import console
 from iqcli.cli.commands.models import weights as pull
-from iqcli.cli.console import say, warn
+from iqcli.cli.console import warn
 from iqcli.errors import Exit, IqError
 from iqcli.output.stdout import write
 
@@ -159,7 +160,7 @@ def use(
     if own and not own.exists():
         raise IqError(f"no file {name}; train it first, or name a model")
     path = settings.put("model", str(own.absolute()) if own else name)
-    say(f"{name} is now the model in {path}")
+    console.info(f"{name} is now the model in {path}")
     if (state := status.model(found).state) != status.READY:
         warn(f"{name} is {state}; see `iq models info {name}`")
     if os.environ.get("IQ_MODEL"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import counted, say, transfer, warn
+from iqcli.cli.console import counted, info, transfer, warn
 from iqcli.errors import Exit, IqError
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _tell_placed(placed: Placed, quiet: bool) -> None:
 
 def _tell(sentence: str, quiet: bool) -> None:
     if not quiet:
-        say(sentence)
+        info(sentence)
 
 
 def rm(
@@ -159,11 +159,11 @@ def verify(names: Some = None) -> Exit:
 
     rows = status.rows_of(names) if names else [store.row(name) for name in _pulled()]
     if not rows:
-        say("no weights are here to verify")
+        info("no weights are here to verify")
     found = []
     for each in rows:
         if fault := install.verify(each):
-            say(f"iq: {fault}")
+            info(f"iq: {fault}")
         found.append((each.name, "BAD" if fault else "as it was placed"))
     if found:
         table.show(table.plain_table(("weights", "state"), found))

@@ -14,9 +14,9 @@ from iqcli.cli.commands.evaluate.command import HeldTogether, Images, MosRange, 
 from iqcli.cli.commands.train.hex import train_hex
 from iqcli.cli.commands.train.qualiclip import qualiclip
 from iqcli.cli.commands.train.taste import taste
-from iqcli.cli.console import counted, say
-from iqcli.cli.options import over_photos, say_help
-from iqcli.cli.session import Run
+from iqcli.cli.console import counted, info
+from iqcli.cli.options import over_photos, show_help
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.text import display_path
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @over_photos
 def scale(
-    run: Run,
+    session: Session,
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
@@ -47,7 +47,7 @@ def scale(
     from iqcli.models.calibration import own_file
     from iqcli.training.calibration import fit_calibration
 
-    if len(run.given) != 2:
+    if len(session.given) != 2:
         raise IqError("give the name of a model and one CSV file with the columns image and mos")
     if output is not None and output.suffix != ".json":
         raise IqError(f"--output is {display_path(output)}; give a name that ends in .json")
@@ -56,11 +56,11 @@ def scale(
             f"--output is {display_path(output)}, but there is no folder "
             f"{display_path(output.parent)}"
         )
-    model, file = run.given
+    model, file = session.given
     told = mos_csv.read(Path(file), images, mos_range, where)
     if scene is None:
-        say("no --scene: photos of one scene may be on both sides and flatter the figures")
-    fitted = fit_calibration(told, model, scene, run.measured)
+        info("no --scene: photos of one scene may be on both sides and flatter the figures")
+    fitted = fit_calibration(told, model, scene, session.measure)
     target = output or own_file(fitted.model)
     try:
         make_folders(target.parent)
@@ -71,19 +71,21 @@ def scale(
             f"cannot write {display_path(target)}: {why}; give another --output"
         ) from error
     _tell(fitted, target)
-    return run.finish("used")
+    return session.report("used")
 
 
 def _tell(fitted: CalibrationFit, target: Path) -> None:
     if fitted.left_out:
-        say(f"{counted(fitted.left_out, 'photo')} left out: {fitted.model} has no score for them")
-    say(f"learnt from {counted(fitted.learnt, 'photo')}; the {fitted.curve} erred less than others")
-    say(
+        info(f"{counted(fitted.left_out, 'photo')} left out: {fitted.model} has no score for them")
+    info(
+        f"learnt from {counted(fitted.learnt, 'photo')}; the {fitted.curve} erred less than others"
+    )
+    info(
         f"{counted(fitted.held, 'photo')} held out: SRCC {fitted.srcc:.3f}, RMSE {fitted.rmse:.3f} "
         f"points, {fitted.covered:.1%} of the opinions in the 90 % interval "
         f"(deviation {fitted.scale.sigma:.2f})"
     )
-    say(f"wrote {display_path(target)}")
+    info(f"wrote {display_path(target)}")
 
 
 Ladders = Annotated[
@@ -100,7 +102,7 @@ Name = Annotated[str | None, typer.Option("--name", help="Model id in results [t
 
 app = typer.Typer(
     help="Fit a model on opinions, or on good photos alone.",
-    callback=say_help,
+    callback=show_help,
     invoke_without_command=True,
 )
 app.command()(taste)
@@ -112,7 +114,7 @@ app.command()(qualiclip)
 @app.command()
 @over_photos
 def fusion(
-    run: Run,
+    session: Session,
     output: Weights,
     images: Images = None,
     mos_range: MosRange = None,
@@ -132,19 +134,19 @@ def fusion(
     from iqcli.evaluation import mos_csv
     from iqcli.training.recipes import fit_fusion
 
-    told = mos_csv.read(one_file(run), images, mos_range, where)
+    told = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
     if scene is None:
-        say("no --scene: photos of one scene may fall into several folds and flatter the figures")
-    called, measure, device = name or output.stem, run.measured, run.settings.device
-    report = fit_fusion(told, blocks, scene, ladders or [], output, called, measure, device, say)
-    return _told(report, output, run)
+        info("no --scene: photos of one scene may fall into several folds and flatter the figures")
+    called, measure, device = name or output.stem, session.measure, session.settings.device
+    report = fit_fusion(told, blocks, scene, ladders or [], output, called, measure, device, info)
+    return _told(report, output, session)
 
 
 @app.command()
 @over_photos
 def dkl(
-    run: Run,
+    session: Session,
     output: Weights,
     images: Images = None,
     mos_range: MosRange = None,
@@ -163,28 +165,28 @@ def dkl(
     from iqcli.evaluation import mos_csv
     from iqcli.training.recipes import fit_dkl
 
-    told = mos_csv.read(one_file(run), images, mos_range, where)
+    told = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
-    called, measure, device = name or output.stem, run.measured, run.settings.device
-    report = fit_dkl(told, blocks, scene, output, called, measure, device, say)
-    return _told(report, output, run)
+    called, measure, device = name or output.stem, session.measure, session.settings.device
+    report = fit_dkl(told, blocks, scene, output, called, measure, device, info)
+    return _told(report, output, session)
 
 
-def _told(report: FitReport, output: Path, run: Run) -> Exit:
+def _told(report: FitReport, output: Path, session: Session) -> Exit:
     held = report.held
-    say(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
-    say(
+    info(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
+    info(
         f"{counted(len(held.scores), 'photo')} held out: SRCC {held.srcc:.3f}, RMSE "
         f"{held.rmse:.3f} points, {held.covered:.1%} of the opinions in the 90 % interval "
         f"(deviations times {held.calibration:.2f}), log density {held.density:.3f} nats"
     )
-    say(f"wrote {display_path(output)}")
-    return run.finish("used")
+    info(f"wrote {display_path(output)}")
+    return session.report("used")
 
 
 @app.command()
 @over_photos
-def issues(run: Run, output: Weights) -> Exit:
+def issues(session: Session, output: Weights) -> Exit:
     """Fit the issues shown with every score: iq train issues PHOTOS -o hex-mini.safetensors.
 
     PHOTOS are good photos. Each is spoilt at random by faults of known strength, one or several at
@@ -196,7 +198,7 @@ def issues(run: Run, output: Weights) -> Exit:
     from iqcli.training.issues import fit_folders
 
     _check_weights(output)
-    report = fit_folders(run.paths, run.settings.max_megapixels, say)
+    report = fit_folders(session.paths, session.settings.max_megapixels, info)
     write_atomic(output, report.file)
     titles = ("issue", "false alarms", "found slight", "found clear", "found severe")
     rows = [
@@ -208,7 +210,7 @@ def issues(run: Run, output: Weights) -> Exit:
         for each in report.issues
     ]
     table.show(table.plain_table((*titles, "balanced accuracy", "kappa"), rows))
-    say(
+    info(
         f"{counted(report.photos, 'good photo')} held out, {report.any_alarm:.1%} of them with any "
         f"issue; wrote {display_path(output)}"
     )
@@ -217,7 +219,7 @@ def issues(run: Run, output: Weights) -> Exit:
 
 @app.command()
 @over_photos
-def niqe(run: Run, output: Weights) -> Exit:
+def niqe(session: Session, output: Weights) -> Exit:
     """Fit NIQE on folders of good photos: iq train niqe PHOTOS -o my.safetensors.
 
     It asks for no opinions: what counts is how near a photo's statistics are to those of these.
@@ -227,17 +229,17 @@ def niqe(run: Run, output: Weights) -> Exit:
     from iqcli.training.niqe import fit_folders
 
     _check_weights(output)
-    fitted = fit_folders(run.paths, run.settings.max_megapixels, say)
+    fitted = fit_folders(session.paths, session.settings.max_megapixels, info)
     write_atomic(output, fitted.file())
     photos, blocks = counted(fitted.photos, "photo"), counted(fitted.blocks, "sharp block")
-    say(f"learnt from {blocks} of {photos}; wrote {display_path(output)}")
+    info(f"learnt from {blocks} of {photos}; wrote {display_path(output)}")
     return Exit.DONE
 
 
 @app.command()
 @over_photos
 def backbone(
-    run: Run,
+    session: Session,
     output: Weights,
     start: Annotated[
         str,
@@ -266,11 +268,11 @@ def backbone(
     from iqcli.training.config import read_config
     from iqcli.training.recipes import train_backbone
 
-    told = mos_csv.read(one_file(run), images, mos_range, where)
+    told = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
-    device = choose_device(run.settings.device)
-    train_backbone(told, scene, start, ladders or [], output, read_config(config), device, say)
-    say(f"wrote {display_path(output)}")
+    device = choose_device(session.settings.device)
+    train_backbone(told, scene, start, ladders or [], output, read_config(config), device, info)
+    info(f"wrote {display_path(output)}")
     return Exit.DONE
 
 

@@ -9,9 +9,9 @@ import typer
 
 from iqcli.cli.commands.evaluate.command import HeldTogether, Images, Where, one_file
 from iqcli.cli.commands.train.taste import place_of
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.text import display_path, escape
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @over_photos
 def train_hex(
-    run: Run,
+    session: Session,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where the weights go [where --model hex looks]."),
@@ -77,15 +77,15 @@ def train_hex(
     place = place_of(output, registry.HEX, FORMAT, "hex model")
     recipe = _recipe(blocks, hidden, prompts, contexts, (loss, gamma, alpha))
     graph = hexgraph.named(labels)
-    told = labels_csv.read(one_file(run), graph, images, where)
+    told = labels_csv.read(one_file(session), graph, images, where)
     if told.shifted:
-        say(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")
+        info(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")
     if scene is None:
-        say("no --scene: photos of one scene may be held out and learnt from, which flatters")
-    called, device = escape(name or place.stem), run.settings.device
-    report, data = fit_hex(told, recipe, scene, called, run.measured, device, say)
+        info("no --scene: photos of one scene may be held out and learnt from, which flatters")
+    called, device = escape(name or place.stem), session.settings.device
+    report, data = fit_hex(told, recipe, scene, called, session.measure, device, info)
     verdicts.show_verdicts(report.held, called)
-    say(
+    info(
         f"learnt from {counted(report.photos, 'photo')} in "
         f"{counted(len(report.fit.taught), 'epoch')}; {counted(report.held.photos, 'photo')} held "
         "out"
@@ -94,9 +94,9 @@ def train_hex(
         make_folders(place.parent, 0o700)
     write_atomic(place, data)
     curve = write_curve(report.fit, called, place)
-    say(f"wrote {', '.join(display_path(each) for each in (place, *curve))}")
-    say(f"use it with --model {registry.HEX if output is None else display_path(place)}")
-    return run.finish("used")
+    info(f"wrote {', '.join(display_path(each) for each in (place, *curve))}")
+    info(f"use it with --model {registry.HEX if output is None else display_path(place)}")
+    return session.report("used")
 
 
 def _recipe(

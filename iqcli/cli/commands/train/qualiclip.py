@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.commands.train.taste import place_of
-from iqcli.cli.console import say
+from iqcli.cli.console import info
 from iqcli.cli.options import over_photos
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.text import display_path
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @over_photos
 def qualiclip(
-    run: Run,
+    session: Session,
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the weights go.")],
     start: Annotated[
         str,
@@ -68,40 +68,30 @@ def qualiclip(
         qualiclip_config.QUALICLIP_TINY if start == TINY else qualiclip_config.QualiclipConfig()
     )
     values = read_values(config, standard, qualiclip_config.QUALICLIP_LEAST)
-    photos = _photos(run)
+    photos = _photos(session)
     trained = training.train_qualiclip(
         begun := initial_clip(start, values.seed),
         photos,
         leave_out,
         values,
         RunFolder(output.with_suffix(".run")),
-        choose_device(run.settings.device),
-        say,
+        choose_device(session.settings.device),
+        info,
     )
     told = {"model": output.stem, "steps": values.steps, "left_out": leave_out}
     write_atomic(output, training.weight_file(begun, trained, told))
     _show(trained, leave_out)
-    say(f"wrote {display_path(output)}")
+    info(f"wrote {display_path(output)}")
     return Exit.DONE
 
 
-def _photos(run: Run) -> list[Path]:
+def _photos(session: Session) -> list[Path]:
     """All of them, each of which can be read: told now, not after hours. Raises IqError."""
-    from iqcli.photos.find import find_shots
     from iqcli.training.backbone.data import head_of
 
-    def problem(path: Path, reason: str) -> None:
-        say(f"iq: {display_path(path)}: {reason}")
-
-    shots = find_shots(
-        run.paths,
-        follow_links=run.follow_links,
-        default_excludes=run.default_excludes,
-        on_problem=problem,
-    )
-    photos = [shot.path for shot in shots]
+    photos = [shot.path for shot in session.find()]
     if not photos:
-        raise NothingFound(f"no photo in {', '.join(map(display_path, run.paths))}")
+        raise NothingFound(f"no photo in {', '.join(map(display_path, session.paths))}")
     for path in photos:
         head_of(path)
     return photos

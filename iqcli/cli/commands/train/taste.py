@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.commands.evaluate.command import Images, MosRange, Where
-from iqcli.cli.console import counted, say
+from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos
-from iqcli.cli.session import Run
+from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.text import display_path
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @over_photos
 def taste(
-    run: Run,
+    session: Session,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Where the taste goes [where --model taste looks]."),
@@ -44,31 +44,31 @@ def taste(
     from iqcli.training.taste import compare_with_stock, fit, taste_samples, weight_file
 
     place = place_of(output, registry.TASTE, FORMAT, "taste")
-    name, stock = _stock(run)
+    name, stock = _stock(session)
     try:
-        rated = _rated(run, stock, images, mos_range, where)
+        rated = _rated(session, stock, images, mos_range, where)
     except IqError:
-        if run.failed or run.unlisted:  # they may be why there is too little
-            run.finish("read")
+        if not session.counts.is_complete:  # they may be why there is too little
+            session.report("read")
         raise
     known = taste_samples(rated, stock.head)
     verdict = compare_with_stock(known)
     _tell(verdict, name)
     if not verdict.adopted:
-        say(
+        info(
             "not adopted: a taste must beat the stock model in both figures and in 80% of the "
             "resamples, and chance in 95%"
         )
         _say_what_stays(place)
-        return _code(run)
+        return _code(session)
     model, data = weight_file(fit(known), verdict, name, stock.head.sizes)
     keep_stock(name)
     if output is None:
         make_folders(place.parent, 0o700)
     write_atomic(place, data)
-    say(f"adopted {model}: wrote {display_path(place)}")
-    say(f"use it with --model {registry.TASTE if output is None else display_path(place)}")
-    return _code(run)
+    info(f"adopted {model}: wrote {display_path(place)}")
+    info(f"use it with --model {registry.TASTE if output is None else display_path(place)}")
+    return _code(session)
 
 
 def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
@@ -93,12 +93,12 @@ def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
     return output
 
 
-def _stock(run: Run) -> tuple[str, HeadModel]:
+def _stock(session: Session) -> tuple[str, HeadModel]:
     """The model that the taste will stand on: the one chosen, or the default under a taste."""
     from iqcli.models import registry
     from iqcli.models.base import HeadModel
 
-    chosen = run.settings.model
+    chosen = session.settings.model
     name = registry.STOCK if chosen == registry.TASTE else chosen
     model = registry.load(name)
     if not isinstance(model, HeadModel):
@@ -110,29 +110,33 @@ def _stock(run: Run) -> tuple[str, HeadModel]:
 
 
 def _rated(
-    run: Run, stock: HeadModel, images: Path | None, mos_range: str | None, where: str | None
+    session: Session,
+    stock: HeadModel,
+    images: Path | None,
+    mos_range: str | None,
+    where: str | None,
 ) -> RatedPhotos:
     from iqcli.evaluation import mos_csv
     from iqcli.training.taste_data import STARS, by_opinions, by_stars
 
     blocks = stock.blocks
-    if len(run.given) == 1 and run.given[0].lower().endswith(".csv"):
-        told = mos_csv.read(Path(run.given[0]), images, mos_range, where, usual=STARS)
-        found = run.measured(blocks, [row.shot for row in told.rows])
+    if len(session.given) == 1 and session.given[0].lower().endswith(".csv"):
+        told = mos_csv.read(Path(session.given[0]), images, mos_range, where, usual=STARS)
+        found = session.measure(blocks, [row.shot for row in told.rows])
         return by_opinions(told, found, stars=mos_range is None)
     for option, value in (("--images", images), ("--mos-range", mos_range), ("--where", where)):
         if value is not None:
             raise IqError(f"{option} goes with one CSV file; leave it out")
-    return by_stars(run.measured(blocks))
+    return by_stars(session.measure(blocks, session.find()))
 
 
 def _tell(verdict: TasteComparison, stock: str) -> None:
     one, two = verdict.stock, verdict.taste
     days = counted(verdict.days, "day")
-    say(f"{counted(verdict.photos, 'photo')} with stars of {days}; each day was held out once")
-    say(f"stock model ({stock}) on held-out days: SRCC {one.srcc:.3f}, pairs {one.pairs:.3f}")
-    say(f"your taste on held-out days: SRCC {two.srcc:.3f}, pairs {two.pairs:.3f}")
-    say(
+    info(f"{counted(verdict.photos, 'photo')} with stars of {days}; each day was held out once")
+    info(f"stock model ({stock}) on held-out days: SRCC {one.srcc:.3f}, pairs {one.pairs:.3f}")
+    info(f"your taste on held-out days: SRCC {two.srcc:.3f}, pairs {two.pairs:.3f}")
+    info(
         f"in {verdict.higher:.0%} of resamples of the days its SRCC is the higher one, in "
         f"{verdict.positive:.0%} it is above 0"
     )
@@ -144,10 +148,10 @@ def _say_what_stays(place: Path) -> None:
     if not place.exists():
         return
     try:
-        say(f"{load(place).info['model']}, adopted earlier, stays in {display_path(place)}")
+        info(f"{load(place).info['model']}, adopted earlier, stays in {display_path(place)}")
     except IqError as error:
-        say(f"what was there stays: {error}")
+        info(f"what was there stays: {error}")
 
 
-def _code(run: Run) -> Exit:
-    return run.finish("read")
+def _code(session: Session) -> Exit:
+    return session.report("read")
