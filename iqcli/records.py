@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    # The arrays of the whole package. A `Vector` has one axis, the others any number.
     Vector = NDArray[np.float32]
+    Array = NDArray[np.float32]
+    Doubles = NDArray[np.float64]
+    Integers = NDArray[np.int64]
+    Flags = NDArray[np.bool_]
     Pixels = NDArray[np.uint8]
 
 

@@ -33,9 +33,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.culling.rules import Rule
-    from iqcli.records import HoldoutSample
+    from iqcli.records import HoldoutSample, Integers
 
-    Counts = NDArray[np.int64]
 
 # The middle of the scale 1..10.
 MIDDLE = 5.5
@@ -145,7 +144,7 @@ def keep(experience: HoldoutSample, promise: float) -> Kept:
     return Kept(limit, rejected, int(good[rejected - 1]), float(bounds[number - 1]))
 
 
-def _bound(count: Counts, good: Counts) -> NDArray[np.float64]:
+def _bound(count: Integers, good: Integers) -> NDArray[np.float64]:
     """The upper bounds of the shares of which `good` of `count` are samples; all (n,)."""
     from scipy.special import betaincinv  # a plain cull does not load it
 

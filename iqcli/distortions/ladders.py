@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Facts, Photo, Shot, Vector, Views
+    from iqcli.records import Array, Facts, Photo, Shot, Vector, Views
 
-    Array = NDArray[np.float32]
 
 NAMES = tuple(DISTORTIONS)
 # The rungs that a network learns from; the first is the photo as it is.

@@ -20,10 +20,8 @@ from scipy.stats import beta, kendalltau, pearsonr, rankdata, spearmanr
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
+    from iqcli.records import Doubles, Flags
 
-    Numbers = NDArray[np.float64]
-    Flags = NDArray[np.bool_]
 
 RESAMPLES = 1000
 SEED = 20
@@ -83,11 +81,11 @@ class Rejects:
     found: Figure
 
 
-def agreement(scores: Numbers, opinions: Numbers) -> Agreement:
+def agreement(scores: Doubles, opinions: Doubles) -> Agreement:
     """Compare (n,) scores with (n,) opinions on the same 1..10 scale."""
     mapped, fitted = logistic(scores, opinions)
     table = np.stack([scores, mapped, opinions], axis=1)
-    names: dict[str, Callable[[Numbers], float]] = {
+    names: dict[str, Callable[[Doubles], float]] = {
         "srcc": lambda rows: float(spearmanr(rows[:, 0], rows[:, 2])[0]),
         "plcc": lambda rows: float(pearsonr(rows[:, 0], rows[:, 2])[0]),
         "plcc_logistic": lambda rows: float(pearsonr(rows[:, 1], rows[:, 2])[0]),
@@ -105,7 +103,7 @@ def agreement(scores: Numbers, opinions: Numbers) -> Agreement:
     return Agreement(len(scores), figures, fitted)
 
 
-def bootstrap(rows: Numbers, measure: Callable[[Numbers], float]) -> Figure:
+def bootstrap(rows: Doubles, measure: Callable[[Doubles], float]) -> Figure:
     """`measure` of all rows, with the 95 % percentile interval over resampled rows.
 
     A resample for which the measure is not defined (one photo many times) is left out.
@@ -116,7 +114,7 @@ def bootstrap(rows: Numbers, measure: Callable[[Numbers], float]) -> Figure:
         return Figure(measure(rows), float(low), float(high))
 
 
-def resampled(rows: Numbers, measure: Callable[[Numbers], float]) -> Numbers:
+def resampled(rows: Doubles, measure: Callable[[Doubles], float]) -> Doubles:
     """`measure` of each of `RESAMPLES` resamples (with replacement) of the rows.
 
     The resamples of as many rows are always the same.
@@ -137,7 +135,7 @@ def share(hits: int, count: int) -> Figure:
     return Figure(hits / count, low, high)
 
 
-def rejects(rejected: Flags, opinions: Numbers, good: float = GOOD) -> Rejects:
+def rejects(rejected: Flags, opinions: Doubles, good: float = GOOD) -> Rejects:
     """Which of (n,) photos are rejected, against (n,) opinions of 1..10."""
     regretted, bad = int((rejected & (opinions >= good)).sum()), opinions < BAD
     return Rejects(
@@ -150,7 +148,7 @@ def rejects(rejected: Flags, opinions: Numbers, good: float = GOOD) -> Rejects:
     )
 
 
-def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
+def logistic(scores: Doubles, opinions: Doubles) -> tuple[Doubles, bool]:
     """Scores mapped to opinions by |b1 - b2| / (1 + exp(-(x - b3) / |b4|)) + b2, and success."""
     spread = scores.std()
     if len(scores) < 8 or spread == 0:
@@ -167,12 +165,12 @@ def logistic(scores: Numbers, opinions: Numbers) -> tuple[Numbers, bool]:
     return (mapped, True) if np.ptp(mapped) > 0 else (scores, False)
 
 
-def _logistic(x: Numbers, b1: float, b2: float, b3: float, b4: float) -> Numbers:
-    steps: Numbers = abs(b1 - b2) * expit((x - b3) / (abs(b4) + 1e-9)) + b2
+def _logistic(x: Doubles, b1: float, b2: float, b3: float, b4: float) -> Doubles:
+    steps: Doubles = abs(b1 - b2) * expit((x - b3) / (abs(b4) + 1e-9)) + b2
     return steps
 
 
-def bursts(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Bursts:
+def bursts(scores: Doubles, opinions: Doubles, groups: Sequence[str]) -> Bursts:
     """Within each group of two or more: is the best frame found, are the pairs in order?
 
     A photo whose group is "" is in none. Pairs count whose opinions lie `APART` or more; equal
@@ -187,7 +185,7 @@ def bursts(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Bursts:
     )
 
 
-def burst_rows(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Numbers:
+def burst_rows(scores: Doubles, opinions: Doubles, groups: Sequence[str]) -> Doubles:
     """Of each group of two or more: best frame found, pairs in order, pairs, chance; (g, 4)."""
     labels = np.asarray(groups)
     rows = []
@@ -198,17 +196,17 @@ def burst_rows(scores: Numbers, opinions: Numbers, groups: Sequence[str]) -> Num
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
-def top1(rows: Numbers) -> float:
+def top1(rows: Doubles) -> float:
     """The share of the groups of `burst_rows` whose best frame is found."""
     return float(rows[:, 0].mean())
 
 
-def pair_accuracy(rows: Numbers) -> float:
+def pair_accuracy(rows: Doubles) -> float:
     """The share of the pairs of `burst_rows` that are in order."""
     return float(rows[:, 1].sum() / rows[:, 2].sum())
 
 
-def _one_burst(scores: Numbers, opinions: Numbers) -> tuple[float, float, float, float]:
+def _one_burst(scores: Doubles, opinions: Doubles) -> tuple[float, float, float, float]:
     """(hit, pairs in order, pairs, chance of a hit)."""
     best = opinions == opinions.max()
     first, second = np.triu_indices(len(scores), 1)

@@ -18,7 +18,7 @@ from iqcli.evaluation.agreement import Figure, burst_rows, pair_accuracy, resamp
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from iqcli.evaluation.agreement import Numbers
+    from iqcli.records import Doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Difference:
     better: float
 
 
-def difference(one: Numbers, other: Numbers, opinions: Numbers) -> dict[str, Difference]:
+def difference(one: Doubles, other: Doubles, opinions: Doubles) -> dict[str, Difference]:
     """(n,) scores of two scorers against (n,) opinions: `srcc` and `rmse`, one minus other."""
     rows = np.stack([one, other, opinions], axis=1)
     return {"srcc": _lead(rows, _srcc), "rmse": _lead(rows, _rmse, lower_is_better=True)}
 
 
 def burst_difference(
-    one: Numbers, other: Numbers, opinions: Numbers, groups: Sequence[str]
+    one: Doubles, other: Doubles, opinions: Doubles, groups: Sequence[str]
 ) -> dict[str, Difference]:
     """`top1` and `pairs` within groups (see `evaluation.bursts`), one minus other."""
     rows = np.stack([burst_rows(scores, opinions, groups) for scores in (one, other)], axis=1)
@@ -48,9 +48,9 @@ def burst_difference(
 
 
 def _lead(
-    rows: Numbers, measure: Callable[[Numbers, int], float], *, lower_is_better: bool = False
+    rows: Doubles, measure: Callable[[Doubles, int], float], *, lower_is_better: bool = False
 ) -> Difference:
-    def difference(drawn: Numbers) -> float:
+    def difference(drawn: Doubles) -> float:
         return measure(drawn, 0) - measure(drawn, 1)
 
     with warnings.catch_warnings():
@@ -66,17 +66,17 @@ def _lead(
     return Difference(Figure(value, float(low), float(high)), better)
 
 
-def _srcc(rows: Numbers, which: int) -> float:
+def _srcc(rows: Doubles, which: int) -> float:
     return float(spearmanr(rows[:, which], rows[:, 2])[0])
 
 
-def _rmse(rows: Numbers, which: int) -> float:
+def _rmse(rows: Doubles, which: int) -> float:
     return float(np.sqrt(np.mean((rows[:, which] - rows[:, 2]) ** 2)))
 
 
-def _top1(rows: Numbers, which: int) -> float:
+def _top1(rows: Doubles, which: int) -> float:
     return top1(rows[:, which])
 
 
-def _pairs(rows: Numbers, which: int) -> float:
+def _pairs(rows: Doubles, which: int) -> float:
     return pair_accuracy(rows[:, which])

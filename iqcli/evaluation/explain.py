@@ -27,14 +27,10 @@ from iqcli.records import Rating
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from iqcli.models.registry import Model
-    from iqcli.records import Photo, Vector
+    from iqcli.records import Array, Doubles, Photo, Vector
 
     BlocksByName = Mapping[str, Vector]
-    Array = NDArray[np.float32]
-    Numbers = NDArray[np.float64]
 
 # By which share of their range, a knot, the fit sets quantiles apart so that equal ones rise, too.
 APART = 1e-4
@@ -91,13 +87,13 @@ def _beaten(score: float) -> float:
     return 50 * (1 + erf(score / sqrt(2)))
 
 
-def shares(own: Array, others: Array) -> Numbers:
+def shares(own: Array, others: Array) -> Doubles:
     """The share (%) of (n, size) `others` that are less than (size,) `own`; equal ones half."""
-    found: Numbers = 100 * ((others < own) + 0.5 * (others == own)).mean(axis=0)
+    found: Doubles = 100 * ((others < own) + 0.5 * (others == own)).mean(axis=0)
     return found
 
 
-def _told(own: Array, medians: Array, beaten: Numbers) -> tuple[Feature, ...]:
+def _told(own: Array, medians: Array, beaten: Doubles) -> tuple[Feature, ...]:
     found = (
         Feature(name, float(own[i]), float(medians[i]), float(beaten[i]))
         for name, i in ((name, PHOTOMETRY.index(name)) for name in WORDS)

@@ -15,8 +15,9 @@ from iqcli.output.plots import Curve, Points
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.evaluation.agreement import Figure, Numbers
+    from iqcli.evaluation.agreement import Figure
     from iqcli.evaluation.study import Study
+    from iqcli.records import Doubles
 
 
 def drawn(found: Study, by: str | None) -> dict[str, bytes]:
@@ -46,7 +47,7 @@ def _curve(x: Sequence[float], figures: list[Figure]) -> Curve:
     )
 
 
-def _srcc(scores: Numbers, opinions: Numbers) -> str:
+def _srcc(scores: Doubles, opinions: Doubles) -> str:
     if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(opinions) == 0:
         return "no SRCC"
     return f"SRCC {spearmanr(scores, opinions)[0]:.3f}"

@@ -21,9 +21,9 @@ from iqcli.models.hex.graph import is_legal
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from iqcli.models.hex.graph import Graph, Levels, Numbers
+    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.records import Doubles, Integers
 
-    Counts = NDArray[np.int64]
 
 OF_LEVELS = ("accuracy", "balanced accuracy", "macro-F1", "kappa")
 MEASURES = (*OF_LEVELS, "AP", "AUROC")
@@ -38,7 +38,7 @@ class LabelMetrics:
     """
 
     label: str
-    confusion: Counts
+    confusion: Integers
     figures: dict[str, Figure]
     none: dict[str, Figure]
 
@@ -59,7 +59,7 @@ class IssueMetrics:
 
 
 def compare_levels(
-    graph: Graph, true: Levels, said: Levels, chances: Numbers | None = None
+    graph: Graph, true: Levels, said: Levels, chances: Doubles | None = None
 ) -> IssueMetrics:
     """Compare (n, labels) levels said with the true ones, where those are known (not 0).
 
@@ -90,7 +90,7 @@ def compare_levels(
 
 
 def label_metrics(
-    label: str, levels: int, true: Levels, said: Levels, chances: Numbers | None = None
+    label: str, levels: int, true: Levels, said: Levels, chances: Doubles | None = None
 ) -> LabelMetrics:
     """Compare (n,) levels of one label; `chances` (n,) are the probabilities of level 2 or more."""
     nobody = np.zeros(len(true))
@@ -102,7 +102,7 @@ def label_metrics(
     )
 
 
-def _figures(true: Levels, said: Levels, chances: Numbers | None, levels: int) -> dict[str, Figure]:
+def _figures(true: Levels, said: Levels, chances: Doubles | None, levels: int) -> dict[str, Figure]:
     found = dict.fromkeys(MEASURES, UNKNOWN) | _of_counts(confusion(true, said, levels))
     if chances is not None and len(np.unique(true > 1)) > 1:
         rows = np.stack([true, chances], axis=1)
@@ -111,7 +111,7 @@ def _figures(true: Levels, said: Levels, chances: Numbers | None, levels: int) -
     return found
 
 
-def _of_counts(table: Counts) -> dict[str, Figure]:
+def _of_counts(table: Integers) -> dict[str, Figure]:
     """The measures `OF_LEVELS` with intervals: to draw photos is to draw cells of the table."""
     total = table.sum()
     random = np.random.default_rng(SEED)
@@ -126,13 +126,13 @@ def _of_counts(table: Counts) -> dict[str, Figure]:
     }
 
 
-def confusion(true: Levels, said: Levels, levels: int) -> Counts:
+def confusion(true: Levels, said: Levels, levels: int) -> Integers:
     """(n,) levels 1..`levels` to a table of counts: a row a true level, a column a said one."""
     cells = np.bincount((true - 1) * levels + said - 1, minlength=levels * levels)
     return cells.reshape(levels, levels)
 
 
-def of_levels(table: Counts) -> dict[str, float]:
+def of_levels(table: Integers) -> dict[str, float]:
     """The measures `OF_LEVELS` of a confusion table.
 
     NaN, but for the accuracy, where all photos are truly at one level.
@@ -154,7 +154,7 @@ def of_levels(table: Counts) -> dict[str, float]:
     }
 
 
-def average_precision(true: NDArray[np.bool_], chances: Numbers) -> float:
+def average_precision(true: NDArray[np.bool_], chances: Doubles) -> float:
     """The mean precision at the ranks of the true ones, ties sharing one; NaN of none."""
     if not true.any():
         return float("nan")
@@ -165,7 +165,7 @@ def average_precision(true: NDArray[np.bool_], chances: Numbers) -> float:
     return float((recalled * hits[last] / (last + 1)).sum())
 
 
-def auroc(true: NDArray[np.bool_], chances: Numbers) -> float:
+def auroc(true: NDArray[np.bool_], chances: Doubles) -> float:
     """How often a true one has a higher chance than another, ties half; NaN where none compare."""
     ones = int(true.sum())
     if ones in (0, len(true)):
@@ -174,9 +174,9 @@ def auroc(true: NDArray[np.bool_], chances: Numbers) -> float:
     return float(above / (ones * (len(true) - ones)))
 
 
-def _shares(true: Levels, said: Levels, known: NDArray[np.bool_]) -> Numbers:
+def _shares(true: Levels, said: Levels, known: NDArray[np.bool_]) -> Doubles:
     """(n,) 1 where all known levels are right."""
-    shares: Numbers = ((true == said) | ~known).all(axis=1).astype(np.float64)
+    shares: Doubles = ((true == said) | ~known).all(axis=1).astype(np.float64)
     return shares
 
 

@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from iqcli.distortions.ladders import Measure
-    from iqcli.evaluation.agreement import Flags, Numbers
     from iqcli.models.registry import Model
-    from iqcli.records import Photo, Shot
+    from iqcli.records import Doubles, Flags, Photo, Shot
 
 # The distortions made at full size that an issue has a name for.
 FAULT_OF = {
@@ -48,16 +47,16 @@ class Ladder:
     """
 
     name: str
-    scores: Numbers
+    scores: Doubles
     named: Flags
 
     @property
-    def orders(self) -> Numbers:
+    def orders(self) -> Doubles:
         """(photos,) rank correlations of score with -level; 0 where the score never moves."""
         ranks = rankdata(self.scores, axis=1) - (LEVELS + 2) / 2
         levels = LEVELS / 2 - np.arange(LEVELS + 1)
         spread = np.sqrt((ranks**2).sum(axis=1) * (levels**2).sum())
-        orders: Numbers = ranks @ levels / np.where(spread == 0, 1, spread)
+        orders: Doubles = ranks @ levels / np.where(spread == 0, 1, spread)
         return orders
 
     @property
@@ -71,10 +70,10 @@ class Ladder:
         return _mean(np.diff(self.scores, axis=1).max(axis=1) < 0)
 
     @property
-    def wins(self) -> Numbers:
+    def wins(self) -> Doubles:
         """(photos,) 1 where the untouched photo beats its own level 3, 0.5 for equal scores."""
         ahead = self.scores[:, 0] - self.scores[:, CLEAR]
-        wins: Numbers = np.where(ahead == 0, 0.5, ahead > 0)
+        wins: Doubles = np.where(ahead == 0, 0.5, ahead > 0)
         return wins
 
     @property
@@ -184,5 +183,5 @@ def _is_named(judged: Photo, distortion: str) -> bool:
     return FAULT_OF.get(distortion) in {issue.name for issue in issues}
 
 
-def _mean(values: Numbers | Flags) -> float:
+def _mean(values: Doubles | Flags) -> float:
     return float(values.mean()) if len(values) else float("nan")

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
     from iqcli.culling.rules import Rule
     from iqcli.distortions.ladders import Measure
-    from iqcli.evaluation.agreement import Agreement, Bursts, Flags, Numbers, Rejects
+    from iqcli.evaluation.agreement import Agreement, Bursts, Rejects
     from iqcli.evaluation.comparison import Difference
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.evaluation.uncertainty import Calibration
-    from iqcli.records import Photo
+    from iqcli.records import Doubles, Flags, Photo
 
 BASELINE = "brisque-refit"
 CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"
@@ -43,9 +43,9 @@ class Study:
 
     told: Opinions
     kept: list[int]
-    opinions: Numbers
-    scores: dict[str, Numbers]
-    sigmas: dict[str, Numbers]
+    opinions: Doubles
+    scores: dict[str, Doubles]
+    sigmas: dict[str, Doubles]
     models: tuple[str, ...]
     name: str = "all"
     left_out: int = 0
@@ -166,7 +166,7 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     return Study(told, kept, opinions, scores, sigmas, models, left_out=int((~both).sum()))
 
 
-def _points(rated: Sequence[Rating | NoRating]) -> Numbers:
+def _points(rated: Sequence[Rating | NoRating]) -> Doubles:
     """(n, 2) scores and uncertainties, NaN for what a model does not say."""
     return np.array(
         [

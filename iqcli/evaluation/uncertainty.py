@@ -15,7 +15,7 @@ from scipy.stats import norm, spearmanr, t
 from iqcli.evaluation.agreement import Figure, bootstrap, share
 
 if TYPE_CHECKING:
-    from iqcli.evaluation.agreement import Numbers
+    from iqcli.records import Doubles
 
 PROMISED = 0.9
 # Widths at which the promise is drawn, and groups of equally many photos.
@@ -44,7 +44,7 @@ class Group:
     opinion: Figure
 
 
-def calibration(scores: Numbers, sigmas: Numbers, opinions: Numbers) -> Calibration:
+def calibration(scores: Doubles, sigmas: Doubles, opinions: Doubles) -> Calibration:
     """(n,) scores and uncertainties against (n,) opinions, all in points of 1..10."""
     errors = np.abs(opinions - scores)
     rows = np.stack([sigmas, errors], axis=1)
@@ -59,20 +59,20 @@ def calibration(scores: Numbers, sigmas: Numbers, opinions: Numbers) -> Calibrat
     )
 
 
-def covered(scores: Numbers, sigmas: Numbers, opinions: Numbers, nominal: float) -> Figure:
+def covered(scores: Doubles, sigmas: Doubles, opinions: Doubles, nominal: float) -> Figure:
     """The share of opinions within the central interval that should hold `nominal` (0..1)."""
     width = float(norm.ppf(0.5 + nominal / 2))
     return share(int((np.abs(opinions - scores) <= width * sigmas).sum()), len(scores))
 
 
-def grouped(scores: Numbers, opinions: Numbers) -> list[Group]:
+def grouped(scores: Doubles, opinions: Doubles) -> list[Group]:
     """The photos by score in up to `GROUPS` groups of equally many, three photos or more each."""
     order = np.argsort(scores, kind="stable")
     parts = np.array_split(order, max(1, min(GROUPS, len(order) // 3)))
     return [Group(float(scores[part].mean()), _mean(opinions[part])) for part in parts]
 
 
-def _mean(values: Numbers) -> Figure:
+def _mean(values: Doubles) -> Figure:
     """The mean with Student's 95 % interval; that of a single value is the value."""
     mean = float(values.mean())
     if len(values) < 2:

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from iqcli.records import Pixels, Views
+    from iqcli.records import Array, Pixels, Views
 
-    Array = NDArray[np.float32]
 
 VERSION = 1
 SIDE = 224

@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from iqcli.records import Pixels, Views
+    from iqcli.records import Array, Pixels, Views
 
-    Array = NDArray[np.float32]
 
 STEP = 128
 COLUMNS = ("views", "fused", "cos", "mag", "log_norm")

@@ -16,9 +16,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from iqcli.records import Pixels, Vector, Views
+    from iqcli.records import Doubles, Pixels, Vector, Views
 
-    Array = NDArray[np.float64]
     Plane = NDArray[np.float32]
 
 FEATURES = 36
@@ -51,7 +50,7 @@ def extract(views: Views) -> Vector:
     return found if np.isfinite(found).all() else np.full(SIZE, np.nan, np.float32)
 
 
-def blocks(picture: Pixels) -> tuple[Array, Array]:
+def blocks(picture: Pixels) -> tuple[Doubles, Doubles]:
     """(n, 36) features of an RGB picture's whole blocks, NaN for flat ones; (n,) sharpness.
 
     18 a scale, at the picture's size and at half of it: shape and scale of the MSCN coefficients,
@@ -72,7 +71,7 @@ def blocks(picture: Pixels) -> tuple[Array, Array]:
     return np.concatenate(both, axis=1), sharpness
 
 
-def _mscn(plane: Array) -> tuple[Plane, Array]:
+def _mscn(plane: Doubles) -> tuple[Plane, Doubles]:
     """Mean-subtracted, contrast-normalised coefficients and the deviation; 7x7, sigma 7/6."""
     mean = cv2.GaussianBlur(plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
     square = cv2.GaussianBlur(plane * plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
@@ -82,7 +81,7 @@ def _mscn(plane: Array) -> tuple[Plane, Array]:
     return (above / (deviation + 1)).astype(np.float32), deviation
 
 
-def _half(plane: Array) -> Array:
+def _half(plane: Doubles) -> Doubles:
     """MATLAB's imresize(plane, 0.5): bicubic, smoothed before, the border mirrored."""
     padded = cv2.copyMakeBorder(plane, 3, 3, 3, 3, cv2.BORDER_REFLECT)
     taps = _taps()
@@ -92,7 +91,7 @@ def _half(plane: Array) -> Array:
 
 
 @cache
-def _taps() -> Array:
+def _taps() -> Doubles:
     """Keys' cubic (a = -1/2) at twice its width, at the eight pixels around a new one."""
     x = np.abs(np.arange(8) - 3.5) / 2
     near, far = 1.5 * x**3 - 2.5 * x**2 + 1, -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
@@ -106,7 +105,7 @@ def _cut(plane: NDArray[np.floating], side: int) -> NDArray[np.floating]:
     return plane.reshape(rows, side, columns, side).swapaxes(1, 2).reshape(-1, side, side)
 
 
-def _features(coefficients: NDArray[np.floating]) -> Array:
+def _features(coefficients: NDArray[np.floating]) -> Doubles:
     """(n, side, side) to (n, 18)."""
     # The neighbour beyond an edge is the one at the other end of the block.
     round_it = np.pad(coefficients, ((0, 0), (1, 0), (1, 1)), mode="wrap")
@@ -125,7 +124,7 @@ def _features(coefficients: NDArray[np.floating]) -> Array:
     return np.concatenate([first, *products], axis=1)
 
 
-def _fits(sums: Array, count: int) -> tuple[Array, Array, Array, Array]:
+def _fits(sums: Doubles, count: int) -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Asymmetric generalised Gaussians by moments: shape, left and right scale, mean (m, n) each.
 
     `sums` (m, 5, n) are those of size, square, signed square, sign and presence over `count`
@@ -148,7 +147,7 @@ def _fits(sums: Array, count: int) -> tuple[Array, Array, Array, Array]:
 
 
 @cache
-def _table() -> tuple[Array, Array, Array, Array]:
+def _table() -> tuple[Doubles, Doubles, Doubles, Doubles]:
     """Shapes 0.2..10 by 0.001: moment ratio, scale over deviation, and mean over scale."""
     shapes = np.arange(200, 10_001) / 1000
     one, two, three = (np.array([math.lgamma(k / shape) for shape in shapes]) for k in (1, 2, 3))

@@ -18,9 +18,7 @@ from iqcli.models.registry import ENTRIES
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from numpy.typing import NDArray
-
-    Array = NDArray[np.float32]
+    from iqcli.records import Array
 
 
 @dataclass(frozen=True)

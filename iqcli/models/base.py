@@ -22,13 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Entry
-    from iqcli.records import HoldoutSample, Issue, Vector
+    from iqcli.records import Array, HoldoutSample, Issue, Vector
 
-    Array = NDArray[np.float32]
 
 # Blocks that do not know what is in a picture.
 STATISTICS = frozenset({"brisque", "photometry", "tiles"})

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
     Tensors = dict[str, NDArray[Any]]
 
 BLOCK = "brisque"

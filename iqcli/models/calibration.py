@@ -18,9 +18,8 @@ from iqcli import settings
 from iqcli.errors import IqError
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
 
 EMBEDDED = Path(__file__).parent.parent / "data" / "scales.json"
 UNKNOWN = "{} was not calibrated to people's opinions here: 1 + 9 x its own quality"

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float32]
+    from iqcli.records import Array
+
 
 # The last three are how NumPy and the JSON reader refuse number kinds and nesting they do not know.
 UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError)

@@ -18,12 +18,9 @@ from iqcli.models.base import ScoredModel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
 
 BLOCK = "clip:RN50"
 WEIGHTS = "clip-rn50"

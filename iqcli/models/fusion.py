@@ -30,11 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from iqcli.records import Array, HoldoutSample
 
-    from iqcli.records import HoldoutSample
-
-    Array = NDArray[np.float32]
 
 FORMAT = "iq-fusion-1"
 KNOTS = 33

@@ -33,12 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from iqcli.records import Array, Doubles, HoldoutSample
 
-    from iqcli.records import HoldoutSample
-
-    Array = NDArray[np.float32]
-    Exact = NDArray[np.float64]
 
 FORMAT = "iq-dkl-1"
 # No training of ours comes near it; in double precision no sum of such numbers overflows.
@@ -77,7 +73,7 @@ class GaussianProcess:
         """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""
         return normal_scores(vectors, self.tensors[f"knots.{block}"])
 
-    def points(self, blocks: Mapping[str, Array]) -> Exact:
+    def points(self, blocks: Mapping[str, Array]) -> Doubles:
         """(n, size) vectors by block to (n, width) points, one length scale long in each width."""
         knots = {name: self.tensors[f"knots.{name}"] for name in self.sizes}
         told = {name: exact(tensor) for name, tensor in self.tensors.items()}
@@ -86,13 +82,13 @@ class GaussianProcess:
         return (whitened @ told["skip"] + curved) / told["lengths"]
 
 
-def joined_scores(blocks: Mapping[str, Array], knots: Mapping[str, Array]) -> Exact:
+def joined_scores(blocks: Mapping[str, Array], knots: Mapping[str, Array]) -> Doubles:
     """(n, size) vectors by block to the (n, all sizes) normal scores, in the order of the knots."""
     scores = [normal_scores(blocks[name], grid)[:, :-1] for name, grid in knots.items()]
     return exact(np.concatenate(scores, axis=1))
 
 
-def observe(points: Exact, tensors: Mapping[str, Array | Exact]) -> tuple[Exact, Exact]:
+def observe(points: Doubles, tensors: Mapping[str, Array | Doubles]) -> tuple[Doubles, Doubles]:
     """(n, width) points to the (n,) mean and (n,) variance of an opinion there, noise included."""
     told = {name: exact(tensors[name]) for name in ("inducing", "features", "weights", "prior")}
     level, signal, noise = told["prior"]
@@ -102,15 +98,15 @@ def observe(points: Exact, tensors: Mapping[str, Array | Exact]) -> tuple[Exact,
     return level + known @ told["weights"], left + noise
 
 
-def matern(a: Exact, b: Exact) -> Exact:
+def matern(a: Doubles, b: Doubles) -> Doubles:
     """(n, width) and (m, width) points to their (n, m) Matern-5/2 correlations, 0..1."""
     squared = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
     r = np.sqrt(5 * np.maximum(squared, 0))
-    correlation: Exact = (1 + r + r**2 / 3) * np.exp(-r)
+    correlation: Doubles = (1 + r + r**2 / 3) * np.exp(-r)
     return correlation
 
 
-def exact(values: Array | Exact) -> Exact:
+def exact(values: Array | Doubles) -> Doubles:
     """In double precision: the sums of the kernel are too delicate for less."""
     return np.asarray(values, np.float64)
 

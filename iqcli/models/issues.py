@@ -25,13 +25,10 @@ from iqcli.text import display_path
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
-    from iqcli.models.hex.graph import Graph, Numbers
+    from iqcli.models.hex.graph import Graph
     from iqcli.models.hex.head import HexHead
+    from iqcli.records import Array, Doubles, Flags
 
-    Array = NDArray[np.float32]
-    Flags = NDArray[np.bool_]
 
 BLOCKS = ("photometry", "tiles")
 EMBEDDED = Path(__file__).parent.parent / "data"
@@ -79,7 +76,7 @@ def marginals(blocks: Mapping[str, Array]) -> list[dict[str, tuple[float, ...]]]
     ]
 
 
-def logits(head: HexHead, blocks: Mapping[str, Array]) -> Numbers:
+def logits(head: HexHead, blocks: Mapping[str, Array]) -> Doubles:
     """(n, size) blocks to (n, nodes) logits; `OFF` where what a label is about is not measured."""
     found = head.logits(inputs(blocks)).astype(np.float64)
     graph, unseen = head.graph, unmeasured(blocks)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from iqcli.models.base import ScoredModel
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
     Tensors = dict[str, NDArray[np.generic]]
 
 # By row of the table of weights: the block that it reads.

@@ -23,12 +23,10 @@ from iqcli.models.base import ScoredModel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from iqcli.models.base import Quality
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
 
 BLOCK = "maclip"
 # The length of an embedding that counts as neither good nor bad.

@@ -19,11 +19,9 @@ from iqcli.weights.store import path_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
 
 MARKS = 10
 

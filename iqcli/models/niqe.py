@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
 
 FORMAT = "iq-niqe-1"
 BLOCK = "niqe"

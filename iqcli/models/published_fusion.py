@@ -40,14 +40,12 @@ from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from iqcli.models.registry import Entry
-    from iqcli.records import NoRating, Vector
-
-    Array = NDArray[np.float32]
-    from pathlib import Path
+    from iqcli.records import Array, NoRating, Vector
 
     Tensors = dict[str, NDArray[np.generic]]
 

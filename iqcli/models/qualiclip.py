@@ -32,13 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Entry
+    from iqcli.records import Array
     from iqcli.weights.store import Tensors
 
-    Array = NDArray[np.float32]
 
 WEIGHTS = BLOCK = "qualiclip"
 TEXTS = "prompts_features"

@@ -31,12 +31,9 @@ from iqcli.text import display_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import HoldoutSample, Rating, Vector
+    from iqcli.records import Array, HoldoutSample, Rating, Vector
 
-    Array = NDArray[np.float32]
 
 FORMAT = "iq-taste-1"
 AGAIN = "train it again with `iq train taste`"

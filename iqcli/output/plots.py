@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    Numbers = NDArray[np.float64]
+    from iqcli.records import Doubles
+
 
 # Okabe & Ito (2008): eight colours that colour-blind people tell apart; black is kept for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
@@ -54,8 +55,8 @@ STYLE: dict[Any, Any] = {
 class Points:
     """(n,) scores and opinions of 1..10, and the part that each photo belongs to, if any."""
 
-    scores: Numbers
-    opinions: Numbers
+    scores: Doubles
+    opinions: Doubles
     labels: Sequence[str] | None = None
 
 

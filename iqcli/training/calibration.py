@@ -21,13 +21,11 @@ from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.mos_csv import Opinions
+    from iqcli.records import Doubles
 
-    Array = NDArray[np.float64]
-    Curve = Callable[[Array], Array]
+    Curve = Callable[[Doubles], Doubles]
 
 # Knots where photos are; one more stands at either end of a quality's range.
 INSIDE = 10
@@ -102,7 +100,7 @@ def fit_calibration(
 
 def _measured(
     told: Opinions, method: ScoredModel, scene: str | None, measure: Measure
-) -> tuple[Array, Array, list[str], int]:
+) -> tuple[Doubles, Doubles, list[str], int]:
     """Qualities, opinions and scenes (n,) of the photos that have them; how many have none."""
     labels = told.column(scene) if scene else [each.shot.path.name for each in told.rows]
     # Those of the method itself: a file of one's own may bring a block of a listed name.
@@ -120,7 +118,7 @@ def _measured(
     return quality[defined], values, [labels[k] for k in kept], int((~defined).sum())
 
 
-def fit(quality: Array, values: Array, scenes: Sequence[str], source: str) -> tuple[Scale, str]:
+def fit(quality: Doubles, values: Doubles, scenes: Sequence[str], source: str) -> tuple[Scale, str]:
     """The calibration of (n,) qualities 0..1 by (n,) opinions 1..10, and what curve it is.
 
     `sigma` is the error on scenes that a fit has not seen, by five folds.
@@ -145,7 +143,7 @@ def fit(quality: Array, values: Array, scenes: Sequence[str], source: str) -> tu
     return Scale(tuple(map(float, knots)), rounded, sigma, source), best
 
 
-def _line(quality: Array, values: Array) -> tuple[Array, Array]:
+def _line(quality: Doubles, values: Doubles) -> tuple[Doubles, Doubles]:
     """Knots and points of the rising line through a few knots that errs least."""
     from scipy.optimize import lsq_linear
 
@@ -158,14 +156,14 @@ def _line(quality: Array, values: Array) -> tuple[Array, Array]:
     return _with_ends(knots, np.cumsum(rises))
 
 
-def _logistic(quality: Array, values: Array) -> tuple[Array, Array]:
+def _logistic(quality: Doubles, values: Doubles) -> tuple[Doubles, Doubles]:
     """Knots and points of the logistic of four parameters that errs least."""
     from scipy.optimize import least_squares
 
     middle, wide = quality.mean(), max(quality.std(), STEP)
     x = (quality - middle) / wide
 
-    def at(given: Array, low: float, rise: float, centre: float, slope: float) -> Array:
+    def at(given: Doubles, low: float, rise: float, centre: float, slope: float) -> Doubles:
         return low + rise / (1 + np.exp(-np.clip(slope * (given - centre), -50, 50)))
 
     start = [values.min(), max(np.ptp(values), STEP), 0.0, 1.0]
@@ -179,17 +177,17 @@ def _logistic(quality: Array, values: Array) -> tuple[Array, Array]:
 CURVES = {"line": _line, "logistic": _logistic}
 
 
-def _knots(quality: Array) -> Array:
+def _knots(quality: Doubles) -> Doubles:
     """Where equally many photos lie apart, strictly rising."""
     quantiles = np.quantile(quality, np.linspace(0, 1, INSIDE))
     return np.asarray(np.unique(np.round(quantiles, DIGITS)))
 
 
-def _is_flat(quality: Array) -> bool:
+def _is_flat(quality: Doubles) -> bool:
     return bool(np.ptp(np.round(quality, DIGITS)) == 0)
 
 
-def _with_ends(knots: Array, points: Array) -> tuple[Array, Array]:
+def _with_ends(knots: Doubles, points: Doubles) -> tuple[Doubles, Doubles]:
     """The line carried on to the ends of all qualities, as it began and as it ended, in 1..10."""
     slopes = np.diff(points) / np.diff(knots)
     if knots[0] > 0:

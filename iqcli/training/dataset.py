@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float32]
+    from iqcli.records import Array
+
 
 SEED = 2021
 MEMBERS = 5

@@ -13,7 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -31,9 +30,8 @@ from iqcli.training.dataset import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from numpy.typing import NDArray
+    from iqcli.records import Array
 
-    Array = NDArray[np.float32]
 
 DROPOUT = 0.3
 

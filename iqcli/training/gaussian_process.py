@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Array = NDArray[np.float32]
-    Exact = NDArray[np.float64]
+    from iqcli.records import Array, Doubles
+
 
 COMPONENTS = (32, 64)
 INDUCING = 256
@@ -61,12 +61,12 @@ class Whitening:
     `centre` (values,), `axes` (values, components) and how wide each component was, `widths`.
     """
 
-    centre: Exact
-    axes: Exact
-    widths: Exact
+    centre: Doubles
+    axes: Doubles
+    widths: Doubles
 
     @classmethod
-    def of(cls, scores: Exact, most: int) -> Whitening:
+    def of(cls, scores: Doubles, most: int) -> Whitening:
         """The `most` widest components of (n, values) scores; fewer where the rest are nothing."""
         centre = scores.mean(axis=0)
         covariance = np.cov(scores - centre, rowvar=False).reshape(len(centre), -1)
@@ -113,7 +113,7 @@ class Learner:
         if loss < self.loss:
             self.best, self.loss, self.waited = copy.deepcopy(self.kernel), loss, 0
 
-    def tell(self, kernel: Kernel) -> tuple[Exact, Exact]:
+    def tell(self, kernel: Kernel) -> tuple[Doubles, Doubles]:
         """Mean and variance of the unseen rows (k,) by what the seen ones say."""
         tensors = _process_tensors(
             kernel, self.whitened[~self.unseen], self.rest[~self.unseen], 0.0
@@ -180,7 +180,7 @@ def fit(
 
 def _choose(
     whitened: torch.Tensor,
-    widths: Exact,
+    widths: Doubles,
     rest: torch.Tensor,
     unseen: torch.Tensor,
     say: Callable[[str], None],
@@ -218,7 +218,7 @@ def _deepened(kernel: Kernel) -> Kernel:
 
 
 @torch.no_grad()
-def _layer(kernel: Kernel) -> dict[str, Exact]:
+def _layer(kernel: Kernel) -> dict[str, Doubles]:
     """What turns whitened inputs into points, by the names in the file."""
     return {
         "skip": kernel.skip.numpy(),
@@ -231,7 +231,7 @@ def _layer(kernel: Kernel) -> dict[str, Exact]:
 @torch.no_grad()
 def _process_tensors(
     kernel: Kernel, whitened: torch.Tensor, rest: torch.Tensor, level: float
-) -> dict[str, Exact]:
+) -> dict[str, Doubles]:
     """What the (n, components) inputs and their opinions say, by the names in the file."""
     features, weights = posterior(kernel, whitened, rest)
     return {

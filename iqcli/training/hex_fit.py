@@ -28,12 +28,9 @@ from iqcli.training.dataset import SEED, fold_of_scene, quantile_knots
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.records import Array, Flags
 
-    Array = NDArray[np.float32]
-    Flags = NDArray[np.bool_]
 
 LOSSES = ("nll", "bce", "focal", "fidelity")
 # Focus and balance of a loss that has them.

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.fusion import FusionHead
-    from iqcli.training.dataset import Array, TrainingSet
+    from iqcli.records import Array
+    from iqcli.training.dataset import TrainingSet
 
 # 90 % of normal draws lie within so many deviations.
 NINE_IN_TEN = 1.645

@@ -36,10 +36,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.hex.graph import Graph, Levels
-    from iqcli.records import Pixels, Vector
+    from iqcli.records import Array, Flags, Pixels, Vector
 
-    Array = NDArray[np.float32]
-    Flags = NDArray[np.bool_]
     Say = Callable[[str], None]
 
 # Spoilt copies of a photo of 512 pixels; a larger one, which is rare, has more by that power of it.

@@ -20,11 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from iqcli.records import Doubles, Pixels
 
-    from iqcli.records import Pixels
-
-    Array = NDArray[np.float64]
 
 # Blocks as sharp as this share of the sharpest of their photo are taken, as in the paper.
 SHARP = 0.75
@@ -36,8 +33,8 @@ FEWEST = 200
 class NiqeFit:
     """Mean (36,) and covariance (36, 36) of the sharp blocks, and of how many photos and blocks."""
 
-    mean: Array
-    covariance: Array
+    mean: Doubles
+    covariance: Doubles
     photos: int
     blocks: int
 
@@ -64,7 +61,7 @@ def fit(pictures: Iterable[Pixels]) -> NiqeFit:
     return NiqeFit(found.mean(axis=0), covariance, sum(map(bool, map(len, chosen))), len(found))
 
 
-def sharp(features: Array, sharpness: Array) -> Array:
+def sharp(features: Doubles, sharpness: Doubles) -> Doubles:
     """The rows of (n, 36) features whose block is sharp for its photo, and not flat."""
     if not len(features):
         return features

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Exact = NDArray[np.float64]
+    from iqcli.records import Doubles
+
 
 # Added to the correlations of the inducing points with themselves: they may come to coincide.
 JITTER = 1e-8
@@ -41,7 +42,7 @@ class Kernel(torch.nn.Module):
     identity, and no parameter, until `deepen`. `signal` and `noise` are variances.
     """
 
-    def __init__(self, inducing: Exact, lengths: Exact, signal: float, noise: float) -> None:
+    def __init__(self, inducing: Doubles, lengths: Doubles, signal: float, noise: float) -> None:
         super().__init__()
         size = inducing.shape[1]
         self.inducing = Parameter(torch.tensor(inducing, dtype=torch.float64))
@@ -109,7 +110,7 @@ def posterior(
     return signal * features, weights / noise.sqrt()
 
 
-def spread_out(points: Exact, count: int, random: np.random.Generator) -> NDArray[np.int64]:
+def spread_out(points: Doubles, count: int, random: np.random.Generator) -> NDArray[np.int64]:
     """Rows of `count` of the (n, d) points, far apart: the seeds of k-means++.
 
     Fewer where there are fewer distinct points. Source: Arthur and Vassilvitskii 2007.
@@ -134,11 +135,11 @@ def maximise_bound(
 
     free = [each for each in kernel.parameters() if each.requires_grad]
 
-    def place(values: Exact) -> None:
+    def place(values: Doubles) -> None:
         with torch.no_grad():
             vector_to_parameters(torch.from_numpy(values.copy()), free)
 
-    def loss(values: Exact) -> tuple[float, Exact]:
+    def loss(values: Doubles) -> tuple[float, Doubles]:
         place(values)
         value = -bound(kernel, whitened, rest) / len(rest)
         slopes = torch.autograd.grad(value, free)

@@ -37,11 +37,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.evaluation.agreement import Numbers
     from iqcli.models.base import Head
+    from iqcli.records import Doubles, Flags
     from iqcli.training.taste_data import RatedPhotos
 
-    Mask = NDArray[np.bool_]
     Labels = NDArray[np.int64]
 
 # Penalty per photo. The strongest comes first: of equally good ones it is chosen.
@@ -54,12 +53,12 @@ LEAST_SLOPE = 0.1
 class TasteSamples:
     """n photos: stock scores (n,), inputs (n, width), points (n,) and numbered days (n,)."""
 
-    stock: Numbers
-    inputs: Numbers
-    points: Numbers
+    stock: Doubles
+    inputs: Doubles
+    points: Doubles
     days: Labels
 
-    def only(self, rows: Mask) -> TasteSamples:
+    def only(self, rows: Flags) -> TasteSamples:
         """The photos for which `rows` is true."""
         return TasteSamples(self.stock[rows], self.inputs[rows], self.points[rows], self.days[rows])
 
@@ -70,9 +69,9 @@ class TasteFit:
 
     level: float
     slope: float
-    weights: Numbers
+    weights: Doubles
 
-    def predict(self, known: TasteSamples) -> Numbers:
+    def predict(self, known: TasteSamples) -> Doubles:
         """The (n,) scores."""
         raw = self.level + self.slope * known.stock + known.inputs @ self.weights
         return np.clip(raw, 1, 10)
@@ -101,7 +100,7 @@ def _slope(known: TasteSamples) -> float:
     return max(float(centred @ known.points) / square, LEAST_SLOPE) if square else LEAST_SLOPE
 
 
-def _ridge(x: Numbers, y: Numbers, strengths: Sequence[float]) -> Iterator[Numbers]:
+def _ridge(x: Doubles, y: Doubles, strengths: Sequence[float]) -> Iterator[Doubles]:
     """(n, width) centred columns and (n,) values to the (width,) weights of each strength."""
     n, width = x.shape
     wide = width > n  # the smaller of the two products has the same weights
@@ -179,7 +178,7 @@ def compare_with_stock(known: TasteSamples) -> TasteComparison:
     )
 
 
-def holdout_scores(known: TasteSamples) -> Numbers:
+def holdout_scores(known: TasteSamples) -> Doubles:
     """The (n,) scores of each photo by a fit that saw no photo of its day."""
     scores = np.zeros(len(known.points))
     for held in folds(known.days):
@@ -187,7 +186,7 @@ def holdout_scores(known: TasteSamples) -> Numbers:
     return scores
 
 
-def folds(days: Labels) -> Iterator[Mask]:
+def folds(days: Labels) -> Iterator[Flags]:
     """Up to `FOLDS` masks (n,) of whole days, of about as many photos each; the same each time."""
     labels, counts = np.unique(days, return_counts=True)
     count = min(FOLDS, len(labels))
@@ -211,7 +210,7 @@ def fit(known: TasteSamples) -> TasteFit:
     return best
 
 
-def figures(scores: Numbers, known: TasteSamples) -> TasteFigures:
+def figures(scores: Doubles, known: TasteSamples) -> TasteFigures:
     """How well (n,) scores order the photos."""
     right = pairs = 0.0
     for day in np.unique(known.days):
@@ -222,13 +221,13 @@ def figures(scores: Numbers, known: TasteSamples) -> TasteFigures:
     return TasteFigures(_srcc(scores, known.points), right / pairs if pairs else float("nan"))
 
 
-def _srcc(a: Numbers, b: Numbers) -> float:
+def _srcc(a: Doubles, b: Doubles) -> float:
     one, two = (rankdata(each) - (len(each) + 1) / 2 for each in (a, b))
     size = float(np.sqrt((one @ one) * (two @ two)))
     return float(one @ two) / size if size else float("nan")
 
 
-def resampled_shares(scores: Numbers, known: TasteSamples) -> tuple[float, float]:
+def resampled_shares(scores: Doubles, known: TasteSamples) -> tuple[float, float]:
     """Shares of the resamples of whole days in which the SRCC of `scores` (n,) is above the stock
     model's, and above 0.
     """

@@ -19,9 +19,8 @@ from iqcli.errors import IqError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from iqcli.evaluation.agreement import Numbers
     from iqcli.evaluation.mos_csv import Opinion, Opinions
-    from iqcli.records import Photo, Vector
+    from iqcli.records import Doubles, Photo, Vector
 
 # Worst and best stars a file may hold; 0 between them is none.
 STARS = (-1.0, 5.0)
@@ -41,7 +40,7 @@ class RatedPhotos:
     """
 
     photos: Sequence[Mapping[str, Vector]]
-    points: Numbers
+    points: Doubles
     days: Sequence[str]
 
 

@@ -15,7 +15,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.culling.grouping.frames import Floats, Frames, Marks, Numbers
+    from iqcli.culling.grouping.frames import Frames
+    from iqcli.records import Doubles, Flags, Integers
 
 # Frames of a bracket, and those of one that was set by hand.
 LEAST, BY_HAND, MOST = 3, 5, 15
@@ -37,7 +38,7 @@ LIKENESS = 0.6
 DARK, BRIGHT = 8.0, 247.0
 
 
-def brackets(frames: Frames, free: Marks) -> list[Numbers]:
+def brackets(frames: Frames, free: Flags) -> list[Integers]:
     """The members of each bracket, in order of time, among the frames that are `free`."""
     compensated = list(_by(frames.bias, frames, free))
     free = free.copy()
@@ -49,8 +50,8 @@ def brackets(frames: Frames, free: Marks) -> list[Numbers]:
 
 
 def _by(
-    values: Floats, frames: Frames, free: Marks, kept: Floats | None = None
-) -> Iterator[Numbers]:
+    values: Doubles, frames: Frames, free: Flags, kept: Doubles | None = None
+) -> Iterator[Integers]:
     """The brackets by one kind of EV, in which the other, `kept`, stays the same."""
     order, same = frames.strips(free & frames.fine & ~np.isnan(values))
     linked = same & (frames.gaps(order[:-1], order[1:]) <= HAND_GAP)
@@ -60,7 +61,9 @@ def _by(
         yield order[first : first + count]
 
 
-def _places(frames: Frames, ev: Floats, order: Numbers, linked: Marks) -> Iterator[tuple[int, int]]:
+def _places(
+    frames: Frames, ev: Doubles, order: Integers, linked: Flags
+) -> Iterator[tuple[int, int]]:
     """Where in `order` each bracket begins, and how many frames it has."""
     pairs = linked & (np.abs(np.diff(ev)) >= STEP)
     done = 0
@@ -76,7 +79,7 @@ def _places(frames: Frames, ev: Floats, order: Numbers, linked: Marks) -> Iterat
             done = first + size
 
 
-def _most(ev: Floats, linked: Marks, first: int) -> int:
+def _most(ev: Doubles, linked: Flags, first: int) -> int:
     """How many frames there are until an exposure comes again, or a pause."""
     count = 1
     while count < MOST and first + count < len(ev) and linked[first + count - 1]:
@@ -86,7 +89,7 @@ def _most(ev: Floats, linked: Marks, first: int) -> int:
     return count
 
 
-def _is_one(frames: Frames, values: Floats, members: Numbers) -> bool:
+def _is_one(frames: Frames, values: Doubles, members: Integers) -> bool:
     gap = frames.gaps(members[:-1], members[1:]).max()
     if gap > (HAND_GAP if len(members) >= BY_HAND else GAP):
         return False
@@ -94,7 +97,7 @@ def _is_one(frames: Frames, values: Floats, members: Numbers) -> bool:
     return _even(values[by_light]) and _follows(frames, members[by_light], values[by_light])
 
 
-def _even(values: Floats) -> bool:
+def _even(values: Doubles) -> bool:
     """Whether sorted exposures have equal steps.
 
     Of many frames the outermost may be where the shutter can do no more.
@@ -107,7 +110,7 @@ def _even(values: Floats) -> bool:
     return step >= STEP and apart <= slack and float(steps.max()) <= step * (1 + OUTER) + SLACK
 
 
-def _follows(frames: Frames, members: Numbers, values: Floats) -> bool:
+def _follows(frames: Frames, members: Integers, values: Doubles) -> bool:
     """Whether pictures of one thing grow lighter with the exposure, where they are seen."""
     seen = frames.looks.seen[members]
     members, values = members[seen], values[seen]

@@ -14,7 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.culling.grouping.frames import Frames, Marks, Numbers
+    from iqcli.culling.grouping.frames import Frames
+    from iqcli.records import Flags, Integers
 
 # Between two frames, in seconds: where both times are told below the second, and where the clock
 # cuts off up to a second of each.
@@ -25,7 +26,7 @@ GAP, CUT_GAP = 1.0, 2.0
 LIGHT, CONTENT = 0.70, 0.95
 
 
-def bursts(frames: Frames, free: Marks) -> list[Numbers]:
+def bursts(frames: Frames, free: Flags) -> list[Integers]:
     """The members of each burst, two at least, among the frames that are `free`."""
     marked = list(_marked(frames, free))
     left = free.copy()
@@ -34,7 +35,7 @@ def bursts(frames: Frames, free: Marks) -> list[Numbers]:
     return [*marked, *_close(frames, left)]
 
 
-def _marked(frames: Frames, free: Marks) -> Iterator[Numbers]:
+def _marked(frames: Frames, free: Flags) -> Iterator[Integers]:
     """By the maker's marks, which mean one burst only inside one folder and of one camera."""
     by_mark: dict[tuple[int, str], list[int]] = {}
     for place in np.flatnonzero(free).tolist():
@@ -49,7 +50,7 @@ def _marked(frames: Frames, free: Marks) -> Iterator[Numbers]:
         yield from (part for part in parts if len(part) > 1)
 
 
-def _close(frames: Frames, free: Marks) -> list[Numbers]:
+def _close(frames: Frames, free: Flags) -> list[Integers]:
     """By time and likeness, each frame with the one before it."""
     order, same = frames.strips(free & frames.fine & frames.looks.seen)
     one, other = order[:-1], order[1:]

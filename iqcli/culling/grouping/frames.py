@@ -15,14 +15,9 @@ from iqcli.photos.filenames import burst_of_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.typing import NDArray
-
     from iqcli.culling.grouping.similarity import Looks
-    from iqcli.records import Photo
+    from iqcli.records import Doubles, Flags, Integers, Photo
 
-    Floats = NDArray[np.float64]
-    Numbers = NDArray[np.int64]
-    Marks = NDArray[np.bool_]
 
 # Local, whatever the place.
 EPOCH = datetime(1970, 1, 1)
@@ -40,21 +35,21 @@ class Frames:
     where not told.
     """
 
-    folder: Numbers
-    camera: Numbers
-    seconds: Floats
-    ahead: Floats
-    split: Marks
-    fine: Marks
+    folder: Integers
+    camera: Integers
+    seconds: Doubles
+    ahead: Doubles
+    split: Flags
+    fine: Flags
     marks: Sequence[str | None]
-    bias: Floats
-    exposure: Floats
+    bias: Doubles
+    exposure: Doubles
     looks: Looks
 
     def __len__(self) -> int:
         return len(self.seconds)
 
-    def gaps(self, one: Numbers, other: Numbers) -> Floats:
+    def gaps(self, one: Integers, other: Integers) -> Doubles:
         """(k,) seconds between k pairs of frames.
 
         A clock that was set to another zone between two frames tells how long it was by UTC. Those
@@ -63,10 +58,10 @@ class Frames:
         moved = self.ahead[other] - self.ahead[one]
         own = (self.camera[one] == self.camera[other]) & (self.camera[one] >= 0)
         local = self.seconds[other] - self.seconds[one]
-        found: Floats = np.abs(local - np.where(own, np.nan_to_num(moved), 0))
+        found: Doubles = np.abs(local - np.where(own, np.nan_to_num(moved), 0))
         return found
 
-    def strips(self, which: Marks) -> tuple[Numbers, Marks]:
+    def strips(self, which: Flags) -> tuple[Integers, Flags]:
         """Those frames camera by camera, folder by folder, in order of time.
 
         And of each but the last whether the next one is of the same camera and folder. Equal times
@@ -76,7 +71,7 @@ class Frames:
         keys = (places, self.seconds[places], self.camera[places], self.folder[places])
         order = places[np.lexsort(keys)]
         one, other = order[:-1], order[1:]
-        same: Marks = self.folder[one] == self.folder[other]
+        same: Flags = self.folder[one] == self.folder[other]
         return order, same & (self.camera[one] == self.camera[other])
 
 
@@ -118,12 +113,12 @@ def _moment(taken: str | None) -> tuple[float, float, bool]:
     return local, ahead, "." in (taken or "")
 
 
-def _fine(camera: Numbers, seconds: Floats, split: Marks) -> Marks:
+def _fine(camera: Integers, seconds: Doubles, split: Flags) -> Flags:
     """Which clocks tell seconds, by camera and day.
 
     Scans and times that a person typed all stand on the minute: they lie together by that alone.
     """
-    fine: Marks = np.zeros(len(seconds), np.bool_)
+    fine: Flags = np.zeros(len(seconds), np.bool_)
     timed = np.flatnonzero(~np.isnan(seconds))
     days = np.floor(seconds[timed] / DAY).astype(np.int64)
     _, clock = np.unique(np.stack([camera[timed], days]), axis=1, return_inverse=True)
@@ -132,7 +127,7 @@ def _fine(camera: Numbers, seconds: Floats, split: Marks) -> Marks:
     return fine
 
 
-def _numbered(values: Iterable[str | None]) -> Numbers:
+def _numbered(values: Iterable[str | None]) -> Integers:
     """Equal values get equal numbers, None gets -1."""
     known: dict[str, int] = {}
     return np.array(
@@ -140,5 +135,5 @@ def _numbered(values: Iterable[str | None]) -> Numbers:
     )
 
 
-def _ev(values: Iterable[float | None]) -> Floats:
+def _ev(values: Iterable[float | None]) -> Doubles:
     return np.array([np.nan if each is None else each for each in values], np.float64)

@@ -28,10 +28,10 @@ from iqcli.records import FrameSet, best_first
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.culling.grouping.frames import Frames, Marks, Numbers
-    from iqcli.records import Photo
+    from iqcli.culling.grouping.frames import Frames
+    from iqcli.records import Flags, Integers, Photo
 
-    Parts = list[Numbers]
+    Parts = list[Integers]
     from collections.abc import Iterable
 
 # Scores nearer to that of the best frame are a tie, in points: see `order_within`. The narrowest
@@ -69,7 +69,7 @@ def group(judged: Sequence[Photo]) -> list[Photo]:
     return found
 
 
-def _groups(frames: Frames, free: Marks) -> tuple[dict[int, FrameSet], Parts]:
+def _groups(frames: Frames, free: Flags) -> tuple[dict[int, FrameSet], Parts]:
     """What kind of set each frame is of, and the members of all sets and bursts.
 
     What is not `free` is in none of them.
@@ -85,8 +85,8 @@ def _groups(frames: Frames, free: Marks) -> tuple[dict[int, FrameSet], Parts]:
     return kinds, groups + bursts(frames, free)
 
 
-def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Numbers]]:
-    def key(part: Numbers) -> tuple[float, int]:
+def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Integers]]:
+    def key(part: Integers) -> tuple[float, int]:
         times = frames.seconds[part]
         return float(np.nanmin(times)) if (times == times).any() else np.inf, int(part.min())
 

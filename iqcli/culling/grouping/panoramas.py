@@ -14,8 +14,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from iqcli.culling.grouping.frames import Frames, Marks, Numbers
-    from iqcli.culling.grouping.similarity import Columns
+    from iqcli.culling.grouping.frames import Frames
+    from iqcli.records import Array, Flags, Integers
 
 LEAST = 3
 # Seconds from one frame to the next.
@@ -35,7 +35,7 @@ STILL = 0.85
 CHUNK = 4096
 
 
-def panoramas(frames: Frames, free: Marks) -> list[Numbers]:
+def panoramas(frames: Frames, free: Flags) -> list[Integers]:
     """The members of each series, in order of time, among the frames that are `free`."""
     unmarked = np.array([mark is None for mark in frames.marks], np.bool_)
     known = ~np.isnan(frames.exposure)
@@ -44,7 +44,7 @@ def panoramas(frames: Frames, free: Marks) -> list[Numbers]:
     linked = same & _by_one_turn(frames, one, other)
     turns = np.zeros((len(one), 2), np.int64)
     turns[linked] = _turns(frames, one[linked], other[linked])
-    found: list[Numbers] = []
+    found: list[Integers] = []
     done = 0
     for begin, end in _runs(turns):
         first = max(begin, done)  # the last of a series, where the camera turns back
@@ -54,7 +54,7 @@ def panoramas(frames: Frames, free: Marks) -> list[Numbers]:
     return found
 
 
-def _by_one_turn(frames: Frames, one: Numbers, other: Numbers) -> Marks:
+def _by_one_turn(frames: Frames, one: Integers, other: Integers) -> Flags:
     """Which pairs a short pause parts, and nothing else that the camera tells."""
     soon = frames.gaps(one, other) <= GAP
     bias, exposure = np.nan_to_num(frames.bias), frames.exposure
@@ -62,7 +62,7 @@ def _by_one_turn(frames: Frames, one: Numbers, other: Numbers) -> Marks:
     return np.asarray(soon & (changed <= SAME), np.bool_)
 
 
-def _runs(turns: Numbers) -> Iterator[tuple[int, int]]:
+def _runs(turns: Integers) -> Iterator[tuple[int, int]]:
     """The first frame of each run of pairs that are turned alike, and the one after its last."""
     turned = np.abs(turns).sum(axis=1) > 0
     alike = np.abs(np.diff(turns, axis=0)).sum(axis=1) <= UNEVEN
@@ -75,7 +75,7 @@ def _runs(turns: Numbers) -> Iterator[tuple[int, int]]:
             first = None
 
 
-def _turns(frames: Frames, one: Numbers, other: Numbers) -> Numbers:
+def _turns(frames: Frames, one: Integers, other: Integers) -> Integers:
     """(k, 2) tiles that each pair is turned by, down and across; zeros for no turn."""
     found = np.zeros((len(one), 2), np.int64)
     for start in range(0, len(one), CHUNK):
@@ -84,7 +84,7 @@ def _turns(frames: Frames, one: Numbers, other: Numbers) -> Numbers:
     return found
 
 
-def _some_turns(frames: Frames, one: Numbers, other: Numbers) -> Numbers:
+def _some_turns(frames: Frames, one: Integers, other: Integers) -> Integers:
     size = round(frames.looks.light.shape[1] ** 0.5)
     before, after = (_maps(frames, places, size) for places in (one, other))
     whole = frames.looks.light_likeness(one, other)
@@ -102,19 +102,19 @@ def _some_turns(frames: Frames, one: Numbers, other: Numbers) -> Numbers:
     return found
 
 
-def _maps(frames: Frames, places: Numbers, size: int) -> Columns:
+def _maps(frames: Frames, places: Integers, size: int) -> Array:
     """(k, size, size) mean luma."""
     light = frames.looks.light[places] * np.float32(size) + frames.looks.mean[places, None]
     return light.reshape(len(places), size, size)
 
 
-def _cut(maps: Columns, axis: int, tiles: int) -> Columns:
+def _cut(maps: Array, axis: int, tiles: int) -> Array:
     """What of (k, size, size) lies after so many tiles, or before the last so many (negative)."""
     part = slice(tiles, None) if tiles > 0 else slice(None, tiles)
     return maps[:, part] if axis == 0 else maps[:, :, part]
 
 
-def _agreement(one: Columns, other: Columns) -> Columns:
+def _agreement(one: Array, other: Array) -> Array:
     """(k,) correlations of two (k, rows, columns), -1 where they differ too much."""
     axes = (1, 2)
     apart = np.abs(one - other).mean(axis=axes)
@@ -122,5 +122,5 @@ def _agreement(one: Columns, other: Columns) -> Columns:
     other = other - other.mean(axis=axes, keepdims=True)
     common = (one * other).mean(axis=axes)
     strength = np.sqrt(((one**2).mean(axis=axes) + 16) * ((other**2).mean(axis=axes) + 16))
-    found: Columns = np.where(apart <= APART, common / strength, -1)
+    found: Array = np.where(apart <= APART, common / strength, -1)
     return found

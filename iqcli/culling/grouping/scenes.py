@@ -16,7 +16,8 @@ from iqcli.culling.grouping.frames import MINUTE
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from iqcli.culling.grouping.frames import Frames, Numbers
+    from iqcli.culling.grouping.frames import Frames
+    from iqcli.records import Integers
 
 # Seconds between two photos of one camera that are of one moment whatever they show; of any
 # that look alike as frames of a burst do; and of any that look hardly different.
@@ -27,7 +28,7 @@ LIGHT, CONTENT = 0.85, 0.98
 BACK = 4
 
 
-def scenes(frames: Frames, groups: Iterable[Numbers]) -> list[Numbers]:
+def scenes(frames: Frames, groups: Iterable[Integers]) -> list[Integers]:
     """The members of each scene, two at least; every group lies in one of them, or in none.
 
     Photos without a time are of no scene, unless they are in a group with one that has a time.
@@ -43,7 +44,7 @@ def scenes(frames: Frames, groups: Iterable[Numbers]) -> list[Numbers]:
     return [part for part in parts if len(part) > 1 and timed[part].any()]
 
 
-def _edges(frames: Frames, one: Numbers, other: Numbers) -> Numbers:
+def _edges(frames: Frames, one: Integers, other: Integers) -> Integers:
     """(2, k) of the pairs that are of one scene."""
     gaps = frames.gaps(one, other)
     # A clock without seconds says that little less.
@@ -57,9 +58,9 @@ def _edges(frames: Frames, one: Numbers, other: Numbers) -> Numbers:
     return np.stack([one[joined], other[joined]])
 
 
-def components(count: int, edges: Numbers) -> Numbers:
+def components(count: int, edges: Integers) -> Integers:
     """The smallest number that each of `count` is joined to by (2, k) edges, itself at most."""
-    parent: Numbers = np.arange(count)
+    parent: Integers = np.arange(count)
     while True:
         roots = parent[edges]
         low, high = roots.min(axis=0), roots.max(axis=0)

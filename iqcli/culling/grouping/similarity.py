@@ -12,11 +12,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import FrameDescriptor
+    from iqcli.records import Array, Flags, FrameDescriptor, Integers
 
-    Columns = NDArray[np.float32]
-    Numbers = NDArray[np.int64]
-    Marks = NDArray[np.bool_]
 
 # Differences of light that mean nothing, in steps of luma: two plain pictures are alike.
 NOISE = 8.0
@@ -31,23 +28,23 @@ class Looks:
     (n, d) is of length 1.
     """
 
-    seen: Marks
-    mean: Columns
-    light: Columns
-    strength: Columns
-    embedding: Columns
+    seen: Flags
+    mean: Array
+    light: Array
+    strength: Array
+    embedding: Array
 
-    def light_likeness(self, one: Numbers, other: Numbers) -> Columns:
+    def light_likeness(self, one: Integers, other: Integers) -> Array:
         """(k,) correlations, -1..1, of the light of k pairs."""
         common = np.einsum("ij,ij->i", self.light[one], self.light[other])
-        found: Columns = (common + NOISE**2) / (self.strength[one] * self.strength[other])
+        found: Array = (common + NOISE**2) / (self.strength[one] * self.strength[other])
         return found
 
-    def alike(self, one: Numbers, other: Numbers, light: float, content: float) -> Marks:
+    def alike(self, one: Integers, other: Integers, light: float, content: float) -> Flags:
         """Which of k pairs have that likeness of light, or that cosine of their embeddings."""
         cosine = np.einsum("ij,ij->i", self.embedding[one], self.embedding[other])
         either = (self.light_likeness(one, other) >= light) | (cosine >= content)
-        found: Marks = self.seen[one] & self.seen[other] & either
+        found: Flags = self.seen[one] & self.seen[other] & either
         return found
 
 
@@ -64,9 +61,9 @@ def looks_of(looks: Sequence[FrameDescriptor | None]) -> Looks:
     return Looks(seen, mean, light, strength, embedding / np.maximum(length, np.float32(1e-6)))
 
 
-def _filled(seen: Marks, vectors: Sequence[NDArray[np.generic]]) -> Columns:
+def _filled(seen: Flags, vectors: Sequence[NDArray[np.generic]]) -> Array:
     """(n, size) with the vectors at the places of those that are seen."""
-    found: Columns = np.zeros((len(seen), len(vectors[0]) if vectors else 0), np.float32)
+    found: Array = np.zeros((len(seen), len(vectors[0]) if vectors else 0), np.float32)
     if vectors:
         found[seen] = np.nan_to_num(np.stack(vectors)).astype(np.float32)
     return found

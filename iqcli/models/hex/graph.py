@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.hex.states import Component
+    from iqcli.records import Doubles
 
-    Numbers = NDArray[np.float64]
     Levels = NDArray[np.int64]
 
 __all__ = [
@@ -47,7 +47,7 @@ __all__ = [
 ROUNDING = 1e-12
 
 
-def marginals(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
+def marginals(graph: Graph, logits: NDArray[np.floating]) -> Doubles:
     """(n, nodes) probabilities that each node is on."""
     out = np.empty(logits.shape)
     for part in graph.components:
@@ -57,12 +57,12 @@ def marginals(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
     return out
 
 
-def log_partition(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
+def log_partition(graph: Graph, logits: NDArray[np.floating]) -> Doubles:
     """(n,) natural logarithms of Z."""
     return sum((_log_sum(_scores(part, logits)) for part in graph.components), np.zeros(1))
 
 
-def log_likelihood(graph: Graph, logits: NDArray[np.floating], levels: Levels) -> Numbers:
+def log_likelihood(graph: Graph, logits: NDArray[np.floating], levels: Levels) -> Doubles:
     """(n,) log probabilities of (n, labels) levels; level 0 is unknown, and summed over.
 
     -inf where the levels are illegal.
@@ -79,7 +79,7 @@ def log_likelihood(graph: Graph, logits: NDArray[np.floating], levels: Levels) -
     return total
 
 
-def none_probability(graph: Graph, logits: NDArray[np.floating]) -> Numbers:
+def none_probability(graph: Graph, logits: NDArray[np.floating]) -> Doubles:
     """(n,) probabilities that every label is at level 1: of no issue at all."""
     return np.exp(-log_partition(graph, logits))
 
@@ -93,7 +93,7 @@ def most_likely(graph: Graph, logits: NDArray[np.floating]) -> Levels:
     return _counted(graph, on)
 
 
-def levels_of(graph: Graph, chances: Numbers) -> Levels:
+def levels_of(graph: Graph, chances: Doubles) -> Levels:
     """(n, nodes) marginals of this graph to (n, labels) levels: what is likelier than not.
 
     Always legal: a node is no likelier than one it needs, and of two nodes that exclude each other
@@ -104,7 +104,7 @@ def levels_of(graph: Graph, chances: Numbers) -> Levels:
     return _counted(graph, on)
 
 
-def switches(graph: Graph, levels: Levels) -> tuple[Numbers, Numbers]:
+def switches(graph: Graph, levels: Levels) -> tuple[Doubles, Doubles]:
     """(n, labels) levels to two (n, nodes) arrays of 0 and 1: node on, node known.
 
     Level 0 is unknown; it counts as off.
@@ -126,17 +126,17 @@ def is_legal(graph: Graph, levels: Levels) -> NDArray[np.bool_]:
     return fine
 
 
-def _scores(part: Component, logits: NDArray[np.floating]) -> Numbers:
-    scores: Numbers = logits[:, part.nodes].astype(np.float64) @ part.states.T
+def _scores(part: Component, logits: NDArray[np.floating]) -> Doubles:
+    scores: Doubles = logits[:, part.nodes].astype(np.float64) @ part.states.T
     return scores
 
 
-def _log_sum(scores: Numbers) -> Numbers:
+def _log_sum(scores: Doubles) -> Doubles:
     """(n, m) to (n,): log of the sum of the exponentials; -inf of nothing but -inf."""
     top = scores.max(axis=1, keepdims=True)
     top = np.where(np.isfinite(top), top, 0)
     with np.errstate(divide="ignore"):
-        total: Numbers = np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0]
+        total: Doubles = np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0]
     return total
 
 

@@ -34,14 +34,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.hex.graph import Graph, Levels, Numbers
+    from iqcli.models.hex.graph import Graph, Levels
     from iqcli.models.registry import Entry
-    from iqcli.records import Vector
+    from iqcli.records import Array, Doubles, Vector
 
-    Array = NDArray[np.float32]
 
 FORMAT = "iq-hex-1"
 LAYERS, PROMPTS = "layers", "prompts"
@@ -71,7 +68,7 @@ class HexHead:
             x = np.maximum(self._linear(k, x), 0)
         return self._linear(len(self.info["hidden"]), x)
 
-    def marginals(self, blocks: Mapping[str, Array]) -> Numbers:
+    def marginals(self, blocks: Mapping[str, Array]) -> Doubles:
         """(n, size) vectors by block to the (n, nodes) probabilities that each node is on."""
         return hexgraph.marginals(self.graph, self.logits(blocks))
 
@@ -79,7 +76,7 @@ class HexHead:
         """(n, size) vectors by block to (n, labels) legal levels, 1 for none."""
         return hexgraph.levels_of(self.graph, self.marginals(blocks))
 
-    def quality(self, blocks: Mapping[str, Array]) -> Numbers:
+    def quality(self, blocks: Mapping[str, Array]) -> Doubles:
         """(n, size) vectors by block to (n,) probabilities of no issue at all."""
         return hexgraph.none_probability(self.graph, self.logits(blocks))
 
@@ -141,7 +138,7 @@ class HexModel:
         """What its labels and their rules are."""
         return self.head.graph
 
-    def chances(self, blocks: Mapping[str, Array]) -> hexgraph.Numbers:
+    def chances(self, blocks: Mapping[str, Array]) -> Doubles:
         """(n, size) vectors by block to the (n, nodes) probabilities that a node is on."""
         return self.head.marginals(blocks)
 

@@ -13,11 +13,8 @@ from iqcli.models.hex import graph as hexgraph
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from numpy.typing import NDArray
-
     from iqcli.models.registry import Entry
-
-    Array = NDArray[np.float32]
+    from iqcli.records import Array, Doubles
 
 
 def make(entry: Entry) -> HexMini:
@@ -33,7 +30,7 @@ class HexMini(ScoredModel):
         """What its labels and their rules are."""
         return issues.head().graph
 
-    def chances(self, blocks: Mapping[str, Array]) -> hexgraph.Numbers:
+    def chances(self, blocks: Mapping[str, Array]) -> Doubles:
         """(n, size) vectors by block to the (n, nodes) probabilities that a node is on."""
         return hexgraph.marginals(self.graph, issues.logits(issues.head(), blocks))
 

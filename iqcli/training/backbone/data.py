@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Pixels
+    from iqcli.records import Array, Pixels
 
-    Array = NDArray[np.float32]
     Random = np.random.Generator
 
 NAMES = tuple(DISTORTIONS)

@@ -19,12 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from iqcli.extractors.backbone import Backbone
-    from iqcli.records import Pixels
+    from iqcli.records import Array, Pixels
 
-    Array = NDArray[np.float32]
 
 MIDDLE = np.full((GRID, GRID, 2), 0.5, np.float32)
 CHUNK = 64

@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.records import Array
     from iqcli.training.config import BackboneConfig
     from iqcli.training.run_state import RunFolder
 
-    Array = NDArray[np.float32]
 
 # Pairs that people told apart by less than this need not be told apart.
 CLEAR = 0.5

@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     import open_clip
     from numpy.typing import NDArray
 
-    from iqcli.records import Pixels
-
-    Array = NDArray[np.float32]
+    from iqcli.records import Array, Pixels
 
 
 class RankCorrelations(NamedTuple):
