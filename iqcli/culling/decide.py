@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.culling.grouping.group import key_of, order_within
 from iqcli.culling.risk_control import SAID, band, in_words
-from iqcli.culling.rules import Finding, Protect, exact, is_scored, percent, score_of
+from iqcli.culling.rules import Protection, RuleResult, exact, is_scored, percent, score_of
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Verdict, best_first
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from iqcli.culling.rules import Rule
     from iqcli.records import Photo
 
-    Findings = tuple[Finding, ...]
-    FindingsByIndex = dict[int, Finding]
+    Findings = tuple[RuleResult, ...]
+    FindingsByIndex = dict[int, RuleResult]
     from collections.abc import Iterator, Mapping
 
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
@@ -37,17 +37,17 @@ def worst(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
     for members in groups(scored, rule.unit):
         first = len(members) - math.floor(exact(rule.worst) * len(members))
         for rank, each in enumerate(members, start=1):
-            found[id(each)] = _by_rank(rank, len(members), rank > first, rule)
+            found[id(each)] = _by_worst(rank, len(members), rank > first, rule)
     return _with_alone(found, scored, "not_worst", rule)
 
 
-def _by_rank(rank: int, count: int, rejected: bool, rule: Rule) -> Finding:
+def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
     assert rule.worst is not None
     of = "" if rule.unit == "all" else f" of its {NAMES[rule.unit]}"
     words = f"among the worst {percent(rule.worst)}{of} (rank {rank} of {count})"
     if rejected:
-        return Finding(Verdict.REJECT, "worst", words, relative=True)
-    return Finding(Verdict.KEEP, "not_worst", f"not {words}")
+        return RuleResult(Verdict.REJECT, "worst", words, relative=True)
+    return RuleResult(Verdict.KEEP, "not_worst", f"not {words}")
 
 
 def kept(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
@@ -59,20 +59,20 @@ def kept(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
         near = min(score_of(each) for each in members[:stay]) - rule.margin
         for rank, each in enumerate(members, start=1):
             ties = rule.margin > 0 and rank > stay and score_of(each) >= near
-            found[id(each)] = _by_place(rank, len(members), stay, ties, rule)
+            found[id(each)] = _by_rank(rank, len(members), stay, ties, rule)
     return _with_alone(found, scored, f"kept_of_{rule.unit}", rule)
 
 
-def _by_place(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> Finding:
+def _by_rank(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> RuleResult:
     of = " of all" if rule.unit == "all" else f" in its {NAMES[rule.unit]}"
     words = f"rank {rank} of {count}{of}, {stay} {'is' if stay == 1 else 'are'} kept"
     if rank <= stay:
-        return Finding(Verdict.KEEP, f"kept_of_{rule.unit}", words)
+        return RuleResult(Verdict.KEEP, f"kept_of_{rule.unit}", words)
     if ties:
         points = f"{rule.margin:g} point{'s' * (rule.margin != 1)}"
         near = f"{words}, but within {points} of the last"
-        return Finding(Verdict.REVIEW, "near_tie", near, relative=True)
-    return Finding(Verdict.REJECT, f"not_kept_of_{rule.unit}", words, relative=True)
+        return RuleResult(Verdict.REVIEW, "near_tie", near, relative=True)
+    return RuleResult(Verdict.REJECT, f"not_kept_of_{rule.unit}", words, relative=True)
 
 
 def groups(scored: Sequence[Photo], unit: str) -> list[list[Photo]]:
@@ -97,15 +97,15 @@ def _with_alone(
     """The same with the photos that no group holds: nothing stands beside them, they stay."""
     if rule.unit == "all":
         return found
-    alone = Finding(Verdict.KEEP, code, f"in no {NAMES[rule.unit]} that is known")
+    alone = RuleResult(Verdict.KEEP, code, f"in no {NAMES[rule.unit]} that is known")
     return {id(each): found.get(id(each), alone) for each in scored}
 
 
-ONLY = Finding(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
-BEST = Finding(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
+ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
+BEST = RuleResult(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
 
 
-def spared(judged: Sequence[Photo], found: Mapping[int, Findings]) -> dict[int, Findings]:
+def protect_moments(photos: Sequence[Photo], found: Mapping[int, Findings]) -> dict[int, Findings]:
     """New findings for the photos that stay so that their moment does.
 
     `found` holds those of every scored shot by its identity. Where they reject all of a moment, the
@@ -113,7 +113,7 @@ def spared(judged: Sequence[Photo], found: Mapping[int, Findings]) -> dict[int, 
     is of no moment, and none is spared for that.
     """
     saved = {}
-    for members in _moments(judged):
+    for members in _moments(photos):
         scored = [each for each in members if is_scored(each)]
         if any(not found[id(each)][0].rejects for each in scored):
             continue
@@ -123,10 +123,10 @@ def spared(judged: Sequence[Photo], found: Mapping[int, Findings]) -> dict[int, 
     return saved
 
 
-def _moments(judged: Sequence[Photo]) -> Iterator[list[Photo]]:
+def _moments(photos: Sequence[Photo]) -> Iterator[list[Photo]]:
     """The shots of each moment; of one alone in its moment, only the time tells."""
     found: dict[str, list[Photo]] = {}
-    for each in judged:
+    for each in photos:
         if (key := key_of(each, "scene")) is not None:
             found.setdefault(key, []).append(each)
         elif each.facts is not None and each.facts.taken is not None:
@@ -146,10 +146,10 @@ def _compared(found: Findings) -> bool:
     return all(each.relative for each in found if each.rejects)
 
 
-_PROTECTED = Protect()
+_PROTECTED = Protection()
 
 
-def decide(judged: Sequence[Photo], rule: Rule, protect: Protect = _PROTECTED) -> list[Decision]:
+def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED) -> list[Decision]:
     """One decision a shot, in the order given, which changes nothing.
 
     Shots without a score are left for review. Then comes what `protect` keeps; it has its rank
@@ -158,15 +158,15 @@ def decide(judged: Sequence[Photo], rule: Rule, protect: Protect = _PROTECTED) -
     paths, so that a run repeats. A promise must have its limit.
     """
     assert rule.promise is None or rule.limit is not None
-    scored = [each for each in judged if is_scored(each)]
+    scored = [each for each in photos if is_scored(each)]
     parts = _parts(scored, rule)
     found = {id(each): _joined(each, [part[id(each)] for part in parts], rule) for each in scored}
-    found |= {id(each): why for each in scored if (why := protect.why(each))}
-    found |= spared(judged, found)
-    return [_decision(each, found.get(id(each))) for each in judged]
+    found |= {id(each): why for each in scored if (why := protect.reasons(each))}
+    found |= protect_moments(photos, found)
+    return [_decision(each, found.get(id(each))) for each in photos]
 
 
-def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, Finding]]:
+def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:
     parts = []
     if rule.below is not None:
         parts.append({id(each): _below(each, rule.below) for each in scored})
@@ -179,49 +179,49 @@ def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, Finding]]:
     return parts or [{id(each): _by_band(each) for each in scored}]
 
 
-def _below(judged: Photo, limit: float) -> Finding:
-    words = in_words(score_of(judged), limit)
-    if score_of(judged) < limit:
-        return Finding(Verdict.REJECT, "below", words)
-    return Finding(Verdict.KEEP, "not_below", words)
+def _below(photo: Photo, limit: float) -> RuleResult:
+    words = in_words(score_of(photo), limit)
+    if score_of(photo) < limit:
+        return RuleResult(Verdict.REJECT, "below", words)
+    return RuleResult(Verdict.KEEP, "not_below", words)
 
 
-def _promised(judged: Photo, limit: float) -> Finding:
-    words = in_words(score_of(judged), limit)
-    if score_of(judged) < limit:
-        return Finding(Verdict.REJECT, "under_promise_limit", words)
-    return Finding(Verdict.KEEP, "over_promise_limit", words)
+def _promised(photo: Photo, limit: float) -> RuleResult:
+    words = in_words(score_of(photo), limit)
+    if score_of(photo) < limit:
+        return RuleResult(Verdict.REJECT, "under_promise_limit", words)
+    return RuleResult(Verdict.KEEP, "over_promise_limit", words)
 
 
-def _by_band(judged: Photo) -> Finding:
-    rating = judged.rating
+def _by_band(photo: Photo) -> RuleResult:
+    rating = photo.rating
     # A model with experience, which the bands need, has a doubt.
     assert rating and rating.uncertainty is not None
     verdict = band(rating.score, rating.uncertainty)
     code = {Verdict.KEEP: "band_high", Verdict.REJECT: "band_low", Verdict.REVIEW: "band_unsure"}
     words = f"score {rating.score:.1f} +- {rating.uncertainty:.1f}{SAID[verdict]}"
-    return Finding(verdict, code[verdict], words)
+    return RuleResult(verdict, code[verdict], words)
 
 
-def _joined(judged: Photo, parts: Sequence[Finding], rule: Rule) -> Findings:
+def _joined(photo: Photo, parts: Sequence[RuleResult], rule: Rule) -> Findings:
     """What decides, the verdict of the first: any part that rejects, capped by the promise."""
     rejecting = tuple(each for each in parts if each.rejects)
     if rejecting and rule.chooses and rule.limit is not None:
-        if score_of(judged) < rule.limit:
+        if score_of(photo) < rule.limit:
             # It lets go what the others reject; a moment is not lost by that.
-            return (*rejecting, replace(_promised(judged, rule.limit), relative=True))
-        why = f"{in_words(score_of(judged), rule.limit)}, which the promise does not cover"
-        return (Finding(Verdict.REVIEW, "over_promise_limit", why), *rejecting)
+            return (*rejecting, replace(_promised(photo, rule.limit), relative=True))
+        why = f"{in_words(score_of(photo), rule.limit)}, which the promise does not cover"
+        return (RuleResult(Verdict.REVIEW, "over_promise_limit", why), *rejecting)
     doubting = tuple(each for each in parts if each.verdict is Verdict.REVIEW)
     return rejecting or doubting or tuple(parts)
 
 
-def _decision(judged: Photo, found: Findings | None) -> Decision:
+def _decision(photo: Photo, found: Findings | None) -> Decision:
     if found is None:
-        why = f"not judged: {judged.error or 'it has no score'}"
-        found = (Finding(Verdict.REVIEW, "not_judged", why),)
+        why = f"not judged: {photo.error or 'it has no score'}"
+        found = (RuleResult(Verdict.REVIEW, "not_judged", why),)
     words, codes = tuple(each.words for each in found), tuple(each.code for each in found)
-    return Decision(judged, found[0].verdict, words, codes)
+    return Decision(photo, found[0].verdict, words, codes)
 
 
 def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
@@ -234,11 +234,11 @@ def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
     check_counts(rejects, sum(is_scored(each.photo) for each in decisions), max_reject)
 
 
-def check_counts(rejects: int, judged: int, max_reject: float) -> None:
+def check_counts(rejects: int, photos: int, max_reject: float) -> None:
     """Raise IqError if so many rejects are more than that share (0..1) of the judged shots."""
-    if rejects and rejects > exact(max_reject) * judged:
+    if rejects and rejects > exact(max_reject) * photos:
         raise IqError(
-            f"{rejects} of {judged} judged photos would be rejected, more than "
+            f"{rejects} of {photos} judged photos would be rejected, more than "
             f"{percent(max_reject)}; if that is meant, give "
-            f"--max-reject {math.ceil(100 * rejects / judged)}%"
+            f"--max-reject {math.ceil(100 * rejects / photos)}%"
         )

@@ -47,15 +47,15 @@ def record(decision: Decision) -> Record:
     The root is absolute and link-free; the other paths count from it. Raises PlanConflict for a
     shot that is not in its root.
     """
-    judged = decision.photo
-    shot = judged.shot
+    photo = decision.photo
+    shot = photo.shot
     return {
         **path_fields("root", shot.root.resolve()),
         **path_fields("path", _inside(shot.root, shot.path)),
-        "sha256": judged.sha256,
+        "sha256": photo.sha256,
         "companions": [path_fields("path", _inside(shot.root, each)) for each in shot.companions],
         "decision": decision.verdict.value,
-        "score": float(judged.rating.score) if judged.rating else None,
+        "score": float(photo.rating.score) if photo.rating else None,
         "reasons": list(decision.reasons),
         "codes": list(decision.codes),
     }
@@ -128,8 +128,8 @@ def _decision(found: Record, model: str) -> Decision:
     if digest is not None and not SHA256.fullmatch(want(found, "sha256", str)):
         raise IqError("its sha256 is none")
     rating = None if (score := _score(found)) is None else Rating(score, None, model)
-    judged = Photo(shot, digest, rating=rating)
-    return Decision(judged, verdict, jsonl.texts(found, "reasons"), jsonl.codes(found))
+    photo = Photo(shot, digest, rating=rating)
+    return Decision(photo, verdict, jsonl.texts(found, "reasons"), jsonl.codes(found))
 
 
 def _plain(found: object) -> Path:
@@ -188,20 +188,20 @@ def _found(paths: Sequence[Path]) -> Mapping[Path, Shot]:
     return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
 
 
-def _check_shot(judged: Photo, found: Mapping[Path, Shot]) -> None:
-    path = judged.shot.path
+def _check_shot(photo: Photo, found: Mapping[Path, Shot]) -> None:
+    path = photo.shot.path
     now = found.get(path)
     if now is None:
         raise PlanConflict(f"{display_path(path)} leads no shot here; decide again")
     if extension(path.name) not in PHOTO and not looks_like_photo(path, path.stat()):
         raise PlanConflict(f"{display_path(path)} is no photo; leave it out")
-    if others := {*now.companions} ^ {*judged.shot.companions}:
+    if others := {*now.companions} ^ {*photo.shot.companions}:
         raise PlanConflict(
             f"{display_path(min(others))} was decided on as a file of another shot, or came or "
             "went since; decide again"
         )
     try:
-        same = judged.sha256 in (None, files.sha256(path))
+        same = photo.sha256 in (None, files.sha256(path))
     except OSError as error:
         raise PlanConflict(f"cannot read {display_path(path)}: {error.strerror}") from error
     if not same:

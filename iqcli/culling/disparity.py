@@ -96,10 +96,10 @@ def lopsided(found: Sequence[Loss]) -> Loss | None:
     return max(far, key=lambda each: each.excess, default=None)
 
 
-def classes_of(judged: Photo) -> tuple[str, ...]:
+def classes_of(photo: Photo) -> tuple[str, ...]:
     """The kinds of a photo, each once: what is seen, the camera, how it is held, the format."""
-    seen = judged.descriptor.classes if judged.descriptor else ()
-    told = _told(judged.facts) if judged.facts else ()
+    seen = photo.descriptor.classes if photo.descriptor else ()
+    told = _told(photo.facts) if photo.facts else ()
     return tuple(dict.fromkeys((*seen, *told)))
 
 

@@ -60,32 +60,32 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
     # What goes to the trash gets a folder of its own, whose name meets no other that is there, nor
     # one that is in the trash and may come back.
     number = int(f"{now:%Y%m%d%H%M%S%f}") if chosen is Action.TRASH else 1
-    shelves: dict[Path, _Shelf] = {}
+    shelves: dict[Path, RejectFolder] = {}
     shots = []
     for decision in decisions:
         if decision.verdict is Verdict.REJECT:
             root = decision.photo.shot.root.resolve()
-            shelf = shelves.setdefault(root, _Shelf(root, number))
+            shelf = shelves.setdefault(root, RejectFolder(root, number))
             shots.append(_planned(decision, root, shelf))
     plan = Plan(now.isoformat(timespec="seconds"), rule, model, tuple(shots), chosen)
     check(plan)
     return plan
 
 
-def _planned(decision: Decision, root: Path, shelf: _Shelf) -> PlannedShot:
-    judged = decision.photo
-    sources = [below(root, path) for path in judged.shot.files]
+def _planned(decision: Decision, root: Path, shelf: RejectFolder) -> PlannedShot:
+    photo = decision.photo
+    sources = [below(root, path) for path in photo.shot.files]
     layer = shelf.layer_for(sources)
     held = tuple(_measured(root, source, layer / source) for source in sources)
-    if judged.sha256 not in (None, held[0].sha256):
+    if photo.sha256 not in (None, held[0].sha256):
         raise PlanConflict(
-            f"{display_path(judged.shot.path)} changed while it was judged; run again"
+            f"{display_path(photo.shot.path)} changed while it was judged; run again"
         )
-    return PlannedShot(root, held, _score(judged), decision.reasons, decision.codes)
+    return PlannedShot(root, held, _score(photo), decision.reasons, decision.codes)
 
 
-def _score(judged: Photo) -> float | None:
-    return float(judged.rating.score) if judged.rating else None
+def _score(photo: Photo) -> float | None:
+    return float(photo.rating.score) if photo.rating else None
 
 
 def check_files(decisions: Iterable[Decision]) -> None:
@@ -121,7 +121,7 @@ def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
     return PlannedFile(source, target, after.st_size, after.st_mtime_ns, digest)
 
 
-class _Shelf:
+class RejectFolder:
     """The free names in one root's folder of rejects, on the disk and in this plan.
 
     Names that differ only in case or accents' form count as one: the disk may be exFAT or APFS.

@@ -73,7 +73,7 @@ TENTHS = range(1, 1000)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class RiskLimit:
     """A limit that keeps a promise: what scores strictly under it is rejected.
 
     It would have rejected `rejected` of the held-out photos, `good` of them good; with 95 %
@@ -86,7 +86,7 @@ class Kept:
     bound: float
 
 
-def settled(rule: Rule, experience: HoldoutSample | None) -> tuple[Rule, tuple[str, ...]]:
+def with_risk_limit(rule: Rule, experience: HoldoutSample | None) -> tuple[Rule, tuple[str, ...]]:
     """A promise or the bands, alone or in a rule, ready to decide; and how they did elsewhere.
 
     Raises IqError where the model brings no experience, or too little for the promise.
@@ -124,7 +124,7 @@ def _meant(rule: Rule, limit: str) -> str:
     )
 
 
-def keep(experience: HoldoutSample, promise: float) -> Kept:
+def keep(experience: HoldoutSample, promise: float) -> RiskLimit:
     """The highest limit that keeps the promise (0..1, both excluded).
 
     Raises IqError where the experience bears out none, with the smallest promise that can be kept.
@@ -141,7 +141,7 @@ def keep(experience: HoldoutSample, promise: float) -> Kept:
         raise IqError(_refusal(len(scores), promise, least))
     rejected = int(cuts[number - 1])
     limit = _short(*scores[rejected - 1 : rejected + 1].tolist())
-    return Kept(limit, rejected, int(good[rejected - 1]), float(bounds[number - 1]))
+    return RiskLimit(limit, rejected, int(good[rejected - 1]), float(bounds[number - 1]))
 
 
 def _bound(count: Integers, good: Integers) -> NDArray[np.float64]:

@@ -141,7 +141,7 @@ def exact(share: float) -> Fraction:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class RuleResult:
     """A verdict, its code for programs and its words for people.
 
     It is `relative` where other photos would have made it another.
@@ -157,15 +157,15 @@ class Finding:
         return self.verdict is Verdict.REJECT
 
 
-def is_scored(judged: Photo) -> bool:
+def is_scored(photo: Photo) -> bool:
     """Whether a rule can say anything of a shot."""
-    return judged.rating is not None and math.isfinite(judged.rating.score)
+    return photo.rating is not None and math.isfinite(photo.rating.score)
 
 
-def score_of(judged: Photo) -> float:
+def score_of(photo: Photo) -> float:
     """The score of a scored shot."""
-    assert judged.rating
-    return judged.rating.score
+    assert photo.rating
+    return photo.rating.score
 
 
 # The codes of protected photos; of one that has several, the first that stands here counts.
@@ -173,7 +173,7 @@ CODES = ("rated", "flagged", "set_bracket", "set_panorama", "only_of_moment", "b
 
 
 @dataclass(frozen=True, slots=True)
-class Protect:
+class Protection:
     """Whether marks protect a photo (stars, or a person's flag), and whether sets are kept whole.
 
     Members of sets that are not kept whole are treated as any other photos.
@@ -182,16 +182,16 @@ class Protect:
     marked: bool = True
     sets: bool = True
 
-    def why(self, judged: Photo) -> tuple[Finding, ...]:
+    def reasons(self, photo: Photo) -> tuple[RuleResult, ...]:
         """What protects a shot, nothing for most."""
         found = []
-        stars = judged.stars or 0
+        stars = photo.stars or 0
         if self.marked and stars >= 1:
             found.append(_kept("rated", f"rated {stars} star{'s' * (stars > 1)}"))
-        if self.marked and (judged.pick or 0) >= 1:
+        if self.marked and (photo.pick or 0) >= 1:
             found.append(_kept("flagged", "flagged by a person"))
-        if self.sets and judged.frame_set is not None:
-            found.append(_kept(f"set_{judged.frame_set.value}", _SETS[judged.frame_set]))
+        if self.sets and photo.frame_set is not None:
+            found.append(_kept(f"set_{photo.frame_set.value}", _SETS[photo.frame_set]))
         return tuple(found)
 
 
@@ -201,5 +201,5 @@ _SETS = {
 }
 
 
-def _kept(code: str, words: str) -> Finding:
-    return Finding(Verdict.KEEP, code, words)
+def _kept(code: str, words: str) -> RuleResult:
+    return RuleResult(Verdict.KEEP, code, words)

@@ -15,19 +15,19 @@ from iqcli.transactions import reject_folder as trash
 from iqcli.transactions import undo as takeback
 from iqcli.transactions.history import State
 from iqcli.transactions.plan import Action, Outcome, Plan, check, refuse
-from iqcli.transactions.rollback import Trip, all_or_nothing
-from iqcli.transactions.steps import Known, Place, outward
+from iqcli.transactions.rollback import Transaction, rollback_on_error
+from iqcli.transactions.steps import FileState, JournalState, forward_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from iqcli.transactions.history import Past
-    from iqcli.transactions.journal import Log
+    from iqcli.transactions.history import RunHistory
+    from iqcli.transactions.journal import JournalWriter
 
 __all__ = ["Outcome", "apply", "recover", "undo", "undo_each"]
 
-_AS_PLANNED = Known(settled=True, at_source=True)
+_AS_PLANNED = JournalState(settled=True, at_source=True)
 
 
 def apply(plan: Plan, state_dir: Path, along: str | None = None) -> Outcome:
@@ -41,7 +41,7 @@ def apply(plan: Plan, state_dir: Path, along: str | None = None) -> Outcome:
     if not plan.shots or plan.action is Action.LIST:
         return Outcome("", "cull", 0, 0, what=plan.action.value)
     if plan.action is Action.TRASH:
-        trash.check_there()
+        trash.require_trash()
     with locks.hold(plan.roots, state_dir):
         refuse(list(_conflicts(plan)) or list(_newcomers(plan)), "make a new plan")
         log = journal.begin(state_dir, plan, along)
@@ -50,12 +50,12 @@ def apply(plan: Plan, state_dir: Path, along: str | None = None) -> Outcome:
     return Outcome(log.run, "cull", count, plan.files, plan.rejects, what=plan.action.value)
 
 
-def _carry_out(plan: Plan, log: Log) -> None:
-    trip = Trip(log)
-    with all_or_nothing(trip, log, lambda: reject_folder.tidy(plan, log.run, plan.shots)):
-        reject_folder.announce(plan, log.run, log.when)
+def _carry_out(plan: Plan, log: JournalWriter) -> None:
+    trip = Transaction(log)
+    with rollback_on_error(trip, log, lambda: reject_folder.clean_up(plan, log.run, plan.shots)):
+        reject_folder.write_entries(plan, log.run, log.when)
         for number, shot in enumerate(plan.shots):
-            trip.carry(outward(shot, plan.action), _AS_PLANNED)
+            trip.carry(forward_steps(shot, plan.action), _AS_PLANNED)
             log.done(number)
         trip.sync()
         if plan.action is Action.TRASH:
@@ -74,8 +74,8 @@ def _conflicts(plan: Plan) -> Iterable[str]:
         ):
             yield f"{display_path(folder)} is not a folder of iq for this plan"
     for shot in plan.shots:
-        for step in outward(shot, plan.action):
-            if why := takeback.obstacle(step, _AS_PLANNED, Place.AT_SOURCE):
+        for step in forward_steps(shot, plan.action):
+            if why := takeback.obstacle(step, _AS_PLANNED, FileState.AT_SOURCE):
                 yield why
 
 
@@ -102,7 +102,7 @@ def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
     return _with_edits(done, past.run.along, state_dir, partly)
 
 
-def _take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
+def _take_back(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
     if past.run.edits:
         return edits.take_back(past, state_dir, partly)
     return takeback.take_back(past, state_dir, partly)
@@ -144,24 +144,24 @@ def recover(roots: Iterable[Path], state_dir: Path) -> tuple[Outcome, ...]:
     return tuple(each for each in done if each)
 
 
-def _cut_off(state_dir: Path) -> list[Past]:
+def _cut_off(state_dir: Path) -> list[RunHistory]:
     return [past for past in history.changes(state_dir) if past.state is State.INTERRUPTED]
 
 
-def _finish(past: Past, state_dir: Path) -> Outcome | None:
+def _finish(past: RunHistory, state_dir: Path) -> Outcome | None:
     with locks.hold(past.run.roots, state_dir):
         # Whoever held the lock until now may have been at work on this very run, and be done.
         now = next((each for each in _cut_off(state_dir) if each.run.id == past.run.id), None)
         if now is None:
             return None
-        if trash.has_taken(now.run):
+        if trash.is_in_trash(now.run):
             journal.finish(state_dir, now.run)
             return None
         done = _take_back(now, state_dir, partly=False)
     return _with_edits(done, past.run.along, state_dir, partly=False)
 
 
-def _touches(past: Past, wanted: Sequence[Path]) -> bool:
+def _touches(past: RunHistory, wanted: Sequence[Path]) -> bool:
     return any(
         one.is_relative_to(other) or other.is_relative_to(one)
         for one in past.run.roots

@@ -91,7 +91,7 @@ def check(edited: Iterable[Edited]) -> None:
         paths.add(each.path)
 
 
-class Stand(Enum):
+class EditState(Enum):
     """What was found under the name of an edited file."""
 
     BEFORE = auto()
@@ -99,17 +99,17 @@ class Stand(Enum):
     CLAIM = auto()  # an empty file of ours, that held the name for the new content
 
 
-def look(edited: Edited, claims: Container[Path] = ()) -> Stand:
+def inspect_edit(edited: Edited, claims: Container[Path] = ()) -> EditState:
     """See what is there. Raises PlanConflict where it is neither old nor new, and OSError."""
     status = files.seen(edited.path)
     if not status:
         if edited.before is None:
-            return Stand.BEFORE
+            return EditState.BEFORE
         raise PlanConflict(f"{display_path(edited.path)} is gone")
     if stat.S_ISREG(status.st_mode):
         digest = files.sha256(edited.path)
         if digest in (edited.before, edited.after):
-            return Stand.BEFORE if digest == edited.before else Stand.AFTER
+            return EditState.BEFORE if digest == edited.before else EditState.AFTER
         if edited.before is None and not status.st_size and edited.path in claims:
-            return Stand.CLAIM
+            return EditState.CLAIM
     raise PlanConflict(f"{display_path(edited.path)} has changed since")

@@ -12,15 +12,15 @@ from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import files, locks
 from iqcli.text import display_path
 from iqcli.transactions import history, journal
-from iqcli.transactions.edit_records import Edited, Stand, check, is_part, look
+from iqcli.transactions.edit_records import Edited, EditState, check, inspect_edit, is_part
 from iqcli.transactions.plan import Outcome, below, refuse
-from iqcli.transactions.replace import Kept, Swaps, restore, sync
-from iqcli.transactions.rollback import all_or_nothing
+from iqcli.transactions.replace import Backups, FileEdits, restore, sync
+from iqcli.transactions.rollback import rollback_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
 
-    from iqcli.transactions.history import Past
+    from iqcli.transactions.history import RunHistory
 
 _NOTHING = "nothing was written"
 
@@ -81,9 +81,9 @@ def _write(
     with locks.hold({each.root for each in edited}, state_dir):
         refuse([why for each in edited if (why := _obstacle(each))], "run again", _NOTHING)
         log = journal.begin_edits(state_dir, kind, edited)
-        kept = Kept(state_dir, log.run)
-        swaps = Swaps(log, kept, edited)
-        with all_or_nothing(swaps, log, lambda: kept.drop(range(len(edited)))):
+        kept = Backups(state_dir, log.run)
+        swaps = FileEdits(log, kept, edited)
+        with rollback_on_error(swaps, log, lambda: kept.drop(range(len(edited)))):
             kept.take(edited)
             swaps.prepare(after)
             for number in range(len(edited)):
@@ -96,13 +96,13 @@ def _write(
 
 def _obstacle(edited: Edited) -> str | None:
     try:
-        stand = look(edited)
+        stand = inspect_edit(edited)
     except PlanConflict as error:
         return str(error)
-    return None if stand is Stand.BEFORE else f"{display_path(edited.path)} has changed since"
+    return None if stand is EditState.BEFORE else f"{display_path(edited.path)} has changed since"
 
 
-def take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
+def take_back(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
     """Give the files of a run their old contents again; see `apply.undo`.
 
     An error of the system leaves it half done, and says that the same undo goes on from there.
@@ -119,7 +119,7 @@ def take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
         refuse(list(left.values()), hint, "nothing was changed back")
     going = [number for number in range(len(edited)) if number not in left]
     log = journal.begin_undo(state_dir, past.run.id, len(going), len(going))
-    kept = Kept(state_dir, past.run.id)
+    kept = Backups(state_dir, past.run.id)
     with _can_go_on(past.run.id):
         for number in reversed(going):
             restore(number, edited[number], kept, past.claims)
@@ -140,7 +140,7 @@ def take_back(past: Past, state_dir: Path, partly: bool) -> Outcome:
 
 def _blocked(edited: Edited, claims: Container[Path]) -> str | None:
     try:
-        look(edited, claims)
+        inspect_edit(edited, claims)
     except PlanConflict as error:
         return str(error)
     except OSError as error:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Set
     from pathlib import Path
 
-    from iqcli.transactions.journal import Broken, Run
+    from iqcli.transactions.journal import JournalRecord, UnreadableJournal
 
 
 class State(StrEnum):
@@ -31,11 +31,11 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class RunHistory:
     """A run and its undos, oldest first."""
 
-    run: Run
-    undos: tuple[Run, ...]
+    run: JournalRecord
+    undos: tuple[JournalRecord, ...]
 
     @property
     def state(self) -> State:
@@ -58,9 +58,9 @@ class Past:
         return self.state in (State.FINISHED, State.INTERRUPTED)
 
     @property
-    def away(self) -> frozenset[int]:
+    def moved(self) -> frozenset[int]:
         """The shots that are surely away, by number: they arrived, and no undo touched them."""
-        if self.run.turned_back:
+        if self.run.rolled_back:
             return frozenset()
         started = [each for each in self.undos if each.end in (None, "partial")]
         return self.run.done.difference(*(each.done for each in started))
@@ -93,7 +93,7 @@ class Row:
 def history(state_dir: Path) -> list[Row]:
     """Every run, oldest first."""
     runs, broken = journal.read(state_dir)
-    rows = [_row(Past(run, _undos(run, runs))) for run in runs]
+    rows = [_row(RunHistory(run, _undos(run, runs))) for run in runs]
     lost = [Row(b.run, "", "", None, 0, 0, State.UNREADABLE, (b.path,)) for b in broken]
     return sorted(rows + lost, key=lambda row: row.run)
 
@@ -103,27 +103,27 @@ def unreadable(state_dir: Path) -> list[str]:
     return [each.says for each in journal.read(state_dir)[1]]
 
 
-def _undos(run: Run, runs: list[Run]) -> tuple[Run, ...]:
+def _undos(run: JournalRecord, runs: list[JournalRecord]) -> tuple[JournalRecord, ...]:
     return tuple(each for each in runs if each.of == run.id)
 
 
-def _row(past: Past) -> Row:
+def _row(past: RunHistory) -> Row:
     run = past.run
     moved = not run.plan or run.plan.action is Action.MOVE
     kind = run.kind if moved or not run.plan else run.plan.action.value
     return Row(run.id, run.when, kind, run.of, run.shots, run.files, past.state, run.roots)
 
 
-def changes(state_dir: Path) -> list[Past]:
+def changes(state_dir: Path) -> list[RunHistory]:
     """The readable runs that changed something, oldest first, each with its undos."""
     return _changes(journal.read(state_dir)[0])
 
 
-def _changes(runs: list[Run]) -> list[Past]:
-    return [Past(run, _undos(run, runs)) for run in runs if run.plan or run.edits]
+def _changes(runs: list[JournalRecord]) -> list[RunHistory]:
+    return [RunHistory(run, _undos(run, runs)) for run in runs if run.plan or run.edits]
 
 
-def must_refuse(past: Past, left: int, count: int, partly: bool) -> bool:
+def must_refuse(past: RunHistory, left: int, count: int, partly: bool) -> bool:
     """Whether an undo that would leave so many of so many is none.
 
     All may be left of a run that was cut off alone: that is how a person closes it.
@@ -131,7 +131,7 @@ def must_refuse(past: Past, left: int, count: int, partly: bool) -> bool:
     return bool(left) and (not partly or (left == count and past.state is not State.INTERRUPTED))
 
 
-def way_out(state_dir: Path, past: Past, paths: Set[Path]) -> str:
+def way_out(state_dir: Path, past: RunHistory, paths: Set[Path]) -> str:
     """What to do where an undo finds these names changed: a later run of ours may have done it."""
     later = [
         each.run
@@ -143,7 +143,7 @@ def way_out(state_dir: Path, past: Past, paths: Set[Path]) -> str:
     return f"restore what is named, or leave it so: iq undo {past.run.id} --partly"
 
 
-def pick(state_dir: Path, run: str | None) -> Past:
+def pick(state_dir: Path, run: str | None) -> RunHistory:
     """The run whose name begins so, or the latest that can be undone. Raises IqError for none.
 
     Where a later journal cannot be read nobody knows which is the latest: that raises, too.
@@ -164,7 +164,7 @@ def pick(state_dir: Path, run: str | None) -> Past:
     return named[0]
 
 
-def _latest(found: list[Past], broken: list[Broken]) -> Past:
+def _latest(found: list[RunHistory], broken: list[UnreadableJournal]) -> RunHistory:
     if broken and not (found and broken[-1].run < found[-1].run.id):
         raise IqError(f"{broken[-1].says}, or name the run to undo (iq history lists them)")
     if not found:

@@ -36,7 +36,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class JournalRecord:
     """A run as its journal tells it.
 
     `plan` is that of a cull, `along` the run of edits that came with it; `edits` are those of a run
@@ -54,7 +54,7 @@ class Run:
     plan: Plan | None
     done: frozenset[int]
     claims: frozenset[Path]
-    turned_back: bool
+    rolled_back: bool
     end: str | None
     edits: tuple[Edited, ...] = ()
     along: str | None = None
@@ -80,7 +80,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
+class UnreadableJournal:
     """A journal that cannot be read, and why."""
 
     path: Path
@@ -98,7 +98,7 @@ class Broken:
 
 
 @dataclass(frozen=True, slots=True)
-class Log:
+class JournalWriter:
     """A journal that is being written. Every method raises OSError.
 
     `subject` is the run whose photos move: this one, or the one that it undoes.
@@ -122,13 +122,13 @@ class Log:
         durable.append_line(self.path, line({"event": event}))
 
 
-def begin(state_dir: Path, plan: Plan, along: str | None = None) -> Log:
+def begin(state_dir: Path, plan: Plan, along: str | None = None) -> JournalWriter:
     """Write down what a cull is about to do. Raises IqError if that cannot be kept."""
     text = {"plan": list(records(plan)), "shots": len(plan.shots), "files": plan.files}
     return _begin(state_dir, "cull", text | ({"along": along} if along else {}))
 
 
-def begin_edits(state_dir: Path, kind: str, edits: Sequence[Edited]) -> Log:
+def begin_edits(state_dir: Path, kind: str, edits: Sequence[Edited]) -> JournalWriter:
     """Write down what edits are about to be made. Raises IqError if that cannot be kept."""
     count = len(edits)
     return _begin(
@@ -136,12 +136,12 @@ def begin_edits(state_dir: Path, kind: str, edits: Sequence[Edited]) -> Log:
     )
 
 
-def begin_undo(state_dir: Path, of: str, shots: int, count: int) -> Log:
+def begin_undo(state_dir: Path, of: str, shots: int, count: int) -> JournalWriter:
     """Write down that a run is about to be undone. Raises IqError if that cannot be kept."""
     return _begin(state_dir, "undo", {"of": of, "shots": shots, "files": count})
 
 
-def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> Log:
+def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> JournalWriter:
     now = datetime.now(UTC)
     run = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
     when = now.isoformat(timespec="seconds")
@@ -153,39 +153,39 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> Log:
     except OSError as error:
         reason = f"{display_path(path.parent)}: {error.strerror}"
         raise IqError(f"cannot keep a journal in {reason}; nothing was moved") from error
-    return Log(path, run, when, text.get("of", run))
+    return JournalWriter(path, run, when, text.get("of", run))
 
 
 def _folder(state_dir: Path) -> Path:
     return state_dir / "journal"
 
 
-def finish(state_dir: Path, run: Run) -> None:
+def finish(state_dir: Path, run: JournalRecord) -> None:
     """Write the last line of a run that was cut off after its last deed. Raises IqError."""
     path = _folder(state_dir) / f"{run.id}.jsonl"
     try:
-        Log(path, run.id, run.when, run.id).note("finished")
+        JournalWriter(path, run.id, run.when, run.id).note("finished")
     except OSError as error:
         raise IqError(f"cannot write {display_path(path)}: {error.strerror}") from error
 
 
-def read(state_dir: Path) -> tuple[list[Run], list[Broken]]:
+def read(state_dir: Path) -> tuple[list[JournalRecord], list[UnreadableJournal]]:
     """All runs, and the journals that cannot be read; both oldest first."""
     found = [_read(path) for path in sorted(_folder(state_dir).glob("*.jsonl"))]
-    runs = [each for each in found if isinstance(each, Run)]
-    return runs, [each for each in found if isinstance(each, Broken)]
+    runs = [each for each in found if isinstance(each, JournalRecord)]
+    return runs, [each for each in found if isinstance(each, UnreadableJournal)]
 
 
-def _read(path: Path) -> Run | Broken | None:
+def _read(path: Path) -> JournalRecord | UnreadableJournal | None:
     try:
         status = path.stat()
     except OSError as error:
-        return Broken(path, error.strerror or str(error))
+        return UnreadableJournal(path, error.strerror or str(error))
     return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=1000)
-def _parsed(path: Path, *_: int) -> Run | Broken | None:
+def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal | None:
     """Read a journal once, however often a command asks while it stays as it is."""
     try:
         first, *rest = path.read_bytes().split(b"\n")
@@ -196,16 +196,16 @@ def _parsed(path: Path, *_: int) -> Run | Broken | None:
             raise IqError("it is named after another run")
         return run
     except OSError as error:
-        return Broken(path, error.strerror or str(error))
+        return UnreadableJournal(path, error.strerror or str(error))
     except IqError as error:
-        return Broken(path, str(error))
+        return UnreadableJournal(path, str(error))
 
 
-def _run(intent: Record | None, events: Sequence[Record]) -> Run:
+def _run(intent: Record | None, events: Sequence[Record]) -> JournalRecord:
     if not intent or intent.get("kind") != KIND or intent.get("schema") != SCHEMA:
         raise IqError("its first line is none that this iq writes")
     names = [each.get("event") for each in events]
-    return Run(
+    return JournalRecord(
         id=want(intent, "run", str),
         kind=want(intent, "what", str),
         when=want(intent, "when", str),
@@ -215,7 +215,7 @@ def _run(intent: Record | None, events: Sequence[Record]) -> Run:
         plan=_plan(intent) if "plan" in intent else None,
         done=frozenset(want(each, "shot", int) for each in events if each.get("event") == "done"),
         claims=frozenset(path_of(each, "path") for each in events if each.get("event") == "claim"),
-        turned_back="back" in names,
+        rolled_back="back" in names,
         end=next((each for each in names if each in ("finished", "partial", "aborted")), None),
         edits=edit_records.parse(want(intent, "edits", list)) if "edits" in intent else (),
         along=intent.get("along"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-    from iqcli.transactions.journal import Log, Run
+    from iqcli.transactions.journal import JournalRecord, JournalWriter
     from iqcli.transactions.plan import Plan, PlannedShot
 
 _HEADER = {
@@ -47,7 +47,7 @@ def is_ours(folder: Path) -> bool:
     return not folder.is_symlink() and is_reject_folder(folder)
 
 
-def announce(plan: Plan, run: str, when: str) -> None:
+def write_entries(plan: Plan, run: str, when: str) -> None:
     """Make the folders of rejects where needed and write a line a shot.
 
     Raises PlanConflict where a folder has come up that is not ours, and OSError.
@@ -91,7 +91,7 @@ def _entry(shot: PlannedShot, action: Action, run: str, when: str) -> Record:
     }
 
 
-def tidy(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:
+def clean_up(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:
     """Clear up behind shots that are home: lines, parts, and folders with nothing left in them.
 
     Can be done again after it was cut off. Raises OSError.
@@ -103,9 +103,9 @@ def tidy(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:
             files.remove(part)
         targets = [each.target for shot in shots if shot.rejects == folder for each in shot.files]
         if is_ours(folder):
-            _withdraw(folder / MANIFEST, run, set(targets))
+            _remove_entries(folder / MANIFEST, run, set(targets))
             _remove_folders(folder, targets)
-        _close(folder)
+        _remove_if_empty(folder)
 
 
 def _remove_folders(folder: Path, targets: Collection[Path]) -> None:
@@ -115,7 +115,7 @@ def _remove_folders(folder: Path, targets: Collection[Path]) -> None:
             files.remove_folder(parent)
 
 
-def _withdraw(manifest: Path, run: str, targets: Collection[Path]) -> None:
+def _remove_entries(manifest: Path, run: str, targets: Collection[Path]) -> None:
     old = manifest.read_bytes()
     kept = [each for each in old.split(b"\n") if not _speaks_of(each, run, targets)]
     if (new := b"\n".join(kept)) != old:
@@ -134,7 +134,7 @@ def _speaks_of(data: bytes, run: str, targets: Collection[Path]) -> bool:
         return False
 
 
-def _close(folder: Path) -> None:
+def _remove_if_empty(folder: Path) -> None:
     manifest = folder / MANIFEST
     ours = is_ours(folder)
     entries = manifest.read_bytes().split(b"\n")[1:] if ours else []
@@ -144,7 +144,7 @@ def _close(folder: Path) -> None:
         files.remove_folder(folder)
 
 
-def check_there() -> None:
+def require_trash() -> None:
     """Raise IqError where nothing is installed that sends files to the trash."""
     if importlib.util.find_spec("send2trash") is None:
         raise IqError(
@@ -153,7 +153,7 @@ def check_there() -> None:
         )
 
 
-def send(plan: Plan, log: Log) -> None:
+def send(plan: Plan, log: JournalWriter) -> None:
     """Send the folder of rejects to the trash. Raises IqError while the folder is still there."""
     (folder,) = plan.rejects
     log.note("sending")
@@ -167,7 +167,7 @@ def send(plan: Plan, log: Log) -> None:
             ) from error
 
 
-def has_taken(run: Run) -> bool:
+def is_in_trash(run: JournalRecord) -> bool:
     """Whether the rejects of this run are in the trash, or were: neither here nor at home."""
     plan = run.plan
     if not plan or plan.action is not Action.TRASH or not run.sending:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import copy, durable, files
 from iqcli.text import display_path
-from iqcli.transactions.edit_records import Edited, Stand, look
+from iqcli.transactions.edit_records import Edited, EditState, inspect_edit
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.transactions.journal import Log
+    from iqcli.transactions.journal import JournalWriter
 
 
-class Kept:
+class Backups:
     """The old contents of one run's files, by their numbers, in a folder of its own."""
 
     def __init__(self, state_dir: Path, run: str) -> None:
@@ -59,10 +59,10 @@ class Kept:
         return self.folder / str(number)
 
 
-class Swaps:
+class FileEdits:
     """The edits of one run."""
 
-    def __init__(self, log: Log, kept: Kept, edited: Sequence[Edited]) -> None:
+    def __init__(self, log: JournalWriter, kept: Backups, edited: Sequence[Edited]) -> None:
         self._log, self._kept, self._edited = log, kept, edited
         self._parts: list[Path] = []
         self._begun: set[int] = set()
@@ -80,7 +80,7 @@ class Swaps:
     def change(self, number: int) -> None:
         """Give one file its new content, having looked once more. Raises PlanConflict, IqError."""
         edited, part = self._edited[number], self._parts[number]
-        if look(edited) is not Stand.BEFORE:
+        if inspect_edit(edited) is not EditState.BEFORE:
             raise PlanConflict(f"{display_path(edited.path)} has changed since")
         self._begun.add(number)
         try:
@@ -138,18 +138,18 @@ def sync(edited: Iterable[Edited]) -> None:
         durable.sync_folder(folder)
 
 
-def restore(number: int, edited: Edited, kept: Kept, claims: Container[Path]) -> None:
+def restore(number: int, edited: Edited, kept: Backups, claims: Container[Path]) -> None:
     """Bring one file back to what it was; see to `sync`. Raises PlanConflict where it has changed.
 
     Raises OSError, too; then it is either what it was or what it was edited to.
     """
     _remove_parts(edited)
-    stand = look(edited, claims)
-    if stand is Stand.CLAIM:
+    stand = inspect_edit(edited, claims)
+    if stand is EditState.CLAIM:
         files.remove_claim(edited.path)
-    elif stand is Stand.AFTER and edited.before is None:
+    elif stand is EditState.AFTER and edited.before is None:
         files.remove(edited.path)
-    elif stand is Stand.AFTER:
+    elif stand is EditState.AFTER:
         kept.put(number, edited)
 
 

@@ -9,33 +9,33 @@ from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import durable, files
 from iqcli.text import display_path
 from iqcli.transactions.reject_folder import mode_like
-from iqcli.transactions.steps import Known, Link, Place
+from iqcli.transactions.steps import FileState, JournalState, Link
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from iqcli.transactions.journal import Log
+    from iqcli.transactions.journal import JournalWriter
     from iqcli.transactions.steps import Step
 
 
-class Returning(Protocol):
+class Reversible(Protocol):
     """What can be taken back."""
 
     def back(self) -> list[str]:
         """Return what was done, the latest first, and say what could not be returned."""
 
 
-class Trip:
+class Transaction:
     """The steps of one run. `claims` are the names that earlier runs were about to hold."""
 
-    def __init__(self, log: Log, claims: Iterable[Path] = ()) -> None:
+    def __init__(self, log: JournalWriter, claims: Iterable[Path] = ()) -> None:
         self._log = log
         self._claims = set(claims)
         self._begun: list[Step] = []
         self._made: list[Path] = []
 
-    def carry(self, steps: Iterable[Step], known: Known) -> None:
+    def carry(self, steps: Iterable[Step], known: JournalState) -> None:
         """Bring one shot where it should be, having looked at all its files once more.
 
         Raises PlanConflict for a late change and IqError where the system refuses.
@@ -51,8 +51,8 @@ class Trip:
             except OSError as error:
                 raise IqError(_refused(step, error)) from error
 
-    def _bring(self, step: Step, place: Place) -> None:
-        if place in (Place.AT_SOURCE, Place.CLAIMED):
+    def _bring(self, step: Step, place: FileState) -> None:
+        if place in (FileState.AT_SOURCE, FileState.CLAIMED):
             mode = mode_like(step.source.parent)
             self._made += files.make_folders(step.target.parent, mode)
             self._begun.append(step)
@@ -79,7 +79,7 @@ class Trip:
         """Return what has moved, the latest first, and say what could not be returned."""
         with suppress(OSError):
             self._log.note("back")
-        known = Known(settled=False, at_source=False, claims=self._claims)
+        known = JournalState(settled=False, at_source=False, claims=self._claims)
         stuck = []
         for step in reversed(self._begun):
             try:
@@ -111,7 +111,9 @@ def _why(error: OSError) -> str:
 
 
 @contextmanager
-def all_or_nothing(trip: Returning, log: Log, tidy: Callable[[], None]) -> Iterator[None]:
+def rollback_on_error(
+    trip: Reversible, log: JournalWriter, tidy: Callable[[], None]
+) -> Iterator[None]:
     """Take the whole trip back if anything goes wrong within, an interrupt included.
 
     `tidy` clears up behind it. Raises the same error, which then says what stands: everything is
@@ -136,7 +138,7 @@ def all_or_nothing(trip: Returning, log: Log, tidy: Callable[[], None]) -> Itera
         raise
 
 
-def _standing(stuck: list[str], log: Log) -> str:
+def _standing(stuck: list[str], log: JournalWriter) -> str:
     if not stuck:
         return "all files are where they were"
     more = f" (and {len(stuck) - 1} more)" if len(stuck) > 1 else ""

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from iqcli.transactions.plan import PlannedFile, PlannedShot
 
 
-class Place(Enum):
+class FileState(Enum):
     """Where a file was found."""
 
     AT_SOURCE = auto()
@@ -50,7 +50,7 @@ class Place(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class JournalState:
     """What the journals say.
 
     `settled`: no step of this run can be half done. `at_source`: this file was at its source when
@@ -81,11 +81,11 @@ class Step(ABC):
         """The same way in the other direction."""
 
     @abstractmethod
-    def look(self, known: Known) -> Place:
+    def look(self, known: JournalState) -> FileState:
         """Find the file. Raises PlanConflict where it is gone or changed, or its name is taken."""
 
     @abstractmethod
-    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
         """Do it from where the file was found, and only that. Raises OSError."""
 
 
@@ -99,7 +99,7 @@ class Move(Step):
         """See `Step`."""
         return Move(self.target, self.source, self.file)
 
-    def look(self, known: Known) -> Place:
+    def look(self, known: JournalState) -> FileState:
         """See `Step`."""
         source, target = files.seen(self.source), files.seen(self.target)
         if source and target:
@@ -107,35 +107,37 @@ class Move(Step):
         if source:
             if not holds(self.source, source, self.file):
                 raise PlanConflict(f"{display_path(self.source)} has changed since")
-            return Place.AT_SOURCE
+            return FileState.AT_SOURCE
         if not target or (known.at_source and not holds(self.target, target, self.file)):
             raise PlanConflict(f"{display_path(self.source)} is gone")
-        return Place.AT_TARGET
+        return FileState.AT_TARGET
 
-    def _look_at_both(self, source: os.stat_result, target: os.stat_result, known: Known) -> Place:
+    def _look_at_both(
+        self, source: os.stat_result, target: os.stat_result, known: JournalState
+    ) -> FileState:
         if os.path.samestat(source, target) and source.st_nlink > 1:
-            return Place.SPARE
+            return FileState.SPARE
         if known.settled:
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
         if is_claim(self.target, target, known) and holds(self.source, source, self.file):
-            return Place.CLAIMED
+            return FileState.CLAIMED
         if not is_equal(self.target, target, self.file):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
         if is_claim(self.source, source, known) or is_equal(self.source, source, self.file):
-            return Place.SPARE
-        return Place.AT_TARGET  # whatever has come up at the source is not ours
+            return FileState.SPARE
+        return FileState.AT_TARGET  # whatever has come up at the source is not ours
 
-    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
         """See `Step`."""
-        if place is Place.CLAIMED:
+        if place is FileState.CLAIMED:
             files.remove_claim(self.target)
-        if place in (Place.AT_SOURCE, Place.CLAIMED):
+        if place in (FileState.AT_SOURCE, FileState.CLAIMED):
             files.move(self.source, self.target, claiming)
-        elif place is Place.SPARE:
+        elif place is FileState.SPARE:
             drop_spare(self.source, self.target, self.file)
 
 
-def is_claim(path: Path, status: os.stat_result, known: Known) -> bool:
+def is_claim(path: Path, status: os.stat_result, known: JournalState) -> bool:
     """Whether an empty file is there that only held a name for us."""
     return stat.S_ISREG(status.st_mode) and status.st_size == 0 and path in known.claims
 
@@ -164,7 +166,7 @@ def drop_spare(spare: Path, kept: Path, file: PlannedFile, *, sync: bool = True)
         files.remove_spare(spare, kept, sync=sync)
 
 
-def outward(shot: PlannedShot, action: Action) -> tuple[Step, ...]:
+def forward_steps(shot: PlannedShot, action: Action) -> tuple[Step, ...]:
     """The way of a shot's files, or of what stands for them, to the rejects."""
     kind = _KINDS.get(action, Move)
     return tuple(
@@ -172,9 +174,9 @@ def outward(shot: PlannedShot, action: Action) -> tuple[Step, ...]:
     )
 
 
-def homeward(shot: PlannedShot, action: Action) -> tuple[Step, ...]:
+def inverse_steps(shot: PlannedShot, action: Action) -> tuple[Step, ...]:
     """The way back to how it was."""
-    return tuple(step.back() for step in reversed(outward(shot, action)))
+    return tuple(step.back() for step in reversed(forward_steps(shot, action)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,32 +185,32 @@ class Copy(Step):
 
     verb = "copy"
 
-    def back(self) -> Uncopy:
+    def back(self) -> RemoveCopy:
         """See `ends.Step`."""
-        return Uncopy(self.target, self.source, self.file)
+        return RemoveCopy(self.target, self.source, self.file)
 
-    def look(self, known: Known) -> Place:
+    def look(self, known: JournalState) -> FileState:
         """See `ends.Step`."""
         _check_original(self.source, self.file)
         target = files.seen(self.target)
         if not target:
-            return Place.AT_SOURCE
+            return FileState.AT_SOURCE
         if is_claim(self.target, target, known) and not known.settled:
-            return Place.CLAIMED
+            return FileState.CLAIMED
         if known.settled or not is_equal(self.target, target, self.file):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
-        return Place.AT_TARGET
+        return FileState.AT_TARGET
 
-    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
-        if place is Place.CLAIMED:
+        if place is FileState.CLAIMED:
             files.remove_claim(self.target)
-        if place in (Place.AT_SOURCE, Place.CLAIMED):
+        if place in (FileState.AT_SOURCE, FileState.CLAIMED):
             files.copy(self.source, self.target, claiming, self.file.sha256)
 
 
 @dataclass(frozen=True, slots=True)
-class Uncopy(Step):
+class RemoveCopy(Step):
     """A copy (the source) to be removed, while the original (the target) holds the same."""
 
     verb = "remove"
@@ -222,21 +224,21 @@ class Uncopy(Step):
         """See `ends.Step`."""
         return Copy(self.target, self.source, self.file)
 
-    def look(self, known: Known) -> Place:
+    def look(self, known: JournalState) -> FileState:
         """See `ends.Step`. A copy that is gone was no loss."""
         copy = files.seen(self.source)
         if not copy:
-            return Place.AT_TARGET
+            return FileState.AT_TARGET
         if self.file.size and is_claim(self.source, copy, known):
-            return Place.SPARE
+            return FileState.SPARE
         if not holds(self.source, copy, self.file):
             raise PlanConflict(f"{display_path(self.source)} has changed since")
         _check_original(self.target, self.file)
-        return Place.AT_SOURCE
+        return FileState.AT_SOURCE
 
-    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
         """See `ends.Step`. Both are compared to the last byte before the copy goes."""
-        if place is not Place.AT_TARGET:
+        if place is not FileState.AT_TARGET:
             drop_spare(self.source, self.target, self.file, sync=False)
 
 
@@ -251,28 +253,28 @@ class Link(Step):
         """What the link reads."""
         return os.path.relpath(self.source, self.target.parent)
 
-    def back(self) -> Unlink:
+    def back(self) -> RemoveLink:
         """See `ends.Step`."""
-        return Unlink(self.target, self.source, self.file)
+        return RemoveLink(self.target, self.source, self.file)
 
-    def look(self, known: Known) -> Place:
+    def look(self, known: JournalState) -> FileState:
         """See `ends.Step`."""
         if not files.seen(self.target):
             if known.settled:
                 _check_original(self.source, self.file)
-            return Place.AT_SOURCE
+            return FileState.AT_SOURCE
         if known.settled or not links.link_reads(self.target, self.text):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
-        return Place.AT_TARGET
+        return FileState.AT_TARGET
 
-    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
-        if place is Place.AT_SOURCE:
+        if place is FileState.AT_SOURCE:
             links.make_link(self.target, self.text)
 
 
 @dataclass(frozen=True, slots=True)
-class Unlink(Step):
+class RemoveLink(Step):
     """A link of ours (the source) to be removed, whatever became of the original (the target)."""
 
     verb = "remove"
@@ -286,17 +288,17 @@ class Unlink(Step):
         """See `ends.Step`."""
         return Link(self.target, self.source, self.file)
 
-    def look(self, known: Known) -> Place:
+    def look(self, known: JournalState) -> FileState:
         """See `ends.Step`."""
         if not files.seen(self.source):
-            return Place.AT_TARGET
+            return FileState.AT_TARGET
         if not links.link_reads(self.source, self.back().text):
             raise PlanConflict(f"{display_path(self.source)} has changed since")
-        return Place.AT_SOURCE
+        return FileState.AT_SOURCE
 
-    def bring(self, place: Place, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
-        if place is Place.AT_SOURCE:
+        if place is FileState.AT_SOURCE:
             links.remove_link(self.source, self.back().text)
 
 

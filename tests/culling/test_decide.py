@@ -14,7 +14,7 @@ from support.photo_trees import judged
 
 from iqcli.culling.decide import check_share, decide
 from iqcli.culling.risk_control import band
-from iqcli.culling.rules import Protect, Quota, Rule
+from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.errors import Exit, IqError
 from iqcli.records import Photo, Rating, Verdict
 
@@ -92,7 +92,7 @@ def test_a_persons_stars_protect() -> None:
     decisions = decide(found, Rule(below=4))
     assert [str(each.verdict) for each in decisions] == ["reject", "reject", "keep", "keep"]
     assert [each.reasons for each in decisions[2:]] == [("rated 1 star",), ("rated 4 stars",)]
-    taken = decide(found, Rule(below=4), Protect(marked=False))
+    taken = decide(found, Rule(below=4), Protection(marked=False))
     assert {each.verdict for each in taken} == {Verdict.REJECT}
 
 
@@ -190,7 +190,7 @@ def test_a_band_without_doubt_is_a_side_and_one_of_unknown_doubt_is_for_review()
 def test_stars_protect_from_the_bands() -> None:
     (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule())
     assert (decision.verdict, decision.reasons) == (Verdict.KEEP, ("rated 2 stars",))
-    (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule(), Protect(marked=False))
+    (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule(), Protection(marked=False))
     assert decision.verdict is Verdict.REJECT
 
 

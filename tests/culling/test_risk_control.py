@@ -11,7 +11,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from iqcli.culling.risk_control import GOOD, Kept, in_reject_band, keep, settled
+from iqcli.culling.risk_control import GOOD, RiskLimit, in_reject_band, keep, with_risk_limit
 from iqcli.culling.rules import Rule
 from iqcli.errors import Exit, IqError
 from iqcli.records import HoldoutSample
@@ -196,7 +196,9 @@ def test_equal_scores_go_together() -> None:
     scores = [2.0] * 59 + [3.0] * 2 + [4.0] * 50
     # Of the two that score 3 one is good: together with the 59 they are too many for 5 %.
     good = [False] * 59 + [False, True] + [True] * 50
-    assert keep(experience(scores, good), 0.05) == Kept(3.0, 59, 0, pytest.approx(0.0495, abs=1e-4))
+    assert keep(experience(scores, good), 0.05) == RiskLimit(
+        3.0, 59, 0, pytest.approx(0.0495, abs=1e-4)
+    )
     assert limit([2.0] * 59 + [3.0] * 2 + [4.0] * 50, [False] * 61 + [True] * 50, 0.05) == 4.0
 
 
@@ -258,7 +260,7 @@ def test_what_is_named_can_be_kept(good: list[bool]) -> None:
 
 def test_a_promise_is_settled_with_what_it_was_measured_on() -> None:
     good = [False] * 100 + [True] * 60
-    rule, told = settled(Rule(promise=0.05), experience(spread(good), good))
+    rule, told = with_risk_limit(Rule(promise=0.05), experience(spread(good), good))
     kept = keep(experience(spread(good), good), 0.05)
     assert (rule.limit, kept.rejected, kept.good) == (kept.limit, 101, 1)
     assert told == (
@@ -271,7 +273,7 @@ def test_a_promise_is_settled_with_what_it_was_measured_on() -> None:
 def test_a_promise_beside_another_rule_says_what_it_is_of() -> None:
     good = [False] * 100 + [True] * 60
     told_of = experience(spread(good), good)
-    rule, told = settled(Rule(worst=0.3, promise=0.05), told_of)
+    rule, told = with_risk_limit(Rule(worst=0.3, promise=0.05), told_of)
     assert (rule.limit, rule.worst) == (keep(told_of, 0.05).limit, 0.3)
     assert told[0].startswith(
         f"promise 5%: nothing that scores {rule.limit:g} or more is rejected, it is left for "
@@ -284,7 +286,7 @@ def test_a_promise_beside_another_rule_says_what_it_is_of() -> None:
 def test_the_bands_are_settled_with_how_often_they_were_right() -> None:
     scores, good = [2.0, 3.0, 4.0, 5.4, 9.0], [False, True, False, False, False]
     assert in_reject_band(experience(scores, good)) == (3, 2)
-    rule, told = settled(Rule(), experience(scores, good))
+    rule, told = with_risk_limit(Rule(), experience(scores, good))
     assert rule == Rule()
     assert told[0] == (
         "of 5 held-out photos of BIQ2021, 3 lie in the reject band, 2 of them rated under 5.5"
@@ -308,5 +310,5 @@ def test_the_bands_are_settled_with_how_often_they_were_right() -> None:
 )
 def test_a_model_without_experience_settles_nothing(rule: Rule, says: str) -> None:
     with pytest.raises(IqError) as caught:
-        settled(rule, None)
+        with_risk_limit(rule, None)
     assert (str(caught.value), caught.value.exit_code) == (says, Exit.USAGE)

@@ -8,7 +8,7 @@ from support.photo_rolls import burst, keep, photo
 from iqcli.cli.commands.cull.report import summary
 from iqcli.culling.decide import check_counts, check_share, decide
 from iqcli.culling.grouping.group import TIE
-from iqcli.culling.rules import Protect, Quota, Rule
+from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, FrameSet, Photo, Verdict
 
@@ -19,8 +19,8 @@ def verdicts(decisions: list[Decision]) -> dict[str, str]:
     return {each.photo.shot.path.name: each.verdict.value for each in decisions}
 
 
-def rejected(judged: list[Photo], rule: Rule, protect: Protect | None = None) -> list[str]:
-    found = decide(judged, rule, protect or Protect())
+def rejected(judged: list[Photo], rule: Rule, protect: Protection | None = None) -> list[str]:
+    found = decide(judged, rule, protect or Protection())
     return [name for name, verdict in verdicts(found).items() if verdict == "reject"]
 
 
@@ -270,15 +270,15 @@ def test_what_is_protected_and_what_lifts_it() -> None:
     ]
     marked = ["star.jpg", "flag.jpg", "both.jpg", "out.jpg"]
     sets = ["out.jpg", "bracket.jpg", "panorama.jpg"]
-    assert rejected(roll, Rule(below=5.0), Protect(marked=False)) == marked
-    assert rejected(roll, Rule(below=5.0), Protect(sets=False)) == sets
-    assert len(rejected(roll, Rule(below=5.0), Protect(False, False))) == 6
+    assert rejected(roll, Rule(below=5.0), Protection(marked=False)) == marked
+    assert rejected(roll, Rule(below=5.0), Protection(sets=False)) == sets
+    assert len(rejected(roll, Rule(below=5.0), Protection(False, False))) == 6
 
 
 def test_a_bracket_that_is_not_protected_is_as_any_burst() -> None:
     roll = [photo(f"{n}.jpg", n, frame_set=FrameSet.BRACKET, group="b1") for n in (3, 4, 5)]
     assert rejected(roll, keep("1", "burst")) == []
-    assert rejected(roll, keep("1", "burst"), Protect(sets=False)) == ["3.jpg", "4.jpg"]
+    assert rejected(roll, keep("1", "burst"), Protection(sets=False)) == ["3.jpg", "4.jpg"]
 
 
 def test_a_protected_frame_takes_no_place_of_another() -> None:

@@ -13,7 +13,7 @@ from support.photo_rolls import photo
 
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
-from iqcli.culling.rules import CODES, Protect, Quota, Rule
+from iqcli.culling.rules import CODES, Protection, Quota, Rule
 from iqcli.records import Decision, FrameSet, Photo, Verdict
 from iqcli.settings import UNITS
 
@@ -75,7 +75,7 @@ def rules(draw: Callable[..., object]) -> Rule:
     return Rule(below, worst, promise, keep, per, margin, limit)
 
 
-PROTECTIONS = st.builds(Protect, st.booleans(), st.booleans())
+PROTECTIONS = st.builds(Protection, st.booleans(), st.booleans())
 
 
 def is_rejected(decision: Decision) -> bool:
@@ -96,7 +96,7 @@ def moment(judged: Photo) -> object:
 
 @given(rolls(), rules(), PROTECTIONS)
 def test_every_photo_has_one_decision_and_reasons(
-    roll: list[Photo], rule: Rule, protect: Protect
+    roll: list[Photo], rule: Rule, protect: Protection
 ) -> None:
     found = decide(roll, rule, protect)
     assert [each.photo for each in found] == roll
@@ -128,7 +128,9 @@ def test_protection_always_holds(roll: list[Photo], rule: Rule) -> None:
 
 
 @given(rolls(), rules(), PROTECTIONS)
-def test_no_moment_is_lost_by_comparison(roll: list[Photo], rule: Rule, protect: Protect) -> None:
+def test_no_moment_is_lost_by_comparison(
+    roll: list[Photo], rule: Rule, protect: Protection
+) -> None:
     found = decide(roll, rule, protect)
     low = rule.below or 0.0
     if not rule.chooses:
@@ -148,7 +150,7 @@ def test_no_moment_is_lost_by_comparison(roll: list[Photo], rule: Rule, protect:
 def test_keep_leaves_so_many_of_each_group(
     roll: list[Photo], quota: Quota, per: str, margin: float
 ) -> None:
-    found = decide(roll, Rule(keep=quota, per=per, margin=margin), Protect(False, False))
+    found = decide(roll, Rule(keep=quota, per=per, margin=margin), Protection(False, False))
     groups: dict[str, list[Decision]] = {}
     for each in found:
         if each.photo.rating is None:
@@ -170,7 +172,7 @@ def test_keep_leaves_so_many_of_each_group(
 
 
 @given(rolls(), rules(), PROTECTIONS)
-def test_a_promise_caps_and_never_adds(roll: list[Photo], rule: Rule, protect: Protect) -> None:
+def test_a_promise_caps_and_never_adds(roll: list[Photo], rule: Rule, protect: Protection) -> None:
     found = [each for each in decide(roll, rule, protect) if is_rejected(each)]
     if rule.limit is not None:
         assert all(score(each.photo) < rule.limit for each in found)
@@ -186,13 +188,13 @@ def test_a_promise_caps_and_never_adds(roll: list[Photo], rule: Rule, protect: P
 @given(rolls(), rules())
 def test_marks_off_rejects_no_less(roll: list[Photo], rule: Rule) -> None:
     with_marks, without = (
-        {e.photo.shot.path for e in decide(roll, rule, Protect(on, on)) if is_rejected(e)}
+        {e.photo.shot.path for e in decide(roll, rule, Protection(on, on)) if is_rejected(e)}
         for on in (True, False)
     )
     # But for the one that stays for a moment whose protected photo now goes.
     spared = {
         e.photo.shot.path
-        for e in decide(roll, rule, Protect(False, False))
+        for e in decide(roll, rule, Protection(False, False))
         if e.codes[0] in CODES[4:]
     }
     assert with_marks <= without | spared

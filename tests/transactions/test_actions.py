@@ -23,7 +23,6 @@ from support.photo_trees import SHOTS, contents, grow, grow_planned, plan_for, r
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.fs import files as links
 from iqcli.transactions.apply import apply, recover, undo
 from iqcli.transactions.history import State, history
 
@@ -143,7 +142,7 @@ def test_a_name_taken_in_the_last_moment_is_not_ours_to_take_back(
 ) -> None:
     plan = plan_for(root, action=action)
     before, name = tree(root), root / plan.shots[-1].files[-1].target
-    module, call = (links, "make") if action == "link" else (files, "place_new")
+    module, call = (files, "make_link") if action == "link" else (files, "place_new")
     real = getattr(module, call)
 
     def late(*given: object) -> None:

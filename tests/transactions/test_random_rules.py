@@ -15,7 +15,7 @@ from support.photo_trees import contents, grow, judged, random_names, shots_in, 
 
 from iqcli.culling import planner as plans
 from iqcli.culling.decide import decide
-from iqcli.culling.rules import Protect, Quota, Rule
+from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.records import Facts, FrameSet, Verdict
 from iqcli.transactions.apply import apply, undo
 
@@ -63,7 +63,7 @@ def random_judged(chance: random.Random, root: Path, names: list[str]) -> Photo:
 
 def random_decisions(chance: random.Random, root: Path) -> list[Decision]:
     found = [random_judged(chance, root, names) for names in shots_in(root)]
-    protect = Protect(marked=chance.random() < 0.8, sets=chance.random() < 0.8)
+    protect = Protection(marked=chance.random() < 0.8, sets=chance.random() < 0.8)
     return decide(found, random_rule(chance), protect)
 
 

@@ -75,10 +75,10 @@ class Frames:
         return order, same & (self.camera[one] == self.camera[other])
 
 
-def frames_of(judged: Sequence[Photo]) -> Frames:
+def frames_of(photos: Sequence[Photo]) -> Frames:
     """The columns of shots that are sorted by path."""
-    names = [os.path.split(each.shot.path) for each in judged]
-    facts = [each.facts for each in judged]
+    names = [os.path.split(each.shot.path) for each in photos]
+    facts = [each.facts for each in photos]
     times = [_moment(each.taken if each else None) for each in facts]
     seconds = np.array([time for time, _, _ in times], np.float64)
     split = np.array([exact for _, _, exact in times], np.bool_)
@@ -97,7 +97,7 @@ def frames_of(judged: Sequence[Photo]) -> Frames:
         marks=marks,
         bias=_ev(each.bias if each else None for each in facts),
         exposure=_ev(each.exposure if each else None for each in facts),
-        looks=looks_of([each.descriptor for each in judged]),
+        looks=looks_of([each.descriptor for each in photos]),
     )
 
 

@@ -40,15 +40,15 @@ if TYPE_CHECKING:
 TIE = 0.1
 
 
-def group(judged: Sequence[Photo]) -> list[Photo]:
+def group(photos: Sequence[Photo]) -> list[Photo]:
     """The same shots in the same order, with `group`, `scene` and `frame_set`.
 
     Any order gives the same groups. They are numbered by the time of their first photo, those
     without any time last, by its path: b0001 and on are bursts and sets, s0001 and on scenes. A
     photo alone has neither, though it has a `frame_set` where the camera stitched it.
     """
-    order = sorted(range(len(judged)), key=lambda k: os.fsencode(judged[k].shot.path))
-    ordered = [judged[k] for k in order]
+    order = sorted(range(len(photos)), key=lambda k: os.fsencode(photos[k].shot.path))
+    ordered = [photos[k] for k in order]
     frames = frames_of(ordered)
     stitched = [each.facts is not None and each.facts.panorama for each in ordered]
     kinds, groups = _groups(frames, ~np.array(stitched, np.bool_))
@@ -62,10 +62,10 @@ def group(judged: Sequence[Photo]) -> list[Photo]:
     for name, part in _numbered("s", scenes(frames, groups), frames):
         for place in part.tolist():
             named[place]["scene"] = name
-    found = list(judged)
+    found = list(photos)
     for place, changes in zip(order, named, strict=True):
         if changes:
-            found[place] = replace(judged[place], **changes)  # type: ignore[arg-type]
+            found[place] = replace(photos[place], **changes)  # type: ignore[arg-type]
     return found
 
 
@@ -93,7 +93,7 @@ def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Inte
     return [(f"{letter}{n:04}", part) for n, part in enumerate(sorted(parts, key=key), 1)]
 
 
-def key_of(judged: Photo, per: str) -> str | None:
+def key_of(photo: Photo, per: str) -> str | None:
     """What the photos share that are compared with each other; None: no photo stands beside it.
 
     `per` is burst, scene, day, folder or all. A photo in no burst or scene has None, and so has one
@@ -101,12 +101,12 @@ def key_of(judged: Photo, per: str) -> str | None:
     time is a scene of its own.
     """
     if per == "burst":
-        return judged.group
+        return photo.group
     if per == "scene":
-        return judged.scene or judged.group
+        return photo.scene or photo.group
     if per == "day":
-        return judged.facts.taken[:10] if judged.facts and judged.facts.taken else None
-    return str(judged.shot.path.parent) if per == "folder" else "all"
+        return photo.facts.taken[:10] if photo.facts and photo.facts.taken else None
+    return str(photo.shot.path.parent) if per == "folder" else "all"
 
 
 def order_within(members: Sequence[Photo]) -> list[Photo]:
@@ -143,7 +143,7 @@ def _sharpest_first(near: Sequence[Photo]) -> list[Photo]:
     return sorted(near, key=key)
 
 
-def sections(judged: Iterable[Photo], per: str) -> list[list[Photo]]:
+def sections(photos: Iterable[Photo], per: str) -> list[list[Photo]]:
     """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section
     first.
 
@@ -152,7 +152,7 @@ def sections(judged: Iterable[Photo], per: str) -> list[list[Photo]]:
     section of the days.
     """
     found: dict[object, list[Photo]] = {}
-    for each in judged:
+    for each in photos:
         if each.rating:
             key = key_of(each, per)
             own = key if key is not None or per == "day" else each.shot.path

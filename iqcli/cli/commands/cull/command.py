@@ -139,7 +139,7 @@ def cull(
     from iqcli.cli.commands.cull import run as planfile
     from iqcli.cli.commands.cull import run as ruled
     from iqcli.cli.commands.cull.request import Wish
-    from iqcli.culling.rules import Protect
+    from iqcli.culling.rules import Protection
 
     wish = Wish(
         rule={
@@ -150,7 +150,7 @@ def cull(
             "per": per,
             "margin": margin,
         },
-        protect=Protect(marked=not include_rated, sets=not include_sets),
+        protect=Protection(marked=not include_rated, sets=not include_sets),
         max_reject=max_reject,
         review=review,
         html=html,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from iqcli.cli.commands.cull.execute import Deed
     from iqcli.cli.session import Session
-    from iqcli.culling.rules import Protect
+    from iqcli.culling.rules import Protection
     from iqcli.records import Decision
     from iqcli.settings import Settings
 
@@ -35,7 +35,7 @@ class Wish:
     """
 
     rule: Mapping[str, Any]
-    protect: Protect
+    protect: Protection
     max_reject: float | None
     review: bool
     html: Path | None
@@ -122,6 +122,6 @@ def grounded(rule: Rule, session: Session) -> tuple[Rule, tuple[str, ...]]:
     """
     if not rule.rests_on_experience:
         return rule, ()
-    from iqcli.culling.risk_control import settled
+    from iqcli.culling.risk_control import with_risk_limit
 
-    return settled(rule, session.model.holdout)
+    return with_risk_limit(rule, session.model.holdout)

@@ -62,8 +62,8 @@ def _decided(session: Session, rule: Rule, wish: Wish) -> list[Decision]:
 
     with ExitStack() as stack:
         store = stack.enter_context(_thumbnail_store()) if wish.html or wish.review else None
-        judged = group(list(session.photos(grouped=True, store=store)))
-        decisions = decide.decide(judged, rule, wish.protect)
+        photos = group(list(session.photos(grouped=True, store=store)))
+        decisions = decide.decide(photos, rule, wish.protect)
         if store is not None:
             decisions = _looked_through(session, decisions, store, wish)
     return decisions
@@ -161,5 +161,5 @@ def _decision(shot: PlannedShot, model: str) -> Decision:
     first, *rest = shot.files
     paths = Shot(shot.root, shot.root / first.source, tuple(shot.root / e.source for e in rest))
     rating = None if shot.score is None else Rating(shot.score, None, model)
-    judged = Photo(paths, first.sha256, rating=rating)
-    return Decision(judged, Verdict.REJECT, shot.reasons, shot.codes)
+    photo = Photo(paths, first.sha256, rating=rating)
+    return Decision(photo, Verdict.REJECT, shot.reasons, shot.codes)
