@@ -37,7 +37,7 @@ class ScratchFolder:
 
 
 @contextmanager
-def opened(state_dir: Path) -> Iterator[ScratchFolder]:
+def scratch_folder(state_dir: Path) -> Iterator[ScratchFolder]:
     """A workshop, after what crashed runs left of theirs is swept away. Raises OSError."""
     sweep(state_dir)
     fd, folder = _claimed(state_dir / "work")

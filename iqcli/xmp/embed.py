@@ -1,4 +1,4 @@
-"""Remarks written into photos: through ExifTool into a copy beside, and only if all else stays."""
+"""XMP written into copies of photos, by ExifTool; a copy counts only if nothing else changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iqcli.fs import copy
 from iqcli.fs.files import require_writable
 from iqcli.fs.read import PHOTO_BYTES, read_regular
 from iqcli.xmp.profiles import is_raw
-from iqcli.xmp.write import PendingEdit, edited
+from iqcli.xmp.write import PendingEdit, edit_packet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 # A packet may go on elsewhere in a JPEG, named by a digest that an edit would leave behind.
 EXTENDED = b"HasExtendedXMP"
-# Where things lie in the file, and the packet itself: a TIFF keeps both among its tags.
+# Tags of where things lie in the file, and of the packet: a TIFF keeps both among its tags.
 MOVED = ("Offset", "SubIFDs", "JPEGInterchangeFormat", "ApplicationNotes", "XMLPacket")
 
 
 @dataclass(frozen=True, slots=True)
 class RewrittenPhoto:
-    """A photo with other bytes: the old and the new sha256, and what it says of itself now."""
+    """A photo with other bytes: the sha256 `before` and `after`, and its metadata now."""
 
     before: str
     after: str
@@ -39,21 +39,22 @@ class RewrittenPhoto:
 
 @dataclass
 class Embedder:
-    """Makes copies of photos with a remark in them, which go with the workshop.
+    """Makes copies of photos with an update in them, which are removed with the scratch folder.
 
-    `renewed` are those made so far."""
+    `rewritten` are those made so far.
+    """
 
-    workshop: ScratchFolder
+    scratch: ScratchFolder
     tool: ExifTool
     max_megapixels: float
-    renewed: list[RewrittenPhoto] = field(default_factory=list)
+    rewritten: list[RewrittenPhoto] = field(default_factory=list)
 
-    def takes(self, photo: Path) -> bool:
-        """Whether a photo may be written into, by its name: raw files but DNG are never touched."""
+    def accepts(self, photo: Path) -> bool:
+        """Whether a photo may be written into, by its name: of raw files only DNG."""
         return not is_raw(photo)
 
-    def edit(self, path: Path, remark: XmpUpdate, when: str) -> PendingEdit:
-        """A part beside the photo that holds it with the remark.
+    def edit(self, path: Path, update: XmpUpdate, when: str) -> PendingEdit:
+        """A copy beside the photo, with the update in it.
 
         Raises BrokenPacket, PhotoError and OSError; the photo is left alone.
         """
@@ -61,27 +62,28 @@ class Embedder:
 
         require_writable(path)
         old = read_regular(path, PHOTO_BYTES)
-        kept = [False]
+        kept = False
 
         def change(packet: bytes | None) -> bytes:
+            nonlocal kept
             if packet and EXTENDED in packet:
                 raise PhotoError("has an XMP packet in several parts")
-            written = edited(packet, remark, when)
-            kept[0] = written.kept
-            return written.packet
+            edited = edit_packet(packet, update, when)
+            kept = edited.kept
+            return edited.packet
 
         kind = kind_of(old)
-        new = self.tool.embedded(old, kind, change)
+        new = self.tool.change_packet(old, kind, change)
         if new == old:
-            return PendingEdit(None, None, kept[0])
+            return PendingEdit(None, None, kept)
         before, after = (hashlib.sha256(each).hexdigest() for each in (old, new))
-        self.renewed.append(RewrittenPhoto(before, after, self._checked(old, new, kind)))
-        part = self.workshop.part_beside(path)
+        self.rewritten.append(RewrittenPhoto(before, after, self._checked(old, new, kind)))
+        part = self.scratch.part_beside(path)
         copy.write_part(part, [new], path.lstat())
-        return PendingEdit(before, part, kept[0])
+        return PendingEdit(before, part, kept)
 
     def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:
-        """What the new photo says of itself. Raises PhotoError where more than XMP is another."""
+        """The metadata of the new photo. Raises PhotoError where more than its XMP differs."""
         from iqcli.photos.read import read_photo
 
         one, two = (self._picture(each, kind) for each in (old, new))
@@ -116,7 +118,7 @@ def _is_moved(tag: str) -> bool:
 
 
 def _same_scan(old: bytes, new: bytes) -> bool:
-    """Whether a JPEG's compressed picture, and all that follows it, is byte for byte the same.
+    """Whether a JPEG's compressed picture, and all that follows it, are byte for byte equal.
 
     Source: ITU-T T.81, B.1.1: the segments before the scan have a marker and a length.
     """
@@ -135,5 +137,5 @@ def _same_sensor(old: bytes, new: bytes) -> bool:
     return np.array_equal(sensor(old), sensor(new))
 
 
-# What else is the same in files of some formats.
+# What else must be equal in files of some formats.
 CHECKS = {"jpeg": [_same_scan], "dng": [_same_sensor]}

@@ -1,7 +1,7 @@
-"""The one program beside iq that writes into photos: ExifTool, if a person has installed it.
+"""ExifTool, which writes XMP packets into photos, if it is installed.
 
-It never meets a name of a person's: photos go to it as `old.jpg` in a folder of ours that it runs
-in, so that nothing in a name can be an option, a pattern or another encoding.
+It never gets a person's file name: it works in a folder of ours, where each photo is called
+`old.jpg`, so that nothing in a name can be an option, a pattern or another encoding.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 PROGRAM = "exiftool"
 INSTALL = "`apt install libimage-exiftool-perl`, `brew install exiftool`, or https://exiftool.org"
-# Formats that it writes into without touching the picture, and the ending that it knows them by.
-ENDINGS = {
+# Formats that it writes into without touching the picture, and the extension it knows them by.
+EXTENSIONS = {
     "jpeg": "jpg",
     "heif": "heic",
     "avif": "avif",
@@ -44,7 +44,7 @@ WRAPPER = re.compile(rb"<\?xpacket[^>]*\?>")
 
 
 def find() -> str:
-    """Where the program lies. Raises IqError where it is not installed."""
+    """The path of the program. Raises IqError where it is not installed."""
     found = shutil.which(PROGRAM)
     if found is None:
         raise IqError(f"--embed needs ExifTool, which is not installed; get it by {INSTALL}")
@@ -53,7 +53,7 @@ def find() -> str:
 
 @contextmanager
 def running(folder: Path) -> Iterator[ExifTool]:
-    """One ExifTool for many photos, which works in a folder of ours. Raises IqError without it."""
+    """One ExifTool process for many photos, in a folder of ours. Raises IqError without it."""
     tool = ExifTool(find(), folder)
     try:
         yield tool
@@ -62,7 +62,7 @@ def running(folder: Path) -> Iterator[ExifTool]:
 
 
 class ExifTool:
-    """The running program, one command at a time. Nothing of it is in `folder` between them."""
+    """The running program, one command at a time. It leaves nothing in `folder` between them."""
 
     def __init__(self, program: str, folder: Path) -> None:
         self._folder = folder
@@ -70,7 +70,7 @@ class ExifTool:
         self._process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        # Without a config: a person's own would be run as Perl, and could change what is written.
+        # Without a config: a user's own would be run as Perl, and could change what is written.
         command = [self._program, "-config", "", "-stay_open", "True", "-@", "-"]
         pipe = subprocess.PIPE
         return subprocess.Popen(  # noqa: S603 (a list, and no word of it is a name)
@@ -80,12 +80,12 @@ class ExifTool:
             stdout=pipe,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            # It waits for ever where nobody speaks to it any more.
+            # Otherwise it would wait for ever once this process is gone.
             preexec_fn=syscalls.ends_with_parent(),
         )
 
     def close(self) -> None:
-        """End the program, and what it has started."""
+        """End the program and its child processes."""
         self._kill()
         self._process.communicate()
 
@@ -96,35 +96,37 @@ class ExifTool:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
-    def embedded(self, photo: bytes, kind: str, change: Callable[[bytes | None], bytes]) -> bytes:
+    def change_packet(
+        self, photo: bytes, kind: str, change: Callable[[bytes | None], bytes]
+    ) -> bytes:
         """The photo with its XMP packet changed; `change` gets the old packet, None if it has none.
 
         Raises PhotoError where ExifTool refuses, and what `change` raises.
         """
-        if kind not in ENDINGS:
+        if kind not in EXTENSIONS:
             raise PhotoError(f"nothing is written into {kind.upper()} files")
-        old, new, packet = f"old.{ENDINGS[kind]}", f"new.{ENDINGS[kind]}", "packet.xmp"
-        places = [self._folder / name for name in (old, new, packet)]
+        old, new, packet = f"old.{EXTENSIONS[kind]}", f"new.{EXTENSIONS[kind]}", "packet.xmp"
+        paths = [self._folder / name for name in (old, new, packet)]
         try:
-            durable.create(places[0], photo)
+            durable.create(paths[0], photo)
             found = self._ask("-q", "-q", "-b", "-XMP", old) or None
             wanted = change(found)
             if wanted == found:
                 return photo
-            durable.create(places[2], wanted)
-            said = self._ask(f"-XMP<={packet}", "-o", new, old)
-            if not files.seen(places[1]):
-                raise PhotoError(f"ExifTool refuses: {_reason(said)}")
+            durable.create(paths[2], wanted)
+            answer = self._ask(f"-XMP<={packet}", "-o", new, old)
+            if not files.seen(paths[1]):
+                raise PhotoError(f"ExifTool refuses: {_reason(answer)}")
             if _unwrapped(self._ask("-q", "-q", "-b", "-XMP", new)) != _unwrapped(wanted):
                 raise PhotoError("ExifTool wrote another packet than it was given")
-            return places[1].read_bytes()
+            return paths[1].read_bytes()
         finally:
-            for place in places:
-                files.remove(place)
+            for path in paths:
+                files.remove(path)
 
     def _ask(self, *words: str) -> bytes:
-        """What the program says to one command. Raises PhotoError, and begins anew, if it ends."""
-        # A number that nobody can foresee: what a photo holds must not end an answer.
+        """The answer to one command. If the program ends, starts it anew and raises PhotoError."""
+        # Not predictable: the content of a photo must not be able to end an answer.
         number = secrets.randbelow(10**18)
         end = f"{{ready{number}}}".encode()
         process = self._process
@@ -136,18 +138,18 @@ class ExifTool:
             lines = (*words, f"-execute{number}", "")
             process.stdin.write("\n".join(lines).encode())
             process.stdin.flush()
-            said = bytearray()
-            while not said[-2 * len(end) :].rstrip(b"\r\n").endswith(end):
+            answer = bytearray()
+            while not answer[-2 * len(end) :].rstrip(b"\r\n").endswith(end):
                 if not (block := os.read(process.stdout.fileno(), 1 << 16)):
                     raise BrokenPipeError
-                said += block
+                answer += block
         except BrokenPipeError:
             self.close()
             self._process = self._start()
             raise PhotoError("ExifTool gave up on it") from None
         finally:
             timer.cancel()
-        return bytes(said).rstrip(b"\r\n").removesuffix(end)
+        return bytes(answer).rstrip(b"\r\n").removesuffix(end)
 
 
 def _unwrapped(packet: bytes) -> bytes:
@@ -155,6 +157,6 @@ def _unwrapped(packet: bytes) -> bytes:
     return WRAPPER.sub(b"", packet).strip()
 
 
-def _reason(said: bytes) -> str:
-    lines = said.decode("utf-8", "replace").strip().splitlines()
+def _reason(answer: bytes) -> str:
+    lines = answer.decode("utf-8", "replace").strip().splitlines()
     return escape(lines[0].removeprefix("Error: ") if lines else "no reason known")[:REASON]

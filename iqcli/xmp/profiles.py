@@ -1,11 +1,11 @@
-"""What each photo program reads of a sidecar, and which file beside a photo is its sidecar.
+"""Which sidecars each photo program reads, and which file beside a photo is its sidecar.
 
     IMG_1.CR2.xmp   the full name: cannot belong to another photo
     IMG_1.xmp       the stem: Adobe's way for raw files; another IMG_1 may be meant
 
-Where programs look: Lightroom Classic and Capture One take the stem beside raw files and read other
-photos' embedded packets alone; darktable, digiKam, Immich and geeqie take the full name and fall
-back to the stem.
+Where programs look: Lightroom Classic and Capture One take the stem beside raw files, and of other
+photos they read the embedded packet alone. darktable, digiKam, Immich and geeqie take the full name
+and fall back to the stem.
 """
 
 from __future__ import annotations
@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The ways of one program. `stem`: raw files' sidecars are `NAME.xmp`, and other photos (DNG,
-    too) have none that it reads. `rejects`: it takes a rating of -1."""
+    """What one program reads.
+
+    `stem`: sidecars of raw files are `NAME.xmp`, and it reads none of other photos (DNG among
+    them). `rejects`: it knows a rating of -1. `flags` and `lists` are the properties that it reads
+    for picks and keywords.
+    """
 
     program: str
     stem: bool = False
@@ -50,22 +54,22 @@ PROFILES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Home:
+class SidecarTarget:
     """The sidecar of one picture file: to be edited if it `exists`, else to be made.
 
-    `named` is the picture's extension where the sidecar has to say it, `read` whether the program
-    looks there.
+    `extension` is the picture's where the sidecar has to name it; `is_read`: whether the program
+    of the profile looks there.
     """
 
     picture: Path
     path: Path
     exists: bool
-    named: str | None = None
-    read: bool = True
+    extension: str | None = None
+    is_read: bool = True
 
 
 def is_raw(path: Path) -> bool:
-    """Whether a file is raw and nobody writes into it, by its name: a DNG is made for that."""
+    """Whether a file is raw and not written into, by its name: a DNG is made to be."""
     ext = extension(path.name)
     return ext in RAW and ext != "dng"
 
@@ -75,47 +79,47 @@ def pictures(shot: Shot) -> list[Path]:
     return [shot.path, *(each for each in shot.companions if extension(each.name) in PHOTO)]
 
 
-def homes(
+def sidecar_targets(
     shot: Shot,
     profile: Profile,
-    beside: Collection[str],
-    belongs: Callable[[Path], str | None],
-) -> Iterator[Home]:
-    """Where to write what is said of a shot, one home a picture, none twice.
+    names: Collection[str],
+    extension_in: Callable[[Path], str | None],
+) -> Iterator[SidecarTarget]:
+    """The sidecars to write for a shot: one for each picture, none twice.
 
-    `beside` are the names in its folder; `belongs` tells which extension a sidecar says it is for.
-    A sidecar that may be another photo's is never taken.
+    `names` are all names in its folder; `extension_in` gives the extension of the photo that a
+    sidecar names. A sidecar that may be another photo's is never taken.
     """
     several = pictures(shot)
     raw = [each for each in several if is_raw(each)]
     done: set[Path] = set()
     # Programs that go by the stem take the JPEG beside a raw file for a part of it.
     for picture in raw if profile.stem and raw else several:
-        home = _home(shot, picture, profile, beside, belongs)
-        if home.path not in done:
-            done.add(home.path)
-            yield home
+        target = _target(shot, picture, profile, names, extension_in)
+        if target.path not in done:
+            done.add(target.path)
+            yield target
 
 
-def _home(
+def _target(
     shot: Shot,
     picture: Path,
     profile: Profile,
-    beside: Collection[str],
-    belongs: Callable[[Path], str | None],
-) -> Home:
+    names: Collection[str],
+    extension_in: Callable[[Path], str | None],
+) -> SidecarTarget:
     ext = extension(picture.name)
     full, stem = _existing(shot, f"{picture.name}.xmp"), _existing(shot, f"{picture.stem}.xmp")
     if stem is not None:
-        claimed = belongs(stem)
-        if claimed.lower() != ext if claimed else _is_shared(shot, picture, beside):
+        named = extension_in(stem)
+        if named.lower() != ext if named else _is_shared(shot, picture, names):
             stem = None
     if profile.stem and is_raw(picture):
         own = stem or picture.with_name(f"{picture.stem}.xmp")
-        return Home(picture, own, stem is not None, ext.upper())
+        return SidecarTarget(picture, own, stem is not None, ext.upper())
     found = full if profile.stem else full or stem
     own = found or picture.with_name(f"{picture.name}.xmp")
-    return Home(picture, own, found is not None, read=not profile.stem)
+    return SidecarTarget(picture, own, found is not None, is_read=not profile.stem)
 
 
 def _existing(shot: Shot, name: str) -> Path | None:
@@ -124,11 +128,11 @@ def _existing(shot: Shot, name: str) -> Path | None:
     return min(found, key=lambda each: each.name != name, default=None)
 
 
-def _is_shared(shot: Shot, picture: Path, beside: Collection[str]) -> bool:
+def _is_shared(shot: Shot, picture: Path, names: Collection[str]) -> bool:
     """Whether a photo of another shot has the same stem."""
     own = {each.name for each in shot.files}
     stem = picture.stem.lower()
     return any(
         name not in own and extension(name) in PHOTO and name.rpartition(".")[0].lower() == stem
-        for name in beside
+        for name in names
     )

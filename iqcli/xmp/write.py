@@ -1,7 +1,7 @@
-"""What iq says of a photo, written into an XMP packet beside what people and programs say there.
+"""Scores and decisions written into an XMP packet, without replacing what a person set there.
 
-A person's rating, label and flag are never replaced. Ours are told from theirs by what is noted in
-our own namespace: a value that is no longer the one noted is a person's.
+A person's rating, label and flag are never replaced. Ours are recognised by what is noted in our
+own namespace: a value that is no longer the one noted is a person's.
 
     iq:score, iq:model, iq:decision          what iq thinks
     iq:wroteRating, iq:previousRating        the xmp:Rating that we set, and the 0 that stood there
@@ -44,7 +44,7 @@ TAGS = "{http://www.digikam.org/ns/1.0/}TagsList"
 SIDECAR_FOR = "{http://ns.adobe.com/photoshop/1.0/}SidecarForExtension"
 # Every list that we may add to: its kind, and where we note what we added.
 LISTS = {SUBJECT: ("Bag", f"{IQ}keywords"), TAGS: ("Seq", f"{IQ}tags")}
-# What says picked (1) and rejected (-1) in each flag that we may set.
+# The texts for picked (1) and rejected (-1) of each flag that we may set.
 PICKS = {
     PICK: {1: "1", -1: "-1"},
     GOOD: {1: "True", -1: "False"},
@@ -63,11 +63,11 @@ PREFIXES = {
 
 @dataclass(frozen=True, slots=True)
 class XmpUpdate:
-    """What iq would say of one photo. What is None or absent is taken back where we said it.
+    """What to write about one photo. What is None or absent is removed where we wrote it before.
 
     `stars` -1..5; `pick` -1 or 1, in the `flags` (of `PICKS`); `keywords` in the `lists` (of
     `LISTS`). `facts` are properties of our own namespace. `extension` is that of the photo, where
-    the sidecar has to say which file it is for.
+    the sidecar has to name the file it belongs to.
     """
 
     stars: int | None = None
@@ -82,9 +82,9 @@ class XmpUpdate:
 
 @dataclass(frozen=True, slots=True)
 class EditedPacket:
-    """A packet after the change; it is the old one where there was nothing to change.
+    """A packet after the change; the old one where there was nothing to change.
 
-    `kept` says that a person's rating, label or flag stands where we had one to give.
+    `kept`: a person's rating, label or flag stays where we had one to write.
     """
 
     packet: bytes
@@ -104,19 +104,19 @@ class PendingEdit:
     kept: bool
 
 
-def edited(old: bytes | None, remark: XmpUpdate, when: str) -> EditedPacket:
-    """The packet `old` (None: a new one) with what `remark` says. `when` is ISO 8601.
+def edit_packet(old: bytes | None, update: XmpUpdate, when: str) -> EditedPacket:
+    """The packet `old` (None: a new one) with the `update`. `when` is ISO 8601.
 
     Every byte outside our properties stays. Raises BrokenPacket for what cannot be edited.
     """
     edit = PacketEdit(old, PREFIXES)
-    kept = [_rate(edit, remark.stars), _label(edit, remark.label), _flag(edit, remark)]
+    kept = [_rate(edit, update.stars), _label(edit, update.label), _flag(edit, update)]
     for name in LISTS:
-        _list(edit, name, remark.keywords if name in remark.lists else ())
-    for name, value in remark.facts.items():
+        _list(edit, name, update.keywords if name in update.lists else ())
+    for name, value in update.facts.items():
         _set(edit, IQ + name, value)
-    if remark.extension and not edit.packet.values(SIDECAR_FOR):
-        edit.put(SIDECAR_FOR, remark.extension)
+    if update.extension and not edit.packet.values(SIDECAR_FOR):
+        edit.put(SIDECAR_FOR, update.extension)
     if not edit.changed and old is not None:
         return EditedPacket(old, any(kept))
     edit.put(CHANGED, when)
@@ -155,37 +155,37 @@ def _label(edit: PacketEdit, label: str | None) -> bool:
     return label is not None and wanted is None
 
 
-def _flag(edit: PacketEdit, remark: XmpUpdate) -> bool:
+def _flag(edit: PacketEdit, update: XmpUpdate) -> bool:
     """One note serves all flags: each that says what we noted is ours.
 
-    Where any is a person's we set none, as our note would then speak of theirs, too.
+    Where any is a person's we set none, as our note would then count for theirs, too.
     """
     noted = {"1": 1, "-1": -1}.get(edit.text(WROTE_PICK) or "")
     before = edit.text(PREVIOUS_PICK) if noted else None
-    said = {
+    found = {
         name: [FLAGS[name].get((v or "?").strip().lower()) for v in edit.packet.values(name)]
         for name in PICKS
     }
-    ours = {name for name, flags in said.items() if noted and {*flags} == {noted}}
-    none = {name for name, flags in said.items() if {*flags} <= {0}}
-    theirs = bool(said.keys() - ours - none)
-    setting = () if theirs or remark.pick is None else remark.flags
+    ours = {name for name, flags in found.items() if noted and {*flags} == {noted}}
+    none = {name for name, flags in found.items() if {*flags} <= {0}}
+    theirs = bool(found.keys() - ours - none)
+    setting = () if theirs or update.pick is None else update.flags
     for name in PICKS:
-        if remark.pick is not None and name in setting:
-            before = "0" if said[name] and name in none else before
-            edit.put(name, PICKS[name][remark.pick])
+        if update.pick is not None and name in setting:
+            before = "0" if found[name] and name in none else before
+            edit.put(name, PICKS[name][update.pick])
         elif name in ours:
             _set(edit, name, "0" if before is not None and name != GOOD else None)
-    _set(edit, WROTE_PICK, str(remark.pick) if setting else None)
+    _set(edit, WROTE_PICK, str(update.pick) if setting else None)
     _set(edit, PREVIOUS_PICK, before if setting else None)
-    return theirs and remark.pick is not None and bool(remark.flags)
+    return theirs and update.pick is not None and bool(update.flags)
 
 
 def _list(edit: PacketEdit, name: str, wanted: tuple[str, ...]) -> None:
     kind, note = LISTS[name]
     wanted = tuple(escape(each) for each in wanted)
     if not edit.may_list(name):
-        return  # no list but a text, which no program of ours to mend wrote
+        return  # a text, not a list: iq did not write it
     standing, ours = edit.packet.items(name), edit.packet.items(note)
     gone = {each for each in ours if each in standing} - set(wanted)
     added = [each for each in wanted if each not in standing]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.fs import files, scratch
-from iqcli.fs.scratch import ScratchFolder, opened, sweep
+from iqcli.fs.scratch import ScratchFolder, scratch_folder, sweep
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +24,7 @@ def work_in(shop: ScratchFolder, photo: Path) -> None:
 def killed(state: Path, photo: Path) -> None:
     pid = os.fork()
     if pid == 0:
-        with opened(state) as shop:
+        with scratch_folder(state) as shop:
             work_in(shop, photo)
             os.kill(os.getpid(), signal.SIGKILL)
     os.waitpid(pid, 0)
@@ -45,9 +45,9 @@ def test_what_a_killed_process_left_is_swept_away(tmp_path: Path, name: str) -> 
 
 def test_who_still_works_is_left_alone_and_leaves_nothing(tmp_path: Path) -> None:
     state, photo = tmp_path / "state", tmp_path / "IMG_1.jpg"
-    with opened(state) as shop:
+    with scratch_folder(state) as shop:
         work_in(shop, photo)
-        with opened(state):
+        with scratch_folder(state):
             sweep(state)
         assert {each.name for each in shop.folder.iterdir()} == {"old.jpg", "parts"}
         assert len(list(tmp_path.glob(f"{files.PART}*"))) == 1
@@ -70,7 +70,7 @@ def test_a_sweep_between_the_lock_file_and_its_lock_harms_nobody(
         return real(fd, alone=alone)
 
     monkeypatch.setattr(scratch, "try_lock", swept_first)
-    with opened(tmp_path) as shop:
+    with scratch_folder(tmp_path) as shop:
         work_in(shop, tmp_path / "IMG_1.jpg")
         sweep(tmp_path)
         assert shop.folder.with_suffix(scratch.LOCK).exists()

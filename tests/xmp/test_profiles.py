@@ -7,7 +7,7 @@ import pytest
 from iqcli.photos.filenames import group
 from iqcli.records import Shot
 from iqcli.settings import PROFILES as NAMES
-from iqcli.xmp.profiles import PROFILES, homes
+from iqcli.xmp.profiles import PROFILES, sidecar_targets
 
 FOLDER = Path("photos")
 
@@ -19,8 +19,8 @@ def found(profile: str, names: str, claimed: str | None = None) -> dict[str, lis
     shots = group(photos, [name for name in listed if name not in photos])
     return {
         primary: [
-            ("" if home.exists else "+") + home.path.name
-            for home in homes(shot, PROFILES[profile], listed, lambda _: claimed)
+            ("" if target.exists else "+") + target.path.name
+            for target in sidecar_targets(shot, PROFILES[profile], listed, lambda _: claimed)
         ]
         for primary, companions in shots
         for shot in [Shot(FOLDER, FOLDER / primary, tuple(FOLDER / each for each in companions))]
@@ -64,7 +64,7 @@ def test_another_photos_sidecar_is_never_taken() -> None:
     assert found("generic", apart) == {"a.jpg": ["+a.jpg.xmp"], "a.png": ["+a.png.xmp"]}
     assert found("generic", apart, "JPG") == {"a.jpg": ["a.xmp"], "a.png": ["+a.png.xmp"]}
     assert found("generic", "a.jpg a.xmp", "cr2") == {"a.jpg": ["+a.jpg.xmp"]}
-    # Its name is taken: this home stands for a file that must not be there.
+    # Its name is taken: this target stands for a file that must not be there.
     assert found("lightroom", "a.cr2 a.xmp", "NEF") == {"a.cr2": ["+a.xmp"]}
     # A darktable duplicate's.
     assert found("darktable", "a.jpg a_01.jpg.xmp") == {"a.jpg": ["+a.jpg.xmp"]}

@@ -21,7 +21,7 @@ from iqcli.xmp.write import (
     TAGS,
     EditedPacket,
     XmpUpdate,
-    edited,
+    edit_packet,
 )
 
 WHEN, LATER = "2024-05-01T12:30:15+02:00", "2025-05-01T12:30:15+02:00"
@@ -64,7 +64,7 @@ def subject(data: bytes) -> list[str]:
 @pytest.mark.parametrize("form", FORMS)
 def test_what_others_wrote_stays(form: str) -> None:
     old = FORMS[form]
-    new = edited(old, FULL, WHEN).packet
+    new = edit_packet(old, FULL, WHEN).packet
     assert others(new) == others(old)
     assert said(new, RATING) == ["4"]
     assert said(new, LABEL) == ["Select"]
@@ -74,19 +74,19 @@ def test_what_others_wrote_stays(form: str) -> None:
     assert said(new, f"{IQ}score") == ["7.12"]
     assert said(new, CHANGED) == [WHEN]
     assert said(new, SIDECAR_FOR) == ["CR2"]
-    assert not edited(old, FULL, WHEN).kept
+    assert not edit_packet(old, FULL, WHEN).kept
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_second_time_changes_no_byte(form: str) -> None:
-    once = edited(FORMS[form], FULL, WHEN)
-    assert edited(once.packet, FULL, LATER) == EditedPacket(once.packet, kept=False)
+    once = edit_packet(FORMS[form], FULL, WHEN)
+    assert edit_packet(once.packet, FULL, LATER) == EditedPacket(once.packet, kept=False)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_taken_back_leaves_no_trace_but_names(form: str) -> None:
     old = FORMS[form]
-    back = edited(edited(old, FULL, WHEN).packet, SILENT, LATER).packet
+    back = edit_packet(edit_packet(old, FULL, WHEN).packet, SILENT, LATER).packet
     assert others(back) == others(old)
     assert subject(back) == subject(old)
     for name in (RATING, LABEL, *FLAGS):
@@ -98,24 +98,24 @@ def test_what_is_taken_back_leaves_no_trace_but_names(form: str) -> None:
 def test_only_our_places_change() -> None:
     """Byte for byte: the wrapper, its padding, line ends and the white space inside tags."""
     old = FORMS["lightroom"]
-    new = edited(old, XmpUpdate(stars=3), WHEN).packet
+    new = edit_packet(old, XmpUpdate(stars=3), WHEN).packet
     lost = [line for line in old.split(b"\n") if line not in new.split(b"\n")]
     starts = (b"xmlns:crs=", b"<xap:MetadataDate>", b"<xap:Rating>")
     assert len(lost) == 3
     assert all(line.strip().startswith(start) for line, start in zip(lost, starts, strict=True))
     assert new.endswith(old[old.index(b"</x:xmpmeta>") :])
-    windows = edited(FORMS["digikam"], FULL, WHEN).packet
+    windows = edit_packet(FORMS["digikam"], FULL, WHEN).packet
     assert windows.count(b"\n") == windows.count(b"\r\n")
 
 
 @pytest.mark.parametrize(("form", "start"), [("bom", b"\xef\xbb\xbf<"), ("utf-16", b"\xff\xfe<\0")])
 def test_the_encoding_stays(form: str, start: bytes) -> None:
-    assert edited(FORMS[form], FULL, WHEN).packet.startswith(start)
-    assert marks_of(edited(FORMS[form], FULL, WHEN).packet).stars is None
+    assert edit_packet(FORMS[form], FULL, WHEN).packet.startswith(start)
+    assert marks_of(edit_packet(FORMS[form], FULL, WHEN).packet).stars is None
 
 
 def test_a_new_sidecar_says_it_all() -> None:
-    new = edited(None, FULL, WHEN).packet
+    new = edit_packet(None, FULL, WHEN).packet
     tree = ElementTree.fromstring(new)  # a strict parser
     (block,) = tree.iter(f"{{{RDF}}}Description")
     assert block.attrib == {f"{{{RDF}}}about": ""}
@@ -128,7 +128,7 @@ def test_a_new_sidecar_says_it_all() -> None:
 
 @pytest.mark.parametrize("value", ["1", "5", "-1", "3.0", " 2 ", "-2", "six", "NaN"])
 def test_a_persons_rating_stays(value: str) -> None:
-    done = edited(rated(value), XmpUpdate(stars=4), WHEN)
+    done = edit_packet(rated(value), XmpUpdate(stars=4), WHEN)
     assert done.kept
     assert said(done.packet, RATING) == [value]
     assert said(done.packet, f"{IQ}wroteRating") == []
@@ -136,25 +136,27 @@ def test_a_persons_rating_stays(value: str) -> None:
 
 @pytest.mark.parametrize("value", ["0", "", "0.0", " "])
 def test_zero_is_no_rating(value: str) -> None:
-    done = edited(rated(value), XmpUpdate(stars=4), WHEN)
+    done = edit_packet(rated(value), XmpUpdate(stars=4), WHEN)
     assert (said(done.packet, RATING), done.kept) == (["4"], False)
     assert said(done.packet, f"{IQ}previousRating") == [value]
-    assert said(edited(done.packet, XmpUpdate(), LATER).packet, RATING) == [value]
+    assert said(edit_packet(done.packet, XmpUpdate(), LATER).packet, RATING) == [value]
 
 
 def test_a_rating_changed_by_hand_after_ours_is_a_persons() -> None:
-    ours = edited(None, FULL, WHEN).packet
+    ours = edit_packet(None, FULL, WHEN).packet
     theirs = ours.replace(b"<xmp:Rating>4<", b"<xmp:Rating>2<")
     assert marks_of(theirs).stars == 2
-    done = edited(theirs, XmpUpdate(stars=5), LATER)
+    done = edit_packet(theirs, XmpUpdate(stars=5), LATER)
     assert (said(done.packet, RATING), done.kept) == (["2"], True)
     assert marks_of(done.packet).stars == 2
-    again = edited(done.packet, XmpUpdate(stars=2), LATER).packet
+    again = edit_packet(done.packet, XmpUpdate(stars=2), LATER).packet
     assert marks_of(again).stars == 2
 
 
 def test_ours_is_replaced_by_ours() -> None:
-    done = edited(edited(None, FULL, WHEN).packet, XmpUpdate(stars=-1, label="Reject"), LATER)
+    done = edit_packet(
+        edit_packet(None, FULL, WHEN).packet, XmpUpdate(stars=-1, label="Reject"), LATER
+    )
     assert (said(done.packet, RATING), said(done.packet, LABEL)) == (["-1"], ["Reject"])
     assert said(done.packet, PICK_LABEL) == []
     assert marks_of(done.packet) == Marks(None, None)
@@ -162,7 +164,7 @@ def test_ours_is_replaced_by_ours() -> None:
 
 def test_two_ratings_are_ours_only_if_both_are() -> None:
     both = packet('xmp:Rating="4" iq:wroteRating="4"><xmp:Rating>3</xmp:Rating></rdf:Description>')
-    assert said(edited(both, XmpUpdate(stars=5), WHEN).packet, RATING) == ["4", "3"]
+    assert said(edit_packet(both, XmpUpdate(stars=5), WHEN).packet, RATING) == ["4", "3"]
 
 
 def test_a_rating_that_is_no_plain_text_stays() -> None:
@@ -170,14 +172,14 @@ def test_a_rating_that_is_no_plain_text_stays() -> None:
         '><xmp:Rating rdf:parseType="Resource"><rdf:value>5</rdf:value></xmp:Rating>'
         "</rdf:Description>"
     )
-    done = edited(odd, XmpUpdate(stars=1), WHEN)
+    done = edit_packet(odd, XmpUpdate(stars=1), WHEN)
     assert done.kept
     assert b"<rdf:value>5</rdf:value></xmp:Rating>" in done.packet
 
 
 def test_a_persons_label_and_flags_stay() -> None:
     old = packet('xmp:Label="Red" xmpDM:good="False" digiKam:PickLabel="1" xmpDM:pick="0"/>')
-    done = edited(old, XmpUpdate(label="Select", pick=1, flags=frozenset(FLAGS)), WHEN)
+    done = edit_packet(old, XmpUpdate(label="Select", pick=1, flags=frozenset(FLAGS)), WHEN)
     assert done.kept
     assert [said(done.packet, name) for name in (LABEL, GOOD, PICK_LABEL)] == [
         ["Red"],
@@ -191,8 +193,8 @@ def test_a_persons_label_and_flags_stay() -> None:
 @pytest.mark.parametrize("pick", [1, -1])
 def test_a_persons_flag_that_says_what_we_say_stays_a_persons(pick: int) -> None:
     old = packet('xmpDM:pick="1"/>')
-    once = edited(old, XmpUpdate(pick=pick, flags=frozenset({PICK, GOOD})), WHEN)
-    twice = edited(once.packet, XmpUpdate(pick=-1, flags=frozenset(FLAGS)), WHEN)
+    once = edit_packet(old, XmpUpdate(pick=pick, flags=frozenset({PICK, GOOD})), WHEN)
+    twice = edit_packet(once.packet, XmpUpdate(pick=-1, flags=frozenset(FLAGS)), WHEN)
     for done in (once, twice):
         assert done.kept
         assert [said(done.packet, name) for name in FLAGS] == [["1"], [], []]
@@ -200,27 +202,31 @@ def test_a_persons_flag_that_says_what_we_say_stays_a_persons(pick: int) -> None
 
 
 def test_another_profile_takes_its_flags_back_and_no_persons() -> None:
-    first = edited(None, XmpUpdate(pick=1, flags=frozenset({PICK, GOOD})), WHEN).packet
-    second = edited(first, XmpUpdate(pick=1, flags=frozenset({PICK_LABEL})), WHEN).packet
+    first = edit_packet(None, XmpUpdate(pick=1, flags=frozenset({PICK, GOOD})), WHEN).packet
+    second = edit_packet(first, XmpUpdate(pick=1, flags=frozenset({PICK_LABEL})), WHEN).packet
     assert [said(second, name) for name in FLAGS] == [[], [], ["3"]]
     assert marks_of(second).pick is None
 
 
 def test_keywords_of_a_person_stay_and_ours_are_replaced() -> None:
     old = LIGHTROOM.replace("<rdf:li>\u732b", "<rdf:li>iq/noisy</rdf:li>\n<rdf:li>\u732b").encode()
-    once = edited(old, XmpUpdate(keywords=("iq/noisy", "iq/blurred")), WHEN).packet
+    once = edit_packet(old, XmpUpdate(keywords=("iq/noisy", "iq/blurred")), WHEN).packet
     assert subject(once) == ["Krak\u00f3w", "iq/noisy", "\u732b", "iq/blurred"]
-    twice = edited(once, XmpUpdate(keywords=("iq/too dark",)), WHEN).packet
+    twice = edit_packet(once, XmpUpdate(keywords=("iq/too dark",)), WHEN).packet
     assert subject(twice) == ["Krak\u00f3w", "iq/noisy", "\u732b", "iq/too dark"]
-    assert subject(edited(twice, XmpUpdate(), WHEN).packet) == ["Krak\u00f3w", "iq/noisy", "\u732b"]
+    assert subject(edit_packet(twice, XmpUpdate(), WHEN).packet) == [
+        "Krak\u00f3w",
+        "iq/noisy",
+        "\u732b",
+    ]
 
 
 def test_keywords_that_are_no_list_are_left_alone() -> None:
     old = packet('dc:subject="holiday"/>')
-    assert said(edited(old, FULL, WHEN).packet, SUBJECT) == ["holiday"]
+    assert said(edit_packet(old, FULL, WHEN).packet, SUBJECT) == ["holiday"]
     old = packet('><dc:subject rdf:parseType="Literal"><b>x</b></dc:subject></rdf:Description>')
-    assert subject(edited(old, FULL, WHEN).packet) == []
-    assert said(edited(old, FULL, WHEN).packet, SUBJECT) == [None]
+    assert subject(edit_packet(old, FULL, WHEN).packet) == []
+    assert said(edit_packet(old, FULL, WHEN).packet, SUBJECT) == [None]
 
 
 @pytest.mark.parametrize(
@@ -232,26 +238,26 @@ def test_keywords_that_are_no_list_are_left_alone() -> None:
     ],
 )
 def test_a_blank_list_gives_way_to_one(blank: str) -> None:
-    done = edited(packet(blank), FULL, WHEN).packet
+    done = edit_packet(packet(blank), FULL, WHEN).packet
     assert said(done, SUBJECT) == [None]
     assert subject(done) == list(FULL.keywords)
-    assert edited(done, FULL, LATER).packet == done
-    assert said(edited(done, SILENT, LATER).packet, SUBJECT) == []
+    assert edit_packet(done, FULL, LATER).packet == done
+    assert said(edit_packet(done, SILENT, LATER).packet, SUBJECT) == []
 
 
 def test_an_empty_list_is_filled() -> None:
     for empty in ("<rdf:Bag/>", "<rdf:Bag></rdf:Bag>", "<rdf:Bag>\n  </rdf:Bag>"):
         old = packet(f"><dc:subject>{empty}</dc:subject></rdf:Description>")
-        assert subject(edited(old, XmpUpdate(keywords=("a", "b")), WHEN).packet) == ["a", "b"]
+        assert subject(edit_packet(old, XmpUpdate(keywords=("a", "b")), WHEN).packet) == ["a", "b"]
 
 
 @pytest.mark.parametrize("text", ["a<b>&\"'", "]]>", "\x1b[31m\n", "\ud800", "\u202e", "&amp;"])
 def test_no_value_breaks_out(text: str) -> None:
     remark = XmpUpdate(facts={"model": text}, keywords=(text,))
     for old in (None, packet('iq:model="x" />'), packet("iq:model='x' />")):
-        new = edited(old, remark, WHEN).packet
+        new = edit_packet(old, remark, WHEN).packet
         ElementTree.fromstring(new)
-        assert edited(new, remark, LATER).packet == new
+        assert edit_packet(new, remark, LATER).packet == new
 
 
 @pytest.mark.parametrize(
@@ -272,7 +278,7 @@ def test_no_value_breaks_out(text: str) -> None:
 )
 def test_what_is_broken_is_refused(data: bytes, why: str) -> None:
     with pytest.raises(BrokenPacket, match=why):
-        edited(data, FULL, WHEN)
+        edit_packet(data, FULL, WHEN)
 
 
 def test_a_packet_without_a_description_gets_one() -> None:
@@ -281,12 +287,12 @@ def test_a_packet_without_a_description_gets_one() -> None:
         EMPTY.replace("> </rdf:RDF>", "/>"),
         EMPTY.replace("rdf:", "").replace(":rdf", ""),
     ):
-        assert said(edited(old.encode(), FULL, WHEN).packet, RATING) == ["4"]
+        assert said(edit_packet(old.encode(), FULL, WHEN).packet, RATING) == ["4"]
 
 
 def test_depth_is_no_trouble() -> None:
     deep = packet("><iq:x>" + "<iq:y>" * 50_000 + "</iq:y>" * 50_000 + "</iq:x></rdf:Description>")
-    assert said(edited(deep, FULL, WHEN).packet, RATING) == ["4"]
+    assert said(edit_packet(deep, FULL, WHEN).packet, RATING) == ["4"]
 
 
 def test_many_namespaces_cost_no_more_than_their_bytes() -> None:
@@ -321,8 +327,8 @@ def test_damage_is_refused_or_nothing_else_is_lost() -> None:
                     [b"", b"<", b">", b"/", b'"', b" ", b"x", bytes(data[at - 20 : at])]
                 )
             try:
-                new = edited(bytes(data), FULL, WHEN).packet
+                new = edit_packet(bytes(data), FULL, WHEN).packet
             except BrokenPacket:
                 continue
             assert others(new) == others(bytes(data))
-            assert edited(new, FULL, LATER).packet == new
+            assert edit_packet(new, FULL, LATER).packet == new

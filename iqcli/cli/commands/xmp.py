@@ -1,4 +1,4 @@
-"""`--xmp`: what iq says of photos, written beside them or into them, and the options of that."""
+"""`--xmp`: scores and decisions written into sidecars or photos, and the options of that."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from iqcli.records import Decision
     from iqcli.xmp.annotate import XmpWriter
     from iqcli.xmp.embed import Embedder, RewrittenPhoto
-    from iqcli.xmp.profiles import Profile
 
 XmpProfile = Annotated[
     str | None,
@@ -45,21 +44,21 @@ Stars = Annotated[
 ]
 
 
-def chosen(
+def choose(
     session: Session, profile: str | None, stars: str | None, *, xmp: bool, embed: bool
 ) -> tuple[str, str]:
-    """The profile and the way to stars that were asked for, checked before a photo is read.
+    """The profile and `--stars` to use, checked before a photo is read.
 
-    Raises IqError for what cannot be, and for options that are of no use without `xmp`.
+    Raises IqError for invalid values, and for options that have no effect without `--xmp`.
     """
     if not xmp and (embed or stars is not None or profile is not None):
         name = "--embed" if embed else "--stars" if stars is not None else "--xmp-profile"
         raise IqError(f"{name} says how XMP is written; give --xmp with it")
     how = QUANTILES if stars is None else stars
     if xmp:
-        from iqcli.xmp.annotate import parse
+        from iqcli.xmp.annotate import parse_thresholds
 
-        parse(how)
+        parse_thresholds(how)
     if embed:
         from iqcli.xmp.exiftool import find
 
@@ -76,72 +75,71 @@ def write(
     embed: bool,
     stars: str = QUANTILES,
 ) -> str:
-    """Write what iq says of the scored photos into XMP; the id of the run, for `iq undo`.
+    """Write the scored photos' updates into XMP; returns the id of the run, for `iq undo`.
 
-    It is "" where nothing was to be changed. All files are written or none; those that cannot be
-    edited are named, left alone and counted in the session. The shots have other files
+    The id is "" where nothing changed. All files are written or none. Those that cannot be edited
+    are reported, left as they are and counted in the session. The shots have other files
     afterwards: a plan of them is made anew. Raises IqError, also where `embed` lacks ExifTool.
     """
     from iqcli.transactions import edits
-    from iqcli.xmp import profiles
-    from iqcli.xmp.annotate import XmpWriter, parse, remarks
+    from iqcli.xmp.annotate import XmpWriter, parse_thresholds, xmp_updates
+    from iqcli.xmp.profiles import PROFILES
 
-    ways, thresholds = profiles.PROFILES[profile], parse(stars)
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     with ExitStack() as stack:
         embedder = _embedder(session, stack) if embed else None
-        found = XmpWriter(ways, when, embedder)
-        several = list(remarks(decisions, ways, thresholds))
-        for decision, remark in progress(several, len(several), quiet=session.quiet):
-            found.annotate(decision.photo, remark)
-        done = edits.write(found.edits, session.settings.state_dir)
+        writer = XmpWriter(PROFILES[profile], when, embedder)
+        updates = list(xmp_updates(decisions, writer.profile, parse_thresholds(stars)))
+        for decision, update in progress(updates, len(updates), quiet=session.quiet):
+            writer.annotate(decision.photo, update)
+        done = edits.write(writer.edits, session.settings.state_dir)
     if embedder:
-        _carry_over(session, embedder.renewed)
-    session.counts.add_unwritten(len(found.troubles))
-    _tell(session, found, len(several), done.run, ways)
+        _carry_over(session, embedder.rewritten)
+    session.counts.add_unwritten(len(writer.problems))
+    _report(session, writer, len(updates), done.run)
     return done.run
 
 
 def _embedder(session: Session, stack: ExitStack) -> Embedder:
-    from iqcli.fs.scratch import opened
+    from iqcli.fs.scratch import scratch_folder
     from iqcli.xmp.embed import Embedder
     from iqcli.xmp.exiftool import running
 
-    workshop = stack.enter_context(opened(session.settings.state_dir))
-    tool = stack.enter_context(running(workshop.folder))
-    return Embedder(workshop, tool, session.settings.max_megapixels)
+    scratch = stack.enter_context(scratch_folder(session.settings.state_dir))
+    tool = stack.enter_context(running(scratch.folder))
+    return Embedder(scratch, tool, session.settings.max_megapixels)
 
 
-def _carry_over(session: Session, renewed: Sequence[RewrittenPhoto]) -> None:
-    """Give what was measured to the photos' new bytes: their pixels are the same."""
+def _carry_over(session: Session, rewritten: Sequence[RewrittenPhoto]) -> None:
+    """Keep what was measured for the photos' new bytes: their pixels are the same."""
     from iqcli.photos.formats import decoder_fingerprint
     from iqcli.photos.read import read_photo
     from iqcli.pipeline.spec import Recipe
 
     limit = session.settings.max_megapixels
     recipe = Recipe(session.model.blocks, read_photo, decoder_fingerprint(), limit)
-    for each in renewed:
-        content = recipe.recall(session.cache, each.before)
-        content.sha256, content.facts, content.told = each.after, each.facts, False
-        content.fresh = set(content.blocks)
-        recipe.keep(session.cache, content)
+    for photo in rewritten:
+        recipe.carry_over(session.cache, photo.before, photo.after, photo.facts)
     session.cache.flush()
 
 
-def _tell(session: Session, found: XmpWriter, scored: int, undoable: str, ways: Profile) -> None:
-    for path, why in found.troubles:
+def _report(session: Session, writer: XmpWriter, scored: int, undoable: str) -> None:
+    for path, why in writer.problems:
         info(f"iq: {display_path(path)}: {why}; it is left as it is")
     if session.quiet:
         return
-    files = counted(len(found.edits), "file")
-    way_back = f"; `iq undo` takes it back (run {undoable})" if undoable else ""
-    kept = f", {len(found.kept):,} rated by a person and kept so" if found.kept else ""
-    left = f", {counted(len(found.troubles), 'file')} left alone" if found.troubles else ""
-    same = scored - len(found.changed)
-    told = f"XMP of {counted(scored, 'photo')}: {files} written, {same:,} unchanged"
-    info(told + kept + left + way_back)
-    if found.beside:
-        info(f"{counted(found.beside, 'raw file')} not written into: sidecars are beside them")
-    if found.unread:
-        what = counted(found.unread, "sidecar")
-        info(f"{ways.program} reads no sidecar but of raw files ({what} here); give --embed")
+    files = counted(len(writer.edits), "file")
+    undo = f"; `iq undo` takes it back (run {undoable})" if undoable else ""
+    kept = f", {len(writer.kept):,} rated by a person and kept so" if writer.kept else ""
+    left = f", {counted(len(writer.problems), 'file')} left alone" if writer.problems else ""
+    same = scored - len(writer.changed)
+    summary = f"XMP of {counted(scored, 'photo')}: {files} written, {same:,} unchanged"
+    info(summary + kept + left + undo)
+    if writer.raw_skipped:
+        info(
+            f"{counted(writer.raw_skipped, 'raw file')} not written into: sidecars are beside them"
+        )
+    if writer.unread:
+        what = counted(writer.unread, "sidecar")
+        program = writer.profile.program
+        info(f"{program} reads no sidecar but of raw files ({what} here); give --embed")
