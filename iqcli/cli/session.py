@@ -16,7 +16,7 @@ from iqcli.text import display_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.distortions.ladders import DistortedReader
+    from iqcli.distortions.readers import DistortedReader
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.registry import Model
     from iqcli.photos.find import OnProblem

@@ -8,10 +8,12 @@ level.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+
+from iqcli.distortions.filters import lens_blur, path_kernel, scale_contrast, to_bytes, tone_curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from iqcli.records import Pixels
 
     Fault = Callable[[Pixels, float, np.random.Generator], Pixels]
-    Curve = NDArray[np.float32]
 
 BLOWN = 254
 CODES = np.linspace(0, 1, 256, dtype=np.float32)
@@ -31,31 +32,31 @@ CODES = np.linspace(0, 1, 256, dtype=np.float32)
 
 
 def darken(picture: Pixels, stops: float, _: np.random.Generator) -> Pixels:
-    """Under-exposure by so many stops."""
+    """Under-exposure by that many stops."""
     return _from_linear(_to_linear(picture) * 2.0**-stops)
 
 
 def blow_out(picture: Pixels, stops: float, _: np.random.Generator) -> Pixels:
-    """Over-exposure by so many stops; what passes white is lost."""
+    """Over-exposure by that many stops; what passes white is clipped."""
     return _from_linear(_to_linear(picture) * 2.0**stops)
 
 
 def bend(picture: Pixels, power: float, _: np.random.Generator) -> Pixels:
     """Middle tones darker (power > 1) or brighter (< 1); black and white stay."""
-    return curved(picture, CODES**power)
+    return tone_curve(picture, CODES**power)
 
 
 def lift(picture: Pixels, stops: float, _: np.random.Generator) -> Pixels:
-    """Brighter by so many stops in the shadows, with a shoulder that spares the highlights."""
+    """Brighter by that many stops in the shadows, with a shoulder that keeps the highlights."""
     gain = 2.0**stops
     light = _to_linear(picture)
     return _from_linear(light * gain / (1 + light * (gain - 1)))
 
 
 def burn(picture: Pixels, gain: float, random: np.random.Generator) -> Pixels:
-    """Highlights that grow so many times as fast, and are lost; the shadows stay."""
+    """Highlights that rise `gain` times as fast, and are clipped; the shadows stay."""
     knee = random.uniform(0.35, 0.65)
-    return curved(picture, np.where(knee > CODES, CODES, knee + (CODES - knee) * gain))
+    return tone_curve(picture, np.where(knee > CODES, CODES, knee + (CODES - knee) * gain))
 
 
 def suppress(picture: Pixels, ceiling: float, random: np.random.Generator) -> Pixels:
@@ -63,60 +64,50 @@ def suppress(picture: Pixels, ceiling: float, random: np.random.Generator) -> Pi
     knee = ceiling - random.uniform(0.08, 0.3)
     room, rise = ceiling - knee, np.maximum(CODES - knee, 0)
     rolled = knee + room * (1 - np.exp(-rise / room)) / (1 - np.exp(-(1 - knee) / room))
-    return curved(picture, np.where(knee > CODES, CODES, rolled))
+    return tone_curve(picture, np.where(knee > CODES, CODES, rolled))
 
 
 # --- contrast ---
 
 
 def steepen(picture: Pixels, slope: float, random: np.random.Generator) -> Pixels:
-    """A tone curve so steep in the middle: shadows and highlights are crushed, or nearly so."""
+    """A tone curve of that slope in the middle: shadows and highlights are crushed, or nearly."""
     pivot = np.clip(picture.mean() / 255 + random.uniform(-0.08, 0.08), 0.25, 0.7)
     if random.random() < 0.5:
-        return curved(picture, pivot + (CODES - pivot) * slope)
+        return tone_curve(picture, pivot + (CODES - pivot) * slope)
     turn = 1 / (1 + np.exp(-4 * slope * (CODES - pivot)))
-    return curved(picture, (turn - turn[0]) / (turn[-1] - turn[0]))
+    return tone_curve(picture, (turn - turn[0]) / (turn[-1] - turn[0]))
 
 
 def fade(picture: Pixels, kept: float, _: np.random.Generator) -> Pixels:
-    """Contrast reduced to the share `kept`, towards the mean."""
-    plane = picture.astype(np.float32)
-    return _to_bytes(plane.mean() + (plane - plane.mean()) * kept)
+    """Contrast reduced to the share `kept` (0..1), towards the mean."""
+    return scale_contrast(picture, kept)
 
 
 def veil(picture: Pixels, kept: float, random: np.random.Generator) -> Pixels:
-    """Haze: the share `kept` of the light, and the light of a bright grey air for the rest."""
+    """Haze: the share `kept` of the light, and a bright grey air light for the rest."""
     air = np.float32(random.uniform(0.3, 0.8))
     return _from_linear(_to_linear(picture) * kept + air * (1 - kept))
 
 
 def wash(picture: Pixels, kept: float, random: np.random.Generator) -> Pixels:
-    """Black becomes a grey and white another, the share `kept` of the scale apart."""
-    return curved(picture, (1 - kept) * random.uniform(0.15, 0.85) + CODES * kept)
+    """Black becomes a grey and white another grey, the share `kept` of the scale apart."""
+    return tone_curve(picture, (1 - kept) * random.uniform(0.15, 0.85) + CODES * kept)
 
 
 # --- sharpness and noise ---
 
 
-def blur(picture: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
-    """Softness of that many pixels (Gaussian)."""
-    return cv2.GaussianBlur(picture, (0, 0), sigma)
-
-
 def shake(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
-    """A line of that standard deviation along it, at any angle; a third of them bend a little."""
+    """Motion along a line, of that standard deviation, at any angle; a third are slightly bent."""
     angle = random.uniform(0, np.pi)
     bow = random.uniform(-0.3, 0.3) if random.random() < 1 / 3 else 0.0
-    return cv2.filter2D(picture, -1, _path(sigma * 12**0.5, angle, bow))
+    return cv2.filter2D(picture, -1, _bow_kernel(sigma * 12**0.5, angle, bow))
 
 
-def defocus(picture: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
+def defocus(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
     """The disc of a lens out of focus, of the variance of a Gaussian with `sigma` pixels."""
-    reach = 2 * sigma
-    size = int(np.ceil(reach))
-    y, x = np.mgrid[-size : size + 1, -size : size + 1]
-    disc = np.clip(reach + 0.5 - np.hypot(x, y), 0, 1).astype(np.float32)
-    return cv2.filter2D(picture, -1, disc / disc.sum())
+    return lens_blur(picture, 2 * sigma, random)
 
 
 def enlarge(picture: Pixels, sigma: float, _: np.random.Generator) -> Pixels:
@@ -136,21 +127,9 @@ def add_noise(picture: Pixels, sigma: float, random: np.random.Generator) -> Pix
 
 
 def add_grain(picture: Pixels, sigma: float, random: np.random.Generator) -> Pixels:
-    """The same in light alone and of any coarseness."""
+    """The same noise in all channels, of any coarseness."""
     noise = random.standard_normal(picture.shape[:2], np.float32)[..., None].repeat(3, axis=2)
     return _grainy(picture, sigma, random.uniform(0.3, 1.8), noise)
-
-
-def compress(picture: Pixels, quality: float, _: np.random.Generator) -> Pixels:
-    """JPEG at that quality and back, colours at half size."""
-    order, options = picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)]
-    decoded: Any = cv2.imdecode(cv2.imencode(".jpg", order, options)[1], cv2.IMREAD_COLOR)
-    return np.ascontiguousarray(decoded[..., ::-1])
-
-
-def curved(picture: Pixels, curve: Curve) -> Pixels:
-    """Every channel through a tone curve of 256 values, 0..1."""
-    return cv2.LUT(picture, _to_bytes(curve * 255))
 
 
 def _grainy(picture: Pixels, sigma: float, smooth: float, noise: NDArray[np.float32]) -> Pixels:
@@ -158,25 +137,15 @@ def _grainy(picture: Pixels, sigma: float, smooth: float, noise: NDArray[np.floa
     noise /= noise.std()
     plane = picture.astype(np.float32)
     noise *= sigma * np.sqrt(0.3 + 0.7 * plane / 128)
-    return _to_bytes(np.where(picture >= BLOWN, plane, plane + noise))
+    return to_bytes(np.where(picture >= BLOWN, plane, plane + noise))
 
 
-def _path(length: float, angle: float, bow: float) -> NDArray[np.float32]:
-    """A motion-blur kernel that sums to 1: an even path, out of the straight by `bow` lengths.
-
-    Each point is shared out among the four pixels round it, so every angle is met.
-    """
+def _bow_kernel(length: float, angle: float, bow: float) -> NDArray[np.float32]:
+    """The kernel of an even path of `length` pixels, out of the straight by `bow` lengths."""
     count = 8 * int(np.ceil(length)) + 1
     along = (np.arange(count) + 0.5) / count - 0.5
     turn = np.exp(1j * angle) * length * (along + 1j * bow * (4 * along**2 - 1 / 3))
-    reach = int(np.ceil(np.abs(turn).max())) + 1
-    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float32)
-    left, top = np.floor(turn.real).astype(int), np.floor(turn.imag).astype(int)
-    right, low = turn.real - left, turn.imag - top
-    for dy, tall in ((0, 1 - low), (1, low)):
-        for dx, wide in ((0, 1 - right), (1, right)):
-            np.add.at(kernel, (top + dy + reach, left + dx + reach), tall * wide)
-    return kernel / kernel.sum()
+    return path_kernel(turn.real, turn.imag, int(np.ceil(np.abs(turn).max())) + 1)
 
 
 def _to_linear(picture: Pixels) -> NDArray[np.float32]:
@@ -188,8 +157,4 @@ def _to_linear(picture: Pixels) -> NDArray[np.float32]:
 def _from_linear(light: NDArray[np.float32]) -> Pixels:
     light = np.clip(light, 0, 1)
     coded = np.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
-    return _to_bytes(coded * 255)
-
-
-def _to_bytes(plane: NDArray[np.float32]) -> Pixels:
-    return np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+    return to_bytes(coded * 255)

@@ -1,8 +1,8 @@
-"""Ladders: a good photo and its spoilt copies, each rung worse than the one before.
+"""Ladders: a good photo and its distorted copies, each level worse than the one before.
 
 Opinions alone teach a network what its data set holds. BIQ2021 has no white noise and little
-over-exposure, so a network that knows nothing else takes noise for detail. No opinion of a spoilt
-copy is known, but its order is: the copy is worse than the photo.
+over-exposure, so a network that knows nothing else takes noise for detail. No opinion of a
+distorted copy is known, but its order is: the copy is worse than the photo.
 """
 
 from __future__ import annotations
@@ -19,28 +19,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.distortions.readers import DistortedReader
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import Array, Facts, Photo, Shot, Vector, Views
+    from iqcli.records import Array, Photo, Shot, Vector
 
 
 NAMES = tuple(DISTORTIONS)
-# The rungs that a network learns from; the first is the photo as it is.
+# The levels that a network learns from; the first is the photo as it is.
 LADDER_LEVELS = (0, 1, 3, 5)
-# Photos whose head views are held at once, a megabyte each.
+# Photos whose scoring views are held at once, a megabyte each.
 CHUNK = 64
-
-
-class DistortedReader(Protocol):
-    """Reads a photo as if it had a fault, in place of `read_photo`."""
-
-    @property
-    def fingerprint(self) -> str:
-        """What the blocks of the spoilt copy depend on besides the photo and its decoder."""
-        ...
-
-    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
-        """Like `read_photo`."""
-        ...
 
 
 class Measure(Protocol):
@@ -60,44 +48,46 @@ class Measure(Protocol):
 def measure_ladders(
     shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: Measure
 ) -> dict[str, Array]:
-    """The blocks of every copy, by name: (shot, distortion, rung, size).
+    """The blocks of every copy, by name: (shot, distortion, level, size).
 
-    A photo that cannot be read, or not spoilt in each of the ways, has no ladder.
+    A photo that cannot be read, or one of whose copies could not be measured, has no ladder.
     """
     starts = range(0, max(len(shots), 1), CHUNK)
-    parts = [_climb(shots[k : k + CHUNK], blocks, measure) for k in starts]
+    parts = [_measure_chunk(shots[k : k + CHUNK], blocks, measure) for k in starts]
     return {block.name: np.concatenate([each[block.name] for each in parts]) for block in blocks}
 
 
-def _climb(shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: Measure) -> dict[str, Array]:
-    heads = ScoringViewCache()
-    top = list(measure(blocks, shots, ScoringViewReader(NAMES[0], 0, heads)))
-    readable = [each.shot for each in top if each.blocks]
-    above = [each.blocks for each in top if each.blocks]
-    rungs: list[list[Mapping[str, Vector] | None]] = []
+def _measure_chunk(
+    shots: Sequence[Shot], blocks: Sequence[AnyBlock], measure: Measure
+) -> dict[str, Array]:
+    views = ScoringViewCache()
+    untouched = list(measure(blocks, shots, ScoringViewReader(NAMES[0], 0, views)))
+    readable = [each.shot for each in untouched if each.blocks]
+    first = [each.blocks for each in untouched if each.blocks]
+    levels: list[list[Mapping[str, Vector] | None]] = []
     for name in NAMES if readable else ():
-        rungs.append([*above])
-        for rung in LADDER_LEVELS[1:]:
-            copies = measure(blocks, readable, ScoringViewReader(name, rung, heads))
-            rungs.append([each.blocks for each in copies])
-    ladders = [found for found in zip(*rungs, strict=True) if all(found)]
+        levels.append([*first])
+        for level in LADDER_LEVELS[1:]:
+            copies = measure(blocks, readable, ScoringViewReader(name, level, views))
+            levels.append([each.blocks for each in copies])
+    ladders = [copies for copies in zip(*levels, strict=True) if all(copies)]
     shape = (len(ladders), len(NAMES), len(LADDER_LEVELS))
     return {
         block.name: np.array(
-            [[found[block.name] for found in ladder if found] for ladder in ladders], np.float32
+            [[copy[block.name] for copy in ladder if copy] for ladder in ladders], np.float32
         ).reshape(*shape, block.size)
         for block in blocks
     }
 
 
 def margins() -> Array:
-    """(distortion, rung - 1): the points that each rung must lose against the one before."""
+    """(distortion, level - 1): the points that each level must lose against the one before."""
     costs = np.array([DISTORTIONS[name].cost for name in NAMES], np.float32)
     return costs[:, None] * np.diff(np.array(LADDER_LEVELS, np.float32))
 
 
 def blank_frames(count: int) -> list[NDArray[np.uint8]]:
-    """Pictures that nobody keeps: black, white or plain frames, with and without sensor noise."""
+    """Accidental frames (512, 683, 3): black, white or plain, with and without sensor noise."""
     random = np.random.default_rng(1)
     frames = []
     for k in range(count):

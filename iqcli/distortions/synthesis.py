@@ -1,6 +1,6 @@
-"""Good photos spoilt at random by one fault or several, and the level of every issue they show.
+"""Good photos with one random fault or several, and the level of every issue that they show.
 
-A level is read off the spoilt picture beside the good one, or off the dose, so combined faults
+A level is read off the distorted picture beside the good one, or off the dose, so combined faults
 have true levels too: three faults in a row may brighten a picture that one of them darkened.
 """
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from iqcli.distortions import camera_faults
+from iqcli.distortions import camera_faults, filters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     Random = np.random.Generator
 
-# From how much on an issue is slight, clear, severe.
+# The amounts from which an issue is slight, clear, severe.
 BOUNDS: dict[str, tuple[float, float, float]] = {
     # Stops of the mean, moved halfway towards what is usual: a dark photo can take more light.
     "too_bright": (0.8, 1.3, 1.9),
@@ -30,7 +30,7 @@ BOUNDS: dict[str, tuple[float, float, float]] = {
     # Doublings of the contrast, and halvings.
     "high_contrast": (0.6, 1.1, 1.6),
     "low_contrast": (0.85, 1.45, 2.1),
-    # Share of the picture that is white for the fault's sake.
+    # Share of the picture that the fault made white.
     "overexposed": (0.05, 0.15, 0.35),
     # Share of the scale by which the brightest parts fell.
     "over_suppressed": (0.15, 0.25, 0.37),
@@ -39,7 +39,7 @@ BOUNDS: dict[str, tuple[float, float, float]] = {
     # Standard deviation at mid-grey, 0..255.
     "noisy": (6.0, 13.0, 26.0),
 }
-# The same in pixels of a small picture: what is less hides between its pixels.
+# The same in pixels of a small picture: less blur is not visible there.
 LEAST_BLUR = (0.6, 1.0, 1.8)
 # Mean and contrast of the usual photo, 0..255; a change of light under half a stop is taste.
 USUAL_MEAN, USUAL_CONTRAST, TASTE = 110.0, 55.0, 0.5
@@ -47,7 +47,7 @@ WHITE = 248
 # A picture whose brightest hundredth is darker has no highlights to suppress.
 HIGHLIGHT = 205
 
-# What may be done to a photo in each step, with the doses between which one is drawn.
+# The faults of each step, with the doses between which one is drawn.
 LIGHT: dict[str, tuple[tuple[Fault, float, float], ...]] = {
     "dark": (
         (camera_faults.darken, 0.5, 6.0),
@@ -69,16 +69,16 @@ CONTRAST: dict[str, tuple[tuple[Fault, float, float], ...]] = {
         (camera_faults.wash, 0.1, 0.8),
     ),
 }
-# Shakes as often as softness that goes all ways.
+# Motion blur is drawn as often as softness in all directions.
 BLURS = (
-    camera_faults.blur,
+    filters.gaussian_blur,
     camera_faults.defocus,
     camera_faults.shake,
     camera_faults.shake,
     camera_faults.enlarge,
 )
 NOISES = (camera_faults.add_noise, camera_faults.add_grain)
-# Each step with the chance to be drawn; blur is often slight, and not every photo has highlights.
+# Each step with its probability; blur is often slight, and not every photo has highlights.
 STEPS = {
     **dict.fromkeys(("dark", "bright", "over", "high", "low", "noisy"), 0.1),
     **dict.fromkeys(("suppressed", "blurred"), 0.2),
@@ -96,14 +96,14 @@ class Example:
 
 
 def distort(picture: Pixels, random: Random) -> Example:
-    """The picture at a random size with random faults, or with none; maybe as JPEG."""
+    """The picture at a random size with random faults, or with none; sometimes through JPEG."""
     start = _framed(picture, random)
     if random.random() < SHARE_GOOD:
         return Example(_encoded(_retouched(start, random), random, 80), dict.fromkeys(BOUNDS, 1))
     count = 1 + int(random.choice(3, p=COUNTS))
     wanted = random.choice([*STEPS], count, replace=False, p=[*STEPS.values()])
-    made = distort_with(wanted.tolist(), start, random)
-    return Example(_encoded(made.picture, random, 55), made.levels)
+    example = distort_with(wanted.tolist(), start, random)
+    return Example(_encoded(example.picture, random, 55), example.levels)
 
 
 def distort_with(steps: list[str], start: Pixels, random: Random) -> Example:
@@ -138,7 +138,7 @@ def distort_with(steps: list[str], start: Pixels, random: Random) -> Example:
 
 
 def level_of(name: str, amount: float) -> int:
-    """Level 1..4 of so much of a fault, by `BOUNDS`."""
+    """Level 1..4 of that amount of a fault, by `BOUNDS`."""
     return 1 + sum(amount >= bound for bound in BOUNDS[name])
 
 
@@ -179,7 +179,7 @@ def _light_amounts(before: Pixels, after: Pixels) -> dict[str, float]:
 
 
 def _lost(picture: Pixels) -> float:
-    """Share of white, and of single channels at their end for a third as much."""
+    """The share of white pixels, and of single channels at their end for a third as much."""
     channels = float((picture >= WHITE).mean())
     return 0.75 * float((_luma(picture) >= WHITE).mean()) + 0.25 * channels
 
@@ -205,12 +205,12 @@ def _framed(picture: Pixels, random: Random) -> Pixels:
 
 
 def _retouched(picture: Pixels, random: Random) -> Pixels:
-    """A little of what people do to good photos, half of the time."""
+    """A small edit such as people make to good photos, half of the time."""
     if random.random() < 0.5:
         return picture
     picture = camera_faults.bend(picture, float(np.exp(random.uniform(-0.15, 0.15))), random)
     pivot = picture.mean() / 255
-    return camera_faults.curved(
+    return filters.tone_curve(
         picture, pivot + (camera_faults.CODES - pivot) * random.uniform(0.92, 1.12)
     )
 
@@ -218,4 +218,4 @@ def _retouched(picture: Pixels, random: Random) -> Pixels:
 def _encoded(picture: Pixels, random: Random, least: int) -> Pixels:
     if random.random() < 0.4:
         return picture
-    return camera_faults.compress(picture, random.uniform(least, 98), random)
+    return filters.jpeg(picture, random.uniform(least, 98), random)

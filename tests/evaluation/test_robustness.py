@@ -15,7 +15,7 @@ from scipy import stats
 from support.drawn_scenes import photo
 
 from iqcli.distortions.bank import DISTORTIONS
-from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewReader, whole
+from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewReader, full_size
 from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import robustness
 from iqcli.evaluation.robustness import Ladder, chosen_distortions, copies, score_ladders, summary
@@ -111,14 +111,14 @@ def test_the_whole_photo_is_upright_with_its_colours_and_unreduced() -> None:
     wide = np.zeros((1500, 3000, 3), np.uint8)
     wide[:750, :, 0] = 255  # the upper half, which comes to lie at the right
     data = encoded(wide, "JPEG", exif=exif.tobytes(), icc_profile=profile)
-    picture, kept = whole(data, 250)
+    picture, kept = full_size(data, 250)
     assert picture.shape == (3000, 1500, 3) and kept == profile
     assert picture[1500, 1200, 0] > 240 and picture[1500, 300, 0] < 15
     facts, views = FullSizeReader("jpeg", 1)(data, max_megapixels=250)
     assert (facts.width, facts.height) == (1500, 3000)
     assert views.scoring[512, 400, 0] > 230
     with pytest.raises(PhotoError, match="megapixels"):
-        whole(data, 4)
+        full_size(data, 4)
 
 
 # --- what the scores make of them ---

@@ -23,9 +23,7 @@ from iqcli.distortions.camera_faults import (
     add_noise,
     bend,
     blow_out,
-    blur,
     burn,
-    compress,
     darken,
     defocus,
     enlarge,
@@ -37,6 +35,7 @@ from iqcli.distortions.camera_faults import (
     veil,
     wash,
 )
+from iqcli.distortions.filters import gaussian_blur, jpeg
 from iqcli.distortions.synthesis import BOUNDS
 from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.registry import BLOCKS
@@ -446,7 +445,7 @@ def spread(fault: Fault, angle: float | None = None) -> tuple[float, float]:
 
 
 def test_defocus_spreads_all_ways_and_shake_one_way_as_far() -> None:
-    assert spread(blur) == pytest.approx((16, 16), rel=0.05)
+    assert spread(gaussian_blur) == pytest.approx((16, 16), rel=0.05)
     assert spread(defocus) == pytest.approx((16, 16), rel=0.1)
     assert spread(shake, 0.0) == pytest.approx((0, 16), rel=0.1, abs=0.3)
     assert spread(shake, np.pi / 2) == pytest.approx((16, 0), rel=0.1, abs=0.3)
@@ -476,7 +475,7 @@ def test_compression_leaves_blocks() -> None:
     picture = views_of(photo("astronaut.png")).scoring
     column = PHOTOMETRY.index("block_x")
     found = [
-        blocks_of(compress(picture, quality, chance()), "photometry")["photometry"][column]
+        blocks_of(jpeg(picture, quality, chance()), "photometry")["photometry"][column]
         for quality in (90, 20, 8)
     ]
     assert np.all(np.diff(found) > 0.1)

@@ -186,7 +186,7 @@ def test_no_ladder_begins_with_the_picture_itself_or_turns_back(name: str) -> No
         # Nearest neighbours also move a picture by parts of a pixel, now more, now less.
         least = 0.95 if name == "pixelate" else 1.0
         assert all(b > least * a for a, b in pairwise(far)), far
-    strengths = np.array([DISTORTIONS[name].none, *DISTORTIONS[name].strengths])
+    strengths = np.array([DISTORTIONS[name].identity, *DISTORTIONS[name].strengths])
     assert len({*np.sign(np.diff(strengths))} - {0.0}) == 1 and np.diff(strengths).all()
     np.testing.assert_array_equal(crop, whole)  # nothing is spoilt in place
 
