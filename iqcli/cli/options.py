@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -17,7 +16,6 @@ from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import DEVICES, FORMATS, load, share
-from iqcli.text import display_path, escape
 
 Format = Annotated[
     str | None,
@@ -176,19 +174,6 @@ def start_folder(given: list[str]) -> Path:
     """Where to look for `.iq.toml`: beside the first photo, or here."""
     first = Path(given[0]) if given and given[0] != "-" else Path()
     return first if first.is_dir() else first.parent
-
-
-def check_folder(file: Path) -> None:
-    """Refuse before anything is measured a file that its folder cannot take. Raises IqError."""
-    if not file.absolute().parent.is_dir():
-        raise IqError(
-            f"there is no folder {display_path(file.parent)} for {escape(file.name)}; make it first"
-        )
-    if not os.access(file.resolve().parent, os.W_OK):
-        raise IqError(
-            f"cannot write {display_path(file)}: its folder takes no files from you; give "
-            "another place"
-        )
 
 
 def over_photos(command: Callable[..., Exit]) -> Callable[..., Exit]:

@@ -176,12 +176,7 @@ def save(plan: Plan, path: Path) -> None:
 
 def check_name(path: Path) -> None:
     """Refuse a name that is taken by what is no plan. Raises IqError."""
-    try:
-        free = not files.seen(path) or _is_plan(path)
-    except OSError as error:
-        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
-    if not free:
-        raise IqError(f"{display_path(path)} exists and is no plan of iq; give another name")
+    files.require_output(path, may_replace=_is_plan, kind="plan of iq")
 
 
 def _is_plan(path: Path) -> bool:

@@ -19,14 +19,14 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
-from iqcli.errors import PhotoError
+from iqcli.errors import IqError, PhotoError
 from iqcli.fs.copy import copied, write_part
 from iqcli.fs.copy import sha256 as sha256
 from iqcli.fs.durable import NEW, sync_folder
-from iqcli.text import display_path
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 PART = ".iq-part-"
@@ -44,6 +44,37 @@ def seen(path: Path) -> os.stat_result | None:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def require_output(
+    path: Path,
+    *,
+    suffixes: Sequence[str] = (),
+    may_replace: Callable[[Path], bool] | None = None,
+    kind: str = "file",
+) -> None:
+    """Check, before the work for it begins, that a result may get this name. Raises IqError.
+
+    The name ends in one of `suffixes`, if there are any, and its folder exists and is writable. A
+    file of that name is replaced only where `may_replace` says that it is a `kind`.
+    """
+    if suffixes and path.suffix not in suffixes:
+        endings = " or ".join(suffixes)
+        raise IqError(f"cannot write {display_path(path)}; give a name that ends in {endings}")
+    if not path.absolute().parent.is_dir():
+        folder = display_path(path.parent)
+        raise IqError(f"there is no folder {folder} for {escape(path.name)}; make it first")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise IqError(
+            f"cannot write {display_path(path)}: its folder is not writable; give another place"
+        )
+    try:
+        free = not seen(path) or (may_replace is not None and may_replace(path))
+    except OSError as error:
+        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
+    if not free:
+        why = "is not overwritten" if may_replace is None else f"is no {kind}"
+        raise IqError(f"{display_path(path)} exists and {why}; give another name")
 
 
 def require_writable(path: Path) -> None:

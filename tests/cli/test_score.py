@@ -181,7 +181,7 @@ def test_what_is_named_and_no_photo_is_told(hostile: Iq) -> None:
     lost = hostile("score", "photos/lost.jpg")
     assert (lost.code, lost.lines) == (
         2,
-        ["iq: there is no file or folder photos/lost.jpg; check the name"],
+        ["iq: there is no file or folder ./photos/lost.jpg; check the name"],
     )
 
 

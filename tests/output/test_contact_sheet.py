@@ -279,7 +279,7 @@ def test_a_folder_that_takes_nothing_is_told_of_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
-    with pytest.raises(IqError, match=r"cannot write .*: its folder takes no files from you; give"):
+    with pytest.raises(IqError, match=r"cannot write .*: its folder is not writable; give"):
         check_sheet(tmp_path / "sheet.html")
 
 

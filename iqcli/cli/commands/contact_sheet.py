@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info, warn
-from iqcli.cli.options import check_folder
 from iqcli.errors import IqError
-from iqcli.fs.files import seen, write_stream
+from iqcli.fs.files import require_output, write_stream
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
@@ -30,8 +29,7 @@ Html = Annotated[
 
 def check_sheet(file: Path) -> None:
     """Refuse before anything is measured a name that no sheet can have. Raises IqError."""
-    check_folder(file)
-    _check(file)
+    require_output(file, may_replace=_is_sheet, kind="contact sheet of iq")
 
 
 def sheet_of(session: Session, file: Path) -> list[Photo]:
@@ -67,7 +65,7 @@ def write_sheet(
     rest = range(2, len(found) + 1)
     files = [file, *(file.with_stem(f"{file.stem}-{number}") for number in rest)]
     for each in files:
-        _check(each)
+        check_sheet(each)
     title = contact_sheet.Title(
         name=_name(session),
         header=line(header(session.settings.model)).decode(),
@@ -108,17 +106,6 @@ def _name(session: Session) -> str:
     names = [escape(path.resolve().name) or "/" for path in session.paths]
     more = f" and {counted(len(names) - 3, 'other')}" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more
-
-
-def _check(file: Path) -> None:
-    try:
-        free = not seen(file) or _is_sheet(file)
-    except OSError as error:
-        raise IqError(f"cannot read {display_path(file)}: {error.strerror}") from error
-    if not free:
-        raise IqError(
-            f"{display_path(file)} exists and is no contact sheet of iq; give another name"
-        )
 
 
 def _is_sheet(file: Path) -> bool:

@@ -6,7 +6,6 @@ What `iq explain` found out, as raw numbers for a program and in words for a per
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +15,7 @@ from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, PhotoError
+from iqcli.fs.files import require_output
 from iqcli.output.stdout import write
 from iqcli.text import display_path, exact
 
@@ -70,7 +70,7 @@ def explain(
     if format not in FORMATS:
         raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
     if heatmap is not None:
-        _check(heatmap)
+        require_output(heatmap, suffixes=(".png", ".PNG"))
     shot = _shot(session)
 
     found, tiles, unread = _explained(session, shot, among)
@@ -141,16 +141,6 @@ def _explained(session: Session, shot: Shot, among: Path | None) -> tuple[Explan
     whole = [each.blocks for each in measured if each.blocks is not None]
     found = explain(model, whole[0], whole[1:], own, peers)
     return found, whole[0]["tiles"], len(measured) - len(whole)
-
-
-def _check(heatmap: Path) -> None:
-    """Refuse before anything is measured what could not be written."""
-    if heatmap.suffix.lower() != ".png":
-        raise IqError(f"--heatmap is {display_path(heatmap)}; give a name that ends in .png")
-    if os.path.lexists(heatmap):
-        raise IqError(f"{display_path(heatmap)} exists and is not overwritten; give another name")
-    if not heatmap.absolute().parent.is_dir():
-        raise IqError(f"there is no folder {display_path(heatmap.parent)}; make it first")
 
 
 def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:

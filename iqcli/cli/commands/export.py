@@ -11,14 +11,14 @@ import typer
 from iqcli.cli.commands.contact_sheet import Html, sheet_of
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, choose
 from iqcli.cli.commands.xmp import write as write_xmp
-from iqcli.cli.options import Limit, Reverse, Sort, check_folder, over_photos
+from iqcli.cli.options import Limit, Reverse, Sort, over_photos
 from iqcli.cli.output import WRITERS, arranged, checked_sort
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
+from iqcli.fs.files import require_output, write_atomic
 from iqcli.output import rows
 from iqcli.output.stdout import write
 from iqcli.records import Decision, Photo, Verdict
-from iqcli.text import display_path
 
 FORMATS = (*WRITERS, "parquet")
 
@@ -85,8 +85,6 @@ def export(
     if output is None:
         write(WRITERS[form](records))
     else:
-        from iqcli.fs.files import write_atomic
-
         data = (
             rows.to_parquet(records)
             if form == "parquet"
@@ -108,11 +106,9 @@ def _format(output: Path | None, given: str | None) -> str:
         if importlib.util.find_spec("pyarrow") is None:
             raise IqError("Parquet needs pyarrow; run `pip install 'iqcli[parquet]'`")
     if output is not None:
-        _check(output)
+        require_output(output, may_replace=_holds_scores, kind="file of scores")
     return form
 
 
-def _check(output: Path) -> None:
-    check_folder(output)
-    if output.exists() and output.suffix.lower().removeprefix(".") not in FORMATS:
-        raise IqError(f"{display_path(output)} exists and holds no scores; give another name")
+def _holds_scores(file: Path) -> bool:
+    return file.suffix.lower().removeprefix(".") in FORMATS

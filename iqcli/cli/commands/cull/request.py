@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iqcli.cli.options import check_folder, start_folder
+from iqcli.cli.options import start_folder
 from iqcli.cli.output import checked_format
 from iqcli.culling.planner import check_name
 from iqcli.culling.rules import Quota, Rule
@@ -62,7 +62,6 @@ class Wish:
         What a person decides on a look must not be lost because its plan cannot be written.
         """
         if self.plan_file is not None:
-            check_folder(self.plan_file)
             check_name(self.plan_file)
         if self.html is not None:
             from iqcli.cli.commands.contact_sheet import check_sheet

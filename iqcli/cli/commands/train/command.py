@@ -18,6 +18,7 @@ from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos, show_help
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
+from iqcli.fs.files import make_folders, require_output, write_atomic
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -43,19 +44,13 @@ def scale(
     stays as it is. One scene in six is held out; the figures printed are those of it.
     """
     from iqcli.evaluation import mos_csv
-    from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models.calibration import own_file
     from iqcli.training.calibration import fit_calibration
 
     if len(session.given) != 2:
         raise IqError("give the name of a model and one CSV file with the columns image and mos")
-    if output is not None and output.suffix != ".json":
-        raise IqError(f"--output is {display_path(output)}; give a name that ends in .json")
-    if output is not None and not output.parent.is_dir():
-        raise IqError(
-            f"--output is {display_path(output)}, but there is no folder "
-            f"{display_path(output.parent)}"
-        )
+    if output is not None:
+        require_output(output, suffixes=(".json",), may_replace=Path.is_file)
     model, file = session.given
     told = mos_csv.read(Path(file), images, mos_range, where)
     if scene is None:
@@ -193,7 +188,6 @@ def issues(session: Session, output: Weights) -> Exit:
     once, and the model learns which level of which issue shows. One photo in six is held out with
     all its copies; the table printed is of those.
     """
-    from iqcli.fs.files import write_atomic
     from iqcli.output import table
     from iqcli.training.issues import fit_folders
 
@@ -225,7 +219,6 @@ def niqe(session: Session, output: Weights) -> Exit:
     It asks for no opinions: what counts is how near a photo's statistics are to those of these.
     Use the result with --model my.safetensors; `iq train scale` calibrates it.
     """
-    from iqcli.fs.files import write_atomic
     from iqcli.training.niqe import fit_folders
 
     _check_weights(output)
@@ -281,10 +274,4 @@ def _or_dash(figure: str) -> str:
 
 
 def _check_weights(output: Path) -> None:
-    if output.suffix != ".safetensors":
-        raise IqError(f"--output is {display_path(output)}; give a name that ends in .safetensors")
-    if not output.parent.is_dir():
-        raise IqError(
-            f"--output is {display_path(output)}, but there is no folder "
-            f"{display_path(output.parent)}"
-        )
+    require_output(output, suffixes=(".safetensors",), may_replace=Path.is_file)

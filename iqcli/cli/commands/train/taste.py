@@ -12,6 +12,7 @@ from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
+from iqcli.fs.files import make_folders, require_output, write_atomic
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ def taste(
     held out in turn; the taste is adopted only where it beats the stock model on them. Use it with
     --model taste.
     """
-    from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
     from iqcli.models.taste import FORMAT, keep_stock
     from iqcli.training.taste import compare_with_stock, fit, taste_samples, weight_file
@@ -82,14 +82,12 @@ def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
         found = registry.entry(name).weights
         assert found
         return found
-    if output.suffix != ".safetensors":
-        raise IqError(f"--output is {display_path(output)}; give a name that ends in .safetensors")
-    if not output.absolute().parent.is_dir():
-        raise IqError(
-            f"there is no folder {display_path(output.parent)} for --output; make it first"
-        )
-    if output.exists() and registry.format_of(output) != form:
-        raise IqError(f"{display_path(output)} exists and is no {what}; give another name")
+    require_output(
+        output,
+        suffixes=(".safetensors",),
+        may_replace=lambda file: registry.format_of(file) == form,
+        kind=what,
+    )
     return output
 
 
