@@ -177,7 +177,7 @@ def _check(decisions: Sequence[Decision]) -> None:
 def _check_file(root: Path, path: Path) -> None:
     try:
         below(root, path)
-        there = files.seen(path)
+        there = files.lstat_or_none(path)
     except (OSError, RuntimeError, ValueError) as error:
         raise PlanConflict(f"cannot look at {display_path(path)}: {error}") from None
     if not there:

@@ -133,7 +133,7 @@ class RejectFolder:
         free = (root / name for name in names)
         alone = number > 1  # then not even a folder of ours will do
         self._folder = next(
-            path for path in free if not files.seen(path) or (is_ours(path) and not alone)
+            path for path in free if not files.lstat_or_none(path) or (is_ours(path) and not alone)
         )
         self._files = {folded(self._folder / MANIFEST)}
         self._folders: set[str] = set()
@@ -153,10 +153,10 @@ class RejectFolder:
     def _is_free(self, layer: Path, source: Path) -> bool:
         path = layer / source
         key = folded(path)
-        if key in self._files or key in self._folders or files.seen(path):
+        if key in self._files or key in self._folders or files.lstat_or_none(path):
             return False
         return all(
-            folded(each) not in self._files and (not files.seen(each) or _is_folder(each))
+            folded(each) not in self._files and (not files.lstat_or_none(each) or _is_folder(each))
             for each in self._between(path)
         )
 

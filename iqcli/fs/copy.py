@@ -68,10 +68,10 @@ def write_part(
     """
     create_of(part, pieces, sync=sync)
     if like:
-        dress(part, like)
+        copy_mode(part, like)
 
 
-def dress(part: Path, like: os.stat_result) -> None:
+def copy_mode(part: Path, like: os.stat_result) -> None:
     """Give a file of ours another's mode, and its owner where that is permitted. Raises OSError."""
     _own_like(part, like)
     with _if_permitted():

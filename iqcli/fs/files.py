@@ -38,7 +38,7 @@ _NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
-def seen(path: Path) -> os.stat_result | None:
+def lstat_or_none(path: Path) -> os.stat_result | None:
     """What lies at this very name (links not followed), or None. Raises OSError if unknowable."""
     try:
         return path.lstat()
@@ -69,7 +69,7 @@ def require_output(
             f"cannot write {display_path(path)}: its folder is not writable; give another place"
         )
     try:
-        free = not seen(path) or (may_replace is not None and may_replace(path))
+        free = not lstat_or_none(path) or (may_replace is not None and may_replace(path))
     except OSError as error:
         raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     if not free:
@@ -84,7 +84,7 @@ def require_writable(path: Path) -> None:
     """
     if not os.access(path.parent, os.W_OK):
         raise PhotoError("its folder is read-only")
-    if seen(path) and not os.access(path, os.W_OK):
+    if lstat_or_none(path) and not os.access(path, os.W_OK):
         raise PhotoError("is read-only")
 
 
@@ -100,7 +100,7 @@ def write_stream(path: Path, pieces: Iterable[bytes]) -> None:
     """As `write_atomic`, from pieces that need not be in memory together."""
     path = path.resolve()
     part = path.with_name(PART + secrets.token_hex(8))
-    old = seen(path)
+    old = lstat_or_none(path)
     try:
         write_part(part, pieces, old)
         part.replace(path)
@@ -111,7 +111,7 @@ def write_stream(path: Path, pieces: Iterable[bytes]) -> None:
     sync_folder(path.parent)
 
 
-def unnamed() -> BinaryIO:
+def anonymous_file() -> BinaryIO:
     """An empty file without a name, for what a run sets down; `TMPDIR` says on which disk.
 
     Nobody else sees it, and closing it, or a crash, frees the disk. Raises OSError.
@@ -121,7 +121,7 @@ def unnamed() -> BinaryIO:
     return tempfile.TemporaryFile(prefix=PART, buffering=0, dir=LARGE if on_disk else None)
 
 
-def place(part: Path, target: Path, *, sync: bool = True) -> None:
+def rename_into_place(part: Path, target: Path, *, sync: bool = True) -> None:
     """Give a finished part its name, instead of what we wrote there before, and see it on the disk.
 
     Without `sync` the caller sees to the latter. Raises OSError; the part then lies where it grew.
@@ -136,7 +136,9 @@ def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
 
     Raises OSError, leaving none of them.
     """
-    missing = list(itertools.takewhile(lambda folder: not seen(folder), (path, *path.parents)))
+    missing = list(
+        itertools.takewhile(lambda folder: not lstat_or_none(folder), (path, *path.parents))
+    )
     made: list[Path] = []
     try:
         for folder in reversed(missing):
@@ -167,7 +169,7 @@ def remove_folder(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file that we wrote for ourselves, such as a part; absent is fine."""
-    if seen(path):  # a read-only disk refuses to remove even what is not there
+    if lstat_or_none(path):  # a read-only disk refuses to remove even what is not there
         path.unlink(missing_ok=True)
 
 
@@ -203,7 +205,7 @@ def part_of(target: Path) -> Path:
     return target.with_name(PART + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16])
 
 
-def set_aside(folder: Path) -> Path:
+def quarantine(folder: Path) -> Path:
     """Rename a damaged folder to the first free `NAME.damaged-N`; returns the new path."""
     if not folder.is_dir():
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
@@ -216,24 +218,24 @@ def set_aside(folder: Path) -> Path:
     raise OSError(errno.EEXIST, "too many damaged copies beside it", str(folder))
 
 
-def move(source: Path, target: Path, claiming: Callable[[Path], None]) -> None:
+def move(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
     """Move a regular file to a name that must be free, across file systems if need be.
 
-    `claiming` is called before the name is held by an empty file, which only systems without a
+    `on_claim` is called before the name is held by an empty file, which only systems without a
     better way need. Raises FileExistsError if the name is taken, OSError otherwise; both ends may
     then exist (see `culling.ends`), and never neither.
     """
     try:
-        place_new(source, target, claiming)
+        place_new(source, target, on_claim)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        copy(source, target, claiming)
+        copy(source, target, on_claim)
         sync_folder(target.parent)
         source.unlink()
 
 
-def place_new(source: Path, target: Path, claiming: Callable[[Path], None]) -> None:
+def place_new(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
     """Move as `move` does, but on one file system only. Raises like it."""
     try:
         return rename_new(source, target)
@@ -248,7 +250,7 @@ def place_new(source: Path, target: Path, claiming: Callable[[Path], None]) -> N
     else:
         sync_folder(target.parent)
         return source.unlink()
-    claiming(target)
+    on_claim(target)
     os.close(os.open(target, NEW, 0o600))
     _check_empty(target)
     source.rename(target)
@@ -265,11 +267,11 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def copy(
-    source: Path, target: Path, claiming: Callable[[Path], None], expect: str | None = None
+    source: Path, target: Path, on_claim: Callable[[Path], None], expect: str | None = None
 ) -> None:
     """Copy a regular file, verified, to a name that must be free; time, mode and owner go along.
 
-    The content is on the disk then, the name need not be. `claiming` is as for `move`; `expect` is
+    The content is on the disk then, the name need not be. `on_claim` is as for `move`; `expect` is
     the hex digest that the content must have. Raises FileExistsError if the name is taken, OSError
     otherwise; a part of ours may then be there.
     """
@@ -279,7 +281,7 @@ def copy(
     steady = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     if not steady or sha256(part) != digest or digest != (expect or digest):
         raise OSError(errno.EIO, "the copy differs from the original", str(source))
-    place_new(part, target, claiming)
+    place_new(part, target, on_claim)
 
 
 def trash(folder: Path) -> None:
@@ -287,7 +289,7 @@ def trash(folder: Path) -> None:
     from send2trash import send2trash  # deferred: an extra, and only this needs it
 
     send2trash(folder)
-    if seen(folder):
+    if lstat_or_none(folder):
         raise OSError(errno.EIO, "the trash did not take it", str(folder))
 
 
@@ -298,7 +300,7 @@ def make_link(path: Path, text: str) -> None:
 
 def link_reads(path: Path, text: str) -> bool:
     """Whether a symbolic link is there and reads so. Raises OSError if unknowable."""
-    status = seen(path)
+    status = lstat_or_none(path)
     return status is not None and stat.S_ISLNK(status.st_mode) and str(path.readlink()) == text
 
 

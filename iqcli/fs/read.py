@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
-from iqcli.fs.files import seen
+from iqcli.fs.files import lstat_or_none
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def read_bytes(path: Path, limit: int = PHOTO_BYTES) -> tuple[bytes, Stamp]:
 
 def read_regular(path: Path, limit: int) -> bytes:
     """Read a regular file whole, through no link. Raises like `read_bytes`."""
-    status = seen(path)
+    status = lstat_or_none(path)
     if status is None or not stat.S_ISREG(status.st_mode):
         raise PhotoError("is not a regular file")
     return read_bytes(path, limit)[0]

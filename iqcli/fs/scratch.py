@@ -57,7 +57,7 @@ def _claimed(work: Path) -> tuple[int, Path]:
         folder = work / secrets.token_hex(8)
         lock = folder.with_suffix(LOCK)
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-        if try_lock(fd, alone=True) and files.seen(lock):
+        if try_lock(fd, alone=True) and files.lstat_or_none(lock):
             return fd, folder
         os.close(fd)  # another run came first and swept the new file away as a dead one's
 
@@ -79,7 +79,7 @@ def sweep(state_dir: Path) -> None:
 
 def _clear(folder: Path) -> None:
     parts = folder / PARTS
-    for line in parts.read_bytes().splitlines() if files.seen(parts) else ():
+    for line in parts.read_bytes().splitlines() if files.lstat_or_none(parts) else ():
         with suppress(TypeError, ValueError):  # torn in a crash: that part was never begun
             part = Path(json.loads(line))
             if part.name.startswith(files.PART):

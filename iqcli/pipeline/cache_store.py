@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import diskcache
 from diskcache.core import DBNAME, MODE_RAW
 
-from iqcli.fs.files import set_aside
+from iqcli.fs.files import quarantine
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -245,7 +245,7 @@ class Store:
         self._rebuilt = True
         try:
             if _identity(self._folder) == self._identity:  # else another run has done it
-                aside = set_aside(self._folder)
+                aside = quarantine(self._folder)
                 self._warn(
                     f"the cache in {self._place} is damaged; it now lies in "
                     f"{display_path(aside)} and a new one is begun"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from iqcli.errors import IqError
 from iqcli.fs.durable import write_all
-from iqcli.fs.files import unnamed
+from iqcli.fs.files import anonymous_file
 from iqcli.pipeline.cache_codec import is_thumbnail
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class ThumbnailStore:
         self._places: dict[tuple[str, str], tuple[int, int]] = {}
         self._lock = Lock()
         try:
-            self._file = unnamed()
+            self._file = anonymous_file()
         except OSError as error:
             raise _no_room(error) from error
 

@@ -69,7 +69,7 @@ def _carry_out(plan: Plan, log: JournalWriter) -> None:
 
 def _conflicts(plan: Plan) -> Iterable[str]:
     for folder in plan.rejects:
-        if files.seen(folder) and (
+        if files.lstat_or_none(folder) and (
             plan.action is Action.TRASH or not reject_folder.is_ours(folder)
         ):
             yield f"{display_path(folder)} is not a folder of iq for this plan"

@@ -101,7 +101,7 @@ class EditState(Enum):
 
 def inspect_edit(edited: Edited, claims: Container[Path] = ()) -> EditState:
     """See what is there. Raises PlanConflict where it is neither old nor new, and OSError."""
-    status = files.seen(edited.path)
+    status = files.lstat_or_none(edited.path)
     if not status:
         if edited.before is None:
             return EditState.BEFORE

@@ -160,7 +160,7 @@ def send(plan: Plan, log: JournalWriter) -> None:
     try:
         files.trash(folder)
     except OSError as error:
-        if files.seen(folder):
+        if files.lstat_or_none(folder):
             why = error.strerror or str(error)
             raise IqError(
                 f"the trash does not take {display_path(folder)}: {why}; move instead"
@@ -173,4 +173,6 @@ def is_in_trash(run: JournalRecord) -> bool:
     if not plan or plan.action is not Action.TRASH or not run.sending:
         return False
     home = (shot.root / each.source for shot in plan.shots for each in shot.files)
-    return not files.seen(plan.rejects[0]) and not all(files.seen(path) for path in home)
+    return not files.lstat_or_none(plan.rejects[0]) and not all(
+        files.lstat_or_none(path) for path in home
+    )

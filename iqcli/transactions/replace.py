@@ -47,7 +47,7 @@ class Backups:
         if copy.copied(kept, part, kept.lstat()) != edited.before:
             files.remove(part)
             raise OSError(errno.EIO, "what was kept of it is damaged", str(kept))
-        files.place(part, edited.path, sync=False)
+        files.rename_into_place(part, edited.path, sync=False)
 
     def drop(self, numbers: Collection[int]) -> None:
         """Forget these, and the folder with the last of them. Raises OSError."""
@@ -85,7 +85,7 @@ class FileEdits:
         self._begun.add(number)
         try:
             if edited.before:
-                files.place(part, edited.path, sync=False)
+                files.rename_into_place(part, edited.path, sync=False)
             else:
                 files.place_new(part, edited.path, self._claim)
         except FileExistsError as error:
@@ -118,13 +118,13 @@ class FileEdits:
 
 def _part(path: Path, content: bytes | Path) -> Path:
     """A file beside `path` with its new content, dressed like it. Raises OSError."""
-    old = files.seen(path)
+    old = files.lstat_or_none(path)
     if isinstance(content, bytes):
         part = files.part_of(path)
         copy.write_part(part, (content,), old, sync=False)
         return part
     if old:
-        copy.dress(content, old)
+        copy.copy_mode(content, old)
     return content
 
 

@@ -85,7 +85,7 @@ class Step(ABC):
         """Find the file. Raises PlanConflict where it is gone or changed, or its name is taken."""
 
     @abstractmethod
-    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, on_claim: Callable[[Path], None]) -> None:
         """Do it from where the file was found, and only that. Raises OSError."""
 
 
@@ -101,7 +101,7 @@ class Move(Step):
 
     def look(self, known: JournalState) -> FileState:
         """See `Step`."""
-        source, target = files.seen(self.source), files.seen(self.target)
+        source, target = files.lstat_or_none(self.source), files.lstat_or_none(self.target)
         if source and target:
             return self._look_at_both(source, target, known)
         if source:
@@ -127,12 +127,12 @@ class Move(Step):
             return FileState.SPARE
         return FileState.AT_TARGET  # whatever has come up at the source is not ours
 
-    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, on_claim: Callable[[Path], None]) -> None:
         """See `Step`."""
         if place is FileState.CLAIMED:
             files.remove_claim(self.target)
         if place in (FileState.AT_SOURCE, FileState.CLAIMED):
-            files.move(self.source, self.target, claiming)
+            files.move(self.source, self.target, on_claim)
         elif place is FileState.SPARE:
             drop_spare(self.source, self.target, self.file)
 
@@ -192,7 +192,7 @@ class Copy(Step):
     def look(self, known: JournalState) -> FileState:
         """See `ends.Step`."""
         _check_original(self.source, self.file)
-        target = files.seen(self.target)
+        target = files.lstat_or_none(self.target)
         if not target:
             return FileState.AT_SOURCE
         if is_claim(self.target, target, known) and not known.settled:
@@ -201,12 +201,12 @@ class Copy(Step):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
         return FileState.AT_TARGET
 
-    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, on_claim: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
         if place is FileState.CLAIMED:
             files.remove_claim(self.target)
         if place in (FileState.AT_SOURCE, FileState.CLAIMED):
-            files.copy(self.source, self.target, claiming, self.file.sha256)
+            files.copy(self.source, self.target, on_claim, self.file.sha256)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,7 @@ class RemoveCopy(Step):
 
     def look(self, known: JournalState) -> FileState:
         """See `ends.Step`. A copy that is gone was no loss."""
-        copy = files.seen(self.source)
+        copy = files.lstat_or_none(self.source)
         if not copy:
             return FileState.AT_TARGET
         if self.file.size and is_claim(self.source, copy, known):
@@ -236,7 +236,7 @@ class RemoveCopy(Step):
         _check_original(self.target, self.file)
         return FileState.AT_SOURCE
 
-    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, on_claim: Callable[[Path], None]) -> None:
         """See `ends.Step`. Both are compared to the last byte before the copy goes."""
         if place is not FileState.AT_TARGET:
             drop_spare(self.source, self.target, self.file, sync=False)
@@ -259,7 +259,7 @@ class Link(Step):
 
     def look(self, known: JournalState) -> FileState:
         """See `ends.Step`."""
-        if not files.seen(self.target):
+        if not files.lstat_or_none(self.target):
             if known.settled:
                 _check_original(self.source, self.file)
             return FileState.AT_SOURCE
@@ -267,7 +267,7 @@ class Link(Step):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
         return FileState.AT_TARGET
 
-    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, on_claim: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
         if place is FileState.AT_SOURCE:
             links.make_link(self.target, self.text)
@@ -290,13 +290,13 @@ class RemoveLink(Step):
 
     def look(self, known: JournalState) -> FileState:
         """See `ends.Step`."""
-        if not files.seen(self.source):
+        if not files.lstat_or_none(self.source):
             return FileState.AT_TARGET
         if not links.link_reads(self.source, self.back().text):
             raise PlanConflict(f"{display_path(self.source)} has changed since")
         return FileState.AT_SOURCE
 
-    def bring(self, place: FileState, claiming: Callable[[Path], None]) -> None:
+    def bring(self, place: FileState, on_claim: Callable[[Path], None]) -> None:
         """See `ends.Step`."""
         if place is FileState.AT_SOURCE:
             links.remove_link(self.source, self.back().text)
@@ -309,7 +309,7 @@ _KINDS: dict[Action, Callable[[Path, Path, PlannedFile], Step]] = {
 
 
 def _check_original(path: Path, file: PlannedFile) -> None:
-    status = files.seen(path)
+    status = files.lstat_or_none(path)
     if not status:
         raise PlanConflict(f"{display_path(path)} is gone")
     if not holds(path, status, file):

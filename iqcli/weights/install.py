@@ -59,7 +59,7 @@ def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
     with _alone(weight):
         if weight.sha256 and _sum(target) == weight.sha256:
             return _placed(weight, weight.sha256, Told(), "what lay there")
-        if files.seen(target) and not _is_ours(weight):
+        if files.lstat_or_none(target) and not _is_ours(weight):
             raise IqError(
                 f"{display_path(target)} is in the way, and no pull placed it; move it away, "
                 f"and give it with `--from FILE` if it is the {weight.file} of {weight.name}"
@@ -72,7 +72,7 @@ def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
             _copy(weight, given, part, tell)
         sha256 = _checked(weight, part, told)
         try:
-            files.place(part, target)
+            files.rename_into_place(part, target)
         except OSError as error:
             raise IqError(
                 f"cannot write {display_path(target)}: {error.strerror}; mend that"
@@ -256,5 +256,5 @@ def ours(weight: Weight) -> list[Path]:
 def _is_ours(weight: Weight) -> bool:
     """Whether a pull gave the file its name; one that was cut off then has left its note."""
     part = store.part_of(weight)
-    cut_off = files.seen(download.note_of(part)) and not files.seen(part)
-    return bool(files.seen(part.with_name(store.ACCOUNT)) or cut_off)
+    cut_off = files.lstat_or_none(download.note_of(part)) and not files.lstat_or_none(part)
+    return bool(files.lstat_or_none(part.with_name(store.ACCOUNT)) or cut_off)

@@ -185,7 +185,7 @@ class XmpWriter:
 
 def _new_sidecar(path: Path, update: XmpUpdate, when: str) -> PendingEdit:
     """Raises PhotoError and OSError."""
-    if files.seen(path):
+    if files.lstat_or_none(path):
         raise PhotoError("exists, but not as a sidecar of this photo")
     require_writable(path)
     new = edit_packet(None, update, when)

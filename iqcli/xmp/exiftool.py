@@ -115,7 +115,7 @@ class ExifTool:
                 return photo
             durable.create(paths[2], wanted)
             answer = self._ask(f"-XMP<={packet}", "-o", new, old)
-            if not files.seen(paths[1]):
+            if not files.lstat_or_none(paths[1]):
                 raise PhotoError(f"ExifTool refuses: {_reason(answer)}")
             if _unwrapped(self._ask("-q", "-q", "-b", "-XMP", new)) != _unwrapped(wanted):
                 raise PhotoError("ExifTool wrote another packet than it was given")

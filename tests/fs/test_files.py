@@ -278,11 +278,11 @@ def test_set_aside_never_replaces(tmp_path: Path) -> None:
     (tmp_path / "cache.damaged-2").touch()
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/db").write_bytes(b"x")
-    assert files.set_aside(tmp_path / "cache") == tmp_path / "cache.damaged-3"
+    assert files.quarantine(tmp_path / "cache") == tmp_path / "cache.damaged-3"
     assert (tmp_path / "cache.damaged-1/kept").exists()
     assert (tmp_path / "cache.damaged-3/db").exists()
     with pytest.raises(NotADirectoryError):
-        files.set_aside(tmp_path / "cache.damaged-2")
+        files.quarantine(tmp_path / "cache.damaged-2")
 
 
 def test_hashing_is_sha256_and_leaves_the_access_time(tmp_path: Path) -> None:

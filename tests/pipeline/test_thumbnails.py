@@ -288,7 +288,7 @@ def test_a_spool_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.skipif(not FULL.exists(), reason="no full disk to try here")
 def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(thumbnails, "unnamed", lambda: FULL.open("r+b", buffering=0))
+    monkeypatch.setattr(thumbnails, "anonymous_file", lambda: FULL.open("r+b", buffering=0))
     with ThumbnailStore() as store, pytest.raises(IqError, match=r"No space left.*TMPDIR"):
         store.add(SHA, {"thumb": WEBP})
 

@@ -86,7 +86,7 @@ def test_what_is_read_only_is_edited_by_who_is_not_root(
     opened = os.open
 
     def by_a_person(path: Path, flags: int, mode: int = 0o777) -> int:
-        old = files.seen(path) if flags & (os.O_WRONLY | os.O_RDWR) else None
+        old = files.lstat_or_none(path) if flags & (os.O_WRONLY | os.O_RDWR) else None
         if old and not old.st_mode & 0o200:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
         return opened(path, flags, mode)

@@ -291,7 +291,7 @@ def test_sizes_are_told_as_people_read_them() -> None:
 def test_a_placed_file_replaces_what_lay_there(tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(b"new")
     (tmp_path / "file").write_bytes(b"old")
-    files.place(tmp_path / "part", tmp_path / "file")
+    files.rename_into_place(tmp_path / "part", tmp_path / "file")
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_bytes() == b"new"
     assert download.length(tmp_path / "part") == 0
