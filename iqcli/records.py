@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,16 @@ class Shot:
     def files(self) -> tuple[Path, ...]:
         """The primary file, then its companions."""
         return (self.path, *self.companions)
+
+
+class Marks(NamedTuple):
+    """A person's rating (-1 rejected, 0 none, 1..5) and flag (-1, 0, 1); None is "not said"."""
+
+    stars: int | None = None
+    pick: int | None = None
+
+
+UNMARKED = Marks()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +151,8 @@ class Photo:
     """A shot and all that is known of it so far: measured, then rated, then grouped.
 
     The pipeline sets `blocks`, or `error`, the reason why there are none; rating takes the blocks
-    away and sets `rating`, or `error`. `stars` is a person's rating, `pick` a person's flag (see
-    `Facts`): the highest of the sidecars' and the picture's own; what iq itself wrote is neither.
+    away and sets `rating`, or `error`. `marks` are a person's: the highest of the sidecars' and of
+    the picture's own; what iq itself wrote does not count.
     `group` is the burst or set that the shot is of, `scene` the moment, both None until they were
     looked for or where the shot is alone or nothing tells (`scene` needs a time); `frame_set`
     says that the group is a set to be kept whole. `descriptor` is there where groups were asked
@@ -152,10 +162,9 @@ class Photo:
     shot: Shot
     sha256: str | None = None
     facts: Facts | None = None
-    stars: int | None = None
+    marks: Marks = UNMARKED
     rating: Rating | None = None
     error: str | None = None
-    pick: int | None = None
     group: str | None = None
     scene: str | None = None
     frame_set: FrameSet | None = None

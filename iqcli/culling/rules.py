@@ -185,10 +185,10 @@ class Protection:
     def reasons(self, photo: Photo) -> tuple[RuleResult, ...]:
         """What protects a shot, nothing for most."""
         found = []
-        stars = photo.stars or 0
+        stars = photo.marks.stars or 0
         if self.marked and stars >= 1:
             found.append(_kept("rated", f"rated {stars} star{'s' * (stars > 1)}"))
-        if self.marked and (photo.pick or 0) >= 1:
+        if self.marked and (photo.marks.pick or 0) >= 1:
             found.append(_kept("flagged", "flagged by a person"))
         if self.sets and photo.frame_set is not None:
             found.append(_kept(f"set_{photo.frame_set.value}", _SETS[photo.frame_set]))

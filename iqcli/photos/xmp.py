@@ -6,7 +6,9 @@ A rating or flag that iq itself wrote is no person's: iq notes beside it what it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+from iqcli.records import Marks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,13 +43,6 @@ FLAGS = {
 }
 _KNOWN = {*FLAGS, RATING, WROTE_RATING, PREVIOUS_RATING, WROTE_PICK, PREVIOUS_PICK}
 _KNOWN |= {BURST, VIEWER, PROJECTION}
-
-
-class Marks(NamedTuple):
-    """A person's rating (-1 rejected, 0 none, 1..5) and flag (-1, 0, 1); None is "not said"."""
-
-    stars: int | None = None
-    pick: int | None = None
 
 
 def highest(marks: Iterable[Marks]) -> Marks:

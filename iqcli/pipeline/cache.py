@@ -18,10 +18,9 @@ from iqcli.pipeline import cache_codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iqcli.photos.xmp import Marks
     from iqcli.pipeline.cache_codec import Failure
     from iqcli.pipeline.cache_store import Store
-    from iqcli.records import Facts, Vector
+    from iqcli.records import Facts, Marks, Vector
 
     Look = Callable[[Path, os.stat_result], bool]
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.photos.xmp import Marks
-from iqcli.records import Facts
+from iqcli.records import Facts, Marks
 
 if TYPE_CHECKING:
     import os

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,11 +21,11 @@ from iqcli.fs.read import read_bytes
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.filenames import is_panorama
 from iqcli.photos.formats import decoder_fingerprint
-from iqcli.photos.xmp import Marks, highest
+from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
 from iqcli.pipeline.spec import Content, Recipe, reason
-from iqcli.records import Facts, Photo
+from iqcli.records import UNMARKED, Facts, Marks, Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,7 +62,7 @@ class Job:
     reading: Future[Found] | None = None
     marking: Future[list[Marked]] | None = None
     content: Content | None = None
-    marks: Marks = field(default_factory=Marks)
+    marks: Marks = UNMARKED
     error: str | None = None
 
     @property
@@ -75,13 +75,11 @@ def measured(job: Job, blocks: Sequence[AnyBlock]) -> Photo:
     """The result of a job that waits for nothing, with these of the blocks."""
     content = job.content
     if content is None:
-        return Photo(job.shot, stars=job.marks.stars, pick=job.marks.pick, error=job.error)
+        return Photo(job.shot, marks=job.marks, error=job.error)
     facts = _facts(job.shot, content)
     marks = highest([job.marks, Marks(facts.stars, facts.pick)]) if facts else job.marks
     thumbnails = {name: each for name, each in content.thumbnails.items() if each}
-    known = Photo(
-        job.shot, content.sha256, facts, marks.stars, pick=marks.pick, thumbnails=thumbnails
-    )
+    known = Photo(job.shot, content.sha256, facts, marks, thumbnails=thumbnails)
     if error := job.error or content.error:
         return replace(known, error=error)
     return replace(known, blocks={each.name: content.blocks[each.name] for each in blocks})

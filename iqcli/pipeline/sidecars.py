@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.fs.read import read_bytes
-from iqcli.photos.xmp import Marks, highest, marks_of
+from iqcli.photos.xmp import highest, marks_of
+from iqcli.records import Marks
 from iqcli.text import display_path
 
 if TYPE_CHECKING:

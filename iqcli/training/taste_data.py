@@ -49,7 +49,9 @@ def by_stars(found: Iterable[Photo]) -> RatedPhotos:
 
     Raises IqError: see `_checked`.
     """
-    starred = ((each, each.stars or STARS_OF_PICK.get(each.pick or 0)) for each in found)
+    starred = (
+        (each, each.marks.stars or STARS_OF_PICK.get(each.marks.pick or 0)) for each in found
+    )
     return _checked((each, points(stars), _day(each)) for each, stars in starred)
 
 

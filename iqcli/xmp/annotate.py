@@ -90,7 +90,7 @@ def _update(decision: Decision, count: int, profile: Profile) -> XmpUpdate:
     photo, decided = decision.photo, bool(decision.codes)
     rating, verdict = photo.rating, decision.verdict
     assert rating
-    free = not photo.stars and not photo.pick
+    free = not photo.marks.stars and not photo.marks.pick
     by_verdict = {Verdict.KEEP: count, Verdict.REJECT: -1 if profile.rejects else None}
     return XmpUpdate(
         stars=(by_verdict.get(verdict) if decided else count) if free else None,
@@ -132,7 +132,7 @@ class XmpWriter:
     def annotate(self, photo: Photo, update: XmpUpdate) -> None:
         """Collect the edits of every picture file of a shot."""
         shot = photo.shot
-        if photo.stars or photo.pick:
+        if photo.marks.stars or photo.marks.pick:
             self.kept.add(shot.path)
         names = self._names(shot.path.parent)
         for target in sidecar_targets(shot, self.profile, names, _extension_in):

@@ -14,7 +14,7 @@ from support.photo_rolls import photo
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
 from iqcli.culling.rules import CODES, Protection, Quota, Rule
-from iqcli.records import Decision, FrameSet, Photo, Verdict
+from iqcli.records import Decision, FrameSet, Marks, Photo, Verdict
 from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def roll_of(bursts: list[tuple[int, list[int]]]) -> list[Photo]:
             named = f"{folder}{number}-{frame}.jpg"
             group = f"b{number}" if many else None
             seen = photo(named, score, taken=taken, group=group, scene=scene, sharpness=sharp)
-            found.append(replace(seen, frame_set=whole if many else None, stars=stars, pick=pick))
+            found.append(replace(seen, frame_set=whole if many else None, marks=Marks(stars, pick)))
     return found
 
 
@@ -121,7 +121,11 @@ def test_order_changes_nothing(roll: list[Photo], rule: Rule, order: random.Rand
 def test_protection_always_holds(roll: list[Photo], rule: Rule) -> None:
     for each in decide(roll, rule):
         judged = each.photo
-        marked = (judged.stars or 0) >= 1 or (judged.pick or 0) >= 1 or judged.frame_set is not None
+        marked = (
+            (judged.marks.stars or 0) >= 1
+            or (judged.marks.pick or 0) >= 1
+            or judged.frame_set is not None
+        )
         if judged.rating is not None and marked:
             assert each.verdict is Verdict.KEEP
             assert each.codes[0] in CODES[:4]

@@ -10,7 +10,7 @@ import pytest
 
 from iqcli.models import registry, scoring
 from iqcli.models.scoring import CHUNK, judge, rank
-from iqcli.records import Facts, Photo, Rating, Shot
+from iqcli.records import Facts, Marks, Photo, Rating, Shot
 
 ROOT = Path("/photos")
 
@@ -32,7 +32,7 @@ def measured(number: int, error: str | None = None) -> Photo:
     shot = Shot(ROOT, ROOT / f"{number:05}.jpg")
     blocks = None if error else {"a": np.array([number], np.float32)}
     facts, pick = Facts(4, 3, "jpeg"), (None, -1, 0, 1)[number % 4]
-    return Photo(shot, f"sha{number}", facts, number % 6, None, error, pick, blocks=blocks)
+    return Photo(shot, f"sha{number}", facts, Marks(number % 6, pick), None, error, blocks=blocks)
 
 
 def judged(name: str | bytes, score: float | None) -> Photo:
@@ -47,11 +47,10 @@ def test_every_shot_is_judged_once_in_order_whatever_failed(count: int) -> None:
     found = list(judge(iter(given), Echo()))
     assert [each.shot for each in found] == [each.shot for each in given]
     for k, (before, after) in enumerate(zip(given, found, strict=True)):
-        assert (after.sha256, after.facts, after.stars, after.pick) == (
+        assert (after.sha256, after.facts, after.marks) == (
             before.sha256,
             before.facts,
-            before.stars,
-            before.pick,
+            before.marks,
         )
         assert (after.rating is None) == (after.error is not None) == (k % 7 == 3)
         if after.rating:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from iqcli.output import rows
 from iqcli.output.stdout import encoded
-from iqcli.records import Facts, Issue, Photo, Rating, Shot
+from iqcli.records import Facts, Issue, Marks, Photo, Rating, Shot
 from iqcli.text import display_path, escape, exact
 
 # What a name may hold on Linux: any bytes but these two.
@@ -71,7 +71,7 @@ def judged(name: str, camera: str | None, error: str | None) -> Photo:
     if error is not None:
         return Photo(shot, "ab" * 32, facts, error=error)
     issues = (Issue("blurred", 3), Issue("low_contrast", 2))
-    return Photo(shot, "ab" * 32, facts, 2, Rating(5.12345, 1, "m", 5.1, issues=issues))
+    return Photo(shot, "ab" * 32, facts, Marks(2), Rating(5.12345, 1, "m", 5.1, issues=issues))
 
 
 rolls = st.lists(st.builds(judged, names, st.none() | texts, st.none() | texts), max_size=5)

@@ -18,13 +18,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from iqcli.photos.xmp import Marks
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import cache_codec, cache_store
 from iqcli.pipeline import cache_store as plaindisk
 from iqcli.pipeline.cache import FOLDER, Cache
 from iqcli.pipeline.cache_codec import Failure
-from iqcli.records import Facts
+from iqcli.records import Facts, Marks
 
 SHA = "ab" * 32
 LONG_AGO = 10**9

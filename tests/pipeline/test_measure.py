@@ -20,12 +20,11 @@ from support.fake_pipeline import OnDevice, block, calls, photos, run, settings
 
 from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.fs.read import PHOTO_BYTES
-from iqcli.photos.xmp import Marks
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import sidecars, spec
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
-from iqcli.records import Photo, Shot
+from iqcli.records import Marks, Photo, Shot
 
 TESTS = str(Path(__file__).parent.parent)
 OPEN_FILES = Path("/proc/self/fd")
@@ -415,7 +414,7 @@ def test_stars_of_a_sidecar_win_and_a_change_is_seen(
                 path.write_bytes(text)
         asked.clear()
         (done,) = run([shot], caches(), settings(tmp_path))
-        assert (done.stars, len(asked)) == (wanted, reads)
+        assert (done.marks.stars, len(asked)) == (wanted, reads)
     assert calls["decode"] == 1
     stem.unlink()
     (done,) = run([shot], caches(), settings(tmp_path))
@@ -480,7 +479,7 @@ def test_the_highest_flag_counts_wherever_it_stands(
             decode=decode,
             decoder="d",
         )
-        assert [(each.stars, each.pick, each.error) for each in found] == [(*marks, None)]
+        assert [(*each.marks, each.error) for each in found] == [(*marks, None)]
     assert calls["decode"] == 1
 
 
@@ -494,7 +493,7 @@ def test_half_a_takeout_file_is_no_missing_favourite(tmp_path: Path, caches, dat
         assert done.error == f"its sidecar {beside} cannot be read: it is no JSON"
     beside.write_text("{}")
     (done,) = run([Shot(shot.root, shot.path, (beside,))], caches(), settings(tmp_path))
-    assert done.error is None and done.pick is None
+    assert done.error is None and done.marks.pick is None
 
 
 def test_a_photo_that_is_called_a_panorama_is_one(tmp_path: Path, caches) -> None:
@@ -688,7 +687,7 @@ def test_real_pictures_are_read_by_the_real_decoder(tmp_path: Path, caches) -> N
     shots = [Shot(folder, folder / "a.jpg", (folder / "a.xmp",)), Shot(folder, folder / "b.jpg")]
     for _ in range(2):
         good, bad = measure(shots, [block()], caches(), settings(tmp_path))
-        assert good.error is None and good.stars == 4
+        assert good.error is None and good.marks.stars == 4
         assert good.facts.width == 900
         assert good.blocks["a"][0] == pytest.approx(40, abs=1)
         assert bad.error and bad.blocks is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from iqcli.culling.rules import Quota, Rule
-from iqcli.records import Facts, FrameDescriptor, FrameSet, Photo, Rating, Shot
+from iqcli.records import Facts, FrameDescriptor, FrameSet, Marks, Photo, Rating, Shot
 
 ROOT = Path("/photos")
 
@@ -32,10 +32,9 @@ def photo(
     return Photo(
         Shot(ROOT, ROOT / name),
         facts=Facts(*size, "JPEG", taken=taken, camera=camera),
-        stars=stars,
+        marks=Marks(stars, pick),
         rating=None if score is None else Rating(score, 0.5, "fusion-mini"),
         error="cannot be decoded" if score is None else None,
-        pick=pick,
         group=group,
         scene=scene,
         frame_set=frame_set,

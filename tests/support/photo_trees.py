@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.culling import planner as plans
 from iqcli.photos.find import find_shots
-from iqcli.records import Decision, Photo, Rating, Shot, Verdict
+from iqcli.records import Decision, Marks, Photo, Rating, Shot, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,8 +73,8 @@ def judged(root: Path, names: Sequence[str], score: float | None = 2.0, stars: i
     path, *companions = (root / name for name in names)
     shot = Shot(root, path, tuple(sorted(companions)))
     if score is None:
-        return Photo(shot, stars=stars, error="cannot be decoded")
-    return Photo(shot, stars=stars, rating=Rating(score, 0.5, "fusion-mini"))
+        return Photo(shot, marks=Marks(stars), error="cannot be decoded")
+    return Photo(shot, marks=Marks(stars), rating=Rating(score, 0.5, "fusion-mini"))
 
 
 def rejected(root: Path, shots: Iterable[Sequence[str]] = SHOTS) -> list[Decision]:

@@ -24,7 +24,7 @@ from iqcli.models import taste as tastes
 from iqcli.models.taste import TasteModel
 from iqcli.photos.xmp import IQ_NS
 from iqcli.pipeline.cache import Cache
-from iqcli.records import Facts, Photo, Shot
+from iqcli.records import Facts, Marks, Photo, Shot
 from iqcli.training import taste, taste_data
 from iqcli.training.taste import TasteFit, TasteSamples, fits
 
@@ -184,7 +184,9 @@ def measured(number: int, stars: int | None = 3, taken: str | None = None) -> Ph
     folder = Path("roll", f"folder {number % 4}")
     blocks = {"a": np.full(2, number, np.float32)}
     facts = Facts(8, 8, "JPEG", taken=taken)
-    return Photo(Shot(folder, folder / f"{number}.jpg"), f"{number:x}", facts, stars, blocks=blocks)
+    return Photo(
+        Shot(folder, folder / f"{number}.jpg"), f"{number:x}", facts, Marks(stars), blocks=blocks
+    )
 
 
 def test_stars_become_points_and_none_is_not_said() -> None:
@@ -199,7 +201,7 @@ def test_a_flag_counts_where_there_are_no_stars() -> None:
         *((5, -1), (0, -1), (None, -1), (None, 1), (0, 1)),
         *((1, 1), (None, 0), (0, 0), (0, None), (None, None)),
     )
-    shots = [replace(measured(k, flagged[k % 10][0]), pick=flagged[k % 10][1]) for k in range(100)]
+    shots = [replace(measured(k), marks=Marks(*flagged[k % 10])) for k in range(100)]
     found = taste_data.by_stars(shots)
     assert [round(value, 1) for value in found.points[:6]] == [10, 1, 1, 8.2, 8.2, 2.8]
     assert len(found.photos) == 60

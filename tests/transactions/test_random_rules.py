@@ -16,7 +16,7 @@ from support.photo_trees import contents, grow, judged, random_names, shots_in, 
 from iqcli.culling import planner as plans
 from iqcli.culling.decide import decide
 from iqcli.culling.rules import Protection, Quota, Rule
-from iqcli.records import Facts, FrameSet, Verdict
+from iqcli.records import Facts, FrameSet, Marks, Verdict
 from iqcli.transactions.apply import apply, undo
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def random_judged(chance: random.Random, root: Path, names: list[str]) -> Photo:
     taken = chance.choice([None, "2024-01-01T10:00:00", "2024-01-02T10:00:00"])
     burst = chance.choice([None, "b0001", "b0002", "b0003"])
     return dataclasses.replace(
-        judged(root, names, score, stars=chance.choice([0] * 9 + [3])),
+        judged(root, names, score),
+        marks=Marks(chance.choice([0] * 9 + [3]), chance.choice([0] * 9 + [1])),
         facts=Facts(10, 10, "JPEG", taken),
-        pick=chance.choice([0] * 9 + [1]),
         group=burst,
         scene=chance.choice([None, "s0001"]),
         frame_set=FrameSet.BRACKET if burst == "b0003" else None,
