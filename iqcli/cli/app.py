@@ -18,7 +18,7 @@ from iqcli.cli.commands.train import command as train
 from iqcli.cli.console import info
 from iqcli.cli.options import show_help
 from iqcli.errors import Exit, IqError
-from iqcli.output.stdout import let_go
+from iqcli.output.stdout import discard_stdout
 
 app = typer.Typer(
     name="iq",
@@ -101,7 +101,7 @@ def run() -> int:
 def _refused(error: OSError) -> str:
     if error.filename:
         return f"cannot use {error.filename}: {error.strerror}; mend that and try again"
-    let_go()  # a stream has no name; what it still holds cannot be written either
+    discard_stdout()  # a stream has no name; what it still holds cannot be written either
     return f"cannot write the results: {error.strerror or error}; make room for them"
 
 

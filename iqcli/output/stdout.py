@@ -21,18 +21,18 @@ def write(chunks: Iterable[str | bytes]) -> None:
             sys.stdout.buffer.write(chunk if isinstance(chunk, bytes) else encoded(chunk))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
-        let_go()
+        discard_stdout()
         raise SystemExit(0) from None
 
 
-def end_unheard() -> None:
+def exit_on_closed_pipe() -> None:
     """End the program silently if the reader has gone, where the system tells before a write."""
     if not hasattr(select, "poll"):  # Windows: the next write tells
         return
     ear = select.poll()
     ear.register(sys.stdout.fileno(), 0)  # an error is told unasked
     if any(event & select.POLLERR for _, event in ear.poll(0)):
-        let_go()
+        discard_stdout()
         raise SystemExit(0)
 
 
@@ -41,7 +41,7 @@ def encoded(text: str, encoding: str = "utf-8") -> bytes:
     return text.encode(encoding, "backslashreplace")
 
 
-def let_go() -> None:
+def discard_stdout() -> None:
     """Send to nowhere what is still buffered: Python must not complain about it when it exits."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())

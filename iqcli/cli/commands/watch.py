@@ -15,7 +15,7 @@ from iqcli.cli.console import counted, info
 from iqcli.cli.output import WRITERS
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
-from iqcli.output.stdout import end_unheard, write
+from iqcli.output.stdout import exit_on_closed_pipe, write
 from iqcli.photos.watch import Arrivals, Watched, is_passing
 from iqcli.text import display_path
 
@@ -87,7 +87,7 @@ def _arriving(
     if not session.quiet:
         info(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
     while not ended.is_set():
-        end_unheard()
+        exit_on_closed_pipe()
         began = time.monotonic()
         shots = arrivals.settled()
         looked = time.monotonic() - began
