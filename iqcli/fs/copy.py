@@ -1,4 +1,4 @@
-"""What files hold: hashed, copied with time, mode and owner. Renames and removes nothing."""
+"""Hashing files, and copying them with time, mode and owner. Renames and removes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of the content, read as a stream; the access time stays where it may."""
+    """Hex digest of the content, read as a stream; keeps the access time where permitted."""
     with os.fdopen(_open_quietly(path), "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -32,15 +32,15 @@ def _open_quietly(path: Path) -> int:
 
 
 def free_bytes(folder: Path) -> int:
-    """How much may still be written to the disk on which a folder lies. Raises OSError."""
+    """The free space of the disk of a folder, in bytes. Raises OSError."""
     return shutil.disk_usage(folder).free
 
 
 def copied(source: Path, part: Path, status: os.stat_result, *, sync: bool = True) -> str:
-    """Copy a file to a new name and see it on the disk; returns the hex digest of what was read.
+    """Copy a file to a new name and sync it; returns the hex digest of what was read.
 
-    `status` is that of the source: its times and mode, and its owner where that is permitted, go
-    along. Without `sync` the caller sees to the disk. Raises OSError; the part may then be there.
+    `status` is that of the source: its times and mode are copied, and its owner where permitted.
+    Without `sync` the caller syncs. Raises OSError; the part may then be left.
     """
     digest = hashlib.sha256()
     with os.fdopen(_open_quietly(source), "rb") as file:
@@ -64,7 +64,7 @@ def write_part(
 ) -> None:
     """Write a new file, with the mode and owner of the one that it will replace. Raises OSError.
 
-    Without `sync` the caller sees it on the disk.
+    Without `sync` the caller syncs.
     """
     create_of(part, pieces, sync=sync)
     if like:
@@ -72,14 +72,14 @@ def write_part(
 
 
 def copy_mode(part: Path, like: os.stat_result) -> None:
-    """Give a file of ours another's mode, and its owner where that is permitted. Raises OSError."""
+    """Copy another file's mode, and its owner where permitted, to one of ours. Raises OSError."""
     _own_like(part, like)
     with _if_permitted():
         part.chmod(stat.S_IMODE(like.st_mode))
 
 
 def _own_like(path: Path, status: os.stat_result) -> None:
-    """Give the owner along where that is permitted; most people own all their photos anyway."""
+    """Copy the owner where permitted; most people own all their photos anyway."""
     if sys.platform != "win32":
         with _if_permitted():
             os.chown(path, status.st_uid, status.st_gid)
@@ -87,7 +87,7 @@ def _own_like(path: Path, status: os.stat_result) -> None:
 
 @contextlib.contextmanager
 def _if_permitted() -> Iterator[None]:
-    """Go without what this file system or user may not set: FAT, say, has no owners and modes."""
+    """Ignore what this file system or user may not set: FAT, for one, has no owners and modes."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Bytes and names that are on the disk when the call returns. Replaces and removes nothing."""
+"""Writing that is on the disk when the call returns. Replaces and removes nothing."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 BINARY = getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
-# From so many files on, one call for their whole disk is faster, whatever else it has to write.
+# From this many files on, one call for their whole disk is faster, whatever else it has to write.
 MANY = 16
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
 def sync_folder(folder: Path) -> None:
-    """See the names in a folder on the disk, where the system can do that."""
+    """Sync the names in a folder to the disk, where the system can."""
     if sys.platform == "win32":
         return
     fd = os.open(folder, os.O_RDONLY)
@@ -33,7 +33,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def _sync_file(path: Path) -> None:
-    # What is read-only can be synced through a file that is open for reading, but on Windows.
+    # Except on Windows, a file opened for reading can be synced: it may be read-only.
     fd = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | BINARY)
     try:
         os.fsync(fd)
@@ -42,10 +42,7 @@ def _sync_file(path: Path) -> None:
 
 
 def sync_files(paths: Iterable[Path]) -> None:
-    """See the content of files of ours on the disk, many at once where the system can.
-
-    Raises OSError.
-    """
+    """Sync the content of files of ours, many at once where the system can. Raises OSError."""
     from iqcli.fs import syscalls  # deferred: loads ctypes
 
     disks: dict[int, list[Path]] = {}
@@ -59,21 +56,23 @@ def sync_files(paths: Iterable[Path]) -> None:
 
 
 def write_all(fd: int, data: bytes) -> None:
-    """Write every byte, also where the system takes them in pieces."""
+    """Write every byte, in as many calls as the system needs."""
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
 
 
 def create(path: Path, data: bytes, mode: int = 0o666) -> None:
-    """Write a file that must not exist yet. Raises OSError; a part of it may then be there."""
+    """Write a file that must not exist yet. Raises OSError; a part of it may then be left."""
     create_of(path, (data,), mode)
     sync_folder(path.parent)
 
 
 def create_of(path: Path, pieces: Iterable[bytes], mode: int = 0o666, *, sync: bool = True) -> None:
-    """As `create`, from pieces that need not be in memory together. The name need not be on the
-    disk then, nor without `sync` the content."""
+    """As `create`, from pieces that need not be in memory together.
+
+    The name is not synced, nor is the content without `sync`.
+    """
     fd = os.open(path, NEW, mode)
     try:
         for piece in pieces:
@@ -85,7 +84,7 @@ def create_of(path: Path, pieces: Iterable[bytes], mode: int = 0o666, *, sync: b
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:
-    """Add lines at the end of a file, on a line of their own even after a torn one.
+    """Append a line (or lines), on a new line even where the last one is cut off.
 
     Raises OSError; the file then keeps its old length.
     """

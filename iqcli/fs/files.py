@@ -1,9 +1,8 @@
-"""Hashing, writing and moving files: the only module that renames, links or unlinks.
+"""Writing, moving, linking and removing files: the only module that renames, links or unlinks.
 
-Nothing here replaces a file that it did not write itself, but `write_atomic`. A move that is cut
-off leaves one of few pictures behind, which `culling.ends` can tell apart.
-
-Symbolic links, made and taken away again only while they read as they did.
+Only `write_atomic` and `write_stream` replace a file that is not our own. A move that is cut off
+leaves one of a few states behind, which `iqcli.transactions.steps` tells apart. A symbolic link is
+removed only while it reads as it was made.
 """
 
 from __future__ import annotations
@@ -39,7 +38,7 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
 def lstat_or_none(path: Path) -> os.stat_result | None:
-    """What lies at this very name (links not followed), or None. Raises OSError if unknowable."""
+    """The stat of this name (links not followed), None if it is free. Raises other OSErrors."""
     try:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
@@ -112,9 +111,9 @@ def write_stream(path: Path, pieces: Iterable[bytes]) -> None:
 
 
 def anonymous_file() -> BinaryIO:
-    """An empty file without a name, for what a run sets down; `TMPDIR` says on which disk.
+    """An empty temporary file without a name, on the disk that `TMPDIR` names. Raises OSError.
 
-    Nobody else sees it, and closing it, or a crash, frees the disk. Raises OSError.
+    No other process sees it, and closing it, or a crash, frees the disk.
     """
     chosen = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
     on_disk = not chosen and os.access(LARGE, os.W_OK)
@@ -122,9 +121,9 @@ def anonymous_file() -> BinaryIO:
 
 
 def rename_into_place(part: Path, target: Path, *, sync: bool = True) -> None:
-    """Give a finished part its name, instead of what we wrote there before, and see it on the disk.
+    """Give a finished part its name, replacing what we wrote there before, and sync its folder.
 
-    Without `sync` the caller sees to the latter. Raises OSError; the part then lies where it grew.
+    Without `sync` the caller syncs. Raises OSError; the part then keeps its own name.
     """
     part.replace(target)
     if sync:
@@ -134,7 +133,7 @@ def rename_into_place(part: Path, target: Path, *, sync: bool = True) -> None:
 def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     """Make a folder and its parents as needed; returns those made, the outermost first.
 
-    Raises OSError, leaving none of them.
+    Raises OSError, removing those made.
     """
     missing = list(
         itertools.takewhile(lambda folder: not lstat_or_none(folder), (path, *path.parents))
@@ -145,7 +144,7 @@ def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
             try:
                 folder.mkdir(mode)
             except FileExistsError:
-                if not folder.is_dir():  # else another process was faster
+                if not folder.is_dir():  # otherwise another process was faster
                     raise
                 continue
             made.append(folder)
@@ -168,13 +167,13 @@ def remove_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file that we wrote for ourselves, such as a part; absent is fine."""
+    """Remove a file of our own, such as a part; it may be absent."""
     if lstat_or_none(path):  # a read-only disk refuses to remove even what is not there
         path.unlink(missing_ok=True)
 
 
 def remove_claim(path: Path) -> None:
-    """Remove an empty file that only held a name. Raises OSError if it is not empty."""
+    """Remove an empty file that only reserved a name. Raises OSError if it is not empty."""
     _check_empty(path)
     path.unlink()
 
@@ -185,11 +184,11 @@ def _check_empty(path: Path) -> None:
 
 
 def remove_spare(spare: Path, kept: Path, *, sync: bool = True) -> None:
-    """Remove one of two names of a photo, having seen that the other one holds it.
+    """Remove one of two names of a photo, after checking that the other one holds it, too.
 
-    Without `sync` the other one must long be on the disk. Raises OSError and removes nothing if
-    `kept` is neither a second link nor an equal copy; one link seen under two names (a bind mount)
-    is the last copy.
+    Without `sync` the other one must be on the disk already. Raises OSError and removes nothing if
+    `kept` is neither a second link nor an equal copy; one link that appears under two names (a
+    bind mount) is the last copy.
     """
     one, two = spare.lstat(), kept.lstat()
     linked = os.path.samestat(one, two)
@@ -201,7 +200,7 @@ def remove_spare(spare: Path, kept: Path, *, sync: bool = True) -> None:
 
 
 def part_of(target: Path) -> Path:
-    """The name beside `target` under which a copy from another file system grows."""
+    """The name beside `target` under which a copy from another file system is written."""
     return target.with_name(PART + hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16])
 
 
@@ -210,7 +209,7 @@ def quarantine(folder: Path) -> Path:
     if not folder.is_dir():
         raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
     for number in range(1, 1000):
-        try:  # a folder replaces nothing but an empty folder
+        try:  # renaming a folder replaces nothing but an empty folder
             return folder.rename(folder.with_name(f"{folder.name}.damaged-{number}"))
         except OSError as error:
             if error.errno not in _TAKEN:
@@ -221,9 +220,9 @@ def quarantine(folder: Path) -> Path:
 def move(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
     """Move a regular file to a name that must be free, across file systems if need be.
 
-    `on_claim` is called before the name is held by an empty file, which only systems without a
-    better way need. Raises FileExistsError if the name is taken, OSError otherwise; both ends may
-    then exist (see `culling.ends`), and never neither.
+    `on_claim` is called before an empty file reserves the name, which only systems without a
+    better way need. Raises FileExistsError if the name is taken, OSError otherwise; both names may
+    then exist (see `iqcli.transactions.steps`), but at least one does.
     """
     try:
         place_new(source, target, on_claim)
@@ -236,7 +235,7 @@ def move(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
 
 
 def place_new(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
-    """Move as `move` does, but on one file system only. Raises like it."""
+    """Move as `move` does, on one file system only. Raises like it."""
     try:
         return rename_new(source, target)
     except OSError as error:
@@ -269,11 +268,11 @@ def rename_new(source: Path, target: Path) -> None:
 def copy(
     source: Path, target: Path, on_claim: Callable[[Path], None], expect: str | None = None
 ) -> None:
-    """Copy a regular file, verified, to a name that must be free; time, mode and owner go along.
+    """Copy a regular file, verified, to a name that must be free, with its time, mode and owner.
 
-    The content is on the disk then, the name need not be. `on_claim` is as for `move`; `expect` is
-    the hex digest that the content must have. Raises FileExistsError if the name is taken, OSError
-    otherwise; a part of ours may then be there.
+    The content is synced, the name is not. `on_claim` is as for `move`; `expect` is the hex digest
+    that the content must have. Raises FileExistsError if the name is taken, OSError otherwise; a
+    part of ours may then be left.
     """
     part, before = part_of(target), source.lstat()
     digest = copied(source, part, before)
@@ -285,7 +284,7 @@ def copy(
 
 
 def trash(folder: Path) -> None:
-    """Send a folder to the system's trash, as one thing. Raises OSError if it is still there."""
+    """Send a whole folder to the system's trash. Raises OSError if it is still there."""
     from send2trash import send2trash  # deferred: an extra, and only this needs it
 
     send2trash(folder)
@@ -294,18 +293,18 @@ def trash(folder: Path) -> None:
 
 
 def make_link(path: Path, text: str) -> None:
-    """Make a symbolic link that reads so. Raises FileExistsError if the name is taken, OSError."""
+    """Make a symbolic link to `text`. Raises FileExistsError if the name is taken, or OSError."""
     path.symlink_to(text)
 
 
 def link_reads(path: Path, text: str) -> bool:
-    """Whether a symbolic link is there and reads so. Raises OSError if unknowable."""
+    """Whether this is a symbolic link to `text`. Raises OSError where that cannot be found out."""
     status = lstat_or_none(path)
     return status is not None and stat.S_ISLNK(status.st_mode) and str(path.readlink()) == text
 
 
 def remove_link(path: Path, text: str) -> None:
-    """Remove a symbolic link that reads so. Raises OSError, removing nothing, if it is none."""
+    """Remove a symbolic link to `text`. Raises OSError, removing nothing, if it is another file."""
     if not link_reads(path, text):
-        raise OSError(errno.EEXIST, "it is no link of ours", str(path))
+        raise OSError(errno.EEXIST, "it is no link of iq", str(path))
     path.unlink()

@@ -1,7 +1,4 @@
-"""Locks on files, which the system lets go by itself when a process dies.
-
-One process a root: locks that the system lets go by itself when a process dies.
-"""
+"""Locks on open files and on whole folders of photos. They end with the process that holds them."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def try_lock(fd: int, *, alone: bool) -> bool:
-        """Lock an open file, for us alone or shared; False where another process is in the way."""
+        """Lock an open file, exclusive or shared; False where another process holds it."""
         if not alone:  # there is no shared lock there
             return True
         try:
@@ -36,7 +33,7 @@ else:
     import fcntl
 
     def try_lock(fd: int, *, alone: bool) -> bool:
-        """Lock an open file, for us alone or shared; False where another process is in the way."""
+        """Lock an open file, exclusive or shared; False where another process holds it."""
         try:
             fcntl.flock(fd, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -46,10 +43,10 @@ else:
 
 @contextmanager
 def hold(roots: Iterable[Path], state_dir: Path) -> Iterator[None]:
-    """Work alone in these roots (absolute, links resolved), in what they hold and what holds them.
+    """Lock these roots (absolute, links resolved) against other runs of iq while the block runs.
 
-    Each root is locked for us and each folder above it shared, so that two runs meet also where one
-    root lies in the other. Raises IqError at once where another process is at work.
+    Each root is locked exclusively and each folder above it shared, so that two runs also exclude
+    each other where one root lies in the other's. Raises IqError at once where one is locked.
     """
     alone = set(roots)
     above = {folder for root in alone for folder in root.parents} - alone

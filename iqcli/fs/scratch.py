@@ -1,4 +1,4 @@
-"""Folders of ours for what is not finished; what a crash left in one, a later run sweeps away.
+"""Scratch folders for unfinished files; what a crash leaves in one, a later run removes.
 
 `<state>/work/NAME` is the folder. `NAME.lock` beside it is locked while its process lives. `parts`
 in it lists the unfinished files that lie elsewhere, beside photos: a path a line, as JSON.
@@ -25,12 +25,12 @@ LOCK, PARTS = ".lock", "parts"
 
 @dataclass(frozen=True, slots=True)
 class ScratchFolder:
-    """A folder of one process, for files; it goes with all that lies in it."""
+    """A folder of one process, removed with all its files in the end."""
 
     folder: Path
 
     def part_beside(self, path: Path) -> Path:
-        """A free name beside a file for what is to become it; it goes as well. Raises OSError."""
+        """A free name beside a file, for its new content; removed in the end. Raises OSError."""
         part = path.with_name(files.PART + secrets.token_hex(8))
         durable.append_line(self.folder / PARTS, json.dumps(str(part)).encode())
         return part
@@ -38,7 +38,7 @@ class ScratchFolder:
 
 @contextmanager
 def scratch_folder(state_dir: Path) -> Iterator[ScratchFolder]:
-    """A workshop, after what crashed runs left of theirs is swept away. Raises OSError."""
+    """A scratch folder; removes those of crashed runs first. Raises OSError."""
     sweep(state_dir)
     fd, folder = _claimed(state_dir / "work")
     try:
@@ -51,7 +51,7 @@ def scratch_folder(state_dir: Path) -> Iterator[ScratchFolder]:
 
 
 def _claimed(work: Path) -> tuple[int, Path]:
-    """A lock that is held, open, and the folder to be made under it. Raises OSError."""
+    """An open file that is locked, and the folder to be made for it. Raises OSError."""
     files.make_folders(work, 0o700)
     while True:
         folder = work / secrets.token_hex(8)
@@ -59,11 +59,11 @@ def _claimed(work: Path) -> tuple[int, Path]:
         fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         if try_lock(fd, alone=True) and files.lstat_or_none(lock):
             return fd, folder
-        os.close(fd)  # another run came first and swept the new file away as a dead one's
+        os.close(fd)  # another run removed the new file as one of a dead process
 
 
 def sweep(state_dir: Path) -> None:
-    """Remove what is left of workshops whose process is gone; what cannot be stays for later."""
+    """Remove the scratch folders of dead processes; what cannot be removed stays for later."""
     for lock in (state_dir / "work").glob(f"*{LOCK}"):
         with suppress(OSError):
             fd = os.open(lock, os.O_RDWR)
@@ -80,7 +80,7 @@ def sweep(state_dir: Path) -> None:
 def _clear(folder: Path) -> None:
     parts = folder / PARTS
     for line in parts.read_bytes().splitlines() if files.lstat_or_none(parts) else ():
-        with suppress(TypeError, ValueError):  # torn in a crash: that part was never begun
+        with suppress(TypeError, ValueError):  # cut off in a crash: that part was never begun
             part = Path(json.loads(line))
             if part.name.startswith(files.PART):
                 files.remove(part)

@@ -1,4 +1,4 @@
-"""Calls that Python lacks: renaming to a free name, whole disks, freed memory, dying together."""
+"""System calls that Python lacks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
 
 def rename_new(source: Path, target: Path) -> None:
-    """Rename in one step. Raises FileExistsError if taken, OSError ENOSYS where there is no call.
+    """Rename in one step. Raises FileExistsError if taken, OSError (ENOSYS: there is no call).
 
     Source: renameat2(2) of Linux, renamex_np(2) of macOS.
     """
@@ -39,7 +39,7 @@ def rename_new(source: Path, target: Path) -> None:
 
 
 def sync_disk(path: Path) -> bool:
-    """See all that was written to the disk of a file on it; False where there is no such call.
+    """Sync the whole disk of a file; False where there is no such call.
 
     Raises OSError. Source: syncfs(2) of Linux.
     """
@@ -62,8 +62,8 @@ def sync_disk(path: Path) -> bool:
 def keep_freed_memory() -> None:
     """Let glibc reuse the memory of one photo for the next; elsewhere do nothing.
 
-    By default it gives each picture's megabytes back to the kernel, which clears them again for
-    the next one: a tenth of what a photo costs. What is kept is bounded by what was in use at once.
+    By default it returns each picture's megabytes to the kernel, which clears them again for the
+    next one: a tenth of the time of a photo. At most what was in use at once is kept.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
@@ -74,7 +74,7 @@ def keep_freed_memory() -> None:
 
 
 def ends_with_parent() -> Callable[[], None] | None:
-    """What a new process calls to be killed when this one dies, however that happens.
+    """A function that a new process calls to be killed when this one dies, however that happens.
 
     None where there is no such call. Source: prctl(2) of Linux.
     """

@@ -195,7 +195,7 @@ def test_a_link_is_removed_only_while_it_reads_as_it_did(tmp_path: Path) -> None
     assert links.link_reads(path, "a/b") and not links.reads(path, "a/c")
     with pytest.raises(FileExistsError):
         links.make_link(path, "a/c")
-    with pytest.raises(FileExistsError, match="no link of ours"):
+    with pytest.raises(FileExistsError, match="no link of iq"):
         links.remove_link(path, "a/c")
     links.remove_link(path, "a/b")
     assert not links.link_reads(path, "a/b")

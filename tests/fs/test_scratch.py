@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def work_in(shop: ScratchFolder, photo: Path) -> None:
-    """Leave a file in the workshop, and one beside a photo."""
+    """Leave a file in the scratch folder, and one beside a photo."""
     (shop.folder / "old.jpg").write_bytes(b"photo")
     shop.part_beside(photo).write_bytes(b"part")
 
