@@ -1,4 +1,4 @@
-"""What the fusion network learns from, laid out: scales of the features, folds, ladders."""
+"""What a fusion head is trained on: scales of the features, folds, hold-out, ladders."""
 
 from __future__ import annotations
 
@@ -21,21 +21,20 @@ if TYPE_CHECKING:
 
 SEED = 2021
 MEMBERS = 5
-# One in so many spoilt copies takes part when the scales of the features are laid out.
+# One in so many distorted copies takes part when the scales of the features are set.
 COPY_STRIDE = 8
-# One scene in so many teaches nothing: neither a backbone nor a head.
+# One scene in so many is held out, of backbones and of heads.
 HOLDOUT_ONE_IN = 6
 
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """What to learn from; every array's rows are photos.
+    """What to train on; every array's rows are photos.
 
     `blocks` (n, size) by name, `opinions` (n,) in 1..10 and `scenes` (n,). `ladders` (m,
-    distortion, rung, size) by name stand on some of the photos that are not held out, or on others,
-    and `margins` (distortion, rung - 1) are the points that each rung must lose at least.
-    `worthless` (k, size) by name are pictures that nobody keeps; they have the worst opinion for
-    every member.
+    distortion, level, size) by name are of some of the photos that are not held out, or of others,
+    and `margins` (distortion, level - 1) are the points that each level must lose at least.
+    `negatives` (k, size) by name are pictures that nobody keeps; they have the lowest opinion.
     """
 
     blocks: Mapping[str, Array]
@@ -43,55 +42,36 @@ class TrainingSet:
     scenes: Sequence[str]
     ladders: Mapping[str, Array]
     margins: Array
-    worthless: Mapping[str, Array]
+    negatives: Mapping[str, Array]
 
-    def seen(self, name: str, rows: NDArray[np.bool_]) -> Array:
-        """(n, size) vectors of photos (those of `rows`) and some spoilt copies: the range that
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Block -> length of its vectors."""
+        return {name: values.shape[1] for name, values in self.blocks.items()}
+
+    def scale_samples(self, name: str, rows: NDArray[np.bool_]) -> Array:
+        """(n, size) vectors of the photos of `rows` and of some distorted copies: the range that
         scales must span."""
         values = self.blocks[name][rows]
         copies = self.ladders[name].reshape(-1, values.shape[1])
         return np.concatenate([values, copies[::COPY_STRIDE]])
 
 
-def quantile_knots(values: Array) -> Array:
-    """(n, size) to (size, KNOTS): the values whose normal scores are evenly spaced in -3..3.
-
-    Strictly rising, so that a feature with few distinct values still has one score a value.
-    """
-    from scipy.stats import norm
-
-    defined = values[np.isfinite(values).all(axis=1)]
-    knots = np.quantile(defined, norm.cdf(np.linspace(-3, 3, KNOTS)), axis=0).T
-    size = np.abs(knots).max(axis=1, keepdims=True)
-    # A step no smaller than float32 can tell from nothing.
-    scale = np.maximum(np.ptp(knots, axis=1, keepdims=True), np.maximum(2e-3 * size, 1e-3))
-    return (knots + scale * 1e-4 * np.arange(KNOTS)).astype(np.float32)
-
-
-def holdout_mask(scenes: Sequence[str]) -> NDArray[np.bool_]:
-    """Which photos only measure, by the names of their scenes alone: the same for every model."""
-    return np.array([zlib.crc32(scene.encode()) % HOLDOUT_ONE_IN == 0 for scene in scenes], bool)
-
-
-def fold_of_scene(scenes: Sequence[str]) -> NDArray[np.int64]:
-    """Fold 0..MEMBERS-1 of each photo; all photos of a scene share one."""
-    names, index = np.unique(list(scenes), return_inverse=True)
-    order = np.random.default_rng(SEED).permutation(len(names))
-    return order[index] % MEMBERS
-
-
 @dataclass(frozen=True)
 class TrainTensors:
-    """The lessons as normal scores, a tensor a block; ladders (m, distortion, rung, size + 1)."""
+    """A training set as normal scores, a tensor a block; ladders (m, distortion, level, size + 1).
+
+    The last value of a vector is 1 where the block is defined, else 0.
+    """
 
     inputs: list[torch.Tensor]
     target: torch.Tensor
     margins: torch.Tensor
     ladders: list[torch.Tensor]
-    worthless: list[torch.Tensor]
+    negatives: list[torch.Tensor]
 
     @classmethod
-    def of(cls, lessons: TrainingSet, knots: Mapping[str, Array]) -> TrainTensors:
+    def of(cls, data: TrainingSet, knots: Mapping[str, Array]) -> TrainTensors:
         def normal(blocks: Mapping[str, Array]) -> list[torch.Tensor]:
             found = []
             for name, grid in knots.items():
@@ -101,9 +81,36 @@ class TrainTensors:
             return found
 
         return cls(
-            normal(lessons.blocks),
-            torch.from_numpy(lessons.opinions.astype(np.float32)),
-            torch.from_numpy(lessons.margins),
-            normal(lessons.ladders),
-            normal(lessons.worthless),
+            normal(data.blocks),
+            torch.from_numpy(data.opinions.astype(np.float32)),
+            torch.from_numpy(data.margins),
+            normal(data.ladders),
+            normal(data.negatives),
         )
+
+
+def quantile_knots(values: Array) -> Array:
+    """(n, size) to (size, KNOTS): the values whose normal scores are evenly spaced in -3..3.
+
+    Strictly rising, so that a feature with few distinct values still has one score a value.
+    """
+    from scipy.special import ndtr
+
+    defined = values[np.isfinite(values).all(axis=1)]
+    knots = np.quantile(defined, ndtr(np.linspace(-3, 3, KNOTS)), axis=0).T
+    size = np.abs(knots).max(axis=1, keepdims=True)
+    # A step no smaller than float32 can tell from nothing.
+    scale = np.maximum(np.ptp(knots, axis=1, keepdims=True), np.maximum(2e-3 * size, 1e-3))
+    return (knots + scale * 1e-4 * np.arange(KNOTS)).astype(np.float32)
+
+
+def holdout_mask(scenes: Sequence[str]) -> NDArray[np.bool_]:
+    """(n,) photos held out, by the names of their scenes alone: the same for all models."""
+    return np.array([zlib.crc32(scene.encode()) % HOLDOUT_ONE_IN == 0 for scene in scenes], bool)
+
+
+def fold_of_scene(scenes: Sequence[str]) -> NDArray[np.int64]:
+    """Fold 0..MEMBERS-1 of each photo; all photos of a scene share one."""
+    names, index = np.unique(list(scenes), return_inverse=True)
+    order = np.random.default_rng(SEED).permutation(len(names))
+    return order[index] % MEMBERS

@@ -118,7 +118,7 @@ def fit(lessons: TrainingSet, model: str, say: Callable[[str], None]) -> FusionF
     torch.set_num_threads(1)
     held = holdout_mask(lessons.scenes)
     folds = fold_of_scene(lessons.scenes)
-    knots = {name: quantile_knots(lessons.seen(name, ~held)) for name in lessons.blocks}
+    knots = {name: quantile_knots(lessons.scale_samples(name, ~held)) for name in lessons.blocks}
     sizes = {name: values.shape[1] for name, values in lessons.blocks.items()}
     pupil = TrainTensors.of(lessons, knots)
     tensors = {f"knots.{name}": values for name, values in knots.items()}
@@ -206,8 +206,8 @@ def _order_loss(network: FusionNetwork, pupil: TrainTensors) -> torch.Tensor:
     rungs = [copies[chosen, kind].flatten(0, 1) for copies in pupil.ladders]
     scores = network(rungs)[0].reshape(LADDERS, -1)
     lost = scores[:, :-1] - scores[:, 1:]
-    some = torch.randint(len(pupil.worthless[0]), (LADDERS // 4,))
-    worthless = network([x[some] for x in pupil.worthless])[0]
+    some = torch.randint(len(pupil.negatives[0]), (LADDERS // 4,))
+    worthless = network([x[some] for x in pupil.negatives])[0]
     return torch.relu(pupil.margins[kind] - lost).mean() + 0.1 * (worthless - 1).abs().mean()
 
 

@@ -1,7 +1,7 @@
-"""What a finished model says of the scenes that taught it nothing: its honest validation.
+"""How a trained model does on the scenes that were held out.
 
-It calibrates the uncertainty, and goes into the weight file as the model's hold-out sample, one
-photo a scene, so that every photo of it counts in full.
+This calibrates its uncertainty, and goes into the weight file, one photo a scene, so that every
+photo of it counts in full.
 """
 
 from __future__ import annotations
@@ -41,19 +41,19 @@ class Predictor(Protocol):
 
 
 @dataclass(frozen=True)
-class HoldoutSample:
+class HoldoutEvaluation:
     """Scores, calibrated deviations and opinions (k,) of the held-out photos, and the calibration.
 
-    `crossed` (k,) are the deviations by the calibration of the other half of the scenes: figures
-    stand on them, since nine in ten of the photos that set a calibration lie in its interval by
-    making. `first` (k,) marks one photo of each scene.
+    `cross_sigmas` (k,) are the deviations by the calibration of the other half of the scenes; the
+    figures use them, since nine in ten of the photos that set a calibration lie in its interval by
+    construction. `one_per_scene` (k,) marks one photo of each scene.
     """
 
     scores: Array
     sigmas: Array
-    crossed: Array
+    cross_sigmas: Array
     opinions: Array
-    first: NDArray[np.bool_]
+    one_per_scene: NDArray[np.bool_]
     calibration: float
 
     @property
@@ -67,65 +67,69 @@ class HoldoutSample:
         return float(np.sqrt(((self.scores - self.opinions) ** 2).mean()))
 
     @property
-    def covered(self) -> float:
+    def coverage(self) -> float:
         """Share of the opinions in the 90 % interval, calibrated on the other half."""
-        return float((np.abs(self.scores - self.opinions) <= NINE_IN_TEN * self.crossed).mean())
+        error = np.abs(self.scores - self.opinions)
+        return float((error <= NINE_IN_TEN * self.cross_sigmas).mean())
 
     @property
-    def density(self) -> float:
-        """Mean log density of the opinions, in nats: the higher, the more honest the doubt."""
-        z = (self.opinions - self.scores) / self.crossed
-        return float((-0.5 * z**2 - np.log(self.crossed) - 0.5 * np.log(2 * np.pi)).mean())
+    def log_density(self) -> float:
+        """Mean log density of the opinions, in nats: the higher, the better the uncertainty."""
+        z = (self.opinions - self.scores) / self.cross_sigmas
+        return float((-0.5 * z**2 - np.log(self.cross_sigmas) - 0.5 * np.log(2 * np.pi)).mean())
 
     def tensors(self) -> dict[str, Array]:
         """What goes into the weight file."""
-        told = (self.scores, self.sigmas, self.opinions)
-        return {n: np.ascontiguousarray(t[self.first]) for n, t in zip(HELD, told, strict=True)}
+        values = (self.scores, self.sigmas, self.opinions)
+        return {
+            name: np.ascontiguousarray(each[self.one_per_scene])
+            for name, each in zip(HELD, values, strict=True)
+        }
 
 
-def measure_holdout(head: Predictor, lessons: TrainingSet) -> HoldoutSample:
-    """Ask a head whose calibration is still 1 about the held-out photos."""
-    held = holdout_mask(lessons.scenes)
-    scores, raw = head.predict({name: values[held] for name, values in lessons.blocks.items()})
-    opinions = lessons.opinions[held]
-    scenes = [scene for scene, out in zip(lessons.scenes, held, strict=True) if out]
+def evaluate_holdout(head: Predictor, data: TrainingSet) -> HoldoutEvaluation:
+    """Evaluate a head whose calibration is still 1 on the held-out photos."""
+    holdout = holdout_mask(data.scenes)
+    scores, raw = head.predict({name: values[holdout] for name, values in data.blocks.items()})
+    opinions = data.opinions[holdout]
+    scenes = [scene for scene, out in zip(data.scenes, holdout, strict=True) if out]
     half = np.array([zlib.crc32(f"half {scene}".encode()) % 2 == 0 for scene in scenes], bool)
-    strayed = np.abs(scores - opinions) / raw
-    calibration = _spread(strayed)
-    crossed = raw * np.where(half, _spread(strayed[~half]), _spread(strayed[half]))
-    return HoldoutSample(
+    abs_z = np.abs(scores - opinions) / raw
+    calibration = _calibration(abs_z)
+    cross = raw * np.where(half, _calibration(abs_z[~half]), _calibration(abs_z[half]))
+    return HoldoutEvaluation(
         scores.astype(np.float32),
         (raw * calibration).astype(np.float32),
-        crossed.astype(np.float32),
+        cross.astype(np.float32),
         opinions,
-        _first(scenes),
+        _one_per_scene(scenes),
         calibration,
     )
 
 
-def recentre_bias(head: FusionHead, lessons: TrainingSet) -> None:
+def recentre_bias(head: FusionHead, data: TrainingSet) -> None:
     """Move the last bias of every member until the held-out photos score as people rate on average.
 
     Ladders pull all scores down: a network that learns that a copy is worse learns to be strict.
     """
-    held = holdout_mask(lessons.scenes)
-    blocks = {name: values[held] for name, values in lessons.blocks.items()}
+    holdout = holdout_mask(data.scenes)
+    blocks = {name: values[holdout] for name, values in data.blocks.items()}
     for _ in range(STEPS):
         scores, _sigmas = head.predict(blocks)
-        gap = float((lessons.opinions[held] - scores).mean())
+        gap = float((data.opinions[holdout] - scores).mean())
         # A score is 1 + 9 sigmoid(z): its slope in z.
         slope = float(((scores - 1) * (10 - scores) / 9).mean())
         for k in range(head.info["members"]):
             head.tensors[f"{k}.{TRUNK[-1]}.bias"][0] += gap / slope
 
 
-def _spread(strayed: Array) -> float:
+def _calibration(abs_z: Array) -> float:
     """The factor by which nine in ten lie within 1.645 deviations; 1 of nothing."""
-    return float(np.quantile(strayed, 0.9) / NINE_IN_TEN) if len(strayed) else 1.0
+    return float(np.quantile(abs_z, 0.9) / NINE_IN_TEN) if len(abs_z) else 1.0
 
 
-def _first(scenes: Sequence[str]) -> NDArray[np.bool_]:
-    """(k,) True for one photo of each scene, which one being no matter of its opinion."""
+def _one_per_scene(scenes: Sequence[str]) -> NDArray[np.bool_]:
+    """(k,) True for one photo of each scene, chosen whatever its opinion."""
     order = sorted(range(len(scenes)), key=lambda k: zlib.crc32(f"{scenes[k]} {k}".encode()))
     first = np.zeros(len(scenes), bool)
     seen: set[str] = set()

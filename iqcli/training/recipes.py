@@ -24,7 +24,7 @@ from iqcli.training import dataset, fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS
 from iqcli.training.backbone.init import initial_backbone
 from iqcli.training.backbone.train import BackboneData, train_network, weight_file
-from iqcli.training.holdout import measure_holdout, recentre_bias
+from iqcli.training.holdout import evaluate_holdout, recentre_bias
 from iqcli.training.run_state import RunFolder, digest
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.records import Shot
     from iqcli.training.config import BackboneConfig
-    from iqcli.training.holdout import HoldoutSample
+    from iqcli.training.holdout import HoldoutEvaluation
 
     Say = Callable[[str], None]
 
@@ -54,7 +54,7 @@ class FitReport:
 
     photos: int
     ladders: int
-    held: HoldoutSample
+    held: HoldoutEvaluation
 
 
 def fit_fusion(
@@ -75,7 +75,7 @@ def fit_fusion(
     sizes = {block: values.shape[1] for block, values in taught.blocks.items()}
     head = FusionHead(sizes, fitted.tensors, fitted.info)
     recentre_bias(head, taught)
-    held = measure_holdout(head, taught)
+    held = evaluate_holdout(head, taught)
     _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
     count = taught.margins.shape[0] * len(next(iter(taught.ladders.values())))
     return FitReport(len(taught.opinions) - len(held.scores), count, held)
@@ -99,7 +99,7 @@ def fit_dkl(
     vectors = {block: values[learnt] for block, values in taught.blocks.items()}
     fitted = gaussian_process.fit(vectors, taught.opinions[learnt], scenes, say, name)
     sizes = {block: values.shape[1] for block, values in vectors.items()}
-    held = measure_holdout(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
+    held = evaluate_holdout(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
     _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
     return FitReport(int(learnt.sum()), 0, held)
 
@@ -109,7 +109,7 @@ def _write(
     tensors: Mapping[str, NDArray[np.float32]],
     info: Mapping[str, object],
     blocks: Sequence[AnyBlock],
-    held: HoldoutSample,
+    held: HoldoutEvaluation,
     source: str,
 ) -> None:
     known_by = {block.name: block.known_by for block in blocks}
@@ -154,7 +154,7 @@ def _training_set(
         scenes=scenes,
         ladders=measure_ladders(spoilt, blocks, measure),
         margins=margins(),
-        worthless={
+        negatives={
             b.name: np.array([each[b.name] for each in frames], np.float32).reshape(-1, b.size)
             for b in blocks
         },

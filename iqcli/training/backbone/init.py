@@ -1,4 +1,4 @@
-"""Where a backbone begins: a public network that has learnt ImageNet."""
+"""The initial weights of a backbone: a public network trained on ImageNet."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def _of_timm(name: str) -> dict[str, torch.Tensor]:
             f"timm cannot give {name.removeprefix(TIMM)}: {one_line(error).rstrip('.')}; "
             "give --start another"
         ) from error
-    seen: Any = model.pretrained_cfg
-    return for_views(folded(model), seen["mean"], seen["std"])
+    config: Any = model.pretrained_cfg
+    return for_views(folded(model), config["mean"], config["std"])
 
 
 def folded(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -69,7 +69,7 @@ def for_views(
 ) -> dict[str, torch.Tensor]:
     """The same network for values in -1..1, as ours takes them.
 
-    `mean` and `deviation` (3,) tell how it has seen the values 0..1 of the colours.
+    `mean` and `deviation` (3,) are those by which it normalises colours of 0..1.
     """
     weight, spread = convolutions["conv00.weight"], torch.tensor(deviation)
     moved = weight * ((0.5 - torch.tensor(mean)) / spread)[:, None, None]

@@ -1,4 +1,4 @@
-"""How a run does on what it does not learn from: photos and ladders that are kept out of it."""
+"""Monitor the training of a backbone on photos and ladders that it does not learn from."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ CHUNK = 64
 
 @dataclass(frozen=True)
 class MonitorFigures:
-    """How the run does on what it does not learn from: rank correlations with people, and with the
-    level of each distortion (median over pictures), its median over distortions and its least."""
+    """Rank correlations with people, and with the level of each distortion (median over pictures):
+    the median over distortions, and the lowest."""
 
     srcc: float
     ladders: float
@@ -44,7 +44,7 @@ class MonitorFigures:
 
 @dataclass(frozen=True)
 class MonitorSet:
-    """Photos, their (n,) opinions in 1..10, and pictures to spoil."""
+    """Photos, their (n,) opinions in 1..10, and pictures to distort."""
 
     photos: Sequence[Path]
     opinions: Array
@@ -52,7 +52,7 @@ class MonitorSet:
 
 
 @torch.inference_mode()
-def evaluate(network: Backbone, watch: MonitorSet, device: str) -> MonitorFigures:
+def evaluate(network: Backbone, monitor_set: MonitorSet, device: str) -> MonitorFigures:
     """Score all of it with the middle mosaic, as the block `mini` does."""
     network.eval()
 
@@ -61,23 +61,23 @@ def evaluate(network: Backbone, watch: MonitorSet, device: str) -> MonitorFigure
         logits = logits_of(network, views, 8, device).mean(dim=1)
         return np.asarray(points(logits).cpu(), np.float32)
 
-    said = np.concatenate(
+    predicted = np.concatenate(
         [
-            scores(head_of(path) for path in watch.photos[k : k + CHUNK])
-            for k in range(0, len(watch.photos), CHUNK)
+            scores(head_of(path) for path in monitor_set.photos[k : k + CHUNK])
+            for k in range(0, len(monitor_set.photos), CHUNK)
         ]
     )
-    orders: dict[str, list[float]] = {name: [] for name in DISTORTIONS}
-    for seed, path in enumerate(watch.pristine):
+    correlations: dict[str, list[float]] = {name: [] for name in DISTORTIONS}
+    for seed, path in enumerate(monitor_set.pristine):
         head = head_of(path)
-        for name, spoil in DISTORTIONS.items():
-            ladder = scores(spoil(head, level, seed) for level in range(LEVELS + 1))
-            orders[name].append(float(spearmanr(-ladder, range(LEVELS + 1))[0]))
-    medians = {name: float(np.median(found)) for name, found in orders.items()}
+        for name, distort in DISTORTIONS.items():
+            ladder = scores(distort(head, level, seed) for level in range(LEVELS + 1))
+            correlations[name].append(float(spearmanr(-ladder, range(LEVELS + 1))[0]))
+    medians = {name: float(np.median(found)) for name, found in correlations.items()}
     worst = min(medians, key=lambda name: medians[name])
     return MonitorFigures(
-        srcc=float(spearmanr(said, watch.opinions)[0]),
-        ladders=float(np.median([each for found in orders.values() for each in found])),
+        srcc=float(spearmanr(predicted, monitor_set.opinions)[0]),
+        ladders=float(np.median([each for found in correlations.values() for each in found])),
         worst=medians[worst],
         worst_name=worst,
     )

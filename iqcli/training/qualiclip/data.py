@@ -1,8 +1,7 @@
-"""What QualiCLIP learns from: two overlapping crops of a photo, spoilt alike at rising levels.
+"""The batches of QualiCLIP: two overlapping crops of a photo, distorted alike at rising levels.
 
-A batch is a function of the seed and the step alone, so that a run which was cut off goes on as if
-nothing had been. Crops are cut from the head view at its own scale, for that is how the block looks
-at photos.
+A batch is a function of the seed and the step alone, so that a resumed run is the same as one that
+was never stopped. Crops are cut from the scoring view at its own scale, as the block sees photos.
 """
 
 from __future__ import annotations
@@ -14,18 +13,18 @@ import cv2
 import numpy as np
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
-from iqcli.training.backbone.data import head_of
+from iqcli.training.backbone.data import head_of, shuffled_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from iqcli.records import Pixels
 
     Random = np.random.Generator
 
-# The seven groups of KADIS-700k and ARNIQA; each fault of phones stands with its kin, so that a
-# group that is left out is really not seen.
+# The seven groups of KADIS-700k and ARNIQA. Each fault of phones is in the group most like it, so
+# that nothing like a group that is left out is seen.
 GROUPS = {
     "blur": ("gaussian_blur", "lens_blur", "motion_blur", "shake", "beauty"),
     "colour": (
@@ -38,8 +37,8 @@ GROUPS = {
     "contrast": ("sharpening", "contrast", "tone_curve", "over_sharpening", "haze"),
 }
 CROPS = 2
-# The second crop lies at most this part of a side away: a quarter of the area is common to both.
-AWAY = 0.5
+# The second crop is at most this part of a side away: a quarter of the area is common to both.
+MOST_APART = 0.5
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class CropBatches:
     """The crops of every step: (photos, CROPS, LEVELS, side, side, 3) of uint8.
 
     Each of the `photos` comes once before any twice, `size` a step. `groups` are those of `GROUPS`
-    to learn from; up to `composed` of them spoil a photo at once, one distortion of each.
+    to train on; up to `composed` of them distort a photo at once, one distortion of each.
     """
 
     photos: Sequence[Path]
@@ -60,14 +59,9 @@ class CropBatches:
     def __getitem__(self, step: int) -> Pixels:
         """The crops of a step, any number from 0 on. Raises IqError for an unreadable photo."""
         random = np.random.default_rng([self.seed, step])
-        heads = [head_of(self.photos[row]) for row in self._rows(step)]
+        rows = shuffled_rows(len(self.photos), self.size, self.seed, step)
+        heads = [head_of(self.photos[row]) for row in rows.tolist()]
         return np.stack([self._ladders(head, random) for head in heads])
-
-    def _rows(self, step: int) -> Iterator[int]:
-        for place in range(step * self.size, (step + 1) * self.size):
-            turn, at = divmod(place, len(self.photos))
-            order = np.random.default_rng([self.seed, 1, turn]).permutation(len(self.photos))
-            yield int(order[at])
 
     def _ladders(self, head: Pixels, random: Random) -> Pixels:
         names, seed = draw(self.groups, self.composed, random), int(random.integers(2**31))
@@ -76,7 +70,7 @@ class CropBatches:
 
 
 def draw(groups: Sequence[str], composed: int, random: Random) -> list[str]:
-    """One to `composed` distortions of different groups, in the order they are put on."""
+    """One to `composed` distortions of different groups, in the order they are applied."""
     count = 1 + int(random.integers(min(composed, len(groups))))
     chosen = random.permutation(len(groups))[:count]
     return [str(random.choice(GROUPS[groups[k]])) for k in chosen]
@@ -84,13 +78,13 @@ def draw(groups: Sequence[str], composed: int, random: Random) -> list[str]:
 
 def ladder(picture: Pixels, names: Sequence[str], seed: int) -> Pixels:
     """(LEVELS, height, width, 3): the copies at levels 1..LEVELS; the picture stays as it is."""
-    rungs = []
+    copies = []
     for level in range(1, LEVELS + 1):
         copy = picture
         for k, name in enumerate(names):
             copy = DISTORTIONS[name](copy, level, seed + k)
-        rungs.append(copy)
-    return np.stack(rungs)
+        copies.append(copy)
+    return np.stack(copies)
 
 
 def overlapping(picture: Pixels, side: int, random: Random) -> tuple[Pixels, Pixels]:
@@ -103,8 +97,8 @@ def overlapping(picture: Pixels, side: int, random: Random) -> tuple[Pixels, Pix
         picture = cv2.copyMakeBorder(picture, 0, down, 0, right, cv2.BORDER_REFLECT)
     room = np.array(picture.shape[:2]) - side
     first = random.integers(0, room + 1)
-    least = np.maximum(first - int(AWAY * side), 0)
-    most = np.minimum(first + int(AWAY * side), room)
+    least = np.maximum(first - int(MOST_APART * side), 0)
+    most = np.minimum(first + int(MOST_APART * side), room)
     places = first, random.integers(least, most + 1)
     one, other = (
         np.ascontiguousarray(picture[top : top + side, left : left + side]) for top, left in places

@@ -1,4 +1,4 @@
-"""Where the training of a QualiCLIP begins: a ResNet CLIP, or a tiny one drawn at random."""
+"""The initial towers of a QualiCLIP: a trained ResNet CLIP, or a tiny one drawn at random."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import torch
 
 from iqcli.errors import IqError
 from iqcli.extractors import clip_model
-from iqcli.extractors import clip_model as towerfile
 from iqcli.extractors import qualiclip as block
 from iqcli.models.qualiclip import PROMPTS, sound
 from iqcli.text import display_path
@@ -28,14 +27,14 @@ TINY_CONFIG: dict[str, Any] = {
     "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16, "head_width": 64},
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 32, "heads": 1, "layers": 1},
 }
-# What the residual branches of a fresh tower count for.
+# The weight of the residual branches of a fresh tower.
 BRANCH = 0.5
 
 
 @dataclass(frozen=True)
 class InitialClip:
     """Both towers (float32, on the CPU, without gradients), their open_clip config, and the texts
-    (14, size), unit rows. `fresh` is whether the image tower has learnt nothing yet.
+    (14, size), unit rows. `fresh` is whether the image tower is untrained.
     """
 
     name: str
@@ -62,12 +61,14 @@ def initial_clip(name: str, seed: int) -> InitialClip:
         return InitialClip(name, TINY_CONFIG, clip, _texts(clip), fresh=True)
     if name.endswith(".safetensors"):
         path = Path(name)
-        told = block.account(path)
-        clip = towerfile.filled(told.config, path, "a QualiCLIP of this iq", "give another", "cpu")
+        metadata = block.account(path)
+        clip = clip_model.filled(
+            metadata.config, path, "a QualiCLIP of this iq", "give another", "cpu"
+        )
         _check(clip, display_path(path))
-        texts = torch.from_numpy(sound(block.texts(path), told.size, path))
-        return InitialClip(display_path(path), told.config, clip, texts)
-    clip, config = deepcopy(clip_model.tower(name, "cpu")), towerfile.config_of(name)
+        texts = torch.from_numpy(sound(block.texts(path), metadata.size, path))
+        return InitialClip(display_path(path), metadata.config, clip, texts)
+    clip, config = deepcopy(clip_model.tower(name, "cpu")), clip_model.config_of(name)
     _check(clip, name)
     return InitialClip(name, config, clip, _texts(clip))
 
@@ -87,13 +88,13 @@ def _drawn(seed: int) -> open_clip.CLIP:
 
     torch.manual_seed(seed)
     clip = open_clip.CLIP(**TINY_CONFIG, quick_gelu=True)
-    eye = clip.visual
+    visual = clip.visual
     with torch.no_grad():
-        filters = eye.conv1.weight
+        filters = visual.conv1.weight
         filters -= filters.mean(dim=(2, 3), keepdim=True)
         filters /= filters.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
         filters[len(filters) // 2 :] = -filters[: len(filters) // 2]
-        for name, weight in eye.named_parameters():
+        for name, weight in visual.named_parameters():
             if name.startswith("layer") and name.endswith("bn3.weight"):
                 weight.fill_(BRANCH)
     return clip.eval().requires_grad_(False)

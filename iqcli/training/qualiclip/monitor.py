@@ -1,4 +1,4 @@
-"""How well a QualiCLIP orders spoilt copies of photos that it did not learn from.
+"""Monitor a QualiCLIP: how well it orders distorted copies of photos that are held out.
 
 A ladder is a photo and its copies at levels 1..5 of one distortion, each seen as the block sees a
 photo. Two rank correlations of quality and level: of each ladder by itself, its median over photos

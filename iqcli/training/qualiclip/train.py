@@ -1,24 +1,17 @@
-"""Train a QualiCLIP: a CLIP that orders spoilt copies, without any opinion (arXiv 2403.11176).
+"""Train a QualiCLIP: a CLIP that orders distorted copies, without any opinion.
 
-Its authors released no training. Two overlapping crops of each photo are spoilt alike at five
-rising levels; the image tower learns that the crops of a level agree and that each level is further
-from the good texts and nearer to the bad ones than the one before. The text tower stays as it is.
-One photo in six is left out (see `dataset.holdout_mask`): the figures are of those.
-
-One step of the training of a QualiCLIP: from crops to gradients, and what moves the weights.
-
-What QualiCLIP is told is wrong with its cosines (Agnolucci et al. 2024, arXiv 2403.11176).
-
-Of every photo there are two crops, each at rising levels of the same distortion. The cosines with a
-good and with a bad text shall be alike for the two crops of a level; the one shall fall and the
-other rise with the level. Means over all pairs stand where the paper's sums depend on their number.
+Agnolucci et al. 2024, arXiv 2403.11176; the authors released no training code. Two overlapping
+crops of each photo are distorted alike at five rising levels. The cosines of a crop with the good
+and with the bad texts shall be alike for the two crops of a level; the first shall fall and the
+second rise with the level. Losses are means over all pairs where the paper's sums depend on their
+number. The text tower stays as it is. One photo in six is held out (see `dataset.holdout_mask`):
+the figures are of those.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
@@ -36,6 +29,7 @@ from iqcli.extractors.clip import normalised
 from iqcli.extractors.clip_model import COUNTER, PREFIX, embed_whole
 from iqcli.extractors.qualiclip import FORMAT, TEXTS
 from iqcli.training.dataset import holdout_mask
+from iqcli.training.loop import half_cosine, train_steps
 from iqcli.training.qualiclip.data import GROUPS, CropBatches
 from iqcli.training.qualiclip.monitor import RankCorrelations, rank_correlations_by_group
 from iqcli.training.run_state import digest
@@ -54,6 +48,101 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
+# Steps whose crops give the statistics of the batch norms of a randomly drawn tower.
+SCALED_BY = 8
+# Steps whose crops are made before they are needed, a loader.
+AHEAD = 3
+
+
+@dataclass(frozen=True)
+class TrainedClip:
+    """The trained towers, and how they order ladders of the held-out photos, by group; `before`
+    is how the initial tower did."""
+
+    clip: open_clip.CLIP
+    after: dict[str, RankCorrelations]
+    before: dict[str, RankCorrelations]
+
+
+def train_qualiclip(
+    start: InitialClip,
+    photos: Sequence[Path],
+    left_out: str | None,
+    config: QualiclipConfig,
+    folder: RunFolder,
+    device: str,
+    say: Say,
+) -> TrainedClip:
+    """Train, or go on training, for `config.steps`. `left_out` is a group not trained on.
+
+    Raises IqError for a photo that cannot be read, and where none would be held out.
+    """
+    train, holdout = split_photos(photos)
+    dataset = CropBatches(
+        train,
+        [group for group in GROUPS if group != left_out],
+        config.seed,
+        config.photos,
+        config.side,
+        config.composed,
+    )
+    folder.open(
+        {
+            **asdict(config),
+            "start": start.name,
+            "start_known_by": start.known_by,
+            "left_out": left_out,
+            "photos_known_by": digest([path.name for path in photos]),
+        }
+    )
+    clip = start.clip.to(device, memory_format=torch.channels_last)
+    if start.fresh:
+        _init_batchnorm(clip, dataset, device)
+    before = deepcopy(clip)
+    # A trained tower keeps the statistics of its batch norms; a fresh one has yet to find them, and
+    # without those of the batch it would see no difference between any two pictures.
+    clip.visual.train(start.fresh)
+    texts, short = start.texts.to(device), autocast_type(device) if start.fresh else None
+    averaged = train_steps(
+        clip.visual,
+        optimiser_of(clip, config),
+        [lambda step: rate_factor(step, config)],
+        lambda steps: batches(dataset, steps, config.loaders),
+        lambda crops, step: backward(clip, texts, crops, config, device, short),
+        config,
+        folder,
+        say,
+        clip_norm=1.0,
+    )
+    clip.visual = averaged
+    watched = holdout[: config.watched]
+    say(f"evaluating on {len(watched)} of the photos held out")
+    after, first = (
+        rank_correlations_by_group(each, start.texts, watched, device) for each in (clip, before)
+    )
+    return TrainedClip(clip, after, first)
+
+
+def split_photos(photos: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Photos to train on, and those held out. Raises IqError where either is empty."""
+    holdout = holdout_mask([path.name for path in photos])
+    if holdout.all() or not holdout.any():
+        raise IqError("there are too few photos to hold some out; give more")
+    train = [path for path, out in zip(photos, holdout, strict=True) if not out]
+    return train, [path for path, out in zip(photos, holdout, strict=True) if out]
+
+
+def weight_file(start: InitialClip, trained: TrainedClip, info: dict[str, Any]) -> bytes:
+    """The file of a QualiCLIP, safetensors: `clip_model.*`, the texts, and the metadata."""
+    tensors = {
+        PREFIX + name: value.detach().cpu().contiguous()
+        for name, value in trained.clip.state_dict().items()
+        if not name.endswith(COUNTER)
+    }
+    figures = {"held": trained.after, "untrained": trained.before}
+    metadata = {"format": FORMAT, "config": start.config, "start": start.name, **info, **figures}
+    return save(tensors | {TEXTS: start.texts.contiguous()}, metadata={"iq": json.dumps(metadata)})
+
 
 class LossParts(NamedTuple):
     """The three parts, each a number of at least 0 in units of a cosine."""
@@ -66,8 +155,8 @@ class LossParts(NamedTuple):
 def loss_parts(toward: torch.Tensor, away: torch.Tensor, slack: float, margin: float) -> LossParts:
     """The parts for cosines (photos, crops, levels, texts) with the good and with the bad texts.
 
-    Levels only get worse. `slack` is what the two crops may differ by, m_c; `margin` is by how much
-    each level must lose against every better one, m_r.
+    `slack` is what the two crops may differ by, m_c; `margin` is by how much each level must lose
+    against every better one, m_r.
     """
     return LossParts(
         _apart(toward, slack) + _apart(away, slack),
@@ -88,145 +177,19 @@ def _out_of_order(falling: torch.Tensor, margin: float) -> torch.Tensor:
     return functional.relu(falling[:, :, worse] - falling[:, :, better] + margin).mean()
 
 
-# Steps by which a fresh tower learns the scales of its own layers.
-SCALED_BY = 8
-# Steps whose crops are made before they are needed, a loader.
-AHEAD = 3
-
-
-@dataclass(frozen=True)
-class TrainedClip:
-    """The finished towers, and how they order ladders of the held-out photos, by group; `before`
-    is how the start did."""
-
-    clip: open_clip.CLIP
-    after: dict[str, RankCorrelations]
-    before: dict[str, RankCorrelations]
-
-
-def train_qualiclip(
-    start: InitialClip,
-    photos: Sequence[Path],
-    left_out: str | None,
-    config: QualiclipConfig,
-    folder: RunFolder,
-    device: str,
-    say: Say,
-) -> TrainedClip:
-    """Train, or go on training, for `config.steps`. `left_out` is a group that teaches nothing.
-
-    Raises IqError for a photo that cannot be read, and where none would be held out.
-    """
-    taught, held = split_photos(photos)
-    lessons = CropBatches(
-        taught,
-        [group for group in GROUPS if group != left_out],
-        config.seed,
-        config.photos,
-        config.side,
-        config.composed,
-    )
-    folder.open(
-        {
-            **asdict(config),
-            "start": start.name,
-            "start_known_by": start.known_by,
-            "left_out": left_out,
-            "photos_known_by": digest([path.name for path in photos]),
-        }
-    )
-    clip = start.clip.to(device, memory_format=torch.channels_last)
-    if start.fresh:
-        _standardise(clip, lessons, device)
-    before = deepcopy(clip)
-    trained = _learn(start, clip, lessons, config, folder, device, say)
-    watched = held[: config.watched]
-    say(f"looking at {len(watched)} of the photos that taught nothing")
-    texts = start.texts
-    return TrainedClip(
-        trained,
-        rank_correlations_by_group(trained, texts, watched, device),
-        rank_correlations_by_group(before, texts, watched, device),
-    )
-
-
-def split_photos(photos: Sequence[Path]) -> tuple[list[Path], list[Path]]:
-    """Photos to learn from, and those that only measure. Raises IqError where either is empty."""
-    out = holdout_mask([path.name for path in photos])
-    if out.all() or not out.any():
-        raise IqError("there are too few photos to hold some out; give more")
-    taught = [path for path, held in zip(photos, out, strict=True) if not held]
-    return taught, [path for path, held in zip(photos, out, strict=True) if held]
-
-
-def weight_file(start: InitialClip, trained: TrainedClip, info: dict[str, Any]) -> bytes:
-    """The file of a QualiCLIP, safetensors: `clip_model.*`, the texts, and our account."""
-    tensors = {
-        PREFIX + name: value.detach().cpu().contiguous()
-        for name, value in trained.clip.state_dict().items()
-        if not name.endswith(COUNTER)
-    }
-    figures = {"held": trained.after, "untrained": trained.before}
-    told = {"format": FORMAT, "config": start.config, "start": start.name, **info, **figures}
-    return save(tensors | {TEXTS: start.texts.contiguous()}, metadata={"iq": json.dumps(told)})
-
-
-def _learn(
-    start: InitialClip,
-    clip: open_clip.CLIP,
-    lessons: CropBatches,
-    config: QualiclipConfig,
-    folder: RunFolder,
-    device: str,
-    say: Say,
-) -> open_clip.CLIP:
-    """The towers with the averaged image tower."""
-    smooth = deepcopy(clip).eval()
-    eye = clip.visual
-    optimiser = optimiser_of(clip, config)
-    done = folder.load(eye, smooth.visual, optimiser)
-    if done:
-        say(f"going on after step {done:,} of {config.steps:,}")
-    # A tower that has learnt keeps the statistics of its batch norms; a fresh one has yet to find
-    # them, and without those of the batch it would see no difference between any two pictures.
-    eye.train(start.fresh)
-    texts, short = start.texts.to(device), autocast_type(device) if start.fresh else None
-    began, shown_at = time.monotonic(), 0.0
-    steps = range(done, config.steps)
-    for step, crops in zip(steps, batches(lessons, steps, config.loaders), strict=True):
-        for group in optimiser.param_groups:
-            group["lr"] = rate(step, config)
-        optimiser.zero_grad()
-        parts = backward(clip, texts, crops, config, device, short)
-        torch.nn.utils.clip_grad_norm_(eye.parameters(), 1.0)
-        optimiser.step()
-        average(smooth, clip, min(config.average, (step + 1) / (step + 10)))
-        last, now = step + 1 == config.steps, time.monotonic()
-        if last or now - shown_at > 30:
-            shown_at = now
-            left = (now - began) / (step + 1 - done) * (config.steps - step - 1) / 60
-            told = ", ".join(f"{name} {value:.4f}" for name, value in parts.items())
-            say(f"step {step + 1:,} of {config.steps:,}: {told}; {left:.0f} min left")
-        if last or (step + 1) % config.save_every == 0:
-            folder.save(step + 1, eye, smooth.visual, optimiser)
-        if last or (step + 1) % config.watch_every == 0:
-            folder.note({"step": step + 1, **parts})
-    return smooth
-
-
-def batches(lessons: CropBatches, steps: range, loaders: int) -> Iterator[Pixels]:
+def batches(dataset: CropBatches, steps: range, loaders: int) -> Iterator[Pixels]:
     """The crops of each step, made by threads beside the training. Raises IqError as they do.
 
-    Not by processes: one that is left behind by a killed run waits for ever to hand on its crops.
+    Not by processes: one that a killed run leaves behind waits for ever to hand on its crops.
     """
     if not loaders:
-        yield from map(lessons.__getitem__, steps)
+        yield from map(dataset.__getitem__, steps)
         return
     pool = ThreadPoolExecutor(loaders)
     waiting: deque[Future[Pixels]] = deque()
     try:
         for step in steps:
-            waiting.append(pool.submit(lessons.__getitem__, step))
+            waiting.append(pool.submit(dataset.__getitem__, step))
             if len(waiting) > AHEAD * loaders:
                 yield waiting.popleft().result()
         while waiting:
@@ -236,16 +199,16 @@ def batches(lessons: CropBatches, steps: range, loaders: int) -> Iterator[Pixels
 
 
 @torch.no_grad()
-def _standardise(clip: open_clip.CLIP, lessons: CropBatches, device: str) -> None:
+def _init_batchnorm(clip: open_clip.CLIP, dataset: CropBatches, device: str) -> None:
     """Give the batch norms of a fresh tower the statistics of some crops."""
     norms = [each for each in clip.visual.modules() if isinstance(each, torch.nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
     for norm in norms:
         norm.reset_running_stats()
-        norm.momentum = None  # the mean over all that is seen
+        norm.momentum = None  # the mean over all crops
     clip.visual.train()
     for step in range(SCALED_BY):
-        crops = lessons[step]
+        crops = dataset[step]
         embed_whole(clip, normalised(crops.reshape(-1, *crops.shape[3:]), device))
     clip.visual.eval()
     for norm, momentum in zip(norms, usual, strict=True):
@@ -267,8 +230,9 @@ def cosines(
     flat = flat.contiguous(memory_format=torch.channels_last)
     of = torch.device(device).type
     with torch.autocast(of, short or torch.bfloat16, enabled=short is not None):
-        seen = embed_whole(clip, flat)
-    return (functional.normalize(seen.float(), dim=-1) @ texts.T).unflatten(0, crops.shape[:3])
+        embedded = embed_whole(clip, flat)
+    units = functional.normalize(embedded.float(), dim=-1)
+    return (units @ texts.T).unflatten(0, crops.shape[:3])
 
 
 def backward(
@@ -300,25 +264,15 @@ def weighted(parts: LossParts, config: QualiclipConfig) -> torch.Tensor:
     )
 
 
-def rate(step: int, config: QualiclipConfig) -> float:
+def rate_factor(step: int, config: QualiclipConfig) -> float:
     """A ramp, then half a cosine down to nothing."""
-    fall = 0.5 * (1 + math.cos(math.pi * step / config.steps))
-    return config.rate * fall * min(1.0, (step + 1) / max(1, config.ramp))
+    return half_cosine(step / config.steps) * min(1.0, (step + 1) / max(1, config.ramp))
 
 
 def optimiser_of(clip: open_clip.CLIP, config: QualiclipConfig) -> torch.optim.AdamW:
-    """All of the image tower learns but the positional embedding, which nothing looks at."""
-    eye = clip.visual
-    eye.requires_grad_(True)
-    eye.attnpool.positional_embedding.requires_grad_(False)
-    learning = [each for each in eye.parameters() if each.requires_grad]
-    return torch.optim.AdamW(learning, lr=0.0, weight_decay=config.weight_decay)
-
-
-@torch.no_grad()
-def average(smooth: open_clip.CLIP, clip: open_clip.CLIP, kept: float) -> None:
-    """Move the averaged image tower on; the statistics of batch norms with the weights."""
-    now = clip.visual.state_dict()
-    for name, mean in smooth.visual.state_dict().items():
-        if mean.is_floating_point():
-            mean.lerp_(now[name], 1 - kept)
+    """All of the image tower learns but the positional embedding, which is not used."""
+    visual = clip.visual
+    visual.requires_grad_(True)
+    visual.attnpool.positional_embedding.requires_grad_(False)
+    learning = [each for each in visual.parameters() if each.requires_grad]
+    return torch.optim.AdamW(learning, lr=config.rate, weight_decay=config.weight_decay)

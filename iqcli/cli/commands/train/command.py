@@ -172,8 +172,8 @@ def _told(report: FitReport, output: Path, session: Session) -> Exit:
     info(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
     info(
         f"{counted(len(held.scores), 'photo')} held out: SRCC {held.srcc:.3f}, RMSE "
-        f"{held.rmse:.3f} points, {held.covered:.1%} of the opinions in the 90 % interval "
-        f"(deviations times {held.calibration:.2f}), log density {held.density:.3f} nats"
+        f"{held.rmse:.3f} points, {held.coverage:.1%} of the opinions in the 90 % interval "
+        f"(deviations times {held.calibration:.2f}), log density {held.log_density:.3f} nats"
     )
     info(f"wrote {display_path(output)}")
     return session.report("used")
@@ -258,13 +258,22 @@ def backbone(
     """
     from iqcli.evaluation import mos_csv
     from iqcli.pipeline.devices import choose_device
-    from iqcli.training.config import read_config
+    from iqcli.training.config import BACKBONE_LEAST, BackboneConfig, read_config
     from iqcli.training.recipes import train_backbone
 
     told = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
     device = choose_device(session.settings.device)
-    train_backbone(told, scene, start, ladders or [], output, read_config(config), device, info)
+    train_backbone(
+        told,
+        scene,
+        start,
+        ladders or [],
+        output,
+        read_config(config, BackboneConfig(), BACKBONE_LEAST),
+        device,
+        info,
+    )
     info(f"wrote {display_path(output)}")
     return Exit.DONE
 

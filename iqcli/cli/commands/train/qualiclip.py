@@ -55,7 +55,7 @@ def qualiclip(
     from iqcli.fs.files import write_atomic
     from iqcli.pipeline.devices import choose_device
     from iqcli.training import config as qualiclip_config
-    from iqcli.training.config import read_values
+    from iqcli.training.config import read_config
     from iqcli.training.qualiclip import train as training
     from iqcli.training.qualiclip.data import GROUPS
     from iqcli.training.qualiclip.init import TINY, initial_clip
@@ -67,7 +67,7 @@ def qualiclip(
     standard = (
         qualiclip_config.QUALICLIP_TINY if start == TINY else qualiclip_config.QualiclipConfig()
     )
-    values = read_values(config, standard, qualiclip_config.QUALICLIP_LEAST)
+    values = read_config(config, standard, qualiclip_config.QUALICLIP_LEAST)
     photos = _photos(session)
     trained = training.train_qualiclip(
         begun := initial_clip(start, values.seed),
