@@ -31,13 +31,13 @@ from iqcli.extractors.mini_crops import SIDE, mosaic, whole
 from iqcli.photos.read import read_photo
 from iqcli.training.backbone import data as batches
 from iqcli.training.backbone import init
-from iqcli.training.backbone.data import NAMES, BackboneBatches, SafeDataset, head_of
+from iqcli.training.backbone.data import NAMES, BackboneBatches, SafeDataset, head_of, shuffled_rows
 from iqcli.training.backbone.train import (
     CLEAR,
     consistency_loss,
     ladder_loss,
     opinion_loss,
-    weights,
+    weight_file,
 )
 from iqcli.training.config import BACKBONE_LEAST, BackboneConfig, read_config
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
@@ -219,7 +219,7 @@ def test_the_network_gives_an_embedding_and_a_logit_of_each_kind() -> None:
 def test_weights_keep_their_account_and_only_what_may_run_short_is_rounded(tmp_path: Path) -> None:
     network = fresh(convolutions())
     file = tmp_path / "w.safetensors"
-    file.write_bytes(weights(network, {"name": "w", "steps": 3}))
+    file.write_bytes(weight_file(network, {"name": "w", "steps": 3}))
     with safe_open(file, framework="pt") as stream:
         assert json.loads(stream.metadata()["iq"])["steps"] == 3
     kept, given = load_file(file), network.state_dict()
@@ -290,6 +290,10 @@ def test_views_may_differ_by_the_slack() -> None:
 # --- settings ---
 
 
+def read_backbone_config(file: Path | None) -> BackboneConfig:
+    return read_config(file, BackboneConfig(), BACKBONE_LEAST)
+
+
 def config_file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "config.toml"
     path.write_text(text)
@@ -297,8 +301,8 @@ def config_file(tmp_path: Path, text: str) -> Path:
 
 
 def test_a_config_stands_in_for_the_standard(tmp_path: Path) -> None:
-    assert read_config(None) == BackboneConfig()
-    found = read_config(config_file(tmp_path, "steps = 7\nbody_rate = 1\n"))
+    assert read_backbone_config(None) == BackboneConfig()
+    found = read_backbone_config(config_file(tmp_path, "steps = 7\nbody_rate = 1\n"))
     assert found == replace(BackboneConfig(), steps=7, body_rate=1.0)
     assert type(found.body_rate) is float
 
@@ -323,7 +327,7 @@ def test_a_config_stands_in_for_the_standard(tmp_path: Path) -> None:
 def test_a_config_that_makes_no_sense_is_told(tmp_path: Path, text: str, said: str) -> None:
     path = config_file(tmp_path, text)
     with pytest.raises(IqError) as caught:
-        read_config(path)
+        read_backbone_config(path)
     assert said in str(caught.value) and str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -333,14 +337,14 @@ def test_counts_that_would_divide_by_nothing_are_refused(tmp_path: Path, name: s
     with pytest.raises(
         IqError, match=f"sets {name} to {BACKBONE_LEAST[name] - 1}; give {BACKBONE_LEAST[name]} to"
     ):
-        read_config(config_file(tmp_path, f"{name} = {BACKBONE_LEAST[name] - 1}"))
+        read_backbone_config(config_file(tmp_path, f"{name} = {BACKBONE_LEAST[name] - 1}"))
 
 
 def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"steps = 7 # \xe9")
     for name in ("absent.toml", "latin.toml", "."):
         with pytest.raises(IqError, match="cannot read"):
-            read_config(tmp_path / name)
+            read_backbone_config(tmp_path / name)
 
 
 # --- lessons ---
@@ -372,7 +376,7 @@ def lessons(album: Path, **changes: object) -> BackboneBatches:
         "seed": 4,
         "size": 3,
         "ladders": 2,
-        "rungs": 3,
+        "levels": 3,
     }
     return BackboneBatches(**values | changes)
 
@@ -395,11 +399,11 @@ def test_a_batch_holds_photos_then_ladders_rung_by_rung(album: Path) -> None:
 
 def test_each_photo_is_seen_once_before_any_twice(album: Path) -> None:
     given = lessons(album)
-    rows = [row for step in range(20) for row in given._rows(step)]
+    rows = [row for step in range(20) for row in shuffled_rows(10, 3, 4, step)]
     for start in range(0, 60, 10):
         assert sorted(rows[start : start + 10]) == list(range(10))
     assert rows[:10] != rows[10:20]
-    np.testing.assert_array_equal(given[1].opinions, given.opinions[given._rows(1)])
+    np.testing.assert_array_equal(given[1].opinions, given.opinions[shuffled_rows(10, 3, 4, 1)])
 
 
 def test_the_copies_of_a_ladder_are_seen_alike(album: Path, monkeypatch) -> None:
@@ -572,7 +576,7 @@ TINY = """
 steps = 6
 photos = 4
 ladders = 1
-rungs = 2
+levels = 2
 heads_alone = 1
 ramp = 1
 chunk = 4
@@ -587,7 +591,7 @@ import torch
 torch.set_num_threads(1)
 from iqcli.training.backbone import monitor, train as backbone
 backbone.SCALED_BY = 8
-watching.DISTORTIONS = {"jpeg": watching.DISTORTIONS["jpeg"]}
+monitor.DISTORTIONS = {"jpeg": monitor.DISTORTIONS["jpeg"]}
 from iqcli.cli.app import main
 main()
 """
@@ -616,6 +620,7 @@ def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
     return process.returncode, err.decode()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None:
     for folder in ("killed", "whole"):
         (iq.cwd / folder).mkdir()
@@ -690,6 +695,7 @@ def refusal(iq: Iq, album: Path, start: str | Path, *more: str | Path, **environ
     return ran.err
 
 
+@pytest.mark.slow
 def test_the_command_refuses_what_it_cannot_do(iq: Iq, album: Path, start: Path) -> None:
     assert "give a name that ends in .safetensors" in refusal(iq, album, start, "-o", "mini.pt")
     assert "cannot read the start" in refusal(iq, album, "absent.safetensors")
@@ -697,6 +703,7 @@ def test_the_command_refuses_what_it_cannot_do(iq: Iq, album: Path, start: Path)
     assert "./odd.toml sets 'speed'" in refusal(iq, album, start, "--config", "odd.toml")
 
 
+@pytest.mark.slow
 def test_without_a_network_timm_is_told_in_one_sentence(iq: Iq, album: Path) -> None:
     away = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(iq.home / "hub"), "TORCH_HOME": str(iq.home)}
     said = refusal(iq, album, "timm:mobilenetv2_100", **away)

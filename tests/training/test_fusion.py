@@ -43,7 +43,7 @@ from iqcli.training.dataset import (
     holdout_mask,
     quantile_knots,
 )
-from iqcli.training.holdout import HoldoutSample, measure_holdout
+from iqcli.training.holdout import HoldoutEvaluation, evaluate_holdout
 
 SIZES = {"brisque": 4, "photometry": 6}
 
@@ -94,13 +94,13 @@ class Fit:
 
     tensors: dict[str, np.ndarray]
     info: dict[str, object]
-    held: HoldoutSample
+    held: HoldoutEvaluation
 
 
 def fit(given: TrainingSet, model: str, say) -> Fit:
     """Fit, then measure and calibrate on what was held out."""
     fitted = fusion.fit(given, model, say)
-    held = measure_holdout(head_of(fitted), given)
+    held = evaluate_holdout(head_of(fitted), given)
     tensors = {**fitted.tensors, **held.tensors()}
     return Fit(tensors, {**fitted.info, "calibration": held.calibration}, held)
 
@@ -155,7 +155,7 @@ def test_a_spoilt_copy_scores_lower_rung_by_rung(learnt) -> None:
         lost = -np.diff(means)
         # The last rung of the first lies where the scales end.
         assert (lost > 0.2 * given.margins[kind]).all(), (kind, lost)
-    assert head.predict(given.worthless)[0].max() < means[-1]
+    assert head.predict(given.negatives)[0].max() < means[-1]
 
 
 def test_each_distortion_has_margins_of_its_own() -> None:
@@ -272,11 +272,13 @@ def test_the_experience_is_what_the_file_says_of_the_held_out_photos(
         np.testing.assert_allclose(values, wanted, rtol=1e-5)
     # One photo of each scene goes into the file.
     scenes = np.array(given.scenes)[held]
-    assert sorted(scenes[own.first]) == sorted(set(scenes)) and own.first.sum() < len(scenes)
+    assert sorted(scenes[own.one_per_scene]) == sorted(
+        set(scenes)
+    ) and own.one_per_scene.sum() < len(scenes)
     kept = (head.tensors[name] for name in HELD)
     for values, wanted in zip(kept, (scores, sigmas, given.opinions[held]), strict=True):
-        np.testing.assert_allclose(values, wanted[own.first], rtol=1e-5)
-    assert head.held is not None and len(head.held.scores) == own.first.sum()
+        np.testing.assert_allclose(values, wanted[own.one_per_scene], rtol=1e-5)
+    assert head.held is not None and len(head.held.scores) == own.one_per_scene.sum()
 
 
 def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
@@ -285,10 +287,10 @@ def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
     assert own.srcc == pytest.approx(spearmanr(own.scores, own.opinions).statistic)
     assert own.rmse == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
     # Nine in ten of the photos that set a calibration lie inside by making: the halves are crossed.
-    assert len(np.unique(np.round(own.crossed / own.sigmas, 3))) == 2
-    assert own.covered == pytest.approx((np.abs(error) <= 1.645 * own.crossed).mean())
-    densities = norm.logpdf(own.opinions, own.scores, own.crossed)
-    assert own.density == pytest.approx(densities.mean(), rel=1e-4)
+    assert len(np.unique(np.round(own.cross_sigmas / own.sigmas, 3))) == 2
+    assert own.coverage == pytest.approx((np.abs(error) <= 1.645 * own.cross_sigmas).mean())
+    densities = norm.logpdf(own.opinions, own.scores, own.cross_sigmas)
+    assert own.log_density == pytest.approx(densities.mean(), rel=1e-4)
 
 
 def test_figures_on_noise_are_no_better_than_chance() -> None:
@@ -399,7 +401,7 @@ def test_undefined_vectors_do_not_shift_the_knots() -> None:
 def test_scales_span_the_photos_that_teach_and_the_spoilt_copies() -> None:
     given = lessons(100)
     rows = np.arange(100) < 10
-    seen = given.seen("brisque", rows)
+    seen = given.scale_samples("brisque", rows)
     np.testing.assert_array_equal(seen[:10], given.blocks["brisque"][:10])
     assert len(seen) == 10 + 20 * 2 * len(LADDER_LEVELS) // 8
 
@@ -491,7 +493,7 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     held = holdout_mask([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
     assert len(report.held.scores) == held.sum() and report.photos == COUNT - held.sum()
     assert report.ladders == 2 * len(FEW)
-    assert report.held.srcc > 0.6 and 0.5 <= report.held.covered <= 1
+    assert report.held.srcc > 0.6 and 0.5 <= report.held.coverage <= 1
     # People's average, on the photos that taught nothing.
     assert report.held.scores.mean() == pytest.approx(report.held.opinions.mean(), abs=0.02)
     assert len(said) == MEMBERS

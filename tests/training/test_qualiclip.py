@@ -28,8 +28,9 @@ from iqcli.extractors.qualiclip import FORMAT, OwnBlock
 from iqcli.models import registry
 from iqcli.photos.views import views_of
 from iqcli.records import Photo, Shot
+from iqcli.training.backbone.data import shuffled_rows
 from iqcli.training.calibration import fit_calibration
-from iqcli.training.config import QUALICLIP_LEAST, QUALICLIP_TINY, QualiclipConfig, read_values
+from iqcli.training.config import QUALICLIP_LEAST, QUALICLIP_TINY, QualiclipConfig, read_config
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
 from iqcli.training.qualiclip.data import CROPS, GROUPS, CropBatches, draw, ladder, overlapping
 from iqcli.training.qualiclip.init import initial_clip
@@ -39,7 +40,7 @@ from iqcli.training.qualiclip.train import (
     cosines,
     loss_parts,
     optimiser_of,
-    rate,
+    rate_factor,
     split_photos,
     train_qualiclip,
 )
@@ -85,6 +86,10 @@ def paths_of(album: Path) -> list[Path]:
 def lessons(album: Path, **changes: object) -> CropBatches:
     given = {"groups": list(GROUPS), "seed": 1, "size": 2, "side": 64, "composed": 1}
     return CropBatches(**{"photos": paths_of(album), **given, **changes})
+
+
+def rate(step: int, config: QualiclipConfig) -> float:
+    return config.rate * rate_factor(step, config)
 
 
 # --- crops ---
@@ -153,9 +158,8 @@ def test_a_photo_that_cannot_be_read_ends_the_run_in_one_sentence(tmp_path: Path
         list(batches(lessons(tmp_path), range(1), 1))
 
 
-def test_each_photo_comes_once_before_any_twice(album: Path) -> None:
-    whole = lessons(album, size=5)
-    rows = [row for step in range(24) for row in whole._rows(step)]
+def test_each_photo_comes_once_before_any_twice() -> None:
+    rows = [row for step in range(24) for row in shuffled_rows(24, 5, 1, step)]
     for turn in range(5):
         assert sorted(rows[24 * turn : 24 * (turn + 1)]) == list(range(24))
 
@@ -329,6 +333,7 @@ def few(iq: Iq) -> Iq:
     return iq
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> None:
     for folder in ("killed", "whole"):
         (few.cwd / folder).mkdir()
@@ -384,6 +389,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert warm.code == 0 and not loaded & {"torch", "open_clip", "cv2"}
 
 
+@pytest.mark.slow
 def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -> None:
     config = replace(
         QUALICLIP_TINY, steps=400, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9
@@ -571,9 +577,9 @@ def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
 def test_the_settings_say_which_names_there_are(tmp_path: Path) -> None:
     file = tmp_path / "own.toml"
     file.write_text("margin = 0.1\nsteps = 9\n")
-    assert read_values(file, QUALICLIP_TINY, QUALICLIP_LEAST) == replace(
+    assert read_config(file, QUALICLIP_TINY, QUALICLIP_LEAST) == replace(
         QUALICLIP_TINY, margin=0.1, steps=9
     )
     file.write_text("speed = 1")
     with pytest.raises(IqError, match="sets 'speed'; there is seed, steps"):
-        read_values(file, QUALICLIP_TINY, QUALICLIP_LEAST)
+        read_config(file, QUALICLIP_TINY, QUALICLIP_LEAST)
