@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from iqcli.cli.commands.contact_sheet import Html, sheet_of
-from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, choose
+from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, choose_xmp
 from iqcli.cli.commands.xmp import write as write_xmp
 from iqcli.cli.options import Limit, Reverse, Sort, over_photos
 from iqcli.cli.output import WRITERS, arranged, checked_sort
@@ -63,7 +63,7 @@ def export(
     `iq undo` takes it back.
     """
     form, column = _format(output, format), checked_sort(sort)
-    profile, stars = choose(session, xmp_profile, stars, xmp=xmp, embed=embed)
+    profile, stars = choose_xmp(session, xmp_profile, stars, xmp=xmp, embed=embed)
     if xmp and html:
         raise IqError("a sheet no longer fits once --xmp has added files; give --html afterwards")
     wants_rows = not (xmp or html) or output is not None or format is not None

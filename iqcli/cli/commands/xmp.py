@@ -44,7 +44,7 @@ Stars = Annotated[
 ]
 
 
-def choose(
+def choose_xmp(
     session: Session, profile: str | None, stars: str | None, *, xmp: bool, embed: bool
 ) -> tuple[str, str]:
     """The profile and `--stars` to use, checked before a photo is read.

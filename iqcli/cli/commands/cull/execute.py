@@ -73,7 +73,7 @@ def wanted(
     chosen = Action(action or Action.MOVE)
     if xmp and chosen is Action.LIST:
         raise IqError("--action list touches nothing; leave --xmp out")
-    profile, stars = sidecars.choose(session, profile, stars, xmp=xmp, embed=embed)
+    profile, stars = sidecars.choose_xmp(session, profile, stars, xmp=xmp, embed=embed)
     return Deed(chosen, apply, profile if xmp else None, stars, embed)
 
 
