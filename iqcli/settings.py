@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.errors import IqError
 from iqcli.fs import files
+from iqcli.output.rows import FORMATS
 from iqcli.text import display_path, escape, shorten
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", int, float)
 DEVICES = ("auto", "cpu", "cuda", "mps")
-FORMATS = ("table", "csv", "json", "jsonl", "paths")
 # What the photos are counted in that a rule keeps some of.
 UNITS = ("burst", "scene", "day", "folder", "all")
 # The programs whose ways of reading XMP sidecars are known.

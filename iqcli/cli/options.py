@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import wraps
@@ -15,18 +15,23 @@ import typer
 from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
-from iqcli.settings import DEVICES, FORMATS, load, share
+from iqcli.output.rows import FORMATS
+from iqcli.settings import DEVICES, load, share
 
-Format = Annotated[
-    str | None,
-    typer.Option(
+
+def format_option(formats: Sequence[str]) -> Any:
+    """The option `--format` of a command that writes these formats."""
+    *first, last = formats
+    return typer.Option(
         "--format",
         "-f",
-        help="table, csv, json, jsonl or paths.",
+        help=f"{', '.join(first)} or {last}.",
         metavar="FORMAT",
-        autocompletion=lambda: list(FORMATS),
-    ),
-]
+        autocompletion=lambda: list(formats),
+    )
+
+
+Format = Annotated[str | None, format_option(FORMATS)]
 Nul = Annotated[bool, typer.Option("--print0", "-0", help="With paths: end names with NUL.")]
 Sort = Annotated[
     str | None,

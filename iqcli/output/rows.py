@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import os
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iqcli.text import display_path, escape, exact, with_dot
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from iqcli.records import Facts, Photo, Rating
 
@@ -114,19 +115,52 @@ def _flat(value: Any) -> str:
     return f"'{text}" if formula else text
 
 
-def to_jsonl(rows: Iterable[Row]) -> Iterator[str]:
-    """One JSON object a line."""
+def to_jsonl(rows: Iterable[Row], columns: Collection[str] = ()) -> Iterator[str]:
+    """One JSON object a line; its keys are those of the row, whatever `columns` there are."""
     for each in rows:
         yield json.dumps(each, ensure_ascii=False) + "\n"
 
 
-def to_json(rows: Iterable[Row]) -> Iterator[str]:
-    """One JSON array of the objects, written as they come."""
+def to_json(rows: Iterable[Row], columns: Collection[str] = ()) -> Iterator[str]:
+    """One JSON array of the objects of `to_jsonl`, written as they come."""
     opening = "[\n"
     for each in rows:
         yield opening + json.dumps(each, ensure_ascii=False)
         opening = ",\n"
     yield "\n]\n" if opening == ",\n" else "[]\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """A format in which rows are written as text.
+
+    `to_text` takes the rows and the names of their columns. `streams`: what was written of some
+    rows stays true when more come, so that a row can be written as soon as it is known.
+    """
+
+    to_text: Callable[[Iterable[Row], Collection[str]], Iterator[str]]
+    streams: bool = False
+
+
+# A new format of rows needs a line here, and no other: options, help, settings and completions
+# follow.
+WRITERS = {
+    "csv": Writer(to_csv, streams=True),
+    "json": Writer(to_json),
+    "jsonl": Writer(to_jsonl, streams=True),
+}
+# Formats of commands that list photos, of those among them that write photos as they arrive, and
+# of files.
+FORMATS = ("table", *WRITERS, "paths")
+STREAMING = (*(name for name, each in WRITERS.items() if each.streams), "paths")
+FILE_FORMATS = (*WRITERS, "parquet")
+
+
+def to_text(
+    form: str, rows: Iterable[Row], columns: Collection[str] = COLUMNS.keys()
+) -> Iterator[str]:
+    """The rows in one of the formats of `WRITERS`."""
+    return WRITERS[form].to_text(rows, columns)
 
 
 def to_paths(judged: Iterable[Photo], *, nul: bool, unscored: bool = False) -> Iterator[bytes]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqcli.cli.console import counted, info, progress
-from iqcli.cli.options import start_folder
+from iqcli.cli.options import format_option, start_folder
+from iqcli.cli.output import choose, ordered
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.output import rows
 from iqcli.output.stdout import write
@@ -36,7 +37,7 @@ COLUMNS = (
     *("notes", "error", "original_b64", "copy_b64"),
 )
 SORTABLE = ("original", "copy", "width", "height", *MEASURES)
-FORMATS = ("table", "csv", "json", "jsonl")
+FORMATS = ("table", *rows.WRITERS)
 SCHEMA, DIGITS = 1, 6
 INFINITE = "∞"
 
@@ -53,13 +54,7 @@ def compare(
     ] = False,
     format: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="table, csv, json or jsonl.",
-            metavar="FORMAT",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        format_option(FORMATS),
     ] = None,
     sort: Annotated[
         str | None,
@@ -91,8 +86,8 @@ def compare(
         raise IqError("a path is empty; name an original and its copy, or their folders")
     settings = load({"max_megapixels": max_megapixels}, start_folder([original]))
     form = _format(format, settings)
-    if sort is not None and sort not in SORTABLE:
-        raise IqError(f"--sort is {sort!r}; give one of {', '.join(SORTABLE)}")
+    if sort is not None:
+        choose(sort, SORTABLE, "--sort")
     tally = Tally()
     found = _measured(Path(original), Path(copy), settings, resize, tally, quiet=quiet)
     _render(_arranged(map(row, found), sort, reverse), form)
@@ -155,9 +150,9 @@ def row(likeness: PairResult) -> rows.Row:
 
 
 def _format(given: str | None, settings: Settings) -> str:
-    if given is not None and given not in FORMATS:
-        raise IqError(f"--format is {given!r}; give one of {', '.join(FORMATS)}")
-    return given or (settings.format if settings.format in FORMATS else "table")
+    if given is not None:
+        return choose(given, FORMATS)
+    return settings.format if settings.format in FORMATS else "table"
 
 
 def _measured(
@@ -179,9 +174,7 @@ def _arranged(found: Iterable[rows.Row], sort: str | None, reverse: bool) -> Ite
     """In the order asked for; a row without a value comes last."""
     if sort is None:
         return list(found)[::-1] if reverse else found
-    keyed = [(_key(each, sort), each) for each in found]
-    known = sorted((k for k in keyed if k[0] is not None), key=lambda k: k[0], reverse=reverse)
-    return [each for _, each in known] + [each for key, each in keyed if key is None]
+    return ordered(found, lambda each: _key(each, sort), reverse=reverse)
 
 
 def _key(each: rows.Row, sort: str) -> Any:
@@ -189,10 +182,8 @@ def _key(each: rows.Row, sort: str) -> Any:
 
 
 def _render(found: Iterable[rows.Row], form: str) -> None:
-    if form == "csv":
-        write(rows.to_csv(found, COLUMNS))
-    elif form != "table":
-        write((rows.to_json if form == "json" else rows.to_jsonl)(found))
+    if form in rows.WRITERS:
+        write(rows.to_text(form, found, COLUMNS))
     elif whole := [each for each in found if each["error"] is None]:
         from iqcli.output import table
 

@@ -11,7 +11,8 @@ import typer
 
 from iqcli import __version__
 from iqcli.cli.console import warn
-from iqcli.cli.options import CacheDir, start_folder
+from iqcli.cli.options import CacheDir, format_option, start_folder
+from iqcli.cli.output import choose
 from iqcli.errors import Exit, IqError
 from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
 from iqcli.text import display_path
@@ -45,13 +46,7 @@ def doctor(
     ] = Path(),
     format: Annotated[
         str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="table or json.",
-            metavar="FORMAT",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        format_option(FORMATS),
     ] = "table",
     cache_dir: CacheDir = None,
 ) -> Exit:
@@ -60,8 +55,7 @@ def doctor(
     Versions, accelerator, decoders, optional parts, model files, cache and journal folders. Then
     every setting as it holds for PATH, by default for this folder, and where it was set.
     """
-    if format not in FORMATS:
-        raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
+    choose(format, FORMATS)
     if not path.exists():
         raise IqError(f"there is no file or folder {display_path(path)}; check the name")
     start = start_folder([str(path)])

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqcli.cli.console import counted, info
-from iqcli.cli.options import over_photos
+from iqcli.cli.options import format_option, over_photos
+from iqcli.cli.output import choose
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.fs.files import require_output
@@ -52,13 +53,7 @@ def explain(
     ] = None,
     format: Annotated[
         str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="text or json.",
-            metavar="FORMAT",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        format_option(FORMATS),
     ] = "text",
 ) -> Exit:
     """Tell what moved the score of one photo.
@@ -67,8 +62,7 @@ def explain(
     place, one at a time: blocks work together, so these changes need not add up. With fewer than
     five other photos it is the median of those that the model learnt from.
     """
-    if format not in FORMATS:
-        raise IqError(f"--format is {format!r}; give one of {', '.join(FORMATS)}")
+    choose(format, FORMATS)
     if heatmap is not None:
         require_output(heatmap, suffixes=(".png", ".PNG"))
     shot = _shot(session)

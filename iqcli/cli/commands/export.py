@@ -11,16 +11,15 @@ import typer
 from iqcli.cli.commands.contact_sheet import Html, sheet_of
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, choose_xmp
 from iqcli.cli.commands.xmp import write as write_xmp
-from iqcli.cli.options import Limit, Reverse, Sort, over_photos
-from iqcli.cli.output import WRITERS, arranged, checked_sort
+from iqcli.cli.options import Limit, Reverse, Sort, format_option, over_photos
+from iqcli.cli.output import arrange, choose, choose_column
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.fs.files import require_output, write_atomic
 from iqcli.output import rows
-from iqcli.output.stdout import write
+from iqcli.output.rows import FILE_FORMATS
+from iqcli.output.stdout import encoded, write
 from iqcli.records import Decision, Photo, Verdict
-
-FORMATS = (*WRITERS, "parquet")
 
 
 @over_photos
@@ -34,13 +33,7 @@ def export(
     ] = None,
     format: Annotated[
         str | None,
-        typer.Option(
-            "--format",
-            "-f",
-            help="csv, json, jsonl or parquet.",
-            metavar="FORMAT",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        format_option(FILE_FORMATS),
     ] = None,
     html: Html = None,
     xmp: Annotated[
@@ -62,7 +55,7 @@ def export(
     With --xmp as XMP that photo programs read, beside the photos. A person's ratings stay, and
     `iq undo` takes it back.
     """
-    form, column = _format(output, format), checked_sort(sort)
+    form, column = _format(output, format), choose_column(sort)
     profile, stars = choose_xmp(session, xmp_profile, stars, xmp=xmp, embed=embed)
     if xmp and html:
         raise IqError("a sheet no longer fits once --xmp has added files; give --html afterwards")
@@ -81,14 +74,14 @@ def export(
     if not wants_rows:
         return session.report("exported")
     results = ((each, dict[str, object]()) for each in judged)
-    records = (rows.row(*each) for each in arranged(results, column, reverse, limit))
+    records = (rows.row(*each) for each in arrange(results, column, reverse, limit))
     if output is None:
-        write(WRITERS[form](records))
+        write(rows.to_text(form, records))
     else:
         data = (
             rows.to_parquet(records)
             if form == "parquet"
-            else "".join(WRITERS[form](records)).encode("utf-8", "backslashreplace")
+            else encoded("".join(rows.to_text(form, records)))
         )
         write_atomic(output, data)
     return session.report("exported")
@@ -96,8 +89,7 @@ def export(
 
 def _format(output: Path | None, given: str | None) -> str:
     form = given or (output.suffix.lower().removeprefix(".") if output else "csv")
-    if form not in FORMATS:
-        raise IqError(f"the format {form!r} is not known; give --format {'|'.join(FORMATS)}")
+    choose(form, FILE_FORMATS, "--format" if given else "the ending of --output")
     if form == "parquet" and output is None:
         raise IqError("Parquet goes to a file; give --output FILE.parquet")
     if form == "parquet":
@@ -111,4 +103,4 @@ def _format(output: Path | None, given: str | None) -> str:
 
 
 def _holds_scores(file: Path) -> bool:
-    return file.suffix.lower().removeprefix(".") in FORMATS
+    return file.suffix.lower().removeprefix(".") in FILE_FORMATS

@@ -8,7 +8,7 @@ import typer
 
 from iqcli.cli.console import info
 from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
-from iqcli.cli.output import arranged, checked_format, checked_sort, render
+from iqcli.cli.output import arrange, choose, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import UNITS
@@ -57,18 +57,18 @@ def rank(
     photo first; rank, percentile and --limit are of each by itself. A photo alone is listed too,
     and the frames of a bracket or panorama all together.
     """
-    if per is not None and per not in UNITS:
-        raise IqError(f"--per is {per!r}; give one of {', '.join(UNITS)}")
+    if per is not None:
+        choose(per, UNITS, "--per")
     if preview and (format or "table") != "table":
         raise IqError(f"--preview draws the photos and writes no {format}; give one of the two")
-    form = checked_format(format or session.settings.format, nul=print0)
-    column = checked_sort(sort)
+    form = choose_format(format, session.settings, nul=print0)
+    column = choose_column(sort)
     if preview:
         return _draw(session, column, reverse, limit, per)
     ranked = _ranked(session.photos(grouped=per in LOOKED), per, limit)
-    shown = arranged(ranked, column, reverse, None if per else limit)
+    shown = arrange(ranked, column, reverse, None if per else limit)
     columns = COLUMNS if per in (None, "all") else (CALLED[per], *COLUMNS)
-    render(shown, form, columns, nul=print0)
+    write_results(shown, form, columns, nul=print0)
     return session.report("ranked")
 
 
@@ -102,7 +102,7 @@ def _draw(
         judged = session.photos(grouped=per in LOOKED, store=store)
         ranked = [each for each in _ranked(judged, per, limit) if each[0].rating]
         most = PREVIEWED if limit is None else None if per else limit
-        wanted = arranged(ranked, column, reverse, most)
+        wanted = arrange(ranked, column, reverse, most)
         terminal_images.show(
             ((row(*each), store.get(each[0].sha256, "thumb")) for each in wanted), brush
         )

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
-from iqcli.cli.output import arranged, checked_format, checked_sort, render
+from iqcli.cli.output import arrange, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 
@@ -49,8 +49,8 @@ def score(
     With --watch it never ends by itself. Photos are told once they are whole: a file that is still
     being written waits. One that is written anew is told again; what is there at the start is not.
     """
-    form = checked_format(format or session.settings.format, nul=print0)
-    column = checked_sort(sort)
+    form = choose_format(format, session.settings, nul=print0)
+    column = choose_column(sort)
     if watch:
         from iqcli.cli.commands.watch import Pace
         from iqcli.cli.commands.watch import watch as keep_watching
@@ -62,7 +62,7 @@ def score(
     if existing or settle is not None or interval is not None:
         raise IqError("--existing, --settle and --interval are for --watch; give it with them")
     results = ((each, dict[str, object]()) for each in session.photos())
-    render(arranged(results, column, reverse, limit), form, COLUMNS, nul=print0)
+    write_results(arrange(results, column, reverse, limit), form, COLUMNS, nul=print0)
     return session.report()
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, info
-from iqcli.cli.output import WRITERS
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import exit_on_closed_pipe, write
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from iqcli.cli.session import Session
     from iqcli.records import Photo, Shot
 
-FORMATS = ("jsonl", "csv", "paths")
 # Photos judged before their rows are written.
 CHUNK = 16
 # Looking takes at most one part in so many of the time, however large the folders are.
@@ -47,8 +45,10 @@ def watch(session: Session, pace: Pace, form: str, *, nul: bool) -> Exit:
 
     Raises IqError for what cannot be watched, KeyboardInterrupt after the counts.
     """
-    if form not in FORMATS:
-        raise IqError("--watch writes as photos come; give --format jsonl, csv or paths with it")
+    if form not in rows.STREAMING:
+        *first, last = rows.STREAMING
+        names = f"{', '.join(first)} or {last}"
+        raise IqError(f"--watch writes as photos come; give --format {names} with it")
     folders = _folders(session)
     done: dict[bool, int] = {True: 0, False: 0}
     try:
@@ -113,7 +113,7 @@ def _write(judged: Sequence[Photo], form: str, nul: bool) -> None:
     if form == "paths":
         write(rows.to_paths(judged, nul=nul))
         return
-    lines = list(WRITERS[form](rows.row(each) for each in judged))
+    lines = list(rows.to_text(form, (rows.row(each) for each in judged)))
     write(lines[-len(judged) :] if judged else lines)
 
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from iqcli.cli.console import warn
-from iqcli.cli.output import WRITERS
 from iqcli.culling import disparity
 from iqcli.culling.rules import CODES
 from iqcli.output import rows
@@ -48,8 +47,8 @@ def show(decisions: Sequence[Decision], form: str, *, nul: bool) -> None:
     other formats show every decision in its place.
     """
     with suppress(SystemExit):  # a reader that went away must not stop what was asked for
-        if form in WRITERS:
-            write(WRITERS[form](map(_row, decisions)))
+        if form in rows.WRITERS:
+            write(rows.to_text(form, map(_row, decisions)))
         elif form == "paths":
             rejects = (each.photo for each in decisions if each.verdict is Verdict.REJECT)
             write(rows.to_paths(rejects, nul=nul, unscored=True))

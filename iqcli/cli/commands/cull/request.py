@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from iqcli.cli.options import start_folder
-from iqcli.cli.output import checked_format
+from iqcli.cli.output import choose_format
 from iqcli.culling.planner import check_name
 from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
@@ -51,7 +51,7 @@ class Wish:
         Raises IqError for a format that is none, or goes with neither the action nor `--print0`.
         """
         if action is not Action.LIST:
-            return checked_format(self.format or settings.format, nul=self.nul)
+            return choose_format(self.format, settings, nul=self.nul)
         if self.format not in (None, "paths"):
             raise IqError("--action list prints paths; leave --format out")
         return "paths"

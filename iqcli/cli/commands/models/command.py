@@ -11,6 +11,8 @@ import typer
 from iqcli.cli import console
 from iqcli.cli.commands.models import weights as pull
 from iqcli.cli.console import warn
+from iqcli.cli.options import format_option
+from iqcli.cli.output import choose
 from iqcli.errors import Exit, IqError
 from iqcli.output.stdout import write
 
@@ -55,21 +57,14 @@ def list_(
     ] = False,
     format_: Annotated[
         str,
-        typer.Option(
-            "--format",
-            "-f",
-            help="table, json or jsonl.",
-            metavar="FORMAT",
-            autocompletion=lambda: list(FORMATS),
-        ),
+        format_option(FORMATS),
     ] = "table",
 ) -> Exit:
     """List the models with state, download, licence and summary."""
     from iqcli.models import status
     from iqcli.output import rows, table
 
-    if format_ not in FORMATS:
-        raise IqError(f"--format is {format_!r}; give one of {', '.join(FORMATS)}")
+    choose(format_, FORMATS)
     items = status.rows() if weights else status.models()
     if format_ == "table":
         titles = ("weights" if weights else "model", "state", "download", "commercial", "licence")
@@ -77,7 +72,7 @@ def list_(
         table.show(table.plain_table((*titles, last), map(_line, items)), NARROW)
         return Exit.DONE
     records = ({**asdict(each), "needs": list(each.needs)} for each in items)
-    write(rows.to_json(records) if format_ == "json" else rows.to_jsonl(records))
+    write(rows.to_text(format_, records))
     return Exit.DONE
 
 
