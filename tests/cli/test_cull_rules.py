@@ -84,7 +84,7 @@ WRONG = [
     (["score", "photos", "--model", "nope"], "no model 'nope'", "give one of fusion-mini"),
     (["score", "photos", "--model", "no.safetensors"], "no.safetensors", "train it"),
     (["models", "info", "nope"], "no model 'nope'", "give one of"),
-    (["export", "photos", "-o", "scores.xls"], "--output is 'xls'", "give one of csv, json, jsonl, parquet"),
+    (["export", "photos", "-o", "scores.xls"], "--output is 'xls'", "give one of csv, json"),
     (["export", "photos", "-f", "parquet"], "Parquet goes to a file", "--output"),
     (["export", "photos", "-o", "lost/s.csv"], "no folder ./lost for s.csv", "make it first"),
     (["export", "photos", "-f", "csv", "-o", "photos/IMG_1.jpg"], "IMG_1.jpg", "another name"),
