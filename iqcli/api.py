@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL.Image import Image
 
+from iqcli import settings
 from iqcli.errors import PhotoError
-from iqcli.models import registry
 from iqcli.models.card import about
+from iqcli.models.registry import Registry
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.devices import measure_views
@@ -40,9 +41,10 @@ class ImageQualityFusion:
     raises `iqcli.errors.PhotoError`, and an array of another kind TypeError.
     """
 
-    def __init__(self, model: registry.Model, entry: registry.Entry) -> None:
-        self._model = model
-        self._entry = entry
+    def __init__(self, registry: Registry, name: str) -> None:
+        self._model = registry.load(name)
+        self._entry = registry.entry(name)
+        self._weights = registry.weights
 
     @classmethod
     def from_pretrained(cls, name: str | Path = "fusion-mini") -> ImageQualityFusion:
@@ -52,9 +54,7 @@ class ImageQualityFusion:
         "matthewyuan/image-quality-fusion" is the model `fusion`. Nothing is ever downloaded: raises
         IqError where the model is not here, and says what to pull.
         """
-        model = registry.load(str(name))
-        _ = model.blocks  # reads the file: what is wrong with it is said here
-        return cls(model, registry.entry(str(name)))
+        return cls(Registry.of(settings.load({}, None)), str(name))
 
     def predict_quality(self, photo: Photo) -> float:
         """The score of one photo, 1..10."""
@@ -90,7 +90,7 @@ class ImageQualityFusion:
             "summary": self._entry.summary,
             "licence": self._entry.licence,
             "blocks": {block.name: block.size for block in self._model.blocks},
-            **about(self._entry, self._model),
+            **about(self._entry, self._model, self._weights),
         }
 
 

@@ -13,9 +13,11 @@ import torch
 from huggingface_hub import PyTorchModelHubMixin
 from torch import nn
 
+from iqcli import settings
 from iqcli.errors import IqError
-from iqcli.models import published_fusion, registry
+from iqcli.models import published_fusion
 from iqcli.models.published_fusion import BRANCHES, EMBEDDING, HIDDEN, OUTPUT_RANGE, network_of
+from iqcli.models.registry import HUB_ID, Registry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -88,8 +90,11 @@ class FusionNetwork(
         Raises IqError where there is none, or where a tensor is missing, left over or strange.
         """
         given = str(pretrained_model_name_or_path)
-        pulled = given in (registry.HUB_ID, published_fusion.WEIGHTS) and not Path(given).exists()
-        found = published_fusion.pulled() if pulled else network_of(Path(given))
+        if given in (HUB_ID, published_fusion.WEIGHTS) and not Path(given).exists():
+            weights = Registry.of(settings.load({}, None)).weights
+            found = published_fusion.pulled(weights)
+        else:
+            found = network_of(Path(given))
         network = cls(found.embedding, found.hidden, dropout, list(found.output_range))
         network.load_state_dict({k: torch.tensor(v) for k, v in found.tensors.items()})
         return network.eval()

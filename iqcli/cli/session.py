@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from iqcli.distortions.readers import DistortedReader
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.registry import Model
+    from iqcli.models.base import RatedModel
+    from iqcli.models.registry import Registry
     from iqcli.photos.find import OnProblem
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec, ThumbnailStore
@@ -103,11 +104,16 @@ class Session:
         return Cache(self.settings.cache_dir if self.use_cache else None, warn)
 
     @cached_property
-    def model(self) -> Model:
-        """The model of the settings. Raises IqError where it cannot be loaded."""
-        from iqcli.models.registry import load
+    def registry(self) -> Registry:
+        """The models and weights that the settings point to."""
+        from iqcli.models.registry import Registry
 
-        return load(self.settings.model)
+        return Registry.of(self.settings)
+
+    @cached_property
+    def model(self) -> RatedModel:
+        """The model of the settings. Raises IqError where it cannot be loaded."""
+        return self.registry.load(self.settings.model)
 
     def close(self) -> None:
         """Close the cache, if it was opened."""

@@ -16,18 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.extractors.schema import GRID, PHOTOMETRY, layer
-from iqcli.models import issues
-from iqcli.models.base import HeadModel
 from iqcli.models.fusion import KNOTS, normal_scores
-from iqcli.models.hex.head import HexModel
 from iqcli.models.scoring import rank
-from iqcli.models.taste import TasteModel
 from iqcli.records import Rating
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iqcli.models.registry import Model
+    from iqcli.models.base import RatedModel
     from iqcli.records import Array, Doubles, Photo, Vector
 
     BlocksByName = Mapping[str, Vector]
@@ -170,7 +166,7 @@ class Explanation:
 
 
 def explain(
-    model: Model,
+    model: RatedModel,
     photo: BlocksByName,
     others: Sequence[BlocksByName],
     judged: Photo,
@@ -184,7 +180,7 @@ def explain(
     assert isinstance(judged.rating, Rating)
     ranked = rank([judged, *peers])
     own = next(each for each in ranked if each.photo is judged)
-    knots = _knots(model)
+    knots = model.predictor.quantiles
     enough = len(others) >= FEW
     against = "folder" if enough else "training" if knots else None
     return Explanation(
@@ -198,16 +194,6 @@ def explain(
         chances=_chances(model, photo),
         tile=_sharpest(photo, others, enough),
     )
-
-
-def _knots(model: Model) -> Mapping[str, Array]:
-    """The training quantiles by block, of a head; nothing of a method that was not trained here."""
-    stock = model.stock if isinstance(model, TasteModel) else model
-    if not isinstance(stock, HeadModel | HexModel):
-        return {}
-    tensors = stock.head.tensors
-    found = ((name, tensors.get(f"knots.{name}")) for name in stock.head.sizes)
-    return {name: knots for name, knots in found if knots is not None}
 
 
 def _middles(
@@ -226,7 +212,7 @@ def _middles(
 
 
 def _moved(
-    model: Model, photo: BlocksByName, middles: BlocksByName, rating: Rating
+    model: RatedModel, photo: BlocksByName, middles: BlocksByName, rating: Rating
 ) -> tuple[Moved, ...]:
     """The most moving block first. One that moves nothing is read by the issues alone."""
     names = [block.name for block in model.blocks if block.name in middles]
@@ -267,19 +253,10 @@ def _features(
     return () if enough or knots is None else among_training(own, knots)
 
 
-def _chances(model: Model, photo: BlocksByName) -> tuple[Chance, ...]:
+def _chances(model: RatedModel, photo: BlocksByName) -> tuple[Chance, ...]:
     """Of the issues that the rating names, by the head that sees them; the likeliest first."""
     stacked = {name: vector[None] for name, vector in photo.items()}
-    if isinstance(model, HexModel):
-        head = model.head
-        (row,) = head.marginals(stacked)
-        names = [label.name for label in head.graph.labels]
-        found = {
-            name: tuple(float(row[node]) for node in group)
-            for name, group in zip(names, head.graph.groups, strict=True)
-        }
-    else:
-        (found,) = issues.marginals(stacked)
+    (found,) = model.labels.probabilities(stacked)
     chances = (Chance(name, at_least) for name, at_least in found.items())
     return tuple(sorted(chances, key=lambda each: tuple(-p for p in each.at_least)))
 

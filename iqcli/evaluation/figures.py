@@ -8,7 +8,6 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from iqcli.evaluation.uncertainty import NOMINAL, covered, grouped
-from iqcli.models.registry import entry
 from iqcli.output import plots
 from iqcli.output.plots import Curve, Points
 
@@ -20,14 +19,14 @@ if TYPE_CHECKING:
     from iqcli.records import Doubles
 
 
-def drawn(found: Study, by: str | None) -> dict[str, bytes]:
-    """Scatter and reliability of the first model, as file name to content, PNG and SVG.
+def drawn(found: Study, name: str, by: str | None) -> dict[str, bytes]:
+    """Scatter and reliability of the first model, called `name`: file name to content, PNG and SVG.
 
     No reliability of a model that says no uncertainty.
     """
     model = found.models[0]
     scores, sigmas, opinions = found.scores[model], found.sigmas[model], found.opinions
-    title = f"{entry(model).name} against people: {len(scores):,} photos, {_srcc(scores, opinions)}"
+    title = f"{name} against people: {len(scores):,} photos, {_srcc(scores, opinions)}"
     labels = found.labels(by) if by is not None else None
     figures = plots.scatter(title, Points(scores, opinions, labels))
     if not found.doubts(model):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from iqcli.distortions.ladders import Measure
-    from iqcli.models.registry import Model
+    from iqcli.models.base import RatedModel
     from iqcli.records import Doubles, Flags, Photo, Shot
 
 # The distortions made at full size that an issue has a name for.
@@ -121,7 +121,7 @@ def copies(count: int, names: Sequence[str]) -> int:
 def score_ladders(
     shots: Sequence[Shot],
     names: Sequence[str],
-    model: Model,
+    model: RatedModel,
     measure: Measure,
     *,
     full_size: bool = False,
@@ -165,7 +165,7 @@ def _order(photos: int, names: int) -> Iterator[tuple[slice, int, int]]:
 def _measured(
     shots: Sequence[Shot],
     names: Sequence[str],
-    model: Model,
+    model: RatedModel,
     measure: Measure,
     full_size: bool,
 ) -> Iterator[Photo]:

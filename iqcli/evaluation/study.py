@@ -13,7 +13,6 @@ from iqcli.evaluation import agreement, comparison
 from iqcli.evaluation.uncertainty import calibration
 from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import PHOTOMETRY
-from iqcli.models.registry import load
 from iqcli.records import NoRating, Photo, Rating, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from iqcli.evaluation.comparison import Difference
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.evaluation.uncertainty import Calibration
+    from iqcli.models.registry import Registry
     from iqcli.records import Doubles, Flags, Photo
 
 BASELINE = "brisque-refit"
@@ -133,7 +133,13 @@ class Study:
         return labels
 
 
-def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] = ()) -> Study:
+def study(
+    told: Opinions,
+    model: str,
+    registry: Registry,
+    measure: Measure,
+    against: Sequence[str] = (),
+) -> Study:
     """Measure the photos of `told` once, then score them by the models and by the baselines.
 
     Raises IqError where no photo can be read, and for a model compared with itself.
@@ -141,10 +147,10 @@ def study(told: Opinions, model: str, measure: Measure, against: Sequence[str] =
     models = (model, *against)
     if twice := [name for k, name in enumerate(models) if name in models[:k]]:
         raise IqError(f"--against {twice[0]} names a model twice; give another one")
-    raters = {name: load(name) for name in dict.fromkeys([*models, BASELINE])}
-    names = dict.fromkeys(block.name for rater in raters.values() for block in rater.blocks)
-    blocks = [BLOCKS[name] for name in dict.fromkeys([*names, "photometry"])]
-    found = list(measure(blocks, [each.shot for each in told.rows]))
+    raters = {name: registry.load(name) for name in dict.fromkeys([*models, BASELINE])}
+    blocks = {block.name: block for rater in raters.values() for block in rater.blocks}
+    blocks["photometry"] = BLOCKS["photometry"]
+    found = list(measure(list(blocks.values()), [each.shot for each in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:

@@ -13,8 +13,9 @@ The sentences are those of its published code, which asks five pairs where the p
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.records import Array, Pixels, Views
+    from iqcli.weights.store import WeightStore
 
 
 VERSION = 1
@@ -47,10 +49,11 @@ CHUNK = 8
 
 
 @dataclass(frozen=True)
-class ClipBlock:
-    """The image tower of a row of `iqcli.weights.store`; see `iqcli.extractors.base.DeviceBlock`.
+class TowerBlock(ABC):
+    """The image tower of a CLIP; see `iqcli.extractors.base.DeviceBlock`.
 
-    `size` is its embed_dim. `whole` is for ResNets: no crop, no positional embedding. `short` is
+    `weights` names where it comes from, `size` is its embed_dim. `whole` is for
+    ResNets: no crop, no positional embedding. `short` is
     whether a device that computes faster in bfloat16 does: on 20 photos and towers of full size
     drawn at random it moved LAION V1 by 0.024 of a point at most, V2 by 0.015 and CLIP-IQA by
     0.022 over 200 sets of sentences. Costs nothing while the weights are absent; `fingerprint`,
@@ -79,18 +82,14 @@ class ClipBlock:
         """The weights and this code, as text."""
         return "|".join((self.name, str(VERSION), self.installed))
 
-    @cached_property
+    @property
+    @abstractmethod
     def installed(self) -> str:
-        """Which weights these are; see `iqcli.extractors.clip_model.identity`."""
-        from iqcli.extractors.clip_model import identity
+        """Which weights these are; changes with their content."""
 
-        return identity(self.weights)
-
+    @abstractmethod
     def tower(self, device: str) -> open_clip.CLIP:
         """The tower, ready. Raises IqError for weights that are missing or foreign."""
-        from iqcli.extractors.clip_model import tower_of
-
-        return tower_of(self.weights, self.installed, device)
 
     def prepare(self, views: Views) -> Pixels:
         """(h, w, 3) of uint8: the whole head view, or its centre at 224 by 224."""
@@ -122,6 +121,25 @@ class ClipBlock:
                 f"{self.size}; correct their config in the table of weights"
             )
         return np.asarray(seen.float().cpu(), np.float32)
+
+
+@dataclass(frozen=True)
+class ClipBlock(TowerBlock):
+    """The tower of installed weights: a row of the manifest of `store`."""
+
+    store: WeightStore = field(kw_only=True, repr=False)
+
+    @cached_property
+    def installed(self) -> str:
+        """Which weights these are; see `iqcli.extractors.clip_model.identity`."""
+        from iqcli.extractors.clip_model import identity
+
+        return identity(self.store, self.weights)
+
+    def tower(self, device: str) -> open_clip.CLIP:
+        from iqcli.extractors.clip_model import tower_of
+
+        return tower_of(self.store, self.weights, self.installed, device)
 
 
 def _hashed(*parts: str) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from iqcli.errors import IqError
 from iqcli.fs.files import write_atomic
 from iqcli.text import display_path
-from iqcli.weights.store import digest, folder, path_of, read_torch, row
+from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
     Rows = NDArray[np.float32]
     from collections.abc import Mapping
+
+    from iqcli.weights.manifest import Weight
+    from iqcli.weights.store import WeightStore
 
     State = dict[str, torch.Tensor]
 
@@ -72,16 +75,15 @@ def filled(
     return clip.eval().requires_grad_(False).to(device)
 
 
-def config_of(weights: str) -> dict[str, Any]:
+def config_of(row: Weight) -> dict[str, Any]:
     """What `open_clip.CLIP` is built from. Raises IqError for a row without a usable one."""
     import open_clip
 
-    said = row(weights)
-    known = said.arch in open_clip.list_models()
-    config = dict(said.config or (open_clip.get_model_config(said.arch) if known else {}))
+    known = row.arch in open_clip.list_models()
+    config = dict(row.config or (open_clip.get_model_config(row.arch) if known else {}))
     if set(config) - {"quick_gelu"} != PARTS - {"quick_gelu"}:
         raise IqError(
-            f"the table of weights gives {weights} no config of a CLIP: {said.arch or config}; "
+            f"the table of weights gives {row.name} no config of a CLIP: {row.arch or config}; "
             f"a config has {', '.join(sorted(PARTS))}"
         )
     return config
@@ -168,28 +170,28 @@ _READING = Lock()
 _WRITING = Lock()
 
 
-def tower(weights: str, device: str) -> open_clip.CLIP:
+def tower(store: WeightStore, weights: str, device: str) -> open_clip.CLIP:
     """The CLIP of a row of the table, float32, ready to be asked; read once for all workers.
 
     Raises IqError where the weights are not installed or are not what their row says.
     """
-    return tower_of(weights, identity(weights), device)
+    return tower_of(store, weights, identity(store, weights), device)
 
 
-def tower_of(weights: str, known: str, device: str) -> open_clip.CLIP:
+def tower_of(store: WeightStore, weights: str, known: str, device: str) -> open_clip.CLIP:
     """Like `tower`, for those who keep the `identity`: asking again costs nothing."""
     with _READING:
-        return _tower(weights, known, device)
+        return _tower(store, weights, known, device)
 
 
-def identity(weights: str) -> str:
+def identity(store: WeightStore, weights: str) -> str:
     """Of the installed file and of the architecture that its row tells; a part of fingerprints.
 
     Raises IqError where it is not installed.
     """
-    said = row(weights)
-    shape = json.dumps(said.config, sort_keys=True) if said.config else str(said.arch)
-    return f"{digest(weights)}|{shape}"
+    row = store.row(weights)
+    shape = json.dumps(row.config, sort_keys=True) if row.config else str(row.arch)
+    return f"{store.digest(weights)}|{shape}"
 
 
 def embed_whole(clip: open_clip.CLIP, pixels: torch.Tensor) -> torch.Tensor:
@@ -238,26 +240,26 @@ def tokens_of(clip: open_clip.CLIP, prompts: Sequence[str]) -> torch.Tensor:
     return tokens
 
 
-def text_features(weights: str, prompts: Sequence[str]) -> Rows:
+def text_features(store: WeightStore, weights: str, prompts: Sequence[str]) -> Rows:
     """(n, embed_dim) float32 unit rows, one a prompt; read-only.
 
     Encoded once, on the CPU in float32, and kept beside the weights, so that later runs need no
     torch; in a folder that cannot be written, once a run. Raises IqError like `tower`.
     """
     with _WRITING:
-        return _texts(weights, identity(weights), tuple(prompts))
+        return _texts(store, weights, identity(store, weights), tuple(prompts))
 
 
 @lru_cache(maxsize=32)
-def _texts(weights: str, known: str, prompts: tuple[str, ...]) -> Rows:
+def _texts(store: WeightStore, weights: str, known: str, prompts: tuple[str, ...]) -> Rows:
     from safetensors.numpy import save
 
     told = json.dumps([VERSION, known, prompts])
     key = hashlib.sha256(told.encode()).hexdigest()[:16]
-    kept = folder(weights) / f"texts-{key}.safetensors"
+    kept = store.folder(weights) / f"texts-{key}.safetensors"
     rows = _kept(kept, len(prompts))
     if rows is None:
-        rows = encode(tower_of(weights, known, "cpu"), prompts)
+        rows = encode(tower_of(store, weights, known, "cpu"), prompts)
         with suppress(OSError):  # a read-only folder: encoded again at the next start
             write_atomic(kept, save({"rows": rows}))
     rows.flags.writeable = False
@@ -291,5 +293,6 @@ def _kept(file: Path, count: int) -> Rows | None:
 
 
 @lru_cache(maxsize=4)
-def _tower(weights: str, known: str, device: str) -> open_clip.CLIP:
-    return filled(config_of(weights), path_of(weights), row(weights).what, "pull it again", device)
+def _tower(store: WeightStore, weights: str, known: str, device: str) -> open_clip.CLIP:
+    row, path = store.row(weights), store.path_of(weights)
+    return filled(config_of(row), path, row.what, "pull it again", device)

@@ -67,7 +67,7 @@ class MaclipBlock(ClipBlock):
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""
         from iqcli.extractors.clip_model import embed_whole, text_features
 
-        clip, texts = self.tower(device), text_features(self.weights, PROMPTS)
+        clip, texts = self.tower(device), text_features(self.store, self.weights, PROMPTS)
         found = []
         for picture in batch:
             with running(device, self.short):

@@ -7,13 +7,11 @@ patches, as in https://arxiv.org/abs/2108.05997 and its torch conversion. Any si
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.metadata import version as package_version
 from threading import Lock
 from typing import TYPE_CHECKING
-
-from iqcli.weights.store import digest, path_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.musiq_net import Musiq
     from iqcli.records import Views
+    from iqcli.weights.store import WeightStore
 
 VERSION = 1
 SIZE = 384
@@ -43,6 +42,7 @@ class MusiqBlock:
 
     name: str
     size: int = SIZE
+    store: WeightStore = field(kw_only=True, repr=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -57,7 +57,7 @@ class MusiqBlock:
     @cached_property
     def known_by(self) -> str:
         """Of the weights and of this code. Raises IqError where they are not installed."""
-        return _hashed(self.name, str(VERSION), digest(self.name))
+        return _hashed(self.name, str(VERSION), self.store.digest(self.name))
 
     def prepare(self, views: Views) -> NDArray[np.generic]:
         """The picture itself, (h, w, 3) of uint8: what is cut from it is larger."""
@@ -70,7 +70,7 @@ class MusiqBlock:
         from torch.nn.utils.rnn import pad_sequence
 
         with _READING:
-            network = _network(self.name, digest(self.name), device)
+            network = _network(self.store, self.name, self.store.digest(self.name), device)
         with torch.inference_mode():
             several = [_tokens(network, torch.tensor(each, device=device)) for each in batch]
             lengths = torch.tensor([len(each) for each in several], device=device)
@@ -125,20 +125,20 @@ def places(rows: int, columns: int) -> NDArray[np.int64]:
 
 
 @lru_cache(maxsize=2)
-def _network(name: str, sha256: str, device: str) -> Musiq:
+def _network(store: WeightStore, name: str, sha256: str, device: str) -> Musiq:
     """The network of the installed weights `name`, of that content. Raises IqError."""
     import torch
 
     from iqcli.extractors.musiq_net import Musiq
     from iqcli.extractors.musiq_weights import shape_of, strange, tensors
 
-    found = tensors(name, head=False)
+    found = tensors(store, name, head=False)
     try:
         shape = shape_of(found)
         if any(given > most for given, most in zip(shape, LARGEST, strict=True)):
-            raise strange(path_of(name))
+            raise strange(store.path_of(name))
         network = Musiq(*shape)
         network.load_state_dict({key: torch.from_numpy(value) for key, value in found.items()})
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise strange(path_of(name)) from error
+        raise strange(store.path_of(name)) from error
     return network.eval().to(device)

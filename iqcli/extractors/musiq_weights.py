@@ -14,13 +14,15 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.text import display_path
-from iqcli.weights.store import converted, path_of, read_torch
+from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from iqcli.weights.store import WeightStore
 
     Tensors = dict[str, NDArray[np.generic]]
 
@@ -48,14 +50,14 @@ RENAMED = (
 )
 
 
-def tensors(name: str, *, head: bool) -> dict[str, NDArray[np.float32]]:
+def tensors(store: WeightStore, name: str, *, head: bool) -> dict[str, NDArray[np.float32]]:
     """The installed tensors of the head, or of all else, float32, by the conversions' names.
 
     Raises IqError where the weights are not installed or hold something else.
     """
-    path = path_of(name)
+    path = store.path_of(name)
     # Google's is read where it lies, the head alone in no time.
-    found = _of_flax(path, head) if path.suffix == ".npz" else converted(name, _of_torch)
+    found = _of_flax(path, head) if path.suffix == ".npz" else store.converted(name, _of_torch)
     kept = {key: value for key, value in found.items() if key.startswith(HEAD) == head}
     if not kept or not all(_sound(value) for value in kept.values()):
         raise strange(path)

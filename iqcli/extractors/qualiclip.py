@@ -14,7 +14,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.extractors.clip import ClipBlock
+from iqcli.extractors.clip import TowerBlock
 from iqcli.fs.files import sha256
 from iqcli.text import display_path
 
@@ -42,8 +42,8 @@ class Account:
 
 
 @dataclass(frozen=True)
-class OwnBlock(ClipBlock):
-    """The image tower of a file; `weights` is its path. See `ClipBlock`."""
+class OwnBlock(TowerBlock):
+    """The image tower of a file; `weights` is its path. See `TowerBlock`."""
 
     whole: bool = True
     short: bool = False

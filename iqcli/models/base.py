@@ -1,175 +1,286 @@
-"""A head (fusion network or Gaussian process) and the issues joined into ratings.
-
-A method with a quality of its own, joined with its scale and the issues into ratings.
-"""
+"""What a model is: a predictor, joined with a calibration, issues and parts into ratings."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.extractors.registry import BLOCKS
-from iqcli.models import aesthetic, fusion, gaussian_process, issues
-from iqcli.models.calibration import UNKNOWN, Scale, scale_of
-from iqcli.models.registry import format_of
+from iqcli.extractors.registry import EMBEDDED
+from iqcli.fs.files import sha256
+from iqcli.models.calibration import UNCALIBRATED, to_points
 from iqcli.records import NoRating, Rating
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.registry import Entry
-    from iqcli.records import Array, HoldoutSample, Issue, Vector
+    from iqcli.models.calibration import Calibration
+    from iqcli.records import Array, Doubles, HoldoutSample, Issue, Vector
+    from iqcli.weights.store import WeightStore
 
+    # (n, size) vectors by block.
+    Blocks = Mapping[str, Array]
+    # (n, size) vectors by block to (n,) qualities in 0..1, NaN for none.
+    Quality = Callable[[Blocks], Array]
+    # (n, size) vectors by block to n points of 1..10, None where there is none.
+    Points = Callable[[Blocks], list[float | None]]
 
-# Blocks that do not know what is in a picture.
-STATISTICS = frozenset({"brisque", "photometry", "tiles"})
-Head = fusion.FusionHead | gaussian_process.GaussianProcess
 UNDEFINED = "{} is not defined for this picture (flat or tiny); judged without it"
-
-
-def make(entry: Entry) -> HeadModel:
-    """The model of a head's own file."""
-    assert entry.weights
-    return HeadModel(entry.weights)
-
-
-class HeadModel:
-    """Ratings from the file of a head. Reads the file once, at the first need."""
-
-    def __init__(self, weights: Path) -> None:
-        self.weights = weights
-
-    @cached_property
-    def head(self) -> Head:
-        """The loaded head. Raises IqError for a missing, foreign or unknown file."""
-        of_process = format_of(self.weights) == gaussian_process.FORMAT
-        head = gaussian_process.load(self.weights) if of_process else fusion.load(self.weights)
-        known_by = head.info.get("known_by", {})
-        for name, size in head.sizes.items():
-            if name not in BLOCKS or BLOCKS[name].size != size:
-                raise IqError(f"{self.weights} needs a block {name!r}, which this iq has not")
-            if known_by.get(name, BLOCKS[name].known_by) != BLOCKS[name].known_by:
-                raise IqError(
-                    f"{self.weights} was trained on another block {name!r} than this iq has; "
-                    "train it again"
-                )
-        return head
-
-    @property
-    def blocks(self) -> Sequence[AnyBlock]:
-        """The head's blocks, then those that only the issues or the aesthetic part read."""
-        beside = [self.beside.block] if self.beside else []
-        return [BLOCKS[name] for name in dict.fromkeys([*self.head.sizes, *issues.BLOCKS, *beside])]
-
-    @cached_property
-    def beside(self) -> aesthetic.Aesthetic | None:
-        """What gives the aesthetic part, if it is installed."""
-        return aesthetic.installed(self.head.sizes)
-
-    @property
-    def holdout(self) -> HoldoutSample | None:
-        """See `registry.Model`. Raises IqError like `head`."""
-        return self.head.held
-
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating]:
-        """See `registry.Model`. A score that rests on statistics alone is its technical part."""
-        if not photos:
-            return []
-        stacked = {b.name: np.stack([each[b.name] for each in photos]) for b in self.blocks}
-        scores, sigmas = self.head.predict(stacked)
-        blind = STATISTICS.issuperset(self.head.sizes)
-        pleasing = self.beside.points(stacked) if self.beside else [None] * len(photos)
-        return [
-            Rating(
-                score=float(score),
-                uncertainty=float(sigma),
-                model=self.head.info["model"],
-                technical=float(score) if blind else None,
-                aesthetic=pleases,
-                issues=seen,
-                reasons=self._missing(photo),
-            )
-            for score, sigma, pleases, seen, photo in zip(
-                scores, sigmas, pleasing, issues.see(stacked), photos, strict=True
-            )
-        ]
-
-    def _missing(self, photo: Mapping[str, Vector]) -> tuple[str, ...]:
-        undefined = [name for name in self.head.sizes if not np.isfinite(photo[name]).all()]
-        return tuple(UNDEFINED.format(name) for name in undefined)
-
-
 NO_RATING = "{} is not defined for this picture (flat or tiny); try another model"
 
 
-class Quality(Protocol):
-    """A method's arithmetic: (n, size) vectors by block to (n,) qualities in 0..1, NaN for none."""
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model as `iq models` lists it.
 
-    def __call__(self, blocks: Mapping[str, Array]) -> Array: ...
-
-
-@dataclass(frozen=True)
-class ScoredModel:
-    """Ratings of a method that brings its own quality; see `registry.Model`.
-
-    `reads` are the blocks that `quality` reads; `part` is which part of the rating the score is.
+    `weights` is a safetensors file of ours, `card` a Markdown one; `needs` are rows of the manifest
+    of `iqcli.weights`. `module` (of `iqcli.models`) offers `predictor(source) -> Predictor`.
     """
 
     name: str
-    reads: tuple[str, ...]
-    quality: Quality
-    part: str | None = None
+    summary: str
+    licence: str
+    weights: Path | None = None
+    card: Path | None = None
+    needs: tuple[str, ...] = ()
+    module: str = "heads"
 
     @property
-    def blocks(self) -> Sequence[AnyBlock]:
-        """Those the method reads, then those that only the issues or the aesthetic part read."""
-        beside = [self.beside.block] if self.beside else []
-        return [BLOCKS[name] for name in dict.fromkeys([*self.reads, *issues.BLOCKS, *beside])]
+    def called(self) -> str:
+        """What a rating and a calibration name it by: what a person trained, by its content too.
+
+        So no calibration of another model is used for it. Raises IqError for a file that cannot be
+        read.
+        """
+        if self.weights is None or self.weights.parent == EMBEDDED:
+            return self.name
+        try:
+            return f"{self.name}-{sha256(self.weights)[:8]}"
+        except OSError as error:
+            why = error.strerror or error
+            raise IqError(f"cannot read the model {display_path(self.weights)}: {why}") from error
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a predictor is made from: its entry, the installed weights and the table of blocks."""
+
+    entry: Entry
+    weights: WeightStore
+    blocks: Mapping[str, AnyBlock]
+
+    @property
+    def file(self) -> Path:
+        """The entry's own file; asked for where every entry of the module has one."""
+        assert self.entry.weights
+        return self.entry.weights
+
+
+class Predictor(ABC):
+    """The arithmetic of a model. Below `predict` is what only some predictors have."""
+
+    # Whether `predict` gives points of 1..10 and their deviations, not a quality of its own.
+    in_points = False
+
+    @property
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """The blocks that `predict` reads."""
+
+    @abstractmethod
+    def predict(self, blocks: Blocks) -> tuple[Array, Array | Doubles | None]:
+        """(n, size) vectors by block to (n,) points of 1..10 and (n,) standard deviations.
+
+        Or, unless `in_points`, to (n,) qualities in 0..1, NaN for none, and None.
+        """
+
+    @property
+    def name(self) -> str | None:
+        """What calibrations and refusals name the model by, if not by its entry."""
+        return None
+
+    @property
+    def version(self) -> str | None:
+        """The id that a trained file gives itself; it stands in the ratings."""
+        return None
+
+    @property
+    def part(self) -> str | None:
+        """Which part of a rating the score is: "technical", "aesthetic", or None for the whole."""
+        return None
+
+    def own_blocks(self, table: Mapping[str, AnyBlock]) -> tuple[AnyBlock, ...]:
+        """The extractors of `reads`."""
+        return tuple(table[name] for name in self.reads)
+
+    @property
+    def takes_aesthetic(self) -> bool:
+        """Whether LAION's aesthetic part, where it is installed, is given beside the score."""
+        return self.part != "aesthetic"
+
+    @property
+    def labels(self) -> Labels | None:
+        """What gives the issues where they are its own, not those of `hex-mini`."""
+        return None
+
+    @property
+    def technical(self) -> Points | None:
+        """What gives the technical part where it is another number than the score."""
+        return None
 
     @property
     def holdout(self) -> HoldoutSample | None:
-        """None: nothing is promised from a method's own scale."""
+        """How it did on photos that it had not learnt from; None where the file does not say."""
         return None
 
-    @cached_property
-    def scale(self) -> Scale | None:
-        """The calibration to points, if there is one. Raises IqError for a damaged one."""
-        return scale_of(self.name)
+    @property
+    def quantiles(self) -> Mapping[str, Array]:
+        """(size, KNOTS) quantiles of the training photos by block, as far as they are known."""
+        return {}
 
-    @cached_property
-    def beside(self) -> aesthetic.Aesthetic | None:
-        """What gives the aesthetic part, if it is installed and the score is not that part."""
-        return None if self.part == "aesthetic" else aesthetic.installed(self.reads)
+    def describe(self) -> str | None:
+        """What a person's own file says of itself, for `iq models info`."""
+        return None
 
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | NoRating]:
-        """See `registry.Model`. A photo that the method is not defined for has no score."""
+
+@dataclass(frozen=True, kw_only=True)
+class Method(Predictor):
+    """A method with a quality of its own: `quality` of the blocks `reads`."""
+
+    quality: Quality
+    reads: tuple[str, ...] = ()
+    name: str | None = None
+    part: str | None = None
+    technical: Points | None = None
+
+    def predict(self, blocks: Blocks) -> tuple[Array, None]:
+        return self.quality(blocks), None
+
+
+class Labels(Protocol):
+    """What gives the issues of a photo: levels of labels that a graph binds."""
+
+    @property
+    def reads(self) -> tuple[str, ...]: ...
+
+    def marginals(self, blocks: Blocks) -> Doubles:
+        """(n, size) vectors by block to the (n, nodes) probabilities that each node is on."""
+        ...
+
+    def probabilities(self, blocks: Blocks) -> list[dict[str, tuple[float, ...]]]:
+        """For each of n photos and each label the probabilities of level 2 and up, or more."""
+        ...
+
+    def issues(self, blocks: Blocks) -> list[tuple[Issue, ...]]:
+        """(n, size) vectors by block to the issues of each of n photos, the worst first."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RatedModel:
+    """A model ready to rate: what it needs was read and checked.
+
+    `blocks` are what the pipeline must measure for it. `aesthetic` gives the aesthetic part of a
+    rating where the score is not that part itself. Without a `calibration` a quality q becomes
+    1 + 9 q, and the rating says so.
+    """
+
+    name: str
+    blocks: tuple[AnyBlock, ...]
+    predictor: Predictor
+    labels: Labels
+    calibration: Calibration | None = None
+    aesthetic: Points | None = None
+
+    @property
+    def holdout(self) -> HoldoutSample | None:
+        """How it did on photos that it had not learnt from; None where it does not say."""
+        return self.predictor.holdout
+
+    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating | NoRating]:
+        """One rating a photo, from its blocks by name, or why there is none."""
         if not photos:
             return []
-        stacked = {b.name: np.stack([each[b.name] for each in photos]) for b in self.blocks}
-        quality = self.quality({name: stacked[name] for name in self.reads})
-        points = self.scale.apply(quality) if self.scale else 1 + 9 * np.clip(quality, 0, 1)
-        pleasing = self.beside.points(stacked) if self.beside else [None] * len(photos)
+        blocks = {b.name: np.stack([each[b.name] for each in photos]) for b in self.blocks}
+        scores, sigmas = self._scores(blocks)
+        issues = self.labels.issues(blocks)
+        parts = self._part("technical", self.predictor.technical, scores, blocks)
+        aesthetic = self._part("aesthetic", self.aesthetic, scores, blocks)
         return [
-            self._rating(float(score), pleases, seen) if np.isfinite(score) else self._none()
-            for score, pleases, seen in zip(points, pleasing, issues.see(stacked), strict=True)
+            Rating(
+                score=float(scores[k]),
+                uncertainty=sigmas[k],
+                model=self.predictor.version or self.name,
+                technical=parts[k],
+                aesthetic=aesthetic[k],
+                issues=issues[k],
+                reasons=self._reasons(photo),
+            )
+            if np.isfinite(scores[k])
+            else NoRating(NO_RATING.format(self.name))
+            for k, photo in enumerate(photos)
         ]
 
-    def _rating(self, score: float, pleases: float | None, seen: tuple[Issue, ...]) -> Rating:
-        return Rating(
-            score=score,
-            uncertainty=self.scale.sigma if self.scale else None,
-            model=self.name,
-            technical=score if self.part == "technical" else None,
-            aesthetic=score if self.part == "aesthetic" else pleases,
-            issues=seen,
-            reasons=() if self.scale else (UNKNOWN.format(self.name),),
+    def _scores(self, blocks: Blocks) -> tuple[Array, list[float | None]]:
+        """(n,) points, NaN for none, and n standard deviations."""
+        values, sigmas = self.predictor.predict(
+            {name: blocks[name] for name in self.predictor.reads}
         )
+        if sigmas is not None:
+            return values, [float(each) for each in sigmas]
+        sigma = self.calibration.sigma if self.calibration else None
+        return to_points(values, self.calibration), [sigma] * len(values)
 
-    def _none(self) -> NoRating:
-        return NoRating(NO_RATING.format(self.name))
+    def _part(
+        self, part: str, points: Points | None, scores: Array, blocks: Blocks
+    ) -> Sequence[float | None]:
+        if self.predictor.part == part:
+            return [float(each) for each in scores]
+        return points(blocks) if points else [None] * len(scores)
+
+    def _reasons(self, photo: Mapping[str, Vector]) -> tuple[str, ...]:
+        if not self.predictor.in_points:
+            return () if self.calibration else (UNCALIBRATED.format(self.name),)
+        undefined = [n for n in self.predictor.reads if not np.isfinite(photo[n]).all()]
+        return tuple(UNDEFINED.format(name) for name in undefined)
+
+
+def check_blocks(
+    file: Path,
+    sizes: Mapping[str, int],
+    known_by: Mapping[str, Any],
+    table: Mapping[str, AnyBlock],
+    again: str,
+) -> None:
+    """Raise IqError where a trained file reads other blocks than this iq measures.
+
+    `known_by` is what the file recorded of the blocks that it learnt from, by name.
+    """
+    for name, size in sizes.items():
+        if name not in table or table[name].size != size:
+            raise IqError(
+                f"{display_path(file)} needs a block {name!r} of size {size}, which this iq has "
+                f"not; {again}"
+            )
+        if name in known_by and known_by[name] != table[name].known_by:
+            raise IqError(
+                f"{display_path(file)} was trained on another block {name!r} than this iq has; "
+                f"{again}"
+            )
+
+
+def dense(tensors: Mapping[str, Array], layer: str, x: Array) -> Array:
+    """(n, inputs) through the linear layer of that name: (n, outputs)."""
+    y: Array = x @ tensors[f"{layer}.weight"].T + tensors[f"{layer}.bias"]
+    return y
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0), by element."""
+    return np.maximum(x, 0)

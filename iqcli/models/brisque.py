@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models.base import ScoredModel
+from iqcli.models.base import Method
 from iqcli.text import display_path
-from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,8 +29,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array
+    from iqcli.weights.store import WeightStore
 
     Tensors = dict[str, NDArray[Any]]
 
@@ -66,23 +66,24 @@ class Brisque:
         found[~np.isfinite(features).all(axis=1)] = np.nan
         return found
 
-    def quality(self, blocks: Mapping[str, Array]) -> Array:
+    def quality(self, blocks: Blocks) -> Array:
         """(n, 36) of the block to (n,) qualities, 1 for the score 0 and 0 for 100."""
         return 1 - self.score(blocks[BLOCK]) / np.float32(100)
 
 
-def make(entry: Entry) -> ScoredModel:
-    """The model `brisque-live`. Raises IqError where its weights are missing or damaged."""
-    return ScoredModel(entry.name, (BLOCK,), load().quality, "technical")
+def predictor(source: Source) -> Method:
+    """The model `brisque-live`. Raises IqError like `load`."""
+    quality = load(source.weights).quality
+    return Method(quality=quality, reads=(BLOCK,), part="technical")
 
 
-def load() -> Brisque:
-    """The installed regression, converted at the first need. Raises IqError like `make`."""
-    found = store.converted(SVR, read_svr) | store.converted(RANGE, read_range)
+def load(weights: WeightStore) -> Brisque:
+    """The installed regression, converted once. Raises IqError where it is missing or damaged."""
+    found = weights.converted(SVR, read_svr) | weights.converted(RANGE, read_range)
     for name, is_sound in ((SVR, _is_svr), (RANGE, _is_range)):
         if not is_sound(found):
             raise IqError(
-                f"what is kept in {display_path(store.folder(name))} is damaged; "
+                f"what is kept in {display_path(weights.folder(name))} is damaged; "
                 f"run `iq models rm {name}` and pull it again"
             )
     span = np.asarray(found.pop("span"), np.float32)

@@ -1,33 +1,34 @@
-"""From a method's own scale to points of 1..10, by what people said of photos where that is known.
+"""From a method's own quality to points of 1..10, by the opinions of people where they are known.
 
 A calibration is a rising line of knots and one standard deviation, fitted by `iq train scale` on
-opinions. Without one a quality q in 0..1 becomes 1 + 9 q, which orders photos as well but says
-nothing of what people would say; the rating tells so.
+opinions. Without one a quality q in 0..1 becomes 1 + 9 q, which orders photos as well but does not
+predict opinions; the rating says so.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli import settings
 from iqcli.errors import IqError
+from iqcli.extractors.registry import EMBEDDED
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from iqcli.records import Array
 
 
-EMBEDDED = Path(__file__).parent.parent / "data" / "scales.json"
-UNKNOWN = "{} was not calibrated to people's opinions here: 1 + 9 x its own quality"
+SHIPPED = EMBEDDED / "scales.json"
+UNCALIBRATED = "{} was not calibrated to people's opinions here: 1 + 9 x its own quality"
 
 
 @dataclass(frozen=True, slots=True)
-class Scale:
-    """`points` (k,) of 1..10 at the rising `knots` (k,) of q; `sigma` in points; who said so."""
+class Calibration:
+    """`points` (k,) of 1..10 at the rising `knots` (k,) of q; `sigma` in points; its data."""
 
     knots: tuple[float, ...]
     points: tuple[float, ...]
@@ -39,41 +40,54 @@ class Scale:
         return np.interp(quality, self.knots, self.points).astype(np.float32)
 
 
-def scale_of(model: str) -> Scale | None:
+def to_points(quality: Array, calibration: Calibration | None) -> Array:
+    """(n,) qualities in 0..1 to (n,) points of 1..10; NaN stays."""
+    if calibration:
+        return calibration.apply(quality)
+    points: Array = 1 + 9 * np.clip(quality, 0, 1)
+    return points
+
+
+def calibration_of(model: str, data_dir: Path) -> Calibration | None:
     """The person's own calibration of a model, else the shipped one, else None.
 
-    Raises IqError for a file that is none.
+    Raises IqError for a damaged file.
     """
-    for file in (own_file(model), EMBEDDED):
+    for file in (own_file(model, data_dir), SHIPPED):
         if file.is_file():
-            told = _read(file)
-            if model in told:
-                return _scale(told[model], file)
+            rows = _read(file)
+            if model in rows:
+                return _parsed(rows[model], file)
     return None
 
 
-def own_file(model: str) -> Path:
+def own_file(model: str, data_dir: Path) -> Path:
     """Where `iq train scale` writes the calibration of a model."""
-    return settings.load({}, None).data_dir / "scales" / f"{model}.json"
+    return data_dir / "scales" / f"{model}.json"
 
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        told = json.loads(file.read_bytes())
+        rows = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise IqError(f"cannot read the calibration {file}: {error}; remove it") from error
-    if not isinstance(told, dict):
+    if not isinstance(rows, dict):
         raise IqError(f"{file} is no calibration of this iq; remove it, or run `iq train scale`")
-    return told
+    return rows
 
 
-def _scale(told: object, file: Path) -> Scale:
-    match told:
-        case {"knots": list(knots), "points": list(points), "sigma": float(s), "source": str(who)}:
+def _parsed(row: object, file: Path) -> Calibration:
+    match row:
+        case {
+            "knots": list(knots),
+            "points": list(points),
+            "sigma": float(s),
+            "source": str(source),
+        }:
             values = [*knots, *points]
             sound = all(isinstance(each, float) and np.isfinite(each) for each in values)
             if sound and len(knots) == len(points) > 1 and 0 < s < 10:
                 rising = (np.diff(knots) > 0).all() and (np.diff(points) >= 0).all()
                 if rising and points[0] >= 1 and points[-1] <= 10:
-                    return Scale(tuple(knots), tuple(points), s, who)
+                    return Calibration(tuple(knots), tuple(points), s, source)
     raise IqError(f"{file} is no calibration of this iq; remove it, or run `iq train scale`")

@@ -1,7 +1,4 @@
-"""What a model's card says, as data: the tables of its figures, its limits and biases.
-
-What the file of a hex head says of itself, for `iq models info`.
-"""
+"""What is known of a model, from its card and its file: as text, and as data."""
 
 from __future__ import annotations
 
@@ -11,15 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iqcli.errors import IqError
 from iqcli.fs.files import sha256
-from iqcli.text import escape
-from iqcli.weights import store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from iqcli.models.hex.head import HexHead
-    from iqcli.models.registry import Entry, Model
+    from iqcli.models.base import Entry, RatedModel
+    from iqcli.weights.store import WeightStore
 
 FIGURES = "How good it is"
 LIMITS = ("Limits", "What it is bad at", "Never tested on")
@@ -28,34 +24,51 @@ NUMBER = r"-?(?:\d[\d,]*)?\.?\d+"
 WITH_INTERVAL = re.compile(rf"({NUMBER})(?: \[({NUMBER}), ({NUMBER})\])?")
 
 
-def about(entry: Entry, model: Model) -> dict[str, Any]:
+def describe(entry: Entry, model: RatedModel) -> str:
+    """The card of a model; without one what its file says of itself, or its blocks."""
+    if entry.card:
+        return card_of(entry)
+    blocks = ", ".join(f"{block.name} ({block.size})" for block in model.blocks)
+    return model.predictor.describe() or f"{entry.name}: {entry.summary}\nblocks: {blocks}\n"
+
+
+def card_of(entry: Entry) -> str:
+    """The text of an entry's card, "" where it has none. Raises IqError."""
+    if entry.card is None:
+        return ""
+    try:
+        return entry.card.read_text("utf-8")
+    except OSError as error:
+        raise IqError(f"cannot read {entry.card}: {error.strerror}; install iq again") from error
+
+
+def about(entry: Entry, model: RatedModel, weights: WeightStore) -> dict[str, Any]:
     """Version, figures, limits and biases of a loaded model; None for what its card leaves out.
 
     `performance` has a row for each line of the card's tables of figures, by column: text, a
     number, or a number with its interval as {value, low, high}; then one for the photos that the
     model's file itself was held against.
     """
-    text = entry.card.read_text("utf-8") if entry.card else None
-    parts = sections(text or "")
+    text = card_of(entry)
+    parts = sections(text)
     return {
-        "version": version_of(entry, model),
-        "performance": [*rows_of(parts.get(FIGURES, "")), *_held(model)],
+        "version": version_of(entry, model, weights),
+        "performance": [*rows_of(parts.get(FIGURES, "")), *_holdout(model)],
         "limits": _joined(parts, LIMITS),
         "biases": _joined(parts, BIASES),
-        "card": text,
+        "card": text or None,
     }
 
 
-def version_of(entry: Entry, model: Model) -> str:
-    """The id that a trained file gives itself, else the name and what its weights are known by."""
-    told = getattr(getattr(model, "head", None), "info", {}).get("model")
-    if isinstance(told, str):
-        return told
+def version_of(entry: Entry, model: RatedModel, weights: WeightStore) -> str:
+    """The id that a trained file gives itself, else the name and a hash of its weights."""
+    if model.predictor.version:
+        return model.predictor.version
     if entry.weights and entry.weights.is_dir():
-        return str(getattr(model, "name", entry.name))
-    known_by = [store.digest(name) for name in entry.needs]
-    known_by += [sha256(entry.weights)] if entry.weights else []
-    return f"{entry.name}/{hashlib.sha256(''.join(known_by).encode()).hexdigest()[:12]}"
+        return model.name
+    digests = [weights.digest(name) for name in entry.needs]
+    digests += [sha256(entry.weights)] if entry.weights else []
+    return f"{entry.name}/{hashlib.sha256(''.join(digests).encode()).hexdigest()[:12]}"
 
 
 def sections(card: str) -> dict[str, str]:
@@ -85,36 +98,15 @@ def _joined(parts: Mapping[str, str], titles: tuple[str, ...]) -> str | None:
     return "\n\n".join(parts[each] for each in titles if each in parts) or None
 
 
-def _held(model: Model) -> Iterator[dict[str, Any]]:
+def _holdout(model: RatedModel) -> Iterator[dict[str, Any]]:
     from scipy.stats import spearmanr
 
-    if (held := model.holdout) is None:
+    if (sample := model.holdout) is None:
         return
-    error = held.scores.astype(np.float64) - held.opinions
+    error = sample.scores.astype(np.float64) - sample.opinions
     yield {
-        "photos": f"scenes held out of {held.source or 'its opinions'}",
+        "photos": f"scenes held out of {sample.source or 'its opinions'}",
         "count": len(error),
-        "SRCC": float(spearmanr(held.scores, held.opinions).statistic),
+        "SRCC": float(spearmanr(sample.scores, sample.opinions).statistic),
         "RMSE": float(np.sqrt((error**2).mean())),
     }
-
-
-def account(head: HexHead) -> str:
-    """Labels, blocks, and the figures on the scenes that were held out."""
-    graph, info = head.graph, head.info
-    names = ", ".join(label.name for label in graph.labels)
-    blocks = ", ".join(f"{name} ({size})" for name, size in head.sizes.items())
-    lines = [
-        f"{info['model']}: {info['kind']} over {blocks}",
-        f"graph {graph.name}: {names}",
-        *_figures(head),
-    ]
-    return "".join(f"{escape(line)}\n" for line in lines)
-
-
-def _figures(head: HexHead) -> Iterator[str]:
-    """A line a label; what is no figure in a stranger's file is passed over."""
-    for label, row in head.info["figures"].items():
-        if isinstance(row, dict):
-            told = [f"{name} {value:.3f}" for name, value in row.items() if type(value) is float]
-            yield f"on scenes held out, {label}: {', '.join(told)}"

@@ -1,8 +1,7 @@
-"""The safetensors file of a head as it lies on the disk: arrays, and the training's own account.
+"""The safetensors files of trained models: arrays, and the metadata that the training wrote.
 
-Nothing in it is believed here; who loads a file checks it.
-
-What a weight file tells of photos that nothing was learnt from: the model's experience.
+`load` reads a file and checks what all formats have in common; each format adds its own fields and
+shapes. Files are untrusted input: nothing in them is used before it was checked.
 """
 
 from __future__ import annotations
@@ -10,64 +9,121 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from iqcli.errors import IqError
 from iqcli.records import HoldoutSample
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from iqcli.records import Array
 
+    Shapes = Mapping[str, tuple[int, ...]]
 
 # The last three are how NumPy and the JSON reader refuse number kinds and nesting they do not know.
 UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError)
+# Optional, (n,) each: scores, uncertainties and opinions; one photo a scene.
+HOLDOUT = ("held.scores", "held.sigmas", "held.opinions")
+# No training of ours comes near it; below it no sum can overflow.
+LARGEST = 1e4
+KNOTS = "knots."
 
 
 def read(path: Path) -> tuple[Any, dict[str, NDArray[np.float32]]]:
-    """The account, which may be any JSON value, and the arrays. Raises one of `UNREADABLE`."""
+    """The metadata, which may be any JSON value, and the arrays. Raises one of `UNREADABLE`."""
     with safe_open(path, framework="numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return account(path), tensors
+    return metadata_of(path), tensors
 
 
-def account(path: Path) -> Any:
-    """The account alone, {} where there is none. Raises one of `UNREADABLE`."""
+def metadata_of(path: Path) -> Any:
+    """The metadata alone, {} where there is none. Raises one of `UNREADABLE`."""
     with safe_open(path, framework="numpy") as file:
         return json.loads((file.metadata() or {}).get("iq", "{}"))
 
 
-# Optional, (n,) each: scores, uncertainties and opinions; one photo a scene.
-HELD = ("held.scores", "held.sigmas", "held.opinions")
-
-
-def experience_of(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> HoldoutSample | None:
-    """The held-out experience that a checked file carries, if any."""
-    if HELD[0] not in tensors:
+def format_of(path: Path) -> str | None:
+    """What kind of model a safetensors file holds by its metadata, None for a file without any."""
+    try:
+        info = metadata_of(path)
+    except UNREADABLE:
         return None
-    scores, sigmas, opinions = (tensors[name] for name in HELD)
+    return str(info.get("format")) if isinstance(info, dict) else None
+
+
+def load(
+    path: Path,
+    what: str,
+    again: str,
+    valid_metadata: Callable[[object], bool],
+    valid_tensors: Callable[[Mapping[str, Array], Mapping[str, Any]], bool] = lambda *_: True,
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The metadata and arrays of a file that passes both checks.
+
+    Raises IqError for every other file: that it is no `what` of this iq, and to do it `again`.
+    """
+    try:
+        info, tensors = read(path)
+    except UNREADABLE as error:
+        raise IqError(f"cannot read the model {display_path(path)}: {error}; {again}") from error
+    if not valid_metadata(info) or not valid_tensors(tensors, info):
+        raise invalid_file(path, what, again)
+    return info, tensors
+
+
+def invalid_file(path: Path, what: str, again: str) -> IqError:
+    """What to say of a file that is no `what`."""
+    return IqError(f"{display_path(path)} is no {what} of this iq; {again}")
+
+
+def valid_arrays(tensors: Mapping[str, Array], shapes: Shapes, largest: float = LARGEST) -> bool:
+    """Exactly these shapes, all float32, finite and bounded; quantiles (`knots.*`) rise instead."""
+    return (
+        {name: tensor.shape for name, tensor in tensors.items()} == shapes
+        and all(tensor.dtype == np.float32 for tensor in tensors.values())
+        and all(
+            np.isfinite(tensor).all() and (np.diff(tensor) > 0).all()
+            if name.startswith(KNOTS)
+            else (np.abs(tensor) < largest).all()
+            for name, tensor in tensors.items()
+        )
+    )
+
+
+def without_holdout(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The arrays of the model itself."""
+    return {name: tensor for name, tensor in tensors.items() if name not in HOLDOUT}
+
+
+def holdout_of(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> HoldoutSample | None:
+    """The holdout sample that a checked file carries, if any."""
+    if HOLDOUT[0] not in tensors:
+        return None
+    scores, sigmas, opinions = (tensors[name] for name in HOLDOUT)
     return HoldoutSample(scores, sigmas, opinions, info.get("held", ""))
 
 
-def is_sound(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
-    """Nothing of it, or all of it: of one length, on the scale, with some doubt, well named.
+def valid_holdout(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
+    """None of it, or all: of one length, points of 1..10, deviations above 0, a printable name.
 
-    So must be what the file says of the blocks it knows (`known_by`).
+    The fingerprints of the blocks that the file records (`known_by`) must be a table.
     """
-    held = [tensors[name] for name in HELD if name in tensors]
     named, known_by = info.get("held", ""), info.get("known_by", {})
     if not (isinstance(named, str) and named.isprintable() and isinstance(known_by, dict)):
         return False
-    return not held or (len(held) == len(HELD) and _is_told(held))
-
-
-def _is_told(held: Sequence[Array]) -> bool:
-    scores, sigmas, opinions = held
+    found = [tensors[name] for name in HOLDOUT if name in tensors]
+    if not found:
+        return True
+    if len(found) < len(HOLDOUT) or any(each.dtype != np.float32 for each in found):
+        return False
+    scores, sigmas, opinions = found
     if not scores.shape == sigmas.shape == opinions.shape or scores.ndim != 1 or not len(scores):
         return False
     on_scale = all(((each >= 1) & (each <= 10)).all() for each in (scores, opinions))
-    return on_scale and bool((sigmas > 0).all())
+    return on_scale and bool(((sigmas > 0) & (sigmas < LARGEST)).all())

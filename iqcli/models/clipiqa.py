@@ -9,28 +9,27 @@ side of 512 pixels. Uses the five pairs of the published code, not the one pair 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from iqcli.extractors.clip import PROMPTS, share_of_good
 from iqcli.extractors.clip_model import text_features
-from iqcli.models.base import ScoredModel
+from iqcli.models.base import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array
-
 
 BLOCK = "clip:RN50"
 WEIGHTS = "clip-rn50"
 
 
-def make(entry: Entry) -> ScoredModel:
-    """The model; see `iqcli.models.registry`."""
-    return ScoredModel(entry.name, (BLOCK,), quality)
+def predictor(source: Source) -> Method:
+    """The model. Raises IqError where CLIP's weights are missing or foreign."""
+    texts = text_features(source.weights, WEIGHTS, PROMPTS)
+    return Method(quality=partial(quality, texts), reads=(BLOCK,))
 
 
-def quality(blocks: Mapping[str, Array]) -> Array:
-    """(n, 1024) vectors of `clip:RN50` to (n,) in 0..1."""
-    return share_of_good(blocks[BLOCK], text_features(WEIGHTS, PROMPTS))
+def quality(texts: Array, blocks: Blocks) -> Array:
+    """(2 k, 1024) texts and (n, 1024) vectors of `clip:RN50` to (n,) in 0..1."""
+    return share_of_good(blocks[BLOCK], texts)

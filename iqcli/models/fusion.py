@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli.errors import IqError
 from iqcli.models import checkpoint
-from iqcli.models.checkpoint import HELD, experience_of, is_sound
+from iqcli.models.base import Predictor, dense, relu
+from iqcli.models.checkpoint import LARGEST, holdout_of, valid_arrays, valid_holdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,34 +32,62 @@ if TYPE_CHECKING:
 
     from iqcli.records import Array, HoldoutSample
 
-
 FORMAT = "iq-fusion-1"
 KNOTS = 33
 BRANCH = ("branch.{block}.0", "branch.{block}.1")
 TRUNK = ("trunk.0", "trunk.1", "trunk.2")
 CLIP = 3.0
-# No training of ours comes near it; below it no sum can overflow.
-LARGEST = 1e4
+# Blocks that do not know what is in a picture.
+STATISTICS = frozenset({"brisque", "photometry", "tiles"})
 # No opinions on 1..10 can deviate more than half of them at either end.
 WIDEST = np.float32(4.5)
 
 
 @dataclass(frozen=True)
-class FusionHead:
-    """Weights of all members and the quantile knots; read-only once loaded.
+class TrainedHead(Predictor):
+    """A head of ours that was fitted to opinions on blocks; read-only once loaded.
 
-    `sizes` maps each block to the length of its vector, in input order. `info` is the training's
-    own account: model id, calibration, figures; `info["held"]` may name the held-out photos.
+    `sizes` maps each block to the length of its vector, in input order. `info` is the metadata of
+    the training: model id, calibration, figures; `info["held"]` may name the held-out photos.
     """
 
     sizes: Mapping[str, int]
     tensors: Mapping[str, Array]
     info: Mapping[str, Any]
+    in_points = True
 
     @property
-    def held(self) -> HoldoutSample | None:
-        """The held-out experience that the file carries, if any."""
-        return experience_of(self.tensors, self.info)
+    def reads(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+    @property
+    def name(self) -> str:
+        return self.version
+
+    @property
+    def version(self) -> str:
+        return str(self.info["model"])
+
+    @property
+    def part(self) -> str | None:
+        """A score that rests on statistics alone is its technical part."""
+        return "technical" if STATISTICS.issuperset(self.sizes) else None
+
+    @property
+    def holdout(self) -> HoldoutSample | None:
+        return holdout_of(self.tensors, self.info)
+
+    @property
+    def quantiles(self) -> Mapping[str, Array]:
+        return {name: self.tensors[f"knots.{name}"] for name in self.sizes}
+
+    def normalise(self, block: str, vectors: Array) -> Array:
+        """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""
+        return normal_scores(vectors, self.tensors[f"knots.{block}"])
+
+
+class FusionHead(TrainedHead):
+    """The weights of all members of the network."""
 
     def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations."""
@@ -71,24 +99,16 @@ class FusionHead:
         sigma = self.info["calibration"] * np.sqrt(variance)
         return scores.mean(axis=0), np.minimum(sigma, WIDEST)
 
-    def normalise(self, block: str, vectors: Array) -> Array:
-        """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""
-        return normal_scores(vectors, self.tensors[f"knots.{block}"])
-
     def _member(self, k: int, inputs: Mapping[str, Array]) -> Array:
         branches = []
         for block, x in inputs.items():
             for layer in BRANCH:
-                x = np.maximum(self._linear(k, layer.format(block=block), x), 0)
+                x = relu(dense(self.tensors, f"{k}.{layer.format(block=block)}", x))
             branches.append(x)
         z = np.concatenate(branches, axis=1)
         for layer in TRUNK[:-1]:
-            z = np.maximum(self._linear(k, layer, z), 0)
-        return self._linear(k, TRUNK[-1], z)
-
-    def _linear(self, k: int, layer: str, x: Array) -> Array:
-        y: Array = x @ self.tensors[f"{k}.{layer}.weight"].T + self.tensors[f"{k}.{layer}.bias"]
-        return y
+            z = relu(dense(self.tensors, f"{k}.{layer}", z))
+        return dense(self.tensors, f"{k}.{TRUNK[-1]}", z)
 
 
 def normal_scores(vectors: Array, knots: Array) -> Array:
@@ -111,18 +131,14 @@ def normal_grid() -> Array:
 
 
 def load(path: Path) -> FusionHead:
-    """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
-    try:
-        info, tensors = checkpoint.read(path)
-    except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read the model {path}: {error}; train it again") from error
-    if not _is_ours(info) or not _fits(tensors, info):
-        raise IqError(f"{path} is no fusion model of this iq; train it with `iq train fusion`")
+    """Read a head from a safetensors file. Raises IqError for any other file."""
+    again = "train it again with `iq train fusion`"
+    info, tensors = checkpoint.load(path, "fusion model", again, _valid_metadata, _valid_tensors)
     return FusionHead(info["blocks"], tensors, info)
 
 
-def _is_ours(info: object) -> bool:
-    """The account has the format's fields: a weight file is a stranger's word."""
+def _valid_metadata(info: object) -> bool:
+    """Whether the format's fields are there."""
     match info:
         case {
             "format": str(form),
@@ -143,24 +159,16 @@ def _is_ours(info: object) -> bool:
     return False
 
 
-def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
-    """Every tensor is there, of the right shape, and bounded; knots rise."""
+def _valid_tensors(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
     if info["members"] > len(tensors):
         return False
-    found = {name: tensor.shape for name, tensor in tensors.items() if name not in HELD}
-    if found != shapes(info["blocks"], info["members"]):
-        return False
-    knots = [tensors[f"knots.{block}"] for block in info["blocks"]]
-    return (
-        all(tensor.dtype == np.float32 for tensor in tensors.values())
-        and all(np.isfinite(each).all() and (np.diff(each) > 0).all() for each in knots)
-        and all((np.abs(t) < LARGEST).all() for n, t in tensors.items() if n[0] != "k")
-        and is_sound(tensors, info)
-    )
+    wanted = tensor_shapes(info["blocks"], info["members"])
+    own = checkpoint.without_holdout(tensors)
+    return valid_arrays(own, wanted) and valid_holdout(tensors, info)
 
 
-def shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor that a head with these blocks must have; see `HELD`."""
+def tensor_shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that a head with these blocks must have, besides `HOLDOUT`."""
     layers = {}
     for block, size in sizes.items():
         layers[BRANCH[0].format(block=block)] = (64, size + 1)

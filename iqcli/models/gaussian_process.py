@@ -19,21 +19,19 @@ Nothing here is the Kullback-Leibler divergence, which shares the letters.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli.errors import IqError
 from iqcli.models import checkpoint
-from iqcli.models.checkpoint import HELD, experience_of, is_sound
-from iqcli.models.fusion import KNOTS, normal_scores
+from iqcli.models.checkpoint import valid_arrays, valid_holdout
+from iqcli.models.fusion import KNOTS, TrainedHead, normal_scores
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from iqcli.records import Array, Doubles, HoldoutSample
+    from iqcli.records import Array, Doubles
 
 
 FORMAT = "iq-dkl-1"
@@ -42,22 +40,8 @@ LARGEST = 1e6
 SIZES = ("components", "width", "inducing", "rank")
 
 
-@dataclass(frozen=True)
-class GaussianProcess:
-    """The process and what lays out its inputs; read-only once loaded.
-
-    `sizes` maps each block to the length of its vector, in input order. `info` is the training's
-    own account: model id, calibration, figures.
-    """
-
-    sizes: Mapping[str, int]
-    tensors: Mapping[str, Array]
-    info: Mapping[str, Any]
-
-    @property
-    def held(self) -> HoldoutSample | None:
-        """The held-out experience that the file carries, if any."""
-        return experience_of(self.tensors, self.info)
+class GaussianProcess(TrainedHead):
+    """The process and what lays out its inputs."""
 
     def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations.
@@ -69,17 +53,13 @@ class GaussianProcess:
         sigma = self.info["calibration"] * np.sqrt(variance)
         return np.clip(mean, 1, 10).astype(np.float32), sigma.astype(np.float32)
 
-    def normalise(self, block: str, vectors: Array) -> Array:
-        """(n, size) raw vectors to (n, size + 1): normal scores within +-3, then the flag."""
-        return normal_scores(vectors, self.tensors[f"knots.{block}"])
-
     def points(self, blocks: Mapping[str, Array]) -> Doubles:
         """(n, size) vectors by block to (n, width) points, one length scale long in each width."""
         knots = {name: self.tensors[f"knots.{name}"] for name in self.sizes}
-        told = {name: exact(tensor) for name, tensor in self.tensors.items()}
-        whitened = (joined_scores(blocks, knots) - told["centre"]) @ told["axes"]
-        curved = np.tanh(whitened @ told["hidden"] + told["bias"])
-        return (whitened @ told["skip"] + curved) / told["lengths"]
+        exactly = {name: exact(tensor) for name, tensor in self.tensors.items()}
+        whitened = (joined_scores(blocks, knots) - exactly["centre"]) @ exactly["axes"]
+        curved = np.tanh(whitened @ exactly["hidden"] + exactly["bias"])
+        return (whitened @ exactly["skip"] + curved) / exactly["lengths"]
 
 
 def joined_scores(blocks: Mapping[str, Array], knots: Mapping[str, Array]) -> Doubles:
@@ -90,12 +70,12 @@ def joined_scores(blocks: Mapping[str, Array], knots: Mapping[str, Array]) -> Do
 
 def observe(points: Doubles, tensors: Mapping[str, Array | Doubles]) -> tuple[Doubles, Doubles]:
     """(n, width) points to the (n,) mean and (n,) variance of an opinion there, noise included."""
-    told = {name: exact(tensors[name]) for name in ("inducing", "features", "weights", "prior")}
-    level, signal, noise = told["prior"]
-    known = matern(points, told["inducing"]) @ told["features"]
+    exactly = {name: exact(tensors[name]) for name in ("inducing", "features", "weights", "prior")}
+    level, signal, noise = exactly["prior"]
+    known = matern(points, exactly["inducing"]) @ exactly["features"]
     # What is left of the signal is never negative but for rounding.
     left = np.maximum(signal - (known**2).sum(axis=1), 0)
-    return level + known @ told["weights"], left + noise
+    return level + known @ exactly["weights"], left + noise
 
 
 def matern(a: Doubles, b: Doubles) -> Doubles:
@@ -112,18 +92,14 @@ def exact(values: Array | Doubles) -> Doubles:
 
 
 def load(path: Path) -> GaussianProcess:
-    """Read a process from a safetensors file. Raises IqError for anything not one of ours."""
-    try:
-        info, tensors = checkpoint.read(path)
-    except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read the model {path}: {error}; train it again") from error
-    if not _is_ours(info) or not _fits(tensors, info):
-        raise IqError(f"{path} is no dkl model of this iq; train it with `iq train dkl`")
+    """Read a process from a safetensors file. Raises IqError for any other file."""
+    again = "train it again with `iq train dkl`"
+    info, tensors = checkpoint.load(path, "dkl model", again, _valid_metadata, _valid_tensors)
     return GaussianProcess(info["blocks"], tensors, info)
 
 
-def _is_ours(info: object) -> bool:
-    """The account has the format's fields: a weight file is a stranger's word."""
+def _valid_metadata(info: object) -> bool:
+    """Whether the format's fields are there."""
     match info:
         case {
             "format": str(form),
@@ -146,23 +122,17 @@ def _is_ours(info: object) -> bool:
     return False
 
 
-def _fits(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
-    """Every tensor is there, of the right shape, and bounded; knots rise, variances are above 0."""
-    found = {name: tensor.shape for name, tensor in tensors.items() if name not in HELD}
-    if found != shapes(info) or any(t.dtype != np.float32 for t in tensors.values()):
+def _valid_tensors(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
+    """Also, length scales and variances are above 0."""
+    own = checkpoint.without_holdout(tensors)
+    if not valid_arrays(own, tensor_shapes(info), LARGEST):
         return False
-    knots = [tensors[f"knots.{block}"] for block in info["blocks"]]
     positive = (tensors["lengths"], tensors["prior"][1:])
-    return (
-        all(np.isfinite(each).all() and (np.diff(each) > 0).all() for each in knots)
-        and all((np.abs(t) < LARGEST).all() for n, t in tensors.items() if n[:6] != "knots.")
-        and all((each > 1 / LARGEST).all() for each in positive)
-        and is_sound(tensors, info)
-    )
+    return all((each > 1 / LARGEST).all() for each in positive) and valid_holdout(tensors, info)
 
 
-def shapes(info: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor that a process with this account must have; see `HELD`."""
+def tensor_shapes(info: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that such a process must have, besides `HOLDOUT`."""
     components, width, inducing, rank = (info[name] for name in SIZES)
     values = sum(info["blocks"].values())
     return {f"knots.{block}": (size, KNOTS) for block, size in info["blocks"].items()} | {

@@ -1,37 +1,37 @@
-"""What is wrong with a photo, in eight words that never contradict each other: `hex-mini`.
+"""The issues of a photo, eight labels that cannot contradict each other: `hex-mini`.
 
 A small HEX model (`iqcli.models.hex.head`) on the photometry and on an order-free summary of the
-tiles: where in the picture something lies says nothing of whether it is a fault. It learnt from
-good where in the picture something lies says nothing of whether it is a fault. It learnt from good
-photos with synthetic faults of known strength; see `iqcli.training.issues`. Levels: 2 slight, 3
-clear, 4 severe.
+tiles: where in the picture something lies does not make it a fault. It was trained on good photos
+with synthetic faults of known strength; see `iqcli.training.issues`. Levels: 2 slight, 3 clear,
+4 severe.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.extractors import registry
+from iqcli.extractors.registry import EMBEDDED
 from iqcli.extractors.schema import LAGS, LAYERS, layer, steps
 from iqcli.models.hex import graph as hexgraph
-from iqcli.records import Issue
+from iqcli.models.hex import head as hexes
+from iqcli.models.hex.head import HexHead
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from iqcli.models.base import Blocks, Source
     from iqcli.models.hex.graph import Graph
-    from iqcli.models.hex.head import HexHead
     from iqcli.records import Array, Doubles, Flags
 
 
 BLOCKS = ("photometry", "tiles")
-EMBEDDED = Path(__file__).parent.parent / "data"
 GRAPH = EMBEDDED / "hex-mini.toml"
 WEIGHTS = EMBEDDED / "hex-mini.safetensors"
 # What the head reads: a block, and `summary` of another.
@@ -51,49 +51,49 @@ EVEN = 3.0
 OFF = -50.0
 
 
-def see(blocks: Mapping[str, Array]) -> list[tuple[Issue, ...]]:
-    """The issues of each of n photos, the worst first."""
-    graph = head().graph
-    levels = hexgraph.levels_of(graph, hexgraph.marginals(graph, logits(head(), blocks)))
-    names = [label.name for label in graph.labels]
-    found = [
-        [Issue(name, level) for name, level in zip(names, row, strict=True) if level > 1]
-        for row in levels.tolist()
-    ]
-    return [tuple(sorted(each, key=lambda issue: -issue.level)) for each in found]
+class IssueHead(HexHead):
+    """The head on `inputs` of the blocks `BLOCKS`; see `SIZES`."""
+
+    takes_aesthetic = True
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return BLOCKS
+
+    @property
+    def version(self) -> None:
+        return None
+
+    @property
+    def quantiles(self) -> Mapping[str, Array]:
+        return {}
+
+    def logits(self, blocks: Blocks) -> Doubles:
+        """(n, size) blocks to (n, nodes); `OFF` where what a label is about is not measured."""
+        found = super().logits(inputs(blocks)).astype(np.float64)
+        unseen = unmeasured(blocks)
+        for label, group in zip(self.graph.labels, self.graph.groups, strict=True):
+            for node in group if label.name in unseen else ():
+                found[unseen[label.name], node] = OFF
+        found[~np.isfinite(blocks["photometry"]).all(axis=1)] = OFF
+        return found
+
+    def describe(self) -> None:
+        return None
 
 
-def marginals(blocks: Mapping[str, Array]) -> list[dict[str, tuple[float, ...]]]:
-    """For each of n photos and each issue the probabilities of level 2, 3 and 4 or more."""
-    graph = head().graph
-    chances = hexgraph.marginals(graph, logits(head(), blocks))
-    return [
-        {
-            label.name: tuple(float(row[node]) for node in group)
-            for label, group in zip(graph.labels, graph.groups, strict=True)
-        }
-        for row in chances
-    ]
+def predictor(_source: Source) -> IssueHead:
+    """The model `hex-mini`: how likely it is that nothing is wrong with a photo."""
+    return head()
 
 
-def logits(head: HexHead, blocks: Mapping[str, Array]) -> Doubles:
-    """(n, size) blocks to (n, nodes) logits; `OFF` where what a label is about is not measured."""
-    found = head.logits(inputs(blocks)).astype(np.float64)
-    graph, unseen = head.graph, unmeasured(blocks)
-    for label, group in zip(graph.labels, graph.groups, strict=True):
-        for node in group if label.name in unseen else ():
-            found[unseen[label.name], node] = OFF
-    found[~np.isfinite(blocks["photometry"]).all(axis=1)] = OFF
-    return found
-
-
-def inputs(blocks: Mapping[str, Array]) -> dict[str, Array]:
+def inputs(blocks: Blocks) -> dict[str, Array]:
     """(n, size) `BLOCKS` to what the head reads, by the names of `SIZES`."""
     return {"photometry": blocks["photometry"], "tiles": summary(blocks["tiles"])}
 
 
-def unmeasured(blocks: Mapping[str, Array]) -> dict[str, Flags]:
-    """(n,) where blur and noise cannot be told: no tiles, or nothing in them."""
+def unmeasured(blocks: Blocks) -> dict[str, Flags]:
+    """(n,) where blur and noise cannot be measured: no tiles, or nothing in them."""
     tiles = blocks["tiles"]
     none = ~np.isfinite(tiles).all(axis=1)
     even = np.nan_to_num(layer(tiles, "spread").max(axis=1), nan=0) < EVEN
@@ -162,23 +162,21 @@ def _ways(found: Array) -> list[Array]:
 
 
 @cache
-def head() -> HexHead:
+def head() -> IssueHead:
     """The embedded head, read once. Raises IqError like `load`."""
     return load(WEIGHTS)
 
 
-def load(path: Path) -> HexHead:
+def load(path: Path) -> IssueHead:
     """Read a head as `iq train issues` writes it. Raises IqError for any other file."""
-    from iqcli.models.hex import head as heads  # which sees issues itself
-
-    found = heads.load(path)
-    told = {"sizes": found.sizes, "known_by": found.info["known_by"], "graph": found.graph.account}
-    if told != {"sizes": SIZES, "known_by": known_by(), "graph": graph().account}:
+    found = hexes.load(path)
+    given = found.sizes, found.info["known_by"], found.graph.account
+    if given != (SIZES, known_by(), graph().account):
         raise IqError(
             f"{display_path(path)} was trained on other blocks or issues than this iq has; "
             "train it again with `iq train issues`"
         )
-    return found
+    return IssueHead(found.graph, found.sizes, found.tensors, found.info)
 
 
 @cache
@@ -188,6 +186,6 @@ def graph() -> Graph:
 
 
 def known_by() -> dict[str, str]:
-    """What the numbers of `SIZES` are: a head is never given others than it learnt from."""
+    """The fingerprints of the numbers of `SIZES`: a head gets no others than it was trained on."""
     photometry, tiles = (registry.BLOCKS[name].known_by for name in BLOCKS)
     return {"photometry": photometry, "tiles": f"{tiles}, summary {SUMMARY}"}

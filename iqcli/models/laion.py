@@ -19,22 +19,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.models.base import Method
+from iqcli.models.calibration import to_points
 from iqcli.text import display_path
-from iqcli.weights import store
+from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from iqcli.models.base import ScoredModel
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Blocks, Source
+    from iqcli.models.calibration import Calibration
     from iqcli.records import Array
+    from iqcli.weights.store import WeightStore
 
     Tensors = dict[str, NDArray[np.generic]]
 
-# By row of the table of weights: the block that it reads.
+# By row of the manifest of weights: the block that it reads.
 READS = {"laion-v1": "clip:ViT-B-32", "laion-v2": "clip:ViT-L-14"}
 # How the layers are called in the files -> how many numbers enter and leave them, in order.
 LAYERS = {
@@ -70,26 +73,49 @@ class Laion:
             found = embeddings @ self.weight / lengths + self.bias
         return np.asarray(np.where(np.isfinite(found), found, np.nan), np.float32)
 
-    def quality(self, blocks: Mapping[str, Array]) -> Array:
+    def quality(self, blocks: Blocks) -> Array:
         """(n, size) vectors by block to (n,) in 0..1."""
         return (np.clip(self.score(blocks[self.block]), 1, 10) - np.float32(1)) / np.float32(9)
 
 
-def make(entry: Entry) -> ScoredModel:
-    """The model of that name; see `iqcli.models.registry`."""
-    from iqcli.models.base import ScoredModel  # deferred: it reads this module
+@dataclass(frozen=True)
+class Aesthetic:
+    """A head and its calibration, if there is one: the aesthetic part beside any model's score."""
 
-    head = load(entry.name)
-    return ScoredModel(entry.name, (head.block,), head.quality, part="aesthetic")
+    head: Laion
+    calibration: Calibration | None
+
+    def __call__(self, blocks: Blocks) -> list[float | None]:
+        """(n, size) vectors by block to n points of 1..10, None where it is not defined."""
+        points = to_points(self.head.quality(blocks), self.calibration)
+        return [float(each) if np.isfinite(each) else None for each in points]
 
 
-def load(name: str) -> Laion:
+def predictor(source: Source) -> Method:
+    """The head of that name. Raises IqError like `load`."""
+    head = load(source.entry.name, source.weights)
+    return Method(
+        quality=head.quality, reads=(head.block,), name=source.entry.name, part="aesthetic"
+    )
+
+
+def preferred(installed: Collection[str], reads: Collection[str]) -> str | None:
+    """The row that gives the aesthetic part beside a model that reads these blocks, if any.
+
+    A head whose CLIP the model reads anyway comes first, then V1, then V2: it changes no score,
+    and costs a CLIP embedding for each new photo.
+    """
+    ready = [name for name in READS if name in installed]
+    return min(ready, key=lambda each: READS[each] not in reads, default=None)
+
+
+def load(name: str, weights: WeightStore) -> Laion:
     """The head of the row `laion-v1` or `laion-v2`. Raises IqError for a foreign file."""
-    found = store.converted(name, partial(_folded, LAYERS[name]))
+    found = weights.converted(name, partial(_folded, LAYERS[name]))
     size = next(iter(LAYERS[name].values()))[0]
     if fault := _fault(found, {"weight": (size,), "bias": (1,)}):
         raise IqError(
-            f"what is kept of {name} in {display_path(store.folder(name))} {fault}; "
+            f"what is kept of {name} in {display_path(weights.folder(name))} {fault}; "
             f"run `iq models rm {name}` and pull it again"
         )
     weight = np.ascontiguousarray(found["weight"], np.float32)
@@ -114,8 +140,8 @@ def _folded(layers: Mapping[str, tuple[int, int]], path: Path) -> Tensors:
 
 def _read(layers: Mapping[str, tuple[int, int]], path: Path) -> dict[str, NDArray[np.float64]]:
     """The layers in float64, checked."""
-    told = store.read_torch(path)
-    tensors = told if isinstance(told, dict) else {}
+    content = read_torch(path)
+    tensors = content if isinstance(content, dict) else {}
     wanted: dict[str, tuple[int, ...]] = {}
     for name, (wide, narrow) in layers.items():
         wanted |= {f"{name}weight": (narrow, wide), f"{name}bias": (narrow,)}

@@ -1,4 +1,4 @@
-"""MUSIQ's head: one opinion, or shares of the ten marks of AVA, from the class token.
+"""MUSIQ's head: one score, or shares of the ten marks of AVA, from the class token.
 
 Ke et al., "MUSIQ: Multi-scale Image Quality Transformer", ICCV 2021,
 https://arxiv.org/abs/2108.05997.
@@ -13,15 +13,11 @@ import numpy as np
 
 from iqcli.extractors.musiq import SIZE
 from iqcli.extractors.musiq_weights import HEAD, strange, tensors
-from iqcli.models.base import ScoredModel
-from iqcli.weights.store import path_of
+from iqcli.models.base import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array
-
 
 MARKS = 10
 
@@ -34,24 +30,27 @@ class Head:
     weight: Array
     bias: Array
 
-    def __call__(self, blocks: Mapping[str, Array]) -> Array:
+    def __call__(self, blocks: Blocks) -> Array:
         """(n, 384) class tokens to (n,) qualities 0..1: of 0..100, or of AVA's 1..10."""
-        told = blocks[self.reads] @ self.weight.T + self.bias
+        values = blocks[self.reads] @ self.weight.T + self.bias
         if len(self.bias) == 1:
-            return np.clip(told[:, 0] / 100, 0, 1)
-        shares = np.exp(told - told.max(axis=1, keepdims=True))
+            return np.clip(values[:, 0] / 100, 0, 1)
+        shares = np.exp(values - values.max(axis=1, keepdims=True))
         shares /= shares.sum(axis=1, keepdims=True)
         return np.asarray(shares @ np.linspace(0, 1, MARKS, dtype=np.float32), np.float32)
 
 
-def make(entry: Entry) -> ScoredModel:
+def predictor(source: Source) -> Method:
     """The model of an entry whose one need is its block too. Raises IqError for foreign weights."""
-    (name,) = entry.needs
-    found = tensors(name, head=True)
+    (name,) = source.entry.needs
+    found = tensors(source.weights, name, head=True)
     weight, bias = (found.get(f"{HEAD}{part}") for part in ("weight", "bias"))
-    if weight is None or bias is None or bias.shape not in ((1,), (MARKS,)):
-        raise strange(path_of(name))
-    if weight.shape != (len(bias), SIZE):
-        raise strange(path_of(name))
+    if (
+        weight is None
+        or bias is None
+        or bias.shape not in ((1,), (MARKS,))
+        or weight.shape != (len(bias), SIZE)
+    ):
+        raise strange(source.weights.path_of(name))
     part = "aesthetic" if len(bias) == MARKS else "technical"
-    return ScoredModel(entry.name, (name,), Head(name, weight, bias), part)
+    return Method(quality=Head(name, weight, bias), reads=(name,), part=part)

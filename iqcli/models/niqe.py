@@ -1,4 +1,4 @@
-"""NIQE: how far a picture's statistics lie from those of good photos. Asks nobody's opinion.
+"""NIQE: how far a picture's statistics lie from those of good photos (opinion-unaware).
 
     d^2 = (m1 - m2)' ((S1 + S2) / 2)^-1 (m1 - m2)
 
@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.extractors.registry import BLOCKS
 from iqcli.models import checkpoint
-from iqcli.models.base import ScoredModel
+from iqcli.models.base import Method
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -28,9 +27,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array
-
 
 FORMAT = "iq-niqe-1"
 BLOCK = "niqe"
@@ -61,39 +59,42 @@ class Natural:
         found[defined] = np.sqrt(np.maximum((apart * solved).sum(axis=(1, 2)), 0))
         return found
 
-    def quality(self, blocks: Mapping[str, Array]) -> Array:
+    def quality(self, blocks: Blocks) -> Array:
         """(n, 702) of the block to (n,) qualities: 1 at distance 0, falling towards 0."""
         return np.exp(-self.distances(blocks[BLOCK]) / DECAY).astype(np.float32)
 
 
-def make(entry: Entry) -> ScoredModel:
-    """The model of an entry's file. Raises IqError for a file that is none."""
-    assert entry.weights
-    natural = load(entry.weights)
-    return ScoredModel(entry.called, (BLOCK,), natural.quality, "technical")
+def predictor(source: Source) -> Method:
+    """The model of an entry's file. Raises IqError like `load`."""
+    natural = load(source.file, source.blocks[BLOCK].known_by)
+    return Method(quality=natural.quality, reads=(BLOCK,), part="technical")
 
 
-def load(path: Path) -> Natural:
-    """The Gaussian in a file of `iq train niqe`. Raises IqError where it holds none."""
-    try:
-        info, tensors = checkpoint.read(path)
-    except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read {display_path(path)}: {error}; train it again") from error
-    mean, covariance = tensors.get("mean"), tensors.get("covariance")
-    if not (isinstance(info, dict) and info.get("format") == FORMAT and _sound(mean, covariance)):
-        raise IqError(f"{display_path(path)} is no model of `iq train niqe`; train it again")
-    if info.get("known_by") != BLOCKS[BLOCK].known_by:
-        raise IqError(f"{display_path(path)} was fitted on another block {BLOCK!r}; train it again")
-    return Natural(np.asarray(mean, np.float64), np.asarray(covariance, np.float64))
+def load(path: Path, known_by: str) -> Natural:
+    """The Gaussian in a file of `iq train niqe`, if it was fitted on the block `known_by` so.
+
+    Raises IqError for any other file.
+    """
+    again = "train it again with `iq train niqe`"
+    info, tensors = checkpoint.load(path, "niqe model", again, _valid_metadata, _valid_tensors)
+    if info.get("known_by") != known_by:
+        raise IqError(
+            f"{display_path(path)} was fitted on another block {BLOCK!r} than this iq has; {again}"
+        )
+    mean, covariance = (np.asarray(tensors[name], np.float64) for name in ("mean", "covariance"))
+    return Natural(mean, covariance)
 
 
-def _sound(mean: Any, covariance: Any) -> bool:
+def _valid_metadata(info: object) -> bool:
+    return isinstance(info, dict) and info.get("format") == FORMAT
+
+
+def _valid_tensors(tensors: Mapping[str, Any], _info: Mapping[str, Any]) -> bool:
     """Whether these are a Gaussian that every distance is defined by."""
-    if (
-        mean is None
-        or covariance is None
-        or {mean.dtype, covariance.dtype} != {np.dtype(np.float64)}
-    ):
+    if not {"mean", "covariance"} <= set(tensors):
+        return False
+    mean, covariance = tensors["mean"], tensors["covariance"]
+    if {mean.dtype, covariance.dtype} != {np.dtype(np.float64)}:
         return False
     if mean.shape != (FEATURES,) or covariance.shape != (FEATURES, FEATURES):
         return False

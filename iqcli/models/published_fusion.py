@@ -1,29 +1,27 @@
 """The model `fusion`: BRISQUE, LAION V1 and CLIP joined by the published network of its authors.
 
-The CLIP vector keeps its length (about 10): so were the vectors that the network learnt from and
-was measured on. Its own code divided them by their length when it scored, which is another input
-than it had learnt. Otherwise the faults of that code are not kept: each photo is scored with its
-own vector, CLIP has its QuickGELU, BRISQUE is read at 512 pixels, and what cannot be judged has no
-score. None of this mends the weights, which learnt with the vectors of other photos: see the card.
-
-The fusion network of "Image Quality Fusion" as its authors published it. Inference in NumPy.
-
     b = clamp(BRISQUE, 0, 100) / 100      (n, 1), 0 is best      a = (clamp(LAION, 1, 10) - 1) / 9
     c = the CLIP vector as it is          (n, d)
     h = [branch(b), branch(a), branch(c)], branch(x) = relu(relu(x W0 + w0) W3 + w3)
     z = relu(relu(h W0 + w0) W3 + w3) W6 + w6
     score = low + (high - low) sigmoid(z)
 
-Source: github.com/mattkyuan/image-quality-fusion (MIT), whose keys the tensors have.
+The CLIP vector keeps its length (about 10): so were the vectors that the network was trained and
+measured on. Its own code divided them by their length when it scored, which is another input. The
+other faults of that code are not kept either: each photo is scored with its own vector, CLIP has
+its QuickGELU, BRISQUE is read at 512 pixels, and a photo without features has no score. None of
+this repairs the weights, which were trained with the vectors of other photos: see the card.
 
-The files that published fusion networks lie in. Nothing in them is believed or run.
+Source: github.com/mattkyuan/image-quality-fusion (MIT), whose keys the tensors have. Files of
+networks are untrusted input; nothing in them is run. Inference in NumPy.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,24 +29,25 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.models import brisque as brisque_live
 from iqcli.models import checkpoint, laion
-from iqcli.models.base import ScoredModel
-from iqcli.models.calibration import scale_of
+from iqcli.models.base import Method, dense, relu
+from iqcli.models.calibration import calibration_of, to_points
 from iqcli.models.registry import ENTRIES
-from iqcli.records import Rating
 from iqcli.text import display_path
-from iqcli.weights import store
+from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from iqcli.models.registry import Entry
-    from iqcli.records import Array, NoRating, Vector
+    from iqcli.models.base import Blocks, Source
+    from iqcli.models.calibration import Calibration
+    from iqcli.records import Array
+    from iqcli.weights.store import WeightStore
 
     Tensors = dict[str, NDArray[np.generic]]
 
+WEIGHTS = "fusion"
 BRANCHES = ("brisque_net", "laion_net", "clip_net")
 HIDDEN, EMBEDDING, OUTPUT_RANGE = 256, 512, (1.0, 10.0)
 
@@ -71,8 +70,8 @@ class Network:
         return int(self.tensors["clip_net.0.weight"].shape[1])
 
     @property
-    def known_by(self) -> str:
-        """What tells it from networks with other weights."""
+    def fingerprint(self) -> str:
+        """Another for every other network."""
         parts = [repr(self.output_range).encode()]
         parts += [self.tensors[name].tobytes() for name in sorted(self.tensors)]
         return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
@@ -86,119 +85,112 @@ class Network:
         """Like `predict`, as the share 0..1 of the output range."""
         inputs = (brisque[:, None], laion[:, None], clip)
         joined = np.concatenate(
-            [
-                self._relu(net, 3, self._relu(net, 0, x))
-                for net, x in zip(BRANCHES, inputs, strict=True)
-            ],
-            axis=1,
+            [self._through(net, (0, 3), x) for net, x in zip(BRANCHES, inputs, strict=True)], axis=1
         )
-        hidden = self._relu("fusion_net", 3, self._relu("fusion_net", 0, joined))
-        z = np.clip(self._linear("fusion_net", 6, hidden)[:, 0], -30, 30)
+        hidden = self._through("fusion_net", (0, 3), joined)
+        z = np.clip(dense(self.tensors, "fusion_net.6", hidden)[:, 0], -30, 30)
         found: Array = (1 / (1 + np.exp(-z))).astype(np.float32)
         return found
 
-    def _relu(self, net: str, layer: int, x: Array) -> Array:
-        return np.maximum(self._linear(net, layer, x), 0)
-
-    def _linear(self, net: str, layer: int, x: Array) -> Array:
-        weight, bias = (self.tensors[f"{net}.{layer}.{kind}"] for kind in ("weight", "bias"))
-        y: Array = x @ weight.T + bias
-        return y
+    def _through(self, net: str, layers: tuple[int, ...], x: Array) -> Array:
+        for layer in layers:
+            x = relu(dense(self.tensors, f"{net}.{layer}", x))
+        return x
 
 
-def shapes(hidden: int, embedding: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor of a network of this width."""
+def layers_of(hidden: int, embedding: int) -> dict[str, dict[int, tuple[int, int]]]:
+    """By net and layer how many numbers leave and enter it; in between are activations."""
     quarter, half = hidden // 4, hidden // 2
-    layers = {
+    return {
         "brisque_net": {0: (64, 1), 3: (quarter, 64)},
         "laion_net": {0: (64, 1), 3: (quarter, 64)},
         "clip_net": {0: (hidden, embedding), 3: (half, hidden)},
         "fusion_net": {0: (hidden, 2 * quarter + half), 3: (half, hidden), 6: (1, half)},
     }
+
+
+def tensor_shapes(hidden: int, embedding: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor of a network of this width."""
     found: dict[str, tuple[int, ...]] = {}
-    for net, each in layers.items():
-        for layer, (rows, columns) in each.items():
+    for net, layers in layers_of(hidden, embedding).items():
+        for layer, (rows, columns) in layers.items():
             found[f"{net}.{layer}.weight"] = (rows, columns)
             found[f"{net}.{layer}.bias"] = (rows,)
     return found
 
 
-WEIGHTS = "fusion"
 BRISQUE, CLIP, CLIP_SIZE = brisque_live.BLOCK, "clip:ViT-B-32", 512
 
 
 @dataclass(frozen=True)
-class Method:
-    """What the network reads of a photo, and what it makes of it."""
+class FusionInputs:
+    """The network with what it reads of a photo; `calibration` is that of `brisque-live`."""
 
     brisque: brisque_live.Brisque
     laion: laion.Laion
     network: Network
+    calibration: Calibration | None = None
 
-    def technical(self, blocks: Mapping[str, Array]) -> Array:
+    def technical(self, blocks: Blocks) -> Array:
         """(n,) b, 0 (best) .. 1; NaN where BRISQUE is not defined."""
         return self.brisque.score(blocks[BRISQUE]) / np.float32(100)
 
-    def aesthetic(self, blocks: Mapping[str, Array]) -> Array:
+    def aesthetic(self, blocks: Blocks) -> Array:
         """(n,) a, 0 .. 1 (best)."""
         return self.laion.quality(blocks)
 
-    def quality(self, blocks: Mapping[str, Array]) -> Array:
+    def quality(self, blocks: Blocks) -> Array:
         """(n,) shares of the output range, 0..1; NaN where BRISQUE is not defined."""
         return self.network.share(self.technical(blocks), self.aesthetic(blocks), blocks[CLIP])
 
-
-@dataclass(frozen=True, kw_only=True)
-class PublishedFusion(ScoredModel):
-    """Its ratings, with what brisque-live says as the technical part, and LAION V1 as `beside`."""
-
-    method: Method
-
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | NoRating]:
-        """See `registry.Model`."""
-        rated = super().rate(photos)
-        if not rated:
-            return []
-        features = np.stack([each[BRISQUE] for each in photos])
-        quality, scale = self.method.brisque.quality({BRISQUE: features}), scale_of("brisque-live")
-        points = scale.apply(quality) if scale else 1 + 9 * quality
-        return [
-            replace(rating, technical=float(point)) if isinstance(rating, Rating) else rating
-            for rating, point in zip(rated, points, strict=True)
-        ]
+    def technical_points(self, blocks: Blocks) -> list[float | None]:
+        """n points of BRISQUE alone."""
+        points = to_points(self.brisque.quality(blocks), self.calibration)
+        return [float(each) for each in points]
 
 
-def make(entry: Entry) -> PublishedFusion:
-    """The model `fusion`, or of the folder that `entry.weights` is.
+def predictor(source: Source) -> Method:
+    """The model `fusion`, or that of the folder which is the entry's own.
 
     Raises IqError where weights are missing or damaged, or read another CLIP.
     """
+    entry, weights = source.entry, source.weights
     if entry.weights is None:
-        return model(entry.name, pulled())
-    network = network_of(entry.weights)
-    store.require(name for name in ENTRIES["fusion"].needs if name != WEIGHTS)
-    return model(f"{entry.name}/{network.known_by}", network)
-
-
-def pulled() -> Network:
-    """The published network. Raises IqError that says what to pull where it is not here."""
-    return unpacked(store.converted(WEIGHTS, packed), store.path_of(WEIGHTS))
-
-
-def model(name: str, network: Network) -> PublishedFusion:
-    """The ratings of a network, with the installed BRISQUE and LAION V1 before it."""
+        name, network = entry.name, pulled(weights)
+    else:
+        network = network_of(entry.weights)
+        weights.require(each for each in ENTRIES["fusion"].needs if each != WEIGHTS)
+        name = f"{entry.name}/{network.fingerprint}"
     if network.embedding != CLIP_SIZE:
         raise IqError(
             f"{name} reads CLIP vectors of {network.embedding} numbers, and {CLIP} has "
             f"{CLIP_SIZE}; give a network for {CLIP}"
         )
-    method = Method(brisque_live.load(), laion.load("laion-v1"), network)
-    return PublishedFusion(name, (BRISQUE, CLIP), method.quality, method=method)
+    inputs = inputs_of(network, weights)
+    return Method(
+        quality=inputs.quality,
+        reads=(BRISQUE, CLIP),
+        name=name,
+        technical=inputs.technical_points,
+    )
+
+
+def pulled(weights: WeightStore) -> Network:
+    """The published network. Raises IqError that says what to pull where it is not here."""
+    return unpacked(weights.converted(WEIGHTS, packed), weights.path_of(WEIGHTS))
+
+
+def inputs_of(network: Network, weights: WeightStore) -> FusionInputs:
+    """The network with the installed BRISQUE and LAION V1 before it."""
+    calibration = calibration_of("brisque-live", weights.data_dir)
+    return FusionInputs(
+        brisque_live.load(weights), laion.load("laion-v1", weights), network, calibration
+    )
 
 
 # What their wrapper for the hub puts before every key.
 PREFIX = "fusion_model."
-# Bounds on what a stranger's file may ask for, and on its numbers: no sum overflows below them.
+# Bounds on what an untrusted file may ask for, and on its numbers: no sum overflows below them.
 WIDEST, LARGEST = 4096, 1e4
 OTHERS = {
     "EnsembleFusionModel": ("ensemble_weights", "deep_fusion.", "weighted_fusion."),
@@ -238,9 +230,9 @@ def packed(file: Path) -> Tensors:
                 f"{display_path(file)} is an {other}; iq reads the deep fusion network alone"
             )
     found: Tensors = {name: np.asarray(each, np.float32) for name, each in state.items()}
-    told = config.get("output_range", OUTPUT_RANGE)
+    given = config.get("output_range", OUTPUT_RANGE)
     try:
-        found["output_range"] = np.array(told, np.float32)
+        found["output_range"] = np.array(given, np.float32)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # the last is torch's
         found["output_range"] = np.full(2, np.nan, np.float32)
     _check_config(config, unpacked(found, file), file)
@@ -260,7 +252,7 @@ def _of_safetensors(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
 
 
 def _of_torch(file: Path) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    match store.read_torch(file):
+    match read_torch(file):
         case {"model_state_dict": dict(state), "model_config": dict(config)}:
             pass
         case dict(state):
@@ -286,7 +278,7 @@ def unpacked(tensors: Mapping[str, Any], file: Path) -> Network:
     hidden, embedding = len(first), embedded.shape[1]
     if not (4 <= hidden <= WIDEST and hidden % 4 == 0 and 1 <= embedding <= WIDEST):
         raise _foreign(file, f"it is {hidden} wide and reads {embedding} numbers")
-    wanted = shapes(hidden, embedding)
+    wanted = tensor_shapes(hidden, embedding)
     for odd in sorted(set(own) ^ set(wanted)):
         raise _foreign(file, f"it lacks {odd}" if odd in wanted else f"it has {odd}")
     for name, values in own.items():
@@ -297,8 +289,8 @@ def unpacked(tensors: Mapping[str, Any], file: Path) -> Network:
     return Network(own, (low, high))
 
 
-def _range(told: Any, file: Path) -> tuple[float, float]:
-    values = np.asarray(told, np.float32)
+def _range(given: Any, file: Path) -> tuple[float, float]:
+    values = np.asarray(given, np.float32)
     sound = values.shape == (2,) and bool((np.abs(values) < LARGEST).all())
     if not sound or not values[0] < values[1]:
         raise _foreign(file, "its output_range is not two numbers, the lower first")
@@ -308,11 +300,11 @@ def _range(told: Any, file: Path) -> tuple[float, float]:
 def _check_config(config: Mapping[str, Any], network: Network, file: Path) -> None:
     found = {"clip_embed_dim": network.embedding, "hidden_dim": network.hidden}
     for name, value in found.items():
-        told = config.get(name, value)
-        if not isinstance(told, int | float):
+        given = config.get(name, value)
+        if not isinstance(given, int | float):
             raise _foreign(file, f"its config says no number as {name}")
-        if told != value:
-            raise _foreign(file, f"its config says {name} {told}, its tensors {value}")
+        if given != value:
+            raise _foreign(file, f"its config says {name} {given}, its tensors {value}")
 
 
 def _foreign(file: Path, why: str) -> IqError:

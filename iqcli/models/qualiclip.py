@@ -1,7 +1,7 @@
 """QualiCLIP: is a photo nearer to "Good photo." or to "Bad photo."? (Agnolucci et al. 2024.)
 
-An image tower that has learnt to order spoilt copies, and fourteen texts in seven pairs that stay
-as they are (arXiv 2403.11176):
+An image tower trained to order distorted copies, and fourteen fixed texts in seven pairs
+(arXiv 2403.11176):
 
     q = mean over pairs of softmax(100 [cos(f, t+), cos(f, t-)])_0        0 .. 1
 
@@ -16,6 +16,7 @@ Besides the published weights this reads those of `iq train qualiclip`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,20 +24,18 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.extractors import qualiclip as block
 from iqcli.extractors.clip import share_of_good
-from iqcli.extractors.registry import BLOCKS
-from iqcli.models.base import ScoredModel
+from iqcli.models.base import Method
 from iqcli.text import display_path
-from iqcli.weights import store
+from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array
     from iqcli.weights.store import Tensors
-
 
 WEIGHTS = BLOCK = "qualiclip"
 TEXTS = "prompts_features"
@@ -54,59 +53,54 @@ PROMPTS = (
 UNIT = 5e-3
 
 
-@dataclass(frozen=True)
-class Method:
-    """The quality with its texts (14, size)."""
-
-    texts: Array
-
-    def __call__(self, blocks: Mapping[str, Array]) -> Array:
-        """See `scored.Quality`."""
-        return share_of_good(blocks[BLOCK], self.texts)
-
-
 @dataclass(frozen=True, kw_only=True)
-class OwnModel(ScoredModel):
-    """The same with a tower of one's own, which the file holds."""
+class OwnMethod(Method):
+    """The same with the tower of a person's own file instead of the published one."""
 
-    tower: block.OwnBlock
+    own_tower: block.OwnBlock
 
-    @property
-    def blocks(self) -> Sequence[AnyBlock]:
-        """See `ScoredModel`; the tower of the file stands for the published one."""
-        return [self.tower if each.name == BLOCK else each for each in super().blocks]
+    def own_blocks(self, table: Mapping[str, AnyBlock]) -> tuple[AnyBlock, ...]:
+        return (self.own_tower,)
 
 
-def make(entry: Entry) -> ScoredModel:
+def predictor(source: Source) -> Method:
     """The published model, or that of a file of `iq train qualiclip`.
 
-    The latter is called by its content too: no calibration of another may meet it. Raises IqError
-    where the weights are missing or damaged.
+    The latter is named by its content too, so that no calibration of another is used for it.
+    Raises IqError where the weights are missing or damaged.
     """
-    if entry.weights:
-        told = block.account(entry.weights)
-        texts = sound(block.texts(entry.weights), told.size, entry.weights)
-        tower = block.OwnBlock(BLOCK, str(entry.weights), told.size)
-        name = f"{entry.name}-{tower.known_by[:8]}"
-        return OwnModel(name, (BLOCK,), Method(texts), tower=tower)
-    found = store.converted(WEIGHTS, _texts)
-    texts = sound(found.get(TEXTS), BLOCKS[BLOCK].size, store.path_of(WEIGHTS))
-    return ScoredModel(entry.name, (BLOCK,), Method(texts))
+    if file := source.entry.weights:
+        own = block.account(file)
+        texts = checked_texts(block.texts(file), own.size, file)
+        tower = block.OwnBlock(BLOCK, str(file), own.size)
+        name = f"{source.entry.name}-{tower.known_by[:8]}"
+        return OwnMethod(
+            quality=partial(quality, texts), reads=(BLOCK,), name=name, own_tower=tower
+        )
+    found = source.weights.converted(WEIGHTS, _texts)
+    path, size = source.weights.path_of(WEIGHTS), source.blocks[BLOCK].size
+    texts = checked_texts(found.get(TEXTS), size, path)
+    return Method(quality=partial(quality, texts), reads=(BLOCK,))
+
+
+def quality(texts: Array, blocks: Blocks) -> Array:
+    """(14, size) texts and (n, size) vectors of `qualiclip` to (n,) in 0..1."""
+    return share_of_good(blocks[BLOCK], texts)
 
 
 def _texts(path: Path) -> Tensors:
     """The texts alone of the published checkpoint, float32."""
     if path.suffix == ".safetensors":
         return {TEXTS: block.texts(path)}
-    told = store.read_torch(path)
-    rows: Any = told.get(TEXTS) if isinstance(told, dict) else None
+    content = read_torch(path)
+    rows: Any = content.get(TEXTS) if isinstance(content, dict) else None
     try:
         return {TEXTS: np.ascontiguousarray(rows.detach().float().numpy())}
     except (AttributeError, TypeError, RuntimeError) as error:  # what is no plain tensor
         raise IqError(f"{display_path(path)} holds no {TEXTS}; pull it again") from error
 
 
-def sound(rows: object, size: int, path: Path) -> Array:
+def checked_texts(rows: object, size: int, path: Path) -> Array:
     """The texts, if they are 14 unit rows. Raises IqError."""
     if not isinstance(rows, np.ndarray) or rows.shape != (len(PROMPTS), size):
         shape = getattr(rows, "shape", None)

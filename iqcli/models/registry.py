@@ -4,90 +4,34 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.extractors.registry import EMBEDDED
-from iqcli.fs.files import sha256
-from iqcli.text import display_path
-from iqcli.weights import store
+from iqcli.extractors.registry import EMBEDDED, block_table, blocks_of
+from iqcli.models import checkpoint, issues, laion
+from iqcli.models.base import Entry, RatedModel, Source
+from iqcli.models.calibration import calibration_of
+from iqcli.models.laion import Aesthetic
+from iqcli.weights.store import WeightStore
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.records import HoldoutSample, NoRating, Rating, Vector
-
-# The module that loads every head of ours.
-HEADS = "iqcli.models.base"
-
-
-class Model(Protocol):
-    """Turns the blocks of photos into ratings."""
-
-    @property
-    def blocks(self) -> Sequence[AnyBlock]:
-        """What the pipeline must measure for it."""
-        ...
-
-    @property
-    def holdout(self) -> HoldoutSample | None:
-        """How it did on photos that it had not learnt from; None where it does not say."""
-        ...
-
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> Sequence[Rating | NoRating]:
-        """One rating a photo, from its blocks by name, or why there is none."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A model as `iq models` lists it.
-
-    `weights` is a safetensors file of ours, `card` a Markdown one; `needs` are rows of
-    `iqcli.weights.store`. `module` offers `make(entry) -> Model`.
-    """
-
-    name: str
-    summary: str
-    licence: str
-    weights: Path | None = None
-    card: Path | None = None
-    needs: tuple[str, ...] = ()
-    module: str = HEADS
-
-    @property
-    def called(self) -> str:
-        """What a rating and a calibration name it by: what a person trained, by its content too.
-
-        So no calibration of another meets it. Raises IqError for a file that cannot be read.
-        """
-        if self.weights is None or self.weights.parent == EMBEDDED:
-            return self.name
-        try:
-            return f"{self.name}-{sha256(self.weights)[:8]}"
-        except OSError as error:
-            why = error.strerror or error
-            raise IqError(f"cannot read the model {display_path(self.weights)}: {why}") from error
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether nothing has to be pulled or trained first."""
-        own = self.weights is None or self.weights.is_file()
-        return own and not store.wanting(self.needs)
+    from iqcli.models.base import Predictor
+    from iqcli.settings import Settings
 
 
 def _entries() -> dict[str, Entry]:
     found = {}
-    for name, told in tomllib.loads((EMBEDDED / "models.toml").read_text("utf-8")).items():
-        files = {key: EMBEDDED / told[key] for key in ("weights", "card") if key in told}
-        module = f"iqcli.models.{told.get('module', 'base')}"
-        needs = tuple(told.get("needs", ()))
-        found[name] = Entry(
-            name, told["summary"], told["licence"], **files, needs=needs, module=module
-        )
+    for name, row in tomllib.loads((EMBEDDED / "models.toml").read_text("utf-8")).items():
+        files = {key: EMBEDDED / row[key] for key in ("weights", "card") if key in row}
+        others = {"module": row["module"]} if "module" in row else {}
+        needs = tuple(row.get("needs", ()))
+        found[name] = Entry(name, row["summary"], row["licence"], **files, needs=needs, **others)
     return found
 
 
@@ -99,80 +43,116 @@ HEX = "hex"
 # What the model `fusion` is called where it was published.
 HUB_ID = "matthewyuan/image-quality-fusion"
 # Models that a person trains, kept in the data folder as NAME.safetensors: module, summary, and
-# what is said where there is none yet.
+# the error where there is none yet.
 OWN = {
     TASTE: (
-        "iqcli.models.taste",
+        "taste",
         "your own stars on top of a stock model; made by `iq train taste`",
         "you have no taste yet; rate photos with stars and give their folder to "
         "`iq train taste FOLDER`",
     ),
     HEX: (
-        "iqcli.models.hex.head",
+        "hex.head",
         "issues by label and level that cannot contradict each other; made by `iq train hex`",
         "you have no hex model yet, and none is published; make one of labelled photos with "
         "`iq train hex FILE.csv`",
     ),
 }
-# What a trained file says it is -> the module that loads it; heads are the rule.
+# The format in a trained file -> the module that loads it; heads are the rule.
 FORMATS = {
-    "iq-taste-1": "iqcli.models.taste",
-    "iq-hex-1": "iqcli.models.hex.head",
-    "iq-niqe-1": "iqcli.models.niqe",
-    "iq-qualiclip-1": "iqcli.models.qualiclip",
+    "iq-taste-1": "taste",
+    "iq-hex-1": "hex.head",
+    "iq-niqe-1": "niqe",
+    "iq-qualiclip-1": "qualiclip",
 }
+NAMES = (*ENTRIES, *OWN)
 
 
-def entry(name: str) -> Entry:
-    """The model called `name`, or the trained file that `name` is the path of.
+@dataclass(frozen=True)
+class Registry:
+    """The models that can be loaded here: those of iq, and what a person trained.
 
-    Raises IqError with the names there are.
+    `data_dir` holds what was trained, `weights` what was pulled.
     """
-    if name in ENTRIES:
-        return ENTRIES[name]
-    if name in OWN:
-        return _own(name)
-    if name == HUB_ID:
-        return ENTRIES["fusion"]
-    if Path(name, "config.json").is_file():
-        return _network_in(Path(name))
-    if name.endswith(".safetensors"):
-        module = FORMATS.get(format_of(Path(name)) or "", HEADS)
-        return Entry(Path(name).stem, "trained by you", "yours", Path(name), module=module)
-    known = ", ".join([*ENTRIES, *OWN])
-    raise IqError(f"there is no model {name!r}; give one of {known}, or a .safetensors file")
 
+    data_dir: Path
+    weights: WeightStore
 
-def load(name: str) -> Model:
-    """The model ready to rate; raises IqError where its weights are missing or damaged."""
-    found = entry(name)
-    if name in OWN and not found.is_ready:
-        raise IqError(OWN[name][-1])
-    store.require(found.needs, found.name)
-    model: Model = import_module(found.module).make(found)
-    return model
+    @classmethod
+    def of(cls, settings: Settings) -> Registry:
+        """The models and weights that the settings point to."""
+        return cls(settings.data_dir, WeightStore(settings.data_dir, settings.weights_mirror))
 
+    @cached_property
+    def blocks(self) -> Mapping[str, AnyBlock]:
+        """Every extractor by name."""
+        return block_table(self.weights)
 
-def _network_in(folder: Path) -> Entry:
-    """The published kind of fusion network, with weights of somebody's own."""
-    summary = "a fusion network with weights of your own"
-    return Entry(folder.resolve().name, summary, "yours", folder, module=ENTRIES["fusion"].module)
+    def blocks_of(self, names: str) -> tuple[AnyBlock, ...]:
+        """The blocks of a list with commas, each once. Raises IqError for an unknown name."""
+        return blocks_of(names, self.blocks)
 
+    def entry(self, name: str) -> Entry:
+        """The model called `name`, or the trained file that `name` is the path of.
 
-def format_of(file: Path) -> str | None:
-    """What kind of model a safetensors file says it holds, None for a file that says nothing."""
-    from iqcli.models import checkpoint
+        Raises IqError with the names there are.
+        """
+        if name in ENTRIES:
+            return ENTRIES[name]
+        if name in OWN:
+            module, summary, _ = OWN[name]
+            file = self.data_dir / f"{name}.safetensors"
+            return Entry(name, summary, "yours", file, module=module)
+        if name == HUB_ID:
+            return ENTRIES["fusion"]
+        path = Path(name)
+        if Path(name, "config.json").is_file():
+            summary, module = "a fusion network with weights of your own", ENTRIES["fusion"].module
+            return Entry(path.resolve().name, summary, "yours", path, module=module)
+        if name.endswith(".safetensors"):
+            module = FORMATS.get(checkpoint.format_of(path) or "", "heads")
+            return Entry(path.stem, "trained by you", "yours", path, module=module)
+        known = ", ".join(NAMES)
+        raise IqError(f"there is no model {name!r}; give one of {known}, or a .safetensors file")
 
-    try:
-        info = checkpoint.account(file)
-    except checkpoint.UNREADABLE:
-        return None
-    return str(info.get("format")) if isinstance(info, dict) else None
+    def is_ready(self, entry: Entry) -> bool:
+        """Whether nothing has to be pulled or trained first."""
+        own = entry.weights is None or entry.weights.is_file()
+        return own and not self.weights.missing(entry.needs)
 
+    def predictor(self, name: str) -> Predictor:
+        """The arithmetic of a model. Raises IqError where its weights are missing or damaged."""
+        entry = self.entry(name)
+        if name in OWN and not self.is_ready(entry):
+            raise IqError(OWN[name][-1])
+        self.weights.require(entry.needs, entry.name)
+        module = import_module(f"iqcli.models.{entry.module}")
+        loaded: Predictor = module.predictor(Source(entry, self.weights, self.blocks))
+        return loaded
 
-def _own(name: str) -> Entry:
-    from iqcli import settings
+    def load(self, name: str) -> RatedModel:
+        """The model ready to rate; raises IqError where anything of it is missing or damaged."""
+        predictor = self.predictor(name)
+        called = predictor.name or self.entry(name).called
+        aesthetic = self._aesthetic(predictor)
+        labels = predictor.labels or issues.head()
+        others = (*labels.reads, *([aesthetic.head.block] if aesthetic else ()))
+        blocks = {name: self.blocks[name] for name in others}
+        blocks |= {each.name: each for each in predictor.own_blocks(self.blocks)}
+        return RatedModel(
+            name=called,
+            blocks=tuple(blocks.values()),
+            predictor=predictor,
+            labels=labels,
+            calibration=None if predictor.in_points else calibration_of(called, self.data_dir),
+            aesthetic=aesthetic,
+        )
 
-    folder = settings.load({}, None).data_dir
-    module, summary, _ = OWN[name]
-    return Entry(name, summary, "yours", folder / f"{name}.safetensors", module=module)
+    def _aesthetic(self, predictor: Predictor) -> Aesthetic | None:
+        """What gives the aesthetic part beside the score, if it is installed."""
+        if not predictor.takes_aesthetic:
+            return None
+        ready = [name for name in laion.READS if self.is_ready(ENTRIES[name])]
+        if (name := laion.preferred(ready, predictor.reads)) is None:
+            return None
+        return Aesthetic(laion.load(name, self.weights), calibration_of(name, self.data_dir))

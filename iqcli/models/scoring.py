@@ -1,4 +1,4 @@
-"""Paths to judged shots: find, measure, rate. What every command over photos begins with."""
+"""From measured photos to rated and ranked ones."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.registry import Model
+    from iqcli.models.base import RatedModel
     from iqcli.records import Photo, Rating
 
 # Photos rated at once: enough to make the arithmetic cheap, few enough that rows keep flowing.
 CHUNK = 128
 
 
-def blocks_for(model: Model, *, grouped: bool = False) -> list[AnyBlock]:
+def blocks_for(model: RatedModel, *, grouped: bool = False) -> list[AnyBlock]:
     """What must be measured for the ratings, each once; with `grouped` for the looks as well."""
     from iqcli.extractors import descriptor
     from iqcli.extractors.registry import BLOCKS
@@ -28,7 +28,9 @@ def blocks_for(model: Model, *, grouped: bool = False) -> list[AnyBlock]:
     return list({block.name: block for block in (*more, *model.blocks)}.values())
 
 
-def judge(measured: Iterable[Photo], model: Model, *, grouped: bool = False) -> Iterator[Photo]:
+def judge(
+    measured: Iterable[Photo], model: RatedModel, *, grouped: bool = False
+) -> Iterator[Photo]:
     """Rate each measured shot, in order; one without blocks, or without a score, has an error.
 
     With `grouped` each that was measured has its look: its blocks hold those of `blocks_for`.

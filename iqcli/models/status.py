@@ -1,4 +1,4 @@
-"""What is on the shelf: the models and weights there are, what state they are in, on what terms."""
+"""The state of the models and weights: ready, not pulled, not trained; and on what terms."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
-from iqcli.models.registry import ENTRIES, HUB_ID, OWN, entry
+from iqcli.models.registry import ENTRIES, HUB_ID, OWN
 from iqcli.text import escape
-from iqcli.weights import store
 from iqcli.weights.manifest import megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Entry
+    from iqcli.models.registry import Registry
     from iqcli.weights.manifest import Weight
+    from iqcli.weights.store import WeightStore
 
 READY, ABSENT, LICENCE = "ready", "not pulled", "needs licence"
 PARTLY, UNTRAINED, MISSING = "partly pulled", "not trained", "missing"
@@ -43,100 +44,109 @@ class Item:
         return megabytes(self.download) if self.download else "–"
 
 
-def models() -> list[Item]:
+def models(registry: Registry) -> list[Item]:
     """Every model by name, those a person trains last."""
-    return [model(each) for each in (*ENTRIES.values(), *map(entry, OWN))]
+    entries = (*ENTRIES.values(), *map(registry.entry, OWN))
+    return [model(each, registry.weights) for each in entries]
 
 
-def model(found: Entry) -> Item:
+def model(entry: Entry, weights: WeightStore) -> Item:
     """One model. Its licence is its own, or that of the weights that forbid to sell."""
-    rows = store.with_needs(found.needs)
-    strict = dict.fromkeys(each.licence for each in rows if not each.commercial)
+    needed = weights.with_needs(entry.needs)
+    strict = dict.fromkeys(each.licence for each in needed if not each.commercial)
     return Item(
-        found.name,
-        _state(found, rows),
-        sum(each.size for each in rows),
-        "; ".join(strict) or found.licence,
+        entry.name,
+        _state(entry, needed, weights),
+        sum(each.size for each in needed),
+        "; ".join(strict) or entry.licence,
         not strict,
-        tuple(each.name for each in rows),
-        found.summary,
+        tuple(each.name for each in needed),
+        entry.summary,
     )
 
 
-def _state(found: Entry, rows: list[Weight]) -> str:
-    if found.weights is not None and not found.weights.exists():
-        return UNTRAINED if found.name in OWN else MISSING
-    return state(rows)
+def _state(entry: Entry, needed: list[Weight], weights: WeightStore) -> str:
+    if entry.weights is not None and not entry.weights.exists():
+        return UNTRAINED if entry.name in OWN else MISSING
+    return state(needed, weights)
 
 
-def state(rows: Iterable[Weight]) -> str:
-    """Whether these weights are here, and if not, what stands in the way."""
-    lacking = [each for each in rows if not store.is_there(each.name)]
-    if not lacking:
+def state(rows: Iterable[Weight], weights: WeightStore) -> str:
+    """Whether these weights are installed, and if not, what stands in the way."""
+    missing = [each for each in rows if not weights.is_installed(each.name)]
+    if not missing:
         return READY
-    if any(store.part_of(each).exists() for each in lacking):
+    if any(weights.part_of(each).exists() for each in missing):
         return PARTLY
-    strict = [each for each in lacking if not each.commercial]
-    return ABSENT if all(map(store.accepted, strict)) else LICENCE
+    strict = [each for each in missing if not each.commercial]
+    return ABSENT if all(map(weights.accepted, strict)) else LICENCE
 
 
-def rows() -> list[Item]:
-    """Every row of the table of weights."""
-    return [row(each) for each in store.table().values()]
+def rows(weights: WeightStore) -> list[Item]:
+    """Every row of the manifest of weights; its needs are its own alone."""
+    return [
+        Item(
+            each.name,
+            state([each], weights),
+            each.size,
+            each.licence,
+            each.commercial,
+            each.needs,
+            each.what,
+        )
+        for each in weights.rows.values()
+    ]
 
 
-def row(each: Weight) -> Item:
-    """One row; its needs are its own alone."""
-    said = each.what, each.needs
-    return Item(
-        each.name, state([each]), each.size, each.licence, each.commercial, said[1], said[0]
-    )
-
-
-def rows_of(names: Iterable[str]) -> list[Weight]:
+def rows_of(names: Iterable[str], weights: WeightStore) -> list[Weight]:
     """The weights that these models and rows need, each once, what is needed first.
 
     Raises IqError for a name that is neither, and for a model that needs none.
     """
     found: list[str] = []
     for name in names:
-        found += _needs(name)
-    return store.with_needs(dict.fromkeys(found))
+        found += _needs(name, weights)
+    return weights.with_needs(dict.fromkeys(found))
 
 
-def _needs(name: str) -> tuple[str, ...]:
-    table = store.table()
+def _needs(name: str, weights: WeightStore) -> tuple[str, ...]:
     name = "fusion" if name == HUB_ID else name
     if name in ENTRIES and (needs := ENTRIES[name].needs):
-        return (*needs, name) if name in table else needs
-    if name in table:
+        return (*needs, name) if name in weights.rows else needs
+    if name in weights.rows:
         return (name,)
     if name in ENTRIES or name in OWN:
         raise IqError(f"{name} needs no weights that are pulled; see `iq models info {name}`")
-    known = ", ".join(dict.fromkeys([*(k for k, v in ENTRIES.items() if v.needs), *table]))
-    raise IqError(f"there is no model {name!r} and no weights of that name; give one of {known}")
+    known = dict.fromkeys([*(k for k, v in ENTRIES.items() if v.needs), *weights.rows])
+    raise IqError(
+        f"there is no model {name!r} and no weights of that name; give one of {', '.join(known)}"
+    )
 
 
-def users(name: str, but: Iterable[str], but_rows: Iterable[str] = ()) -> list[str]:
+def users(
+    name: str, registry: Registry, but: Iterable[str], but_rows: Iterable[str] = ()
+) -> list[str]:
     """What is ready and needs these weights: models, but for some, and rows, but for some."""
-    ready = [each for each in models() if each.name not in set(but)]
-    ready += [each for each in rows() if each.name not in {*but, *but_rows, *ENTRIES}]
+    ready = [each for each in models(registry) if each.name not in set(but)]
+    ready += [
+        each for each in rows(registry.weights) if each.name not in {*but, *but_rows, *ENTRIES}
+    ]
     return sorted(each.name for each in ready if name in each.needs and each.state == READY)
 
 
-def told(rows: Iterable[Weight]) -> str:
+def describe(rows: Iterable[Weight], weights: WeightStore) -> str:
     """Some lines on each of these weights, for a person."""
-    return "\n".join(map(_told, rows))
+    return "\n".join(_described(each, weights) for each in rows)
 
 
-def _told(each: Weight) -> str:
-    account = store.account(each.name) or {}
-    placed = f", pulled {escape(str(account['placed']))}" if account.get("placed") else ""
-    known = each.sha256 or account.get("sha256") or "not known before it is pulled"
+def _described(each: Weight, weights: WeightStore) -> str:
+    record = weights.verified(each.name) or {}
+    placed = f", pulled {escape(str(record['placed']))}" if record.get("placed") else ""
+    known = each.sha256 or record.get("sha256") or "not known before it is pulled"
     lines = [
         f"{each.name}: {each.what}",
-        f"  state       {state([each])}{placed}",
-        f"  from        {escape(str(account.get('source') or each.source))}",
+        f"  state       {state([each], weights)}{placed}",
+        f"  from        {escape(str(record.get('source') or each.source))}",
         f"  size        {each.megabytes}",
         f"  sha256      {known}",
         f"  licence     {each.licence}" + (f", {each.terms}" if each.terms else ""),

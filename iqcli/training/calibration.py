@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.models.base import ScoredModel
-from iqcli.models.calibration import Scale
-from iqcli.models.registry import load
+from iqcli.models.calibration import Calibration
 from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask
 
 if TYPE_CHECKING:
@@ -23,6 +21,9 @@ if TYPE_CHECKING:
 
     from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.mos_csv import Opinions
+    from iqcli.extractors.base import AnyBlock
+    from iqcli.models.base import Predictor
+    from iqcli.models.registry import Registry
     from iqcli.records import Doubles
 
     Curve = Callable[[Doubles], Doubles]
@@ -44,7 +45,7 @@ class CalibrationFit:
     """
 
     model: str
-    scale: Scale
+    scale: Calibration
     curve: str
     learnt: int
     held: int
@@ -59,7 +60,7 @@ class CalibrationFit:
 
 
 def fit_calibration(
-    told: Opinions, model: str, scene: str | None, measure: Measure
+    told: Opinions, model: str, registry: Registry, scene: str | None, measure: Measure
 ) -> CalibrationFit:
     """Measure the photos of `told`, five in six of its scenes for the fit, the rest to see it hold.
 
@@ -67,13 +68,14 @@ def fit_calibration(
     """
     from scipy.stats import spearmanr
 
-    method = load(model)
-    if not isinstance(method, ScoredModel):
+    method = registry.predictor(model)
+    if method.in_points:
         raise IqError(
             f"{model} speaks in points of people's opinions as it is; give a method with a scale "
             "of its own, see `iq models`"
         )
-    quality, values, scenes, left_out = _measured(told, method, scene, measure)
+    blocks = method.own_blocks(registry.blocks)
+    quality, values, scenes, left_out = _measured(told, method, blocks, scene, measure)
     held = holdout_mask(scenes)
     taught = [label for label, out in zip(scenes, held, strict=True) if not out]
     if len(taught) < FEWEST or held.sum() < FEWEST // 10:
@@ -86,7 +88,7 @@ def fit_calibration(
     points = scale.apply(quality[held].astype(np.float32))
     error = points - values[held]
     return CalibrationFit(
-        method.name,
+        method.name or registry.entry(model).called,
         scale,
         curve,
         len(taught),
@@ -99,26 +101,30 @@ def fit_calibration(
 
 
 def _measured(
-    told: Opinions, method: ScoredModel, scene: str | None, measure: Measure
+    told: Opinions,
+    method: Predictor,
+    blocks: Sequence[AnyBlock],
+    scene: str | None,
+    measure: Measure,
 ) -> tuple[Doubles, Doubles, list[str], int]:
     """Qualities, opinions and scenes (n,) of the photos that have them; how many have none."""
     labels = told.column(scene) if scene else [each.shot.path.name for each in told.rows]
-    # Those of the method itself: a file of one's own may bring a block of a listed name.
-    blocks = [each for each in method.blocks if each.name in method.reads]
     found = list(measure(blocks, [row.shot for row in told.rows]))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:
         raise IqError("none of the photos could be read; give their folder with --images")
     stacked = {name: np.stack([each[name] for each in photos]) for name in method.reads}
-    quality = np.clip(method.quality(stacked).astype(np.float64), 0, 1)
+    quality = np.clip(method.predict(stacked)[0].astype(np.float64), 0, 1)
     defined = np.isfinite(quality)
     kept = [k for k, there in zip(kept, defined, strict=True) if there]
     values = np.array([told.rows[k].value for k in kept])
     return quality[defined], values, [labels[k] for k in kept], int((~defined).sum())
 
 
-def fit(quality: Doubles, values: Doubles, scenes: Sequence[str], source: str) -> tuple[Scale, str]:
+def fit(
+    quality: Doubles, values: Doubles, scenes: Sequence[str], source: str
+) -> tuple[Calibration, str]:
     """The calibration of (n,) qualities 0..1 by (n,) opinions 1..10, and what curve it is.
 
     `sigma` is the error on scenes that a fit has not seen, by five folds.
@@ -140,7 +146,7 @@ def fit(quality: Doubles, values: Doubles, scenes: Sequence[str], source: str) -
     knots, points = CURVES[best](quality, values)
     sigma = max(round(errors[best], 4), STEP)
     rounded = tuple(round(float(each), 4) for each in points)
-    return Scale(tuple(map(float, knots)), rounded, sigma, source), best
+    return Calibration(tuple(map(float, knots)), rounded, sigma, source), best
 
 
 def _line(quality: Doubles, values: Doubles) -> tuple[Doubles, Doubles]:

@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from iqcli.errors import IqError
-from iqcli.extractors.clip_model import tokens_of, tower
+from iqcli.extractors.clip_model import tokens_of
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import PROMPTS
 from iqcli.training.dataset import SEED
@@ -143,13 +143,13 @@ def _text_parts(clip: open_clip.CLIP) -> _Text:
 def fit(
     graph: Graph,
     pupils: HexTrainingSet,
-    weights: str,
+    clip: open_clip.CLIP,
     count: int,
     loss: HexLoss,
     device: str,
     say: Callable[[str], None],
 ) -> HexFit:
-    """Learn contexts over the text tower of `weights` from its one image block; see the module.
+    """Learn contexts over the text tower of `clip`, on `device`, from its one image block.
 
     An epoch is one step over all photos, because the texts cost far more than they do.
     """
@@ -161,7 +161,7 @@ def fit(
     on, known = (torch.from_numpy(each).to(device) for each in switches(graph, pupils.levels))
     field, prompts = (
         RandomField(graph, device),
-        Prompts(tower(weights, device), graph, count).to(device),
+        Prompts(clip, graph, count).to(device),
     )
     optimiser = torch.optim.AdamW(
         [

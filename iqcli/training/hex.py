@@ -13,7 +13,6 @@ from safetensors.numpy import save
 from iqcli.errors import IqError
 from iqcli.evaluation import issue_metrics
 from iqcli.extractors.clip import ClipBlock
-from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.pipeline.devices import choose_device
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.issue_metrics import IssueMetrics
     from iqcli.evaluation.labels_csv import LabelledPhotos
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
     from iqcli.training.hex_fit import HexFit, HexLoss, HexTrainingSet
 
@@ -42,13 +42,13 @@ FEWEST_HELD = 5
 class HexRecipe:
     """How to fit: layers of `hidden` sizes over `blocks`, or `contexts` words over text `prompts`.
 
-    `prompts` names the weights of a CLIP, whose block must then be the only one.
+    `prompts` is the block of the CLIP whose text tower is used; it must then be the only one.
     """
 
-    blocks: tuple[str, ...]
+    blocks: tuple[AnyBlock, ...]
     hidden: tuple[int, ...]
     loss: HexLoss
-    prompts: str | None
+    prompts: ClipBlock | None
     contexts: int
 
 
@@ -61,10 +61,10 @@ class HexReport:
     held: IssueMetrics
 
 
-def block_of_tower(prompts: str) -> str:
+def block_of_tower(prompts: str, table: Mapping[str, AnyBlock]) -> ClipBlock:
     """The block of a CLIP by the name of its weights. Raises IqError for no such CLIP."""
-    clips = [block for name, block in BLOCKS.items() if name.startswith("clip:")]
-    towers = {block.weights: block.name for block in clips if isinstance(block, ClipBlock)}
+    clips = [block for name, block in table.items() if name.startswith("clip:")]
+    towers = {block.weights: block for block in clips if isinstance(block, ClipBlock)}
     if prompts not in towers:
         raise IqError(f"--prompts is {prompts!r}; give one of {', '.join(towers)}")
     return towers[prompts]
@@ -99,16 +99,15 @@ def fit_hex(
         fitted = hex_fit.fit(told.graph, taught, recipe.hidden, recipe.loss)
     else:
         where = choose_device(device)
-        fitted = coop.fit(
-            told.graph, taught, recipe.prompts, recipe.contexts, recipe.loss, where, say
-        )
+        clip = recipe.prompts.tower(where)
+        fitted = coop.fit(told.graph, taught, clip, recipe.contexts, recipe.loss, where, say)
     sizes = {block: values.shape[1] for block, values in pupils.blocks.items()}
     info = {
         "format": FORMAT,
         "model": name,
         **fitted.info,
         "blocks": sizes,
-        "known_by": {block: BLOCKS[block].known_by for block in sizes},
+        "known_by": {block.name: block.known_by for block in recipe.blocks},
         "graph": told.graph.account,
         "loss": [recipe.loss.name, recipe.loss.gamma, recipe.loss.alpha],
         "source": told.source,
@@ -140,11 +139,11 @@ def write_curve(fit: HexFit, title: str, output: Path) -> list[Path]:
 
 
 def _pupils(
-    told: LabelledPhotos, blocks: Sequence[str], scene: str | None, measure: Measure
+    told: LabelledPhotos, blocks: Sequence[AnyBlock], scene: str | None, measure: Measure
 ) -> HexTrainingSet:
     """The photos that could be measured and of which something is known."""
     labels = told.column(scene) if scene else [shot.path.name for shot in told.shots]
-    found = list(measure([BLOCKS[name] for name in blocks], told.shots))
+    found = list(measure(blocks, told.shots))
     known = np.flatnonzero((told.levels > 0).any(axis=1))
     seen = {k: found[k].blocks for k in known.tolist()}
     kept = [k for k, each in seen.items() if each is not None]
@@ -153,7 +152,7 @@ def _pupils(
         raise IqError(
             f"{len(kept)} readable photos with labels are too few; give at least {FEWEST}"
         )
-    vectors = {name: np.stack([each[name] for each in photos]) for name in blocks}
+    vectors = {b.name: np.stack([each[b.name] for each in photos]) for b in blocks}
     return hex_fit.HexTrainingSet(vectors, told.levels[kept], [labels[k] for k in kept])
 
 

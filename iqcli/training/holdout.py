@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from scipy.stats import spearmanr
 
-from iqcli.models.checkpoint import HELD
+from iqcli.models.checkpoint import HOLDOUT
 from iqcli.models.fusion import TRUNK
 from iqcli.training.dataset import holdout_mask
 
@@ -83,7 +83,7 @@ class HoldoutEvaluation:
         values = (self.scores, self.sigmas, self.opinions)
         return {
             name: np.ascontiguousarray(each[self.one_per_scene])
-            for name, each in zip(HELD, values, strict=True)
+            for name, each in zip(HOLDOUT, values, strict=True)
         }
 
 

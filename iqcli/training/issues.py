@@ -20,7 +20,6 @@ from iqcli.errors import IqError, NothingFound
 from iqcli.evaluation.issue_metrics import confusion, of_levels
 from iqcli.extractors import photometry, tiles
 from iqcli.models import issues as seeing
-from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.photos.read import seen_in
 from iqcli.photos.views import limited, views_of
@@ -149,7 +148,7 @@ def fit(graph: Graph, lessons: IssueSamples) -> IssueReport:
         seeing.inputs(taught.blocks), taught.levels, [str(each) for each in taught.photos]
     )
     fitted = fit_head(graph, pupils, HIDDEN, HexLoss.of("nll", None, None))
-    head = HexHead(graph, seeing.SIZES, fitted.tensors, fitted.info)
+    head = seeing.IssueHead(graph, seeing.SIZES, fitted.tensors, fitted.info)
     _calibrate_false_alarms(head, taught.of(taught.good))
     report = measure(head, rest)
     info = {
@@ -188,7 +187,7 @@ def measure(head: HexHead, lessons: IssueSamples) -> tuple[IssueFigures, ...]:
 
 def _calibrate_false_alarms(head: HexHead, good: IssueSamples) -> None:
     """Shift the bias of each issue's first node so that few of these good photos pass a half."""
-    chances = hexgraph.marginals(head.graph, seeing.logits(head, good.blocks))
+    chances = head.marginals(good.blocks)
     bias = head.tensors[f"layer.{len(HIDDEN)}.bias"]
     for first, *_ in head.graph.groups:
         likely = np.clip(chances[:, first], 1e-12, 1 - 1e-12)
@@ -198,8 +197,7 @@ def _calibrate_false_alarms(head: HexHead, good: IssueSamples) -> None:
 
 
 def _said(head: HexHead, lessons: IssueSamples) -> Levels:
-    chances = hexgraph.marginals(head.graph, seeing.logits(head, lessons.blocks))
-    return hexgraph.levels_of(head.graph, chances)
+    return head.levels(lessons.blocks)
 
 
 def _share(flags: Flags) -> float:

@@ -11,7 +11,6 @@ from safetensors.numpy import save
 
 from iqcli.distortions.ladders import blank_frames, margins, measure_ladders
 from iqcli.errors import IqError, PhotoError
-from iqcli.extractors.registry import blocks_of
 from iqcli.fs.files import write_atomic
 from iqcli.models.fusion import FusionHead
 from iqcli.models.gaussian_process import GaussianProcess
@@ -59,7 +58,7 @@ class FitReport:
 
 def fit_fusion(
     told: Opinions,
-    blocks: str,
+    blocks: Sequence[AnyBlock],
     scene: str | None,
     ladders: Sequence[Path],
     output: Path,
@@ -69,21 +68,20 @@ def fit_fusion(
     say: Say,
 ) -> FitReport:
     """Measure the photos, fit the fusion head on their opinions, write it to `output`."""
-    wanted = blocks_of(blocks)
-    taught = _training_set(told, wanted, scene, ladders, measure, device, say)
+    taught = _training_set(told, blocks, scene, ladders, measure, device, say)
     fitted = fusion.fit(taught, name, say)
     sizes = {block: values.shape[1] for block, values in taught.blocks.items()}
     head = FusionHead(sizes, fitted.tensors, fitted.info)
     recentre_bias(head, taught)
     held = evaluate_holdout(head, taught)
-    _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
+    _write(output, fitted.tensors, fitted.info, blocks, held, told.source)
     count = taught.margins.shape[0] * len(next(iter(taught.ladders.values())))
     return FitReport(len(taught.opinions) - len(held.scores), count, held)
 
 
 def fit_dkl(
     told: Opinions,
-    blocks: str,
+    blocks: Sequence[AnyBlock],
     scene: str | None,
     output: Path,
     name: str,
@@ -92,15 +90,14 @@ def fit_dkl(
     say: Say,
 ) -> FitReport:
     """Measure the photos, fit a Gaussian process on their opinions, write it to `output`."""
-    wanted = blocks_of(blocks)
-    taught = _training_set(told, wanted, scene, None, measure, device, say)
+    taught = _training_set(told, blocks, scene, None, measure, device, say)
     learnt = ~dataset.holdout_mask(taught.scenes)
     scenes = [label for label, taken in zip(taught.scenes, learnt, strict=True) if taken]
     vectors = {block: values[learnt] for block, values in taught.blocks.items()}
     fitted = gaussian_process.fit(vectors, taught.opinions[learnt], scenes, say, name)
     sizes = {block: values.shape[1] for block, values in vectors.items()}
     held = evaluate_holdout(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
-    _write(output, fitted.tensors, fitted.info, wanted, held, told.source)
+    _write(output, fitted.tensors, fitted.info, blocks, held, told.source)
     return FitReport(int(learnt.sum()), 0, held)
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.base import Head
+    from iqcli.models.fusion import TrainedHead
     from iqcli.records import Doubles, Flags
     from iqcli.training.taste_data import RatedPhotos
 
@@ -152,7 +152,7 @@ class TasteComparison:
         )
 
 
-def taste_samples(rated: RatedPhotos, stock: Head) -> TasteSamples:
+def taste_samples(rated: RatedPhotos, stock: TrainedHead) -> TasteSamples:
     """The rated photos as the stock head sees them."""
     stacked = {name: np.stack([each[name] for each in rated.photos]) for name in stock.sizes}
     return TasteSamples(

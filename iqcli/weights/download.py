@@ -26,7 +26,6 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
-from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs.durable import BINARY, write_all
 from iqcli.fs.files import remove, write_atomic
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 
     from iqcli.weights.manifest import Weight
 
-    Tell = Callable[[int], None]
+    Progress = Callable[[int], None]
     from email.message import Message
 
 HUB = "https://huggingface.co"
@@ -50,14 +49,14 @@ OWN_FILE = "or give a file that you have with `--from FILE`"
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a hub said of a file: its commit and its sha256, None where it said nothing."""
+class HubMetadata:
+    """The commit and the sha256 that a hub has for a file, None where it gives none."""
 
     revision: str | None = None
     sha256: str | None = None
 
 
-def address(weight: Weight) -> str:
+def address(weight: Weight, mirror: str | None) -> str:
     """Where a row is fetched from, as the environment has it. Raises IqError if nowhere."""
     if weight.hub:
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):
@@ -66,7 +65,6 @@ def address(weight: Weight) -> str:
         return f"{_hub()}/{weight.hub}/resolve/{weight.revision or 'main'}/{quote(weight.file)}"
     if not weight.url:
         raise IqError(f"the table names no address of {weight.name}; give it with `--from FILE`")
-    mirror = settings.load({}, None).weights_mirror
     return f"{mirror}/{weight.url.split('://', 1)[1]}" if mirror else weight.url
 
 
@@ -75,7 +73,7 @@ def host(url: str) -> str:
     return escape(urlsplit(url).netloc.rpartition("@")[2])
 
 
-def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, Told]:
+def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, HubMetadata]:
     """The answer to a request of the bytes from `start` on, and what the hub told on the way.
 
     Raises HTTPError for an answer that is no file, OSError where there is none, IqError for a
@@ -92,7 +90,7 @@ def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, Told]:
     answer = _opener(redirects).open(asked, timeout=TIMEOUT)
     own = [answer.headers] if redirects.is_hub(answer.url) else []
     told = [*redirects.hops, *own]
-    return answer, Told(_hex(told, "X-Repo-Commit", 40), _hex(told, "X-Linked-Etag", 64))
+    return answer, HubMetadata(_hex(told, "X-Repo-Commit", 40), _hex(told, "X-Linked-Etag", 64))
 
 
 def refusal(weight: Weight, url: str, error: HTTPError) -> IqError:
@@ -204,18 +202,18 @@ class _Dropped(Exception):
     """The server ended too early or had no time; another try may go on."""
 
 
-def fetch(weight: Weight, part: Path, tell: Tell) -> Told:
+def fetch(weight: Weight, url: str, part: Path, on_progress: Progress) -> HubMetadata:
     """Fill `part` with the file of a row, from where an earlier try ended.
 
     Returns what the hub told of it. Raises IqError where it cannot be had; what has come is then
     kept for the next try, unless it was not the file that the table knows.
     """
-    url, tries, size = address(weight), 0, length(part)
+    tries, size = 0, length(part)
     if weight.sha256 and size == weight.size:  # whole already: its sum will tell
-        return Told()
+        return HubMetadata()
     while True:
         try:
-            return _go_on(weight, url, part, tell)
+            return _go_on(weight, url, part, on_progress)
         except _Dropped as error:
             grown = length(part)
             tries, size = (1 if grown > size else tries + 1), max(grown, size)
@@ -237,24 +235,24 @@ def length(part: Path) -> int:
     return found.st_size if stat.S_ISREG(found.st_mode) else 0
 
 
-def note_of(part: Path) -> Path:
+def resume_info(part: Path) -> Path:
     """What is kept beside a part: where its bytes came from, and the server's name for them."""
     return part.with_name(f"{part.name}.json")
 
 
-def forget(part: Path) -> None:
+def discard(part: Path) -> None:
     """Remove a part and what is kept beside it."""
     remove(part)
-    remove(note_of(part))
+    remove(resume_info(part))
 
 
-def _go_on(weight: Weight, url: str, part: Path, tell: Tell) -> Told:
+def _go_on(weight: Weight, url: str, part: Path, on_progress: Progress) -> HubMetadata:
     start, etag = _begun(part, url, known=weight.sha256 is not None)
     try:
-        answer, told = ask(weight, url, start, etag)
+        answer, metadata = ask(weight, url, start, etag)
     except HTTPError as error:
         if error.code == 416:  # the part is no beginning of that file
-            forget(part)
+            discard(part)
         elif error.code not in BUSY:
             raise refusal(weight, url, error) from error
         error.close()
@@ -266,11 +264,11 @@ def _go_on(weight: Weight, url: str, part: Path, tell: Tell) -> Told:
             raise IqError(f"cannot reach {host(url)}: {why}; go online, {OWN_FILE}") from error
         raise _Dropped(f"it cannot be reached, {why}") from error
     with closing(answer):
-        if weight.sha256 and told.sha256 not in (None, weight.sha256):
-            raise _other(weight, answer.url, f"its sum is {told.sha256}")
+        if weight.sha256 and metadata.sha256 not in (None, weight.sha256):
+            raise _other(weight, answer.url, f"its sum is {metadata.sha256}")
         start, end = _agreed(answer, weight, part, start, etag)
-        _receive(answer, weight, part, start, end, tell)
-    return told
+        _receive(answer, weight, url, part, (start, end), on_progress)
+    return metadata
 
 
 def _begun(part: Path, url: str, *, known: bool) -> tuple[int, str]:
@@ -279,7 +277,7 @@ def _begun(part: Path, url: str, *, known: bool) -> tuple[int, str]:
     Without an etag only a file with a known sum is gone on with: the sum tells if it changed.
     """
     try:
-        told = json.loads(note_of(part).read_bytes())
+        told = json.loads(resume_info(part).read_bytes())
         same, etag = told["url"] == url, str(told["etag"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, ""
@@ -304,7 +302,7 @@ def _agreed(
     if answer.status == 206:
         told = RANGE.fullmatch(str(answer.headers.get("Content-Range", "")).strip())
         if not told or int(told[1]) != start or (etag and _etag(answer) != etag):
-            forget(part)
+            discard(part)
             raise _Dropped("it sends another piece than was asked for")
         total = told[2]
     elif answer.status != 200:
@@ -324,29 +322,35 @@ def _other(weight: Weight, url: str, how: str) -> IqError:
 
 
 def _receive(
-    answer: Any, weight: Weight, part: Path, start: int, end: int | None, tell: Tell
+    answer: Any,
+    weight: Weight,
+    url: str,
+    part: Path,
+    ends: tuple[int, int | None],
+    on_progress: Progress,
 ) -> None:
     """Write what comes at its place in the part. Raises _Dropped where it ends too early."""
-    (_, most), at = weight.sizes, start
+    (start, end), (_, most) = ends, weight.sizes
+    at = start
     try:
         if not start:
-            forget(part)
-            note = {"url": address(weight), "etag": _etag(answer)}
-            write_atomic(note_of(part), json.dumps(note).encode())
+            discard(part)
+            note = {"url": url, "etag": _etag(answer)}
+            write_atomic(resume_info(part), json.dumps(note).encode())
         fd = os.open(part, GROW, 0o666)
     except OSError as error:
         raise _unwritten(part, error) from error
     try:
-        tell(at)  # at once: what an earlier try brought is no speed of this one
+        on_progress(at)  # at once: what an earlier try brought is no speed of this one
         while at <= most and (block := _read(answer)):
             at += len(block)
             _write(fd, block, part)
-            tell(at)
+            on_progress(at)
         _write(fd, b"", part)
     finally:
         os.close(fd)
     if at > most:
-        forget(part)
+        discard(part)
         raise _other(weight, answer.url, f"it has more than {most:,} bytes")
     if end is not None and at < end:
         raise _Dropped("the connection ended too early")

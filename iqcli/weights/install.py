@@ -1,7 +1,7 @@
 """Placing weights: fetched or given, checked, and only then under their name.
 
 Order of a pull: lock, room, the part grows, its size and sum are checked, the part gets its name
-in one step, and last the account `installed.json` says that it is there. A process that dies at any
+in one step, and last the record `installed.json` says that it is there. A process that dies at any
 instant leaves weights that are there or are not, never half of them.
 """
 
@@ -15,22 +15,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from iqcli import settings
 from iqcli.errors import IqError
 from iqcli.fs import copy, files
 from iqcli.fs.durable import BINARY, write_all
 from iqcli.fs.locks import try_lock
 from iqcli.text import display_path
-from iqcli.weights import download, store
-from iqcli.weights.download import OWN_FILE, Told, address
+from iqcli.weights import download
+from iqcli.weights.download import OWN_FILE, HubMetadata, address
 from iqcli.weights.manifest import megabytes
+from iqcli.weights.store import RECORD, replace_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from iqcli.weights.download import Tell
+    from iqcli.weights.download import Progress
     from iqcli.weights.manifest import Weight
+    from iqcli.weights.store import WeightStore
 
 BLOCK = 1 << 20
 # What must stay free on the disk, in bytes.
@@ -40,77 +41,82 @@ MADE = re.compile(rf"(texts-)?[0-9a-f]{{16}}\.safetensors|{re.escape(files.PART)
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Weights that were placed; `vouched` is who knew their sum, None where nobody did."""
+class Installed:
+    """Weights that were placed; `verified_by` is who knew their sum, None where nobody did."""
 
     weight: Weight
     sha256: str
-    vouched: str | None
+    verified_by: str | None
 
 
-def pull(weight: Weight, tell: Tell, given: Path | None = None) -> Placed:
-    """Place the file of a row, fetched or copied from `given`; `tell` hears how much has come.
+def pull(
+    store: WeightStore, weight: Weight, on_progress: Progress, given: Path | None = None
+) -> Installed:
+    """Place the file of a row, fetched or copied from `given`; `on_progress` gets the bytes so far.
 
-    Weights that lie there already and are the right ones are only accounted for anew. Whether
+    Weights that lie there already and are the right ones are only recorded anew. Whether
     their licence may be accepted is the caller's to ask. Raises IqError, and then nothing has got a
     name; what has come is kept where a later pull can go on with it.
     """
     part, target = store.part_of(weight), store.folder(weight.name) / weight.file
-    with _alone(weight):
+    with _lock(store, weight):
         if weight.sha256 and _sum(target) == weight.sha256:
-            return _placed(weight, weight.sha256, Told(), "what lay there")
-        if files.lstat_or_none(target) and not _is_ours(weight):
+            return _record(store, weight, weight.sha256, HubMetadata(), "what lay there")
+        if files.lstat_or_none(target) and not _is_pulled(store, weight):
             raise IqError(
                 f"{display_path(target)} is in the way, and no pull placed it; move it away, "
                 f"and give it with `--from FILE` if it is the {weight.file} of {weight.name}"
             )
         _check_room(weight, part)
         if given is None:
-            source, told = address(weight), download.fetch(weight, part, tell)
+            source = address(weight, store.mirror)
+            metadata = download.fetch(weight, source, part, on_progress)
         else:
-            source, told = display_path(given.absolute()), Told()
-            _copy(weight, given, part, tell)
-        sha256 = _checked(weight, part, told)
+            source, metadata = display_path(given.absolute()), HubMetadata()
+            _copy(weight, given, part, on_progress)
+        sha256 = _checked(weight, part, metadata)
         try:
             files.rename_into_place(part, target)
         except OSError as error:
             raise IqError(
                 f"cannot write {display_path(target)}: {error.strerror}; mend that"
             ) from error
-        return _placed(weight, sha256, told, source)
+        return _record(store, weight, sha256, metadata, source)
 
 
-def _placed(weight: Weight, sha256: str, told: Told, source: str) -> Placed:
-    """Write the account, which makes the weights there."""
+def _record(
+    store: WeightStore, weight: Weight, sha256: str, metadata: HubMetadata, source: str
+) -> Installed:
+    """Write the record, which makes the weights installed."""
     place = store.folder(weight.name)
     stat = (place / weight.file).stat()
-    vouched = "the table" if weight.sha256 else "the hub" if told.sha256 else None
-    account = {
+    verified_by = "the table" if weight.sha256 else "the hub" if metadata.sha256 else None
+    record = {
         "file": weight.file,
         "sha256": sha256,
         "size": stat.st_size,
         "mtime_ns": stat.st_mtime_ns,
         "source": source,
-        "revision": told.revision or weight.revision,
-        "vouched": vouched,
+        "revision": metadata.revision or weight.revision,
+        "vouched": verified_by,
         "licence": weight.licence,
         "accepted": None if weight.commercial else weight.licence,
         "placed": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     try:
-        store.keep(place / store.ACCOUNT, json.dumps(account, indent=1).encode())
-        download.forget(store.part_of(weight))
+        replace_file(place / RECORD, json.dumps(record, indent=1).encode())
+        download.discard(store.part_of(weight))
     except OSError as error:
         raise IqError(
             f"cannot write in {display_path(place)}: {error.strerror}; mend that"
         ) from error
-    return Placed(weight, sha256, vouched)
+    return Installed(weight, sha256, verified_by)
 
 
 @contextmanager
-def _alone(weight: Weight) -> Iterator[None]:
+def _lock(store: WeightStore, weight: Weight) -> Iterator[None]:
     place = store.folder(weight.name)
-    locks = settings.load({}, None).data_dir / "locks"
+    locks = store.data_dir / "locks"
     with ExitStack() as held:
         try:
             files.make_folders(locks, 0o700)
@@ -141,7 +147,7 @@ def _check_room(weight: Weight, part: Path) -> None:
         )
 
 
-def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
+def _copy(weight: Weight, given: Path, part: Path, on_progress: Progress) -> None:
     """Copy a person's file to the part, if its size fits."""
     least, most = weight.sizes
     try:
@@ -153,12 +159,12 @@ def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
                 weight, display_path(given), f"it has {size:,} bytes, not {weight.size:,}"
             )
         with given.open("rb") as file:
-            download.forget(part)
+            download.discard(part)
             fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)
             try:
                 while block := file.read(BLOCK):
                     write_all(fd, block)
-                    tell(file.tell())
+                    on_progress(file.tell())
                 os.fsync(fd)
             finally:
                 os.close(fd)
@@ -167,21 +173,21 @@ def _copy(weight: Weight, given: Path, part: Path, tell: Tell) -> None:
         raise IqError(f"{what}; mend that and try again") from error
 
 
-def _checked(weight: Weight, part: Path, told: Told) -> str:
+def _checked(weight: Weight, part: Path, metadata: HubMetadata) -> str:
     """The sum of a part that is as it should be; any other is removed, and IqError raised."""
     sha256, size = files.sha256(part), download.length(part)
     least, most = weight.sizes
-    wanted = weight.sha256 or told.sha256
+    wanted = weight.sha256 or metadata.sha256
     fault = None
     if not least <= size <= most:
         fault = f"it has {size:,} bytes, not {weight.size:,}"
     elif wanted not in (None, sha256):
         fault = f"its sha256 is {sha256}, not {wanted}"
-    elif weight.revision not in (None, "main", told.revision or weight.revision):
-        fault = f"it is of revision {told.revision}, not {weight.revision}"
+    elif weight.revision not in (None, "main", metadata.revision or weight.revision):
+        fault = f"it is of revision {metadata.revision}, not {weight.revision}"
     if fault is None:
         return sha256
-    download.forget(part)
+    download.discard(part)
     raise _not_it(weight, "what has come", fault)
 
 
@@ -199,62 +205,62 @@ def _sum(file: Path) -> str | None:
         return None
 
 
-def verify(weight: Weight) -> str | None:
+def verify(store: WeightStore, weight: Weight) -> str | None:
     """What is wrong with installed weights, None where they are what was placed.
 
-    Weights that only look changed, because a backup brought them back, are accounted for anew.
+    Weights that only look changed, because a backup brought them back, are recorded anew.
     """
-    told, file = store.told(weight.name), store.folder(weight.name) / weight.file
+    record, file = store.record(weight.name), store.folder(weight.name) / weight.file
     again = f"run `iq models pull {weight.name}` again"
-    if told is None:
+    if record is None:
         return f"{weight.name} is not here; run `iq models pull {weight.name}`"
     found = _sum(file)
     if found is None:
         return f"{weight.name}: {display_path(file)} is gone or cannot be read; {again}"
     if weight.sha256 not in (None, found):
         return f"{weight.name}: {display_path(file)} is not the file that this iq knows; {again}"
-    if found != told["sha256"]:
+    if found != record["sha256"]:
         return f"{weight.name}: {display_path(file)} has changed since it was pulled; {again}"
-    if not store.is_there(weight.name):
-        _refresh(told, file)
+    if not store.is_installed(weight.name):
+        _refresh(record, file)
     return None
 
 
-def _refresh(told: dict[str, Any], file: Path) -> None:
+def _refresh(record: dict[str, Any], file: Path) -> None:
     stat = file.stat()
-    account = told | {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "file": file.name}
-    store.keep(file.parent / store.ACCOUNT, json.dumps(account, indent=1).encode())
+    record = record | {"size": stat.st_size, "mtime_ns": stat.st_mtime_ns, "file": file.name}
+    replace_file(file.parent / RECORD, json.dumps(record, indent=1).encode())
 
 
-def remove(weight: Weight) -> int:
+def remove(store: WeightStore, weight: Weight) -> int:
     """Remove what a pull placed and what was made of it; how many bytes that frees.
 
-    The account goes last: what a cut leaves is still known to be ours. Files that no pull placed
+    The record goes last: what a cut leaves is still known to be ours. Files that no pull placed
     stay. Raises OSError, or IqError where a pull is under way.
     """
-    with _alone(weight):
-        mine = ours(weight)
+    with _lock(store, weight):
+        mine = pulled_files(store, weight)
         freed = sum(each.lstat().st_size for each in mine)
-        for file in sorted(mine, key=lambda each: each.name == store.ACCOUNT):
+        for file in sorted(mine, key=lambda each: each.name == RECORD):
             files.remove(file)
     return freed
 
 
-def ours(weight: Weight) -> list[Path]:
+def pulled_files(store: WeightStore, weight: Weight) -> list[Path]:
     """What pulls of these weights have left here, whole or not, and what was made of it."""
     place, part = store.folder(weight.name), store.part_of(weight)
     if not place.is_dir():
         return []
-    names = {store.ACCOUNT, part.name, download.note_of(part).name}
-    names |= {told["file"]} if (told := store.told(weight.name)) else set()
-    if _is_ours(weight) or (weight.sha256 and _sum(place / weight.file) == weight.sha256):
+    names = {RECORD, part.name, download.resume_info(part).name}
+    names |= {record["file"]} if (record := store.record(weight.name)) else set()
+    if _is_pulled(store, weight) or (weight.sha256 and _sum(place / weight.file) == weight.sha256):
         names.add(weight.file)
     lying = [each for each in place.iterdir() if each.is_file() or each.is_symlink()]
     return [each for each in lying if each.name in names or MADE.fullmatch(each.name)]
 
 
-def _is_ours(weight: Weight) -> bool:
+def _is_pulled(store: WeightStore, weight: Weight) -> bool:
     """Whether a pull gave the file its name; one that was cut off then has left its note."""
     part = store.part_of(weight)
-    cut_off = files.lstat_or_none(download.note_of(part)) and not files.lstat_or_none(part)
-    return bool(files.lstat_or_none(part.with_name(store.ACCOUNT)) or cut_off)
+    cut_off = files.lstat_or_none(download.resume_info(part)) and not files.lstat_or_none(part)
+    return bool(files.lstat_or_none(part.with_name(RECORD)) or cut_off)

@@ -1,7 +1,7 @@
-"""The table of weights that are fetched on request: its rows, checked before anything uses them.
+"""The manifest of the weights that are fetched on request: its rows, checked before use.
 
-A table is TOML, a table in it one row. A person's own table is data like any other: a row of it
-names no folder, no file outside its own folder, and no address but of the web.
+A manifest is TOML, a table in it one row. A row names no folder, no file outside its own folder,
+and no address but of the web.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def read(path: Path) -> dict[str, Weight]:
         raw = tomllib.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         what = f"cannot read the table of weights {display_path(path)}: {error}"
-        raise IqError(f"{what}; mend it, or unset IQ_WEIGHTS_TABLE") from error
+        raise IqError(f"{what}; install iq again") from error
     return {name: _row(name, values, display_path(path)) for name, values in raw.items()}
 
 

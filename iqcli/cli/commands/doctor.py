@@ -60,7 +60,7 @@ def doctor(
         raise IqError(f"there is no file or folder {display_path(path)}; check the name")
     start = start_folder([str(path)])
     settings, origins = load_with_origins({"cache_dir": cache_dir}, start)
-    checks = [*_machine(), *_extras(), *_models(), *_places(settings, start)]
+    checks = [*_machine(), *_extras(), *_models(settings), *_places(settings, start)]
     chosen = [(name, _value(settings, name), origins[name]) for name in NAMES]
     _render(checks, chosen, format)
     return Exit.SOME_FAILED if any(found.startswith("BROKEN") for _, found in checks) else Exit.DONE
@@ -161,18 +161,18 @@ def _decoders() -> list[tuple[str, str]]:
     return [("HEIC", "yes"), ("AVIF", avif), ("RAW", f"yes, LibRaw {raw}")]
 
 
-def _models() -> list[tuple[str, str]]:
+def _models(settings: Settings) -> list[tuple[str, str]]:
     from iqcli.extractors.mini import MiniBlock
     from iqcli.models import status
-    from iqcli.models.registry import ENTRIES, load
+    from iqcli.models.registry import ENTRIES, Registry
 
-    found = []
+    registry, found = Registry.of(settings), []
     for entry in ENTRIES.values():
-        if entry.needs and not entry.is_ready:
-            found.append((entry.name, status.model(entry).state))
+        if entry.needs and not registry.is_ready(entry):
+            found.append((entry.name, status.model(entry, registry.weights).state))
             continue
         try:
-            for block in load(entry.name).blocks:
+            for block in registry.load(entry.name).blocks:
                 if isinstance(block, MiniBlock):
                     block.check()
             found.append((entry.name, "ready"))

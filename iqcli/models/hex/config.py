@@ -14,13 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
+from iqcli.extractors.registry import EMBEDDED
 from iqcli.models.hex.states import Component, Edges, TooManyStates, components
 from iqcli.text import display_path, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-EMBEDDED = Path(__file__).parent.parent.parent / "data"
+
 GRAPHS = ("hex6", "hex12")
 MOST_LEVELS = 4
 MOST_LABELS = 100

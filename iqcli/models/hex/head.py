@@ -14,31 +14,28 @@ that nothing at all is wrong.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli.errors import IqError
-from iqcli.extractors.registry import BLOCKS
 from iqcli.models import checkpoint
-from iqcli.models.base import NO_RATING
-from iqcli.models.calibration import UNKNOWN, Scale, scale_of
-from iqcli.models.fusion import KNOTS, LARGEST, normal_scores
+from iqcli.models.base import Predictor, check_blocks, dense, relu
+from iqcli.models.checkpoint import valid_arrays
+from iqcli.models.fusion import KNOTS, normal_scores
 from iqcli.models.hex import graph as hexgraph
-from iqcli.records import Issue, NoRating, Rating
-from iqcli.text import display_path
+from iqcli.records import Issue
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from iqcli.extractors.base import AnyBlock
-    from iqcli.models.hex.graph import Graph, Levels
-    from iqcli.models.registry import Entry
-    from iqcli.records import Array, Doubles, Vector
+    from numpy.typing import NDArray
 
+    from iqcli.models.base import Blocks, RatedModel, Source
+    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.records import Array, Doubles
 
 FORMAT = "iq-hex-1"
 LAYERS, PROMPTS = "layers", "prompts"
@@ -47,11 +44,11 @@ MOST_HIDDEN = 4096
 
 
 @dataclass(frozen=True)
-class HexHead:
+class HexHead(Predictor):
     """The head of a graph; read-only once loaded.
 
-    `sizes` maps each block to the length of its vector, in input order. `info` is the training's
-    own account: kind, model id, hidden layers, figures; see `shapes` for the tensors.
+    `sizes` maps each block to the length of its vector, in input order. `info` is the metadata of
+    the training: kind, model id, hidden layers, figures; see `tensor_shapes` for the tensors.
     """
 
     graph: Graph
@@ -59,26 +56,93 @@ class HexHead:
     tensors: Mapping[str, Array]
     info: Mapping[str, Any]
 
-    def logits(self, blocks: Mapping[str, Array]) -> Array:
-        """(n, size) vectors by block to (n, nodes); NaN where nothing can be said."""
+    part = "technical"
+    takes_aesthetic = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return tuple(self.sizes)
+
+    @property
+    def version(self) -> str | None:
+        return str(self.info["model"])
+
+    @property
+    def labels(self) -> HexHead:
+        return self
+
+    @property
+    def quantiles(self) -> Mapping[str, Array]:
+        knots = ((name, self.tensors.get(f"knots.{name}")) for name in self.sizes)
+        return {name: each for name, each in knots if each is not None}
+
+    def logits(self, blocks: Blocks) -> NDArray[np.floating]:
+        """(n, size) vectors by block to (n, nodes); NaN where a block is not defined."""
         if self.info["kind"] == PROMPTS:
             return self._by_texts(blocks[next(iter(self.sizes))])
         x = inputs_of(self.tensors, blocks, self.sizes)
-        for k in range(len(self.info["hidden"])):
-            x = np.maximum(self._linear(k, x), 0)
-        return self._linear(len(self.info["hidden"]), x)
+        count = len(self.info["hidden"])
+        for k in range(count):
+            x = relu(dense(self.tensors, f"layer.{k}", x))
+        return dense(self.tensors, f"layer.{count}", x)
 
-    def marginals(self, blocks: Mapping[str, Array]) -> Doubles:
+    def marginals(self, blocks: Blocks) -> Doubles:
         """(n, size) vectors by block to the (n, nodes) probabilities that each node is on."""
         return hexgraph.marginals(self.graph, self.logits(blocks))
 
-    def levels(self, blocks: Mapping[str, Array]) -> Levels:
+    def probabilities(self, blocks: Blocks) -> list[dict[str, tuple[float, ...]]]:
+        """For each of n photos and each label the probabilities of level 2 and up, or more."""
+        return [
+            {
+                label.name: tuple(float(row[node]) for node in group)
+                for label, group in zip(self.graph.labels, self.graph.groups, strict=True)
+            }
+            for row in self.marginals(blocks)
+        ]
+
+    def levels(self, blocks: Blocks) -> Levels:
         """(n, size) vectors by block to (n, labels) legal levels, 1 for none."""
         return hexgraph.levels_of(self.graph, self.marginals(blocks))
 
-    def quality(self, blocks: Mapping[str, Array]) -> Doubles:
+    def issues(self, blocks: Blocks) -> list[tuple[Issue, ...]]:
+        """(n, size) vectors by block to the issues of each of n photos, the worst first."""
+        names = [label.name for label in self.graph.labels]
+        return [
+            tuple(
+                sorted(
+                    (Issue(name, k) for name, k in zip(names, row, strict=True) if k > 1),
+                    key=lambda issue: -issue.level,
+                )
+            )
+            for row in self.levels(blocks).tolist()
+        ]
+
+    def quality(self, blocks: Blocks) -> Doubles:
         """(n, size) vectors by block to (n,) probabilities of no issue at all."""
         return hexgraph.none_probability(self.graph, self.logits(blocks))
+
+    def predict(self, blocks: Blocks) -> tuple[Array, None]:
+        return self.quality(blocks).astype(np.float32), None
+
+    def describe(self) -> str | None:
+        """Labels, blocks, and the figures on the scenes that were held out."""
+        names = ", ".join(label.name for label in self.graph.labels)
+        blocks = ", ".join(f"{name} ({size})" for name, size in self.sizes.items())
+        lines = [
+            f"{self.info['model']}: {self.info['kind']} over {blocks}",
+            f"graph {self.graph.name}: {names}",
+            *self._figures(),
+        ]
+        return "".join(f"{escape(line)}\n" for line in lines)
+
+    def _figures(self) -> Iterator[str]:
+        """A line a label; what is no figure in an untrusted file is left out."""
+        for label, row in self.info["figures"].items():
+            if isinstance(row, dict):
+                figures = [
+                    f"{name} {value:.3f}" for name, value in row.items() if type(value) is float
+                ]
+                yield f"on scenes held out, {label}: {', '.join(figures)}"
 
     def _by_texts(self, vectors: Array) -> Array:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -87,14 +151,8 @@ class HexHead:
         found: Array = self.tensors["scale"] * cosines + self.tensors["bias"]
         return found
 
-    def _linear(self, k: int, x: Array) -> Array:
-        y: Array = x @ self.tensors[f"layer.{k}.weight"].T + self.tensors[f"layer.{k}.bias"]
-        return y
 
-
-def inputs_of(
-    tensors: Mapping[str, Array], blocks: Mapping[str, Array], sizes: Mapping[str, int]
-) -> Array:
+def inputs_of(tensors: Mapping[str, Array], blocks: Blocks, sizes: Mapping[str, int]) -> Array:
     """(n, size) vectors by block to (n, sum of size + 1): normal scores and a flag a block.
 
     An undefined vector (NaN) is all zeros, flag included.
@@ -103,107 +161,29 @@ def inputs_of(
     return np.concatenate(parts, axis=1)
 
 
-def make(entry: Entry) -> HexModel:
-    """The model of a head's own file."""
-    assert entry.weights
-    return HexModel(entry.weights, entry.called)
+def labeller(model: RatedModel) -> HexHead | None:
+    """The head of a model whose score is that of its issues, None for other models."""
+    return model.predictor if isinstance(model.predictor, HexHead) else None
 
 
-class HexModel:
-    """Ratings from the file of a head. Reads the file once, at the first need."""
-
-    def __init__(self, weights: Path, name: str) -> None:
-        self.weights = weights
-        self.name = name
-
-    @cached_property
-    def head(self) -> HexHead:
-        """The loaded head. Raises IqError for a missing, foreign or unknown file."""
-        head = load(self.weights)
-        known_by = head.info["known_by"]
-        for name, size in head.sizes.items():
-            if name not in BLOCKS or BLOCKS[name].size != size:
-                raise IqError(
-                    f"{display_path(self.weights)} needs a block {name!r} of size {size}; {AGAIN}"
-                )
-            if known_by[name] != BLOCKS[name].known_by:
-                raise IqError(
-                    f"{display_path(self.weights)} was trained on another block {name!r} than "
-                    f"this iq has; {AGAIN}"
-                )
-        return head
-
-    @property
-    def graph(self) -> Graph:
-        """What its labels and their rules are."""
-        return self.head.graph
-
-    def chances(self, blocks: Mapping[str, Array]) -> Doubles:
-        """(n, size) vectors by block to the (n, nodes) probabilities that a node is on."""
-        return self.head.marginals(blocks)
-
-    @property
-    def blocks(self) -> Sequence[AnyBlock]:
-        """The head's own; its issues need no other."""
-        return [BLOCKS[name] for name in self.head.sizes]
-
-    @property
-    def holdout(self) -> None:
-        """None: nothing is promised from a method's own scale."""
-        return
-
-    @cached_property
-    def scale(self) -> Scale | None:
-        """The calibration to points, if there is one. Raises IqError for a damaged one."""
-        return scale_of(self.name)
-
-    def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating | NoRating]:
-        """See `registry.Model`. A photo that nothing can be said of has no score."""
-        if not photos:
-            return []
-        stacked = {name: np.stack([each[name] for each in photos]) for name in self.head.sizes}
-        logits = self.head.logits(stacked)
-        quality = hexgraph.none_probability(self.head.graph, logits).astype(np.float32)
-        chances = hexgraph.marginals(self.head.graph, logits)
-        points = self.scale.apply(quality) if self.scale else 1 + 9 * quality
-        levels = hexgraph.levels_of(self.head.graph, chances)
-        return [
-            self._rating(float(score), row) if np.isfinite(score) else self._none()
-            for score, row in zip(points, levels, strict=True)
-        ]
-
-    def _rating(self, score: float, levels: Levels) -> Rating:
-        pairs = zip(self.head.graph.labels, levels, strict=True)
-        seen = [Issue(label.name, int(level)) for label, level in pairs if level > 1]
-        return Rating(
-            score=score,
-            uncertainty=self.scale.sigma if self.scale else None,
-            model=self.head.info["model"],
-            technical=score,
-            issues=tuple(sorted(seen, key=lambda issue: -issue.level)),
-            reasons=() if self.scale else (UNKNOWN.format(self.name),),
-        )
-
-    def _none(self) -> NoRating:
-        return NoRating(NO_RATING.format(self.name))
+def predictor(source: Source) -> HexHead:
+    """The head of an entry's own file. Raises IqError for a file that is none, or other blocks."""
+    head = load(source.file)
+    check_blocks(source.file, head.sizes, head.info["known_by"], source.blocks, AGAIN)
+    return head
 
 
 def load(path: Path) -> HexHead:
-    """Read a head from a safetensors file. Raises IqError for anything that is not one of ours."""
-    try:
-        info, tensors = checkpoint.read(path)
-    except checkpoint.UNREADABLE as error:
-        raise IqError(f"cannot read the model {display_path(path)}: {error}; {AGAIN}") from error
-    if not _is_ours(info):
-        raise IqError(f"{display_path(path)} is no hex model of this iq; {AGAIN}")
+    """Read a head from a safetensors file. Raises IqError for any other file."""
+    info, tensors = checkpoint.load(path, "hex model", AGAIN, _valid_metadata)
     graph = hexgraph.parsed(info["graph"], f"in {display_path(path)}")
-    if not _fits(tensors, shapes(graph, info)):
-        raise IqError(f"{display_path(path)} is no hex model of this iq; {AGAIN}")
+    if not valid_arrays(tensors, tensor_shapes(graph, info)):
+        raise checkpoint.invalid_file(path, "hex model", AGAIN)
     return HexHead(graph, info["blocks"], tensors, info)
 
 
-def _is_ours(info: object) -> bool:
-    """The account has the format's fields: a weight file is a stranger's word."""
+def _valid_metadata(info: object) -> bool:
+    """Whether the format's fields are there."""
     match info:
         case {
             "format": str(form),
@@ -227,19 +207,8 @@ def _is_ours(info: object) -> bool:
     return False
 
 
-def _fits(tensors: Mapping[str, Array], wanted: Mapping[str, tuple[int, ...]]) -> bool:
-    """Every tensor is there, of the right shape and kind, and bounded; knots rise."""
-    return (
-        {name: tensor.shape for name, tensor in tensors.items()} == wanted
-        and all(tensor.dtype == np.float32 for tensor in tensors.values())
-        and all(np.isfinite(tensor).all() for tensor in tensors.values())
-        and all((np.diff(t) > 0).all() for n, t in tensors.items() if n.startswith("knots."))
-        and all((np.abs(t) < LARGEST).all() for n, t in tensors.items() if n[0] != "k")
-    )
-
-
-def shapes(graph: Graph, info: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor that a head with this account must have."""
+def tensor_shapes(graph: Graph, info: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that a head with this metadata must have."""
     nodes, sizes = len(graph.nodes), info["blocks"]
     if info["kind"] == PROMPTS:
         return {"text": (nodes, *sizes.values()), "scale": (1,), "bias": (nodes,)}

@@ -13,13 +13,15 @@ import torch
 from iqcli.errors import IqError
 from iqcli.extractors import clip_model
 from iqcli.extractors import qualiclip as block
-from iqcli.models.qualiclip import PROMPTS, sound
+from iqcli.models.qualiclip import PROMPTS, checked_texts
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import open_clip
+
+    from iqcli.weights.store import WeightStore
 
 TINY = "tiny"
 TINY_CONFIG: dict[str, Any] = {
@@ -50,7 +52,7 @@ class InitialClip:
         return hashlib.sha256(first + self.texts.numpy().tobytes()).hexdigest()[:16]
 
 
-def initial_clip(name: str, seed: int) -> InitialClip:
+def initial_clip(name: str, seed: int, store: WeightStore) -> InitialClip:
     """The towers called `name`: `tiny` (drawn with `seed`), a row of the table of weights, or a
     file of an earlier training.
 
@@ -66,9 +68,10 @@ def initial_clip(name: str, seed: int) -> InitialClip:
             metadata.config, path, "a QualiCLIP of this iq", "give another", "cpu"
         )
         _check(clip, display_path(path))
-        texts = torch.from_numpy(sound(block.texts(path), metadata.size, path))
+        texts = torch.from_numpy(checked_texts(block.texts(path), metadata.size, path))
         return InitialClip(display_path(path), metadata.config, clip, texts)
-    clip, config = deepcopy(clip_model.tower(name, "cpu")), clip_model.config_of(name)
+    clip = deepcopy(clip_model.tower(store, name, "cpu"))
+    config = clip_model.config_of(store.row(name))
     _check(clip, name)
     return InitialClip(name, config, clip, _texts(clip))
 

@@ -140,19 +140,19 @@ def evaluate(
     if predictions is not None:
         _refuse("has no place beside --predictions; leave it out", of_scores | {"--images": images})
         return issues.of_predictions(file, predictions, labels, where)
-    if model := issues.model_for(session, file):
+    if head := issues.labeller_for(session, file):
         _refuse("is about scores, and the file holds levels; leave it out", of_scores)
-        return issues.of_model(session, model, file, images, where)
+        return issues.of_model(session, head, file, images, where)
     told = mos_csv.read(file, images, mos_range, where)
     for column in filter(None, (by, groups)):
         told.column(column)
     rule = _rule(below, worst, good)
     if plots is not None:
         report.check_plots(plots)
-    found = study(told, session.settings.model, session.measure, against or [])
+    found = study(told, session.settings.model, session.registry, session.measure, against or [])
     report.show(found, by, groups, rule, good)
     if plots is not None:
-        report.draw(found, by, plots)
+        report.draw(found, session.registry.entry(session.settings.model).name, by, plots)
     info(f"opinions given on {told.scale[0]:g}..{told.scale[1]:g}; RMSE and MAE in points of 1..10")
     if told.blank:
         info(f"{counted(told.blank, 'row')} without an opinion passed over")

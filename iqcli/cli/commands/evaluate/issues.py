@@ -14,33 +14,21 @@ if TYPE_CHECKING:
     from iqcli.cli.session import Session
     from iqcli.evaluation.labels_csv import LabelledPhotos
     from iqcli.models.hex.graph import Levels
-    from iqcli.models.hex.head import HexModel
-    from iqcli.models.hex.model import HexMini
-
-    Labeller = HexModel | HexMini
-
+    from iqcli.models.hex.head import HexHead
 LABELS = "hex6"
-# Those of the models that say levels.
-MODULES = ("iqcli.models.hex.head", "iqcli.models.hex.model")
 
 
-def model_for(session: Session, file: Path) -> Labeller | None:
-    """The model of the run if it says levels, and the file holds some of its labels."""
+def labeller_for(session: Session, file: Path) -> HexHead | None:
+    """The head of the model if its score is that of its issues, and the file has their labels."""
     from iqcli.evaluation import labels_csv
-    from iqcli.models import registry
+    from iqcli.models.hex.head import labeller
 
-    if registry.entry(session.settings.model).module not in MODULES:
-        return None
-    from iqcli.models.hex.head import HexModel
-    from iqcli.models.hex.model import HexMini
-
-    model = session.model
-    assert isinstance(model, HexModel | HexMini)
-    return model if labels_csv.has_labels(file, model.graph) else None
+    head = labeller(session.model)
+    return head if head and labels_csv.has_labels(file, head.graph) else None
 
 
 def of_model(
-    session: Session, model: Labeller, file: Path, images: Path | None, where: str | None
+    session: Session, head: HexHead, file: Path, images: Path | None, where: str | None
 ) -> Exit:
     """Let the model judge the photos of a file, and hold its levels against those in it."""
     import numpy as np
@@ -49,15 +37,16 @@ def of_model(
     from iqcli.evaluation import issue_metrics, labels_csv
     from iqcli.models.hex import graph as hexgraph
 
-    graph = model.graph
+    graph, model = head.graph, session.model
     told = labels_csv.read(file, graph, images, where)
     found = list(session.measure(model.blocks, told.shots))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:
         raise IqError("none of the photos could be read; give their folder with --images")
-    names = [block.name for block in model.blocks]
-    chances = model.chances({name: np.stack([each[name] for each in photos]) for name in names})
+    names = head.reads
+    blocks = {name: np.stack([each[name] for each in photos]) for name in names}
+    chances = head.marginals(blocks)
     there = np.isfinite(chances).all(axis=1)
     true = told.levels[kept][there]
     if not true.any():

@@ -83,16 +83,16 @@ def check_plots(folder: Path) -> None:
         raise IqError(f"--plots is {display_path(folder)}, which is a file; give a folder")
 
 
-def draw(found: Study, by: str | None, folder: Path) -> None:
+def draw(found: Study, name: str, by: str | None, folder: Path) -> None:
     """Write the figures into the folder, made if need be; old ones of these names are replaced."""
     from iqcli.evaluation.figures import drawn
     from iqcli.fs.files import make_folders, write_atomic
 
-    figures = drawn(found, by)
+    figures = drawn(found, name, by)
     try:
         make_folders(folder)
-        for name, data in figures.items():
-            write_atomic(folder / name, data)
+        for file, data in figures.items():
+            write_atomic(folder / file, data)
     except OSError as error:
         why = error.strerror or error
         raise IqError(

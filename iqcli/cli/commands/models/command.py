@@ -17,9 +17,8 @@ from iqcli.errors import Exit, IqError
 from iqcli.output.stdout import write
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
-    from iqcli.models.registry import Entry
+    from iqcli.models.base import Entry
+    from iqcli.models.registry import Registry
     from iqcli.models.status import Item
 
 FORMATS = ("table", "json", "jsonl")
@@ -33,15 +32,15 @@ app = typer.Typer(
 
 
 def _names() -> list[str]:
-    from iqcli.models.registry import ENTRIES, OWN
+    from iqcli.models.registry import NAMES
 
-    return [*ENTRIES, *OWN]
+    return [*NAMES]
 
 
 def _any_names() -> list[str]:
-    from iqcli.weights import store
+    from iqcli.weights.store import shipped_rows
 
-    return list(dict.fromkeys([*_names(), *store.table()]))
+    return list(dict.fromkeys([*_names(), *shipped_rows()]))
 
 
 @app.callback()
@@ -65,7 +64,8 @@ def list_(
     from iqcli.output import rows, table
 
     choose(format_, FORMATS)
-    items = status.rows() if weights else status.models()
+    registry = pull.registry_of_user()
+    items = status.rows(registry.weights) if weights else status.models(registry)
     if format_ == "table":
         titles = ("weights" if weights else "model", "state", "download", "commercial", "licence")
         last = "what it is" if weights else "what it is [weights it needs]"
@@ -90,53 +90,34 @@ def info(
     ],
 ) -> Exit:
     """Print what is known of it: data, source, licence, figures, limits."""
-    from iqcli.models import status
-    from iqcli.models.registry import ENTRIES, OWN, entry
-    from iqcli.weights import store
+    from iqcli.models import card, status
+    from iqcli.models.registry import NAMES
 
-    if name not in ENTRIES and name not in OWN and name in store.table():
-        write([status.told([store.row(name)])])
+    registry = pull.registry_of_user()
+    if name not in NAMES and name in registry.weights.rows:
+        write([status.describe([registry.weights.row(name)], registry.weights)])
         return Exit.DONE
-    found = entry(name)
-    write([_card(found, name) if not found.needs else _account(found)])
+    entry = registry.entry(name)
+    if entry.needs:
+        write([_on_weights(entry, registry)])
+    else:
+        write([card.describe(entry, registry.load(name))])
     return Exit.DONE
 
 
-def _account(found: Entry) -> str:
+def _on_weights(entry: Entry, registry: Registry) -> str:
     """Of a model that stands on weights, whether or not they are here."""
-    from iqcli.models import status
+    from iqcli.models import card, status
 
-    item = status.model(found)
-    own = f"{_text(found.card)}\n" if found.card else ""
+    item = status.model(entry, registry.weights)
+    rows = status.rows_of([item.name], registry.weights)
+    own = f"{card.card_of(entry)}\n" if entry.card else ""
     return (
         f"{own}{item.name}: {item.what}\n"
         f"state: {item.state}; download: {item.size}; licence: {item.licence}; "
         f"commercial use: {'yes' if item.commercial else 'no'}\n\n"
-        f"It stands on these weights:\n\n{status.told(status.rows_of([item.name]))}"
+        f"It stands on these weights:\n\n{status.describe(rows, registry.weights)}"
     )
-
-
-def _card(found: Entry, name: str) -> str:
-    from iqcli.models import card as hexcard
-    from iqcli.models import taste
-    from iqcli.models.hex.head import HexModel
-    from iqcli.models.registry import load
-
-    if isinstance(model := load(name), taste.TasteModel):
-        return taste.account(model.head)
-    if isinstance(model, HexModel) and found.card is None:
-        return hexcard.account(model.head)
-    if found.card is None:
-        blocks = ", ".join(f"{block.name} ({block.size})" for block in model.blocks)
-        return f"{found.name}: {found.summary}\nblocks: {blocks}\n"
-    return _text(found.card)
-
-
-def _text(card: Path) -> str:
-    try:
-        return card.read_text("utf-8")
-    except OSError as error:
-        raise IqError(f"cannot read {card}: {error.strerror}; install iq again") from error
 
 
 @app.command()
@@ -148,15 +129,16 @@ def use(
     """Make it the model that scores photos unless --model names another."""
     from iqcli import settings
     from iqcli.models import status
-    from iqcli.models.registry import HUB_ID, entry
+    from iqcli.models.registry import HUB_ID, NAMES
 
-    found = entry(name)
-    own = found.weights if name not in {*_names(), HUB_ID} else None
+    registry = pull.registry_of_user()
+    entry = registry.entry(name)
+    own = entry.weights if name not in {*NAMES, HUB_ID} else None
     if own and not own.exists():
         raise IqError(f"no file {name}; train it first, or name a model")
     path = settings.put("model", str(own.absolute()) if own else name)
     console.info(f"{name} is now the model in {path}")
-    if (state := status.model(found).state) != status.READY:
+    if (state := status.model(entry, registry.weights).state) != status.READY:
         warn(f"{name} is {state}; see `iq models info {name}`")
     if os.environ.get("IQ_MODEL"):
         warn(f"IQ_MODEL is {os.environ['IQ_MODEL']!r}, which is stronger; unset it")

@@ -13,22 +13,31 @@ from iqcli.errors import Exit, IqError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.weights.install import Placed
+    from iqcli.models.registry import Registry
+    from iqcli.weights.install import Installed
     from iqcli.weights.manifest import Weight
+    from iqcli.weights.store import WeightStore
+
+
+def registry_of_user() -> Registry:
+    """The models and weights that the settings of the person point to."""
+    from iqcli import settings
+    from iqcli.models.registry import Registry
+
+    return Registry.of(settings.load({}, None))
 
 
 def _pullable() -> list[str]:
     from iqcli.models.registry import ENTRIES
-    from iqcli.weights import store
+    from iqcli.weights.store import shipped_rows
 
     needy = [name for name, each in ENTRIES.items() if each.needs]
-    return list(dict.fromkeys([*needy, *store.table()]))
+    return list(dict.fromkeys([*needy, *shipped_rows()]))
 
 
 def _pulled() -> list[str]:
-    from iqcli.weights import store
-
-    return [name for name in store.table() if store.told(name)]
+    weights = registry_of_user().weights
+    return [name for name in weights.rows if weights.record(name)]
 
 
 Names = Annotated[
@@ -58,51 +67,53 @@ def pull(
 ) -> Exit:
     """Fetch the weights that a model needs, and check them."""
     from iqcli.models import status
-    from iqcli.weights import install, store
+    from iqcli.weights import install
 
-    rows = _one(names) if given else status.rows_of(names)
-    wanting = [each for each in rows if not store.is_there(each.name)]
-    _check_licences(wanting, accept_licence, names)
+    store = registry_of_user().weights
+    rows = _one(names, store) if given else status.rows_of(names, store)
+    missing = [each for each in rows if not store.is_installed(each.name)]
+    _check_licences(missing, accept_licence, names, store)
     for each in rows:
-        if each not in wanting:
+        if each not in missing:
             _tell(f"{each.name} is here already", quiet)
             continue
         if given is None:
             _tell(f"pulling {each.name}: {each.megabytes}, {each.licence}", quiet)
-        with transfer(each.name, each.size, quiet=quiet) as tell:
-            placed = install.pull(each, tell, given)
-        _tell_placed(placed, quiet)
+        with transfer(each.name, each.size, quiet=quiet) as on_progress:
+            installed = install.pull(store, each, on_progress, given)
+        _tell_installed(installed, quiet)
     return Exit.DONE
 
 
-def _one(names: Sequence[str]) -> list[Weight]:
-    from iqcli.weights import store
-
+def _one(names: Sequence[str], store: WeightStore) -> list[Weight]:
     if len(names) != 1:
         raise IqError(f"--from gives one file, and {len(names)} names are given; give one")
     return [store.row(names[0])]
 
 
-def _check_licences(rows: Sequence[Weight], accept: bool, names: Sequence[str]) -> None:
+def _check_licences(
+    rows: Sequence[Weight], accept: bool, names: Sequence[str], store: WeightStore
+) -> None:
     """Raise IqError where terms that forbid to sell are neither accepted now nor were before."""
-    from iqcli.weights import store
-
     open_ = [each for each in rows if not each.commercial and not store.accepted(each)]
     if accept or not open_:
         return
-    told = "; ".join(f"{each.name}: {each.licence}, {each.terms or each.source}" for each in open_)
+    listed = "; ".join(
+        f"{each.name}: {each.licence}, {each.terms or each.source}" for each in open_
+    )
     raise IqError(
-        f"not for commercial use: {told}; read the terms, and if you accept them run "
+        f"not for commercial use: {listed}; read the terms, and if you accept them run "
         f"`iq models pull {' '.join(names)} --accept-licence`"
     )
 
 
-def _tell_placed(placed: Placed, quiet: bool) -> None:
-    name = placed.weight.name
-    if placed.vouched:
-        _tell(f"{name} is in place; its sum is the one that {placed.vouched} knows", quiet)
+def _tell_installed(installed: Installed, quiet: bool) -> None:
+    name = installed.weight.name
+    if installed.verified_by:
+        known = f"its sum is the one that {installed.verified_by} knows"
+        _tell(f"{name} is in place; {known}", quiet)
         return
-    warn(f"{name} is in place, but nobody told its sum before: it has sha256 {placed.sha256}")
+    warn(f"{name} is in place, but its sum was not known before: sha256 {installed.sha256}")
 
 
 def _tell(sentence: str, quiet: bool) -> None:
@@ -119,10 +130,11 @@ def rm(
     from iqcli.weights import install
     from iqcli.weights.manifest import megabytes
 
-    going, freed = _going(names, quiet), 0
+    registry = registry_of_user()
+    going, freed = _going(names, registry, quiet), 0
     for each in going:
-        lost = status.users(each.name, names, [one.name for one in going])
-        size = install.remove(each)
+        lost = status.users(each.name, registry, names, [one.name for one in going])
+        size = install.remove(registry.weights, each)
         freed += size
         what = f"; {', '.join(lost)} cannot do without" if lost else ""
         _tell(f"removed {each.name}, {megabytes(size)}{what}", quiet)
@@ -130,18 +142,21 @@ def rm(
     return Exit.DONE
 
 
-def _going(names: Sequence[str], quiet: bool) -> list[Weight]:
+def _going(names: Sequence[str], registry: Registry, quiet: bool) -> list[Weight]:
     """What to remove: weights as named, and what the models named need and nobody else does."""
     from iqcli.models import status
     from iqcli.models.registry import ENTRIES
     from iqcli.weights import install
 
-    of_models = status.rows_of(name for name in names if name in ENTRIES)
+    store = registry.weights
+    of_models = status.rows_of((name for name in names if name in ENTRIES), store)
     asked = {*names, *(each.name for each in of_models)}
-    rows = [each for each in status.rows_of(names) if each.name in asked]
+    rows = [each for each in status.rows_of(names, store) if each.name in asked]
     found = []
-    for each in filter(install.ours, rows):
-        others = status.users(each.name, names, asked)
+    for each in rows:
+        if not install.pulled_files(store, each):
+            continue
+        others = status.users(each.name, registry, names, asked)
         if others and each.name not in names:
             _tell(f"kept {each.name}, which {', '.join(others)} needs", quiet)
         else:
@@ -155,14 +170,15 @@ def verify(names: Some = None) -> Exit:
     """Read pulled weights again: are they what was placed?"""
     from iqcli.models import status
     from iqcli.output import table
-    from iqcli.weights import install, store
+    from iqcli.weights import install
 
-    rows = status.rows_of(names) if names else [store.row(name) for name in _pulled()]
+    store = registry_of_user().weights
+    rows = status.rows_of(names, store) if names else [store.row(name) for name in _pulled()]
     if not rows:
         info("no weights are here to verify")
     found = []
     for each in rows:
-        if fault := install.verify(each):
+        if fault := install.verify(store, each):
             info(f"iq: {fault}")
         found.append((each.name, "BAD" if fault else "as it was placed"))
     if found:

@@ -55,8 +55,8 @@ def scale(
     told = mos_csv.read(Path(file), images, mos_range, where)
     if scene is None:
         info("no --scene: photos of one scene may be on both sides and flatter the figures")
-    fitted = fit_calibration(told, model, scene, session.measure)
-    target = output or own_file(fitted.model)
+    fitted = fit_calibration(told, model, session.registry, scene, session.measure)
+    target = output or own_file(fitted.model, session.settings.data_dir)
     try:
         make_folders(target.parent)
         write_atomic(target, fitted.file())
@@ -134,7 +134,8 @@ def fusion(
     if scene is None:
         info("no --scene: photos of one scene may fall into several folds and flatter the figures")
     called, measure, device = name or output.stem, session.measure, session.settings.device
-    report = fit_fusion(told, blocks, scene, ladders or [], output, called, measure, device, info)
+    read = session.registry.blocks_of(blocks)
+    report = fit_fusion(told, read, scene, ladders or [], output, called, measure, device, info)
     return _told(report, output, session)
 
 
@@ -163,7 +164,8 @@ def dkl(
     told = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
     called, measure, device = name or output.stem, session.measure, session.settings.device
-    report = fit_dkl(told, blocks, scene, output, called, measure, device, info)
+    read = session.registry.blocks_of(blocks)
+    report = fit_dkl(told, read, scene, output, called, measure, device, info)
     return _told(report, output, session)
 
 

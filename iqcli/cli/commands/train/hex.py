@@ -16,6 +16,9 @@ from iqcli.errors import Exit, IqError
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from iqcli.extractors.base import AnyBlock
     from iqcli.training.hex import HexRecipe
 
 
@@ -74,8 +77,9 @@ def train_hex(
     from iqcli.models.hex.head import FORMAT
     from iqcli.training.hex import fit_hex, write_curve
 
-    place = place_of(output, registry.HEX, FORMAT, "hex model")
-    recipe = _recipe(blocks, hidden, prompts, contexts, (loss, gamma, alpha))
+    place = place_of(session, output, registry.HEX, FORMAT, "hex model")
+    table = session.registry.blocks
+    recipe = _recipe(table, blocks, hidden, prompts, contexts, (loss, gamma, alpha))
     graph = hexgraph.named(labels)
     told = labels_csv.read(one_file(session), graph, images, where)
     if told.shifted:
@@ -100,6 +104,7 @@ def train_hex(
 
 
 def _recipe(
+    table: Mapping[str, AnyBlock],
     blocks: str,
     hidden: str | None,
     prompts: str | None,
@@ -118,7 +123,6 @@ def _recipe(
         raise IqError(f"--hidden is {hidden!r}; give up to four sizes from 1 to 1024, as in 64,32")
     if prompts is not None and sizes:
         raise IqError("--hidden has no place beside --prompts; leave one of them out")
-    names = (
-        [each.name for each in blocks_of(blocks)] if prompts is None else [block_of_tower(prompts)]
-    )
-    return HexRecipe(tuple(names), sizes, HexLoss.of(*loss), prompts, contexts)
+    tower = None if prompts is None else block_of_tower(prompts, table)
+    read = (tower,) if tower else blocks_of(blocks, table)
+    return HexRecipe(read, sizes, HexLoss.of(*loss), tower, contexts)

@@ -61,7 +61,7 @@ def qualiclip(
     from iqcli.training.qualiclip.init import TINY, initial_clip
     from iqcli.training.run_state import RunFolder
 
-    place_of(output, "qualiclip", FORMAT, "QualiCLIP")
+    place_of(session, output, "qualiclip", FORMAT, "QualiCLIP")
     if leave_out is not None and leave_out not in GROUPS:
         raise IqError(f"there is no group {leave_out!r} to leave out; give {', '.join(GROUPS)}")
     standard = (
@@ -70,7 +70,7 @@ def qualiclip(
     values = read_config(config, standard, qualiclip_config.QUALICLIP_LEAST)
     photos = _photos(session)
     trained = training.train_qualiclip(
-        begun := initial_clip(start, values.seed),
+        begun := initial_clip(start, values.seed, session.registry.weights),
         photos,
         leave_out,
         values,

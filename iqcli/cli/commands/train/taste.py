@@ -16,7 +16,8 @@ from iqcli.fs.files import make_folders, require_output, write_atomic
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from iqcli.models.base import HeadModel
+    from iqcli.models.base import RatedModel
+    from iqcli.models.fusion import TrainedHead
     from iqcli.training.taste import TasteComparison
     from iqcli.training.taste_data import RatedPhotos
 
@@ -43,15 +44,15 @@ def taste(
     from iqcli.models.taste import FORMAT, keep_stock
     from iqcli.training.taste import compare_with_stock, fit, taste_samples, weight_file
 
-    place = place_of(output, registry.TASTE, FORMAT, "taste")
-    name, stock = _stock(session)
+    place = place_of(session, output, registry.TASTE, FORMAT, "taste")
+    name, stock, head = _stock(session)
     try:
         rated = _rated(session, stock, images, mos_range, where)
     except IqError:
         if not session.counts.is_complete:  # they may be why there is too little
             session.report("read")
         raise
-    known = taste_samples(rated, stock.head)
+    known = taste_samples(rated, head)
     verdict = compare_with_stock(known)
     _tell(verdict, name)
     if not verdict.adopted:
@@ -61,8 +62,8 @@ def taste(
         )
         _say_what_stays(place)
         return _code(session)
-    model, data = weight_file(fit(known), verdict, name, stock.head.sizes)
-    keep_stock(name)
+    model, data = weight_file(fit(known), verdict, name, head.sizes)
+    keep_stock(name, session.settings.data_dir)
     if output is None:
         make_folders(place.parent, 0o700)
     write_atomic(place, data)
@@ -71,45 +72,45 @@ def taste(
     return _code(session)
 
 
-def place_of(output: Path | None, name: str, form: str, what: str) -> Path:
+def place_of(session: Session, output: Path | None, name: str, form: str, what: str) -> Path:
     """Where a person's own model goes; refused before anything is measured if it cannot go there.
 
     `name` is the model in the registry, `form` the format of its file.
     """
-    from iqcli.models import registry
+    from iqcli.models.checkpoint import format_of
 
     if output is None:
-        found = registry.entry(name).weights
+        found = session.registry.entry(name).weights
         assert found
         return found
     require_output(
         output,
         suffixes=(".safetensors",),
-        may_replace=lambda file: registry.format_of(file) == form,
+        may_replace=lambda file: format_of(file) == form,
         kind=what,
     )
     return output
 
 
-def _stock(session: Session) -> tuple[str, HeadModel]:
+def _stock(session: Session) -> tuple[str, RatedModel, TrainedHead]:
     """The model that the taste will stand on: the one chosen, or the default under a taste."""
     from iqcli.models import registry
-    from iqcli.models.base import HeadModel
+    from iqcli.models.fusion import TrainedHead
 
     chosen = session.settings.model
     name = registry.STOCK if chosen == registry.TASTE else chosen
-    model = registry.load(name)
-    if not isinstance(model, HeadModel):
+    model = session.registry.load(name)
+    if not isinstance(model.predictor, TrainedHead):
         raise IqError(
             f"a taste cannot stand on {chosen!r}; give --model {registry.STOCK}, or a file of "
             "`iq train fusion`"
         )
-    return name, model
+    return name, model, model.predictor
 
 
 def _rated(
     session: Session,
-    stock: HeadModel,
+    stock: RatedModel,
     images: Path | None,
     mos_range: str | None,
     where: str | None,
