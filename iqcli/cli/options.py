@@ -1,11 +1,10 @@
-"""Options that several commands share, and what every run over photos is given."""
+"""Options that several commands share, and the decorator that gives them to a command."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -32,36 +31,44 @@ def format_option(formats: Sequence[str]) -> Any:
 
 
 Format = Annotated[str | None, format_option(FORMATS)]
-Nul = Annotated[bool, typer.Option("--print0", "-0", help="With paths: end names with NUL.")]
+Nul = Annotated[
+    bool, typer.Option("--print0", "-0", help="With --format paths: end each path with NUL.")
+]
 Sort = Annotated[
     str | None,
     typer.Option(
         "--sort",
-        help="Order by this column.",
+        help="Sort by this column.",
         metavar="COLUMN",
         autocompletion=lambda: SORTABLE,
     ),
 ]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Turn the order round.")]
-Limit = Annotated[
-    int | None, typer.Option("--limit", help="Show only so many.", min=0, metavar="N")
-]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Show at most N.", min=0, metavar="N")]
 CacheDir = Annotated[
     str | None,
-    typer.Option("--cache-dir", help="Where the cache lies.", metavar="FOLDER"),
+    typer.Option("--cache-dir", help="Folder of the cache.", metavar="FOLDER"),
 ]
-# What `--magnitude` says to maclip, and the model that does so.
-MAGNITUDES = {"published": "maclip", "norm": "maclip-norm"}
+
+
+def removed_option(name: str, instead: str) -> Any:
+    """A hidden option of an earlier version. Giving it raises IqError with what to do `instead`."""
+
+    def refuse(value: str | None) -> None:
+        if value is not None:
+            raise IqError(f"{name} was removed; {instead}")
+
+    return typer.Option(name, hidden=True, callback=refuse)
 
 
 def show_help(context: typer.Context) -> None:
-    """The callback of a command that only holds others: alone, it says which."""
+    """The callback of a command that only has subcommands: alone, it shows them."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(Exit.USAGE)
 
 
-def a_share(text: str) -> float:
+def parse_share(text: str) -> float:
     """A share given as `20%` or 0.2, for `typer.Option(parser=...)`."""
     try:
         return share(text)
@@ -82,7 +89,7 @@ def make_session(
     ] = None,
     from0: Annotated[
         bool,
-        typer.Option("--from0", help="The list on stdin ends names with NUL."),
+        typer.Option("--from0", help="Names on stdin end with NUL."),
     ] = False,
     follow_links: Annotated[
         bool,
@@ -90,11 +97,11 @@ def make_session(
     ] = False,
     default_excludes: Annotated[
         bool,
-        typer.Option(help="Pass over hidden and system folders.", show_default=False),
+        typer.Option(help="Skip hidden and system folders.", show_default=False),
     ] = True,
     max_megapixels: Annotated[
         float | None,
-        typer.Option(help="Refuse larger pictures [250].", metavar="N"),
+        typer.Option(help="Refuse photos with more megapixels [250].", metavar="N"),
     ] = None,
     model: Annotated[
         str | None,
@@ -106,13 +113,9 @@ def make_session(
             autocompletion=_model_names,
         ),
     ] = None,
+    # Removed in 0.2; to be dropped in 0.3.
     magnitude: Annotated[
-        str | None,
-        typer.Option(
-            help="With maclip: published, or norm, where the embedding's length counts.",
-            metavar="KIND",
-            autocompletion=lambda: list(MAGNITUDES),
-        ),
+        str | None, removed_option("--magnitude", "give --model maclip-norm for --magnitude norm")
     ] = None,
     device: Annotated[
         str | None,
@@ -123,22 +126,22 @@ def make_session(
         ),
     ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help="Photos a batch, or auto.", metavar="N")
+        str | None, typer.Option(help="Photos per batch, or auto.", metavar="N")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option("--jobs", "-j", help="Decode workers.", metavar="N")
+        int | None, typer.Option("--jobs", "-j", help="Number of decode workers.", metavar="N")
     ] = None,
     cache_dir: CacheDir = None,
     no_cache: Annotated[
         bool,
-        typer.Option("--no-cache", help="Neither read nor write it."),
+        typer.Option("--no-cache", help="Do not use the cache."),
     ] = False,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="Only results and errors."),
+        typer.Option("--quiet", "-q", help="Print only results and errors."),
     ] = False,
 ) -> Session:
-    """Join the shared options into a `Session`; its signature is the parser of them all."""
+    """A session from the shared options; the signature declares them all."""
     given = paths or []
     flags = {
         "max_megapixels": max_megapixels,
@@ -149,8 +152,6 @@ def make_session(
         "cache_dir": cache_dir,
     }
     settings = load(flags, start_folder(given))
-    if magnitude is not None:
-        settings = replace(settings, model=_with(magnitude, settings.model))
     if settings.device not in ("auto", "cpu"):
         from iqcli.pipeline.devices import choose_device
 
@@ -166,15 +167,6 @@ def make_session(
     )
 
 
-def _with(magnitude: str, model: str) -> str:
-    """The model that weighs the magnitude in that way."""
-    if model not in MAGNITUDES.values():
-        raise IqError(f"--magnitude is for maclip, not for {model}; give --model maclip with it")
-    if magnitude not in MAGNITUDES:
-        raise IqError(f"--magnitude is {magnitude!r}; give one of {', '.join(MAGNITUDES)}")
-    return MAGNITUDES[magnitude]
-
-
 def start_folder(given: list[str]) -> Path:
     """Where to look for `.iq.toml`: beside the first photo, or here."""
     first = Path(given[0]) if given and given[0] != "-" else Path()
@@ -182,7 +174,9 @@ def start_folder(given: list[str]) -> Path:
 
 
 def over_photos(command: Callable[..., Exit]) -> Callable[..., Exit]:
-    """Give `command` the options of `make_session`; it receives what they make as `session`."""
+    """Add the options of `make_session` to `command`, which receives the session they make."""
+    # The "shared options decorator": Typer reads the options of a command from its signature, so
+    # the signature of the wrapper is composed from those of `make_session` and of the command.
     shared = inspect.signature(make_session, eval_str=True).parameters
     own = inspect.signature(command, eval_str=True).parameters
     # The paths come first, then the command's own options, then the shared ones.

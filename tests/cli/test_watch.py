@@ -28,7 +28,7 @@ SETTLE = 0.25
 # Long enough for a row that would be wrong to come.
 LULL = 2.5 * SETTLE
 # A model that needs no network: it is there in no time.
-WORDS = ("--model", "brisque-refit", "--settle", str(SETTLE), "--interval", "0.05")
+WORDS = ("--model", "brisque-refit", "--settle", str(SETTLE))
 
 
 class Watching:
@@ -231,8 +231,9 @@ def test_it_ends_silently_when_nobody_reads(iq: Iq, photos: Path, tmp_path: Path
         (("", "--watch", "-f", "csv"), "a path is empty"),
         (("photos", "--watch", "-f", "csv", "--limit", "3"), "--limit need all photos"),
         (("photos", "--watch", "-f", "csv", "--settle", "nan"), "--settle is nan; give 0.05 to"),
-        (("photos", "--watch", "-f", "csv", "--interval", "0"), "--interval is 0.0; give 0.05 to"),
-        (("photos", "--settle", "2"), "--existing, --settle and --interval are for --watch"),
+        (("photos", "--watch", "-f", "csv", "--settle", "0"), "--settle is 0.0; give 0.05 to"),
+        (("photos", "--settle", "2"), "--existing and --settle are for --watch"),
+        (("photos", "--watch", "--interval", "2"), "--interval was removed; leave it out"),
     ],
 )
 def test_what_cannot_be_watched(iq: Iq, photos: Path, words: tuple[str, ...], says: str) -> None:

@@ -169,19 +169,11 @@ def test_both_models_read_one_block(iq: Iq, roll: Path) -> None:
     assert {row["model"] for row in second.rows} == {"maclip-norm"}
 
 
-def test_the_magnitude_may_be_asked_for_by_an_option(iq: Iq, roll: Path) -> None:
-    iq.changes |= install(iq.home, "clip-rn50", tensors(TINY["clip-rn50"], seed=2))
-    by_name = iq("score", "photos", "--model", "maclip-norm", "-f", "jsonl")
-    asked = ("score", "photos", "--model", "maclip", "--magnitude", "norm", "-f", "jsonl")
-    assert by_name.code == 0 and iq(*asked).rows == by_name.rows
-    elsewhere = iq("score", "photos", "--magnitude", "norm")
-    assert elsewhere.code == 2 and elsewhere.out == b""
-    assert elsewhere.err == (
-        "iq: --magnitude is for maclip, not for fusion-mini; give --model maclip with it\n"
-    )
-    unknown = iq("score", "photos", "--model", "maclip", "--magnitude", "big")
-    assert unknown.code == 2
-    assert unknown.err == "iq: --magnitude is 'big'; give one of published, norm\n"
+def test_the_removed_option_names_the_model(iq: Iq, roll: Path) -> None:
+    ran = iq("score", "photos", "--model", "maclip", "--magnitude", "norm")
+    assert (ran.code, ran.out) == (2, b"")
+    assert ran.err == "iq: --magnitude was removed; give --model maclip-norm for --magnitude norm\n"
+    assert b"--magnitude" not in iq("score", "--help").out
 
 
 def test_a_head_view_is_what_is_cut(block: MaclipBlock) -> None:

@@ -6,34 +6,37 @@ from typing import Annotated
 
 import typer
 
-from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
+from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos, removed_option
 from iqcli.cli.output import arrange, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 
 COLUMNS = ("score", "uncertainty", "technical", "aesthetic", "issues", "path")
-# Seconds; an hour is as good as never.
-LEAST, MOST = 0.05, 3600.0
+# Seconds without a change after which a file is complete: the default, and the limits.
+SETTLE, LEAST_SETTLE, MOST_SETTLE = 2.0, 0.05, 3600.0
 
 
 @over_photos
 def score(
     session: Session,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Wait for photos, and score each as it arrives.")
+        bool, typer.Option("--watch", help="Watch folders, and score each photo as it arrives.")
     ] = False,
     existing: Annotated[
-        bool, typer.Option("--existing", help="With --watch: also those already there.")
+        bool, typer.Option("--existing", help="With --watch: also score what is already there.")
     ] = False,
     settle: Annotated[
         float | None,
         typer.Option(
-            "--settle", help="With --watch: quiet that ends a file [2].", metavar="SECONDS"
+            "--settle",
+            help="With --watch: a file is complete after so long without a change [2].",
+            metavar="SECONDS",
         ),
     ] = None,
+    # Removed in 0.2; to be dropped in 0.3.
     interval: Annotated[
-        float | None,
-        typer.Option("--interval", help="With --watch: time between looks [1].", metavar="SECONDS"),
+        str | None,
+        removed_option("--interval", "leave it out: folders are looked at once a second"),
     ] = None,
     format: Format = None,
     print0: Nul = False,
@@ -41,32 +44,28 @@ def score(
     reverse: Reverse = False,
     limit: Limit = None,
 ) -> Exit:
-    """Score photos from 1 to 10 and name faults.
+    """Score photos from 1 to 10 and name their issues.
 
-    1 is bad, 10 excellent, as people would say. Nine times in ten the mean opinion of people lies
-    within 1.6 times the ± of the score.
+    1 is bad, 10 excellent, on the scale of human opinion. Nine times in ten the mean opinion of
+    people lies within 1.6 times the ± of the score.
 
-    With --watch it never ends by itself. Photos are told once they are whole: a file that is still
-    being written waits. One that is written anew is told again; what is there at the start is not.
+    With --watch it runs until it is stopped. Photos are scored once they are fully written, and
+    again when they are overwritten. Those that are there at the start are skipped.
     """
     form = choose_format(format, session.settings, nul=print0)
     column = choose_column(sort)
     if watch:
-        from iqcli.cli.commands.watch import Pace
-        from iqcli.cli.commands.watch import watch as keep_watching
+        from iqcli.cli.commands.watch import watch as watch_folders
 
         if column or reverse or limit is not None:
             raise IqError("--sort, --reverse and --limit need all photos; leave out --watch")
-        pace = Pace(_seconds("interval", interval, 1.0), _seconds("settle", settle, 2.0), existing)
-        return keep_watching(session, pace, form, nul=print0)
-    if existing or settle is not None or interval is not None:
-        raise IqError("--existing, --settle and --interval are for --watch; give it with them")
-    results = ((each, dict[str, object]()) for each in session.photos())
+        quiet = SETTLE if settle is None else settle
+        if not LEAST_SETTLE <= quiet <= MOST_SETTLE:
+            limits = f"{LEAST_SETTLE} to {MOST_SETTLE:.0f}"
+            raise IqError(f"--settle is {quiet}; give {limits} seconds")
+        return watch_folders(session, form, settle=quiet, existing=existing, nul=print0)
+    if existing or settle is not None:
+        raise IqError("--existing and --settle are for --watch; give it with them")
+    results = ((photo, dict[str, object]()) for photo in session.photos())
     write_results(arrange(results, column, reverse, limit), form, COLUMNS, nul=print0)
-    return session.report()
-
-
-def _seconds(option: str, given: float | None, default: float) -> float:
-    if given is not None and not LEAST <= given <= MOST:
-        raise IqError(f"--{option} is {given}; give {LEAST} to {MOST:.0f} seconds")
-    return default if given is None else given
+    return session.report("scored")

@@ -1,12 +1,12 @@
-"""The loop of `iq score --watch`: a row a photo, as soon as it has arrived whole."""
+"""The loop of `iq score --watch`: a row for each photo as soon as it is fully written."""
 
 from __future__ import annotations
 
 import signal
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,46 +24,39 @@ if TYPE_CHECKING:
     from iqcli.cli.session import Session
     from iqcli.records import Photo, Shot
 
-# Photos judged before their rows are written.
+# Photos rated before their rows are written.
 CHUNK = 16
-# Looking takes at most one part in so many of the time, however large the folders are.
+# Seconds between two looks at the folders: at most, and at least, for a short settling time.
+SLOWEST, FASTEST = 1.0, 0.05
+# Looking takes at most this part (1/n) of the time, however large the folders are.
 SHARE = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How to watch: seconds between looks, seconds of quiet that make a file whole, and whether
-    what is there at the start counts as arriving."""
+def watch(session: Session, form: str, *, settle: float, existing: bool, nul: bool) -> Exit:
+    """Write a row for each photo that arrives, until SIGTERM, Ctrl-C or a closed pipe.
 
-    interval: float
-    settle: float
-    existing: bool
-
-
-def watch(session: Session, pace: Pace, form: str, *, nul: bool) -> Exit:
-    """Write a row for each photo that arrives, until SIGTERM, Ctrl-C, or until nobody reads.
-
-    Raises IqError for what cannot be watched, KeyboardInterrupt after the counts.
+    A file is complete after `settle` seconds without a change. With `existing` photos that are
+    there at the start count as arriving. Raises IqError for what cannot be watched,
+    KeyboardInterrupt after the counts.
     """
     if form not in rows.STREAMING:
         *first, last = rows.STREAMING
         names = f"{', '.join(first)} or {last}"
         raise IqError(f"--watch writes as photos come; give --format {names} with it")
     folders = _folders(session)
-    done: dict[bool, int] = {True: 0, False: 0}
+    done: Counter[bool] = Counter()  # by whether there is a score
     try:
         with _until_terminated() as ended:
             _write([], form, nul)
-            for photo in _arriving(session, folders, pace, ended):
+            for photo in _arriving(session, folders, settle, existing, ended):
                 done[photo.rating is not None] += 1
                 if photo.error:
                     info(f"iq: {display_path(photo.shot.path)}: {photo.error}")
                 _write([photo], form, nul)
     except KeyboardInterrupt:
-        _tell(done, quiet=session.quiet)
+        _report(session, done)
         raise
-    _tell(done, quiet=session.quiet)
-    return Exit.SOME_FAILED if done[False] else Exit.DONE
+    return _report(session, done)
 
 
 def _folders(session: Session) -> list[Path]:
@@ -75,17 +68,22 @@ def _folders(session: Session) -> list[Path]:
 
 
 def _arriving(
-    session: Session, folders: list[Path], pace: Pace, ended: threading.Event
+    session: Session,
+    folders: list[Path],
+    settle: float,
+    existing: bool,
+    ended: threading.Event,
 ) -> Iterator[Photo]:
-    """What arrives, judged, by one model that stays loaded."""
+    """The photos that arrive, rated by one model that stays loaded."""
     _ = session.model  # one that cannot be loaded is refused before the wait
     walk = partial(session.walk, skip=is_passing)
     watched = Watched(folders, walk, lambda path, why: info(f"iq: {display_path(path)}: {why}"))
-    arrivals = Arrivals(watched, pace.settle)
-    if not pace.existing:
+    arrivals = Arrivals(watched, settle)
+    if not existing:
         arrivals.pass_over()
     if not session.quiet:
         info(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
+    pause = min(max(settle / 2, FASTEST), SLOWEST)
     while not ended.is_set():
         exit_on_closed_pipe()
         began = time.monotonic()
@@ -94,7 +92,7 @@ def _arriving(
         for photo in _rated(session, shots, ended):
             if arrivals.take(photo):
                 yield photo
-        ended.wait(max(pace.interval, (SHARE - 1) * looked))
+        ended.wait(max(pause, (SHARE - 1) * looked))
 
 
 def _rated(session: Session, shots: list[Shot], ended: threading.Event) -> Iterator[Photo]:
@@ -108,24 +106,25 @@ def _rated(session: Session, shots: list[Shot], ended: threading.Event) -> Itera
         yield from judge(photos, session.model)
 
 
-def _write(judged: Sequence[Photo], form: str, nul: bool) -> None:
-    """One row now, or what stands before all of them."""
+def _write(photos: Sequence[Photo], form: str, nul: bool) -> None:
+    """The rows of these photos; without any, what stands above all rows."""
     if form == "paths":
-        write(rows.to_paths(judged, nul=nul))
+        write(rows.to_paths(photos, nul=nul))
         return
-    lines = list(rows.to_text(form, (rows.row(each) for each in judged)))
-    write(lines[-len(judged) :] if judged else lines)
+    lines = list(rows.to_text(form, map(rows.row, photos)))
+    write(lines[-len(photos) :] if photos else lines)
 
 
-def _tell(done: dict[bool, int], *, quiet: bool) -> None:
-    if not quiet:
+def _report(session: Session, done: Counter[bool]) -> Exit:
+    if not session.quiet:
         failed = f", {done[False]:,} without a score" if done[False] else ""
-        info(f"{counted(sum(done.values()), 'photo')} arrived: {done[True]:,} scored{failed}")
+        info(f"{counted(done.total(), 'photo')} arrived: {done[True]:,} scored{failed}")
+    return Exit.SOME_FAILED if done[False] else Exit.DONE
 
 
 @contextmanager
 def _until_terminated() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets: what was begun is finished, and the counts are told."""
+    """An event that SIGTERM sets: what was begun is finished, and the counts are reported."""
     ended = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
     try:

@@ -12,7 +12,7 @@ import typer
 
 from iqcli.cli.commands.contact_sheet import Html
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile
-from iqcli.cli.options import Format, Nul, a_share, over_photos
+from iqcli.cli.options import Format, Nul, over_photos, parse_share
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import UNITS
@@ -24,14 +24,14 @@ Below = Annotated[
 ]
 Worst = Annotated[
     float | None,
-    typer.Option("--worst", help="Reject this share, the worst.", parser=a_share, metavar="P%"),
+    typer.Option("--worst", help="Reject this share, the worst.", parser=parse_share, metavar="P%"),
 ]
 Promise = Annotated[
     float | None,
     typer.Option(
         "--promise",
         help="Reject what it can while at most this share of it is good; it caps other rules.",
-        parser=a_share,
+        parser=parse_share,
         metavar="P%",
     ),
 ]
@@ -83,7 +83,10 @@ Review = Annotated[
 MaxReject = Annotated[
     float | None,
     typer.Option(
-        "--max-reject", help="Stop a plan that rejects more [50%].", parser=a_share, metavar="P%"
+        "--max-reject",
+        help="Stop a plan that rejects more [50%].",
+        parser=parse_share,
+        metavar="P%",
     ),
 ]
 IncludeRated = Annotated[

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info, progress
-from iqcli.cli.options import a_share, over_photos
+from iqcli.cli.options import over_photos, parse_share
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 
@@ -56,7 +56,9 @@ Below = Annotated[
 ]
 Worst = Annotated[
     float | None,
-    typer.Option("--worst", help="Count good photos in this share.", parser=a_share, metavar="P%"),
+    typer.Option(
+        "--worst", help="Count good photos in this share.", parser=parse_share, metavar="P%"
+    ),
 ]
 Good = Annotated[
     float | None,
