@@ -223,8 +223,8 @@ def test_it_ends_silently_when_nobody_reads(iq: Iq, photos: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("photos", "--watch"), "--watch writes as photos come; give --format jsonl, csv or paths"),
-        (("photos", "--watch", "-f", "json"), "give --format jsonl, csv or paths with it"),
+        (("photos", "--watch"), "--watch writes as photos come; give --format csv, jsonl or paths"),
+        (("photos", "--watch", "-f", "json"), "give --format csv, jsonl or paths with it"),
         (("photos/a.jpg", "--watch", "-f", "csv"), "./photos/a.jpg is no folder; --watch watches"),
         (("-", "--watch", "-f", "csv"), "the list on stdin is no folder; --watch watches folders"),
         (("--watch", "-f", "csv"), "no path is given"),
