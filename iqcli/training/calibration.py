@@ -1,7 +1,7 @@
-"""Fit a calibration: which points people give photos that a method thinks so well of.
+"""Fit a calibration: from a method's own quality to the points that people give.
 
 Two rising curves are tried, a line through a few knots (least squares, as isotonic regression is)
-and a logistic of four parameters; the one that errs less on photos of other scenes is kept.
+and a logistic of four parameters; the one with the smaller error on photos of other scenes is kept.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.models.calibration import Calibration
-from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask
+from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask, scenes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     Curve = Callable[[Doubles], Doubles]
 
-# Knots where photos are; one more stands at either end of a quality's range.
+# Knots where photos are; one more is at either end of the range of qualities.
 INSIDE = 10
 FEWEST = 50
 # A rise from knot to knot that keeps the order of photos, in points.
@@ -39,7 +39,7 @@ ENDS = (1.0, 10.0)
 
 @dataclass(frozen=True, slots=True)
 class CalibrationFit:
-    """A calibration, the curve that won, and how it does on the scenes that taught nothing.
+    """A calibration, the curve that won, and how it does on the held-out scenes.
 
     `model` is the method's own name. `left_out` photos have no quality by it.
     """
@@ -47,12 +47,12 @@ class CalibrationFit:
     model: str
     scale: Calibration
     curve: str
-    learnt: int
-    held: int
+    train: int
+    holdout: int
     left_out: int
     srcc: float
     rmse: float
-    covered: float
+    coverage: float
 
     def file(self) -> bytes:
         """What `iqcli.models.calibration` reads."""
@@ -60,9 +60,9 @@ class CalibrationFit:
 
 
 def fit_calibration(
-    told: Opinions, model: str, registry: Registry, scene: str | None, measure: Measure
+    opinions: Opinions, model: str, registry: Registry, scene: str | None, measure: Measure
 ) -> CalibrationFit:
-    """Measure the photos of `told`, five in six of its scenes for the fit, the rest to see it hold.
+    """Measure the photos of `opinions`; fit on five in six of the scenes, evaluate on the rest.
 
     Raises IqError for a model without a quality of its own, and for too few photos.
     """
@@ -71,45 +71,48 @@ def fit_calibration(
     method = registry.predictor(model)
     if method.in_points:
         raise IqError(
-            f"{model} speaks in points of people's opinions as it is; give a method with a scale "
+            f"{model} already scores in points of people's opinions; give a method with a scale "
             "of its own, see `iq models`"
         )
     blocks = method.own_blocks(registry.blocks)
-    quality, values, scenes, left_out = _measured(told, method, blocks, scene, measure)
-    held = holdout_mask(scenes)
-    taught = [label for label, out in zip(scenes, held, strict=True) if not out]
-    if len(taught) < FEWEST or held.sum() < FEWEST // 10:
-        raise IqError(f"{len(held)} photos with a quality are too few to fit on; give {2 * FEWEST}")
-    if len(set(taught)) < MEMBERS:
+    quality, values, scenes, left_out = _measured(opinions, method, blocks, scene, measure)
+    holdout = holdout_mask(scenes)
+    train = [label for label, out in zip(scenes, holdout, strict=True) if not out]
+    if len(train) < FEWEST or holdout.sum() < FEWEST // 10:
+        raise IqError(
+            f"{len(holdout)} photos with a quality are too few to fit on; give {2 * FEWEST}"
+        )
+    if len(set(train)) < MEMBERS:
         raise IqError(f"the column {scene!r} names too few scenes; give at least {MEMBERS}")
-    if _is_flat(quality[~held]):
+    if _is_flat(quality[~holdout]):
         raise IqError(f"{model} finds all of these photos equally good; give others too")
-    scale, curve = fit(quality[~held], values[~held], taught, told.source)
-    points = scale.apply(quality[held].astype(np.float32))
-    error = points - values[held]
+    scale, curve = fit(quality[~holdout], values[~holdout], train, opinions.source)
+    points = scale.apply(quality[holdout].astype(np.float32))
+    error = points - values[holdout]
     return CalibrationFit(
         method.name or registry.entry(model).called,
         scale,
         curve,
-        len(taught),
-        int(held.sum()),
+        len(train),
+        int(holdout.sum()),
         left_out,
-        float(spearmanr(points, values[held])[0]),
+        float(spearmanr(points, values[holdout])[0]),
         float(np.sqrt((error**2).mean())),
         float((np.abs(error) <= 1.645 * scale.sigma).mean()),
     )
 
 
 def _measured(
-    told: Opinions,
+    opinions: Opinions,
     method: Predictor,
     blocks: Sequence[AnyBlock],
     scene: str | None,
     measure: Measure,
 ) -> tuple[Doubles, Doubles, list[str], int]:
     """Qualities, opinions and scenes (n,) of the photos that have them; how many have none."""
-    labels = told.column(scene) if scene else [each.shot.path.name for each in told.rows]
-    found = list(measure(blocks, [row.shot for row in told.rows]))
+    shots = [row.shot for row in opinions.rows]
+    labels = scenes_of(opinions, shots, scene)
+    found = list(measure(blocks, shots))
     kept = [k for k, each in enumerate(found) if each.blocks is not None]
     photos = [each.blocks for each in found if each.blocks is not None]
     if not photos:
@@ -118,7 +121,7 @@ def _measured(
     quality = np.clip(method.predict(stacked)[0].astype(np.float64), 0, 1)
     defined = np.isfinite(quality)
     kept = [k for k, there in zip(kept, defined, strict=True) if there]
-    values = np.array([told.rows[k].value for k in kept])
+    values = np.array([opinions.rows[k].value for k in kept])
     return quality[defined], values, [labels[k] for k in kept], int((~defined).sum())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Array
+    from iqcli.records import Array, Shot
 
 
 SEED = 2021
@@ -25,6 +25,14 @@ MEMBERS = 5
 COPY_STRIDE = 8
 # One scene in so many is held out, of backbones and of heads.
 HOLDOUT_ONE_IN = 6
+
+
+class Table(Protocol):
+    """A CSV file of photos."""
+
+    def column(self, name: str) -> list[str]:
+        """(n,) the cells of a column."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -107,6 +115,14 @@ def quantile_knots(values: Array) -> Array:
 def holdout_mask(scenes: Sequence[str]) -> NDArray[np.bool_]:
     """(n,) photos held out, by the names of their scenes alone: the same for all models."""
     return np.array([zlib.crc32(scene.encode()) % HOLDOUT_ONE_IN == 0 for scene in scenes], bool)
+
+
+def scenes_of(table: Table, shots: Sequence[Shot], column: str | None) -> list[str]:
+    """(n,) the scene of each shot of the table by one of its columns, else by its own name.
+
+    Raises IqError where there is no such column.
+    """
+    return table.column(column) if column else [shot.path.name for shot in shots]
 
 
 def fold_of_scene(scenes: Sequence[str]) -> NDArray[np.int64]:

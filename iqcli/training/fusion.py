@@ -2,10 +2,9 @@
 
 AdamW 1e-3, ReduceLROnPlateau, early stopping on a fold of scenes that is another one for each
 member, fixed seeds. Beside the opinions the members learn from ladders (see
-`iqcli.distortions.ladders`): a spoilt copy must score lower, rung by rung. One scene in six teaches
-nothing, here as in the training of the backbone (see `iqcli.training.holdout`).
-
-The fusion network in torch, for training; inference needs `iqcli.models.fusion` alone.
+`iqcli.distortions.ladders`): a distorted copy must score lower, level by level. One scene in six is
+held out, here as in the training of the backbone (see `iqcli.training.holdout`). Inference needs
+`iqcli.models.fusion` alone.
 """
 
 from __future__ import annotations
@@ -26,14 +25,46 @@ from iqcli.training.dataset import (
     holdout_mask,
     quantile_knots,
 )
+from iqcli.training.loop import train_until_plateau
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from iqcli.records import Array
 
-
 DROPOUT = 0.3
+# Ladders in a step.
+LADDERS = 64
+# Shrinks the regression of the uncertainty, in units of a mean square.
+RIDGE = 0.01
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """How to fit.
+
+    `ladder_photos` of the photos get ladders, whose loss counts `ladder_weight`. `hidden` is the
+    share of rows whose block is hidden in an epoch, so that the network knows the flag. The weight
+    decay is strong on purpose: there are ten thousand photos and a hundred correlated features.
+    """
+
+    seed: int = SEED
+    epochs: int = 120
+    patience: int = 12
+    batch: int = 128
+    weight_decay: float = 0.5
+    ladder_photos: int = 120
+    ladder_weight: float = 1.5
+    blank_frames: int = 96
+    hidden: float = 0.03
+
+
+@dataclass(frozen=True)
+class FusionFit:
+    """A fitted head, ready to be saved; nothing of the held-out photos is in it yet."""
+
+    tensors: dict[str, Array]
+    info: dict[str, object]
 
 
 class FusionNetwork(nn.Module):
@@ -64,9 +95,9 @@ class FusionNetwork(nn.Module):
 
     def forward(self, inputs: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """[(b, size + 1)] by block to scores (b,) in 1..10 and log deviations (b,)."""
-        return self.told(self.joined(inputs))
+        return self.outputs(self.last_hidden(inputs))
 
-    def joined(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+    def last_hidden(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The last hidden layer, (b, 128)."""
         branches = []
         for block, x in zip(self.blocks, inputs, strict=True):
@@ -78,60 +109,39 @@ class FusionNetwork(nn.Module):
             z = self.dropout(torch.relu(self._layer(name, z)))
         return z
 
-    def told(self, joined: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def outputs(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Scores and log deviations from the last hidden layer."""
-        out = self._layer(TRUNK[-1], joined)
+        out = self._layer(TRUNK[-1], hidden)
         return 1 + 9 * torch.sigmoid(out[:, 0]), out[:, 1]
 
-    def set_doubt(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
+    def set_uncertainty(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         """Give the second output these weights (128,) and bias."""
         last = self.layers[TRUNK[-1].replace(".", "/")]
         assert isinstance(last, nn.Linear)
         last.weight[1], last.bias[1] = weight, bias
 
 
-EPOCHS = 120
-PATIENCE = 12
-BATCH = 128
-# Strong on purpose: there are ten thousand photos and a hundred correlated features.
-WEIGHT_DECAY = 0.5
-# How much the ladders count, and how many there are in a step.
-LADDER_WEIGHT = 1.5
-LADDERS = 64
-# Share of the training rows whose block is hidden in an epoch, so that the network knows the flag.
-HIDDEN = 0.03
-# Shrinks the regression of the doubt, in units of a mean square.
-RIDGE = 0.01
-
-
-@dataclass(frozen=True)
-class FusionFit:
-    """A fitted head, ready to be saved; nothing of the held-out photos is in it yet."""
-
-    tensors: dict[str, Array]
-    info: dict[str, object]
-
-
-def fit(lessons: TrainingSet, model: str, say: Callable[[str], None]) -> FusionFit:
+def fit(
+    data: TrainingSet, model: str, say: Callable[[str], None], config: FusionConfig
+) -> FusionFit:
     """Train `MEMBERS` members."""
     # The network is small: more threads than one only wait for each other.
     torch.set_num_threads(1)
-    held = holdout_mask(lessons.scenes)
-    folds = fold_of_scene(lessons.scenes)
-    knots = {name: quantile_knots(lessons.scale_samples(name, ~held)) for name in lessons.blocks}
-    sizes = {name: values.shape[1] for name, values in lessons.blocks.items()}
-    pupil = TrainTensors.of(lessons, knots)
+    holdout = holdout_mask(data.scenes)
+    folds = fold_of_scene(data.scenes)
+    knots = {name: quantile_knots(data.scale_samples(name, ~holdout)) for name in data.blocks}
+    train = TrainTensors.of(data, knots)
     tensors = {f"knots.{name}": values for name, values in knots.items()}
     for k in range(MEMBERS):
-        train, stop = (torch.from_numpy(~held & each) for each in (folds != k, folds == k))
-        network = _train_member(k, pupil, train, stop, sizes)
-        _fit_uncertainty(network, pupil, stop)
+        rows, stop = (torch.from_numpy(~holdout & each) for each in (folds != k, folds == k))
+        network = _train_member(k, train, rows, stop, data.sizes, config)
+        _fit_uncertainty(network, train, stop)
         tensors |= _named(network, k)
         say(f"member {k + 1} of {MEMBERS} trained")
     info: dict[str, object] = {
         "format": FORMAT,
         "model": model,
-        "blocks": sizes,
+        "blocks": data.sizes,
         "members": MEMBERS,
         "calibration": 1.0,
     }
@@ -139,76 +149,85 @@ def fit(lessons: TrainingSet, model: str, say: Callable[[str], None]) -> FusionF
 
 
 def _train_member(
-    k: int, pupil: TrainTensors, train: torch.Tensor, stop: torch.Tensor, sizes: Mapping[str, int]
+    k: int,
+    train: TrainTensors,
+    rows: torch.Tensor,
+    stop: torch.Tensor,
+    sizes: Mapping[str, int],
+    config: FusionConfig,
 ) -> FusionNetwork:
-    """Learn from the photos `train` (n,) until those of `stop` (n,) get no better."""
-    torch.manual_seed(SEED + k)
+    """Train on the photos `rows` (n,) until the error on those of `stop` (n,) no longer falls."""
+    torch.manual_seed(config.seed + k)
     network = FusionNetwork(sizes)
-    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=WEIGHT_DECAY)
+    optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=config.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=4)
-    best, best_state, waited = float("inf"), network.state_dict(), 0
-    for _ in range(EPOCHS):
-        _epoch(network.train(), optimiser, pupil, torch.nonzero(train)[:, 0])
-        error = _error(network.eval(), pupil, stop)
-        plateau.step(error)
-        waited += 1
-        if error < best:
-            best, waited = error, 0
-            best_state = {name: value.clone() for name, value in network.state_dict().items()}
-        if waited > PATIENCE:
-            break
-    network.load_state_dict(best_state)
+    places = torch.nonzero(rows)[:, 0]
+
+    def epoch() -> float:
+        return _epoch(network.train(), optimiser, train, places, config)
+
+    def error() -> float:
+        found = _error(network.eval(), train, stop)
+        plateau.step(found)
+        return found
+
+    train_until_plateau(network, epoch, error, config.epochs, config.patience)
     return network.eval()
 
 
 def _epoch(
     network: FusionNetwork,
     optimiser: torch.optim.Optimizer,
-    pupil: TrainTensors,
-    train: torch.Tensor,
-) -> None:
-    for rows in train[torch.randperm(len(train))].split(BATCH):
-        if len(rows) < 2:
+    train: TrainTensors,
+    places: torch.Tensor,
+    config: FusionConfig,
+) -> float:
+    """Train once on all photos; the mean loss of a photo."""
+    total = 0.0
+    for batch in places[torch.randperm(len(places))].split(config.batch):
+        if len(batch) < 2:
             continue  # the last batch may be one photo, which has no correlation
-        loss = _loss(network([_hide(x[rows]) for x in pupil.inputs])[0], pupil.target[rows])
-        if len(pupil.ladders[0]):
-            loss = loss + LADDER_WEIGHT * _order_loss(network, pupil)
+        inputs = [_hide(x[batch], config.hidden) for x in train.inputs]
+        loss = _loss(network(inputs)[0], train.target[batch])
+        if len(train.ladders[0]):
+            loss = loss + config.ladder_weight * _order_loss(network, train)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        total += loss.item() * len(batch)
+    return total / len(places)
+
+
+def _error(network: FusionNetwork, train: TrainTensors, rows: torch.Tensor) -> float:
+    score, _ = network([x[rows] for x in train.inputs])
+    return float(((score - train.target[rows]) ** 2).mean())
 
 
 @torch.inference_mode()
-def _error(network: FusionNetwork, pupil: TrainTensors, rows: torch.Tensor) -> float:
-    score, _ = network([x[rows] for x in pupil.inputs])
-    return float(((score - pupil.target[rows]) ** 2).mean())
-
-
-@torch.inference_mode()
-def _fit_uncertainty(network: FusionNetwork, pupil: TrainTensors, rows: torch.Tensor) -> None:
+def _fit_uncertainty(network: FusionNetwork, train: TrainTensors, rows: torch.Tensor) -> None:
     """Set the second output to the log of the error to expect, by ridge regression.
 
-    Afterwards and apart from the score, which must not be bent to make its doubt easier.
+    Afterwards and apart from the score, which must not be bent to make its error predictable.
     """
-    joined = network.joined([x[rows] for x in pupil.inputs])
-    score, _ = network.told(joined)
-    wanted = torch.log((score - pupil.target[rows]).abs() + 0.05)
-    inputs = torch.cat([joined, torch.ones(len(joined), 1)], dim=1)
+    hidden = network.last_hidden([x[rows] for x in train.inputs])
+    score, _ = network.outputs(hidden)
+    wanted = torch.log((score - train.target[rows]).abs() + 0.05)
+    inputs = torch.cat([hidden, torch.ones(len(hidden), 1)], dim=1)
     penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1])
     weights = torch.linalg.solve(inputs.T @ inputs + penalty, inputs.T @ wanted)
-    network.set_doubt(weights[:-1], weights[-1])
+    network.set_uncertainty(weights[:-1], weights[-1])
 
 
-def _order_loss(network: FusionNetwork, pupil: TrainTensors) -> torch.Tensor:
-    """Hinges over some ladders: each rung its margin below the one before; worthless is 1."""
-    count, kinds = pupil.ladders[0].shape[:2]
+def _order_loss(network: FusionNetwork, train: TrainTensors) -> torch.Tensor:
+    """Hinges over some ladders: each level its margin below the one before; negatives score 1."""
+    count, kinds = train.ladders[0].shape[:2]
     chosen, kind = torch.randint(count, (LADDERS,)), torch.randint(kinds, (LADDERS,))
-    rungs = [copies[chosen, kind].flatten(0, 1) for copies in pupil.ladders]
-    scores = network(rungs)[0].reshape(LADDERS, -1)
+    levels = [copies[chosen, kind].flatten(0, 1) for copies in train.ladders]
+    scores = network(levels)[0].reshape(LADDERS, -1)
     lost = scores[:, :-1] - scores[:, 1:]
-    some = torch.randint(len(pupil.negatives[0]), (LADDERS // 4,))
-    worthless = network([x[some] for x in pupil.negatives])[0]
-    return torch.relu(pupil.margins[kind] - lost).mean() + 0.1 * (worthless - 1).abs().mean()
+    some = torch.randint(len(train.negatives[0]), (LADDERS // 4,))
+    negatives = network([x[some] for x in train.negatives])[0]
+    return torch.relu(train.margins[kind] - lost).mean() + 0.1 * (negatives - 1).abs().mean()
 
 
 def _loss(score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -218,11 +237,12 @@ def _loss(score: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     return ((score - target) ** 2).mean() + (1 - correlation)
 
 
-def _hide(x: torch.Tensor) -> torch.Tensor:
-    return x * (torch.rand(len(x), 1) >= HIDDEN)
+def _hide(x: torch.Tensor, share: float) -> torch.Tensor:
+    return x * (torch.rand(len(x), 1) >= share)
 
 
 def _named(network: FusionNetwork, k: int) -> dict[str, Array]:
+    """The parameters of member `k` by their names in the file."""
     found = {}
     for name, value in network.state_dict().items():
         _, layer, kind = name.split(".")

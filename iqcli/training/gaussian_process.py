@@ -1,8 +1,8 @@
 """Fit a Gaussian process on the cached blocks: deep kernel learning, chosen on unseen scenes.
 
-How many principal components, how many steps, and whether a learnt layer inside the kernel serves
-any purpose is told by scenes that take no part in the descent. The posterior then also takes in
-what those scenes say: it has a closed form and needs no descent.
+The number of principal components, the number of steps, and whether a learnt layer inside the
+kernel helps are chosen on scenes that the optimisation does not see. The posterior then also uses
+those scenes: it has a closed form and needs no optimisation.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ INDUCING = 256
 # Outputs of a learnt layer, at most.
 WIDTH = 16
 STEPS = 100
-# Between two looks at the unseen scenes, and looks without gain until the descent ends.
+# Steps between two evaluations on the unseen scenes, and evaluations without gain until the end.
 PERIOD = 5
 PATIENCE = 4
-# How far the learnt layer is from the identity at first.
-STIR = 0.05
+# Of the first weights of a learnt layer, which adds to the identity.
+DEVIATION = 0.05
 
 
 @dataclass(frozen=True)
 class ProcessFit:
     """A fitted process, ready to be saved.
 
-    `info["calibration"]` is 1: the deviations are the process's own. `unseen` are the (k,) rows
-    that chose the layout, `scores` and `sigmas` (k,) what they got before they were taken in.
+    `info["calibration"]` is 1: the deviations are those of the process. `unseen` are the (k,) rows
+    that chose the layout, `scores` and `sigmas` (k,) their predictions before they were used.
     """
 
     tensors: dict[str, Array]
@@ -67,7 +67,7 @@ class Whitening:
 
     @classmethod
     def of(cls, scores: Doubles, most: int) -> Whitening:
-        """The `most` widest components of (n, values) scores; fewer where the rest are nothing."""
+        """The `most` widest components of (n, values) scores; fewer where the rest are constant."""
         centre = scores.mean(axis=0)
         covariance = np.cov(scores - centre, rowvar=False).reshape(len(centre), -1)
         variances, axes = np.linalg.eigh(covariance)
@@ -79,7 +79,7 @@ class Whitening:
 
 @dataclass
 class Learner:
-    """A kernel in the course of its descent, and the best that it has been on the unseen rows."""
+    """A kernel while it is optimised, and the best so far on the unseen rows."""
 
     kernel: Kernel
     whitened: torch.Tensor
@@ -91,10 +91,10 @@ class Learner:
     waited: int = 0
 
     def __post_init__(self) -> None:
-        self._look()
+        self._evaluate()
 
-    def learn(self) -> Learner:
-        """Descend on the seen rows."""
+    def optimise(self) -> Learner:
+        """Maximise the bound on the seen rows until the unseen ones are predicted no better."""
         seen = ~self.unseen
         maximise_bound(self.kernel, self.whitened[seen], self.rest[seen], STEPS, self._stop)
         return self
@@ -102,19 +102,19 @@ class Learner:
     def _stop(self) -> bool:
         self.steps += 1
         if self.steps % PERIOD == 0:
-            self._look()
+            self._evaluate()
         return self.waited >= PATIENCE
 
-    def _look(self) -> None:
-        mean, variance = self.tell(self.kernel)
+    def _evaluate(self) -> None:
+        mean, variance = self.predict(self.kernel)
         error = self.rest[self.unseen].numpy() - mean
         loss = float((error**2 / variance + np.log(variance)).mean() / 2)
         self.waited += 1
         if loss < self.loss:
             self.best, self.loss, self.waited = copy.deepcopy(self.kernel), loss, 0
 
-    def tell(self, kernel: Kernel) -> tuple[Doubles, Doubles]:
-        """Mean and variance of the unseen rows (k,) by what the seen ones say."""
+    def predict(self, kernel: Kernel) -> tuple[Doubles, Doubles]:
+        """Mean and variance of the unseen rows (k,) predicted from the seen ones."""
         tensors = _process_tensors(
             kernel, self.whitened[~self.unseen], self.rest[~self.unseen], 0.0
         )
@@ -134,7 +134,7 @@ def fit(
 
     Raises IqError where all is one scene: then nothing is unseen.
     """
-    # The sums of the threads of a machine come in any order; one thread's do not.
+    # Threads add in any order; one thread always adds in the same.
     torch.set_num_threads(1)
     knots = {name: quantile_knots(values) for name, values in blocks.items()}
     scores = joined_scores(blocks, knots)
@@ -147,7 +147,7 @@ def fit(
         raise IqError("all photos show one scene; give photos of several scenes")
     chosen = _choose(whitened, whitening.widths, rest, unseen, say)
     kernel = chosen.best
-    mean, variance = chosen.tell(kernel)
+    mean, variance = chosen.predict(kernel)
     components = kernel.inducing.shape[1]
     found = {
         **{f"knots.{name}": grid for name, grid in knots.items()},
@@ -185,35 +185,35 @@ def _choose(
     unseen: torch.Tensor,
     say: Callable[[str], None],
 ) -> Learner:
-    """The number of components that tells the unseen rows best, then a layer if it tells more."""
+    """The number of components that predicts the unseen rows best, then a layer if that helps."""
     random = np.random.default_rng(SEED)
     variance = float(rest.var())
     best: Learner | None = None
     for count in sorted({min(count, whitened.shape[1]) for count in COMPONENTS}):
         inputs = whitened[:, :count].contiguous()
-        # As if nothing were whitened: one length for all scores, a middling distance of theirs.
+        # As if nothing were whitened: one length for all scores, a typical distance of theirs.
         lengths = np.sqrt(2 * (widths[:count] ** 2).sum()) / widths[:count]
         seen = inputs[~unseen].numpy()
         rows = spread_out(seen / lengths, INDUCING, random)
         kernel = Kernel(seen[rows], lengths, variance / 2, variance / 2)
-        learner = Learner(kernel, inputs, rest, unseen).learn()
+        learner = Learner(kernel, inputs, rest, unseen).optimise()
         say(f"{count} components: {learner.loss:.4f} nats an opinion")
         best = learner if best is None or learner.loss < best.loss else best
     assert best is not None
-    deep = Learner(_deepened(best.best), best.whitened, rest, unseen).learn()
+    deep = Learner(_deepened(best.best), best.whitened, rest, unseen).optimise()
     say(f"with a learnt layer: {deep.loss:.4f} nats an opinion")
     return deep if deep.loss < best.loss else best
 
 
 def _deepened(kernel: Kernel) -> Kernel:
-    """A kernel to learn a layer for, from the inputs that the given one found to matter most."""
+    """A kernel with a layer to learn, on the inputs with the shortest lengths of the given one."""
     deep = copy.deepcopy(kernel)
-    mattering = torch.argsort(deep.log_lengths.detach(), stable=True)[:WIDTH].sort().values
-    stirred = np.random.default_rng(SEED).normal(0, STIR, (len(deep.skip), len(mattering)))
-    deep.skip = torch.nn.Parameter(deep.skip.detach()[:, mattering].clone())
-    deep.hidden = torch.nn.Parameter(torch.from_numpy(stirred))
-    deep.bias = torch.nn.Parameter(deep.bias.detach()[mattering].clone())
-    deep.log_lengths = torch.nn.Parameter(deep.log_lengths.detach()[mattering].clone())
+    inputs = torch.argsort(deep.log_lengths.detach(), stable=True)[:WIDTH].sort().values
+    drawn = np.random.default_rng(SEED).normal(0, DEVIATION, (len(deep.skip), len(inputs)))
+    deep.skip = torch.nn.Parameter(deep.skip.detach()[:, inputs].clone())
+    deep.hidden = torch.nn.Parameter(torch.from_numpy(drawn))
+    deep.bias = torch.nn.Parameter(deep.bias.detach()[inputs].clone())
+    deep.log_lengths = torch.nn.Parameter(deep.log_lengths.detach()[inputs].clone())
     return deep
 
 
@@ -232,7 +232,7 @@ def _layer(kernel: Kernel) -> dict[str, Doubles]:
 def _process_tensors(
     kernel: Kernel, whitened: torch.Tensor, rest: torch.Tensor, level: float
 ) -> dict[str, Doubles]:
-    """What the (n, components) inputs and their opinions say, by the names in the file."""
+    """The posterior of the (n, components) inputs and their opinions, by the names in the file."""
     features, weights = posterior(kernel, whitened, rest)
     return {
         "inducing": kernel.points(kernel.inducing).numpy(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,15 +19,17 @@ from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.devices import measure_views
 from iqcli.text import display_path
-from iqcli.training import dataset, fusion, gaussian_process
+from iqcli.training import fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS
 from iqcli.training.backbone.init import initial_backbone
 from iqcli.training.backbone.train import BackboneData, train_network, weight_file
+from iqcli.training.dataset import MEMBERS, SEED, TrainingSet, holdout_mask, scenes_of
+from iqcli.training.fusion import FusionConfig
 from iqcli.training.holdout import evaluate_holdout, recentre_bias
 from iqcli.training.run_state import RunFolder, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,130 +45,139 @@ if TYPE_CHECKING:
 
 
 FEWEST = 50
-LADDER_PHOTOS = 120
-BLANK_FRAMES = 96
+
+
+@dataclass(frozen=True, slots=True)
+class FitRequest:
+    """Which model to fit on which opinions: on vectors of `blocks`, `scene` is a column.
+
+    The model calls itself `name`; its file is `output`.
+    """
+
+    opinions: Opinions
+    blocks: Sequence[AnyBlock]
+    scene: str | None
+    output: Path
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class FitReport:
-    """How many photos and ladders taught, and how the model did on the held-out scenes."""
+    """How many photos and ladders were trained on, and how the model did on the held-out scenes."""
 
     photos: int
     ladders: int
-    held: HoldoutEvaluation
+    holdout: HoldoutEvaluation
 
 
 def fit_fusion(
-    told: Opinions,
-    blocks: Sequence[AnyBlock],
-    scene: str | None,
+    request: FitRequest,
     ladders: Sequence[Path],
-    output: Path,
-    name: str,
     measure: Measure,
     device: str,
     say: Say,
+    config: FusionConfig | None = None,
 ) -> FitReport:
-    """Measure the photos, fit the fusion head on their opinions, write it to `output`."""
-    taught = _training_set(told, blocks, scene, ladders, measure, device, say)
-    fitted = fusion.fit(taught, name, say)
-    sizes = {block: values.shape[1] for block, values in taught.blocks.items()}
-    head = FusionHead(sizes, fitted.tensors, fitted.info)
-    recentre_bias(head, taught)
-    held = evaluate_holdout(head, taught)
-    _write(output, fitted.tensors, fitted.info, blocks, held, told.source)
-    count = taught.margins.shape[0] * len(next(iter(taught.ladders.values())))
-    return FitReport(len(taught.opinions) - len(held.scores), count, held)
+    """Measure the photos, fit the fusion head on their opinions, write its file.
+
+    Some of the photos that people liked and all photos of the folders `ladders` get ladders. Raises
+    IqError where the photos or their scenes are too few.
+    """
+    config = config or FusionConfig()
+    blocks = request.blocks
+    data, shots = _measured(request, measure)
+    rows = _liked(data, config.ladder_photos)
+    shots = [*(shots[k] for k in rows.tolist()), *_shots_in(ladders, say)]
+    frames = measure_views(
+        map(views_of, blank_frames(config.blank_frames if shots else 0)), blocks, device
+    )
+    negatives = {
+        block.name: np.array([each[block.name] for each in frames], np.float32).reshape(
+            -1, block.size
+        )
+        for block in blocks
+    }
+    copies = measure_ladders(shots, blocks, measure)
+    data = replace(data, ladders=copies, negatives=negatives)
+    fitted = fusion.fit(data, request.name, say, config)
+    head = FusionHead(data.sizes, fitted.tensors, fitted.info)
+    recentre_bias(head, data)
+    count = data.margins.shape[0] * len(next(iter(copies.values())))
+    return _finish(request, head, data, count)
 
 
-def fit_dkl(
-    told: Opinions,
-    blocks: Sequence[AnyBlock],
-    scene: str | None,
-    output: Path,
-    name: str,
-    measure: Measure,
-    device: str,
-    say: Say,
-) -> FitReport:
-    """Measure the photos, fit a Gaussian process on their opinions, write it to `output`."""
-    taught = _training_set(told, blocks, scene, None, measure, device, say)
-    learnt = ~dataset.holdout_mask(taught.scenes)
-    scenes = [label for label, taken in zip(taught.scenes, learnt, strict=True) if taken]
-    vectors = {block: values[learnt] for block, values in taught.blocks.items()}
-    fitted = gaussian_process.fit(vectors, taught.opinions[learnt], scenes, say, name)
-    sizes = {block: values.shape[1] for block, values in vectors.items()}
-    held = evaluate_holdout(GaussianProcess(sizes, fitted.tensors, fitted.info), taught)
-    _write(output, fitted.tensors, fitted.info, blocks, held, told.source)
-    return FitReport(int(learnt.sum()), 0, held)
+def fit_dkl(request: FitRequest, measure: Measure, say: Say) -> FitReport:
+    """Measure the photos, fit a Gaussian process on their opinions, write its file.
+
+    Raises IqError where the photos or their scenes are too few.
+    """
+    data, _ = _measured(request, measure)
+    rows = ~holdout_mask(data.scenes)
+    scenes = [scene for scene, inside in zip(data.scenes, rows, strict=True) if inside]
+    vectors = {name: values[rows] for name, values in data.blocks.items()}
+    fitted = gaussian_process.fit(vectors, data.opinions[rows], scenes, say, request.name)
+    head = GaussianProcess(data.sizes, fitted.tensors, fitted.info)
+    return _finish(request, head, data, 0)
 
 
-def _write(
-    output: Path,
-    tensors: Mapping[str, NDArray[np.float32]],
-    info: Mapping[str, object],
-    blocks: Sequence[AnyBlock],
-    held: HoldoutEvaluation,
-    source: str,
-) -> None:
-    known_by = {block.name: block.known_by for block in blocks}
-    account = {**info, "calibration": held.calibration, "held": source, "known_by": known_by}
-    whole = {**tensors, **held.tensors()}
-    write_atomic(output, save(whole, metadata={"iq": json.dumps(account)}))
-
-
-def _training_set(
-    told: Opinions,
-    blocks: Sequence[AnyBlock],
-    scene: str | None,
-    ladders: Sequence[Path] | None,
-    measure: Measure,
-    device: str,
-    say: Say,
-) -> dataset.TrainingSet:
-    """`ladders` None: none at all, nor worthless frames."""
-    found = list(measure(blocks, [row.shot for row in told.rows]))
-    kept = [k for k, each in enumerate(found) if each.blocks is not None]
+def _measured(request: FitRequest, measure: Measure) -> tuple[TrainingSet, list[Shot]]:
+    """The readable photos with their opinions, without ladders and negatives; and their shots."""
+    shots = [row.shot for row in request.opinions.rows]
+    photos = list(measure(request.blocks, shots))
+    kept = [k for k, photo in enumerate(photos) if photo.blocks is not None]
     if len(kept) < FEWEST:
         raise IqError(f"{len(kept)} readable photos are too few to fit on; give at least {FEWEST}")
-    measured = [each.blocks for each in found if each.blocks is not None]
-    for block in blocks:
-        if not any(np.isfinite(each[block.name]).all() for each in measured):
+    vectors = [photo.blocks for photo in photos if photo.blocks is not None]
+    for block in request.blocks:
+        if not any(np.isfinite(each[block.name]).all() for each in vectors):
             raise IqError(f"the block {block.name} is defined for none of the photos; leave it out")
-    opinions = np.array([told.rows[k].value for k in kept], np.float32)
-    labels = told.column(scene) if scene else [row.shot.path.name for row in told.rows]
-    scenes = [labels[k] for k in kept]
-    held = dataset.holdout_mask(scenes)
-    if len({label for label, out in zip(scenes, held, strict=True) if not out}) < dataset.MEMBERS:
-        raise IqError(f"the column {scene!r} names too few scenes; give at least {dataset.MEMBERS}")
-    if held.sum() < FEWEST // 10:
+    names = scenes_of(request.opinions, shots, request.scene)
+    scenes = [names[k] for k in kept]
+    holdout = holdout_mask(scenes)
+    if len({scene for scene, out in zip(scenes, holdout, strict=True) if not out}) < MEMBERS:
+        raise IqError(f"the column {request.scene!r} names too few scenes; give at least {MEMBERS}")
+    if holdout.sum() < FEWEST // 10:
         raise IqError("too few scenes to hold some out; give more photos")
-    bases = [told.rows[kept[k]].shot for k in _bases(opinions, held)]
-    spoilt = [*bases, *_found(ladders, say)] if ladders is not None else []
-    pockets = map(views_of, blank_frames(BLANK_FRAMES if spoilt else 0))
-    frames = measure_views(pockets, blocks, device)
-    return dataset.TrainingSet(
-        blocks={b.name: np.stack([each[b.name] for each in measured]) for b in blocks},
-        opinions=opinions,
+    data = TrainingSet(
+        blocks={b.name: np.stack([each[b.name] for each in vectors]) for b in request.blocks},
+        opinions=np.array([request.opinions.rows[k].value for k in kept], np.float32),
         scenes=scenes,
-        ladders=measure_ladders(spoilt, blocks, measure),
+        ladders={},
         margins=margins(),
-        negatives={
-            b.name: np.array([each[b.name] for each in frames], np.float32).reshape(-1, b.size)
-            for b in blocks
-        },
+        negatives={},
     )
+    return data, [shots[k] for k in kept]
 
 
-def _bases(opinions: NDArray[np.float32], held: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Which photos get ladders: some of those that people liked, for a fault spoils only them."""
-    liked = np.flatnonzero((opinions >= np.median(opinions)) & ~held)
-    chosen = np.random.default_rng(dataset.SEED).permutation(liked)[:LADDER_PHOTOS]
+def _liked(data: TrainingSet, count: int) -> NDArray[np.int64]:
+    """Rows of the photos that get ladders: some that people liked, since a fault degrades only
+    those."""
+    liked = (data.opinions >= np.median(data.opinions)) & ~holdout_mask(data.scenes)
+    chosen = np.random.default_rng(SEED).permutation(np.flatnonzero(liked))[:count]
     return np.sort(chosen)
 
 
+def _finish(
+    request: FitRequest,
+    head: FusionHead | GaussianProcess,
+    data: TrainingSet,
+    ladders: int,
+) -> FitReport:
+    """Evaluate the head on the held-out scenes, and write it with what they show."""
+    holdout = evaluate_holdout(head, data)
+    metadata = {
+        **head.info,
+        "calibration": holdout.calibration,
+        "held": request.opinions.source,
+        "known_by": {block.name: block.known_by for block in request.blocks},
+    }
+    tensors = {**head.tensors, **holdout.tensors()}
+    write_atomic(request.output, save(tensors, metadata={"iq": json.dumps(metadata)}))
+    return FitReport(len(data.opinions) - len(holdout.scores), ladders, holdout)
+
+
 def train_backbone(
-    told: Opinions,
+    opinions: Opinions,
     scene: str | None,
     start: str,
     ladders: Sequence[Path],
@@ -175,10 +186,11 @@ def train_backbone(
     device: str,
     say: Say,
 ) -> None:
-    """Train a backbone, or go on with what lies in `OUTPUT.run`, and write it to `output`."""
-    photos = [row.shot.path for row in told.rows]
-    pristine = [shot.path for shot in _found(ladders, say)]
-    scenes = told.column(scene) if scene else [path.name for path in photos]
+    """Train a backbone, or go on with the state in `OUTPUT.run`, and write it to `output`."""
+    shots = [row.shot for row in opinions.rows]
+    photos = [shot.path for shot in shots]
+    pristine = [shot.path for shot in _shots_in(ladders, say)]
+    scenes = scenes_of(opinions, shots, scene)
     _check_readable([*photos, *pristine])
     network = initial_backbone(start, config.seed)
     folder = RunFolder(output.with_suffix(".run"))
@@ -187,18 +199,14 @@ def train_backbone(
             **asdict(config),
             "start": start,
             "start_known_by": digest([network.stem.weight.detach().sum(dim=(1, 2, 3)).tolist()]),
-            "photos_known_by": digest([(each.shot.path.name, each.value) for each in told.rows]),
+            "photos_known_by": digest([(row.shot.path.name, row.value) for row in opinions.rows]),
             "scenes_known_by": digest(scenes),
             "pristine_known_by": digest([path.name for path in pristine]),
         }
     )
-    material = BackboneData(
-        photos,
-        np.array([row.value for row in told.rows], np.float32),
-        scenes,
-        pristine,
-    )
-    trained = train_network(network, material, config, folder, device, say)
+    values = np.array([row.value for row in opinions.rows], np.float32)
+    data = BackboneData(photos, values, scenes, pristine)
+    trained = train_network(network, data, config, folder, device, say)
     write_atomic(output, weight_file(trained, {"name": output.stem, "steps": config.steps}))
 
 
@@ -217,7 +225,7 @@ def _check_readable(paths: Sequence[Path]) -> None:
         raise IqError(f"{'; '.join(bad[:3])}{more}; leave them out, or give --images")
 
 
-def _found(folders: Sequence[Path], say: Say) -> list[Shot]:
+def _shots_in(folders: Sequence[Path], say: Say) -> list[Shot]:
     def problem(path: Path, reason: str) -> None:
         say(f"iq: {display_path(path)}: {reason}")
 

@@ -1,4 +1,4 @@
-"""A sparse Gaussian process with a learnt layer in its kernel: bound, posterior and descent.
+"""A sparse Gaussian process with a learnt layer in its kernel: bound, posterior and optimisation.
 
 Titsias, "Variational learning of inducing variables in sparse Gaussian processes" (2009): with
 inducing points Z, K_zz = L L^T and A = L^-1 K_zx / noise^0.5, the log likelihood of n opinions y
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # Added to the correlations of the inducing points with themselves: they may come to coincide.
 JITTER = 1e-8
-# Directions that the data settle less than this share of are left out of the posterior.
+# Directions that the data determine less than this are left out of the posterior.
 SETTLED = 1e-10
 # No parameter needs to be larger: inputs are whitened, scales are logarithms.
 LIMIT = 8.0
@@ -70,7 +70,7 @@ class Kernel(torch.nn.Module):
 def matern(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
     """(n, width) and (m, width) points to their (n, m) Matern-5/2 correlations."""
     squared = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
-    # Above zero, where the root has no slope.
+    # Above 0, where the root has no gradient.
     r = (5 * squared.clamp_min(1e-24)).sqrt()
     return (1 + r + r**2 / 3) * torch.exp(-r)
 
@@ -96,7 +96,7 @@ def posterior(
 
     The posterior is k^T noise^-0.5 L^-T B^-1 A y with variance signal - |L^-1 k|^2 + |C^-1 k|^2,
     B = I + A A^T = V (1 + s) V^T and C C^T = L B L^T. The two squares differ by one:
-    |k^T L^-T V (s / (1 + s))^0.5|^2, whose every factor is tame even where B is not.
+    |k^T L^-T V (s / (1 + s))^0.5|^2, whose every factor is well conditioned even where B is not.
     """
     lower, a = kernel.roots(whitened)
     spread, directions = torch.linalg.eigh(a @ a.T)
@@ -130,7 +130,7 @@ def maximise_bound(
     steps: int,
     stop: Callable[[], bool],
 ) -> None:
-    """Raise the bound by L-BFGS until it rests, `steps` are done, or `stop` says so after one."""
+    """Maximise the bound by L-BFGS until it converges, or for `steps`, or until `stop` is true."""
     from scipy.optimize import Bounds, minimize
 
     free = [each for each in kernel.parameters() if each.requires_grad]

@@ -248,7 +248,7 @@ def _places(rows: list[Mapping[str, object]]) -> list[object]:
     [
         (("niqe",), "one CSV file"),
         (("niqe", "told.csv", "more.csv"), "one CSV file"),
-        (("fusion-mini", "told.csv"), "speaks in points"),
+        (("fusion-mini", "told.csv"), "already scores in points"),
         (("nobody", "told.csv"), "no model"),
         (("niqe", "told.csv", "-o", "x.txt"), "ends in .json"),
         (("niqe", "told.csv", "-o", "no/x.json"), "no folder"),

@@ -255,9 +255,9 @@ def test_a_layer_finds_the_direction_that_matters() -> None:
     rest = torch.tensor(np.sin(3 * across) + random.normal(0, 0.2, 300))
     unseen = torch.arange(300) % 5 == 0
     plain = Kernel(inputs[:40], np.full(6, 3.0), 0.3, 0.3)
-    learnt = training.Learner(plain, torch.tensor(inputs), rest, unseen).learn()
+    learnt = training.Learner(plain, torch.tensor(inputs), rest, unseen).optimise()
     deep = training._deepened(learnt.best)
-    assert training.Learner(deep, torch.tensor(inputs), rest, unseen).learn().loss < (
+    assert training.Learner(deep, torch.tensor(inputs), rest, unseen).optimise().loss < (
         learnt.loss - 0.3
     )
 

@@ -43,19 +43,23 @@ from iqcli.training.dataset import (
     holdout_mask,
     quantile_knots,
 )
+from iqcli.training.fusion import FusionConfig
 from iqcli.training.holdout import HoldoutEvaluation, evaluate_holdout
+from iqcli.training.recipes import FitRequest
 
 SIZES = {"brisque": 4, "photometry": 6}
 
 
+SHORT = FusionConfig(epochs=20)
+SMALL = FusionConfig(epochs=12, ladder_photos=2, blank_frames=4)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def short() -> Iterator[None]:
-    """Few epochs, on one thread: two that wait for a busy core are many times slower."""
+def one_thread() -> Iterator[None]:
+    """Two threads that wait for a busy core are many times slower."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion, "EPOCHS", 20)
-        yield
+    yield
     torch.set_num_threads(threads)
 
 
@@ -97,9 +101,9 @@ class Fit:
     held: HoldoutEvaluation
 
 
-def fit(given: TrainingSet, model: str, say) -> Fit:
+def fit(given: TrainingSet, config: FusionConfig = SHORT) -> Fit:
     """Fit, then measure and calibrate on what was held out."""
-    fitted = fusion.fit(given, model, say)
+    fitted = fusion.fit(given, "test/1", lambda _: None, config)
     held = evaluate_holdout(head_of(fitted), given)
     tensors = {**fitted.tensors, **held.tensors()}
     return Fit(tensors, {**fitted.info, "calibration": held.calibration}, held)
@@ -108,7 +112,7 @@ def fit(given: TrainingSet, model: str, say) -> Fit:
 @pytest.fixture(scope="module")
 def learnt() -> tuple[TrainingSet, Fit]:
     given = lessons()
-    return given, fit(given, "test/1", lambda _: None)
+    return given, fit(given)
 
 
 def head_of(fitted: Fit | fusion.FusionFit) -> FusionHead:
@@ -201,9 +205,7 @@ def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
         return forward(self, inputs)
 
     monkeypatch.setattr(fusion.FusionNetwork, "forward", watched)
-    monkeypatch.setattr(fusion, "EPOCHS", 4)
-    monkeypatch.setattr(fusion, "HIDDEN", 0.25)
-    fit(lessons(100), "test/1", lambda _: None)
+    fit(lessons(100), FusionConfig(epochs=4, hidden=0.25))
     shown = {
         mode: np.concatenate([each.ravel() for each in found]) for mode, found in flags.items()
     }
@@ -231,16 +233,14 @@ def test_photos_that_are_held_out_teach_nothing() -> None:
     told[held] = told[held][::-1] / 2 + 1
     for values in blocks.values():
         values[held] *= 3
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fusion, "EPOCHS", 3)
-        one, opinion, both = (
-            fit(each, "test/1", lambda _: None)
-            for each in (
-                given,
-                replace(given, opinions=told),
-                replace(given, opinions=told, blocks=blocks),
-            )
+    one, opinion, both = (
+        fit(each, FusionConfig(epochs=3))
+        for each in (
+            given,
+            replace(given, opinions=told),
+            replace(given, opinions=told, blocks=blocks),
         )
+    )
     for other in (opinion, both):
         assert other.tensors.keys() == one.tensors.keys()
         for name, values in one.tensors.items():
@@ -297,7 +297,7 @@ def test_figures_on_noise_are_no_better_than_chance() -> None:
     """Opinions that nothing explains: a leak from the held-out folds would show as rank order."""
     given = lessons(600)
     random = np.random.default_rng(5).uniform(1, 10, 600).astype(np.float32)
-    fitted = fit(replace(given, opinions=random), "noise/1", lambda _: None)
+    fitted = fit(replace(given, opinions=random))
     assert len(fitted.held.opinions) > 60
     assert abs(spearmanr(fitted.held.scores, fitted.held.opinions).statistic) < 0.25
 
@@ -313,15 +313,13 @@ def test_scenes_never_straddle_folds() -> None:
     np.testing.assert_array_equal(folds, fold_of_scene(scenes))
 
 
-def test_training_is_the_same_for_the_same_seed(monkeypatch) -> None:
-    monkeypatch.setattr(fusion, "EPOCHS", 3)
-    given = lessons(120)
-    one, other = (fit(given, "test/1", lambda _: None) for _ in range(2))
+def test_training_is_the_same_for_the_same_seed() -> None:
+    given, config = lessons(120), FusionConfig(epochs=3)
+    one, other = (fit(given, config) for _ in range(2))
     assert one.info == other.info and one.tensors.keys() == other.tensors.keys()
     for name, values in one.tensors.items():
         np.testing.assert_array_equal(values, other.tensors[name], err_msg=name)
-    monkeypatch.setattr(fusion, "SEED", 1)
-    third = fit(given, "test/1", lambda _: None)
+    third = fit(given, replace(config, seed=1))
     assert not np.array_equal(one.held.scores, third.held.scores)
 
 
@@ -343,12 +341,10 @@ def test_all_photos_of_a_scene_are_held_out_or_none() -> None:
 
 
 @pytest.mark.parametrize("left", (1, 2))
-def test_a_last_batch_of_one_photo_does_not_spoil_the_weights(monkeypatch, left: int) -> None:
+def test_a_last_batch_of_one_photo_does_not_spoil_the_weights(left: int) -> None:
     """Its correlation has no deviation to divide by: the weights became NaN."""
-    monkeypatch.setattr(fusion, "EPOCHS", 2)
-    monkeypatch.setattr(fusion, "BATCH", 32)
     given = next(each for each in map(lessons, range(80, 160)) if left in lasts(each))
-    fitted = fit(given, "test/1", lambda _: None)
+    fitted = fit(given, FusionConfig(epochs=2, batch=32))
     assert all(np.isfinite(values).all() for values in fitted.tensors.values())
 
 
@@ -437,9 +433,7 @@ FEW = ("jpeg", "contrast")
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fusion, "EPOCHS", 12)
-    monkeypatch.setattr(recipes, "LADDER_PHOTOS", 2)
-    monkeypatch.setattr(recipes, "POCKET_SHOTS", 4)
+    monkeypatch.setattr(recipes, "FusionConfig", lambda: SMALL)
     monkeypatch.setattr(ladders, "NAMES", FEW)
 
 
@@ -488,14 +482,18 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     output = tmp_path / "mine.safetensors"
     said: list[str] = []
     report = recipes.fit_fusion(
-        told, "photometry", "scene", [], output, "mine/1", measure_in(album), "cpu", said.append
+        FitRequest(told, "photometry", "scene", output, "mine/1"),
+        [],
+        measure_in(album),
+        "cpu",
+        said.append,
     )
     held = holdout_mask([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
-    assert len(report.held.scores) == held.sum() and report.photos == COUNT - held.sum()
+    assert len(report.holdout.scores) == held.sum() and report.photos == COUNT - held.sum()
     assert report.ladders == 2 * len(FEW)
-    assert report.held.srcc > 0.6 and 0.5 <= report.held.coverage <= 1
+    assert report.holdout.srcc > 0.6 and 0.5 <= report.holdout.coverage <= 1
     # People's average, on the photos that taught nothing.
-    assert report.held.scores.mean() == pytest.approx(report.held.opinions.mean(), abs=0.02)
+    assert report.holdout.scores.mean() == pytest.approx(report.holdout.opinions.mean(), abs=0.02)
     assert len(said) == MEMBERS
     model = registry.load(str(output))
     wanted = [row.shot for row in told.rows]
@@ -520,7 +518,11 @@ def test_each_photo_is_learnt_with_its_own_vector(
     measured = measure_in(album)
     with pytest.raises(IqError, match="enough"):
         recipes.fit_fusion(
-            told, "photometry", "scene", [], tmp_path / "x", "x", measured, "cpu", lambda _: None
+            FitRequest(told, "photometry", "scene", tmp_path / "x", "x"),
+            [],
+            measured,
+            "cpu",
+            lambda _: None,
         )
     (given,) = caught
     assert len(given.opinions) == COUNT and not (tmp_path / "x").exists()
@@ -559,12 +561,8 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     with pytest.raises(IqError, match="enough"):
         recipes.fit_fusion(
-            told,
-            "photometry",
-            "scene",
+            FitRequest(told, "photometry", "scene", tmp_path / "x", "x"),
             [tmp_path / "good"],
-            tmp_path / "x",
-            "x",
             measure_in(album),
             "cpu",
             lambda _: None,
@@ -583,7 +581,11 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
         given = replace(told, rows=told.rows[:rows])
         with pytest.raises(IqError) as caught:
             recipes.fit_fusion(
-                given, blocks, scene, [], output, "x", measure_in(album), "cpu", lambda _: None
+                FitRequest(given, blocks, scene, output, "x"),
+                [],
+                measure_in(album),
+                "cpu",
+                lambda _: None,
             )
         assert not output.exists()
         return str(caught.value)

@@ -26,11 +26,13 @@ from iqcli.models import registry
 from iqcli.photos.read import read_photo
 from iqcli.training import fusion, recipes
 from iqcli.training.dataset import TrainingSet, holdout_mask
+from iqcli.training.fusion import FusionConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 COUNT, SCENES = 60, 20
+SMALL = FusionConfig(epochs=12, ladder_photos=2, blank_frames=4)
 CLIP = "clip:ViT-B-32"
 WORDS = ("--blocks", f"brisque,{CLIP}", "--mos-range", "0:100", "--scene", "Scene")
 
@@ -63,9 +65,7 @@ def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("IQ_WEIGHTS_TABLE", str(home / "weights.toml"))
     monkeypatch.setenv("IQ_DEVICE", "cpu")
     monkeypatch.setitem(BLOCKS, CLIP, ClipBlock(CLIP, "clip-vit-b-32", 512))
-    monkeypatch.setattr(fusion, "EPOCHS", 12)
-    monkeypatch.setattr(recipes, "LADDER_PHOTOS", 2)
-    monkeypatch.setattr(recipes, "POCKET_SHOTS", 4)
+    monkeypatch.setattr(recipes, "FusionConfig", lambda: SMALL)
     monkeypatch.setattr(ladders, "NAMES", ("jpeg", "contrast"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -176,7 +176,7 @@ def test_what_is_held_out_chooses_nothing(home: Path) -> None:
         none = np.zeros((0, 1, 4, 512), np.float32)
         margins, frames = np.zeros((1, 3), np.float32), np.zeros((0, 512), np.float32)
         given = TrainingSet({CLIP: clip}, opinion, scenes, {CLIP: none}, margins, {CLIP: frames})
-        return fusion.fit(given, "x", lambda _: None).tensors
+        return fusion.fit(given, "x", lambda _: None, SMALL).tensors
 
     others = clip.copy(), opinion.copy()
     others[0][held] = random.normal(0, 1, (held.sum(), 512))

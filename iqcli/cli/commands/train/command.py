@@ -72,12 +72,10 @@ def scale(
 def _tell(fitted: CalibrationFit, target: Path) -> None:
     if fitted.left_out:
         info(f"{counted(fitted.left_out, 'photo')} left out: {fitted.model} has no score for them")
+    info(f"learnt from {counted(fitted.train, 'photo')}; the {fitted.curve} erred less than others")
     info(
-        f"learnt from {counted(fitted.learnt, 'photo')}; the {fitted.curve} erred less than others"
-    )
-    info(
-        f"{counted(fitted.held, 'photo')} held out: SRCC {fitted.srcc:.3f}, RMSE {fitted.rmse:.3f} "
-        f"points, {fitted.covered:.1%} of the opinions in the 90 % interval "
+        f"{counted(fitted.holdout, 'photo')} held out: SRCC {fitted.srcc:.3f}, RMSE "
+        f"{fitted.rmse:.3f} points, {fitted.coverage:.1%} of the opinions in the 90 % interval "
         f"(deviation {fitted.scale.sigma:.2f})"
     )
     info(f"wrote {display_path(target)}")
@@ -127,16 +125,17 @@ def fusion(
     printed are those of it. Use the result with --model my.safetensors.
     """
     from iqcli.evaluation import mos_csv
-    from iqcli.training.recipes import fit_fusion
+    from iqcli.training.recipes import FitRequest, fit_fusion
 
-    told = mos_csv.read(one_file(session), images, mos_range, where)
+    opinions = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
     if scene is None:
         info("no --scene: photos of one scene may fall into several folds and flatter the figures")
-    called, measure, device = name or output.stem, session.measure, session.settings.device
     read = session.registry.blocks_of(blocks)
-    report = fit_fusion(told, read, scene, ladders or [], output, called, measure, device, info)
-    return _told(report, output, session)
+    request = FitRequest(opinions, read, scene, output, name or output.stem)
+    device = session.settings.device
+    report = fit_fusion(request, ladders or [], session.measure, device, info)
+    return _report(report, output, session)
 
 
 @app.command()
@@ -159,23 +158,22 @@ def dkl(
     tells how unsure a score is by how far a photo lies from all it has seen.
     """
     from iqcli.evaluation import mos_csv
-    from iqcli.training.recipes import fit_dkl
+    from iqcli.training.recipes import FitRequest, fit_dkl
 
-    told = mos_csv.read(one_file(session), images, mos_range, where)
+    opinions = mos_csv.read(one_file(session), images, mos_range, where)
     _check_weights(output)
-    called, measure, device = name or output.stem, session.measure, session.settings.device
     read = session.registry.blocks_of(blocks)
-    report = fit_dkl(told, read, scene, output, called, measure, device, info)
-    return _told(report, output, session)
+    request = FitRequest(opinions, read, scene, output, name or output.stem)
+    return _report(fit_dkl(request, session.measure, info), output, session)
 
 
-def _told(report: FitReport, output: Path, session: Session) -> Exit:
-    held = report.held
+def _report(report: FitReport, output: Path, session: Session) -> Exit:
+    holdout = report.holdout
     info(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
     info(
-        f"{counted(len(held.scores), 'photo')} held out: SRCC {held.srcc:.3f}, RMSE "
-        f"{held.rmse:.3f} points, {held.coverage:.1%} of the opinions in the 90 % interval "
-        f"(deviations times {held.calibration:.2f}), log density {held.log_density:.3f} nats"
+        f"{counted(len(holdout.scores), 'photo')} held out: SRCC {holdout.srcc:.3f}, RMSE "
+        f"{holdout.rmse:.3f} points, {holdout.coverage:.1%} of the opinions in the 90 % interval "
+        f"(deviations times {holdout.calibration:.2f}), log density {holdout.log_density:.3f} nats"
     )
     info(f"wrote {display_path(output)}")
     return session.report("used")
