@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
-from scipy.special import expit
-from scipy.stats import beta, kendalltau, pearsonr, rankdata, spearmanr
+from scipy.special import betaincinv, expit
+from scipy.stats import kendalltau, pearsonr, rankdata, spearmanr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +40,9 @@ class Figure:
     value: float
     low: float
     high: float
+
+
+UNDEFINED = Figure(float("nan"), float("nan"), float("nan"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +72,8 @@ class Bursts:
 class Rejects:
     """What a rule rejects of `photos` photos, against what people thought of them.
 
-    `false` is the share of the `rejected` that people rated good, `regretted` their number; `found`
-    is the share of the `bad` photos that the rule rejects. NaN where there is none to count.
+    `regretted` is the number of the rejected photos that people rated good, `false` their share;
+    `found` is the share of the `bad` photos that the rule rejects. NaN where none is counted.
     """
 
     photos: int
@@ -86,21 +89,29 @@ def agreement(scores: Doubles, opinions: Doubles) -> Agreement:
     mapped, fitted = logistic(scores, opinions)
     table = np.stack([scores, mapped, opinions], axis=1)
     names: dict[str, Callable[[Doubles], float]] = {
-        "srcc": lambda rows: float(spearmanr(rows[:, 0], rows[:, 2])[0]),
+        "srcc": lambda rows: srcc(rows[:, 0], rows[:, 2]),
         "plcc": lambda rows: float(pearsonr(rows[:, 0], rows[:, 2])[0]),
         "plcc_logistic": lambda rows: float(pearsonr(rows[:, 1], rows[:, 2])[0]),
         "krcc": lambda rows: float(kendalltau(rows[:, 0], rows[:, 2])[0]),
         "rmse": lambda rows: float(np.sqrt(np.mean((rows[:, 0] - rows[:, 2]) ** 2))),
         "mae": lambda rows: float(np.mean(np.abs(rows[:, 0] - rows[:, 2]))),
     }
-    constant = len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(opinions) == 0
+    correlated = can_correlate(scores, opinions)
     figures = {
-        name: Figure(*[float("nan")] * 3)
-        if constant and name not in ("rmse", "mae")
-        else bootstrap(table, measure)
+        name: bootstrap(table, measure) if correlated or name in ("rmse", "mae") else UNDEFINED
         for name, measure in names.items()
     }
     return Agreement(len(scores), figures, fitted)
+
+
+def can_correlate(one: Doubles, other: Doubles) -> bool:
+    """Whether a correlation of (n,) values is defined: three photos or more, neither constant."""
+    return len(one) > 2 and bool(np.ptp(one) > 0 and np.ptp(other) > 0)
+
+
+def srcc(one: Doubles, other: Doubles) -> float:
+    """Spearman's rank correlation of (n,) values."""
+    return float(spearmanr(one, other)[0])
 
 
 def bootstrap(rows: Doubles, measure: Callable[[Doubles], float]) -> Figure:
@@ -129,9 +140,9 @@ def resampled(rows: Doubles, measure: Callable[[Doubles], float]) -> Doubles:
 def share(hits: int, count: int) -> Figure:
     """`hits` of `count` with the exact 95 % interval; NaN of none."""
     if not count:
-        return Figure(*[float("nan")] * 3)
-    low = float(beta.ppf(0.025, hits, count - hits + 1)) if hits else 0.0
-    high = float(beta.ppf(0.975, hits + 1, count - hits)) if hits < count else 1.0
+        return UNDEFINED
+    low = float(betaincinv(hits, count - hits + 1, 0.025)) if hits else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 0.975)) if hits < count else 1.0
     return Figure(hits / count, low, high)
 
 
@@ -212,7 +223,7 @@ def _one_burst(scores: Doubles, opinions: Doubles) -> tuple[float, float, float,
     first, second = np.triu_indices(len(scores), 1)
     gap = opinions[first] - opinions[second]
     clear = np.abs(gap) >= APART - 1e-9
-    said = np.sign(scores[first] - scores[second])
-    right = np.where(said == 0, 0.5, said == np.sign(gap))[clear]
+    predicted = np.sign(scores[first] - scores[second])
+    right = np.where(predicted == 0, 0.5, predicted == np.sign(gap))[clear]
     top = rankdata(-scores, method="min") == 1
     return float((best & top).sum() / top.sum()), right.sum(), clear.sum(), best.mean()

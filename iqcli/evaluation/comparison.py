@@ -1,7 +1,7 @@
-"""Two scorers on the same photos: whose figures are better, and is it more than chance?
+"""Two scorers on the same photos: the difference of their figures, and whether it is chance.
 
 A paired bootstrap: both are measured on the same resamples of the photos (of the groups, for
-bursts), so that what a photo gives or takes from both alike does not widen the interval.
+bursts), so that what a photo adds to both alike does not widen the interval.
 """
 
 from __future__ import annotations
@@ -11,9 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import spearmanr
 
-from iqcli.evaluation.agreement import Figure, burst_rows, pair_accuracy, resampled, top1
+from iqcli.evaluation.agreement import (
+    UNDEFINED,
+    Figure,
+    burst_rows,
+    pair_accuracy,
+    resampled,
+    srcc,
+    top1,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,18 +43,18 @@ class Difference:
 def difference(one: Doubles, other: Doubles, opinions: Doubles) -> dict[str, Difference]:
     """(n,) scores of two scorers against (n,) opinions: `srcc` and `rmse`, one minus other."""
     rows = np.stack([one, other, opinions], axis=1)
-    return {"srcc": _lead(rows, _srcc), "rmse": _lead(rows, _rmse, lower_is_better=True)}
+    return {"srcc": _paired(rows, _srcc), "rmse": _paired(rows, _rmse, lower_is_better=True)}
 
 
 def burst_difference(
     one: Doubles, other: Doubles, opinions: Doubles, groups: Sequence[str]
 ) -> dict[str, Difference]:
-    """`top1` and `pairs` within groups (see `evaluation.bursts`), one minus other."""
+    """`top1` and `pairs` within groups (see `agreement.bursts`), one minus other."""
     rows = np.stack([burst_rows(scores, opinions, groups) for scores in (one, other)], axis=1)
-    return {"top1": _lead(rows, _top1), "pairs": _lead(rows, _pairs)}
+    return {"top1": _paired(rows, _top1), "pairs": _paired(rows, _pairs)}
 
 
-def _lead(
+def _paired(
     rows: Doubles, measure: Callable[[Doubles, int], float], *, lower_is_better: bool = False
 ) -> Difference:
     def difference(drawn: Doubles) -> float:
@@ -59,7 +66,7 @@ def _lead(
         drawn = resampled(rows, difference)
     drawn = drawn[np.isfinite(drawn)]
     if not np.isfinite(value) or not len(drawn):
-        return Difference(Figure(*[float("nan")] * 3), float("nan"))
+        return Difference(UNDEFINED, float("nan"))
     low, high = np.percentile(drawn, (2.5, 97.5))
     ahead = -drawn if lower_is_better else drawn
     better = float(np.mean(ahead > 0) + np.mean(ahead == 0) / 2)
@@ -67,7 +74,7 @@ def _lead(
 
 
 def _srcc(rows: Doubles, which: int) -> float:
-    return float(spearmanr(rows[:, which], rows[:, 2])[0])
+    return srcc(rows[:, which], rows[:, 2])
 
 
 def _rmse(rows: Doubles, which: int) -> float:

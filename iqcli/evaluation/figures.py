@@ -1,12 +1,10 @@
-"""The figures of a study: what is drawn, computed from the study and handed to `outputs.plots`."""
+"""The figures of a study: what is drawn, computed from the study and handed to `output.plots`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.stats import spearmanr
-
+from iqcli.evaluation.agreement import can_correlate, srcc
 from iqcli.evaluation.uncertainty import NOMINAL, covered, grouped
 from iqcli.output import plots
 from iqcli.output.plots import Curve, Points
@@ -16,25 +14,25 @@ if TYPE_CHECKING:
 
     from iqcli.evaluation.agreement import Figure
     from iqcli.evaluation.study import Study
-    from iqcli.records import Doubles
 
 
-def drawn(found: Study, name: str, by: str | None) -> dict[str, bytes]:
+def draw_study(study: Study, name: str, by: str | None) -> dict[str, bytes]:
     """Scatter and reliability of the first model, called `name`: file name to content, PNG and SVG.
 
-    No reliability of a model that says no uncertainty.
+    No reliability for a model without uncertainty.
     """
-    model = found.models[0]
-    scores, sigmas, opinions = found.scores[model], found.sigmas[model], found.opinions
-    title = f"{name} against people: {len(scores):,} photos, {_srcc(scores, opinions)}"
-    labels = found.labels(by) if by is not None else None
+    model = study.models[0]
+    scores, sigmas, opinions = study.scores[model], study.sigmas[model], study.opinions
+    rank = f"SRCC {srcc(scores, opinions):.3f}" if can_correlate(scores, opinions) else "no SRCC"
+    title = f"{name} against people: {len(scores):,} photos, {rank}"
+    labels = study.labels(by) if by is not None else None
     figures = plots.scatter(title, Points(scores, opinions, labels))
-    if not found.doubts(model):
+    if not study.has_uncertainty(model):
         return figures
     groups = grouped(scores, opinions)
     means = _curve([each.score for each in groups], [each.opinion for each in groups])
-    held = [covered(scores, sigmas, opinions, nominal) for nominal in NOMINAL]
-    return figures | plots.reliability(title, means, _curve(NOMINAL, held))
+    coverages = [covered(scores, sigmas, opinions, nominal) for nominal in NOMINAL]
+    return figures | plots.reliability(title, means, _curve(NOMINAL, coverages))
 
 
 def _curve(x: Sequence[float], figures: list[Figure]) -> Curve:
@@ -44,9 +42,3 @@ def _curve(x: Sequence[float], figures: list[Figure]) -> Curve:
         [each.low for each in figures],
         [each.high for each in figures],
     )
-
-
-def _srcc(scores: Doubles, opinions: Doubles) -> str:
-    if len(scores) < 3 or np.ptp(scores) == 0 or np.ptp(opinions) == 0:
-        return "no SRCC"
-    return f"SRCC {spearmanr(scores, opinions)[0]:.3f}"

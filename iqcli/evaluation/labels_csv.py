@@ -1,7 +1,7 @@
-"""Levels of issues from a CSV file: which photo, and how bad each label of a graph is in it.
+"""Levels of issues from a CSV file: the photos, and the level of each label of a graph.
 
-A column a label, by its name or an alias, holding 1 (none) to the label's highest level; nothing
-means unknown. A file that says 0 for none in any row has all its levels one lower, and is read so.
+A column a label, by its name or an alias, holding 1 (none) to the label's highest level; an empty
+cell means unknown. A file with a 0 (none) in any row counts all levels from 0, and is read so.
 Published lists hold all labels in one column, `gt_label` or `pred_label`, in the order of the
 graph.
 """
@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.evaluation.mos_csv import IMAGE, PhotoNames, column_of, filtered, lines_of, named
+from iqcli.evaluation.mos_csv import IMAGE, column_of, filtered, lines_of, named, shots_of
 from iqcli.models.hex.graph import is_legal
-from iqcli.records import Shot
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.records import Shot
 
 TRUTH, PREDICTED = "gt_label", "pred_label"
 
@@ -56,9 +56,9 @@ class LabelledPhotos:
         if len(wrong):
             levels = self.levels[wrong[0]]
             pairs = zip(self.graph.labels, levels, strict=True)
-            said = ", ".join(f"{label.name} {level}" for label, level in pairs if level > 1)
+            found = ", ".join(f"{label.name} {level}" for label, level in pairs if level > 1)
             raise IqError(
-                f"{display_path(self.file)} says {said} of {escape(self.names[wrong[0]])}, "
+                f"{display_path(self.file)} says {found} of {escape(self.names[wrong[0]])}, "
                 f"which the graph {self.graph.name} excludes; correct the file or the graph"
             )
 
@@ -85,13 +85,11 @@ def read(
         lines = filtered(file, lines, where)
     if not lines:
         raise IqError(f"{display_path(file)} has no row for --where {where!r}; give another value")
-    told = np.array([_row(file, line, columns, graph, listed) for line in lines], np.int64)
-    folder = images if images is not None else file.parent
-    names = PhotoNames(folder)
-    shots = [Shot(folder, names.find(line[image])) for line in lines]
-    levels = _from_one(file, told, graph, shifted)
-    called = [line[image] for line in lines]
-    return LabelledPhotos(file, graph, called, shots, levels, lines, shifted, escape(file.stem))
+    cells = np.array([_row(file, line, columns, graph, listed) for line in lines], np.int64)
+    levels = _from_one(file, cells, graph, shifted)
+    names = [line[image] for line in lines]
+    shots = shots_of(file, images, names)
+    return LabelledPhotos(file, graph, names, shots, levels, lines, shifted, escape(file.stem))
 
 
 def _columns(file: Path, graph: Graph, row: Mapping[str, str], listed: str) -> dict[int, str]:
@@ -118,7 +116,7 @@ def _columns(file: Path, graph: Graph, row: Mapping[str, str], listed: str) -> d
 def _row(
     file: Path, line: Mapping[str, str], columns: Mapping[int, str], graph: Graph, listed: str
 ) -> list[int]:
-    """What a row says of each label; -1 is nothing."""
+    """The level of each label in a row, -1 where it is empty."""
     if columns:
         return [
             _level(file, line[columns[k]]) if k in columns else -1 for k in range(len(graph.labels))
@@ -142,14 +140,14 @@ def _level(file: Path, text: str) -> int:
 
 
 def _from_zero(lines: Sequence[Mapping[str, str]], columns: Sequence[str]) -> bool:
-    """Whether any row says 0: the rows of --where may hold none."""
+    """Whether any row has a 0: those that --where keeps may have none."""
     cells = (line[column] for line in lines for column in columns)
     return any(part.strip() == "0" for cell in cells for part in cell.split(","))
 
 
-def _from_one(file: Path, told: Levels, graph: Graph, shifted: bool) -> Levels:
-    """Levels as the file has them, -1 for nothing, to those that begin with 1, 0 for nothing."""
-    levels = np.where(told < 0, 0, told + shifted)
+def _from_one(file: Path, cells: Levels, graph: Graph, shifted: bool) -> Levels:
+    """Levels as the file has them, -1 for unknown, to those that begin with 1, 0 for unknown."""
+    levels = np.where(cells < 0, 0, cells + shifted)
     for label, column in zip(graph.labels, levels.T, strict=True):
         if column.max() > label.levels:
             beside = " beside a 0" if shifted else ""

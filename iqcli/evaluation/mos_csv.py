@@ -1,11 +1,10 @@
-"""Human opinions from a CSV file: which photo, and what people thought of it, on 1..10."""
+"""Human opinions from a CSV file: the photos, and the mean opinion of each, on 1..10."""
 
 from __future__ import annotations
 
 import csv
 import math
 import re
-from collections import defaultdict
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from iqcli.records import Shot
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 IMAGE = (
     *("image", "image name", "image_name", "image_path"),
@@ -76,27 +75,26 @@ def read(
     image, mos = (column_of(file, lines[0], names) for names in (IMAGE, MOS))
     if where is not None:
         lines = filtered(file, lines, where)
-    told = [line for line in lines if (line[mos] or "").strip()]
-    if not told:
+    rated = [line for line in lines if (line[mos] or "").strip()]
+    if not rated:
         raise IqError(
             f"{display_path(file)} holds no opinion for these rows; fill its column {mos!r}"
         )
-    values = [_number(file, line[mos]) for line in told]
+    values = [_number(file, line[mos]) for line in rated]
     low, high = _scale(file, values, scale, usual)
-    folder = images if images is not None else file.parent
-    names = PhotoNames(folder)
+    shots = shots_of(file, images, [line[image] for line in rated])
     rows = tuple(
-        Opinion(Shot(folder, names.find(line[image])), 1 + 9 * (value - low) / (high - low), line)
-        for line, value in zip(told, values, strict=True)
+        Opinion(shot, 1 + 9 * (value - low) / (high - low), line)
+        for shot, value, line in zip(shots, values, rated, strict=True)
     )
-    return Opinions(rows, (low, high), len(lines) - len(told), escape(file.stem))
+    return Opinions(rows, (low, high), len(lines) - len(rated), escape(file.stem))
 
 
 def lines_of(file: Path, wanted: str = "image and mos") -> list[dict[str, str]]:
     """The rows of a CSV file by column. Raises IqError where it holds none, or is none."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
-            # A short row is blank where it ends; what a long one has too much has no name.
+            # A short row is blank at its end; the surplus of a long one has no name.
             lines = list(csv.DictReader(stream, restkey="", restval=""))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         why = getattr(error, "strerror", None) or error
@@ -109,7 +107,7 @@ def lines_of(file: Path, wanted: str = "image and mos") -> list[dict[str, str]]:
 
 
 def column_of(file: Path, line: Mapping[str, str], names: tuple[str, ...]) -> str:
-    """The first of these columns that a row has, in whatever case. Raises IqError for none."""
+    """The first of these columns that a row has, in any case of letters. Raises IqError."""
     found = {str(key).strip().lower(): key for key in line}
     for name in names:
         if name in found:
@@ -132,6 +130,25 @@ def filtered(file: Path, lines: list[dict[str, str]], where: str) -> list[dict[s
             f"--where is {where!r}; give COLUMN=VALUE with a column of {display_path(file)}"
         )
     return [line for line in lines if line[column] == value]
+
+
+def shots_of(file: Path, images: Path | None, names: Sequence[str]) -> list[Shot]:
+    """The photos of these names in `images`, else beside the file, whether they exist or not.
+
+    Published lists differ from their files in case: names are as the disk has them.
+    """
+    folder = images if images is not None else file.parent
+    listed: dict[Path, dict[str, str]] = {}
+
+    def find(name: str) -> Path:
+        path = folder / name
+        if path.exists():
+            return path
+        if path.parent not in listed and path.parent.is_dir():
+            listed[path.parent] = {each.name.lower(): each.name for each in path.parent.iterdir()}
+        return path.with_name(listed.get(path.parent, {}).get(path.name.lower(), path.name))
+
+    return [Shot(folder, find(name)) for name in names]
 
 
 def _number(file: Path, text: str) -> float:
@@ -168,22 +185,3 @@ def _scale(
 def _prefix(name: str) -> str:
     found = re.match(r"[^\W_]+", name)
     return found[0] if found else name
-
-
-class PhotoNames:
-    """File names as the disk has them: published lists differ from their files in case."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._known: dict[Path, dict[str, str]] = defaultdict(dict)
-
-    def find(self, name: str) -> Path:
-        """Where the photo of this name lies, or would lie."""
-        path = self._folder / name
-        if path.exists():
-            return path
-        if path.parent not in self._known and path.parent.is_dir():
-            self._known[path.parent] = {
-                each.name.lower(): each.name for each in path.parent.iterdir()
-            }
-        return path.with_name(self._known[path.parent].get(path.name.lower(), path.name))

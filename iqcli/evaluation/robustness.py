@@ -1,4 +1,4 @@
-"""Whether scores fall as faults grow: every photo on the ladder of every distortion.
+"""Robustness: whether scores fall as distortions grow, for every photo and every distortion.
 
 No opinion is needed: the copies differ in strength alone, so their order is known.
 """
@@ -17,11 +17,12 @@ from iqcli.errors import IqError
 from iqcli.models.scoring import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from iqcli.distortions.ladders import Measure
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
-    from iqcli.records import Doubles, Flags, Photo, Shot
+    from iqcli.records import Doubles, Flags, Photo, Rating, Shot
 
 # The distortions made at full size that an issue has a name for.
 FAULT_OF = {
@@ -34,7 +35,7 @@ FAULT_OF = {
 # The level at which nobody takes a copy for the better photo.
 CLEAR = 3
 WEAK = 0.8
-# Photos whose head views are held at once, a megabyte each.
+# Photos whose scoring views are held at once, a megabyte each.
 CHUNK = 64
 
 
@@ -94,7 +95,7 @@ class Ladder:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class LadderSummary:
     """All ladders: median order, share of clear pairs won, and distortions whose order is weak."""
 
     ladders: int
@@ -113,47 +114,48 @@ def chosen_distortions(names: Sequence[str], *, full_size: bool) -> list[str]:
     return list(dict.fromkeys(names)) or list(known)
 
 
-def copies(count: int, names: Sequence[str]) -> int:
+def count_copies(count: int, names: Sequence[str]) -> int:
     """How many copies of `count` photos are measured, the untouched ones counted once."""
     return count * (1 + LEVELS * len(names))
 
 
-def score_ladders(
+def measure_copies(
     shots: Sequence[Shot],
     names: Sequence[str],
-    model: RatedModel,
+    blocks: Sequence[AnyBlock],
     measure: Measure,
     *,
-    full_size: bool = False,
-    watch: Callable[[Iterator[Photo]], Iterable[Photo]] = iter,
+    full_size: bool,
+) -> Iterator[Photo]:
+    """Every copy of every photo with these blocks, in the order that `score_ladders` takes."""
+    for start in range(0, len(shots), CHUNK):
+        views, chunk = ScoringViewCache(), shots[start : start + CHUNK]
+        for name, level in [(names[0], 0), *((n, k) for n in names for k in range(1, LEVELS + 1))]:
+            yield from measure(
+                blocks,
+                chunk,
+                FullSizeReader(name, level) if full_size else ScoringViewReader(name, level, views),
+            )
+
+
+def score_ladders(
+    copies: Iterable[Photo], count: int, names: Sequence[str], model: RatedModel
 ) -> list[Ladder]:
-    """Score every photo at every level of the distortions; `watch` sees each copy go by."""
-    scores = np.full((len(names), len(shots), LEVELS + 1), np.nan)
+    """Score the copies of `count` photos, as `measure_copies` gives them: a ladder a distortion."""
+    scores = np.full((len(names), count, LEVELS + 1), np.nan)
     named = np.zeros(scores.shape, bool)
-    order = list(_order(len(shots), len(names)))
-    found = watch(_measured(shots, names, model, measure, full_size))
-    for (which, photo, level), judged in zip(order, judge(found, model), strict=True):
-        if judged.rating is not None:
-            scores[which, photo, level] = judged.rating.score
+    places = _places(count, len(names))
+    for (which, row, level), photo in zip(places, judge(copies, model), strict=True):
+        if photo.rating is not None:
+            scores[which, row, level] = photo.rating.score
             for k in range(len(names))[which]:
-                named[k, photo, level] = _is_named(judged, names[k])
+                named[k, row, level] = _is_named(photo.rating, names[k])
     whole = np.isfinite(scores).all(axis=2)
     return [Ladder(name, scores[k][whole[k]], named[k][whole[k]]) for k, name in enumerate(names)]
 
 
-def summary(ladders: Sequence[Ladder]) -> Summary:
-    """What the ladders of all distortions say together."""
-    orders = np.concatenate([each.orders for each in ladders])
-    return Summary(
-        ladders=len(orders),
-        order=float(np.median(orders)) if len(orders) else float("nan"),
-        won=_mean(np.concatenate([each.wins for each in ladders])),
-        weak=tuple(each.name for each in ladders if not each.order >= WEAK),
-    )
-
-
-def _order(photos: int, names: int) -> Iterator[tuple[slice, int, int]]:
-    """The (distortions, photo, level) of each copy in the order of `_measured`."""
+def _places(photos: int, names: int) -> Iterator[tuple[slice, int, int]]:
+    """The (distortions, photo, level) of each copy in the order of `measure_copies`."""
     for start in range(0, photos, CHUNK):
         chunk = range(start, min(start + CHUNK, photos))
         yield from ((slice(None), photo, 0) for photo in chunk)
@@ -162,25 +164,19 @@ def _order(photos: int, names: int) -> Iterator[tuple[slice, int, int]]:
                 yield from ((slice(k, k + 1), photo, level) for photo in chunk)
 
 
-def _measured(
-    shots: Sequence[Shot],
-    names: Sequence[str],
-    model: RatedModel,
-    measure: Measure,
-    full_size: bool,
-) -> Iterator[Photo]:
-    for start in range(0, len(shots), CHUNK):
-        heads, chunk = ScoringViewCache(), shots[start : start + CHUNK]
-        for name, level in [(names[0], 0), *((n, k) for n in names for k in range(1, LEVELS + 1))]:
-            spoil = (
-                FullSizeReader(name, level) if full_size else ScoringViewReader(name, level, heads)
-            )
-            yield from measure(model.blocks, chunk, spoil)
+def _is_named(rating: Rating, distortion: str) -> bool:
+    return FAULT_OF.get(distortion) in {issue.name for issue in rating.issues}
 
 
-def _is_named(judged: Photo, distortion: str) -> bool:
-    issues = judged.rating.issues if judged.rating else ()
-    return FAULT_OF.get(distortion) in {issue.name for issue in issues}
+def summarise(ladders: Sequence[Ladder]) -> LadderSummary:
+    """The ladders of all distortions together."""
+    orders = np.concatenate([each.orders for each in ladders])
+    return LadderSummary(
+        ladders=len(orders),
+        order=float(np.median(orders)) if len(orders) else float("nan"),
+        won=_mean(np.concatenate([each.wins for each in ladders])),
+        weak=tuple(each.name for each in ladders if not each.order >= WEAK),
+    )
 
 
 def _mean(values: Doubles | Flags) -> float:

@@ -35,13 +35,13 @@ CONSTANT, SHARPNESS = "constant (mean opinion)", "sharpness (Laplacian)"
 class Study:
     """Opinions (n,) and scores (n,) by scorer for the photos that could be measured.
 
-    `kept` are their places among `told.rows`; `models` are the scorers under study, the first of
+    `kept` are their places among `table.rows`; `models` are the scorers under study, the first of
     them compared with the others, and `sigmas` (n,) their uncertainties, all in points of 1..10;
-    NaN for one that says none. `left_out` could be read, but not all of the scorers have a score
+    NaN for a model without. `left_out` could be read, but not all of the scorers have a score
     for them.
     """
 
-    told: Opinions
+    table: Opinions
     kept: list[int]
     opinions: Doubles
     scores: dict[str, Doubles]
@@ -51,14 +51,14 @@ class Study:
     left_out: int = 0
 
     def in_points(self, scorer: str) -> bool:
-        """Whether a scorer speaks in points of 1..10, so that errors mean something.
+        """Whether a scorer gives points of 1..10, so that errors mean something.
 
         A method that was not calibrated does not, though it is put on the same scale.
         """
-        return scorer != SHARPNESS and (scorer not in self.sigmas or self.doubts(scorer))
+        return scorer != SHARPNESS and (scorer not in self.sigmas or self.has_uncertainty(scorer))
 
-    def doubts(self, model: str) -> bool:
-        """Whether a model says how unsure it is of each photo."""
+    def has_uncertainty(self, model: str) -> bool:
+        """Whether a model gives an uncertainty for every photo."""
         return bool(np.isfinite(self.sigmas[model]).all())
 
     def parts(self, by: str | None) -> Iterator[Study]:
@@ -87,14 +87,14 @@ class Study:
         for name, scores in self.scores.items():
             yield name, agreement.bursts(scores, self.opinions, groups)
 
-    def leads(self) -> Iterator[tuple[str, dict[str, Difference]]]:
-        """The first model's lead in `srcc` and `rmse` over each of the others."""
+    def differences(self) -> Iterator[tuple[str, dict[str, Difference]]]:
+        """The first model's `srcc` and `rmse` minus those of each of the others."""
         model, *others = self.models
         for name in others:
             yield name, comparison.difference(self.scores[model], self.scores[name], self.opinions)
 
-    def burst_leads(self, column: str) -> Iterator[tuple[str, dict[str, Difference]]]:
-        """The first model's lead in `top1` and `pairs` over each of the others."""
+    def burst_differences(self, column: str) -> Iterator[tuple[str, dict[str, Difference]]]:
+        """The first model's `top1` and `pairs` minus those of each of the others."""
         model, *others = self.models
         groups = self._groups(column)
         for name in others:
@@ -102,8 +102,8 @@ class Study:
             yield name, comparison.burst_difference(one, other, self.opinions, groups)
 
     def calibrations(self) -> Iterator[tuple[str, Calibration]]:
-        """What the doubt of each model is worth that says one."""
-        for name in filter(self.doubts, self.models):
+        """How well the uncertainty of each model holds that gives one."""
+        for name in filter(self.has_uncertainty, self.models):
             yield name, calibration(self.scores[name], self.sigmas[name], self.opinions)
 
     def rejects(self, rule: Rule, good: float) -> Iterator[tuple[str, Rejects]]:
@@ -112,17 +112,17 @@ class Study:
             yield name, agreement.rejects(self._rejected(name, rule), self.opinions, good)
 
     def _rejected(self, model: str, rule: Rule) -> Flags:
-        judged = [
-            Photo(self.told.rows[k].shot, rating=Rating(float(score), float(sigma), model))
+        photos = [
+            Photo(self.table.rows[k].shot, rating=Rating(float(score), float(sigma), model))
             for k, score, sigma in zip(
                 self.kept, self.scores[model], self.sigmas[model], strict=True
             )
         ]
-        return np.array([each.verdict is Verdict.REJECT for each in decide(judged, rule)])
+        return np.array([each.verdict is Verdict.REJECT for each in decide(photos, rule)])
 
     def labels(self, column: str) -> list[str]:
         """The value of a column for each photo. Raises IqError for a column that is not there."""
-        labels = self.told.column(column)
+        labels = self.table.column(column)
         return [labels[k] for k in self.kept]
 
     def _groups(self, column: str) -> list[str]:
@@ -134,51 +134,51 @@ class Study:
 
 
 def study(
-    told: Opinions,
+    table: Opinions,
     model: str,
     registry: Registry,
     measure: Measure,
     against: Sequence[str] = (),
 ) -> Study:
-    """Measure the photos of `told` once, then score them by the models and by the baselines.
+    """Measure the photos of `table` once, then score them by the models and by the baselines.
 
     Raises IqError where no photo can be read, and for a model compared with itself.
     """
     models = (model, *against)
     if twice := [name for k, name in enumerate(models) if name in models[:k]]:
         raise IqError(f"--against {twice[0]} names a model twice; give another one")
-    raters = {name: registry.load(name) for name in dict.fromkeys([*models, BASELINE])}
-    blocks = {block.name: block for rater in raters.values() for block in rater.blocks}
+    loaded = {name: registry.load(name) for name in dict.fromkeys([*models, BASELINE])}
+    blocks = {block.name: block for each in loaded.values() for block in each.blocks}
     blocks["photometry"] = BLOCKS["photometry"]
-    found = list(measure(list(blocks.values()), [each.shot for each in told.rows]))
-    kept = [k for k, each in enumerate(found) if each.blocks is not None]
-    photos = [each.blocks for each in found if each.blocks is not None]
+    measured = list(measure(list(blocks.values()), [each.shot for each in table.rows]))
+    read = [k for k, photo in enumerate(measured) if photo.blocks is not None]
+    photos = [photo.blocks for photo in measured if photo.blocks is not None]
     if not photos:
         raise IqError("none of the photos could be read; give their folder with --images")
-    ratings = {name: _points(rater.rate(photos)) for name, rater in raters.items()}
+    ratings = {name: _points(each.rate(photos)) for name, each in loaded.items()}
     # A photo that one model has no score for would flatter it: all are compared without it.
-    scored = np.stack([np.isfinite(rated[:, 0]) for rated in ratings.values()])
-    both = np.logical_and.reduce(scored, axis=0)
-    if not both.any():
+    scored = np.isfinite(np.stack([points[:, 0] for points in ratings.values()])).all(axis=0)
+    if not scored.any():
         raise IqError("none of the photos has a score of every model; compare other models")
-    kept = [k for k, each in zip(kept, both, strict=True) if each]
-    photos = [each for each, judged in zip(photos, both, strict=True) if judged]
-    opinions = np.array([told.rows[k].value for k in kept])
-    scores = {name: rated[both, 0] for name, rated in ratings.items()}
-    sigmas = {name: ratings[name][both, 1] for name in models}
+    kept = [read[k] for k in np.flatnonzero(scored)]
+    opinions = np.array([table.rows[k].value for k in kept])
+    scores = {name: points[scored, 0] for name, points in ratings.items()}
+    sigmas = {name: ratings[name][scored, 1] for name in models}
     sharpness = PHOTOMETRY.index("laplacian_std_1")
-    scores[SHARPNESS] = np.array([float(each["photometry"][sharpness]) for each in photos])
+    scores[SHARPNESS] = np.array(
+        [float(photos[k]["photometry"][sharpness]) for k in np.flatnonzero(scored)]
+    )
     scores[CONSTANT] = np.full(len(kept), opinions.mean())
-    return Study(told, kept, opinions, scores, sigmas, models, left_out=int((~both).sum()))
+    return Study(table, kept, opinions, scores, sigmas, models, left_out=int((~scored).sum()))
 
 
-def _points(rated: Sequence[Rating | NoRating]) -> Doubles:
-    """(n, 2) scores and uncertainties, NaN for what a model does not say."""
+def _points(ratings: Sequence[Rating | NoRating]) -> Doubles:
+    """(n, 2) scores and uncertainties, NaN for what a model does not give."""
     return np.array(
         [
             (np.nan, np.nan)
             if isinstance(each, NoRating)
             else (each.score, np.nan if each.uncertainty is None else each.uncertainty)
-            for each in rated
+            for each in ratings
         ]
     )

@@ -196,7 +196,7 @@ def _figures(verdicts: IssueMetrics) -> Mapping[str, Mapping[str, float | None]]
     """Label -> measure -> value on the held-out scenes, None where it is not defined."""
     found = {}
     for each in verdicts.labels:
-        told = each.figures | {"always none": each.none["accuracy"]}
+        told = each.figures | {"always none": each.always_none["accuracy"]}
         found[each.label] = {
             name: None if np.isnan(figure.value) else round(figure.value, 4)
             for name, figure in told.items()

@@ -257,10 +257,10 @@ def test_an_honest_doubt_holds_what_it_promises() -> None:
     told = random.uniform(1, 10, 2000)
     scores = told + random.normal(0, sigmas)
     honest = calibration(scores, sigmas, told)
-    assert honest.holds.low < 0.9 < honest.holds.high
-    assert honest.doubt == pytest.approx(sigmas.mean()) and honest.photos == 2000
+    assert honest.coverage.low < 0.9 < honest.coverage.high
+    assert honest.sigma == pytest.approx(sigmas.mean()) and honest.photos == 2000
     assert honest.srcc.low > 0.3
-    assert calibration(scores, sigmas / 2, told).holds.high < 0.7
+    assert calibration(scores, sigmas / 2, told).coverage.high < 0.7
     for nominal in (0.2, 0.5, 0.95):
         held = covered(scores, sigmas, told, nominal)
         assert held.low < nominal < held.high
@@ -270,7 +270,7 @@ def test_a_doubt_that_never_changes_has_no_rank() -> None:
     scores, told = judged(40)
     found = calibration(scores, np.ones(40), told)
     assert math.isnan(found.srcc.value)
-    assert found.holds.value == np.mean(np.abs(scores - told) <= stats.norm.ppf(0.95))
+    assert found.coverage.value == np.mean(np.abs(scores - told) <= stats.norm.ppf(0.95))
 
 
 def test_groups_hold_every_photo_in_the_order_of_scores() -> None:
@@ -378,13 +378,13 @@ def test_a_study_sets_the_model_beside_its_baselines(found: Study) -> None:
 
 def test_photos_that_cannot_be_read_are_left_out_and_counted(found: Study) -> None:
     assert found.kept == [0, 1, *range(4, 14)]
-    assert len(found.told.rows) - len(found.kept) == 2
+    assert len(found.table.rows) - len(found.kept) == 2
     for _, result in found.agreements():
         assert result.photos == 12
 
 
 def test_opinions_stay_with_their_photos(found: Study) -> None:
-    expected = [found.told.rows[k].value for k in found.kept]
+    expected = [found.table.rows[k].value for k in found.kept]
     assert found.opinions.tolist() == expected
     assert expected[:3] == pytest.approx([10, 1 + 9 * 0.69, 1 + 9 * 0.38])
 
@@ -418,18 +418,18 @@ def test_a_study_of_bursts(found: Study) -> None:
 
 
 def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
-    ((other, leads),) = found.leads()
+    ((other, leads),) = found.differences()
     figures = {name: result.figures for name, result in found.agreements()}
     assert other == BASELINE
     for name in ("srcc", "rmse"):
         expected = figures["fusion-mini"][name].value - figures[BASELINE][name].value
         assert leads[name].difference.value == pytest.approx(expected)
-    ((_, in_bursts),) = found.burst_leads("burst")
+    ((_, in_bursts),) = found.burst_differences("burst")
     top1 = {name: result.top1.value for name, result in found.bursts("burst")}
     expected = top1["fusion-mini"] - top1[BASELINE]
     assert in_bursts["top1"].difference.value == pytest.approx(expected)
     with pytest.raises(IqError, match="image"):
-        dict(found.burst_leads("image"))
+        dict(found.burst_differences("image"))
 
 
 def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
@@ -437,7 +437,7 @@ def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
     for part in found.parts("burst"):
         for name, result in part.calibrations():
             inside = np.abs(part.opinions - part.scores[name]) <= 1.645 * part.sigmas[name]
-            assert result.holds.value == pytest.approx(inside.mean())
+            assert result.coverage.value == pytest.approx(inside.mean())
             assert result.photos == len(part.kept)
 
 

@@ -109,7 +109,7 @@ SECOND_DARK = 0.8959
 def test_always_none_beats_the_published_accuracies() -> None:
     true, _ = published(PUBLISHED)
     found = compare_levels(SIX, true, np.ones_like(true))
-    none = [each.none["accuracy"].value for each in found.labels]
+    none = [each.always_none["accuracy"].value for each in found.labels]
     assert np.round(none, 4).tolist() == [0.9457, 0.9005, 0.9638, 0.9502, 0.9864, 0.9774]
     assert found.mean[1].value == pytest.approx(0.9540, abs=5e-5)
     assert all(said < baseline for said, baseline in zip(FIRST[:4], none[:4], strict=True))
@@ -134,7 +134,7 @@ def test_a_high_accuracy_hides_that_faults_are_missed() -> None:
     true, said = published(PUBLISHED)
     found = {each.label: each for each in compare_levels(SIX, true, said).labels}
     lost = found["over_suppressed"]
-    assert lost.figures["accuracy"].value == lost.none["accuracy"].value > 0.97
+    assert lost.figures["accuracy"].value == lost.always_none["accuracy"].value > 0.97
     assert lost.figures["balanced accuracy"].value == 0.5
     assert lost.figures["kappa"].value == 0
     dark = found["too_dark"]
@@ -149,13 +149,13 @@ def test_always_none_is_measured_beside_every_label() -> None:
     assert {name: each.value for name, each in found.figures.items()} == dict.fromkeys(
         issue_metrics.MEASURES, 1.0
     )
-    none = {name: each.value for name, each in found.none.items()}
+    none = {name: each.value for name, each in found.always_none.items()}
     assert none["accuracy"] == 0.8
     assert none["balanced accuracy"] == pytest.approx(1 / 3)
     assert none["AP"] == pytest.approx(0.2)
     assert none["AUROC"] == 0.5
     assert none["kappa"] == 0
-    assert found.none["accuracy"].low < 0.8 < found.none["accuracy"].high
+    assert found.always_none["accuracy"].low < 0.8 < found.always_none["accuracy"].high
 
 
 def test_unknown_levels_count_nowhere_and_contradictions_do() -> None:
@@ -451,7 +451,7 @@ def test_a_graph_that_is_too_large_is_refused_before_anything_is_measured(iq: Iq
     ran = iq("train", "hex", "l.csv", "--labels", "g.toml")
     assert ran.code == 2
     assert len(ran.lines) == 1
-    assert "the graph g.toml is too large: the part that begins with l0 2" in ran.err
+    assert "the graph ./g.toml is too large: the part that begins with l0 2" in ran.err
 
 
 def test_a_name_that_is_no_text_still_gives_a_file_that_loads(iq: Iq) -> None:

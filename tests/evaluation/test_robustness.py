@@ -18,7 +18,14 @@ from iqcli.distortions.bank import DISTORTIONS
 from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewReader, full_size
 from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import robustness
-from iqcli.evaluation.robustness import Ladder, chosen_distortions, copies, score_ladders, summary
+from iqcli.evaluation.robustness import (
+    Ladder,
+    chosen_distortions,
+    count_copies,
+    measure_copies,
+    score_ladders,
+    summarise,
+)
 from iqcli.photos.read import read_photo
 from iqcli.records import Issue, Photo, Rating, Shot
 
@@ -49,18 +56,18 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 def test_copies_at_the_head_view_differ_in_strength_alone(name: str) -> None:
     plain = ScoringViewReader(name, 0)(PHOTO, max_megapixels=250)[1].scoring
     np.testing.assert_array_equal(plain, read_photo(PHOTO, max_megapixels=250)[1].scoring)
-    spoilt = [ScoringViewReader(name, k)(PHOTO, max_megapixels=250)[1] for k in (1, 5)]
+    distorted = [ScoringViewReader(name, k)(PHOTO, max_megapixels=250)[1] for k in (1, 5)]
     again = ScoringViewReader(name, 5)(PHOTO, max_megapixels=250)[1]
     seed = zlib.crc32(name.encode(), zlib.crc32(PHOTO))
-    np.testing.assert_array_equal(spoilt[0].scoring, DISTORTIONS[name](plain, 1, seed))
-    np.testing.assert_array_equal(spoilt[1].scoring, again.scoring)
-    np.testing.assert_array_equal(spoilt[1].scoring, spoilt[1].detail)
-    assert 0 < error(spoilt[0].scoring, plain) < error(spoilt[1].scoring, plain)
+    np.testing.assert_array_equal(distorted[0].scoring, DISTORTIONS[name](plain, 1, seed))
+    np.testing.assert_array_equal(distorted[1].scoring, again.scoring)
+    np.testing.assert_array_equal(distorted[1].scoring, distorted[1].detail)
+    assert 0 < error(distorted[0].scoring, plain) < error(distorted[1].scoring, plain)
 
 
 def test_the_seed_is_of_the_photo_and_the_distortion() -> None:
-    rung, other = ScoringViewReader("color_blocks", 5), encoded(photo("chelsea.png"))
-    sizes = [np.asarray(rung(data, max_megapixels=9)[1].scoring) for data in (PHOTO, other)]
+    reader, other = ScoringViewReader("color_blocks", 5), encoded(photo("chelsea.png"))
+    sizes = [np.asarray(reader(data, max_megapixels=9)[1].scoring) for data in (PHOTO, other)]
     plain = [read_photo(data, max_megapixels=9)[1].scoring for data in (PHOTO, other)]
     where = [np.argwhere((a != b).any(axis=2))[0] for a, b in zip(sizes, plain, strict=True)]
     assert (where[0] != where[1]).any()
@@ -151,10 +158,10 @@ def test_the_first_level_that_half_of_the_photos_are_named_at() -> None:
 def test_the_summary_pools_ladders() -> None:
     falling, rising = [9.0, 8, 7, 6, 5, 4], [4.0, 5, 6, 7, 8, 9]
     one, other = ladder(falling, falling, falling), ladder(rising)
-    found = summary([one, other])
+    found = summarise([one, other])
     assert (found.ladders, found.order, found.won) == (4, pytest.approx(1), 0.75)
-    assert found.weak == ("jpeg",) and summary([one]).weak == ()
-    empty = summary([ladder()])
+    assert found.weak == ("jpeg",) and summarise([one]).weak == ()
+    empty = summarise([ladder()])
     assert empty.ladders == 0 and math.isnan(empty.order) and math.isnan(empty.won)
 
 
@@ -190,18 +197,20 @@ def test_every_photo_climbs_every_ladder(
     monkeypatch.setattr(robustness, "CHUNK", chunk)
     shots = [Shot(tmp_path, tmp_path / f"{k}.jpg") for k in range(3)]
     seen: list[tuple[str, str, int]] = []
-    rungs = FullSizeReader if full_size else ScoringViewReader
+    readers = FullSizeReader if full_size else ScoringViewReader
 
-    def measured(blocks, shots, spoil):
-        assert isinstance(spoil, rungs)
+    def measured(blocks, shots, reader):
+        assert isinstance(reader, readers)
         for shot in shots:
-            seen.append((shot.path.name, spoil.name, spoil.level))
-            bad = (shot.path.name, spoil.name, spoil.level) == ("2.jpg", "jpeg", 4)
-            level = {"level": spoil.level + 0.1 * int(shot.path.stem)}
+            seen.append((shot.path.name, reader.name, reader.level))
+            bad = (shot.path.name, reader.name, reader.level) == ("2.jpg", "jpeg", 4)
+            level = {"level": reader.level + 0.1 * int(shot.path.stem)}
             yield Photo(shot, error="no") if bad else Photo(shot, blocks=level)
 
-    found = score_ladders(shots, ["jpeg", "sensor_noise"], Judge(), measured, full_size=full_size)
-    assert len(seen) == len(set(seen)) == copies(3, ["jpeg", "sensor_noise"]) == 33
+    names = ["jpeg", "sensor_noise"]
+    copied = measure_copies(shots, names, (), measured, full_size=full_size)
+    found = score_ladders(copied, 3, names, Judge())
+    assert len(seen) == len(set(seen)) == count_copies(3, names) == 33
     jpeg, noise = found
     np.testing.assert_allclose(jpeg.scores, 9 - np.arange(6) - np.array([[0], [0.1]]))
     assert noise.scores.shape == (3, 6) and noise.order == 1

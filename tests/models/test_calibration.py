@@ -278,7 +278,7 @@ def test_a_study_checks_no_uncertainty_that_is_not_said(iq: Iq, told: Path) -> N
     ran = iq(*words, "--plots", "drawn", "--worst", "20%", "--against", "niqe")
     assert ran.code == 0, ran.err
     assert "1 photo left out: not every model has a score for them" in ran.err
-    assert "my.safetensors says no uncertainty" in ran.err
+    assert "my.safetensors gives no uncertainty" in ran.err
     assert "niqe says no" not in ran.err
     text = ran.out.decode()
     agreement, leads, doubts, rejects = text.split("\n\n")

@@ -1,11 +1,7 @@
-"""`iq eval`: how well scores agree with people's, with intervals and beside the baselines.
-
-What `iq eval --ladders` measures and prints.
-"""
+"""`iq eval`: how well scores agree with people's, and how well they follow distortions."""
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,12 +14,9 @@ from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from iqcli.cli.session import Session
     from iqcli.culling.rules import Rule
-    from iqcli.errors import Exit
-    from iqcli.evaluation.robustness import Ladder, Summary
 
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the photos [beside the CSV].")
@@ -69,7 +62,7 @@ Plots = Annotated[
     typer.Option("--plots", help="Draw figures into this folder, PNG and SVG.", metavar="DIR"),
 ]
 Ladders = Annotated[
-    bool, typer.Option("--ladders", help="Spoil photos step by step; needs no opinions.")
+    bool, typer.Option("--ladders", help="Distort photos step by step; needs no opinions.")
 ]
 Distortions = Annotated[
     list[str] | None,
@@ -77,7 +70,7 @@ Distortions = Annotated[
 ]
 Predictions = Annotated[
     Path | None,
-    typer.Option("--predictions", help="CSV file of levels to judge instead of a model's."),
+    typer.Option("--predictions", help="CSV file of levels to evaluate, not a model's."),
 ]
 Labels = Annotated[
     str | None,
@@ -117,51 +110,60 @@ def evaluate(
     levels, and it prints how well the scores follow. With --full-size six faults are made as a
     camera makes them, and it prints from which level iq names them.
 
-    Where the file has a column a label instead, and the model is hex, it prints how well the levels
-    agree, label by label beside always saying none; with --predictions those of another file.
+    Where the file has a column for each label instead, and the model is hex, it prints how well the
+    levels agree, label by label, beside always predicting none; with --predictions those of another
+    file.
     """
-    of_opinions: dict[str, object] = {"--images": images, "--mos-range": mos_range}
-    of_opinions |= {"--where": where, "--by": by, "--groups": groups, "--against": against}
-    of_opinions |= {"--below": below, "--worst": worst, "--good": good, "--plots": plots}
+    scores_only: dict[str, object] = {"--mos-range": mos_range, "--by": by, "--groups": groups}
+    scores_only |= {"--against": against, "--below": below, "--worst": worst, "--good": good}
+    scores_only |= {"--plots": plots}
+    csv_only = scores_only | {"--images": images, "--where": where, "--predictions": predictions}
+    ladders_only = {"--distortion": distortion, "--full-size": full_size or None}
     if labels is not None and predictions is None:
         raise IqError("--labels goes with --predictions; a model brings its own labels")
     if ladders:
-        of_opinions |= {"--predictions": predictions}
+        _refuse("needs opinions, and --ladders has none; leave one of them out", csv_only)
+        return _evaluate_ladders(session, distortion or [], full_size=full_size)
+    _refuse("belongs to ladders; give --ladders and photos with it", ladders_only)
 
-        _refuse("needs opinions, and --ladders has none; leave one of them out", of_opinions)
-        return climb_ladders(session, distortion or [], full_size=full_size)
-    of_ladders = {"--distortion": distortion, "--full-size": full_size or None}
-    _refuse("belongs to ladders; give --ladders and photos with it", of_ladders)
+    from iqcli.cli.commands.evaluate import issues
 
-    from iqcli.cli.commands.evaluate import issues, report
+    file = one_file(session)
+    if predictions is not None:
+        given = scores_only | {"--images": images}
+        _refuse("has no place beside --predictions; leave it out", given)
+        return issues.evaluate_predictions(file, predictions, labels, where)
+    if head := issues.labeller_for(session, file):
+        _refuse("is about scores, and the file holds levels; leave it out", scores_only)
+        return issues.evaluate_model(session, head, file, images, where)
+
+    from iqcli.cli.commands.evaluate import report
     from iqcli.evaluation import mos_csv
     from iqcli.evaluation.study import study
 
-    file = one_file(session)
-    of_scores = {k: v for k, v in of_opinions.items() if k not in ("--where", "--images")}
-    if predictions is not None:
-        _refuse("has no place beside --predictions; leave it out", of_scores | {"--images": images})
-        return issues.of_predictions(file, predictions, labels, where)
-    if head := issues.labeller_for(session, file):
-        _refuse("is about scores, and the file holds levels; leave it out", of_scores)
-        return issues.of_model(session, head, file, images, where)
-    told = mos_csv.read(file, images, mos_range, where)
+    opinions = mos_csv.read(file, images, mos_range, where)
     for column in filter(None, (by, groups)):
-        told.column(column)
+        opinions.column(column)
     rule = _rule(below, worst, good)
     if plots is not None:
         report.check_plots(plots)
-    found = study(told, session.settings.model, session.registry, session.measure, against or [])
-    report.show(found, by, groups, rule, good)
+    result = study(
+        opinions, session.settings.model, session.registry, session.measure, against or []
+    )
+    report.show(report.study_tables(result, by, groups, rule, good))
+    for note in report.study_notes(result):
+        info(note)
     if plots is not None:
-        report.draw(found, session.registry.entry(session.settings.model).name, by, plots)
-    info(f"opinions given on {told.scale[0]:g}..{told.scale[1]:g}; RMSE and MAE in points of 1..10")
-    if told.blank:
-        info(f"{counted(told.blank, 'row')} without an opinion passed over")
+        report.draw(result, session.registry.entry(session.settings.model).name, by, plots)
+    low, high = opinions.scale
+    info(f"opinions given on {low:g}..{high:g}; RMSE and MAE in points of 1..10")
+    if opinions.blank:
+        info(f"{counted(opinions.blank, 'row')} without an opinion passed over")
     return session.report("evaluated")
 
 
 def _refuse(why: str, options: Mapping[str, object]) -> None:
+    """Raise IqError for the first of these options that is given."""
     for name, value in options.items():
         if value is not None and value != []:
             raise IqError(f"{name} {why}")
@@ -187,55 +189,26 @@ def one_file(session: Session) -> Path:
     return Path(session.given[0])
 
 
-TITLES = (
-    *("distortion", "photos", "SRCC with level", "in order", "beats its level 3"),
-    *(f"lost at {level}" for level in range(1, 6)),
-)
-NAMED = "named from level"
-
-
-def climb_ladders(session: Session, distortions: Sequence[str], *, full_size: bool) -> Exit:
-    """Spoil the photos of the run step by step, print how the scores fall; the exit code."""
+def _evaluate_ladders(session: Session, distortions: Sequence[str], *, full_size: bool) -> Exit:
+    """Put distortions on the photos, step by step, and show how the scores fall."""
+    from iqcli.cli.commands.evaluate import report
     from iqcli.evaluation import robustness
-    from iqcli.output import table
     from iqcli.output.stdout import write
 
     names = robustness.chosen_distortions(distortions, full_size=full_size)
-    model = session.model
-    model.blocks  # noqa: B018 - a model that cannot be read is refused before the photos are
+    blocks = session.model.blocks
     shots = [each.shot for each in session.measure((), session.find()) if each.error is None]
     if not shots:
         return session.report("put on ladders")
-    ladders = robustness.score_ladders(
-        shots,
-        names,
-        model,
-        partial(session.measure, tracked=False),  # one bar over all copies, not one a level
-        full_size=full_size,
-        watch=lambda copies: progress(
-            copies, robustness.copies(len(shots), names), quiet=session.quiet
-        ),
-    )
-    whole = robustness.summary(ladders)
-    titles = (*TITLES, NAMED) if full_size else TITLES
-    rows = (row[: len(titles)] for row in _rows(ladders, whole))
-    table.show(table.plain_table(titles, rows))
-    weak = ", ".join(whole.weak) or "none"
-    write([f"distortions under {robustness.WEAK:g}: {weak}\n"])
-    if lost := len(shots) * len(names) - whole.ladders:
+    # One bar over all copies, not one a level.
+    measure = partial(session.measure, tracked=False)
+    copies = robustness.measure_copies(shots, names, blocks, measure, full_size=full_size)
+    total = robustness.count_copies(len(shots), names)
+    copies = progress(copies, total, quiet=session.quiet, things="copies")
+    ladders = robustness.score_ladders(copies, len(shots), names, session.model)
+    report.show([report.ladder_table(ladders, full_size=full_size)])
+    summary = robustness.summarise(ladders)
+    write([f"distortions under {robustness.WEAK:g}: {', '.join(summary.weak) or 'none'}\n"])
+    if lost := len(shots) * len(names) - summary.ladders:
         info(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
     return session.report("put on ladders")
-
-
-def _rows(ladders: Sequence[Ladder], whole: Summary) -> Iterator[tuple[object, ...]]:
-    for each in ladders:
-        order, wins = _figure(each.order), _figure(each.won)
-        lost = [f"{points:+.2f}" for points in each.lost]
-        named = "–" if each.named_from is None else str(each.named_from)
-        yield (each.name, len(each.scores), order, _figure(each.whole), wins, *lost, named)
-    filler = ["–"] * 6
-    yield ("all", whole.ladders, _figure(whole.order), "–", _figure(whole.won), *filler)
-
-
-def _figure(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"

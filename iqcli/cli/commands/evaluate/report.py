@@ -1,12 +1,9 @@
-"""What `iq eval` found out about a model, as tables on stdout and as figures in a folder.
-
-How levels of issues agree with people's, as tables on stdout.
-"""
+"""What `iq eval` prints: tables on stdout, notes on stderr, and figures in a folder."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.cli.console import counted, info
 from iqcli.errors import IqError
@@ -14,67 +11,144 @@ from iqcli.evaluation.issue_metrics import MEASURES
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from iqcli.culling.rules import Rule
     from iqcli.evaluation.agreement import Figure
     from iqcli.evaluation.comparison import Difference
+    from iqcli.evaluation.issue_metrics import IssueMetrics, LabelMetrics
+    from iqcli.evaluation.robustness import Ladder
     from iqcli.evaluation.study import Study
 
     Row = tuple[object, ...]
-    Table = tuple[tuple[str, ...], list[Row]]
-    from iqcli.evaluation.issue_metrics import IssueMetrics, LabelMetrics
+    Rows = Iterator[Row]
 
 AGREEMENT = ("photos", "of", "scored by", "SRCC", "PLCC", "PLCC logistic", "KRCC", "RMSE", "MAE")
-LEADS = ("photos", "of", "model", "minus", "SRCC", "better in", "RMSE", "better in")
+DIFFERENCES = ("photos", "of", "model", "minus", "SRCC", "better in", "RMSE", "better in")
 BURSTS = ("bursts", "scored by", "best frame found", "by chance", "clear pairs in order")
-BURST_LEADS = ("model", "minus", "best frame found", "better in", "clear pairs", "better in")
-DOUBT = ("photos", "of", "scored by", "90 % interval holds", "mean ±", "SRCC of ± with error")
+BURST_DIFFERENCES = ("model", "minus", "best frame found", "better in", "clear pairs", "better in")
+UNCERTAINTY = ("photos", "of", "scored by", "90 % interval holds", "mean ±", "SRCC of ± with error")
 REJECTS = ("photos", "of", "scored by", "rejected", "good ones", "share good", "bad", "found")
+LEVELS = ("none", "slight", "clear", "severe")
+ALWAYS_NONE = "always none"
+LADDERS = (
+    *("distortion", "photos", "SRCC with level", "in order", "beats its level 3"),
+    *(f"lost at {level}" for level in range(1, 6)),
+)
+NAMED = "named from level"
+NONE = "–"
 
 
-def show(
-    found: Study, by: str | None, groups: str | None, rule: Rule | None, good: float | None
-) -> None:
-    """Print every table that was asked for, an empty line between them."""
-    from iqcli.evaluation.agreement import GOOD
+class Table(NamedTuple):
+    """A table to be printed: every row has a cell a title."""
+
+    titles: Sequence[str]
+    rows: Sequence[Row]
+
+
+def show(tables: Sequence[Table]) -> None:
+    """Print tables, an empty line between them."""
     from iqcli.output import table
     from iqcli.output.stdout import write
 
-    parts = list(found.parts(by))
-    tables: list[Table] = [(AGREEMENT, list(_agreements(parts)))]
-    if len(found.models) > 1:
-        tables.append((LEADS, list(_leads(parts))))
-    if groups is not None:
-        tables.append((BURSTS, list(_bursts(found, groups))))
-        if len(found.models) > 1:
-            tables.append((BURST_LEADS, list(_burst_leads(found, groups))))
-    if doubts := list(_doubts(parts)):
-        tables.append((DOUBT, doubts))
-    if rule is not None:
-        tables.append((REJECTS, list(_rejects(parts, rule, GOOD if good is None else good))))
     for number, (titles, rows) in enumerate(tables):
         if number:
             write(["\n"])
         table.show(table.plain_table(titles, rows))
-    _tell(found)
 
 
-def _tell(found: Study) -> None:
+# --- scores against opinions ---
+
+
+def study_tables(
+    study: Study, by: str | None, groups: str | None, rule: Rule | None, good: float | None
+) -> list[Table]:
+    """Every table of a study that was asked for."""
+    from iqcli.evaluation.agreement import GOOD
+
+    parts = list(study.parts(by))
+    several = len(study.models) > 1
+    tables = [Table(AGREEMENT, list(_agreements(parts)))]
+    if several:
+        tables.append(Table(DIFFERENCES, list(_differences(parts))))
+    if groups is not None:
+        tables.append(Table(BURSTS, list(_bursts(study, groups))))
+        if several:
+            tables.append(Table(BURST_DIFFERENCES, list(_burst_differences(study, groups))))
+    if rows := list(_uncertainties(parts)):
+        tables.append(Table(UNCERTAINTY, rows))
+    if rule is not None:
+        tables.append(Table(REJECTS, list(_rejects(parts, rule, GOOD if good is None else good))))
+    return tables
+
+
+def study_notes(study: Study) -> Iterator[str]:
     """What the tables leave out, and why."""
-    if found.left_out:
-        info(f"{counted(found.left_out, 'photo')} left out: not every model has a score for them")
-    for name in found.models:
-        if not found.doubts(name):
-            info(
-                f"{escape(name)} says no uncertainty: none is checked, and errors in points mean "
+    if study.left_out:
+        yield f"{counted(study.left_out, 'photo')} left out: not every model has a score for them"
+    for name in study.models:
+        if not study.has_uncertainty(name):
+            yield (
+                f"{escape(name)} gives no uncertainty: none is checked, and errors in points mean "
                 "nothing; `iq train scale` calibrates a method with a scale of its own"
             )
 
 
+def _agreements(parts: Sequence[Study]) -> Rows:
+    for part in parts:
+        for name, result in part.agreements():
+            figures = result.figures
+            points = [figures[key] for key in ("rmse", "mae")] if part.in_points(name) else []
+            correlations = [figures[key] for key in ("srcc", "plcc", "plcc_logistic", "krcc")]
+            cells = [_figure(figure) for figure in (*correlations, *points)]
+            yield (result.photos, part.name, name, *cells, *[NONE] * (6 - len(cells)))
+
+
+def _differences(parts: Sequence[Study]) -> Rows:
+    for part in parts:
+        for other, results in part.differences():
+            model = part.models[0]
+            both = part.in_points(model) and part.in_points(other)
+            errors = _difference(results["rmse"]) if both else (NONE, NONE)
+            cells = (*_difference(results["srcc"]), *errors)
+            yield (len(part.kept), part.name, model, other, *cells)
+
+
+def _bursts(study: Study, groups: str) -> Rows:
+    for name, result in study.bursts(groups):
+        chance = f"{result.chance:.3f}"
+        yield (result.groups, name, _figure(result.top1), chance, _figure(result.pairs))
+
+
+def _burst_differences(study: Study, groups: str) -> Rows:
+    for other, results in study.burst_differences(groups):
+        yield (
+            *(study.models[0], other),
+            *_difference(results["top1"]),
+            *_difference(results["pairs"]),
+        )
+
+
+def _uncertainties(parts: Sequence[Study]) -> Rows:
+    for part in parts:
+        for name, result in part.calibrations():
+            cells = _figure(result.coverage), f"{result.sigma:.2f}", _figure(result.srcc)
+            yield (result.photos, part.name, name, *cells)
+
+
+def _rejects(parts: Sequence[Study], rule: Rule, good: float) -> Rows:
+    for part in parts:
+        for name, result in part.rejects(rule, good):
+            counts = (result.rejected, result.regretted, _figure(result.false), result.bad)
+            yield (result.photos, part.name, name, *counts, _figure(result.found))
+
+
+# --- figures ---
+
+
 def check_plots(folder: Path) -> None:
-    """Refuse before anything is measured what could not be drawn."""
+    """Raise IqError before anything is measured for what could not be drawn."""
     import importlib.util
 
     if importlib.util.find_spec("matplotlib") is None:
@@ -83,12 +157,12 @@ def check_plots(folder: Path) -> None:
         raise IqError(f"--plots is {display_path(folder)}, which is a file; give a folder")
 
 
-def draw(found: Study, name: str, by: str | None, folder: Path) -> None:
+def draw(study: Study, name: str, by: str | None, folder: Path) -> None:
     """Write the figures into the folder, made if need be; old ones of these names are replaced."""
-    from iqcli.evaluation.figures import drawn
+    from iqcli.evaluation.figures import draw_study
     from iqcli.fs.files import make_folders, write_atomic
 
-    figures = drawn(found, name, by)
+    figures = draw_study(study, name, by)
     try:
         make_folders(folder)
         for file, data in figures.items():
@@ -98,107 +172,91 @@ def draw(found: Study, name: str, by: str | None, folder: Path) -> None:
         raise IqError(
             f"cannot write to {display_path(folder)}: {why}; give another folder"
         ) from error
-    info(f"drawn: {', '.join(display_path(folder / name) for name in figures)}")
+    info(f"drawn: {', '.join(display_path(folder / file) for file in figures)}")
 
 
-def _agreements(parts: list[Study]) -> Iterator[Row]:
-    for part in parts:
-        for name, result in part.agreements():
-            figures = result.figures
-            points = [figures[key] for key in ("rmse", "mae")] if part.in_points(name) else []
-            correlations = [figures[key] for key in ("srcc", "plcc", "plcc_logistic", "krcc")]
-            cells = [cell(figure) for figure in (*correlations, *points)]
-            yield (result.photos, part.name, name, *cells, *["–"] * (6 - len(cells)))
+# --- levels of issues ---
 
 
-def _leads(parts: list[Study]) -> Iterator[Row]:
-    for part in parts:
-        for other, leads in part.leads():
-            model = part.models[0]
-            both = part.in_points(model) and part.in_points(other)
-            errors = _lead(leads["rmse"]) if both else ("–", "–")
-            yield (len(part.kept), part.name, model, other, *_lead(leads["srcc"]), *errors)
+def issue_tables(metrics: IssueMetrics, model: str) -> list[Table]:
+    """How many photos have each level, how well it is predicted, and how often all is right."""
+    means, exacts = (tuple(map(_figure, pair)) for pair in (metrics.mean, metrics.exact))
+    return [
+        Table(("label", "photos", *LEVELS), [_counts(each) for each in metrics.labels]),
+        Table(("label", "predicted by", *MEASURES), list(_label_rows(metrics, model))),
+        Table(
+            ("label", "truly", *(f"predicted {level}" for level in LEVELS)),
+            list(_confusions(metrics)),
+        ),
+        Table(
+            ("photos", "predicted by", "mean accuracy", "all labels right", "contradictions"),
+            [
+                (metrics.photos, model, means[0], exacts[0], metrics.illegal),
+                (metrics.photos, ALWAYS_NONE, means[1], exacts[1], 0),
+            ],
+        ),
+    ]
 
 
-def _bursts(found: Study, groups: str) -> Iterator[Row]:
-    for name, result in found.bursts(groups):
-        chance = f"{result.chance:.3f}"
-        yield (result.groups, name, cell(result.top1), chance, cell(result.pairs))
+def _counts(label: LabelMetrics) -> Row:
+    true = label.confusion.sum(axis=1).tolist()
+    return (label.label, sum(true), *_padded(true))
 
 
-def _burst_leads(found: Study, groups: str) -> Iterator[Row]:
-    for other, leads in found.burst_leads(groups):
-        cells = [cell for name in ("top1", "pairs") for cell in _lead(leads[name])]
-        yield (found.models[0], other, *cells)
+def _label_rows(metrics: IssueMetrics, model: str) -> Rows:
+    for each in metrics.labels:
+        for name, figures in ((model, each.figures), (ALWAYS_NONE, each.always_none)):
+            yield (each.label, name, *(_figure(figures[measure]) for measure in MEASURES))
 
 
-def _doubts(parts: list[Study]) -> Iterator[Row]:
-    for part in parts:
-        for name, result in part.calibrations():
-            doubt = f"{result.doubt:.2f}"
-            yield (result.photos, part.name, name, cell(result.holds), doubt, cell(result.srcc))
+def _confusions(metrics: IssueMetrics) -> Rows:
+    for each in metrics.labels:
+        for level, row in zip(LEVELS, each.confusion.tolist(), strict=False):
+            yield (each.label, level, *_padded(row))
 
 
-def _rejects(parts: list[Study], rule: Rule, good: float) -> Iterator[Row]:
-    for part in parts:
-        for name, result in part.rejects(rule, good):
-            counts = (result.rejected, result.regretted, cell(result.false), result.bad)
-            yield (result.photos, part.name, name, *counts, cell(result.found))
+def _padded(counts: Sequence[int]) -> Row:
+    """A cell a level; a label may have fewer levels than four."""
+    return (*counts, *[NONE] * (len(LEVELS) - len(counts)))
 
 
-def cell(figure: Figure) -> str:
+# --- ladders ---
+
+
+def ladder_table(ladders: Sequence[Ladder], *, full_size: bool) -> Table:
+    """How well the scores follow each distortion, and all of them together."""
+    from iqcli.evaluation.robustness import summarise
+
+    rows: list[Row] = []
+    for each in ladders:
+        values = _value(each.order), _value(each.whole), _value(each.won)
+        lost = [f"{points:+.2f}" for points in each.lost]
+        named = NONE if each.named_from is None else str(each.named_from)
+        rows.append((each.name, len(each.scores), *values, *lost, named))
+    whole = summarise(ladders)
+    values = _value(whole.order), NONE, _value(whole.won)
+    rows.append(("all", whole.ladders, *values, *[NONE] * 6))
+    titles = (*LADDERS, NAMED) if full_size else LADDERS
+    return Table(titles, [row[: len(titles)] for row in rows])
+
+
+# --- cells ---
+
+
+def _value(value: float) -> str:
+    return NONE if math.isnan(value) else f"{value:.3f}"
+
+
+def _figure(figure: Figure) -> str:
     """A figure with its interval, a dash where it is not defined."""
     if math.isnan(figure.value):
-        return "–"
+        return NONE
     return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
 
 
-def _lead(lead: Difference) -> tuple[str, str]:
-    """A difference with its sign, and in how many of a hundred resamples the model is better."""
-    if math.isnan(lead.better):
-        return "–", "–"
-    figure = lead.difference
-    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]", f"{lead.better:.1%}"
-
-
-WORDS = ("none", "slight", "clear", "severe")
-NOBODY = "always none"
-
-
-def show_verdicts(found: IssueMetrics, model: str) -> None:
-    """Print every table, an empty line between them."""
-    from iqcli.output import table
-    from iqcli.output.stdout import write
-
-    whole = (found.photos, model, cell(found.mean[0]), cell(found.exact[0]), found.illegal)
-    nobody = (found.photos, NOBODY, cell(found.mean[1]), cell(found.exact[1]), 0)
-    tables: tuple[tuple[tuple[str, ...], list[Row]], ...] = (
-        (("label", "photos", *WORDS), [_counts(each) for each in found.labels]),
-        (("label", "said by", *MEASURES), list(_figures(found, model))),
-        (("label", "truly", *(f"said {word}" for word in WORDS)), list(_confusions(found))),
-        (
-            ("photos", "said by", "mean accuracy", "all labels right", "contradictions"),
-            [whole, nobody],
-        ),
-    )
-    for number, (titles, rows) in enumerate(tables):
-        if number:
-            write(["\n"])
-        table.show(table.plain_table(titles, rows))
-
-
-def _counts(verdict: LabelMetrics) -> Row:
-    true = verdict.confusion.sum(axis=1).tolist()
-    return (verdict.label, sum(true), *true, *["–"] * (len(WORDS) - len(true)))
-
-
-def _figures(found: IssueMetrics, model: str) -> Iterator[Row]:
-    for each in found.labels:
-        for name, figures in ((model, each.figures), (NOBODY, each.none)):
-            yield (each.label, name, *(cell(figures[measure]) for measure in MEASURES))
-
-
-def _confusions(found: IssueMetrics) -> Iterator[Row]:
-    for each in found.labels:
-        for word, row in zip(WORDS, each.confusion.tolist(), strict=False):
-            yield (each.label, word, *row, *["–"] * (len(WORDS) - len(row)))
+def _difference(result: Difference) -> tuple[str, str]:
+    """A difference with its sign, and the share of the resamples in which the model is better."""
+    if math.isnan(result.better):
+        return NONE, NONE
+    figure = result.difference
+    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]", f"{result.better:.1%}"

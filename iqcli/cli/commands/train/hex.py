@@ -69,7 +69,7 @@ def train_hex(
     (none) to 4; an empty cell is unknown. Labels that exclude each other are never seen together.
     One scene in six is held out; the figures printed are of those. Use the result with --model hex.
     """
-    from iqcli.cli.commands.evaluate import report as verdicts
+    from iqcli.cli.commands.evaluate.report import issue_tables, show
     from iqcli.evaluation import labels_csv
     from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
@@ -88,7 +88,7 @@ def train_hex(
         info("no --scene: photos of one scene may be held out and learnt from, which flatters")
     called, device = escape(name or place.stem), session.settings.device
     report, data = fit_hex(told, recipe, scene, called, session.measure, device, info)
-    verdicts.show_verdicts(report.held, called)
+    show(issue_tables(report.held, called))
     info(
         f"learnt from {counted(report.photos, 'photo')} in "
         f"{counted(len(report.fit.taught), 'epoch')}; {counted(report.held.photos, 'photo')} held "
