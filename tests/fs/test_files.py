@@ -13,7 +13,6 @@ from unittest import mock
 import pytest
 
 from iqcli.fs import durable, files, syscalls
-from iqcli.fs import files as links
 from iqcli.text import display_path
 
 LINK = os.link
@@ -91,7 +90,7 @@ def test_a_disk_is_synced_where_there_is_such_a_call(tmp_path: Path, code: int |
     assert syscalls.sync_disk(tmp_path)
 
 
-def test_a_claim_is_told_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_is_announced_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "rename_new", fail(errno.ENOSYS))
     monkeypatch.setattr(os, "link", fail(errno.ENOTSUP))
     source, target = tmp_path / "a", tmp_path / "b"
@@ -191,17 +190,17 @@ def test_a_copy_is_verified_and_never_overwrites(tmp_path: Path, disk: str) -> N
 
 def test_a_link_is_removed_only_while_it_reads_as_it_did(tmp_path: Path) -> None:
     path = tmp_path / "link"
-    links.make_link(path, "a/b")
-    assert links.link_reads(path, "a/b") and not links.reads(path, "a/c")
+    files.make_link(path, "a/b")
+    assert files.link_reads(path, "a/b") and not files.link_reads(path, "a/c")
     with pytest.raises(FileExistsError):
-        links.make_link(path, "a/c")
+        files.make_link(path, "a/c")
     with pytest.raises(FileExistsError, match="no link of iq"):
-        links.remove_link(path, "a/c")
-    links.remove_link(path, "a/b")
-    assert not links.link_reads(path, "a/b")
+        files.remove_link(path, "a/c")
+    files.remove_link(path, "a/b")
+    assert not files.link_reads(path, "a/b")
     path.write_bytes(b"a photo")
     with pytest.raises(FileExistsError):
-        links.remove_link(path, "a/b")
+        files.remove_link(path, "a/b")
     assert path.read_bytes() == b"a photo"
 
 
@@ -272,7 +271,7 @@ def test_folders_that_another_process_makes_at_once_are_not_ours(
     assert files.make_folders(tmp_path / "a/b/c") == (tmp_path / "a", tmp_path / "a/b/c")
 
 
-def test_set_aside_never_replaces(tmp_path: Path) -> None:
+def test_quarantine_never_replaces(tmp_path: Path) -> None:
     (tmp_path / "cache.damaged-1").mkdir()
     (tmp_path / "cache.damaged-1/kept").touch()
     (tmp_path / "cache.damaged-2").touch()
@@ -294,6 +293,6 @@ def test_hashing_is_sha256_and_leaves_the_access_time(tmp_path: Path) -> None:
         assert path.stat().st_atime_ns == 5
 
 
-def test_shown_is_one_harmless_line() -> None:
+def test_display_path_is_one_harmless_line() -> None:
     text = display_path(Path("a\nb\x1b[31m\udce9é\u202e.jpg"))
-    assert text == "a\\nb\\x1b[31m\\xe9é\\u202e.jpg"
+    assert text == "./a\\nb\\x1b[31m\\xe9é\\u202e.jpg"
