@@ -15,12 +15,11 @@ from iqcli.errors import IqError, PhotoError, PlanConflict
 from iqcli.fs import files
 from iqcli.fs.files import require_writable
 from iqcli.fs.read import read_regular
-from iqcli.photos.xmp import MAX_BYTES
+from iqcli.photos.xmp_packet import MAX_BYTES, BrokenPacket, read_packet
 from iqcli.records import Verdict
 from iqcli.settings import QUANTILES
 from iqcli.transactions.edits import Edit
 from iqcli.transactions.plan import below
-from iqcli.xmp.packet import BrokenPacket, read_packet
 from iqcli.xmp.profiles import sidecar_targets
 from iqcli.xmp.write import SIDECAR_FOR, PendingEdit, XmpUpdate, edit_packet
 

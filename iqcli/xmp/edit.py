@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from xml.sax import saxutils
 
-from iqcli.photos.xmp import RDF
+from iqcli.photos.xmp_packet import BLANK, RDF, Element, Packet, read_packet
 from iqcli.text import escape
-from iqcli.xmp.packet import BLANK, Element, Packet, read_packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from iqcli.xmp.packet import Span
+    from iqcli.photos.xmp_packet import Span
 
 NEW = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n'

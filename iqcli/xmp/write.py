@@ -25,10 +25,10 @@ from iqcli.photos.xmp import (
     PREVIOUS_PICK,
     PREVIOUS_RATING,
     RATING,
-    RDF,
     WROTE_PICK,
     WROTE_RATING,
 )
+from iqcli.photos.xmp_packet import RDF
 from iqcli.text import escape
 from iqcli.xmp.edit import PacketEdit
 

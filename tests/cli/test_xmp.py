@@ -21,7 +21,7 @@ from iqcli.errors import IqError
 from iqcli.photos.decode import decode
 from iqcli.photos.read import kind_of, read_photo, read_whole
 from iqcli.photos.xmp import PICK_LABEL, RATING
-from iqcli.xmp.packet import read_packet
+from iqcli.photos.xmp_packet import read_packet
 from iqcli.xmp.write import IQ, LABEL, SUBJECT, TAGS
 
 if TYPE_CHECKING:

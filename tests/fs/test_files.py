@@ -90,7 +90,7 @@ def test_a_disk_is_synced_where_there_is_such_a_call(tmp_path: Path, code: int |
     assert syscalls.sync_disk(tmp_path)
 
 
-def test_a_claim_is_announced_before_it_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_is_announced_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "rename_new", fail(errno.ENOSYS))
     monkeypatch.setattr(os, "link", fail(errno.ENOTSUP))
     source, target = tmp_path / "a", tmp_path / "b"

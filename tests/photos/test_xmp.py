@@ -8,13 +8,13 @@ import pytest
 from iqcli.photos.xmp import (
     BURST,
     IQ_NS,
-    MAX_BYTES,
     Marks,
     highest,
     is_panorama,
     marks_of,
     properties_of,
 )
+from iqcli.photos.xmp_packet import MAX_BYTES
 
 XAP = "http://ns.adobe.com/xap/1.0/"
 HEAD = (

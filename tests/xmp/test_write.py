@@ -8,10 +8,10 @@ from xml.etree import ElementTree
 import pytest
 from support.xmp_sidecars import DARKTABLE, EMPTY, FORMS, LIGHTROOM, RDF, XAP, others, text_of
 
-from iqcli.photos.xmp import GOOD, MAX_BYTES, PICK, PICK_LABEL, RATING, marks_of
+from iqcli.photos import xmp_packet as packets
+from iqcli.photos.xmp import GOOD, PICK, PICK_LABEL, RATING, marks_of
+from iqcli.photos.xmp_packet import MAX_BYTES, BrokenPacket, read_packet
 from iqcli.records import Marks
-from iqcli.xmp import packet as packets
-from iqcli.xmp.packet import BrokenPacket, read_packet
 from iqcli.xmp.write import (
     CHANGED,
     IQ,

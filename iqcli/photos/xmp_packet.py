@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
-from iqcli.photos.xmp import MAX_BYTES, RDF
+if TYPE_CHECKING:
+    from collections.abc import Container
 
+MAX_BYTES = 4 * 2**20
+RDF = "{http://www.w3.org/1999/02/22-rdf-syntax-ns#}"
 ARRAYS = {f"{RDF}{kind}" for kind in ("Bag", "Seq", "Alt")}
 BLANK = b" \t\r\n"
+# The depths of what a packet holds below its root; arrays are between properties and items.
+DESCRIPTION, PROPERTY, ITEM = 1, 2, 4
+# expat has checked the syntax already, so none of these ever has to step back.
+_START = re.compile(rb"""<([^\s/>]+)(?:[^"'>]++|"[^"]*+"|'[^']*+')*+>""")
 _ATTRIBUTE = re.compile(rb"""\s+([^\s=/>]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
-_NAME = re.compile(rb"<([^\s/>]+)")
 _CLOSING = re.compile(rb"</[^>]*>")
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 _BARE = ((b"<\0", "utf-16-le"), (b"\0<", "utf-16-be"))
@@ -26,12 +32,12 @@ Span = tuple[int, int]
 
 
 class BrokenPacket(ValueError):
-    """What should be XMP and cannot be edited; the message says why, without a path."""
+    """Data that should be XMP and cannot be read or edited; the reason, without a path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What lies round the XML of a packet, and how it is written."""
+    """What surrounds the XML of a packet, and its encoding."""
 
     bom: bytes
     codec: str
@@ -39,26 +45,35 @@ class Envelope:
     tail: str
 
     def around(self, xml: bytes) -> bytes:
-        """The packet again. `xml` is UTF-8."""
+        """The whole packet again. `xml` is UTF-8."""
         return self.bom + (self.lead + xml.decode() + self.tail).encode(self.codec)
 
 
 @dataclass(slots=True)
 class Element:
-    """One element: from `start` to `end`, its content in `inner`, or none where it is `empty`.
+    """One element: from `start` to `end`, its start tag up to `tag_end`, its content in `inner`.
 
-    `text` is its own text, None once it holds elements or RDF says that it is no plain text.
+    `tag` is its name as written, `depth` counts from the root. It is `empty` where it has no
+    closing tag. `text` is its own text, None once it holds elements; `is_plain` is False where RDF
+    attributes make it more than a text.
     """
 
     name: str
+    depth: int
     tag: bytes
     start: int
     tag_end: int
     empty: bool
     text: str | None = ""
+    is_plain: bool = True
     inner: Span = (0, 0)
     end: int = 0
     parts: list[Element] = field(default_factory=list)
+
+    @property
+    def value(self) -> str | None:
+        """The plain text of a property or item, None if it is none."""
+        return self.text if self.is_plain else None
 
     @property
     def array(self) -> Element | None:
@@ -78,9 +93,9 @@ class Attribute:
 
 @dataclass(slots=True)
 class Packet:
-    """The XML of a packet (UTF-8) and what stands at the top level of it.
+    """The XML of a packet (UTF-8) and its top-level properties.
 
-    `scope` is what each prefix means inside the first of the `blocks` (descriptions).
+    `scope` maps each prefix to its namespace inside the first of the `blocks` (descriptions).
     """
 
     xml: bytes
@@ -91,30 +106,53 @@ class Packet:
     attributes: list[Attribute] = field(default_factory=list)
 
     def elements(self, name: str) -> list[Element]:
-        """Where a property stands in the long form."""
+        """The elements of a property, its long form."""
         return [each for block in self.blocks for each in block.parts if each.name == name]
 
     def short(self, name: str) -> list[Attribute]:
-        """Where a property stands in the short form."""
+        """The attributes of a property, its short form."""
         return [each for each in self.attributes if each.name == name]
 
     def values(self, name: str) -> list[str | None]:
-        """The values of a property, one for each time that it is there; None: no plain text."""
+        """The values of a property, attributes first; None for what is no plain text."""
         found = [each.text for each in self.short(name)]
-        return [*found, *(each.text for each in self.elements(name))]
+        return [*found, *(each.value for each in self.elements(name))]
 
     def items(self, name: str) -> list[str]:
         """The plain items of an array property, of all its arrays."""
         arrays = [each.array for each in self.elements(name)]
-        return [item.text or "" for array in arrays if array for item in array.parts]
+        return [item.value or "" for array in arrays if array for item in array.parts]
 
 
 def read_packet(data: bytes) -> Packet:
-    """Find every property. Raises BrokenPacket for what is not well-formed, has a DTD or no RDF."""
+    """A packet in UTF-8 or UTF-16, with or without BOM, to be edited.
+
+    Raises BrokenPacket for what is larger than `MAX_BYTES`, in another encoding, not well-formed,
+    or has a DTD or no RDF.
+    """
+    return _read(data, "strict", ITEM)
+
+
+def read_texts(data: bytes, names: Container[str]) -> dict[str, list[str]]:
+    """The texts of the properties of these `names`, in the order of the packet.
+
+    Bytes of another encoding are replaced; otherwise raises BrokenPacket as `read_packet` does.
+    """
+    packet = _read(data, "replace", PROPERTY)
+    found = [(each.whole[0], each.name, each.text) for each in packet.attributes]
+    for block in packet.blocks:
+        found += [(each.start, each.name, each.text or "") for each in block.parts]
+    texts: dict[str, list[str]] = {}
+    for _, name, text in sorted(each for each in found if each[1] in names):
+        texts.setdefault(name, []).append(text)
+    return texts
+
+
+def _read(data: bytes, errors: str, deepest: int) -> Packet:
     if len(data) > MAX_BYTES:
         raise BrokenPacket(f"is larger than {MAX_BYTES >> 20} MiB")
-    coat, xml = _undressed(data)
-    reader = _Reader(Packet(xml, coat))
+    envelope, xml = _open(data, errors)
+    reader = _Reader(Packet(xml, envelope), deepest)
     try:
         reader.parser.Parse(xml, True)
     except expat.ExpatError as error:
@@ -125,11 +163,12 @@ def read_packet(data: bytes) -> Packet:
     return reader.packet
 
 
-def _undressed(data: bytes) -> tuple[Envelope, bytes]:
+def _open(data: bytes, errors: str) -> tuple[Envelope, bytes]:
+    """The envelope of a packet, and its XML as UTF-8."""
     bom, codec = next((each for each in _BOMS if data.startswith(each[0])), (b"", ""))
     codec = codec or next((kind for start, kind in _BARE if data.startswith(start)), "utf-8")
     try:
-        text = data[len(bom) :].decode(codec)
+        text = data[len(bom) :].decode(codec, errors)
     except UnicodeDecodeError:
         raise BrokenPacket("is neither UTF-8 nor UTF-16") from None
     core = text.strip("\ufeff\0 \t\r\n")
@@ -138,14 +177,15 @@ def _undressed(data: bytes) -> tuple[Envelope, bytes]:
 
 
 class _Reader:
-    """Builds a Packet while expat runs: elements down to the items of arrays, not deeper."""
+    """Builds a Packet while expat runs: the elements down to the depth `deepest`."""
 
-    def __init__(self, packet: Packet) -> None:
+    def __init__(self, packet: Packet, deepest: int) -> None:
         self.packet = packet
-        # The encoding was settled already: what the packet claims of it cannot mislead expat.
+        self._deepest = deepest
+        # As UTF-8, whatever encoding the packet declares: a wrong one cannot mislead expat.
         self.parser = expat.ParserCreate("utf-8", "}")
         self.parser.ordered_attributes = True
-        self.parser.buffer_text = True  # else a text comes line by line
+        self.parser.buffer_text = True  # otherwise a text comes line by line
         self.parser.StartDoctypeDeclHandler = _refuse_doctype
         self.parser.StartNamespaceDeclHandler = self._bind
         self.parser.EndNamespaceDeclHandler = self._unbind
@@ -153,8 +193,7 @@ class _Reader:
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
         self._bound: dict[str, list[str]] = {}
-        self._open: list[Element | None] = []
-        self._names: list[str] = []
+        self._open: list[Element | None] = [None]
 
     def _bind(self, prefix: str | None, uri: str | None) -> None:
         self._bound.setdefault(prefix or "", []).append(uri or "")
@@ -164,67 +203,48 @@ class _Reader:
 
     def _start(self, name: str, attributes: list[str]) -> None:
         name = _clark(name)
-        element = self._wanted(name, attributes)
-        self._names.append(name)
-        self._open.append(element)
-
-    def _wanted(self, name: str, attributes: list[str]) -> Element | None:
-        parent = self._open[-1] if self._open else None
-        block = name == f"{RDF}Description" and self._names[-1:] == [f"{RDF}RDF"]
+        parent = self._open[-1]
+        element = None
         if parent is not None:
             parent.text = None
-        inside = parent is not None and parent.name != f"{RDF}RDF" and self._depth() < 4
-        if not (block or inside or name == f"{RDF}RDF"):
-            return None
-        element = self._element(name)
         if name == f"{RDF}RDF":
+            element = self._element(name, 0)
             self.packet.rdf = self.packet.rdf or element
-        elif block:
-            if not self.packet.blocks:
-                self.packet.scope = {each: uris[-1] for each, uris in self._bound.items() if uris}
-            self.packet.blocks.append(element)
-            self.packet.attributes += self._short(element, attributes)
-        elif parent:
+        elif parent is None or parent.depth == self._deepest:
+            pass
+        elif parent.depth > 0:
+            element = self._element(name, parent.depth + 1)
+            element.is_plain = not any(_clark(each).startswith(RDF) for each in attributes[::2])
             parent.parts.append(element)
-            if any(_clark(each).startswith(RDF) for each in attributes[::2]):
-                element.text = None
-        return element
+        elif name == f"{RDF}Description":
+            element = self._element(name, DESCRIPTION)
+            self._add_block(element, attributes)
+        self._open.append(element)
 
-    def _depth(self) -> int:
-        """How many kept elements are open, from the description on."""
-        depth = 0
-        for element in reversed(self._open):
-            if element is None or element.name == f"{RDF}RDF":
-                break
-            depth += 1
-        return depth
-
-    def _element(self, name: str) -> Element:
+    def _element(self, name: str, depth: int) -> Element:
         xml, start = self.packet.xml, self.parser.CurrentByteIndex
-        tag = _NAME.match(xml, start)
+        tag = _START.match(xml, start)
         assert tag
         end = tag.end()
-        while found := _ATTRIBUTE.match(xml, end):
-            end = found.end()
-        end = xml.index(b">", end) + 1
-        empty = xml[end - 2 : end] == b"/>"
-        return Element(name, tag[1], start, end, empty)
+        return Element(name, depth, tag[1], start, end, empty=xml[end - 2 : end] == b"/>")
 
-    def _short(self, element: Element, attributes: list[str]) -> list[Attribute]:
-        """The attributes of a description, where they stand; expat tells their full names."""
-        found, at = [], element.start + 1 + len(element.tag)
+    def _add_block(self, element: Element, attributes: list[str]) -> None:
+        """Keep a description, and where its attributes are; expat gives their full names."""
+        packet = self.packet
+        if not packet.blocks:
+            packet.scope = {each: uris[-1] for each, uris in self._bound.items() if uris}
+        packet.blocks.append(element)
+        at = element.start + 1 + len(element.tag)
         names = iter(zip(attributes[::2], attributes[1::2], strict=True))
-        while match := _ATTRIBUTE.match(self.packet.xml, at):
+        while match := _ATTRIBUTE.match(packet.xml, at):
             at = match.end()
             if match[1] == b"xmlns" or match[1].startswith(b"xmlns:"):
                 continue
             name, text = next(names)
             inner = match.span(2) if match[2] is not None else match.span(3)
-            found.append(Attribute(_clark(name), text, match.span(), inner))
-        return found
+            packet.attributes.append(Attribute(_clark(name), text, match.span(), inner))
 
     def _end(self, _: str) -> None:
-        self._names.pop()
         if (element := self._open.pop()) is None:
             return
         if element.empty:
