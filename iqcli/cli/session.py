@@ -16,11 +16,11 @@ from iqcli.text import display_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from iqcli.distortions.readers import DistortedReader
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
     from iqcli.models.registry import Registry
     from iqcli.photos.find import OnProblem
+    from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec, ThumbnailStore
     from iqcli.records import Photo, Shot
@@ -174,7 +174,7 @@ class Session:
         self,
         blocks: Sequence[AnyBlock],
         shots: Sequence[Shot],
-        distorted: DistortedReader | None = None,
+        distorted: PhotoReader | None = None,
         *,
         thumbnails: Sequence[ThumbnailSpec] = (),
         tracked: bool = True,
@@ -184,18 +184,15 @@ class Session:
         Read by `distorted` they have a fault, and are not counted: they are not a person's photos.
         If not `tracked` there are neither counts nor a bar.
         """
-        from iqcli.photos.formats import decoder_fingerprint
         from iqcli.pipeline.measure import measure
 
-        decoder = decoder_fingerprint() + (distorted.fingerprint if distorted else "")
         photos = measure(
             shots,
             blocks,
             self.cache,
             self.settings,
             thumbnails=thumbnails,
-            decode=distorted,
-            decoder=decoder,
+            reader=distorted,
         )
         for photo in progress(photos, len(shots), quiet=self.quiet or not tracked):
             if tracked and distorted is None:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.distortions.readers import DistortedReader
     from iqcli.extractors.base import AnyBlock
+    from iqcli.photos.read import PhotoReader
     from iqcli.records import Array, Photo, Shot, Vector
 
 
@@ -38,7 +38,7 @@ class Measure(Protocol):
         self,
         blocks: Sequence[AnyBlock],
         shots: Sequence[Shot],
-        distorted: DistortedReader | None = None,
+        distorted: PhotoReader | None = None,
         /,
     ) -> Iterable[Photo]:
         """Every shot with these blocks, or with the reason for none, in the order given."""

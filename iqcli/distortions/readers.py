@@ -12,14 +12,14 @@ import zlib
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from threading import Semaphore
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.photos.decode import decode
-from iqcli.photos.formats import RAW_KINDS
+from iqcli.photos.formats import RAW_KINDS, decoder_fingerprint
 from iqcli.photos.read import kind_of, read_photo
 from iqcli.photos.views import upright, views_of
 
@@ -43,19 +43,6 @@ FULL_SIZE = {
 QUALITY = 95
 # A picture of 50 megapixels takes two gigabytes while it is distorted.
 _AT_ONCE = Semaphore(4)
-
-
-class DistortedReader(Protocol):
-    """Reads a photo as if it had a fault, in place of `read_photo`."""
-
-    @property
-    def fingerprint(self) -> str:
-        """What the blocks of the distorted copy depend on besides the photo and its decoder."""
-        ...
-
-    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
-        """Like `read_photo`: facts and the two views. Raises PhotoError."""
-        ...
 
 
 class ScoringViewCache:
@@ -83,8 +70,8 @@ class ScoringViewReader:
 
     @property
     def fingerprint(self) -> str:
-        """The place, the distortion and its strength."""
-        return f"|head {_text_of(DISTORTIONS[self.name], self.name, self.level)}"
+        """That of the decoder, the place, the distortion and its strength."""
+        return _fingerprint("head", DISTORTIONS[self.name], self.name, self.level)
 
     def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
         """The facts of the photo, and the views of the distorted copy."""
@@ -101,8 +88,9 @@ class FullSizeReader:
 
     @property
     def fingerprint(self) -> str:
-        """The place, the distortion and its strength."""
-        return f"|full {_text_of(FULL_SIZE[self.name], self.name, self.level)} q{QUALITY}"
+        """That of the decoder, the place, the distortion and its strength."""
+        distortion = FULL_SIZE[self.name]
+        return f"{_fingerprint('full', distortion, self.name, self.level)} q{QUALITY}"
 
     def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
         """The facts and the views of the distorted copy."""
@@ -126,10 +114,10 @@ def full_size(data: bytes, max_megapixels: float) -> tuple[Pixels, bytes | None]
     return np.ascontiguousarray(upright(picture.pixels, picture.orientation)), picture.profile
 
 
-def _text_of(distortion: Distortion, name: str, level: int) -> str:
-    """The part of a fingerprint; level 0 is the same for all distortions."""
-    strength = distortion.strengths[level - 1] if level else None
-    return f"{name} {strength:g} v{VERSION}" if strength is not None else f"untouched v{VERSION}"
+def _fingerprint(place: str, distortion: Distortion, name: str, level: int) -> str:
+    """Level 0 is the same for all distortions."""
+    what = f"{name} {distortion.strengths[level - 1]:g}" if level else "untouched"
+    return f"{decoder_fingerprint()}|{place} {what} v{VERSION}"
 
 
 def _seed(data: bytes, name: str) -> int:

@@ -6,7 +6,7 @@ The photos of folders as pictures to learn from; one that cannot be read is told
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import PhotoError
 from iqcli.photos import exif
@@ -30,6 +30,19 @@ if TYPE_CHECKING:
 MAX_REASON = 120
 # How the decoders say that a file was cut off. Reading from memory has no other "I/O error".
 CUT_OFF = ("truncated", "end of file", "end-of-file", "unexpected eof", "input/output error")
+
+
+class PhotoReader(Protocol):
+    """A way to read photos: `read_photo` itself, or one that adds a distortion."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes whenever the same file could give other views."""
+        ...
+
+    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
+        """Facts and views, like `read_photo`. Raises PhotoError."""
+        ...
 
 
 def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:

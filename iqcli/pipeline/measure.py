@@ -2,8 +2,6 @@
 
 Knows no model: it takes extractors. Workers read and decode; all else happens in the thread that
 iterates, and it alone writes to the cache.
-
-One shot on its way through the pipeline, and what has become of it at the end.
 """
 
 from __future__ import annotations
@@ -20,11 +18,10 @@ from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.read import read_bytes
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.filenames import is_panorama
-from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
-from iqcli.pipeline.spec import Content, Recipe, reason
+from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
 from iqcli.records import UNMARKED, Facts, Marks, Photo
 
 if TYPE_CHECKING:
@@ -33,65 +30,53 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.fs.read import Stamp
+    from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
-    from iqcli.pipeline.sidecars import Marked
-    from iqcli.pipeline.spec import Content, Decode
+    from iqcli.pipeline.sidecars import SidecarMarks
     from iqcli.pipeline.thumbnails import ThumbnailSpec
-    from iqcli.records import Facts, Photo, Shot, Vector, Views
+    from iqcli.records import Shot, Vector
     from iqcli.settings import Settings
 
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a worker found in a file; `content` is None where `owner` is at the same picture."""
-
-    stamp: Stamp
-    sha256: str
-    owner: Job
-    content: Content | None
+T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
-class Job:
-    """A shot on its way; `reading` and `marking` are None where there is nothing to wait for.
+class Task:
+    """A shot on its way through the pipeline.
 
-    `marks` are those of its sidecars.
+    `reading` and `reading_marks` are None where there is nothing to wait for. `original` is the
+    task that measures the same picture, where another one came first. `marks` are those of the
+    sidecars.
     """
 
     shot: Shot
-    reading: Future[Found] | None = None
-    marking: Future[list[Marked]] | None = None
-    content: Content | None = None
+    reading: Future[Stamp] | None = None
+    reading_marks: Future[list[SidecarMarks]] | None = None
+    sha256: str = ""
+    original: Task | None = None
+    measurement: Measurement | None = None
     marks: Marks = UNMARKED
     error: str | None = None
 
     @property
-    def waits(self) -> bool:
+    def is_pending(self) -> bool:
         """Whether a worker is still at it."""
-        return self.reading is not None or self.marking is not None
+        return self.reading is not None or self.reading_marks is not None
 
-
-def measured(job: Job, blocks: Sequence[AnyBlock]) -> Photo:
-    """The result of a job that waits for nothing, with these of the blocks."""
-    content = job.content
-    if content is None:
-        return Photo(job.shot, marks=job.marks, error=job.error)
-    facts = _facts(job.shot, content)
-    marks = highest([job.marks, Marks(facts.stars, facts.pick)]) if facts else job.marks
-    thumbnails = {name: each for name, each in content.thumbnails.items() if each}
-    known = Photo(job.shot, content.sha256, facts, marks, thumbnails=thumbnails)
-    if error := job.error or content.error:
-        return replace(known, error=error)
-    return replace(known, blocks={each.name: content.blocks[each.name] for each in blocks})
-
-
-def _facts(shot: Shot, content: Content) -> Facts | None:
-    """What the picture says of itself, and its name."""
-    facts = content.facts if isinstance(content.facts, Facts) else None
-    return replace(facts, panorama=True) if facts and is_panorama(shot.path.name) else facts
-
-
-T = TypeVar("T")
+    def photo(self, blocks: Sequence[AnyBlock]) -> Photo:
+        """The result of a task that is not pending, with these of the blocks."""
+        known = self.measurement
+        if known is None:
+            return Photo(self.shot, marks=self.marks, error=self.error)
+        facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.marks
+        if facts:
+            facts = replace(facts, panorama=facts.panorama or is_panorama(self.shot.path.name))
+            marks = highest([marks, Marks(facts.stars, facts.pick)])
+        thumbnails = {name: each for name, each in known.thumbnails.items() if each}
+        photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)
+        if error := self.error or known.error:
+            return replace(photo, error=error)
+        return replace(photo, blocks={each.name: known.blocks[each.name] for each in blocks})
 
 
 def measure(
@@ -101,20 +86,16 @@ def measure(
     settings: Settings,
     *,
     thumbnails: Sequence[ThumbnailSpec] = (),
-    decode: Decode | None = None,
-    decoder: str | None = None,
+    reader: PhotoReader | None = None,
 ) -> Iterator[Photo]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
     that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
-    where they can be. `decode` stands in for `photos.read.read_photo`, `decoder` for its
-    fingerprint.
+    where they can be. Photos are read by `reader`, by default as they are.
     """
-    fingerprint = decoder or decoder_fingerprint()
-    limit = settings.max_megapixels
-    recipe = Recipe(blocks, decode or _read_photo, fingerprint, limit, thumbnails)
-    run = _Run(recipe, cache, settings)
+    spec = MeasureSpec(blocks, reader or PlainReader(), settings.max_megapixels, thumbnails)
+    run = _Run(spec, cache, settings)
     try:
         yield from run.results(shots)
     finally:
@@ -122,25 +103,19 @@ def measure(
         cache.flush()
 
 
-def _read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
-    from iqcli.photos.read import read_photo  # deferred: Pillow is not for a warm run
-
-    return read_photo(data, max_megapixels=max_megapixels)
-
-
 class _Run:
-    def __init__(self, recipe: Recipe, cache: Cache, settings: Settings) -> None:
-        self._recipe = recipe
+    def __init__(self, spec: MeasureSpec, cache: Cache, settings: Settings) -> None:
+        self._spec = spec
         self._cache = cache
         self._settings = settings
         keep_freed_memory()
         self._pool = ThreadPoolExecutor(settings.workers, "iq-decode")
         self._begun: set[Future[Any]] = set()
-        self._on_device = [block for block in recipe.blocks if not isinstance(block, PhotoBlock)]
+        self._on_device = [block for block in spec.blocks if not isinstance(block, PhotoBlock)]
         self._batch = (settings.batch_size or DEVICE_BATCH) if self._on_device else 0
-        self._window: deque[Job] = deque()
+        self._window: deque[Task] = deque()
         # Equal pictures that are on their way at once are decoded once.
-        self._owners: dict[str, Job] = {}
+        self._originals: dict[str, Task] = {}
         self._stopped = Event()
 
     @cached_property
@@ -159,7 +134,7 @@ class _Run:
         ahead = 2 * self._settings.workers + self._batch
         for shot in shots:
             self._window.append(self._start(shot))
-            while self._window and (len(self._window) >= ahead or not self._window[0].waits):
+            while self._window and (len(self._window) >= ahead or not self._window[0].is_pending):
                 yield self._finish()
         while self._window:
             yield self._finish()
@@ -179,114 +154,114 @@ class _Run:
         future.add_done_callback(self._begun.discard)
         return future
 
-    def _start(self, shot: Shot) -> Job:
-        job = Job(shot)
+    def _start(self, shot: Shot) -> Task:
+        task = Task(shot)
         try:
             sha256 = self._cache.content(shot.path, shot.path.stat())
-            content = self._recipe.recall(self._cache, sha256) if sha256 else None
-            if content and self._recipe.is_met(content):
-                job.content = content
+            known = self._spec.load(self._cache, sha256) if sha256 else None
+            if known and self._spec.is_complete(known):
+                task.measurement = known
             else:
-                job.reading = self._submit(self._read, job)
-            self._start_marking(job)
+                task.reading = self._submit(self._read, task)
+            self._start_marks(task)
         except Exception as error:
-            job.error = reason(error)
-        return job
+            task.error = reason(error)
+        return task
 
-    def _start_marking(self, job: Job) -> None:
-        if paths := sidecars(job.shot):
-            known = known_marks(paths, self._cache, self._recipe.decoder)
+    def _start_marks(self, task: Task) -> None:
+        if paths := sidecars(task.shot):
+            known = known_marks(paths, self._cache, self._spec.fingerprint)
             if known is not None:
-                job.marks = known
+                task.marks = known
             else:
-                job.marking = self._submit(read_marks, paths)
+                task.reading_marks = self._submit(read_marks, paths)
 
-    def _read(self, job: Job) -> Found:
+    def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
-        data, stamp = read_bytes(job.shot.path)
-        sha256 = hashlib.sha256(data).hexdigest()
-        owner = self._owners.setdefault(sha256, job)
-        if owner is not job:
-            return Found(stamp, sha256, owner, None)
-        content = self._recipe.recall(self._cache, sha256)
-        if not self._recipe.is_met(content) and not self._stopped.is_set():
-            self._recipe.fill(content, data)
-            if content.inputs and self._in_workers:
-                self._forward_here(content)
-        return Found(stamp, sha256, job, content)
+        data, stamp = read_bytes(task.shot.path)
+        task.sha256 = hashlib.sha256(data).hexdigest()
+        original = self._originals.setdefault(task.sha256, task)
+        if original is not task:
+            task.original = original
+            return stamp
+        known = self._spec.load(self._cache, task.sha256)
+        if not self._spec.is_complete(known) and not self._stopped.is_set():
+            self._spec.compute(known, data)
+            if known.inputs and self._in_workers:
+                self._forward_here(known)
+        task.measurement = known
+        return stamp
 
     def _finish(self) -> Photo:
-        job = self._window[0]
-        self._await(job)
-        if job.content and job.content.inputs:
+        task = self._window[0]
+        self._await(task)
+        if task.measurement and task.measurement.inputs:
             self._forward()
-        self._await_marks(job)
+        self._await_marks(task)
         self._window.popleft()
-        return measured(job, self._recipe.blocks)
+        return task.photo(self._spec.blocks)
 
-    def _await(self, job: Job) -> None:
-        if (reading := job.reading) is None:
+    def _await(self, task: Task) -> None:
+        if (reading := task.reading) is None:
             return
-        job.reading = None
+        task.reading = None
         try:
-            found = reading.result()
+            at_ns, stat = reading.result()
         except Exception as error:
-            job.error = job.error or reason(error)
+            task.error = task.error or reason(error)
             return
-        at_ns, stat = found.stamp
         if stat:
-            self._cache.remember_content(job.shot.path, stat, at_ns, found.sha256)
-        if found.content is None:
-            self._await(found.owner)
-            job.content, job.error = found.owner.content, job.error or found.owner.error
-        else:
-            job.content = found.content
-            self._keep(found.content)
+            self._cache.remember_content(task.shot.path, stat, at_ns, task.sha256)
+        if original := task.original:
+            self._await(original)
+            task.measurement, task.error = original.measurement, task.error or original.error
+        elif task.measurement:
+            self._save(task.measurement)
 
-    def _keep(self, content: Content) -> None:
-        if not content.inputs:
-            self._recipe.keep(self._cache, content)
-            self._owners.pop(content.sha256, None)
+    def _save(self, known: Measurement) -> None:
+        if not known.inputs:
+            self._spec.save(self._cache, known)
+            self._originals.pop(known.sha256, None)
 
     def _forward(self) -> None:
         """Run the device on the next pictures of the window that wait for it."""
-        waiting: dict[str, Content] = {}
-        for job in self._window:
-            self._await(job)
-            if job.content and job.content.inputs:
-                waiting[job.content.sha256] = job.content
+        waiting: dict[str, Measurement] = {}
+        for task in self._window:
+            self._await(task)
+            if task.measurement and task.measurement.inputs:
+                waiting[task.measurement.sha256] = task.measurement
             if len(waiting) == self._batch:
                 break
         for block in self._on_device:
             several = [each for each in waiting.values() if block.name in each.inputs]
             inputs = [each.inputs.pop(block.name) for each in several]
-            for content, result in zip(several, self._batches.run(block, inputs), strict=True):
-                _take(content, block.name, result)
-        for content in waiting.values():
-            self._keep(content)
+            for known, result in zip(several, self._batches.run(block, inputs), strict=True):
+                _add_result(known, block.name, result)
+        for known in waiting.values():
+            self._save(known)
 
-    def _forward_here(self, content: Content) -> None:
+    def _forward_here(self, known: Measurement) -> None:
         """In a worker: run the device blocks of one picture on this core."""
-        alone = Batches("cpu", 1)
+        single = Batches("cpu", 1)
         keep_to_one_core()
         for block in self._on_device:
-            if block.name in content.inputs:
-                (result,) = alone.run(block, [content.inputs.pop(block.name)])
-                _take(content, block.name, result)
+            if block.name in known.inputs:
+                (result,) = single.run(block, [known.inputs.pop(block.name)])
+                _add_result(known, block.name, result)
 
-    def _await_marks(self, job: Job) -> None:
-        if job.marking is None:
+    def _await_marks(self, task: Task) -> None:
+        if task.reading_marks is None:
             return
         try:
-            marked = job.marking.result()
+            found = task.reading_marks.result()
         except Exception as error:
-            job.error = job.error or reason(error)
+            task.error = task.error or reason(error)
             return
-        job.marks = keep_marks(marked, self._cache, self._recipe.decoder)
+        task.marks = keep_marks(found, self._cache, self._spec.fingerprint)
 
 
-def _take(content: Content, name: str, result: Vector | str) -> None:
+def _add_result(known: Measurement, name: str, result: Vector | str) -> None:
     if isinstance(result, str):
-        content.error = content.error or result
+        known.error = known.error or result
     else:
-        content.add(name, result)
+        known.add_block(name, result)

@@ -1,6 +1,7 @@
-"""Files read once, in a worker: a photo's bytes, and a person's marks in its sidecars.
+"""A person's marks in the sidecars of a shot, each file read once, in a worker.
 
-Google Takeout's companions, `IMG_1.JPG.json`: whether the photo was a favourite.
+Sidecars are XMP files and the companions of Google Takeout, `IMG_1.JPG.json`, which say whether
+the photo was a favourite.
 """
 
 from __future__ import annotations
@@ -22,30 +23,14 @@ if TYPE_CHECKING:
     from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
 
-MAX_BYTES = 4 * 2**20
-
-
-def favourite_of(data: bytes) -> int | None:
-    """1 for a favourite, None where the file says nothing of that: Takeout writes no "false".
-
-    What is above `MAX_BYTES` is another program's. Raises ValueError for what is no JSON: half a
-    file may have lost the word.
-    """
-    if len(data) > MAX_BYTES:
-        return None
-    try:
-        said = json.loads(data)
-    except RecursionError:
-        raise ValueError("nested too deep") from None
-    return 1 if isinstance(said, dict) and said.get("favorited") is True else None
-
-
-SIDECAR_BYTES = 2**25
 SIDECARS = (".xmp", ".json")
+MAX_BYTES = 2**25
+# A larger JSON file is another program's.
+MAX_TAKEOUT_BYTES = 4 * 2**20
 
 
-class Marked(NamedTuple):
-    """A sidecar that was read, and what a person said in it."""
+class SidecarMarks(NamedTuple):
+    """A sidecar that was read, and a person's marks in it."""
 
     path: Path
     stamp: Stamp
@@ -53,7 +38,7 @@ class Marked(NamedTuple):
 
 
 def sidecars(shot: Shot) -> list[Path]:
-    """The files of a shot that may hold a person's rating or flag: XMP, and Takeout's JSON."""
+    """The files of a shot that may hold a person's rating or flag."""
     return [path for path in shot.companions if path.suffix.lower() in SIDECARS]
 
 
@@ -68,31 +53,45 @@ def known_marks(paths: Sequence[Path], cache: Cache, fingerprint: str) -> Marks 
     return highest(found)
 
 
-def read_marks(paths: Sequence[Path]) -> list[Marked]:
+def read_marks(paths: Sequence[Path]) -> list[SidecarMarks]:
     """Read the sidecars. Raises PhotoError: a rating that cannot be read must not count as none."""
-    marked = []
+    found = []
     for path in paths:
         try:
-            data, stamp = read_bytes(path, SIDECAR_BYTES)
-            marked.append(Marked(path, stamp, _marks_in(path, data)))
+            data, stamp = read_bytes(path, MAX_BYTES)
+            found.append(SidecarMarks(path, stamp, _parse(path, data)))
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
-    return marked
+    return found
 
 
-def _marks_in(path: Path, data: bytes) -> Marks:
+def keep_marks(found: Sequence[SidecarMarks], cache: Cache, fingerprint: str) -> Marks:
+    """Store what was read in the cache; the marks are the highest of the sidecars'."""
+    for path, (at_ns, status), marks in found:
+        if status:
+            cache.remember_marks(path, status, at_ns, fingerprint, marks)
+    return highest(each.marks for each in found)
+
+
+def favourite_of(data: bytes) -> int | None:
+    """1 for a favourite in a Takeout file, else None: Takeout writes no "false".
+
+    Raises ValueError for what is no JSON: in half a file the word may be lost.
+    """
+    if len(data) > MAX_TAKEOUT_BYTES:
+        return None
+    try:
+        content = json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+    return 1 if isinstance(content, dict) and content.get("favorited") is True else None
+
+
+def _parse(path: Path, data: bytes) -> Marks:
     if path.suffix.lower() != ".json":
         return marks_of(data)
     try:
         return Marks(pick=favourite_of(data))
     except ValueError:
         raise PhotoError("it is no JSON") from None
-
-
-def keep_marks(marked: Sequence[Marked], cache: Cache, fingerprint: str) -> Marks:
-    """Remember what was read; the marks are the highest of the sidecars'."""
-    for path, (at_ns, status), marks in marked:
-        if status:
-            cache.remember_marks(path, status, at_ns, fingerprint, marks)
-    return highest(each.marks for each in marked)

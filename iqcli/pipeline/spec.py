@@ -1,16 +1,17 @@
-"""What is wanted of a picture, what the cache knows of it, and how a worker adds the rest."""
+"""What is measured of a picture: what the cache holds of it, and how a worker adds the rest."""
 
 from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.extractors.base import PhotoBlock
+from iqcli.photos.formats import decoder_fingerprint
 from iqcli.pipeline.cache_codec import Failure
 from iqcli.pipeline.devices import one_line
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
+    from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec
     from iqcli.records import Facts, Vector, Views
@@ -28,160 +30,176 @@ if TYPE_CHECKING:
 # need 12 GB.
 GIANT = 64.0
 # Causes that lie with the machine, not with the picture: a failure not worth remembering.
-_PASSING = (MemoryError, ImportError)
+_TRANSIENT = (MemoryError, ImportError)
 
 
-class Decode(Protocol):
-    """The shape of `photos.read.read_photo`."""
+class PlainReader:
+    """Reads a photo as it is, with `photos.read.read_photo`."""
 
-    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]: ...
+    @property
+    def fingerprint(self) -> str:
+        """That of the decoders."""
+        return decoder_fingerprint()
+
+    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
+        """Facts and views. Raises PhotoError."""
+        from iqcli.photos.read import read_photo  # deferred: Pillow is not for a warm run
+
+        return read_photo(data, max_megapixels=max_megapixels)
 
 
 @dataclass(slots=True)
-class Content:
+class Measurement:
     """What is known of one picture so far, whatever files hold it.
 
-    `inputs` wait for the device. `fresh` names the blocks, `drawn` the thumbnails, and `told` is
-    False for facts, that the cache lacks. A thumbnail that cannot be had is empty.
+    `inputs` wait for the device. `new_blocks` and `new_thumbnails` name what the cache lacks; it
+    lacks the facts unless `facts_cached`. A thumbnail that cannot be made is empty.
     """
 
     sha256: str
     facts: Facts | Failure | None = None
-    told: bool = False
+    facts_cached: bool = False
     error: str | None = None
     blocks: dict[str, Vector] = field(default_factory=dict)
     inputs: dict[str, NDArray[np.generic]] = field(default_factory=dict)
-    fresh: set[str] = field(default_factory=set)
+    new_blocks: set[str] = field(default_factory=set)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
-    drawn: set[str] = field(default_factory=set)
+    new_thumbnails: set[str] = field(default_factory=set)
 
-    def add(self, name: str, vector: Vector) -> None:
-        """Take a block that was just computed."""
+    def add_block(self, name: str, vector: Vector) -> None:
+        """Add a block that was just computed."""
         self.blocks[name] = vector
-        self.fresh.add(name)
+        self.new_blocks.add(name)
+
+    def add_thumbnail(self, name: str, picture: bytes) -> None:
+        """Add a thumbnail that was just made."""
+        self.thumbnails[name] = picture
+        self.new_thumbnails.add(name)
 
 
-class Recipe:
-    """What is wanted of every picture.
-
-    `decode` is `read_photo`, `decoder` its fingerprint, `max_megapixels` its limit.
-    """
+class MeasureSpec:
+    """The blocks and thumbnails wanted of every picture, how it is read, and the size limit."""
 
     def __init__(
         self,
         blocks: Sequence[AnyBlock],
-        decode: Decode,
-        decoder: str,
+        reader: PhotoReader,
         max_megapixels: float,
         thumbnails: Sequence[ThumbnailSpec] = (),
     ) -> None:
         self.blocks = tuple(blocks)
         self.thumbnails = tuple(thumbnails)
-        self.decoder = decoder
-        self._decode = decode
+        self.fingerprint = reader.fingerprint
+        self._read = reader
         self._limit = max_megapixels
         self._giants = Lock()
-        self._keys = {each.name: f"{each.fingerprint}|{decoder}" for each in (*blocks, *thumbnails)}
+        self._keys = {
+            each.name: f"{each.fingerprint}|{self.fingerprint}" for each in (*blocks, *thumbnails)
+        }
 
-    def recall(self, cache: Cache, sha256: str) -> Content:
+    def load(self, cache: Cache, sha256: str) -> Measurement:
         """What the cache holds of a picture."""
-        content = Content(sha256)
-        facts = cache.facts(sha256, self.decoder)
+        known = Measurement(sha256)
+        facts = cache.facts(sha256, self.fingerprint)
         if isinstance(facts, Failure):
             if facts.max_megapixels == self._limit:
-                content.error = facts.reason
-            return content
+                known.error = facts.reason
+            return known
         if facts and facts.width * facts.height <= self._limit * 1e6:
-            content.facts, content.told = facts, True
+            known.facts, known.facts_cached = facts, True
         for block in self.blocks:
             vector = cache.block(sha256, self._keys[block.name], block.size)
             if vector is not None:
-                content.blocks[block.name] = vector
+                known.blocks[block.name] = vector
         for thumbnail in self.thumbnails:
             picture = cache.thumbnail(sha256, self._keys[thumbnail.name])
             if picture is not None:
-                content.thumbnails[thumbnail.name] = picture
-        return content
+                known.thumbnails[thumbnail.name] = picture
+        return known
 
-    def keep(self, cache: Cache, content: Content) -> None:
-        """Give the cache what it lacks."""
-        if content.facts and not content.told:
-            cache.remember_facts(content.sha256, self.decoder, content.facts)
-        for name in content.fresh:
-            cache.remember_block(content.sha256, self._keys[name], content.blocks[name])
-        for name in content.drawn:
-            cache.remember_thumbnail(content.sha256, self._keys[name], content.thumbnails[name])
+    def save(self, cache: Cache, known: Measurement) -> None:
+        """Store in the cache what it lacks."""
+        if known.facts and not known.facts_cached:
+            cache.remember_facts(known.sha256, self.fingerprint, known.facts)
+        for name in known.new_blocks:
+            cache.remember_block(known.sha256, self._keys[name], known.blocks[name])
+        for name in known.new_thumbnails:
+            cache.remember_thumbnail(known.sha256, self._keys[name], known.thumbnails[name])
 
     def carry_over(self, cache: Cache, before: str, after: str, facts: Facts) -> None:
-        """Keep what the cache holds of a picture for another sha256 that has the same pixels."""
-        content = self.recall(cache, before)
-        content.sha256, content.facts, content.told = after, facts, False
-        content.fresh = set(content.blocks)
-        self.keep(cache, content)
+        """Store what the cache holds of a picture for another sha256 that has the same pixels."""
+        known = self.load(cache, before)
+        known.sha256, known.facts, known.facts_cached = after, facts, False
+        known.new_blocks = set(known.blocks)
+        self.save(cache, known)
 
-    def is_met(self, content: Content) -> bool:
+    def is_complete(self, known: Measurement) -> bool:
         """Whether nothing is left to do for a picture, or nothing can be done."""
-        measured = content.facts is not None and len(content.blocks) == len(self.blocks)
-        complete = measured and len(content.thumbnails) == len(self.thumbnails)
-        return complete or content.error is not None
+        measured = known.facts is not None and len(known.blocks) == len(self.blocks)
+        complete = measured and len(known.thumbnails) == len(self.thumbnails)
+        return complete or known.error is not None
 
-    def fill(self, content: Content, data: bytes) -> None:
+    def compute(self, known: Measurement, data: bytes) -> None:
         """Decode, compute the blocks that run here and prepare the others; failure is a value."""
         try:
-            facts, views = self._decoded(data)
+            facts, views = self._decode(data)
         except PhotoError as error:
-            content.error = str(error)
-            if not isinstance(error.__cause__, _PASSING):
-                content.facts = Failure(content.error, self._limit)
+            known.error = str(error)
+            if not isinstance(error.__cause__, _TRANSIENT):
+                known.facts = Failure(known.error, self._limit)
             return
         except Exception as error:
-            content.error = reason(error)
+            known.error = reason(error)
             return
-        content.facts = facts
+        known.facts = facts
         for block in self.blocks:
-            if block.name not in content.blocks:
-                _measure(content, block, views)
+            if block.name not in known.blocks:
+                _compute_block(known, block, views)
         for thumbnail in self.thumbnails:
-            if thumbnail.name not in content.thumbnails:
-                self._draw(content, thumbnail, facts, views, data)
+            if thumbnail.name not in known.thumbnails:
+                is_giant = facts.width * facts.height > GIANT * 1e6
+                with self._giants if is_giant else nullcontext():
+                    self._make_thumbnail(known, thumbnail, facts, views, data)
 
-    def _draw(
-        self, content: Content, thumbnail: ThumbnailSpec, facts: Facts, views: Views, data: bytes
+    def _make_thumbnail(
+        self,
+        known: Measurement,
+        thumbnail: ThumbnailSpec,
+        facts: Facts,
+        views: Views,
+        data: bytes,
     ) -> None:
-        """Add a thumbnail; a photo without it is none the worse."""
-        giant = facts.width * facts.height > GIANT * 1e6
+        """Add a thumbnail; a photo without it is not a failure."""
         try:
-            with self._giants if giant else nullcontext():
-                picture = thumbnail.make(views, facts, data, self._limit)
+            picture = thumbnail.make(views, facts, data, self._limit)
         except Exception as error:
-            content.thumbnails[thumbnail.name] = b""
-            if isinstance(error, _PASSING) or isinstance(error.__cause__, _PASSING):
+            if isinstance(error, _TRANSIENT) or isinstance(error.__cause__, _TRANSIENT):
+                known.thumbnails[thumbnail.name] = b""
                 return
-        else:
-            content.thumbnails[thumbnail.name] = picture
-        content.drawn.add(thumbnail.name)
+            picture = b""
+        known.add_thumbnail(thumbnail.name, picture)
 
-    def _decoded(self, data: bytes) -> tuple[Facts, Views]:
+    def _decode(self, data: bytes) -> tuple[Facts, Views]:
         if self._limit <= GIANT:
-            return self._decode(data, max_megapixels=self._limit)
+            return self._read(data, max_megapixels=self._limit)
         try:
-            return self._decode(data, max_megapixels=GIANT)
+            return self._read(data, max_megapixels=GIANT)
         except TooLarge:
             with self._giants:
-                return self._decode(data, max_megapixels=self._limit)
+                return self._read(data, max_megapixels=self._limit)
 
 
-def _measure(content: Content, block: AnyBlock, views: Views) -> None:
+def _compute_block(known: Measurement, block: AnyBlock, views: Views) -> None:
     try:
         if not isinstance(block, PhotoBlock):
-            content.inputs[block.name] = block.prepare(views)
+            known.inputs[block.name] = block.prepare(views)
             return
         vector = np.asarray(block.extract(views), np.float32)
         if vector.shape != (block.size,):
             raise ValueError(f"its result has the shape {vector.shape}")
-        content.add(block.name, vector)
+        known.add_block(block.name, vector)
     except Exception as error:
-        content.error = content.error or f"{block.name}: {reason(error)}"
+        known.error = known.error or f"{block.name}: {reason(error)}"
 
 
 def reason(error: Exception) -> str:

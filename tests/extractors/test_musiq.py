@@ -449,7 +449,7 @@ def test_a_photo_costs_one_forward_and_a_warm_one_none(
     results = []
     for _ in range(2):
         store = Cache(tmp_path / "cache", print)
-        found = list(measure(shots, [installed], store, given, decoder="d"))
+        found = list(measure(shots, [installed], store, given))
         store.close()
         results.append([each.blocks["musiq-koniq"] for each in found if each.blocks])
     assert sum(seen) == 2  # two pictures of three are the same

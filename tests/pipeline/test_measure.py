@@ -16,7 +16,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from support import fake_pipeline
-from support.fake_pipeline import OnDevice, block, calls, photos, run, settings
+from support.fake_pipeline import OnDevice, Reader, block, calls, photos, run, settings
 
 from iqcli.errors import IqError, PhotoError, TooLarge
 from iqcli.fs.read import PHOTO_BYTES
@@ -149,9 +149,7 @@ def test_another_decoder_decodes_anew(tmp_path: Path, caches) -> None:
     shots = photos(tmp_path / "p", ["tiny 1"])
     for decoder in ("one", "two", "two"):
         given = settings(tmp_path)
-        list(
-            measure(shots, [block()], caches(), given, decode=fake_pipeline.decode, decoder=decoder)
-        )
+        list(measure(shots, [block()], caches(), given, reader=Reader(fingerprint=decoder)))
     assert calls["decode"] == 2
 
 
@@ -241,7 +239,7 @@ def test_a_lack_of_the_machine_is_not_remembered_as_the_photo_s(
 
     shots = photos(tmp_path / "p", ["tiny 1"])
     given = settings(tmp_path)
-    list(measure(shots, [block()], caches(), given, decode=decode, decoder="tiny-1"))
+    list(measure(shots, [block()], caches(), given, reader=Reader(decode)))
     (done,) = run(shots, caches(), given)
     assert (done.error is None) == (not isinstance(cause, OSError))
 
@@ -476,8 +474,7 @@ def test_the_highest_flag_counts_wherever_it_stands(
             [block()],
             caches(),
             settings(tmp_path),
-            decode=decode,
-            decoder="d",
+            reader=Reader(decode),
         )
         assert [(*each.marks, each.error) for each in found] == [(*marks, None)]
     assert calls["decode"] == 1
@@ -526,7 +523,7 @@ def test_the_look_ahead_is_bounded(tmp_path: Path) -> None:
     cache = Cache(None, pytest.fail)
     for net, ahead in ((block(), 4), (OnDevice(), 12)):
         taken.clear()
-        results = measure(counting(), [net], cache, given, decode=fake_pipeline.decode, decoder="d")
+        results = measure(counting(), [net], cache, given, reader=Reader())
         for number, _ in enumerate(results):
             assert len(taken) <= number + ahead
 
@@ -546,7 +543,7 @@ def test_giants_are_decoded_one_at_a_time(tmp_path: Path) -> None:
     shots = photos(tmp_path / "p", [f"tiny {number}" for number in range(6)])
     given = settings(tmp_path, jobs=4)
     cache = Cache(None, pytest.fail)
-    done = list(measure(shots, [block()], cache, given, decode=decode, decoder="d"))
+    done = list(measure(shots, [block()], cache, given, reader=Reader(decode)))
     assert values(done) == list(range(6))
     assert max(most) == 1
 
@@ -560,7 +557,7 @@ def test_what_cannot_be_decoded_is_tried_once(tmp_path: Path) -> None:
 
     shots = photos(tmp_path / "p", ["x"])
     cache = Cache(None, pytest.fail)
-    (done,) = measure(shots, [], cache, settings(tmp_path), decode=broken, decoder="d")
+    (done,) = measure(shots, [], cache, settings(tmp_path), reader=Reader(broken))
     assert done.error == "is torn" and tries == [spec.GIANT]
 
 
@@ -578,7 +575,7 @@ def test_under_a_low_limit_decodes_run_side_by_side(tmp_path: Path) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
     given = settings(tmp_path, max_megapixels=20.0)
     cache = Cache(None, pytest.fail)
-    assert values(list(measure(shots, [block()], cache, given, decode=decode))) == [1, 2]
+    assert values(list(measure(shots, [block()], cache, given, reader=Reader(decode)))) == [1, 2]
 
 
 def test_a_fault_at_one_of_two_equal_pictures_is_named_at_both(
@@ -588,7 +585,7 @@ def test_a_fault_at_one_of_two_equal_pictures_is_named_at_both(
         time.sleep(0.05)
         raise MemoryError
 
-    monkeypatch.setattr(spec.Recipe, "recall", failing)
+    monkeypatch.setattr(spec.MeasureSpec, "load", failing)
     done = run(photos(tmp_path / "p", ["tiny 1"] * 2), Cache(None, pytest.fail), settings(tmp_path))
     assert [each.error for each in done] == ["there is not enough memory for it"] * 2
 
@@ -611,9 +608,7 @@ def test_ctrl_c_stops_soon_and_keeps_what_is_done(tmp_path: Path, caches) -> Non
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     done: list[Photo] = []
     with pytest.raises(KeyboardInterrupt):
-        done.extend(
-            measure(shots, [block()], caches(), given, decode=fake_pipeline.decode, decoder="d")
-        )
+        done.extend(measure(shots, [block()], caches(), given, reader=Reader()))
     stopped = calls["decode"]
     assert 0 < stopped < 100
     calls.clear()
@@ -623,8 +618,7 @@ def test_ctrl_c_stops_soon_and_keeps_what_is_done(tmp_path: Path, caches) -> Non
             [block()],
             caches(),
             given,
-            decode=fake_pipeline.decode,
-            decoder="d",
+            reader=Reader(),
         )
     )
     assert not calls
@@ -632,7 +626,7 @@ def test_ctrl_c_stops_soon_and_keeps_what_is_done(tmp_path: Path, caches) -> Non
 
 def test_a_consumer_that_leaves_stops_the_work(tmp_path: Path, caches) -> None:
     shots = photos(tmp_path / "p", [f"tiny {number} 0.01" for number in range(50)])
-    results = measure(shots, [block()], caches(), settings(tmp_path), decode=fake_pipeline.decode)
+    results = measure(shots, [block()], caches(), settings(tmp_path), reader=Reader())
     next(results)
     results.close()
     assert calls["decode"] < 10
@@ -640,7 +634,7 @@ def test_a_consumer_that_leaves_stops_the_work(tmp_path: Path, caches) -> None:
 
 def test_kill_9_loses_at_most_a_batch(tmp_path: Path) -> None:
     photos(tmp_path / "photos", [f"tiny {number} 0.005" for number in range(120)])
-    code = "from support import fake_pipeline; from iqcli.pipeline import cache_store; store.BATCH = 30; fake_pipeline.main()"  # noqa: E501
+    code = "from support import fake_pipeline; from iqcli.pipeline import cache_store; cache_store.BATCH = 30; fake_pipeline.main()"  # noqa: E501
     environment = os.environ | {"TINY_ROOT": str(tmp_path), "PYTHONPATH": TESTS}
     victim = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment

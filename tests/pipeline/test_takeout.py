@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from iqcli.pipeline.sidecars import MAX_BYTES, favourite_of
+from iqcli.pipeline.sidecars import MAX_TAKEOUT_BYTES, favourite_of
 
 SAID = {"title": "IMG_1.JPG", "photoTakenTime": {"timestamp": "1700000000"}}
 
@@ -42,5 +42,5 @@ def test_what_is_no_json_is_told(data: bytes) -> None:
 
 def test_what_is_too_long_is_another_programs() -> None:
     begin = time.process_time()
-    assert favourite_of(b"[" * (MAX_BYTES + 1)) is None
+    assert favourite_of(b"[" * (MAX_TAKEOUT_BYTES + 1)) is None
     assert time.process_time() - begin < 0.1

@@ -14,9 +14,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from support import fake_pipeline
 from support.cli_runner import SOURCE
-from support.fake_pipeline import block, calls, photos, settings
+from support.fake_pipeline import Reader, block, calls, photos, settings
 from support.images import P3, corners, dng, encoded, exif_block, noise, profile, read, scene
 
 from iqcli.errors import IqError
@@ -192,8 +191,8 @@ WEBP = encoded(scene(8, 8), "WEBP")
 
 def run(shots: list[Shot], cache: Cache, root: Path, thumbnail: Fake | None = None) -> list:
     wanted = [thumbnail] if thumbnail else []
-    told = {"decode": fake_pipeline.decode, "decoder": "tiny-1", "thumbnails": wanted}
-    return list(measure(shots, [block()], cache, settings(root, jobs=4), **told))
+    given = settings(root, jobs=4)
+    return list(measure(shots, [block()], cache, given, thumbnails=wanted, reader=Reader()))
 
 
 def test_blocks_and_thumbnails_share_a_decode(tmp_path: Path, cache: Cache) -> None:

@@ -28,7 +28,6 @@ from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.files import write_atomic
 from iqcli.models import registry
 from iqcli.models.fusion import HELD, KNOTS, FusionHead, load, normal_scores, shapes
-from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.views import views_of
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
@@ -442,9 +441,8 @@ def measure_in(folder: Path):
     settings = Settings(folder / "cache", folder, device="cpu", jobs=2)
 
     def measured(blocks, shots, spoil=None):
-        decoder = decoder_fingerprint() + (spoil.fingerprint if spoil else "")
         cache = Cache(settings.cache_dir, pytest.fail)
-        yield from measure(shots, blocks, cache, settings, decode=spoil, decoder=decoder)
+        yield from measure(shots, blocks, cache, settings, reader=spoil)
         cache.close()
 
     return measured

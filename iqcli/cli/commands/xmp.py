@@ -112,14 +112,12 @@ def _embedder(session: Session, stack: ExitStack) -> Embedder:
 
 def _carry_over(session: Session, rewritten: Sequence[RewrittenPhoto]) -> None:
     """Keep what was measured for the photos' new bytes: their pixels are the same."""
-    from iqcli.photos.formats import decoder_fingerprint
-    from iqcli.photos.read import read_photo
-    from iqcli.pipeline.spec import Recipe
+    from iqcli.pipeline.spec import MeasureSpec, PlainReader
 
     limit = session.settings.max_megapixels
-    recipe = Recipe(session.model.blocks, read_photo, decoder_fingerprint(), limit)
+    spec = MeasureSpec(session.model.blocks, PlainReader(), limit)
     for photo in rewritten:
-        recipe.carry_over(session.cache, photo.before, photo.after, photo.facts)
+        spec.carry_over(session.cache, photo.before, photo.after, photo.facts)
     session.cache.flush()
 
 
