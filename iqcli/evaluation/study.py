@@ -10,7 +10,7 @@ import numpy as np
 from iqcli.culling.decide import decide
 from iqcli.errors import IqError
 from iqcli.evaluation import agreement, comparison
-from iqcli.evaluation.uncertainty import calibration
+from iqcli.evaluation.uncertainty import uncertainty_metrics
 from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import PHOTOMETRY
 from iqcli.records import NoRating, Photo, Rating, Verdict
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from iqcli.evaluation.agreement import Agreement, Bursts, Rejects
     from iqcli.evaluation.comparison import Difference
     from iqcli.evaluation.mos_csv import Opinions
-    from iqcli.evaluation.uncertainty import Calibration
+    from iqcli.evaluation.uncertainty import UncertaintyMetrics
     from iqcli.models.registry import Registry
     from iqcli.records import Doubles, Flags, Photo
 
@@ -101,10 +101,10 @@ class Study:
             one, other = self.scores[model], self.scores[name]
             yield name, comparison.burst_difference(one, other, self.opinions, groups)
 
-    def calibrations(self) -> Iterator[tuple[str, Calibration]]:
+    def uncertainties(self) -> Iterator[tuple[str, UncertaintyMetrics]]:
         """How well the uncertainty of each model holds that gives one."""
         for name in filter(self.has_uncertainty, self.models):
-            yield name, calibration(self.scores[name], self.sigmas[name], self.opinions)
+            yield name, uncertainty_metrics(self.scores[name], self.sigmas[name], self.opinions)
 
     def rejects(self, rule: Rule, good: float) -> Iterator[tuple[str, Rejects]]:
         """What the rule would reject of these photos by each model, as `iq cull` does."""

@@ -24,7 +24,7 @@ GROUPS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class UncertaintyMetrics:
     """`coverage`: share of opinions within the 90 % interval; `sigma`: mean uncertainty, points.
 
     `srcc` is the rank correlation of uncertainty with absolute error: does it know where it errs?
@@ -44,11 +44,11 @@ class ScoreGroup:
     opinion: Figure
 
 
-def calibration(scores: Doubles, sigmas: Doubles, opinions: Doubles) -> Calibration:
+def uncertainty_metrics(scores: Doubles, sigmas: Doubles, opinions: Doubles) -> UncertaintyMetrics:
     """(n,) scores and uncertainties against (n,) opinions, all in points of 1..10."""
     errors = np.abs(opinions - scores)
     rows = np.stack([sigmas, errors], axis=1)
-    return Calibration(
+    return UncertaintyMetrics(
         photos=len(rows),
         coverage=covered(scores, sigmas, opinions, PROMISED),
         sigma=float(sigmas.mean()),

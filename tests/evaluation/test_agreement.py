@@ -30,7 +30,7 @@ from iqcli.evaluation.agreement import (
 )
 from iqcli.evaluation.comparison import burst_difference, difference
 from iqcli.evaluation.study import BASELINE, CONSTANT, SHARPNESS, Study, study
-from iqcli.evaluation.uncertainty import calibration, covered, grouped
+from iqcli.evaluation.uncertainty import covered, grouped, uncertainty_metrics
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.settings import Settings
@@ -256,11 +256,11 @@ def test_an_honest_doubt_holds_what_it_promises() -> None:
     sigmas = random.uniform(0.2, 2, 2000)
     told = random.uniform(1, 10, 2000)
     scores = told + random.normal(0, sigmas)
-    honest = calibration(scores, sigmas, told)
+    honest = uncertainty_metrics(scores, sigmas, told)
     assert honest.coverage.low < 0.9 < honest.coverage.high
     assert honest.sigma == pytest.approx(sigmas.mean()) and honest.photos == 2000
     assert honest.srcc.low > 0.3
-    assert calibration(scores, sigmas / 2, told).coverage.high < 0.7
+    assert uncertainty_metrics(scores, sigmas / 2, told).coverage.high < 0.7
     for nominal in (0.2, 0.5, 0.95):
         held = covered(scores, sigmas, told, nominal)
         assert held.low < nominal < held.high
@@ -268,7 +268,7 @@ def test_an_honest_doubt_holds_what_it_promises() -> None:
 
 def test_a_doubt_that_never_changes_has_no_rank() -> None:
     scores, told = judged(40)
-    found = calibration(scores, np.ones(40), told)
+    found = uncertainty_metrics(scores, np.ones(40), told)
     assert math.isnan(found.srcc.value)
     assert found.coverage.value == np.mean(np.abs(scores - told) <= stats.norm.ppf(0.95))
 
@@ -435,7 +435,7 @@ def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
 def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
     assert list(found.sigmas) == ["fusion-mini", BASELINE]
     for part in found.parts("burst"):
-        for name, result in part.calibrations():
+        for name, result in part.uncertainties():
             inside = np.abs(part.opinions - part.scores[name]) <= 1.645 * part.sigmas[name]
             assert result.coverage.value == pytest.approx(inside.mean())
             assert result.photos == len(part.kept)

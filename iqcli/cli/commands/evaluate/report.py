@@ -132,7 +132,7 @@ def _burst_differences(study: Study, groups: str) -> Rows:
 
 def _uncertainties(parts: Sequence[Study]) -> Rows:
     for part in parts:
-        for name, result in part.calibrations():
+        for name, result in part.uncertainties():
             cells = _figure(result.coverage), f"{result.sigma:.2f}", _figure(result.srcc)
             yield (result.photos, part.name, name, *cells)
 
