@@ -23,7 +23,7 @@ FILES = sorted(TOP.rglob("*.py"))
 HEAVY = {"torch", "cv2", "PIL", "numpy", "scipy", "diskcache", "rich", "safetensors", "pyarrow"}
 HEAVY |= {"jinja2", "matplotlib"}
 MOVING = {"rename", "renames", "unlink", "rmdir", "removedirs", "hardlink_to", "symlink_to"}
-MOVERS = {"fs/copy.py", "fs/files.py", "fs/syscalls.py", "fs/durable.py"}
+MOVERS = {"fs/files.py", "fs/syscalls.py", "fs/durable.py"}
 
 
 def name_of(path: Path) -> str:
@@ -105,7 +105,7 @@ def moves(path: Path) -> Iterator[str]:
 def test_one_module_moves_and_removes() -> None:
     assert [call for path in FILES if name_of(path) not in MOVERS for call in moves(path)] == []
     assert users_of("tempfile", "send2trash") == {"fs/files.py"}
-    assert users_of("shutil") == {"fs/copy.py", "xmp/exiftool.py"}
+    assert users_of("shutil") == {"fs/durable.py", "xmp/exiftool.py"}
     assert any(moves(TOP / "fs/files.py"))
 
 

@@ -1,17 +1,22 @@
-"""Writing that is on the disk when the call returns. Replaces and removes nothing."""
+"""Writing and copying that is on the disk when the call returns. Replaces and removes nothing."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import hashlib
 import os
+import shutil
+import stat
 import sys
 from typing import TYPE_CHECKING
 
+from iqcli.fs.read import BINARY, open_quietly
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-BINARY = getattr(os, "O_BINARY", 0)
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
 # From this many files on, one call for their whole disk is faster, whatever else it has to write.
 MANY = 16
@@ -107,3 +112,67 @@ def _ends_a_line(fd: int, length: int) -> bool:
         return True
     os.lseek(fd, length - 1, os.SEEK_SET)
     return os.read(fd, 1) == b"\n"
+
+
+def free_bytes(folder: Path) -> int:
+    """The free space of the disk of a folder, in bytes. Raises OSError."""
+    return shutil.disk_usage(folder).free
+
+
+def copied(source: Path, part: Path, status: os.stat_result, *, sync: bool = True) -> str:
+    """Copy a file to a new name and sync it; returns the hex digest of what was read.
+
+    `status` is that of the source: its times and mode are copied, and its owner where permitted.
+    Without `sync` the caller syncs. Raises OSError; the part may then be left.
+    """
+    digest = hashlib.sha256()
+    with os.fdopen(open_quietly(source), "rb") as file:
+        fd = os.open(part, NEW, 0o600)
+        try:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                write_all(fd, block)
+            _own_like(part, status)
+            with _if_permitted():
+                shutil.copystat(source, part)  # times first, then what may be refused
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+    return digest.hexdigest()
+
+
+def write_part(
+    part: Path, pieces: Iterable[bytes], like: os.stat_result | None, *, sync: bool = True
+) -> None:
+    """Write a new file, with the mode and owner of the one that it will replace. Raises OSError.
+
+    Without `sync` the caller syncs.
+    """
+    create_of(part, pieces, sync=sync)
+    if like:
+        copy_mode(part, like)
+
+
+def copy_mode(part: Path, like: os.stat_result) -> None:
+    """Copy another file's mode, and its owner where permitted, to one of ours. Raises OSError."""
+    _own_like(part, like)
+    with _if_permitted():
+        part.chmod(stat.S_IMODE(like.st_mode))
+
+
+def _own_like(path: Path, status: os.stat_result) -> None:
+    """Copy the owner where permitted; most people own all their photos anyway."""
+    if sys.platform != "win32":
+        with _if_permitted():
+            os.chown(path, status.st_uid, status.st_gid)
+
+
+@contextlib.contextmanager
+def _if_permitted() -> Iterator[None]:
+    """Ignore what this file system or user may not set: FAT, for one, has no owners and modes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EPERM:
+            raise

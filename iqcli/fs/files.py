@@ -19,9 +19,8 @@ import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
 from iqcli.errors import IqError, PhotoError
-from iqcli.fs.copy import copied, write_part
-from iqcli.fs.copy import sha256 as sha256
-from iqcli.fs.durable import NEW, sync_folder
+from iqcli.fs.durable import NEW, copied, sync_folder, write_part
+from iqcli.fs.read import sha256 as sha256
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:

@@ -1,20 +1,21 @@
-"""Reading a file whole, and noticing when it changes meanwhile."""
+"""Reading and hashing files. Leaves no trace but the access time, where that must be."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
-from iqcli.fs.files import lstat_or_none
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 PHOTO_BYTES = 2**31
-_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+BINARY = getattr(os, "O_BINARY", 0)
+_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY
 
 
 class Stamp(NamedTuple):
@@ -43,13 +44,26 @@ def read_bytes(path: Path, limit: int = PHOTO_BYTES) -> tuple[bytes, Stamp]:
     return data, Stamp(at_ns, before if steady else None)
 
 
+def _state(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
 def read_regular(path: Path, limit: int) -> bytes:
     """Read a regular file whole, through no link. Raises like `read_bytes`."""
-    status = lstat_or_none(path)
-    if status is None or not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(path.lstat().st_mode):
         raise PhotoError("is not a regular file")
     return read_bytes(path, limit)[0]
 
 
-def _state(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+def sha256(path: Path) -> str:
+    """Hex digest of the content, read as a stream; keeps the access time where permitted."""
+    with os.fdopen(open_quietly(path), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_quietly(path: Path) -> int:
+    """Open for reading without changing the access time, where permitted. Raises OSError."""
+    try:
+        return os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NOATIME", 0))
+    except PermissionError:  # only the owner may ask for O_NOATIME
+        return os.open(path, os.O_RDONLY | BINARY)

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import copy, durable, files
+from iqcli.fs import durable, files
 from iqcli.text import display_path
 from iqcli.transactions.edit_records import Edited, EditState, inspect_edit
 
@@ -28,14 +28,14 @@ class Backups:
         """Copy all that will be replaced and see it on the disk. Raises PlanConflict, OSError."""
         files.make_folders(self.folder, 0o700)
         old = [(number, each.path) for number, each in enumerate(edited) if each.before]
-        need, free = sum(path.lstat().st_size for _, path in old), copy.free_bytes(self.folder)
+        need, free = sum(path.lstat().st_size for _, path in old), durable.free_bytes(self.folder)
         if need > free:
             raise IqError(
                 f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
                 f"{display_path(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
             )
         for number, path in old:
-            held = copy.copied(path, self._of(number), path.lstat(), sync=False)
+            held = durable.copied(path, self._of(number), path.lstat(), sync=False)
             if held != edited[number].before:
                 raise PlanConflict(f"{display_path(path)} has changed since")
         durable.sync_files(self._of(number) for number, _ in old)
@@ -44,7 +44,7 @@ class Backups:
     def put(self, number: int, edited: Edited) -> None:
         """Give a file its old content, time and mode again. Raises OSError."""
         kept, part = self._of(number), files.part_of(edited.path)
-        if copy.copied(kept, part, kept.lstat()) != edited.before:
+        if durable.copied(kept, part, kept.lstat()) != edited.before:
             files.remove(part)
             raise OSError(errno.EIO, "what was kept of it is damaged", str(kept))
         files.rename_into_place(part, edited.path, sync=False)
@@ -121,10 +121,10 @@ def _part(path: Path, content: bytes | Path) -> Path:
     old = files.lstat_or_none(path)
     if isinstance(content, bytes):
         part = files.part_of(path)
-        copy.write_part(part, (content,), old, sync=False)
+        durable.write_part(part, (content,), old, sync=False)
         return part
     if old:
-        copy.copy_mode(content, old)
+        durable.copy_mode(content, old)
     return content
 
 

@@ -27,8 +27,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
 
 from iqcli.errors import IqError
-from iqcli.fs.durable import BINARY, write_all
+from iqcli.fs.durable import write_all
 from iqcli.fs.files import remove, write_atomic
+from iqcli.fs.read import BINARY
 from iqcli.text import display_path, escape
 from iqcli.weights.manifest import is_web, megabytes
 

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.fs import copy, files
-from iqcli.fs.durable import BINARY, write_all
+from iqcli.fs import durable, files
+from iqcli.fs.durable import write_all
 from iqcli.fs.locks import try_lock
+from iqcli.fs.read import BINARY
 from iqcli.text import display_path
 from iqcli.weights import download
 from iqcli.weights.download import OWN_FILE, HubMetadata, address
@@ -138,7 +139,7 @@ def _lock(store: WeightStore, weight: Weight) -> Iterator[None]:
 
 
 def _check_room(weight: Weight, part: Path) -> None:
-    wanted, free = weight.size - download.length(part), copy.free_bytes(part.parent)
+    wanted, free = weight.size - download.length(part), durable.free_bytes(part.parent)
     if wanted + SPARE > free:
         raise IqError(
             f"{weight.name} needs {megabytes(wanted)} and {megabytes(SPARE)} to spare, and "

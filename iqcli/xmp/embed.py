@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
-from iqcli.fs import copy
+from iqcli.fs import durable
 from iqcli.fs.files import require_writable
 from iqcli.fs.read import PHOTO_BYTES, read_regular
 from iqcli.xmp.profiles import is_raw
@@ -79,7 +79,7 @@ class Embedder:
         before, after = (hashlib.sha256(each).hexdigest() for each in (old, new))
         self.rewritten.append(RewrittenPhoto(before, after, self._checked(old, new, kind)))
         part = self.scratch.part_beside(path)
-        copy.write_part(part, [new], path.lstat())
+        durable.write_part(part, [new], path.lstat())
         return PendingEdit(before, part, kept)
 
     def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:

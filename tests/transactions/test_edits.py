@@ -15,8 +15,8 @@ from support.kill_scene import Scene
 from support.photo_trees import SHOTS, contents, plan_for, tree
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import copy as contents_of
 from iqcli.fs import durable, files, locks, syscalls
+from iqcli.fs import durable as contents_of
 from iqcli.transactions.apply import apply, recover, undo, undo_each
 from iqcli.transactions.edits import Edit, write
 from iqcli.transactions.history import State, history
