@@ -315,9 +315,7 @@ def put(key: str, value: str) -> Path:
         data = tomlkit.dumps(config).encode()
     except UnicodeEncodeError as error:
         raise IqError(f"{escape(value)} cannot stand in {display_path(path)}; rename it") from error
-    try:
+    with files.writing(path, "mend that"):
         files.make_folders(path.parent)
         files.write_atomic(path, data)
-    except OSError as error:
-        raise IqError(f"cannot write {display_path(path)}: {error.strerror}; mend that") from error
     return path

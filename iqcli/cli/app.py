@@ -22,7 +22,7 @@ from iqcli.output.stdout import discard_stdout
 
 app = typer.Typer(
     name="iq",
-    help="Judge, rank and cull photos, and take it all back.",
+    help="Score, rank and cull photos; everything can be undone.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,10 +41,11 @@ def _print_version(wanted: bool) -> None:
 def _common(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Say which.")
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Show the version."),
     ] = False,
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show where an error came from.")
+        bool, typer.Option("--traceback", help="Show the traceback of an error.")
     ] = False,
 ) -> None:
     global _wants_traceback
@@ -70,49 +71,49 @@ app.add_typer(cache.app, name="cache")
 def main() -> None:
     """Run the command line and exit with its code."""
     code = run()
-    # Nothing is left but to end: an impatient second key press must not turn that into a crash.
+    # A second Ctrl-C while Python ends must not look like a crash.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.exit(code)
 
 
 def run() -> int:
-    """The exit code of this process's command line; every error is told in one sentence."""
+    """Run the command line of this process; the exit code. Every error becomes one sentence."""
     _open_streams()
     try:
         code = int(app(prog_name="iq", standalone_mode=False) or Exit.DONE)
     except typer.exceptions.TyperException as error:
-        return _told(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
+        return _report_error(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
     except IqError as error:
-        return _told(error, str(error), error.exit_code)
+        return _report_error(error, str(error), error.exit_code)
     except OSError as error:
-        return _told(error, _refused(error), Exit.USAGE)
+        return _report_error(error, _describe_os_error(error), Exit.USAGE)
     except (KeyboardInterrupt, typer.Abort):
         code = Exit.INTERRUPTED
     except Exception as error:
         kind = type(error).__name__
-        return _told(
+        return _report_error(
             error, f"a fault of iq ({kind}); report what `iq --traceback` shows", Exit.USAGE
         )
-    if code == Exit.INTERRUPTED:  # Typer makes a code of the key itself
+    if code == Exit.INTERRUPTED:  # Typer itself makes Ctrl-C a code
         info("iq: interrupted; what was done so far is kept")
     return code
 
 
-def _refused(error: OSError) -> str:
+def _describe_os_error(error: OSError) -> str:
     if error.filename:
         return f"cannot use {error.filename}: {error.strerror}; mend that and try again"
-    discard_stdout()  # a stream has no name; what it still holds cannot be written either
+    discard_stdout()  # only a stream has no name; its buffer cannot be written either
     return f"cannot write the results: {error.strerror or error}; make room for them"
 
 
 def _open_streams() -> None:
-    # What the shell has closed (`2>&-`) leads nowhere; else a file of ours would take its number.
+    # Streams that the shell has closed (`2>&-`): a file of ours would get their number.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
 
 
-def _told(error: Exception, sentence: str, code: Exit) -> int:
+def _report_error(error: Exception, sentence: str, code: Exit) -> int:
     if _wants_traceback:
         import traceback
 

@@ -1,4 +1,4 @@
-"""Talking to the person: everything here goes to stderr, as plain text."""
+"""Messages and progress bars for people: plain text on stderr."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 T = TypeVar("T")
-# A bar that flashes by tells nothing.
+# Seconds before a bar is shown: one that flashes by is of no use.
 BAR_AFTER = 0.5
 
 
@@ -28,7 +28,7 @@ def _console() -> Console:
 
 
 def info(sentence: str) -> None:
-    """One line on stderr, printable whatever is in it; above the progress bar if there is one."""
+    """Print one line on stderr, escaped, above a progress bar if there is one."""
     if sys.stderr.isatty():
         _console().print(escape(sentence))
     else:
@@ -36,7 +36,7 @@ def info(sentence: str) -> None:
 
 
 def warn(sentence: str) -> None:
-    """A warning on stderr."""
+    """Print a warning on stderr."""
     info(f"iq: warning: {sentence}")
 
 
@@ -67,7 +67,7 @@ def progress(items: Iterable[T], total: int, *, quiet: bool, things: str = "phot
 
 @contextmanager
 def transfer(name: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """On a terminal, a bar of a download; what it gives is told how many bytes have come."""
+    """A progress bar of a download, on a terminal; the function it gives takes the bytes so far."""
     if quiet or not sys.stderr.isatty():
         yield lambda done: None
         return

@@ -168,10 +168,8 @@ def _is_folder(path: Path) -> bool:
 def save(plan: Plan, path: Path) -> None:
     """Write the plan as JSON lines; replaces no file but an older plan. Raises IqError."""
     check_name(path)
-    try:
+    with files.writing(path, "give another name"):
         files.write_atomic(path, b"".join(line(each) + b"\n" for each in records(plan)))
-    except OSError as error:
-        raise IqError(f"cannot write {display_path(path)}: {error.strerror}") from error
 
 
 def check_name(path: Path) -> None:

@@ -24,7 +24,7 @@ from iqcli.fs.read import sha256 as sha256
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
 PART = ".iq-part-"
@@ -73,6 +73,16 @@ def require_output(
     if not free:
         why = "is not overwritten" if may_replace is None else f"is no {kind}"
         raise IqError(f"{display_path(path)} exists and {why}; give another name")
+
+
+@contextlib.contextmanager
+def writing(path: Path, way_out: str) -> Iterator[None]:
+    """Write a file in here: an OSError becomes an IqError that names it and a way out."""
+    try:
+        yield
+    except OSError as error:
+        why = error.strerror or error
+        raise IqError(f"cannot write {display_path(path)}: {why}; {way_out}") from error
 
 
 def require_writable(path: Path) -> None:

@@ -9,6 +9,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from iqcli.output.stdout import encoded
 from iqcli.text import display_path, escape, exact, with_dot
 
 if TYPE_CHECKING:
@@ -173,6 +174,11 @@ def to_paths(judged: Iterable[Photo], *, nul: bool, unscored: bool = False) -> I
             yield os.fsencode(path) + b"\0"
         else:
             yield (path if path.isprintable() else display_path(each.shot.path)).encode() + b"\n"
+
+
+def to_bytes(form: str, rows: Iterable[Row]) -> bytes:
+    """The rows as a file in one of `FILE_FORMATS`."""
+    return to_parquet(rows) if form == "parquet" else encoded("".join(to_text(form, rows)))
 
 
 def to_parquet(rows: Iterable[Row]) -> bytes:

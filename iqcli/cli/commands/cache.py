@@ -1,4 +1,4 @@
-"""`iq cache`: how much is remembered, and forgetting it."""
+"""`iq cache`: the cache of measurements, its size and how to clear it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from iqcli.pipeline.cache import Cache
 
 app = typer.Typer(
-    help="How much is remembered, and forgetting it.",
+    help="Show or clear the cache of measurements.",
     callback=show_help,
     invoke_without_command=True,
 )
@@ -31,7 +31,7 @@ def _open(cache_dir: str | None) -> Cache:
 
 @app.command()
 def info(cache_dir: CacheDir = None) -> Exit:
-    """Say where the cache lies, how many entries it has and how large it is."""
+    """Show the folder of the cache, its number of entries and its size."""
     found = _open(cache_dir).info()
     assert found is not None
     typer.echo(
@@ -43,9 +43,9 @@ def info(cache_dir: CacheDir = None) -> Exit:
 
 @app.command()
 def clear(cache_dir: CacheDir = None) -> Exit:
-    """Forget all measurements. No photo, plan or journal is touched."""
+    """Delete all cached measurements. No photo, plan or journal is touched."""
     cache = _open(cache_dir)
     count = cache.clear()
     cache.close()
-    console.info(f"forgot {count:,} cache entries")
+    console.info(f"deleted {count:,} cache entries")
     return Exit.DONE

@@ -1,4 +1,4 @@
-"""The contact sheet that commands write with `--html FILE`."""
+"""The contact sheet that commands write with `--html FILE`: its option, its check, its files."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info, warn
-from iqcli.errors import IqError
-from iqcli.fs.files import require_output, write_stream
+from iqcli.fs.files import require_output, write_stream, writing
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
@@ -28,29 +27,29 @@ Html = Annotated[
 
 
 def check_sheet(file: Path) -> None:
-    """Refuse before anything is measured a name that no sheet can have. Raises IqError."""
+    """Check, before anything is measured, that a sheet may get this name. Raises IqError."""
     require_output(file, may_replace=_is_sheet, kind="contact sheet of iq")
 
 
 def sheet_of(session: Session, file: Path) -> list[Photo]:
-    """Judge the photos of a run and write a sheet of them on which nothing is decided yet."""
+    """Rate the photos of the session and write a sheet of them, on which nothing is decided yet."""
     from iqcli.culling.grouping.group import group
     from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision, Verdict
 
     check_sheet(file)
     with ThumbnailStore() as store:
-        judged = group(list(session.photos(grouped=True, store=store)))
-        write_sheet(session, file, [Decision(each, Verdict.REVIEW, ()) for each in judged], store)
-    return judged
+        photos = group(list(session.photos(grouped=True, store=store)))
+        write_sheet(session, file, [Decision(each, Verdict.REVIEW, ()) for each in photos], store)
+    return photos
 
 
 def write_sheet(
     session: Session, file: Path, decisions: Sequence[Decision], store: ThumbnailStore
 ) -> None:
-    """Write the sheet of these decisions, in several files where there are many photos.
+    """Write the sheet of these decisions, in several files if there are many photos.
 
-    The others lie beside it: `sheet-2.html`, ... Replaces nothing but older sheets. Raises IqError.
+    The others lie beside it: `sheet-2.html`, ... Only older sheets are replaced. Raises IqError.
     """
     from iqcli.culling.decisions import header, record
     from iqcli.culling.grouping.group import order_within
@@ -74,22 +73,17 @@ def write_sheet(
         total=len(entries),
     )
     for number, (each, part) in enumerate(zip(files, found, strict=True)):
-        try:
+        with writing(each, "give another place"):
             write_stream(each, contact_sheet.page(title, number, part, picture))
-        except OSError as error:
-            why = error.strerror or error
-            raise IqError(
-                f"cannot write {display_path(each)}: {why}; give another place"
-            ) from error
     if not session.quiet:
         others = f" and {counted(len(files) - 1, 'file')} beside it" if len(files) > 1 else ""
         what = f"{counted(len(entries), 'photo')} in {display_path(file)}{others}"
         info(f"contact sheet of {what}; open it in a browser")
-    _warn_of_rest(file, len(files))
+    _warn_of_leftovers(file, len(files))
 
 
-def _warn_of_rest(file: Path, count: int) -> None:
-    """Say which parts of an older, larger sheet of that name still lie there."""
+def _warn_of_leftovers(file: Path, count: int) -> None:
+    """Warn of files that are left of an older, larger sheet of that name."""
     rest: list[Path] = []
     with suppress(OSError):
         while _is_sheet(each := file.with_stem(f"{file.stem}-{count + len(rest) + 1}")):
@@ -102,7 +96,7 @@ def _warn_of_rest(file: Path, count: int) -> None:
 
 
 def _name(session: Session) -> str:
-    """What the sheet is of, as a person calls it: the names of the folders given."""
+    """The title of the sheet: the names of the folders given."""
     names = [escape(path.resolve().name) or "/" for path in session.paths]
     more = f" and {counted(len(names) - 3, 'other')}" if len(names) > 3 else ""
     return ", ".join(names[:3]) + more

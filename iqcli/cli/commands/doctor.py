@@ -30,7 +30,7 @@ PACKAGES = (
     "diskcache",
     "typer",
 )
-# What works once a package is there, and the extra of iq that brings it.
+# What needs a package that is not always installed: the feature, the package, the extra of iq.
 EXTRAS = (
     ("Parquet", "pyarrow", "parquet"),
     ("figures", "matplotlib", "plots"),
@@ -42,18 +42,15 @@ EXTRAS = (
 
 def doctor(
     path: Annotated[
-        Path, typer.Argument(help="Photos whose settings to tell.", metavar="PATH")
+        Path, typer.Argument(help="Photos whose settings are shown.", metavar="PATH")
     ] = Path(),
-    format: Annotated[
-        str,
-        format_option(FORMATS),
-    ] = "table",
+    format: Annotated[str, format_option(FORMATS)] = "table",
     cache_dir: CacheDir = None,
 ) -> Exit:
-    """Say what iq finds on this machine.
+    """Show what iq finds on this machine.
 
     Versions, accelerator, decoders, optional parts, model files, cache and journal folders. Then
-    every setting as it holds for PATH, by default for this folder, and where it was set.
+    every setting that applies to PATH (by default this folder), and where it was set.
     """
     choose(format, FORMATS)
     if not path.exists():
@@ -73,20 +70,20 @@ def _render(
     from iqcli.output.stdout import write
 
     if form == "json":
-        rows = [dict(zip(("setting", "value", "from"), each, strict=True)) for each in chosen]
-        write([json.dumps({"found": dict(checks), "settings": rows}) + "\n"])
+        records = [dict(zip(("setting", "value", "from"), each, strict=True)) for each in chosen]
+        write([json.dumps({"found": dict(checks), "settings": records}) + "\n"])
         return
     table.show(table.plain_table(("what", "found"), checks))
-    said = [
+    rows = [
         (name, table.NONE if value is None else value, origin) for name, value, origin in chosen
     ]
     write(["\n"])
-    table.show(table.plain_table(("setting", "value", "from"), said))
+    table.show(table.plain_table(("setting", "value", "from"), rows))
 
 
 def _value(settings: Settings, name: str) -> str | float | None:
     value = getattr(settings, name)
-    if name == "weights_mirror" and value:  # a password may stand in it
+    if name == "weights_mirror" and value:  # it may contain a password
         from iqcli.weights.download import host
 
         return host(value)
@@ -117,7 +114,7 @@ def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
 
 
 def _extras() -> list[tuple[str, str]]:
-    """What iq does without until it is installed."""
+    """The optional parts, and how to install what is missing."""
     found = [(what, _package(package, extra)) for what, package, extra in EXTRAS]
     return [*found, ("exiftool", _exiftool())]
 
@@ -152,7 +149,7 @@ def _accelerator() -> str:
 
 
 def _decoders() -> list[tuple[str, str]]:
-    import pillow_heif  # noqa: F401  its import tells whether its libraries load
+    import pillow_heif  # noqa: F401  the import fails where its libraries are missing
     import rawpy
     from PIL import features
 
@@ -187,7 +184,7 @@ def _cache(settings: Settings) -> str:
     info = Cache(settings.cache_dir, warn).info()
     assert info is not None
     if info.on_network:
-        warn(f"the cache lies on a network disk ({info.filesystem}); move it with IQ_CACHE_DIR")
+        warn(f"the cache is on a network disk ({info.filesystem}); move it with IQ_CACHE_DIR")
     kind = f" on {info.filesystem}" if info.filesystem else ""
     return (
         f"{display_path(info.folder)}{kind}: {info.entries:,} entries, {info.bytes / 1e6:,.1f} MB"

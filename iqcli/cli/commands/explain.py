@@ -16,7 +16,7 @@ from iqcli.cli.options import format_option, over_photos
 from iqcli.cli.output import choose
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, PhotoError
-from iqcli.fs.files import require_output
+from iqcli.fs.files import require_output, writing
 from iqcli.output.stdout import write
 from iqcli.text import display_path, exact
 
@@ -146,11 +146,8 @@ def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
 
     limit = session.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
-    try:
+    with writing(file, "give another name"):
         create(file, drawn(views.scoring, maps(tiles[None])[0], LAYERS))
-    except OSError as error:
-        why = error.strerror or error
-        raise IqError(f"cannot write {display_path(file)}: {why}; give another name") from error
     info(f"drawn: {display_path(file)}")
 
 

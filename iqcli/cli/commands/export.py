@@ -18,7 +18,7 @@ from iqcli.errors import Exit, IqError
 from iqcli.fs.files import require_output, write_atomic
 from iqcli.output import rows
 from iqcli.output.rows import FILE_FORMATS
-from iqcli.output.stdout import encoded, write
+from iqcli.output.stdout import write
 from iqcli.records import Decision, Photo, Verdict
 
 
@@ -28,13 +28,10 @@ def export(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="File to write; its ending tells the format.", metavar="FILE"
+            "--output", "-o", help="File to write; its ending sets the format.", metavar="FILE"
         ),
     ] = None,
-    format: Annotated[
-        str | None,
-        format_option(FILE_FORMATS),
-    ] = None,
+    format: Annotated[str | None, format_option(FILE_FORMATS)] = None,
     html: Html = None,
     xmp: Annotated[
         bool, typer.Option("--xmp", help="Write stars, keywords and scores into XMP sidecars.")
@@ -48,17 +45,17 @@ def export(
 ) -> Exit:
     """Write scores for other programs.
 
-    As CSV (RFC 4180, UTF-8), JSON, JSON lines or Parquet.
+    As CSV (RFC 4180, UTF-8), JSON, JSON Lines or Parquet.
 
-    With --html as a contact sheet, one file for a browser, on which a person decides by hand.
+    With --html, as a contact sheet: one file for a browser, in which you decide by hand.
 
-    With --xmp as XMP that photo programs read, beside the photos. A person's ratings stay, and
-    `iq undo` takes it back.
+    With --xmp, as XMP sidecars that photo programs read. Ratings that a person gave stay, and
+    `iq undo` restores the sidecars.
     """
     form, column = _format(output, format), choose_column(sort)
     profile, stars = choose_xmp(session, xmp_profile, stars, xmp=xmp, embed=embed)
     if xmp and html:
-        raise IqError("a sheet no longer fits once --xmp has added files; give --html afterwards")
+        raise IqError("--xmp adds files that the sheet would lack; give --html in a second run")
     wants_rows = not (xmp or html) or output is not None or format is not None
     if not wants_rows and (column or reverse or limit is not None):
         raise IqError("--sort, --reverse and --limit are for rows; give --format or --output, too")
@@ -66,24 +63,19 @@ def export(
         from iqcli.cli.commands.cull.execute import take_back_cut_off
 
         take_back_cut_off(session, session.folders)
-    judged: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
+    photos: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
     if xmp:
-        judged = list(judged)
-        undecided = [Decision(each, Verdict.REVIEW, ()) for each in judged]
+        photos = list(photos)
+        undecided = [Decision(each, Verdict.REVIEW, ()) for each in photos]
         write_xmp(session, undecided, profile, embed=embed, stars=stars)
     if not wants_rows:
         return session.report("exported")
-    results = ((each, dict[str, object]()) for each in judged)
+    results = ((each, dict[str, object]()) for each in photos)
     records = (rows.row(*each) for each in arrange(results, column, reverse, limit))
     if output is None:
         write(rows.to_text(form, records))
     else:
-        data = (
-            rows.to_parquet(records)
-            if form == "parquet"
-            else encoded("".join(rows.to_text(form, records)))
-        )
-        write_atomic(output, data)
+        write_atomic(output, rows.to_bytes(form, records))
     return session.report("exported")
 
 

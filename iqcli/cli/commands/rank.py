@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from iqcli.records import Photo
 
 COLUMNS = ("rank", "score", "bar", "uncertainty", "technical", "aesthetic", "issues", "path")
-# What is seen in the photos themselves, and the column that says which one a photo is of.
-LOOKED = ("burst", "scene")
-CALLED = {"burst": "group", "scene": "scene", "day": "day", "folder": "folder"}
+# Groups that are found by comparing the photos themselves, and the column that names a group.
+COMPARED = ("burst", "scene")
+GROUP_COLUMN = {"burst": "group", "scene": "scene", "day": "day", "folder": "folder"}
 Per = Annotated[
     str | None,
     typer.Option(
         "--per",
-        help="Side by side: burst, scene, day or folder.",
+        help="Rank within each burst, scene, day or folder.",
         metavar="WHAT",
         autocompletion=lambda: list(UNITS),
     ),
 ]
-# Photos that --preview draws, unless --limit says otherwise.
+# Photos that --preview draws without --limit.
 PREVIEWED = 24
 
 
@@ -46,16 +46,16 @@ def rank(
     limit: Limit = None,
     per: Per = None,
     preview: Annotated[
-        bool, typer.Option("--preview", help="Draw the photos, on a terminal [24 of them].")
+        bool, typer.Option("--preview", help="Draw the photos in the terminal [the first 24].")
     ] = False,
 ) -> Exit:
     """Order photos, best first.
 
     The percentile is the share of the other photos that score lower.
 
-    With --per the photos of a burst, scene, day or folder stand side by side, those with the best
-    photo first; rank, percentile and --limit are of each by itself. A photo alone is listed too,
-    and the frames of a bracket or panorama all together.
+    With --per photos are listed by burst, scene, day or folder, the group with the best photo
+    first; rank, percentile and --limit apply within each group. Single photos are listed too, and
+    all frames of a bracket or panorama together.
     """
     if per is not None:
         choose(per, UNITS, "--per")
@@ -65,29 +65,29 @@ def rank(
     column = choose_column(sort)
     if preview:
         return _draw(session, column, reverse, limit, per)
-    ranked = _ranked(session.photos(grouped=per in LOOKED), per, limit)
-    shown = arrange(ranked, column, reverse, None if per else limit)
-    columns = COLUMNS if per in (None, "all") else (CALLED[per], *COLUMNS)
-    write_results(shown, form, columns, nul=print0)
+    ranked = _ranked(session.photos(grouped=per in COMPARED), per, limit)
+    arranged = arrange(ranked, column, reverse, None if per else limit)
+    columns = COLUMNS if per in (None, "all") else (GROUP_COLUMN[per], *COLUMNS)
+    write_results(arranged, form, columns, nul=print0)
     return session.report("ranked")
 
 
 def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[Result]:
-    """Best first, by sections where asked for, and then those without a score."""
+    """Best first, by groups if there are any, and then those without a score."""
     from iqcli.culling.grouping.group import group, sections
     from iqcli.models.scoring import percentile
 
-    judged = list(found)
-    if per in LOOKED:
-        judged = group(judged)
+    photos = list(found)
+    if per in COMPARED:
+        photos = group(photos)
     results: list[Result] = []
-    for members in sections(judged, per or "all"):
-        # A set is shown whole: that is what it is worth.
+    for members in sections(photos, per or "all"):
+        # A bracket or panorama is of use only as a whole.
         most = limit if per and not (per == "burst" and members[0].frame_set) else None
         for rank, each in enumerate(members[:most], start=1):
             place = {"rank": rank, "percentile": percentile(rank, len(members))}
             results.append((each, place))
-    return results + [(each, {}) for each in judged if each.rating is None]
+    return results + [(each, {}) for each in photos if each.rating is None]
 
 
 def _draw(
@@ -99,13 +99,13 @@ def _draw(
 
     brush = terminal_images.brush("--preview")
     with ThumbnailStore((THUMB,)) as store:
-        judged = session.photos(grouped=per in LOOKED, store=store)
-        ranked = [each for each in _ranked(judged, per, limit) if each[0].rating]
+        photos = session.photos(grouped=per in COMPARED, store=store)
+        ranked = [each for each in _ranked(photos, per, limit) if each[0].rating]
         most = PREVIEWED if limit is None else None if per else limit
         wanted = arrange(ranked, column, reverse, most)
         terminal_images.show(
             ((row(*each), store.get(each[0].sha256, "thumb")) for each in wanted), brush
         )
     if limit is None and len(ranked) > PREVIEWED and not session.quiet:
-        info(f"the first {PREVIEWED} are drawn; --limit says how many")
+        info(f"the first {PREVIEWED} are drawn; give --limit N for more")
     return session.report("ranked")

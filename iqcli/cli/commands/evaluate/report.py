@@ -160,18 +160,13 @@ def check_plots(folder: Path) -> None:
 def draw(study: Study, name: str, by: str | None, folder: Path) -> None:
     """Write the figures into the folder, made if need be; old ones of these names are replaced."""
     from iqcli.evaluation.figures import draw_study
-    from iqcli.fs.files import make_folders, write_atomic
+    from iqcli.fs.files import make_folders, write_atomic, writing
 
     figures = draw_study(study, name, by)
-    try:
+    with writing(folder, "give another folder"):
         make_folders(folder)
         for file, data in figures.items():
             write_atomic(folder / file, data)
-    except OSError as error:
-        why = error.strerror or error
-        raise IqError(
-            f"cannot write to {display_path(folder)}: {why}; give another folder"
-        ) from error
     info(f"drawn: {', '.join(display_path(folder / file) for file in figures)}")
 
 

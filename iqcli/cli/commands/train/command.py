@@ -18,7 +18,7 @@ from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos, show_help
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
-from iqcli.fs.files import make_folders, require_output, write_atomic
+from iqcli.fs.files import make_folders, require_output, write_atomic, writing
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -57,14 +57,9 @@ def scale(
         info("no --scene: photos of one scene may be on both sides and flatter the figures")
     fitted = fit_calibration(told, model, session.registry, scene, session.measure)
     target = output or own_file(fitted.model, session.settings.data_dir)
-    try:
+    with writing(target, "give another --output"):
         make_folders(target.parent)
         write_atomic(target, fitted.file())
-    except OSError as error:
-        why = error.strerror or error
-        raise IqError(
-            f"cannot write {display_path(target)}: {why}; give another --output"
-        ) from error
     _tell(fitted, target)
     return session.report("used")
 
