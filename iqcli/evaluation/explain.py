@@ -1,10 +1,10 @@
-"""Why a photo got its score: what each block did, what stands out, where it is sharp.
+"""Why a photo got its score: the effect of each block, what stands out, where it is sharp.
 
-The folder's median is put in the place of one block at a time: what the score loses by that is what
-the photo's own block was worth. Blocks work together, so the changes need not add up; and
-the median of many numbers is no photo: a method may find it better than any.
+The folder's median is put in the place of one block at a time: what the score loses by that is the
+effect of the photo's own block. Blocks work together, so the effects need not add up; and the
+median of many numbers is no photo: a method may rate it better than any.
 
-What stands out in a photo beside others: light, colour, sharpness and noise, in words.
+What stands out in a photo beside others is its light, colour, sharpness and noise, in words.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 
     BlocksByName = Mapping[str, Vector]
 
-# By which share of their range, a knot, the fit sets quantiles apart so that equal ones rise, too.
+# Below this many others a median depends on chance more than on the folder.
+FEW = 5
+# Points that the order of summation alone can make: no effect.
+ROUNDING = 1e-4
+# The share of their range, a knot, by which the fit sets quantiles apart so that equal ones rise.
 APART = 1e-4
 # What a photo is called that has less of a feature than the others, and more.
 WORDS = {
@@ -44,11 +48,26 @@ WORDS = {
     "tile_noise_p10": ("cleaner", "noisier"),
     "block_x": ("with fewer JPEG blocks", "with more JPEG blocks"),
 }
+HEIGHTS, SIDES = ("upper", "", "lower"), ("left", "", "right")
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEffect:
+    """By how many points a block moved the score, and the parts that the model has.
+
+    `defined` is False where the photo is too flat or tiny for the block.
+    """
+
+    name: str
+    score: float
+    technical: float | None
+    aesthetic: float | None
+    defined: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A number of the block `photometry`: here, in the middle, and the share (%) that has less."""
+    """A number of the block `photometry`, the median beside it, and the share (%) below it."""
 
     name: str
     value: float
@@ -57,65 +76,9 @@ class Feature:
 
     @property
     def words(self) -> tuple[str, float]:
-        """What this photo is called, and more so than how many per cent."""
+        """The word for this photo, and the share (%) of the others that it is true against."""
         less, more = WORDS[self.name]
         return (more, self.percentile) if self.percentile >= 50 else (less, 100 - self.percentile)
-
-
-def among(own: Array, others: Array) -> tuple[Feature, ...]:
-    """The features of a block (94,) beside (n, 94) others, n >= 1, the most telling first."""
-    return _told(own, np.median(others, axis=0), shares(own, others))
-
-
-def among_training(own: Array, knots: Array) -> tuple[Feature, ...]:
-    """The same beside the photos that a model learnt from, known by their (94, KNOTS) quantiles."""
-    step = APART * np.ptp(knots, axis=1)
-    quantiles = np.maximum.accumulate(knots - step[:, None] * np.arange(KNOTS), axis=1)
-    # On both sides of a value that many have, as of no pure white at all: equal ones count half.
-    beside = np.stack([own - step / 2, own + step / 2])
-    low, high = normal_scores(beside, quantiles)[:, :-1]
-    beaten = np.array([_beaten(a) / 2 + _beaten(b) / 2 for a, b in zip(low, high, strict=True)])
-    return _told(own, quantiles[:, KNOTS // 2], beaten)
-
-
-def _beaten(score: float) -> float:
-    """The share (%) below a normal score."""
-    return 50 * (1 + erf(score / sqrt(2)))
-
-
-def shares(own: Array, others: Array) -> Doubles:
-    """The share (%) of (n, size) `others` that are less than (size,) `own`; equal ones half."""
-    found: Doubles = 100 * ((others < own) + 0.5 * (others == own)).mean(axis=0)
-    return found
-
-
-def _told(own: Array, medians: Array, beaten: Doubles) -> tuple[Feature, ...]:
-    found = (
-        Feature(name, float(own[i]), float(medians[i]), float(beaten[i]))
-        for name, i in ((name, PHOTOMETRY.index(name)) for name in WORDS)
-    )
-    return tuple(sorted(found, key=lambda each: -abs(each.percentile - 50)))
-
-
-# Below so many others a median says more of chance than of the folder.
-FEW = 5
-# Points that the order of summation alone can make: no effect.
-ROUNDING = 1e-4
-HEIGHTS, SIDES = ("upper", "", "lower"), ("left", "", "right")
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """By how many points a block moved the score, and the parts that the model has.
-
-    `defined` is False where the photo is too flat or tiny for the block.
-    """
-
-    block: str
-    score: float
-    technical: float | None
-    aesthetic: float | None
-    defined: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +104,7 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Chance:
+class IssueChances:
     """The probabilities (0..1) that an issue has level 2, 3, … or more; they never rise."""
 
     issue: str
@@ -150,8 +113,10 @@ class Chance:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What is known of a score. `against` is "folder", "training" or None: what the blocks and the
-    features were held against. `rank` counts from 1 among `of` photos with a score.
+    """What is known of a score.
+
+    `against` is what the blocks and the features were compared with: "folder", "training" or None.
+    `rank` counts from 1 among `of` photos with a score; `percentile` is the share (%) below it.
     """
 
     photo: Photo
@@ -159,116 +124,157 @@ class Explanation:
     of: int
     percentile: float
     against: str | None
-    moved: tuple[Moved, ...]
+    effects: tuple[BlockEffect, ...]
     features: tuple[Feature, ...]
-    chances: tuple[Chance, ...]
+    chances: tuple[IssueChances, ...]
     tile: Tile | None
 
 
 def explain(
     model: RatedModel,
-    photo: BlocksByName,
+    blocks: BlocksByName,
     others: Sequence[BlocksByName],
-    judged: Photo,
+    photo: Photo,
     peers: Sequence[Photo],
 ) -> Explanation:
-    """Explain the score of a judged photo, beside the judged others of its folder.
+    """Explain the score of a rated photo with these blocks, beside its rated peers.
 
-    `others` are the blocks of those that could be measured; all hold the model's blocks, and
+    `others` are the blocks of the peers that could be measured; all hold the model's blocks, and
     `photometry` and `tiles`.
     """
-    assert isinstance(judged.rating, Rating)
-    ranked = rank([judged, *peers])
-    own = next(each for each in ranked if each.photo is judged)
-    knots = model.predictor.quantiles
+    assert isinstance(photo.rating, Rating)
+    ranked = rank([photo, *peers])
+    own = next(each for each in ranked if each.photo is photo)
+    quantiles = model.predictor.quantiles
     enough = len(others) >= FEW
-    against = "folder" if enough else "training" if knots else None
     return Explanation(
-        photo=judged,
+        photo=photo,
         rank=own.rank,
         of=len(ranked),
         percentile=own.percentile,
-        against=against,
-        moved=_moved(model, photo, _middles(others, knots, enough), judged.rating),
-        features=_features(photo, others, knots.get("photometry"), enough),
-        chances=_chances(model, photo),
-        tile=_sharpest(photo, others, enough),
+        against="folder" if enough else "training" if quantiles else None,
+        effects=_effects(model, blocks, _medians(others, quantiles, enough), photo.rating),
+        features=_features(blocks, others, quantiles.get("photometry"), enough),
+        chances=_chances(model, blocks),
+        tile=_sharpest(blocks, others, enough),
     )
 
 
-def _middles(
-    others: Sequence[BlocksByName], knots: Mapping[str, Array], enough: bool
+# --- the effects of blocks ---
+
+
+def _medians(
+    others: Sequence[BlocksByName], quantiles: Mapping[str, Array], enough: bool
 ) -> BlocksByName:
     """The median of each number of each block: of the others, else of the training."""
     if not enough:
-        return {name: quantiles[:, KNOTS // 2] for name, quantiles in knots.items()}
-    found = {}
+        return {name: each[:, KNOTS // 2] for name, each in quantiles.items()}
+    medians = {}
     for name in others[0]:
         stacked = np.stack([each[name] for each in others])
         defined = stacked[np.isfinite(stacked).all(axis=1)]
         if len(defined):
-            found[name] = np.median(defined, axis=0).astype(np.float32)
-    return found
+            medians[name] = np.median(defined, axis=0).astype(np.float32)
+    return medians
 
 
-def _moved(
-    model: RatedModel, photo: BlocksByName, middles: BlocksByName, rating: Rating
-) -> tuple[Moved, ...]:
-    """The most moving block first. One that moves nothing is read by the issues alone."""
-    names = [block.name for block in model.blocks if block.name in middles]
-    without = model.rate([{**photo, name: middles[name]} for name in names])
-    found = [
-        Moved(
+def _effects(
+    model: RatedModel, blocks: BlocksByName, medians: BlocksByName, rating: Rating
+) -> tuple[BlockEffect, ...]:
+    """The largest first. A block without effect is read by the issues alone, and left out."""
+    names = [block.name for block in model.blocks if block.name in medians]
+    without = model.rate([{**blocks, name: medians[name]} for name in names])
+    effects = [
+        BlockEffect(
             name,
             rating.score - other.score,
-            _less(rating.technical, other.technical),
-            _less(rating.aesthetic, other.aesthetic),
-            bool(np.isfinite(photo[name]).all()),
+            _minus(rating.technical, other.technical),
+            _minus(rating.aesthetic, other.aesthetic),
+            bool(np.isfinite(blocks[name]).all()),
         )
         for name, other in zip(names, without, strict=True)
         if isinstance(other, Rating)
     ]
-    moving = (
+    seen = (
         each
-        for each in found
+        for each in effects
         if max(map(abs, (each.score, each.technical or 0, each.aesthetic or 0))) > ROUNDING
     )
-    return tuple(sorted(moving, key=lambda each: -abs(each.score)))
+    return tuple(sorted(seen, key=lambda each: -abs(each.score)))
 
 
-def _less(own: float | None, other: float | None) -> float | None:
+def _minus(own: float | None, other: float | None) -> float | None:
     return None if own is None or other is None else own - other
 
 
+# --- what stands out ---
+
+
 def _features(
-    photo: BlocksByName, others: Sequence[BlocksByName], knots: Array | None, enough: bool
+    blocks: BlocksByName, others: Sequence[BlocksByName], quantiles: Array | None, enough: bool
 ) -> tuple[Feature, ...]:
     """Those of the block `photometry`, beside the others, else beside the training."""
-    own, beside = photo["photometry"], [each["photometry"] for each in others]
+    own, beside = blocks["photometry"], [each["photometry"] for each in others]
     beside = [each for each in beside if np.isfinite(each).all()]
     if not np.isfinite(own).all():
         return ()
     if enough and beside:
-        return among(own, np.stack(beside))
-    return () if enough or knots is None else among_training(own, knots)
+        stacked = np.stack(beside)
+        return _outstanding(own, np.median(stacked, axis=0), shares_below(own, stacked))
+    return () if enough or quantiles is None else features_among_training(own, quantiles)
 
 
-def _chances(model: RatedModel, photo: BlocksByName) -> tuple[Chance, ...]:
-    """Of the issues that the rating names, by the head that sees them; the likeliest first."""
-    stacked = {name: vector[None] for name, vector in photo.items()}
-    (found,) = model.labels.probabilities(stacked)
-    chances = (Chance(name, at_least) for name, at_least in found.items())
+def features_among_training(own: Array, knots: Array) -> tuple[Feature, ...]:
+    """The features of a block (94,) beside the training photos of (94, KNOTS) quantiles."""
+    step = APART * np.ptp(knots, axis=1)
+    quantiles = np.maximum.accumulate(knots - step[:, None] * np.arange(KNOTS), axis=1)
+    # On both sides of a value that many have, as of no pure white at all: equal ones count half.
+    beside = np.stack([own - step / 2, own + step / 2])
+    low, high = normal_scores(beside, quantiles)[:, :-1]
+    below = [_percentile(a) / 2 + _percentile(b) / 2 for a, b in zip(low, high, strict=True)]
+    return _outstanding(own, quantiles[:, KNOTS // 2], np.array(below))
+
+
+def _percentile(score: float) -> float:
+    """The share (%) below a normal score."""
+    return 50 * (1 + erf(score / sqrt(2)))
+
+
+def shares_below(own: Array, others: Array) -> Doubles:
+    """The share (%) of (n, size) `others` that are less than (size,) `own`; equal ones half."""
+    shares: Doubles = 100 * ((others < own) + 0.5 * (others == own)).mean(axis=0)
+    return shares
+
+
+def _outstanding(own: Array, medians: Array, percentiles: Doubles) -> tuple[Feature, ...]:
+    """The features that have words, the most outstanding first."""
+    places = {name: PHOTOMETRY.index(name) for name in WORDS}
+    features = (
+        Feature(name, float(own[k]), float(medians[k]), float(percentiles[k]))
+        for name, k in places.items()
+    )
+    return tuple(sorted(features, key=lambda each: -abs(each.percentile - 50)))
+
+
+# --- issues and sharpness ---
+
+
+def _chances(model: RatedModel, blocks: BlocksByName) -> tuple[IssueChances, ...]:
+    """Of the issues that the rating names, by the head that predicts them; the likeliest first."""
+    stacked = {name: vector[None] for name, vector in blocks.items()}
+    (probabilities,) = model.labels.probabilities(stacked)
+    chances = (IssueChances(name, at_least) for name, at_least in probabilities.items())
     return tuple(sorted(chances, key=lambda each: tuple(-p for p in each.at_least)))
 
 
-def _sharpest(photo: BlocksByName, others: Sequence[BlocksByName], enough: bool) -> Tile | None:
+def _sharpest(blocks: BlocksByName, others: Sequence[BlocksByName], enough: bool) -> Tile | None:
     """None for a picture too small to have tiles, or without anything in any."""
-    fine = layer(photo["tiles"][None], "fine")[0]
+    fine = layer(blocks["tiles"][None], "fine")[0]
     if not np.isfinite(fine).all() or not fine.any():
         return None
-    at, share = int(fine.argmax()), None
+    at, percentile = int(fine.argmax()), None
     if enough:
         best = layer(np.stack([each["tiles"] for each in others]), "fine").max(axis=1)
         best = best[np.isfinite(best)]
-        share = float(shares(fine.max(), best)) if len(best) else None
-    return Tile(at // GRID + 1, at % GRID + 1, float(fine.max()), share)
+        percentile = float(shares_below(fine.max(), best)) if len(best) else None
+    return Tile(at // GRID + 1, at % GRID + 1, float(fine.max()), percentile)

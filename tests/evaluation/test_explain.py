@@ -16,8 +16,8 @@ from support import fake_hex
 from support.drawn_scenes import blocks_of, photo, plain, texture
 from support.images import encoded, noise, scene
 
-from iqcli.cli.commands.explain import in_words
-from iqcli.evaluation.explain import Feature, Tile, among_training, explain
+from iqcli.cli.commands.explain import to_text
+from iqcli.evaluation.explain import Feature, Tile, explain, features_among_training
 from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load
@@ -80,8 +80,8 @@ def test_a_block_is_worth_what_the_score_loses_without_it(
     index = PHOTOMETRY.index("luma_mean")
     own = blocks_of(photo("astronaut.png"), "photometry")["photometry"][index]
     median = np.median([each["photometry"][index] for each in others])
-    (moved,) = found.moved  # tiles and a defined BRISQUE move nothing here
-    assert (moved.block, moved.defined) == ("photometry", True)
+    (moved,) = found.effects  # tiles and a defined BRISQUE move nothing here
+    assert (moved.name, moved.defined) == ("photometry", True)
     assert moved.score == pytest.approx((own - median) / 50, abs=1e-5)
     assert moved.technical == pytest.approx(moved.score, abs=1e-5)
     assert moved.aesthetic == pytest.approx(0, abs=1e-5)
@@ -90,7 +90,7 @@ def test_a_block_is_worth_what_the_score_loses_without_it(
 
 def test_a_block_that_is_not_defined_is_named(others: list[Mapping[str, Vector]]) -> None:
     found = explained(plain(90), others, Adder())
-    moved = {each.block: each for each in found.moved}
+    moved = {each.name: each for each in found.effects}
     assert not moved["brisque"].defined
     assert moved["brisque"].score == pytest.approx(-1)
 
@@ -98,8 +98,8 @@ def test_a_block_that_is_not_defined_is_named(others: list[Mapping[str, Vector]]
 def test_the_real_model_is_moved_by_each_of_its_blocks(others: list[Mapping[str, Vector]]) -> None:
     model = load("brisque-refit")
     found = explained(photo("astronaut.png"), others, model)
-    (moved,) = found.moved
-    assert moved.block == "brisque"
+    (moved,) = found.effects
+    assert moved.name == "brisque"
     median = np.median([each["brisque"] for each in others], axis=0).astype(np.float32)
     (without,) = model.rate([{**others[0], "brisque": median}])
     assert moved.score == pytest.approx(found.photo.rating.score - without.score, abs=1e-4)
@@ -111,7 +111,9 @@ def test_few_photos_are_no_folder_to_compare_with(others: list[Mapping[str, Vect
     assert found.against == "training"
     knots = model.head.tensors["knots.brisque"]
     (without,) = model.rate([{**others[0], "brisque": knots[:, knots.shape[1] // 2]}])
-    assert found.moved[0].score == pytest.approx(found.photo.rating.score - without.score, abs=1e-4)
+    assert found.effects[0].score == pytest.approx(
+        found.photo.rating.score - without.score, abs=1e-4
+    )
     assert found.tile.percentile is None
 
 
@@ -123,18 +125,18 @@ def test_equal_numbers_of_the_training_are_no_difference() -> None:
     block[:, white] = np.maximum(generator.normal(-0.05, 0.2, len(block)), 0)
     own = np.full(len(PHOTOMETRY), 50, np.float32)
     own[white], own[light] = 0, 60
-    found = {each.name: each for each in among_training(own, quantile_knots(block))}
+    found = {each.name: each for each in features_among_training(own, quantile_knots(block))}
     assert found["luma_white"].percentile == pytest.approx(30, abs=3)
     assert found["luma_white"].median == pytest.approx(0, abs=1e-3)
     assert found["luma_mean"].percentile == pytest.approx(84, abs=2)
     own[white] = 1e-4
-    found = {each.name: each for each in among_training(own, quantile_knots(block))}
+    found = {each.name: each for each in features_among_training(own, quantile_knots(block))}
     assert found["luma_white"].percentile > 50
 
 
 def test_a_model_without_a_training_of_ours_says_so(others: list[Mapping[str, Vector]]) -> None:
     found = explained(photo("astronaut.png"), others[:1], Adder())
-    assert (found.against, found.moved, found.features) == (None, (), ())
+    assert (found.against, found.effects, found.features) == (None, (), ())
 
 
 @pytest.mark.parametrize(
@@ -161,7 +163,7 @@ def test_equal_numbers_are_no_difference(others: list[Mapping[str, Vector]]) -> 
     found = explained(photo("coins.png"), same, Adder())
     assert {each.percentile for each in found.features} == {50}
     assert found.tile.percentile == 50
-    assert any("nothing stands out" in line for line in in_words(found, Path()))
+    assert any("nothing stands out" in line for line in to_text(found, Path()))
 
 
 @pytest.mark.parametrize(
@@ -194,7 +196,7 @@ def test_chances_fall_with_the_level_and_agree_with_the_issues(
         assert list(each.at_least) == sorted(each.at_least, reverse=True)
         assert (each.at_least[0] > 0.3) >= (each.issue in levels)
     assert found.chances[0].at_least[0] == max(each.at_least[0] for each in found.chances)
-    text = "\n".join(in_words(found, Path()))
+    text = "\n".join(to_text(found, Path()))
     assert "  too dark: slight or worse " in text and "severe " in text
 
 
@@ -208,7 +210,7 @@ def test_a_model_of_issues_tells_its_own_chances(
     told = {each.issue: each.at_least for each in found.chances}
     for label, group in zip(model.head.graph.labels, model.head.graph.groups, strict=True):
         assert told[label.name] == pytest.approx([row[node] for node in group], abs=1e-6)
-    assert {each.block for each in found.moved} <= {"brisque", "photometry"}
+    assert {each.name for each in found.effects} <= {"brisque", "photometry"}
     assert explained(photo("astronaut.png"), others[:2], model).against == "training"
 
 
@@ -220,9 +222,11 @@ def test_a_picture_with_nothing_in_it_has_no_sharpest_tile(
 
 def test_no_change_has_no_sign() -> None:
     from iqcli.cli.commands.explain import _parts
-    from iqcli.evaluation.explain import Moved
+    from iqcli.evaluation.explain import BlockEffect
 
-    assert _parts(Moved("tiles", 0, -0.001, -0.2, True)) == " (technical +0.00, aesthetic -0.20)"
+    assert (
+        _parts(BlockEffect("tiles", 0, -0.001, -0.2, True)) == " (technical +0.00, aesthetic -0.20)"
+    )
 
 
 def test_a_share_is_never_rounded_up_to_all() -> None:
@@ -355,7 +359,7 @@ def test_among_another_folder(iq: Iq, crowd: Path) -> None:
 def test_a_method_that_was_not_trained_here(iq: Iq, crowd: Path) -> None:
     ran = iq("explain", "photos/T_1.jpg", "--model", "niqe", "--among", "photos/day")
     assert ran.code == 0
-    assert "cannot be told: too few photos" in ran.out.decode()
+    assert "are unknown: too few photos" in ran.out.decode()
     ran = iq("explain", "photos/T_1.jpg", "--model", "niqe", "-f", "json")
     assert [each["name"] for each in json.loads(ran.out)["blocks"]] == ["niqe"]
 

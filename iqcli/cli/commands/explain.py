@@ -1,11 +1,9 @@
-"""`iq explain`: why a photo got its score.
-
-What `iq explain` found out, as raw numbers for a program and in words for a person.
-"""
+"""`iq explain`: why a photo got its score, as JSON for a program or in words for a person."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,14 +20,21 @@ from iqcli.text import display_path, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from iqcli.evaluation.explain import Explanation, Feature, Moved, Tile
-    from iqcli.records import Shot, Vector
+    from iqcli.evaluation.explain import BlockEffect, Explanation, Tile
+    from iqcli.records import Rating, Shot, Vector
 
 FORMATS = ("text", "json")
-# What the words are made of, whether the model reads it or not.
+SCHEMA = 1
+# Blocks that the words are made of, whether the model reads them or not.
 ALWAYS = ("photometry", "tiles")
+# The share (%) of the folder from which a feature stands out, and how many are listed at most.
+OUTSTANDING, MOST = 80.0, 6
+# The probability from which an issue is listed, though it may not be named.
+LIKELY = 0.05
+TRAINING = "the photos that the model learnt from"
+# Levels 2 to 4.
+LEVELS = ("slight or worse", "clear or worse", "severe")
 
 
 @over_photos
@@ -51,28 +56,24 @@ def explain(
             "--heatmap", help="Draw sharpness, clipping and noise by tile.", metavar="FILE.png"
         ),
     ] = None,
-    format: Annotated[
-        str,
-        format_option(FORMATS),
-    ] = "text",
+    format: Annotated[str, format_option(FORMATS)] = "text",
 ) -> Exit:
-    """Tell what moved the score of one photo.
+    """Explain the score of one photo.
 
-    What each block of the model was worth is found by putting the median of the folder in its
-    place, one at a time: blocks work together, so these changes need not add up. With fewer than
-    five other photos it is the median of those that the model learnt from.
+    The effect of each block of the model is found by putting the median of the folder in its place,
+    one at a time: blocks work together, so the effects need not add up. With fewer than five other
+    photos it is the median of those that the model learnt from.
     """
     choose(format, FORMATS)
     if heatmap is not None:
         require_output(heatmap, suffixes=(".png", ".PNG"))
     shot = _shot(session)
-
-    found, tiles, unread = _explained(session, shot, among)
+    explanation, tiles, unread = _explained(session, shot, among)
     folder = among or shot.path.parent
     if format == "json":
-        write([json.dumps(record(found, folder), ensure_ascii=False) + "\n"])
+        write([json.dumps(to_record(explanation, folder), ensure_ascii=False) + "\n"])
     else:
-        write(f"{line}\n" for line in in_words(found, folder))
+        write(f"{line}\n" for line in to_text(explanation, folder))
     if unread and not session.quiet:
         info(
             f"{counted(unread, 'photo')} of {display_path(folder)} could not be read and did "
@@ -84,7 +85,7 @@ def explain(
 
 
 def _shot(session: Session) -> Shot:
-    """The shot of the one photo that is named."""
+    """The shot of the one photo that is given."""
     if len(session.paths) != 1 or "-" in session.given:
         raise IqError("explain takes one photo; name it")
     (path,) = session.paths
@@ -105,18 +106,18 @@ def _others(session: Session, shot: Shot, among: Path | None) -> list[Shot]:
     if among is not None:
         if among.exists() and not among.is_dir():
             raise IqError(f"--among is {display_path(among)}, which is a file; give a folder")
-        found = list(session.walk([among], session.skip))
+        shots = list(session.walk([among], session.skip))
     else:
         folder = shot.path.parent
         beside = read_folder(
             folder, Rules(session.follow_links, session.default_excludes, looks_like_photo)
         )
-        found = [
+        shots = [
             Shot(folder, folder / first, tuple(folder / name for name in rest))
             for first, rest in beside.shots
             if beside.away.isdisjoint((first, *rest))
         ]
-    return [each for each in found if not each.path.samefile(shot.path)]
+    return [each for each in shots if not each.path.samefile(shot.path)]
 
 
 def _explained(session: Session, shot: Shot, among: Path | None) -> tuple[Explanation, Vector, int]:
@@ -133,8 +134,8 @@ def _explained(session: Session, shot: Shot, among: Path | None) -> tuple[Explan
     if own.error is not None:
         raise PhotoError(f"{display_path(shot.path)}: {own.error}")
     whole = [each.blocks for each in measured if each.blocks is not None]
-    found = explain(model, whole[0], whole[1:], own, peers)
-    return found, whole[0]["tiles"], len(measured) - len(whole)
+    explanation = explain(model, whole[0], whole[1:], own, peers)
+    return explanation, whole[0]["tiles"], len(measured) - len(whole)
 
 
 def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
@@ -151,60 +152,38 @@ def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
     info(f"drawn: {display_path(file)}")
 
 
-SCHEMA = 1
-# From which share of the folder a feature stands out, and how many are told.
-TELLING, MOST = 80.0, 6
-# From which probability an issue is told, though it may not be named; and what levels 2 to 4 are.
-LIKELY = 0.05
-LEVELS = ("slight or worse", "clear or worse", "severe")
+# --- as JSON ---
 
 
-def record(found: Explanation, folder: Path) -> dict[str, Any]:
+def to_record(explanation: Explanation, folder: Path) -> dict[str, Any]:
     """Everything as raw numbers, for a program; None for what does not apply."""
-    judged, rating = found.photo, found.photo.rating
+    photo, rating, tile = explanation.photo, explanation.photo.rating, explanation.tile
     assert rating
-    tile, levels = found.tile, {each.name: each.level for each in rating.issues}
+    levels = {each.name: each.level for each in rating.issues}
     return {
         "schema": SCHEMA,
-        "path": display_path(judged.shot.path),
-        "path_b64": exact(judged.shot.path),
-        "sha256": judged.sha256,
+        "path": display_path(photo.shot.path),
+        "path_b64": exact(photo.shot.path),
+        "sha256": photo.sha256,
         "model": rating.model,
         "score": rating.score,
         "uncertainty": rating.uncertainty,
         "technical": rating.technical,
         "aesthetic": rating.aesthetic,
         "among": display_path(folder),
-        "rank": found.rank,
-        "of": found.of,
-        "percentile": found.percentile,
-        "against": found.against,
-        "blocks": [
-            {
-                "name": each.block,
-                "score": each.score,
-                "technical": each.technical,
-                "aesthetic": each.aesthetic,
-                "defined": each.defined,
-            }
-            for each in found.moved
-        ],
-        "features": [
-            {
-                "name": each.name,
-                "value": each.value,
-                "median": each.median,
-                "percentile": each.percentile,
-            }
-            for each in found.features
-        ],
+        "rank": explanation.rank,
+        "of": explanation.of,
+        "percentile": explanation.percentile,
+        "against": explanation.against,
+        "blocks": [asdict(each) for each in explanation.effects],
+        "features": [asdict(each) for each in explanation.features],
         "issues": [
             {
                 "name": each.issue,
                 "level": levels.get(each.issue, 1),
                 "at_least": {str(level): p for level, p in enumerate(each.at_least, 2)},
             }
-            for each in found.chances
+            for each in explanation.chances
         ],
         "sharpest": tile
         and {
@@ -218,82 +197,75 @@ def record(found: Explanation, folder: Path) -> dict[str, Any]:
     }
 
 
-def in_words(found: Explanation, folder: Path) -> Iterator[str]:
+# --- as text ---
+
+
+def to_text(explanation: Explanation, folder: Path) -> Iterator[str]:
     """The same for a person, line by line."""
-    rating = found.photo.rating
+    path, rating = explanation.photo.shot.path, explanation.photo.rating
     assert rating
-    doubt = "" if rating.uncertainty is None else f" ± {rating.uncertainty:.1f}"
-    path = display_path(found.photo.shot.path)
-    yield f"{path}: {rating.score:.1f}{doubt} of 10 by {rating.model}"
-    yield f"number {found.rank:,} of {found.of:,} in {display_path(folder)}"
+    sigma = "" if rating.uncertainty is None else f" ± {rating.uncertainty:.1f}"
+    yield f"{display_path(path)}: {rating.score:.1f}{sigma} of 10 by {rating.model}"
+    yield f"number {explanation.rank:,} of {explanation.of:,} in {display_path(folder)}"
     if rating.aesthetic is not None:
-        yield f"its parts: technical {_one(rating.technical)}, aesthetic {_one(rating.aesthetic)}"
-    yield from _blocks(found)
-    yield from _standing_out(found)
-    yield from _issues(found)
-    if found.tile:
-        yield _sharpest(found.tile)
+        technical = "–" if rating.technical is None else f"{rating.technical:.1f}"
+        yield f"its parts: technical {technical}, aesthetic {rating.aesthetic:.1f}"
+    yield from _effect_lines(explanation)
+    yield from _feature_lines(explanation)
+    yield from _issue_lines(explanation, rating)
+    if explanation.tile:
+        yield _tile_line(explanation.tile)
     for reason in rating.reasons:
         yield f"note: {reason}"
 
 
-def _blocks(found: Explanation) -> Iterator[str]:
-    if found.against is None:
-        yield "what moved the score cannot be told: too few photos beside it to compare with"
+def _effect_lines(explanation: Explanation) -> Iterator[str]:
+    if explanation.against is None:
+        yield "the effects of the blocks are unknown: too few photos to compare with"
         return
-    yield f"points by which each block moved the score, against {_median(found)}:"
-    for each in found.moved:
+    of = "the folder" if explanation.against == "folder" else TRAINING
+    yield f"points by which each block moved the score, against the median of {of}:"
+    for each in explanation.effects:
         undefined = "" if each.defined else " (not defined for this picture: flat or tiny)"
-        yield f"  {each.score:+z.2f}  {each.block}{undefined}{_parts(each)}"
+        yield f"  {each.score:+z.2f}  {each.name}{undefined}{_parts(each)}"
     yield "  (one at a time, the others left as they are: they need not add up)"
 
 
-def _median(found: Explanation) -> str:
-    of = "the folder" if found.against == "folder" else "the photos that the model learnt from"
-    return f"the median of {of}"
-
-
-def _parts(moved: Moved) -> str:
-    if moved.aesthetic is None:
+def _parts(effect: BlockEffect) -> str:
+    if effect.aesthetic is None:
         return ""
-    technical = "" if moved.technical is None else f"technical {moved.technical:+z.2f}, "
-    return f" ({technical}aesthetic {moved.aesthetic:+z.2f})"
+    technical = "" if effect.technical is None else f"technical {effect.technical:+z.2f}, "
+    return f" ({technical}aesthetic {effect.aesthetic:+z.2f})"
 
 
-def _standing_out(found: Explanation) -> Iterator[str]:
-    if not found.features:
+def _feature_lines(explanation: Explanation) -> Iterator[str]:
+    if not explanation.features:
         return
-    telling = [each for each in found.features if each.words[1] >= TELLING][:MOST]
-    if not telling:
+    outstanding = [each for each in explanation.features if each.words[1] >= OUTSTANDING][:MOST]
+    if not outstanding:
         yield "light, colour, sharpness and noise: nothing stands out"
         return
     yield "what stands out:"
-    for each in telling:
-        yield f"  {_compared(each, found)}"
-
-
-def _compared(feature: Feature, found: Explanation) -> str:
-    word, share = feature.words
-    crowd = "the others" if found.against == "folder" else "the photos that the model learnt from"
-    return f"{word} than {_share(share, crowd)}"
+    crowd = "the others" if explanation.against == "folder" else TRAINING
+    for each in outstanding:
+        word, share = each.words
+        yield f"  {word} than {_share(share, crowd)}"
 
 
 def _share(share: float, crowd: str) -> str:
-    """Rounded down: all is said of all alone."""
+    """Rounded down: "all" means all of them."""
     return f"all of {crowd}" if share == 100 else f"{int(share)} % of {crowd}"
 
 
-def _issues(found: Explanation) -> Iterator[str]:
-    from iqcli.output.table import in_words as issues_in_words
+def _issue_lines(explanation: Explanation, rating: Rating) -> Iterator[str]:
+    from iqcli.output.table import in_words
 
-    rating = found.photo.rating
-    assert rating
-    seen = issues_in_words({"name": e.name, "level": e.level} for e in rating.issues)
+    seen = in_words({"name": each.name, "level": each.level} for each in rating.issues)
     yield f"issues: {seen or 'none seen'}"
-    for each in found.chances:
+    for each in explanation.chances:
         if each.at_least[0] >= LIKELY:
-            words = zip(LEVELS, each.at_least, strict=False)
-            chances = ", ".join(f"{word} {_chance(p)}" for word, p in words)
+            levels = zip(LEVELS, each.at_least, strict=False)
+            chances = ", ".join(f"{level} {_chance(p)}" for level, p in levels)
             yield f"  {each.issue.replace('_', ' ')}: {chances}"
 
 
@@ -302,7 +274,7 @@ def _chance(p: float) -> str:
     return "under 1 %" if p < 0.01 else "over 99 %" if p > 0.99 else f"{100 * p:.0f} %"
 
 
-def _sharpest(tile: Tile) -> str:
+def _tile_line(tile: Tile) -> str:
     from iqcli.extractors.schema import GRID
 
     text = f"sharpest: {tile.place} (row {tile.row}, column {tile.column} of {GRID} x {GRID} tiles)"
@@ -312,7 +284,3 @@ def _sharpest(tile: Tile) -> str:
     share = 100 - tile.percentile if softer else tile.percentile
     word = "softer" if softer else "sharper"
     return f"{text}, {word} than the sharpest of {_share(share, 'the others')}"
-
-
-def _one(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}"
