@@ -28,7 +28,8 @@ from iqcli.extractors.clip_model import tokens_of
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import PROMPTS
 from iqcli.training.dataset import SEED
-from iqcli.training.hex_fit import HexFit, RandomField, descend
+from iqcli.training.hex_fit import HexFit, RandomField
+from iqcli.training.loop import train_until_plateau
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -142,7 +143,7 @@ def _text_parts(clip: open_clip.CLIP) -> _Text:
 
 def fit(
     graph: Graph,
-    pupils: HexTrainingSet,
+    data: HexTrainingSet,
     clip: open_clip.CLIP,
     count: int,
     loss: HexLoss,
@@ -154,28 +155,25 @@ def fit(
     An epoch is one step over all photos, because the texts cost far more than they do.
     """
     torch.manual_seed(SEED)
-    (vectors,) = pupils.blocks.values()
+    (vectors,) = data.blocks.values()
     there = np.isfinite(vectors).all(axis=1)
-    teach, stop = (torch.from_numpy(each & there).to(device) for each in pupils.parted())
+    train, stop = (torch.from_numpy(each & there).to(device) for each in data.split())
     units = functional.normalize(torch.from_numpy(vectors).to(device), dim=1)
-    on, known = (torch.from_numpy(each).to(device) for each in switches(graph, pupils.levels))
-    field, prompts = (
-        RandomField(graph, device),
-        Prompts(clip, graph, count).to(device),
-    )
+    on, known = (torch.from_numpy(each).to(device) for each in switches(graph, data.levels))
+    field, prompts = RandomField(graph, device), Prompts(clip, graph, count).to(device)
     optimiser = torch.optim.AdamW(
         [
             {"params": [value], "lr": RATES[name], "weight_decay": DECAY * (name == "context")}
             for name, value in prompts.named_parameters()
         ]
     )
-    prompts.begin(units[teach], on[teach], known[teach])
+    prompts.begin(units[train], on[train], known[train])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, EPOCHS)
     done = 0
 
     def epoch() -> float:
         nonlocal done
-        value = loss(field, prompts.logits(units[teach]), on[teach], known[teach])
+        value = loss(field, prompts.logits(units[train]), on[train], known[train])
         optimiser.zero_grad()
         value.backward()
         optimiser.step()
@@ -188,7 +186,7 @@ def fit(
     def error() -> float:
         return loss(field, prompts.logits(units[stop]), on[stop], known[stop]).item()
 
-    taught, stopped = descend(prompts, epoch, error, EPOCHS, PATIENCE)
+    train_losses, stop_losses = train_until_plateau(prompts, epoch, error, EPOCHS, PATIENCE)
     with torch.inference_mode():
         tensors = {
             "text": prompts(),
@@ -196,4 +194,6 @@ def fit(
             "bias": prompts.bias,
         }
     kept = {n: np.ascontiguousarray(t.detach().cpu().numpy()) for n, t in tensors.items()}
-    return HexFit(kept, {"kind": PROMPTS, "hidden": [], "contexts": count}, taught, stopped)
+    return HexFit(
+        kept, {"kind": PROMPTS, "hidden": [], "contexts": count}, train_losses, stop_losses
+    )

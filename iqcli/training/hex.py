@@ -1,4 +1,4 @@
-"""From labelled photos to the file of a hex head: measure, hold scenes out, fit, judge, write."""
+"""From labelled photos to the file of a hex head: measure, hold scenes out, fit, evaluate."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hex_fit
-from iqcli.training.dataset import MEMBERS, holdout_mask
+from iqcli.training.dataset import MEMBERS, holdout_mask, scenes_of
+from iqcli.training.hex_fit import HexTrainingSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.issue_metrics import IssueMetrics
     from iqcli.evaluation.labels_csv import LabelledPhotos
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.hex.graph import Graph
-    from iqcli.training.hex_fit import HexFit, HexLoss, HexTrainingSet
+    from iqcli.records import Flags
+    from iqcli.training.hex_fit import HexFit, HexLoss
 
     Say = Callable[[str], None]
 
 FEWEST = 50
-FEWEST_HELD = 5
+FEWEST_HELD_OUT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,6 @@ class HexRecipe:
     contexts: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class HexReport:
-    """How many photos taught, what the fit did, and how the head did on the held-out scenes."""
-
-    photos: int
-    fit: HexFit
-    held: IssueMetrics
-
-
 def block_of_tower(prompts: str, table: Mapping[str, AnyBlock]) -> ClipBlock:
     """The block of a CLIP by the name of its weights. Raises IqError for no such CLIP."""
     clips = [block for name, block in table.items() if name.startswith("clip:")]
@@ -70,8 +61,17 @@ def block_of_tower(prompts: str, table: Mapping[str, AnyBlock]) -> ClipBlock:
     return towers[prompts]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HexReport:
+    """How many photos were trained on, the fit, and how the head did on the held-out scenes."""
+
+    photos: int
+    fit: HexFit
+    holdout: IssueMetrics
+
+
 def fit_hex(
-    told: LabelledPhotos,
+    photos: LabelledPhotos,
     recipe: HexRecipe,
     scene: str | None,
     name: str,
@@ -83,52 +83,52 @@ def fit_hex(
 
     Raises IqError where the photos or their labels are too few, or contradict the graph.
     """
-    told.check()
-    for label, levels in zip(told.graph.labels, told.levels.T, strict=True):
+    photos.check()
+    graph = photos.graph
+    for label, levels in zip(graph.labels, photos.levels.T, strict=True):
         if not (levels > 0).any():
             raise IqError(
-                f"no photo says how bad {label.name} is; fill its column, or give --labels a graph "
-                "without it"
+                f"{label.name} has no level for any photo; fill its column, or give --labels a "
+                "graph without it"
             )
-    pupils = _pupils(told, recipe.blocks, scene, measure)
-    held = holdout_mask(pupils.scenes)
-    _check_enough(told.graph, pupils, held, say)
-    taught = _rows(pupils, ~held)
-    check_defined(taught)
+    data = _measured(photos, recipe.blocks, scene, measure)
+    holdout = holdout_mask(data.scenes)
+    _check_enough(graph, data, holdout, say)
+    train = data.of(~holdout)
+    check_defined(train)
     if recipe.prompts is None:
-        fitted = hex_fit.fit(told.graph, taught, recipe.hidden, recipe.loss)
+        fitted = hex_fit.fit(graph, train, recipe.hidden, recipe.loss)
     else:
         where = choose_device(device)
         clip = recipe.prompts.tower(where)
-        fitted = coop.fit(told.graph, taught, clip, recipe.contexts, recipe.loss, where, say)
-    sizes = {block: values.shape[1] for block, values in pupils.blocks.items()}
+        fitted = coop.fit(graph, train, clip, recipe.contexts, recipe.loss, where, say)
     info = {
         "format": FORMAT,
         "model": name,
         **fitted.info,
-        "blocks": sizes,
+        "blocks": data.sizes,
         "known_by": {block.name: block.known_by for block in recipe.blocks},
-        "graph": told.graph.account,
+        "graph": graph.account,
         "loss": [recipe.loss.name, recipe.loss.gamma, recipe.loss.alpha],
-        "source": told.source,
+        "source": photos.source,
     }
-    head = HexHead(told.graph, sizes, fitted.tensors, info)
-    verdicts = _judged(head, _rows(pupils, held))
-    info["figures"] = _figures(verdicts)
-    data = save(fitted.tensors, metadata={"iq": json.dumps(info, allow_nan=False)})
-    return HexReport(int((~held).sum()), fitted, verdicts), data
+    head = HexHead(graph, data.sizes, fitted.tensors, info)
+    metrics = _evaluate(head, data.of(holdout))
+    info["figures"] = _figures(metrics)
+    file = save(fitted.tensors, metadata={"iq": json.dumps(info, allow_nan=False)})
+    return HexReport(int((~holdout).sum()), fitted, metrics), file
 
 
 def write_curve(fit: HexFit, title: str, output: Path) -> list[Path]:
     """The losses beside the model, as CSV, and drawn where matplotlib is installed."""
     lines = ["epoch,loss,held"]
-    pairs = zip(fit.taught, fit.stopped, strict=True)
+    pairs = zip(fit.train_losses, fit.stop_losses, strict=True)
     lines += [f"{k},{one:.6f},{two:.6f}" for k, (one, two) in enumerate(pairs, 1)]
     files = {"csv": ("\n".join(lines) + "\n").encode()}
     if find_spec("matplotlib"):
         from iqcli.output.plots import learning
 
-        losses = {"photos that teach": fit.taught, "photos that say when to stop": fit.stopped}
+        losses = {"trained on": fit.train_losses, "early stopping": fit.stop_losses}
         drawn = learning(title, losses)
         files |= {name.rpartition(".")[2]: data for name, data in drawn.items()}
     written = []
@@ -138,67 +138,59 @@ def write_curve(fit: HexFit, title: str, output: Path) -> list[Path]:
     return written
 
 
-def _pupils(
-    told: LabelledPhotos, blocks: Sequence[AnyBlock], scene: str | None, measure: Measure
+def check_defined(data: HexTrainingSet) -> None:
+    """Raise IqError for a block that is defined for no photo of either part of the split."""
+    for name, values in data.blocks.items():
+        defined = np.isfinite(values).all(axis=1)
+        if not all((defined & rows).any() for rows in data.split()):
+            raise IqError(f"the block {name} is defined for too few of the photos; leave it out")
+
+
+def _measured(
+    photos: LabelledPhotos, blocks: Sequence[AnyBlock], scene: str | None, measure: Measure
 ) -> HexTrainingSet:
-    """The photos that could be measured and of which something is known."""
-    labels = told.column(scene) if scene else [shot.path.name for shot in told.shots]
-    found = list(measure(blocks, told.shots))
-    known = np.flatnonzero((told.levels > 0).any(axis=1))
-    seen = {k: found[k].blocks for k in known.tolist()}
-    kept = [k for k, each in seen.items() if each is not None]
-    photos = [each for each in seen.values() if each is not None]
+    """The photos that could be measured and have a known level."""
+    scenes = scenes_of(photos, photos.shots, scene)
+    measured = list(measure(blocks, photos.shots))
+    known = np.flatnonzero((photos.levels > 0).any(axis=1))
+    found = {k: measured[k].blocks for k in known.tolist()}
+    kept = [k for k, each in found.items() if each is not None]
+    vectors = [each for each in found.values() if each is not None]
     if len(kept) < FEWEST:
         raise IqError(
             f"{len(kept)} readable photos with labels are too few; give at least {FEWEST}"
         )
-    vectors = {b.name: np.stack([each[b.name] for each in photos]) for b in blocks}
-    return hex_fit.HexTrainingSet(vectors, told.levels[kept], [labels[k] for k in kept])
+    stacked = {block.name: np.stack([each[block.name] for each in vectors]) for block in blocks}
+    return HexTrainingSet(stacked, photos.levels[kept], [scenes[k] for k in kept])
 
 
-def _check_enough(graph: Graph, pupils: HexTrainingSet, held: NDArray[np.bool_], say: Say) -> None:
-    scenes = {label for label, out in zip(pupils.scenes, held, strict=True) if not out}
-    if len(scenes) < MEMBERS or held.sum() < FEWEST_HELD:
+def _check_enough(graph: Graph, data: HexTrainingSet, holdout: Flags, say: Say) -> None:
+    scenes = {scene for scene, out in zip(data.scenes, holdout, strict=True) if not out}
+    if len(scenes) < MEMBERS or holdout.sum() < FEWEST_HELD_OUT:
         raise IqError("the photos are of too few scenes to hold some out; give more photos")
-    for label, levels in zip(graph.labels, pupils.levels[~held].T, strict=True):
+    for label, levels in zip(graph.labels, data.levels[~holdout].T, strict=True):
         if not (levels > 1).any():
-            say(f"no photo that teaches has {label.name}; the model will not see it")
+            say(f"no photo trained on has {label.name}; the model will not predict it")
 
 
-def check_defined(pupils: HexTrainingSet) -> None:
-    """Raise IqError for a block that says nothing of what teaches, or of what says when to stop."""
-    for name, values in pupils.blocks.items():
-        defined = np.isfinite(values).all(axis=1)
-        if not all((defined & rows).any() for rows in pupils.parted()):
-            raise IqError(f"the block {name} is defined for too few of the photos; leave it out")
-
-
-def _rows(pupils: HexTrainingSet, rows: NDArray[np.bool_]) -> HexTrainingSet:
-    return hex_fit.HexTrainingSet(
-        {name: values[rows] for name, values in pupils.blocks.items()},
-        pupils.levels[rows],
-        [label for label, inside in zip(pupils.scenes, rows, strict=True) if inside],
-    )
-
-
-def _judged(head: HexHead, pupils: HexTrainingSet) -> IssueMetrics:
-    chances = head.marginals(pupils.blocks)
-    there = np.isfinite(chances).all(axis=1)
-    if not there.any():
-        raise IqError("the model says nothing of the photos held out; give other blocks")
-    said = head.levels(pupils.blocks)
+def _evaluate(head: HexHead, data: HexTrainingSet) -> IssueMetrics:
+    chances = head.marginals(data.blocks)
+    defined = np.isfinite(chances).all(axis=1)
+    if not defined.any():
+        raise IqError("the model is defined for none of the held-out photos; give other blocks")
+    predicted = head.levels(data.blocks)
     return issue_metrics.compare_levels(
-        head.graph, pupils.levels[there], said[there], chances[there]
+        head.graph, data.levels[defined], predicted[defined], chances[defined]
     )
 
 
-def _figures(verdicts: IssueMetrics) -> Mapping[str, Mapping[str, float | None]]:
+def _figures(metrics: IssueMetrics) -> Mapping[str, Mapping[str, float | None]]:
     """Label -> measure -> value on the held-out scenes, None where it is not defined."""
     found = {}
-    for each in verdicts.labels:
-        told = each.figures | {"always none": each.always_none["accuracy"]}
-        found[each.label] = {
+    for label in metrics.labels:
+        figures = label.figures | {"always none": label.always_none["accuracy"]}
+        found[label.label] = {
             name: None if np.isnan(figure.value) else round(figure.value, 4)
-            for name, figure in told.items()
+            for name, figure in figures.items()
         }
     return found

@@ -24,9 +24,10 @@ from iqcli.errors import IqError
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import LAYERS, inputs_of
 from iqcli.training.dataset import SEED, fold_of_scene, quantile_knots
+from iqcli.training.loop import train_until_plateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from iqcli.models.hex.graph import Graph, Levels
     from iqcli.records import Array, Flags
@@ -53,7 +54,7 @@ class HexLoss:
 
     @classmethod
     def of(cls, name: str, gamma: float | None, alpha: float | None) -> HexLoss:
-        """Raises IqError for a loss there is not, or values that make no sense."""
+        """Raises IqError for an unknown loss, and for values out of range."""
         if name not in LOSSES:
             raise IqError(f"there is no loss {name!r}; give one of {', '.join(LOSSES)}")
         if name not in FOCUS_AND_BALANCE and not (gamma is None and alpha is None):
@@ -120,100 +121,77 @@ class RandomField:
 
 @dataclass(frozen=True, eq=False)
 class HexTrainingSet:
-    """What a head learns from: (n, size) `blocks`, (n, labels) `levels`, (n,) `scenes`."""
+    """What to train a head on: (n, size) `blocks`, (n, labels) `levels`, (n,) `scenes`."""
 
     blocks: Mapping[str, Array]
     levels: Levels
     scenes: Sequence[str]
 
-    def parted(self) -> tuple[Flags, Flags]:
-        """(n,) what teaches and what says when to stop, by scenes."""
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Block -> length of its vectors."""
+        return {name: values.shape[1] for name, values in self.blocks.items()}
+
+    def of(self, rows: Flags) -> HexTrainingSet:
+        """The photos for which `rows` (n,) is true."""
+        return HexTrainingSet(
+            {name: values[rows] for name, values in self.blocks.items()},
+            self.levels[rows],
+            [scene for scene, inside in zip(self.scenes, rows, strict=True) if inside],
+        )
+
+    def split(self) -> tuple[Flags, Flags]:
+        """(n,) what to train on and what early stopping evaluates, by scenes."""
         stop = fold_of_scene(self.scenes) == 0
         return ~stop, stop
 
 
 @dataclass(frozen=True, eq=False)
 class HexFit:
-    """The tensors of a fitted head, its account's own fields, and the losses epoch by epoch."""
+    """The tensors of a fitted head, its own metadata, and the losses epoch by epoch."""
 
     tensors: dict[str, Array]
     info: dict[str, object]
-    taught: list[float]
-    stopped: list[float]
+    train_losses: list[float]
+    stop_losses: list[float]
 
 
-def fit(graph: Graph, pupils: HexTrainingSet, hidden: Sequence[int], loss: HexLoss) -> HexFit:
+def fit(graph: Graph, data: HexTrainingSet, hidden: Sequence[int], loss: HexLoss) -> HexFit:
     """Train layers of these hidden sizes on the blocks; see the module."""
     torch.set_num_threads(1)  # small: more threads only wait for each other
     torch.manual_seed(SEED)
-    teach, stop = pupils.parted()
-    knots = {f"knots.{n}": quantile_knots(v[teach]) for n, v in pupils.blocks.items()}
-    sizes = {name: values.shape[1] for name, values in pupils.blocks.items()}
-    x = torch.from_numpy(inputs_of(knots, pupils.blocks, sizes))
-    on, known = (torch.from_numpy(each) for each in switches(graph, pupils.levels))
+    train, stop = data.split()
+    knots = {f"knots.{n}": quantile_knots(v[train]) for n, v in data.blocks.items()}
+    x = torch.from_numpy(inputs_of(knots, data.blocks, data.sizes))
+    on, known = (torch.from_numpy(each) for each in switches(graph, data.levels))
     field, network = RandomField(graph), _network([x.shape[1], *hidden, len(graph.nodes)])
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
-    rows, held = torch.from_numpy(np.flatnonzero(teach)), torch.from_numpy(np.flatnonzero(stop))
+    rows, others = torch.from_numpy(np.flatnonzero(train)), torch.from_numpy(np.flatnonzero(stop))
 
     def epoch() -> float:
-        lost = 0.0
+        total = 0.0
         for part in rows[torch.randperm(len(rows))].split(BATCH):
-            value = loss(field, network(_hide(x[part], sizes)), on[part], known[part])
+            value = loss(field, network(_hide(x[part], data.sizes)), on[part], known[part])
             optimiser.zero_grad()
             value.backward()
             optimiser.step()
-            lost += value.item() * len(part)
-        return lost / len(rows)
+            total += value.item() * len(part)
+        return total / len(rows)
 
     def error() -> float:
-        return loss(field, network(x[held]), on[held], known[held]).item()
+        return loss(field, network(x[others]), on[others], known[others]).item()
 
-    taught, stopped = descend(network, epoch, error, EPOCHS, PATIENCE)
+    train_losses, stop_losses = train_until_plateau(network, epoch, error, EPOCHS, PATIENCE)
     layers = [layer for layer in network if isinstance(layer, torch.nn.Linear)]
     tensors = dict(knots)
     for k, layer in enumerate(layers):
         tensors[f"layer.{k}.weight"] = layer.weight.detach().numpy()
         tensors[f"layer.{k}.bias"] = layer.bias.detach().numpy()
-    return HexFit(tensors, {"kind": LAYERS, "hidden": [*hidden]}, taught, stopped)
-
-
-def descend(
-    network: torch.nn.Module,
-    epoch: Callable[[], float],
-    error: Callable[[], float],
-    epochs: int,
-    patience: int,
-) -> tuple[list[float], list[float]]:
-    """Learn until `error` gets no better for `patience` epochs; the best state stays.
-
-    Returns the loss of each epoch and the error after it.
-    """
-    best, best_state, waited = float("inf"), _state(network), 0
-    taught, stopped = [], []
-    for _ in range(epochs):
-        taught.append(epoch())
-        with torch.inference_mode():
-            stopped.append(error())
-        waited += 1
-        if stopped[-1] < best:
-            best, best_state, waited = stopped[-1], _state(network), 0
-        if waited > patience:
-            break
-    network.load_state_dict(best_state, strict=False)
-    return taught, stopped
-
-
-def _state(network: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """A copy of what learns."""
-    return {
-        name: value.detach().clone()
-        for name, value in network.named_parameters()
-        if value.requires_grad
-    }
+    return HexFit(tensors, {"kind": LAYERS, "hidden": [*hidden]}, train_losses, stop_losses)
 
 
 def _network(widths: Sequence[int]) -> torch.nn.Sequential:
-    """Linear layers with ReLU between; the last begins with nothing to say."""
+    """Linear layers with ReLU between; the last is 0 at first."""
     layers: list[torch.nn.Module] = []
     for columns, rows in pairwise(widths):
         layers += [torch.nn.Linear(columns, rows), torch.nn.ReLU()]

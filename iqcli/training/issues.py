@@ -1,7 +1,7 @@
-"""Fit `hex-mini`: good photos, spoilt at random by known faults, teach what each issue looks like.
+"""Fit `hex-mini` on good photos and on copies distorted at random by known faults.
 
-A photo that was held out measures with all its copies. As a last step the
-log odds of each issue are shifted until few of the good photos are called faulty.
+A photo is held out with all its copies. As a last step the log odds of each issue are shifted until
+few of the good photos are predicted to have it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from iqcli.distortions.synthesis import distort
 from iqcli.errors import IqError, NothingFound
 from iqcli.evaluation.issue_metrics import confusion, of_levels
 from iqcli.extractors import photometry, tiles
-from iqcli.models import issues as seeing
+from iqcli.models import issues as issue_model
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.photos.read import seen_in
 from iqcli.photos.views import limited, views_of
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
 
     Say = Callable[[str], None]
 
-# Spoilt copies of a photo of 512 pixels; a larger one, which is rare, has more by that power of it.
+# Distorted copies of a photo of 512 pixels; a larger one, which is rare, has more, by that power.
 COPIES = 5
 MORE = 1.5
 USUAL_SIDE = 512
 FEWEST = 20
 # No hidden layer: one of 64 does no better on photos held out.
 HIDDEN: tuple[int, ...] = ()
-# Each issue may be seen on this share of the good photos of the fit: well under the 5 % that is
-# promised, since the promise is for other photos.
+# Each issue may be predicted on this share of the good photos of the fit: well under the 5 % that
+# is promised, since the promise is for other photos.
 FALSE_ALARMS = 0.01
 # The most by which the log odds of an issue are raised where good photos would allow more.
-BOLDEST = 1.75
+MOST_SHIFT = 1.75
 SEED = 5
 THREADS = 2
 
@@ -75,15 +75,15 @@ class IssueSamples:
 
 @dataclass(frozen=True, slots=True)
 class IssueFigures:
-    """What a head sees of one issue on photos held out.
+    """How well a head predicts one issue on photos held out.
 
-    `alarms` is the share of good photos said to have it, `found` the shares of slight, clear and
-    severe faults that are named at all, NaN where there were none; `balanced` and `kappa` as in
-    `iqcli.evaluation.issue_metrics`.
+    `false_alarms` is the share of good photos predicted to have it, `found` the shares of slight,
+    clear and severe faults that are predicted at any level, NaN where there were none; `balanced`
+    and `kappa` as in `iqcli.evaluation.issue_metrics`.
     """
 
     name: str
-    alarms: float
+    false_alarms: float
     found: tuple[float, float, float]
     balanced: float
     kappa: float
@@ -91,29 +91,29 @@ class IssueFigures:
 
 @dataclass(frozen=True, eq=False)
 class IssueReport:
-    """A fitted head as a `file`, and what it finds on the `photos` held out; `any_alarm` is the
-    share of good ones that are said to have any issue."""
+    """A fitted head as a `file`, and how it does on the `photos` held out; `any_false_alarm` is the
+    share of good ones that are predicted to have any issue."""
 
     file: bytes
     photos: int
-    any_alarm: float
+    any_false_alarm: float
     issues: tuple[IssueFigures, ...]
 
 
 def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> IssueReport:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
-    graph = seeing.graph()
+    graph = issue_model.graph()
     found = seen_in(folders, max_megapixels, say)
-    lessons = distort_and_measure(((name, views.detail) for name, views in found), graph)
-    if lessons is None:
+    samples = distort_and_measure(((name, views.detail) for name, views in found), graph)
+    if samples is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
-    return fit(graph, lessons)
+    return fit(graph, samples)
 
 
 def distort_and_measure(
     pictures: Iterator[tuple[str, Pixels]], graph: Graph
 ) -> IssueSamples | None:
-    """Spoil and measure named pictures as decoded, upright, with a long side of at most 2048.
+    """Distort and measure named pictures as decoded, upright, with a long side of at most 2048.
 
     A picture's copies depend on its name and on nothing else. None for no picture.
     """
@@ -129,54 +129,55 @@ def distort_and_measure(
     good = np.zeros(sum(counts), bool)
     good[starts] = True
     return IssueSamples(
-        blocks={name: np.stack([each[name] for each in measured]) for name in seeing.BLOCKS},
+        blocks={name: np.stack([each[name] for each in measured]) for name in issue_model.BLOCKS},
         levels=np.array([row for _, levels in rows for row in levels]),
         photos=np.repeat(np.arange(len(rows)), counts),
         good=good,
     )
 
 
-def fit(graph: Graph, lessons: IssueSamples) -> IssueReport:
-    """Train on most of the photos, measure on the rest. Raises IqError for too few."""
-    names = [str(each) for each in lessons.photos]
-    held = holdout_mask(names)
+def fit(graph: Graph, samples: IssueSamples) -> IssueReport:
+    """Train on most of the photos, evaluate on the rest. Raises IqError for too few."""
+    names = [str(each) for each in samples.photos]
+    holdout = holdout_mask(names)
     count = len(set(names))
     if count < FEWEST:
         raise IqError(f"{count} photos are too few to learn from; give {FEWEST} good ones at least")
-    taught, rest = lessons.of(~held), lessons.of(held)
-    pupils = HexTrainingSet(
-        seeing.inputs(taught.blocks), taught.levels, [str(each) for each in taught.photos]
+    train, rest = samples.of(~holdout), samples.of(holdout)
+    data = HexTrainingSet(
+        issue_model.inputs(train.blocks), train.levels, [str(each) for each in train.photos]
     )
-    fitted = fit_head(graph, pupils, HIDDEN, HexLoss.of("nll", None, None))
-    head = seeing.IssueHead(graph, seeing.SIZES, fitted.tensors, fitted.info)
-    _calibrate_false_alarms(head, taught.of(taught.good))
-    report = measure(head, rest)
+    fitted = fit_head(graph, data, HIDDEN, HexLoss.of("nll", None, None))
+    head = issue_model.IssueHead(graph, issue_model.SIZES, fitted.tensors, fitted.info)
+    _calibrate_false_alarms(head, train.of(train.good))
+    figures = evaluate(head, rest)
     info = {
         "format": FORMAT,
         "model": "hex-mini",
-        "blocks": seeing.SIZES,
-        "known_by": seeing.known_by(),
+        "blocks": issue_model.SIZES,
+        "known_by": issue_model.known_by(),
         "graph": graph.account,
         "photos": count,
-        "figures": {each.name: [each.alarms, *each.found] for each in report},
+        "figures": {each.name: [each.false_alarms, *each.found] for each in figures},
         **fitted.info,
     }
     file = save(fitted.tensors, metadata={"iq": json.dumps(info)})
-    said = _said(head, rest.of(rest.good))
-    return IssueReport(file, len(said), float((said > 1).any(axis=1).mean()), report)
+    predicted = head.levels(rest.of(rest.good).blocks)
+    share = float((predicted > 1).any(axis=1).mean())
+    return IssueReport(file, len(predicted), share, figures)
 
 
-def measure(head: HexHead, lessons: IssueSamples) -> tuple[IssueFigures, ...]:
-    """What the head sees of each issue."""
-    said, true, good = _said(head, lessons), lessons.levels, lessons.good
+def evaluate(head: HexHead, samples: IssueSamples) -> tuple[IssueFigures, ...]:
+    """How well the head predicts each issue."""
+    predicted, true, good = head.levels(samples.blocks), samples.levels, samples.good
     rows = []
     for k, label in enumerate(head.graph.labels):
-        figures = of_levels(confusion(true[:, k], said[:, k], label.levels))
-        found = [_share(said[true[:, k] == level, k] > 1) for level in (2, 3, 4)]
+        figures = of_levels(confusion(true[:, k], predicted[:, k], label.levels))
+        found = [_share(predicted[true[:, k] == level, k] > 1) for level in (2, 3, 4)]
         rows.append(
             IssueFigures(
                 label.name,
-                _share(said[good, k] > 1),
+                _share(predicted[good, k] > 1),
                 (found[0], found[1], found[2]),
                 figures["balanced accuracy"],
                 figures["kappa"],
@@ -193,11 +194,7 @@ def _calibrate_false_alarms(head: HexHead, good: IssueSamples) -> None:
         likely = np.clip(chances[:, first], 1e-12, 1 - 1e-12)
         # Adding to the bias adds as much to the log odds against every state without the issue.
         odds = np.log(likely / (1 - likely))
-        bias[first] -= max(float(np.quantile(odds, 1 - FALSE_ALARMS, method="higher")), -BOLDEST)
-
-
-def _said(head: HexHead, lessons: IssueSamples) -> Levels:
-    return head.levels(lessons.blocks)
+        bias[first] -= max(float(np.quantile(odds, 1 - FALSE_ALARMS, method="higher")), -MOST_SHIFT)
 
 
 def _share(flags: Flags) -> float:
@@ -207,7 +204,7 @@ def _share(flags: Flags) -> float:
 def _copies(
     name: str, picture: Pixels, graph: Graph
 ) -> tuple[list[Mapping[str, Vector]], list[list[int]]]:
-    """Blocks and levels of a picture and of its spoilt copies."""
+    """Blocks and levels of a picture and of its distorted copies."""
     random = np.random.default_rng([SEED, zlib.crc32(name.encode("utf-8", "surrogateescape"))])
     blocks, levels = [_measured(picture)], [[1] * len(graph.labels)]
     for _ in range(round(COPIES * max(1.0, max(picture.shape) / USUAL_SIDE) ** MORE)):
@@ -223,11 +220,11 @@ def _measured(picture: Pixels) -> Mapping[str, Vector]:
 
 
 def _pairs(pictures: Iterator[tuple[str, Pixels]]) -> Iterator[list[tuple[str, Pixels]]]:
-    """As many at once as there are threads, so that only those are held."""
-    held = []
+    """As many at once as there are threads, so that only those are in memory."""
+    waiting = []
     for each in pictures:
-        held.append(each)
-        if len(held) == THREADS:
-            yield held
-            held = []
-    yield held
+        waiting.append(each)
+        if len(waiting) == THREADS:
+            yield waiting
+            waiting = []
+    yield waiting

@@ -347,7 +347,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iq:
     ran = iq(*words)
     assert ran.code == 0, ran.err
     assert b"always none" in ran.out
-    assert "no photo that teaches has over_suppressed" in ran.err
+    assert "no photo trained on has over_suppressed" in ran.err
     return iq
 
 
@@ -424,7 +424,7 @@ def test_a_hex_model_is_held_against_opinions_too(trained: Iq) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (("--labels", "hex12"), "no photo says how bad red_cast is"),
+        (("--labels", "hex12"), "red_cast has no level for any photo"),
         (("--blocks", "sharpness"), "there is no block 'sharpness'"),
         (("--loss", "focal", "--alpha", "10"), "--alpha is 10, which would reward errors"),
         (("--hidden", "3,x"), "--hidden is '3,x'"),

@@ -192,7 +192,7 @@ def test_a_block_that_stops_nothing_or_teaches_nothing_is_refused() -> None:
     """A loss over no photo is no number: the fit would be kept as it was before the first step."""
     values = np.full((30, 36), np.nan, np.float32)
     pupils = HexTrainingSet({"brisque": values}, np.ones((30, 6), int), [str(k) for k in range(30)])
-    for rows in pupils.parted():
+    for rows in pupils.split():
         values[:] = np.nan
         values[rows] = 1
         with pytest.raises(IqError, match="the block brisque is defined for too few of the photos"):
@@ -312,8 +312,8 @@ def test_a_fit_learns_what_is_there(name: str) -> None:
     said = head.levels(blocks)
     assert ((said[:, 0] > 1) == (levels[:, 0] > 1)).mean() > 0.9
     assert ((said[:, 1] > 1) == (levels[:, 1] > 1)).mean() > 0.9
-    assert fitted.stopped[0] > min(fitted.stopped)
-    assert len(fitted.taught) == len(fitted.stopped)
+    assert fitted.stop_losses[0] > min(fitted.stop_losses)
+    assert len(fitted.train_losses) == len(fitted.stop_losses)
 
 
 def test_the_curve_is_drawn_alike_each_time() -> None:

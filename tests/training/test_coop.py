@@ -123,7 +123,7 @@ def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
     blocks = {"clip:ViT-B-32": vectors}
     pupils = HexTrainingSet(blocks, levels, [str(k) for k in range(120)])
     fitted = coop.fit(SIX, pupils, WEIGHTS, 4, HexLoss.of("nll", None, None), "cpu", lambda _: None)
-    assert fitted.taught[-1] < 0.7 * fitted.taught[0]
+    assert fitted.train_losses[-1] < 0.7 * fitted.train_losses[0]
     info = {"kind": "prompts", "blocks": {"clip:ViT-B-32": 512}, "hidden": []}
     assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.shapes(SIX, info)
     assert all(t.dtype == np.float32 for t in fitted.tensors.values())

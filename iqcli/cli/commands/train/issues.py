@@ -1,4 +1,4 @@
-"""`iq train hex`: fit issues at ordinal levels that cannot contradict each other."""
+"""`iq train issues` and `iq train hex`: fit issues at ordinal levels that cannot contradict."""
 
 from __future__ import annotations
 
@@ -8,11 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.commands.evaluate.command import HeldTogether, Images, Where, one_file
-from iqcli.cli.commands.train.taste import place_of
+from iqcli.cli.commands.train.options import (
+    Name,
+    Weights,
+    own_model_file,
+    report_written,
+    require_weights,
+    warn_without_scene,
+    write_own_model,
+)
 from iqcli.cli.console import counted, info
 from iqcli.cli.options import over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
+from iqcli.fs.files import write_atomic
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
@@ -23,7 +32,42 @@ if TYPE_CHECKING:
 
 
 @over_photos
-def train_hex(
+def issues(session: Session, output: Weights) -> Exit:
+    """Fit the issues shown with every score: iq train issues PHOTOS -o hex-mini.safetensors.
+
+    PHOTOS are good photos. Each is distorted at random by faults of known strength, one or several
+    at once, and the model learns which level of which issue shows. One photo in six is held out
+    with all its copies; the table printed is of those.
+    """
+    from iqcli.output import table
+    from iqcli.training.issues import fit_folders
+
+    require_weights(output)
+    report = fit_folders(session.paths, session.settings.max_megapixels, info)
+    write_atomic(output, report.file)
+    titles = ("issue", "false alarms", "found slight", "found clear", "found severe")
+    rows = [
+        (
+            each.name,
+            *(_or_dash(f"{share:.1%}") for share in (each.false_alarms, *each.found)),
+            *(_or_dash(f"{figure:.3f}") for figure in (each.balanced, each.kappa)),
+        )
+        for each in report.issues
+    ]
+    table.show(table.plain_table((*titles, "balanced accuracy", "kappa"), rows))
+    info(
+        f"{counted(report.photos, 'good photo')} held out, {report.any_false_alarm:.1%} of them "
+        f"with any issue; wrote {display_path(output)}"
+    )
+    return Exit.DONE
+
+
+def _or_dash(figure: str) -> str:
+    return "–" if figure.startswith("nan") else figure
+
+
+@over_photos
+def hex_(
     session: Session,
     output: Annotated[
         Path | None,
@@ -35,7 +79,7 @@ def train_hex(
     images: Images = None,
     where: Where = None,
     blocks: Annotated[
-        str, typer.Option("--blocks", help="Blocks to stand on, with commas.")
+        str, typer.Option("--blocks", help="Blocks to fit on, with commas.")
     ] = "photometry,mini",
     hidden: Annotated[
         str | None, typer.Option("--hidden", help="Sizes of hidden layers, with commas [none].")
@@ -59,47 +103,40 @@ def train_hex(
         float | None, typer.Option("--alpha", help="Their weight of what is there [0.5, 0.8].")
     ] = None,
     scene: HeldTogether = None,
-    name: Annotated[
-        str | None, typer.Option("--name", help="Model id in results [the file's name].")
-    ] = None,
+    name: Name = None,
 ) -> Exit:
     """Fit levels of issues on labelled photos: iq train hex FILE.csv.
 
     The file has a column image and one for each label, by its name or an alias, with the levels 1
-    (none) to 4; an empty cell is unknown. Labels that exclude each other are never seen together.
-    One scene in six is held out; the figures printed are of those. Use the result with --model hex.
+    (none) to 4; an empty cell is unknown. Labels that exclude each other are never predicted
+    together. One scene in six is held out; the figures printed are of those. Use the result with
+    --model hex.
     """
     from iqcli.cli.commands.evaluate.report import issue_tables, show
     from iqcli.evaluation import labels_csv
-    from iqcli.fs.files import make_folders, write_atomic
     from iqcli.models import registry
     from iqcli.models.hex import graph as hexgraph
     from iqcli.models.hex.head import FORMAT
     from iqcli.training.hex import fit_hex, write_curve
 
-    place = place_of(session, output, registry.HEX, FORMAT, "hex model")
+    file = own_model_file(session, output, registry.HEX, FORMAT, "hex model")
     table = session.registry.blocks
     recipe = _recipe(table, blocks, hidden, prompts, contexts, (loss, gamma, alpha))
-    graph = hexgraph.named(labels)
-    told = labels_csv.read(one_file(session), graph, images, where)
-    if told.shifted:
-        info(f"{display_path(told.file)} counts levels from 0; read as 1 (none) and up")
-    if scene is None:
-        info("no --scene: photos of one scene may be held out and learnt from, which flatters")
-    called, device = escape(name or place.stem), session.settings.device
-    report, data = fit_hex(told, recipe, scene, called, session.measure, device, info)
-    show(issue_tables(report.held, called))
+    photos = labels_csv.read(one_file(session), hexgraph.named(labels), images, where)
+    if photos.shifted:
+        info(f"{display_path(photos.file)} counts levels from 0; read as 1 (none) and up")
+    warn_without_scene(scene)
+    model, device = escape(name or file.stem), session.settings.device
+    report, data = fit_hex(photos, recipe, scene, model, session.measure, device, info)
+    show(issue_tables(report.holdout, model))
     info(
         f"learnt from {counted(report.photos, 'photo')} in "
-        f"{counted(len(report.fit.taught), 'epoch')}; {counted(report.held.photos, 'photo')} held "
-        "out"
+        f"{counted(len(report.fit.train_losses), 'epoch')}; "
+        f"{counted(report.holdout.photos, 'photo')} held out"
     )
-    if output is None:
-        make_folders(place.parent, 0o700)
-    write_atomic(place, data)
-    curve = write_curve(report.fit, called, place)
-    info(f"wrote {', '.join(display_path(each) for each in (place, *curve))}")
-    info(f"use it with --model {registry.HEX if output is None else display_path(place)}")
+    write_own_model(file, data, output)
+    report_written(file, *write_curve(report.fit, model, file))
+    info(f"use it with --model {registry.HEX if output is None else display_path(file)}")
     return session.report("used")
 
 
