@@ -1,7 +1,4 @@
-"""From the bytes of a picture file to upright sRGB pixels, in one decode.
-
-HEIC and HEIF, which carry their turn in two places.
-"""
+"""From the bytes of a picture file to upright sRGB pixels, in one decode."""
 
 from __future__ import annotations
 
@@ -10,48 +7,132 @@ import math
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import (
-    AvifImagePlugin,
-    BmpImagePlugin,
-    GifImagePlugin,
-    Image,
-    ImageFile,
-    JpegImagePlugin,
-    PngImagePlugin,
-    TiffImagePlugin,
-    WebPImagePlugin,
-)
+from PIL import Image, ImageFile
 
 from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos import exif
 from iqcli.photos.colour import flatten, to_rgb
+from iqcli.photos.formats import FORMATS
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import limited, stored
 
 if TYPE_CHECKING:
-    from PIL import ImageFile
-
     from iqcli.photos.views import Part
     from iqcli.records import Pixels
 
+# A JPEG is decoded at the smallest of its own scales that leaves this much of the long side.
+ENOUGH_LONG = 1440
 
-def open_heif(data: bytes) -> ImageFile.ImageFile:
-    """The primary picture, not decoded yet; loading turns it as the container says."""
-    from pillow_heif import HeifImageFile  # deferred: most runs meet no HEIC
+# The size is checked here, for all formats alike and against the setting; Pillow's own limit
+# would warn on stderr and refuse at another size.
+Image.MAX_IMAGE_PIXELS = None
+ImageFile.LOAD_TRUNCATED_IMAGES = False
+logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
-    image: ImageFile.ImageFile = HeifImageFile(BytesIO(data))
-    return image
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A decoded picture, not yet turned: RGB `pixels`, by default with a long side up to 2048.
+
+    `width` and `height` are those of the original as stored, `orientation` (EXIF, 1..8) is the turn
+    that `pixels` still need. `profile` is the ICC profile of the pixels, None for sRGB. `xmp` is
+    empty if there is none.
+    """
+
+    pixels: Pixels
+    width: int
+    height: int
+    orientation: int
+    tags: exif.Tags
+    xmp: bytes
+    profile: bytes | None = None
 
 
-def open_turn(data: bytes, image: ImageFile.ImageFile) -> int:
-    """The EXIF orientation that is still to be applied after loading.
+def decode(
+    data: bytes, kind: str, max_megapixels: float, *, whole: bool = False, part: Part | None = None
+) -> Picture:
+    """Decode a file of a format (see `FORMATS`) that is not raw; the first frame of several.
 
-    The container's own turn rules, and EXIF repeats it for information (ISO 23008-12, 6.5.10).
-    Some camera programs write EXIF alone: then nobody has turned the picture yet.
+    With `whole` the pixels keep their number, however many, or are those of a `part` of the upright
+    picture. Raises PhotoError above the limit, and whatever the decoder raises.
+    """
+    image = _opened(data, kind)
+    width, height = image.size
+    require_size(width, height, max_megapixels)
+    if kind == "jpeg" and not whole:
+        _draft(image)
+    # Only libtiff writes to stderr, of all decoders of Pillow.
+    with quiet_stderr() if kind == "tiff" else nullcontext():
+        image.load()
+    tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
+    turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")
+    flat = flatten(_cut(image, part, turn) if part else image)
+    kept = np.asarray(flat)
+    pixels = to_rgb(kept if whole else limited(kept), profile)
+    left = profile if flat.mode == "RGB" else None
+    return Picture(pixels, width, height, turn, tags, _packet(image), left)
+
+
+def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
+    """The picture, not decoded yet; a HEIF is turned by loading, as its container says."""
+    if kind == "heif":
+        from pillow_heif import HeifImageFile  # deferred: most runs meet no HEIC
+
+        return HeifImageFile(BytesIO(data))
+    # By the name of the plugin: Pillow's `open` would try sixty others, too.
+    name = FORMATS[kind].plugin
+    plugin = getattr(import_module(f"PIL.{name}ImagePlugin"), f"{name}ImageFile")
+    return plugin(BytesIO(data))
+
+
+def require_size(width: int, height: int, max_megapixels: float) -> None:
+    """Refuse a picture by the size in its header, before it is decoded. Raises PhotoError."""
+    megapixels = width * height / 1e6
+    if not megapixels:
+        raise PhotoError("a picture without pixels")
+    if megapixels > max_megapixels:
+        need = math.ceil(megapixels)
+        limit = f"the limit is {max_megapixels:g} (raise max_megapixels)"
+        raise TooLarge(f"needs {need} megapixels, {limit}")
+
+
+def _draft(image: ImageFile.ImageFile) -> None:
+    """Ask for the smallest scale 1, 1/2, 1/4, 1/8 that leaves `ENOUGH_LONG` of the long side."""
+    width, height = image.size
+    scale = next((s for s in (8, 4, 2) if max(width, height) / s >= ENOUGH_LONG), 1)
+    # Pillow divides the size by this one and rounds down: rounding up would give the next larger
+    # scale.
+    if scale > 1:
+        image.draft(None, (max(1, width // scale), max(1, height // scale)))
+
+
+def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:
+    """A part of a picture that still needs a turn: turning and converting the rest costs more."""
+    rows, columns = stored(part, turn, image.height, image.width)
+    if image.mode in ("I", "F"):
+        image = flatten(image)  # by the range of the whole
+    bottom, right = min(rows.stop, image.height), min(columns.stop, image.width)
+    return image.crop((columns.start, rows.start, right, bottom))
+
+
+def _turn(data: bytes, kind: str, image: ImageFile.ImageFile, tags: exif.Tags) -> int:
+    """The orientation that is still to be applied after loading."""
+    if kind == "tiff":
+        return 1  # Pillow turns a TIFF, and only a TIFF, by itself
+    return _heif_turn(data, image) if kind == "heif" else exif.orientation_of(tags)
+
+
+def _heif_turn(data: bytes, image: ImageFile.ImageFile) -> int:
+    """The EXIF orientation of a HEIF that is still to be applied after loading.
+
+    The container's own turn is authoritative, EXIF only repeats it (ISO 23008-12, 6.5.10). Some
+    camera programs write EXIF alone: then the picture is not turned yet.
     """
     meta = _meta_box(data)
     if b"irot" in meta or b"imir" in meta:
@@ -72,108 +153,6 @@ def _meta_box(data: bytes) -> bytes:
             break
         at += size
     return b""
-
-
-# Plugins are called by name: the one that fits the first bytes, none of the sixty others.
-PLUGINS: dict[str, type[ImageFile.ImageFile]] = {
-    "jpeg": JpegImagePlugin.JpegImageFile,
-    "png": PngImagePlugin.PngImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
-    "tiff": TiffImagePlugin.TiffImageFile,
-    "bmp": BmpImagePlugin.BmpImageFile,
-    "gif": GifImagePlugin.GifImageFile,
-    "avif": AvifImagePlugin.AvifImageFile,
-}
-# A JPEG is decoded at the smallest of its own scales that leaves this much of the long side.
-ENOUGH_LONG = 1440
-
-# The size is checked here, for all formats alike and against the setting; Pillow's own limit
-# would warn on stderr and refuse at another size.
-Image.MAX_IMAGE_PIXELS = None
-ImageFile.LOAD_TRUNCATED_IMAGES = False
-logging.getLogger("PIL").setLevel(logging.CRITICAL + 1)
-warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """A decoded picture, not yet turned: RGB `pixels`, by default with a long side up to 2048.
-
-    `profile` is the ICC profile that the pixels still speak, None for sRGB.
-
-    `width` and `height` are those of the original as stored, `orientation` (EXIF, 1..8) is the turn
-    that `pixels` still need. `xmp` is empty if there is none.
-    """
-
-    pixels: Pixels
-    width: int
-    height: int
-    orientation: int
-    tags: exif.Tags
-    xmp: bytes
-    profile: bytes | None = None
-
-
-def decode(
-    data: bytes, kind: str, max_megapixels: float, *, whole: bool = False, part: Part | None = None
-) -> Picture:
-    """Decode a file of a format in `PLUGINS`, or "heif"; the first frame of several.
-
-    With `whole` the pixels keep their number, however many, or are those of a `part` of the upright
-    picture. Raises PhotoError above the limit, and whatever the decoder raises.
-    """
-    image = open_heif(data) if kind == "heif" else PLUGINS[kind](BytesIO(data))
-    width, height = image.size
-    require_size(width, height, max_megapixels)
-    if kind == "jpeg" and not whole:
-        _draft(image)
-    # libtiff alone talks; Pillow's other decoders keep silent.
-    with quiet_stderr() if kind == "tiff" else nullcontext():
-        image.load()
-    tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
-    turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")
-    flat = flatten(_cut(image, part, turn) if part else image)
-    kept = np.asarray(flat)
-    pixels = to_rgb(kept if whole else limited(kept), profile)
-    left = profile if flat.mode == "RGB" else None
-    return Picture(pixels, width, height, turn, tags, _packet(image), left)
-
-
-def require_size(width: int, height: int, max_megapixels: float) -> None:
-    """Refuse a picture by the size in its header, before it is decoded. Raises PhotoError."""
-    megapixels = width * height / 1e6
-    if not megapixels:
-        raise PhotoError("a picture without pixels")
-    if megapixels > max_megapixels:
-        need = math.ceil(megapixels)
-        limit = f"the limit is {max_megapixels:g} (raise max_megapixels)"
-        raise TooLarge(f"needs {need} megapixels, {limit}")
-
-
-def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:
-    """A part of a picture that still needs a turn: turning and converting the rest costs more."""
-    rows, columns = stored(part, turn, image.height, image.width)
-    if image.mode in ("I", "F"):
-        image = flatten(image)  # by the range of the whole
-    bottom, right = min(rows.stop, image.height), min(columns.stop, image.width)
-    return image.crop((columns.start, rows.start, right, bottom))
-
-
-def _draft(image: ImageFile.ImageFile) -> None:
-    """Ask for the smallest scale 1, 1/2, 1/4, 1/8 that leaves `ENOUGH_LONG` of the long side."""
-    width, height = image.size
-    scale = next((s for s in (8, 4, 2) if max(width, height) / s >= ENOUGH_LONG), 1)
-    # Pillow divides the size by what is asked for and rounds down: rounding up here would
-    # quietly give the next larger scale.
-    if scale > 1:
-        image.draft(None, (max(1, width // scale), max(1, height // scale)))
-
-
-def _turn(data: bytes, kind: str, image: ImageFile.ImageFile, tags: exif.Tags) -> int:
-    """The orientation that loading left to us."""
-    if kind == "tiff":
-        return 1  # Pillow turns a TIFF, and only a TIFF, by itself
-    return open_turn(data, image) if kind == "heif" else exif.orientation_of(tags)
 
 
 def _packet(image: Image.Image) -> bytes:

@@ -1,8 +1,12 @@
-"""What a file is, by its name and by its first bytes. Loads no decoder."""
+"""The formats of photos: extensions, first bytes and decoders. Loads no decoder.
+
+To add a format, add it to `FORMATS`; `decode.py` needs it only where Pillow has no plugin for it.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 
@@ -11,49 +15,71 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-JPEG = _words("jpg jpeg jpe jfif mpo")
-HEIF = _words("heic heif hif")
-RAW = _words(
-    "3fr arw cr2 cr3 crw dcr dng erf fff gpr iiq kdc mef mos mrw nef nrw orf ori pef raf rw2 rwl "
-    "sr2 srf srw x3f"
-)
-PICTURE = _words("apng avif bmp dib gif png tif tiff webp")
-PHOTO = JPEG | HEIF | RAW | PICTURE
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One format: by which names and first bytes it is known, and what decodes it.
+
+    `brands` are those of an ISO media file (HEIF and its relatives). `package` is the installed
+    package that decodes it, `plugin` the class of Pillow without `ImageFile`, where it is Pillow's.
+    """
+
+    extensions: str
+    package: str = "pillow"
+    plugin: str = ""
+    magic: tuple[bytes, ...] = ()
+    brands: str = ""
+
+
+def _raw(extensions: str, *magic: bytes, brands: str = "") -> Format:
+    return Format(extensions, "rawpy", magic=magic, brands=brands)
+
+
+# `sniff` recognises "bmp", "webp" and "cr2", `tiff.raw_kind` the raw files in a TIFF container;
+# "raw" is any of these whose maker is unknown.
+FORMATS = {
+    "jpeg": Format("jpg jpeg jpe jfif mpo", plugin="Jpeg", magic=(b"\xff\xd8\xff",)),
+    "heif": Format(
+        "heic heif hif", "pillow-heif", brands="heic heix heim heis hevc hevx hevm hevs"
+    ),
+    "avif": Format("avif", plugin="Avif", brands="avif avis"),
+    "png": Format("png apng", plugin="Png", magic=(b"\x89PNG\r\n\x1a\n",)),
+    "webp": Format("webp", plugin="WebP"),
+    "gif": Format("gif", plugin="Gif", magic=(b"GIF87a", b"GIF89a")),
+    "bmp": Format("bmp dib", plugin="Bmp"),
+    "tiff": Format("tif tiff", plugin="Tiff", magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "arw": _raw("arw sr2 srf"),
+    "cr2": _raw("cr2"),
+    "cr3": _raw("cr3", brands="crx"),
+    "crw": _raw("crw", b"II\x1a\0\0\0HEAPCCDR"),
+    "dng": _raw("dng"),
+    "mrw": _raw("mrw", b"\0MRM"),
+    "nef": _raw("nef nrw"),
+    "orf": _raw("orf ori", b"IIRO", b"IIRS", b"MMOR"),
+    "pef": _raw("pef"),
+    "raf": _raw("raf", b"FUJIFILMCCD-RAW"),
+    "rw2": _raw("rw2 rwl", b"IIU\0"),
+    "srw": _raw("srw"),
+    "x3f": _raw("x3f", b"FOVb"),
+    "raw": _raw("3fr dcr erf fff gpr iiq kdc mef mos"),
+}
+RAW_KINDS = frozenset(name for name, each in FORMATS.items() if each.package == "rawpy")
+
+# Extensions, by kind.
+JPEG, HEIF = _words(FORMATS["jpeg"].extensions), _words(FORMATS["heif"].extensions)
+RAW = _words(" ".join(FORMATS[name].extensions for name in RAW_KINDS))
+PHOTO = _words(" ".join(each.extensions for each in FORMATS.values()))
+PICTURE = PHOTO - JPEG - HEIF - RAW
 VIDEO = _words("3gp avi insv lrv m2ts m4v mkv mov mp mp4 mpeg mpg mts webm wmv")
 SIDECAR = _words("aae dop json on1 pp3 thm wav xmp")
 
-# The formats of `sniff` and `tiff.raw_kind` that LibRaw reads.
-RAW_KINDS = _words("arw cr2 cr3 crw dng mrw nef orf pef raf raw rw2 srw x3f")
-
 HEAD_BYTES = 32
-# Raised whenever the same file could give other views although no library changed.
-VIEWS_VERSION = 1
-DECODERS = ("numpy", "opencv-contrib-python", "pillow", "pillow-heif", "rawpy")
-
-MAGIC = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
-    (b"IIRO", "orf"),
-    (b"IIRS", "orf"),
-    (b"MMOR", "orf"),
-    (b"IIU\0", "rw2"),
-    (b"FUJIFILMCCD-RAW", "raf"),
-    (b"II\x1a\0\0\0HEAPCCDR", "crw"),
-    (b"\0MRM", "mrw"),
-    (b"FOVb", "x3f"),
-)
-BRANDS = {b"crx ": "cr3", b"avif": "avif", b"avis": "avif"} | dict.fromkeys(
-    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"), "heif"
-)
+MAGIC = tuple((magic, name) for name, each in FORMATS.items() for magic in each.magic)
+BRANDS = {
+    brand.ljust(4).encode(): name for name, each in FORMATS.items() for brand in each.brands.split()
+}
 # "BM" alone would take any text that begins so; the length of the second header settles it.
 BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-STRANGERS = (
+OTHERS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"8BPS", "a Photoshop file"),
@@ -62,6 +88,11 @@ STRANGERS = (
     (b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (b"\x1aE\xdf\xa3", "a video"),
 )
+
+# Raised whenever the same file could give other views although no library changed.
+VIEWS_VERSION = 1
+# Everything whose version may change the views.
+LIBRARIES = {"numpy", "opencv-contrib-python", *(each.package for each in FORMATS.values())}
 
 
 def extension(name: str) -> str:
@@ -72,7 +103,7 @@ def extension(name: str) -> str:
 def sniff(head: bytes) -> str | None:
     """The format by the first `HEAD_BYTES` bytes, None if iq reads no such thing.
 
-    A raw file in a TIFF coat (NEF, ARW, DNG, …) is "tiff" here; `tiff.raw_kind` tells it apart.
+    Raw files in a TIFF container (NEF, ARW, DNG, …) are "tiff" here; see `tiff.raw_kind`.
     """
     for magic, name in MAGIC:
         if head.startswith(magic):
@@ -97,8 +128,8 @@ def _by_brand(head: bytes) -> str | None:
 
 
 def describe(data: bytes) -> str | None:
-    """What a file that is no picture seems to be, in words; None if nothing comes to mind."""
-    for magic, name in STRANGERS:
+    """What a file that is no picture seems to be, for a message; None if unknown."""
+    for magic, name in OTHERS:
         if data.startswith(magic):
             return name
     if data[4:8] == b"ftyp":
@@ -116,5 +147,5 @@ def _is_plain(text: str) -> bool:
 @cache
 def decoder_fingerprint() -> str:
     """Changes whenever the same file could give other views; loads no decoder."""
-    parts = [f"views={VIEWS_VERSION}", *(f"{name}={version(name)}" for name in DECODERS)]
+    parts = [f"views={VIEWS_VERSION}", *(f"{name}={version(name)}" for name in sorted(LIBRARIES))]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]

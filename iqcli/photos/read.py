@@ -1,7 +1,4 @@
-"""One photo from its bytes to facts and views; every failure becomes a short reason.
-
-The photos of folders as pictures to learn from; one that cannot be read is told and left out.
-"""
+"""One photo from its bytes to facts and views; every failure becomes a short reason."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from iqcli.errors import PhotoError
 from iqcli.photos import exif
 from iqcli.photos.colour import to_srgb
-from iqcli.photos.decode import PLUGINS, Picture, decode
+from iqcli.photos.decode import decode
 from iqcli.photos.find import find_shots
 from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff
 from iqcli.photos.raw import decode_raw
@@ -24,11 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from iqcli.photos.decode import Picture
     from iqcli.photos.views import Part
     from iqcli.records import Pixels, Views
 
 MAX_REASON = 120
-# How the decoders say that a file was cut off. Reading from memory has no other "I/O error".
+# Words of decoders for a file that is cut off. Reading from memory has no other "I/O error".
 CUT_OFF = ("truncated", "end of file", "end-of-file", "unexpected eof", "input/output error")
 
 
@@ -46,44 +44,30 @@ class PhotoReader(Protocol):
 
 
 def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
-    """Decode a whole file once, upright, to what it says of itself and the two views.
+    """Decode a whole file once, upright, to its metadata and the two views.
 
     The format is known by content. Raises PhotoError with a reason that names no path.
     """
     kind = kind_of(data)
-    with _broken_told(kind):
-        picture = (
-            decode_raw(data, max_megapixels)
-            if kind in RAW_KINDS
-            else decode(data, kind, max_megapixels)
-        )
-        return _facts(picture, kind), views_of(
-            upright(picture.pixels, picture.orientation), picture.profile
-        )
+    with _photo_errors(kind):
+        raw = kind in RAW_KINDS
+        picture = decode_raw(data, max_megapixels) if raw else decode(data, kind, max_megapixels)
+        views = views_of(upright(picture.pixels, picture.orientation), picture.profile)
+        return _facts(picture, kind), views
 
 
 def read_whole(data: bytes, *, max_megapixels: float, part: Part | None = None) -> Pixels:
     """Every pixel of a file, or of a part of it, upright and sRGB: (height, width, 3) of uint8.
 
     `part` is rows and columns of the upright picture. Raises PhotoError like `read_photo`, and for
-    a raw file, which is no picture until somebody developed it.
+    a raw file, which is no picture until it is developed.
     """
     kind = kind_of(data)
     if kind in RAW_KINDS:
         raise PhotoError("a raw file has no pixels of its own; develop it, to TIFF say")
-    with _broken_told(kind):
+    with _photo_errors(kind):
         picture = decode(data, kind, max_megapixels, whole=True, part=part)
         return to_srgb(upright(picture.pixels, picture.orientation), picture.profile)
-
-
-@contextmanager
-def _broken_told(kind: str) -> Iterator[None]:
-    try:
-        yield
-    except PhotoError:
-        raise
-    except Exception as error:  # decoders raise whatever they like on broken data
-        raise PhotoError(_reason(error, kind)) from error
 
 
 def kind_of(data: bytes) -> str:
@@ -93,10 +77,20 @@ def kind_of(data: bytes) -> str:
     kind = sniff(data[:HEAD_BYTES])
     if kind == "tiff":
         kind = raw_kind(data) or kind
-    if kind in RAW_KINDS or kind in PLUGINS or kind == "heif":
+    if kind is not None:
         return kind
-    seen = describe(data)
-    raise PhotoError("not a picture iq can read" + (f" (it looks like {seen})" if seen else ""))
+    other = describe(data)
+    raise PhotoError("not a picture iq can read" + (f" (it looks like {other})" if other else ""))
+
+
+@contextmanager
+def _photo_errors(kind: str) -> Iterator[None]:
+    try:
+        yield
+    except PhotoError:
+        raise
+    except Exception as error:  # decoders raise whatever they like on broken data
+        raise PhotoError(_reason(error, kind)) from error
 
 
 def _facts(picture: Picture, kind: str) -> Facts:
@@ -110,18 +104,21 @@ def _reason(error: Exception, kind: str) -> str:
     name = "WebP" if kind == "webp" else kind.upper()
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
-    said = error.args[0] if error.args else ""
-    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    first = error.args[0] if error.args else ""
+    text = first.decode("utf-8", "replace") if isinstance(first, bytes) else str(first)
     plain = " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_REASON]
-    if any(sign in plain.lower() for sign in CUT_OFF):
+    if any(words in plain.lower() for words in CUT_OFF):
         return f"{name} data ends early"
     return f"broken {name} data ({plain or type(error).__name__})"
 
 
-def seen_in(
+def views_in(
     folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
 ) -> Iterator[tuple[str, Views]]:
-    """The name and the views of each photo, in path order."""
+    """The name and the views of each photo of folders, in path order.
+
+    One that cannot be read is reported with `say` and left out.
+    """
 
     def problem(path: Path, reason: str) -> None:
         say(f"iq: {display_path(path)}: {reason}")

@@ -21,7 +21,7 @@ from iqcli.evaluation.issue_metrics import confusion, of_levels
 from iqcli.extractors import photometry, tiles
 from iqcli.models import issues as issue_model
 from iqcli.models.hex.head import FORMAT, HexHead
-from iqcli.photos.read import seen_in
+from iqcli.photos.read import views_in
 from iqcli.photos.views import limited, views_of
 from iqcli.text import display_path
 from iqcli.training.dataset import holdout_mask
@@ -103,7 +103,7 @@ class IssueReport:
 def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> IssueReport:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
     graph = issue_model.graph()
-    found = seen_in(folders, max_megapixels, say)
+    found = views_in(folders, max_megapixels, say)
     samples = distort_and_measure(((name, views.detail) for name, views in found), graph)
     if samples is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")

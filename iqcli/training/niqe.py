@@ -13,7 +13,7 @@ from iqcli.errors import IqError, NothingFound
 from iqcli.extractors.niqe import FEATURES, blocks
 from iqcli.extractors.registry import BLOCKS
 from iqcli.models.niqe import BLOCK, FORMAT
-from iqcli.photos.read import seen_in
+from iqcli.photos.read import views_in
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def fit_folders(
     folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
 ) -> NiqeFit:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
-    pictures = (views.scoring for _, views in seen_in(folders, max_megapixels, say))
+    pictures = (views.scoring for _, views in views_in(folders, max_megapixels, say))
     if (first := next(pictures, None)) is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
     return fit(each for some in ((first,), pictures) for each in some)

@@ -88,6 +88,13 @@ def test_the_fingerprint_follows_library_versions_and_the_rules_of_the_views(
     assert len({before, rules, fresh()}) == 3
 
 
+def test_the_fingerprint_names_every_decoder() -> None:
+    packages = ["numpy", "opencv-contrib-python", "pillow", "pillow-heif", "rawpy"]
+    assert sorted(formats.LIBRARIES) == packages
+    for name, each in formats.FORMATS.items():
+        assert bool(each.plugin) == (each.package == "pillow"), name
+
+
 def test_a_warm_run_loads_no_decoder() -> None:
     code = (
         "import sys, iqcli.photos.find, iqcli.photos.filenames, iqcli.photos.xmp\n"
