@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 # Blocks as sharp as this share of the sharpest of their photo are taken, as in the paper.
 SHARP = 0.75
-# Fewer say too little about 36 variances and 630 correlations.
+# Fewer do not determine 36 variances and 630 correlations.
 FEWEST = 200
 
 
@@ -57,7 +57,7 @@ def fit(pictures: Iterable[Pixels]) -> NiqeFit:
         raise IqError(f"{len(found)} sharp blocks are too few; give photos with {FEWEST} at least")
     covariance = np.cov(found, rowvar=False)
     if np.linalg.eigvalsh(covariance)[0] <= 0:
-        raise IqError("these photos are too much alike to tell what is natural; give others too")
+        raise IqError("these photos are too similar to show what is natural; give others too")
     return NiqeFit(found.mean(axis=0), covariance, sum(map(bool, map(len, chosen))), len(found))
 
 

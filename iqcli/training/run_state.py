@@ -1,7 +1,7 @@
-"""A training run on the disk: its settings, its curve, and a state to go on from.
+"""A training run on disk: its settings, its curve, and a state to resume from.
 
-All lie in one folder beside the weights that are to come. The state is a safetensors file, placed
-whole or not at all, so that a run may be killed at any moment.
+All are in one folder beside the weights that it will write. The state is a safetensors file that is
+replaced atomically, so a run may be killed at any moment.
 """
 
 from __future__ import annotations
@@ -30,44 +30,49 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 def digest(things: Sequence[object]) -> str:
-    """Of their order and content, for the settings of a run."""
+    """A digest of their order and content, for the settings of a run."""
     lines = "\n".join(map(repr, things))
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where a run keeps what it needs to go on."""
+    """The folder of a run, with all that it needs to be resumed."""
 
     path: Path
 
     def open(self, settings: Mapping[str, object]) -> None:
         """Make the folder, or raise IqError where it holds a run with other settings."""
         file = self.path / "settings.json"
-        told = json.dumps(settings, indent=1, sort_keys=True) + "\n"
+        text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
         if not file.exists():
             make_folders(self.path)
-            write_atomic(file, told.encode())
-        elif (before := file.read_text("utf-8", errors="replace")) != told:
+            write_atomic(file, text.encode())
+        elif (before := file.read_text("utf-8", errors="replace")) != text:
             raise IqError(
                 f"{display_path(self.path)} holds a run with another "
                 f"{_differing(before, settings)}; go on with the same, or give another --output"
             )
 
     def save(
-        self, step: int, network: nn.Module, smooth: nn.Module, optimiser: torch.optim.Optimizer
+        self, step: int, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
     ) -> None:
         """Keep the state after `step` steps."""
         tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
-        tensors |= {f"smooth.{k}": v for k, v in smooth.state_dict().items()}
+        tensors |= {f"smooth.{k}": v for k, v in averaged.state_dict().items()}
         for k, state in optimiser.state_dict()["state"].items():
             tensors |= {f"moment.{k}.{name}": state[name] for name in MOMENTS}
             tensors[f"moment.{k}.step"] = state["step"]
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
         write_atomic(self.path / "state.safetensors", save(plain, metadata={"step": str(step)}))
 
-    def load(self, network: nn.Module, smooth: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-        """Take up the kept state; the number of steps done, 0 where nothing is kept."""
+    def load(
+        self, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+    ) -> int:
+        """Load the saved state; the number of steps done, 0 where there is none.
+
+        Raises IqError for a damaged one.
+        """
         file = self.path / "state.safetensors"
         if not file.exists():
             return 0
@@ -76,7 +81,7 @@ class RunFolder:
                 tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
                 step = int(stream.metadata()["step"])
             network.load_state_dict(_under("network.", tensors))
-            smooth.load_state_dict(_under("smooth.", tensors))
+            averaged.load_state_dict(_under("smooth.", tensors))
             optimiser.load_state_dict(_with_moments(optimiser.state_dict(), tensors))
         except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
             raise IqError(
@@ -85,17 +90,17 @@ class RunFolder:
         return step
 
     def note(self, line: Mapping[str, float]) -> None:
-        """Add a line to the curve, which is CSV."""
+        """Add a line to the curve, a CSV file."""
         file = self.path / "curve.csv"
         before = file.read_text("utf-8", errors="replace") if file.exists() else ""
         steps = [(row.split(",")[0], row) for row in before.splitlines()]
-        # A run that goes on repeats the steps since its last state.
+        # A resumed run repeats the steps since its last state.
         kept = [row for step, row in steps if step.isdecimal() and int(step) < line["step"]]
-        rows = [",".join(line), *kept, ",".join(_told(value) for value in line.values())]
+        rows = [",".join(line), *kept, ",".join(_number(value) for value in line.values())]
         write_atomic(file, ("\n".join(rows) + "\n").encode())
 
 
-def _told(value: float) -> str:
+def _number(value: float) -> str:
     return str(value) if isinstance(value, int) else f"{value:.6g}"
 
 
@@ -116,7 +121,7 @@ def _with_moments(state: dict[str, Any], tensors: Mapping[str, torch.Tensor]) ->
 
 def _differing(before: str, now: Mapping[str, object]) -> str:
     try:
-        told = json.loads(before)
-        return next(name for name in now if told.get(name) != json.loads(json.dumps(now[name])))
+        old = json.loads(before)
+        return next(name for name in now if old.get(name) != json.loads(json.dumps(now[name])))
     except (ValueError, AttributeError, StopIteration):
         return "configuration"

@@ -1,9 +1,10 @@
-"""Fit one person's taste on their stars, and prove it on days that were held out.
+"""Fit one person's taste on their stars, and test it on days that were held out.
 
-The strength of the ridge regression (see `iqcli.training.taste`) is chosen by cross-validation
-over days. The figures come from another one around it, in up to five folds of whole days: neither
-the fit nor the choice of its strength saw a photo of the days it is asked about. A taste is adopted
-where on those days
+The points are first predicted by a line of the stock score alone, then the residual by a ridge
+regression on all inputs. The greatest strength leaves the line as it is, which ranks as the stock
+model does. The strength is chosen by cross-validation over days. The figures come from an outer
+cross-validation, in up to five folds of whole days: neither the fit nor the choice of its strength
+saw a photo of the days it predicts. A taste is adopted where on those days
 
     its SRCC is above the stock model's,
     its share of pairs in order is above the stock model's and above 1/2,
@@ -12,11 +13,6 @@ where on those days
     the stock model happens to be worse than chance.
 
 A pair is two photos of one day with different stars; equal scores count as half in order.
-
-Ridge regression of what a stock score leaves unsaid.
-
-The points are first told by a line of the stock score alone, then the rest by all inputs, shrunk.
-The greatest strength leaves the line as it is, which ranks as the stock model does.
 """
 
 from __future__ import annotations
@@ -47,6 +43,11 @@ if TYPE_CHECKING:
 STRENGTHS = (np.inf, *np.logspace(1, -4, 11))
 # The line must rise, so that the strongest shrinkage ranks as the stock model does.
 LEAST_SLOPE = 0.1
+FOLDS = 5
+RESAMPLES = 1000
+SEED = 20
+# Shares of resamples that adoption asks for: above the stock model, and above 0.
+ABOVE_STOCK, ABOVE_ZERO = 0.8, 0.95
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class TasteSamples:
     points: Doubles
     days: Labels
 
-    def only(self, rows: Flags) -> TasteSamples:
+    def of(self, rows: Flags) -> TasteSamples:
         """The photos for which `rows` is true."""
         return TasteSamples(self.stock[rows], self.inputs[rows], self.points[rows], self.days[rows])
 
@@ -71,50 +72,10 @@ class TasteFit:
     slope: float
     weights: Doubles
 
-    def predict(self, known: TasteSamples) -> Doubles:
+    def predict(self, samples: TasteSamples) -> Doubles:
         """The (n,) scores."""
-        raw = self.level + self.slope * known.stock + known.inputs @ self.weights
+        raw = self.level + self.slope * samples.stock + samples.inputs @ self.weights
         return np.clip(raw, 1, 10)
-
-
-def fits(known: TasteSamples, strengths: Sequence[float]) -> Iterator[TasteFit]:
-    """A fit for each strength."""
-    slope = _slope(known)
-    level = known.points.mean() - slope * known.stock.mean()
-    left = known.points - level - slope * known.stock
-    # The stock score is also an input, else whoever likes what others dislike could not be told.
-    spread = float(known.stock.std()) or 1.0
-    columns = np.column_stack([known.stock / spread, known.inputs])
-    middle = columns.mean(axis=0)
-    for weights in _ridge(columns - middle, left, strengths):
-        yield TasteFit(
-            level=float(level - middle @ weights),
-            slope=float(slope + weights[0] / spread),
-            weights=weights[1:],
-        )
-
-
-def _slope(known: TasteSamples) -> float:
-    centred = known.stock - known.stock.mean()
-    square = float(centred @ centred)
-    return max(float(centred @ known.points) / square, LEAST_SLOPE) if square else LEAST_SLOPE
-
-
-def _ridge(x: Doubles, y: Doubles, strengths: Sequence[float]) -> Iterator[Doubles]:
-    """(n, width) centred columns and (n,) values to the (width,) weights of each strength."""
-    n, width = x.shape
-    wide = width > n  # the smaller of the two products has the same weights
-    values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
-    turned = vectors.T @ (y if wide else x.T @ y)
-    for strength in strengths:
-        solved = vectors @ (turned / (np.maximum(values, 0) + n * strength))
-        yield x.T @ solved if wide else solved
-
-
-FOLDS = 5
-RESAMPLES = 1000
-SEED = 20
-SURE, REAL = 0.8, 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +88,7 @@ class TasteFigures:
 
 @dataclass(frozen=True, slots=True)
 class TasteComparison:
-    """What held-out days say of the stock model and of the taste.
+    """The stock model and the taste on held-out days.
 
     `higher` and `positive` are the shares of resamples in which the SRCC of the taste is above the
     stock model's and above 0; `rmse` is its error in points.
@@ -147,13 +108,13 @@ class TasteComparison:
         return (
             self.taste.srcc > self.stock.srcc
             and self.taste.pairs > max(self.stock.pairs, 0.5)
-            and self.higher >= SURE
-            and self.positive >= REAL
+            and self.higher >= ABOVE_STOCK
+            and self.positive >= ABOVE_ZERO
         )
 
 
 def taste_samples(rated: RatedPhotos, stock: TrainedHead) -> TasteSamples:
-    """The rated photos as the stock head sees them."""
+    """The rated photos as the stock head predicts them."""
     stacked = {name: np.stack([each[name] for each in rated.photos]) for name in stock.sizes}
     return TasteSamples(
         stock=stock.predict(stacked)[0].astype(np.float64),
@@ -163,26 +124,26 @@ def taste_samples(rated: RatedPhotos, stock: TrainedHead) -> TasteSamples:
     )
 
 
-def compare_with_stock(known: TasteSamples) -> TasteComparison:
+def compare_with_stock(samples: TasteSamples) -> TasteComparison:
     """Both models on held-out days."""
-    scores = holdout_scores(known)
-    higher, positive = resampled_shares(scores, known)
+    scores = holdout_scores(samples)
+    higher, positive = resampled_shares(scores, samples)
     return TasteComparison(
         photos=len(scores),
-        days=len(np.unique(known.days)),
-        stock=figures(known.stock, known),
-        taste=figures(scores, known),
+        days=len(np.unique(samples.days)),
+        stock=figures(samples.stock, samples),
+        taste=figures(scores, samples),
         higher=higher,
         positive=positive,
-        rmse=float(np.sqrt(((scores - known.points) ** 2).mean())),
+        rmse=float(np.sqrt(((scores - samples.points) ** 2).mean())),
     )
 
 
-def holdout_scores(known: TasteSamples) -> Doubles:
+def holdout_scores(samples: TasteSamples) -> Doubles:
     """The (n,) scores of each photo by a fit that saw no photo of its day."""
-    scores = np.zeros(len(known.points))
-    for held in folds(known.days):
-        scores[held] = fit(known.only(~held)).predict(known.only(held))
+    scores = np.zeros(len(samples.points))
+    for holdout in folds(samples.days):
+        scores[holdout] = fit(samples.of(~holdout)).predict(samples.of(holdout))
     return scores
 
 
@@ -199,26 +160,15 @@ def folds(days: Labels) -> Iterator[Flags]:
     yield from (owner == k for k in range(count))
 
 
-def fit(known: TasteSamples) -> TasteFit:
-    """The fit of the strength that errs least on days left out; at least two days are needed."""
-    errors = np.zeros(len(STRENGTHS))
-    for held in folds(known.days):
-        told, asked = known.only(~held), known.only(held)
-        for place, each in enumerate(fits(told, STRENGTHS)):
-            errors[place] += ((each.predict(asked) - asked.points) ** 2).sum()
-    (best,) = fits(known, [STRENGTHS[int(errors.argmin())]])
-    return best
-
-
-def figures(scores: Doubles, known: TasteSamples) -> TasteFigures:
+def figures(scores: Doubles, samples: TasteSamples) -> TasteFigures:
     """How well (n,) scores order the photos."""
     right = pairs = 0.0
-    for day in np.unique(known.days):
-        here = known.days == day
-        score, point = scores[here], known.points[here]
-        said = np.sign(score[:, None] - score)[point[:, None] > point]
-        right, pairs = right + float(((said + 1) / 2).sum()), pairs + said.size
-    return TasteFigures(_srcc(scores, known.points), right / pairs if pairs else float("nan"))
+    for day in np.unique(samples.days):
+        here = samples.days == day
+        score, point = scores[here], samples.points[here]
+        order = np.sign(score[:, None] - score)[point[:, None] > point]
+        right, pairs = right + float(((order + 1) / 2).sum()), pairs + order.size
+    return TasteFigures(_srcc(scores, samples.points), right / pairs if pairs else float("nan"))
 
 
 def _srcc(a: Doubles, b: Doubles) -> float:
@@ -227,20 +177,65 @@ def _srcc(a: Doubles, b: Doubles) -> float:
     return float(one @ two) / size if size else float("nan")
 
 
-def resampled_shares(scores: Doubles, known: TasteSamples) -> tuple[float, float]:
+def resampled_shares(scores: Doubles, samples: TasteSamples) -> tuple[float, float]:
     """Shares of the resamples of whole days in which the SRCC of `scores` (n,) is above the stock
     model's, and above 0.
     """
     random = np.random.default_rng(SEED)
-    rows = [np.flatnonzero(known.days == day) for day in np.unique(known.days)]
+    rows = [np.flatnonzero(samples.days == day) for day in np.unique(samples.days)]
     higher = positive = 0
     for _ in range(RESAMPLES):
         drawn = np.concatenate([rows[k] for k in random.integers(0, len(rows), len(rows))])
-        points = known.points[drawn]
+        points = samples.points[drawn]
         srcc = _srcc(scores[drawn], points)
-        higher += srcc > _srcc(known.stock[drawn], points)
+        higher += srcc > _srcc(samples.stock[drawn], points)
         positive += srcc > 0
     return higher / RESAMPLES, positive / RESAMPLES
+
+
+def fit(samples: TasteSamples) -> TasteFit:
+    """The fit of the strength that errs least on days left out; at least two days are needed."""
+    errors = np.zeros(len(STRENGTHS))
+    for holdout in folds(samples.days):
+        train, test = samples.of(~holdout), samples.of(holdout)
+        for place, each in enumerate(fits(train, STRENGTHS)):
+            errors[place] += ((each.predict(test) - test.points) ** 2).sum()
+    (best,) = fits(samples, [STRENGTHS[int(errors.argmin())]])
+    return best
+
+
+def fits(samples: TasteSamples, strengths: Sequence[float]) -> Iterator[TasteFit]:
+    """A fit for each strength."""
+    slope = _slope(samples)
+    level = samples.points.mean() - slope * samples.stock.mean()
+    residual = samples.points - level - slope * samples.stock
+    # The stock score is also an input, for who likes what others dislike.
+    spread = float(samples.stock.std()) or 1.0
+    columns = np.column_stack([samples.stock / spread, samples.inputs])
+    middle = columns.mean(axis=0)
+    for weights in _ridge(columns - middle, residual, strengths):
+        yield TasteFit(
+            level=float(level - middle @ weights),
+            slope=float(slope + weights[0] / spread),
+            weights=weights[1:],
+        )
+
+
+def _slope(samples: TasteSamples) -> float:
+    centred = samples.stock - samples.stock.mean()
+    square = float(centred @ centred)
+    return max(float(centred @ samples.points) / square, LEAST_SLOPE) if square else LEAST_SLOPE
+
+
+def _ridge(x: Doubles, y: Doubles, strengths: Sequence[float]) -> Iterator[Doubles]:
+    """(n, width) centred columns and (n,) values to the (width,) weights of each strength."""
+    n, width = x.shape
+    wide = width > n  # the smaller of the two products has the same weights
+    values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
+    turned = vectors.T @ (y if wide else x.T @ y)
+    for strength in strengths:
+        solved = vectors @ (turned / (np.maximum(values, 0) + n * strength))
+        yield x.T @ solved if wide else solved
 
 
 def weight_file(
@@ -265,8 +260,8 @@ def weight_file(
             "stock_pairs": verdict.stock.pairs,
         },
     }
-    known_by = json.dumps(info, sort_keys=True).encode() + b"".join(
+    fingerprint = json.dumps(info, sort_keys=True).encode() + b"".join(
         tensor.tobytes() for tensor in tensors.values()
     )
-    info["model"] = f"taste/{hashlib.sha256(known_by).hexdigest()[:12]}"
+    info["model"] = f"taste/{hashlib.sha256(fingerprint).hexdigest()[:12]}"
     return str(info["model"]), save(tensors, metadata={"iq": json.dumps(info)})

@@ -1,9 +1,9 @@
 """Photos that one person rated: by stars in the photos or their sidecars, or in a CSV file.
 
 Stars become points of the common 1..10 scale: rejected (-1) is 1, and one to five stars are 2.8,
-4.6, 6.4, 8.2 and 10. No stars (0) means "not said"; then a flag counts, "rejected" as that and
-"picked" like four stars, and a photo without a flag teaches nothing. What iq itself wrote is
-neither stars nor flag.
+4.6, 6.4, 8.2 and 10. No stars (0) means unrated; then a flag counts, "rejected" as that and
+"picked" like four stars, and a photo without a flag is left out. What iq itself wrote is neither
+stars nor flag.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ FEWEST_DAYS = 3
 class RatedPhotos:
     """The blocks of n photos, their points (n,) on 1..10, and the day (n,) each was taken on.
 
-    Each picture is in it once, however many copies there are: a copy on another day would tell
-    what is held out. A photo that has no date counts to its folder, as if that were a day.
+    Each picture is in it once, however many copies there are: a copy on another day would leak what
+    is held out. A photo that has no date counts to its folder, as if that were a day.
     """
 
     photos: Sequence[Mapping[str, Vector]]
@@ -44,27 +44,30 @@ class RatedPhotos:
     days: Sequence[str]
 
 
-def by_stars(found: Iterable[Photo]) -> RatedPhotos:
+def by_stars(photos: Iterable[Photo]) -> RatedPhotos:
     """The photos that carry stars, or a flag, themselves or in a sidecar.
 
     Raises IqError: see `_checked`.
     """
     starred = (
-        (each, each.marks.stars or STARS_OF_PICK.get(each.marks.pick or 0)) for each in found
+        (photo, photo.marks.stars or STARS_OF_PICK.get(photo.marks.pick or 0)) for photo in photos
     )
-    return _checked((each, points(stars), _day(each)) for each, stars in starred)
+    return _checked((photo, points(stars), _day(photo)) for photo, stars in starred)
 
 
-def by_opinions(told: Opinions, found: Iterable[Photo], *, stars: bool) -> RatedPhotos:
+def by_opinions(opinions: Opinions, photos: Iterable[Photo], *, stars: bool) -> RatedPhotos:
     """The photos of a CSV file, measured in its order; `stars` if its scale is that of `STARS`.
 
-    A column day, taken or date says the day; else the photo does. Raises IqError: see `_checked`.
+    The day is that of a column day, taken or date; else that of the photo. Raises IqError like
+    `_checked`.
     """
-    rows = zip(told.rows, found, strict=True)
-    valued = ((row, each, _told(row, told) if stars else row.value) for row, each in rows)
+    rows = zip(opinions.rows, photos, strict=True)
+    valued = (
+        (row, photo, _points_of_row(row, opinions) if stars else row.value) for row, photo in rows
+    )
     return _checked(
-        (each, value, _day_told(row) or _day(each))
-        for row, each, value in valued
+        (photo, value, _day_of_row(row) or _day(photo))
+        for row, photo, value in valued
         if value is not None
     )
 
@@ -74,8 +77,8 @@ def points(stars: float | None) -> float | None:
     return 1 + 1.8 * max(stars, 0) if stars else None
 
 
-def _told(row: Opinion, told: Opinions) -> float | None:
-    low, high = told.scale
+def _points_of_row(row: Opinion, opinions: Opinions) -> float | None:
+    low, high = opinions.scale
     stars = low + (row.value - 1) / 9 * (high - low)
     if abs(stars - round(stars)) > 1e-6:
         raise IqError(
@@ -85,24 +88,24 @@ def _told(row: Opinion, told: Opinions) -> float | None:
     return points(round(stars))
 
 
-def _day_told(row: Opinion) -> str:
+def _day_of_row(row: Opinion) -> str:
     named = {str(key).strip().lower(): value for key, value in row.row.items()}
     text = next((named[name] for name in DAY if (named.get(name) or "").strip()), "")
     date = DATE.match(text)
     return "-".join(date.groups()) if date else text.strip()
 
 
-def _day(measured: Photo) -> str:
-    taken = measured.facts.taken if measured.facts else None
-    return taken[:10] if taken else str(measured.shot.path.parent)
+def _day(photo: Photo) -> str:
+    taken = photo.facts.taken if photo.facts else None
+    return taken[:10] if taken else str(photo.shot.path.parent)
 
 
-def _checked(found: Iterable[tuple[Photo, float | None, str]]) -> RatedPhotos:
-    """Raises IqError where the ratings are too few or too much alike to learn from."""
+def _checked(rated: Iterable[tuple[Photo, float | None, str]]) -> RatedPhotos:
+    """Raises IqError where the ratings are too few or too similar to learn from."""
     kept: dict[str, tuple[Mapping[str, Vector], float, str]] = {}
-    for measured, value, day in found:
-        if measured.blocks is not None and measured.sha256 and value is not None:
-            kept.setdefault(measured.sha256, (measured.blocks, value, day))
+    for photo, value, day in rated:
+        if photo.blocks is not None and photo.sha256 and value is not None:
+            kept.setdefault(photo.sha256, (photo.blocks, value, day))
     photos, values, days = zip(*kept.values(), strict=True) if kept else ((), (), ())
     if len(photos) < FEWEST_PHOTOS:
         raise IqError(
@@ -115,5 +118,5 @@ def _checked(found: Iterable[tuple[Photo, float | None, str]]) -> RatedPhotos:
             f"its folder); give at least {FEWEST_DAYS}, or a CSV file with a column day"
         )
     if len(set(values)) < 2:
-        raise IqError("all photos have the same stars, which tells no taste; rate some otherwise")
+        raise IqError("all photos have the same stars, which shows no taste; rate some differently")
     return RatedPhotos(photos, np.array(values), days)

@@ -284,7 +284,7 @@ def test_too_few_sharp_blocks_are_refused(pictures: list[np.ndarray]) -> None:
 
 
 def test_photos_that_are_all_alike_are_refused() -> None:
-    with pytest.raises(IqError, match="too much alike"):
+    with pytest.raises(IqError, match="too similar"):
         fit([photo("astronaut.png")] * 60)
 
 
