@@ -1,8 +1,8 @@
-"""Which photos have arrived whole: folders are looked through again and again.
+"""Watch folders: which photos are fully written, found by polling.
 
-Polling sees what other machines write to a network disk, where no notice of a change is sent. A
-shot has arrived once all of its files have been quiet, of the same size, time and inode, for a
-while; what cannot be read then is given ten times as long, for it may still be on its way.
+Polling also sees what other machines write to a network disk, which sends no events. A shot has
+settled once all of its files have kept their size, time and inode for a while. One that cannot be
+read then gets ten times as long: it may still be being written.
 """
 
 from __future__ import annotations
@@ -24,47 +24,47 @@ if TYPE_CHECKING:
     State = tuple[tuple[str, int, int, int], ...]
     Walk = Callable[[list[Path], OnProblem], Iterable[Shot]]
 
-# How many times the quiet that a whole file needs an unreadable one gets.
+# An unreadable photo gets this many times the usual time to settle.
 PATIENCE = 10
-# Photos remembered that lie on disks which are not there now.
+# Photos remembered of disks that are not mounted now.
 ABSENT = 100_000
-# How programs call files that they have not finished; hidden ones are such, too (rsync).
-PASSING = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".temp", "~")
+# Endings of names of unfinished files; hidden files are unfinished, too (rsync).
+TEMPORARY = (".part", ".partial", ".crdownload", ".download", ".filepart", ".tmp", ".temp", "~")
 
 
-def is_passing(name: str) -> bool:
-    """Whether a file has this name only until it is whole."""
-    return name.startswith(".") or name.lower().endswith(PASSING)
+def is_temporary(name: str) -> bool:
+    """Whether a file has this name only until it is fully written."""
+    return name.startswith(".") or name.lower().endswith(TEMPORARY)
 
 
-class Watched:
-    """Folders that may go (a disk is unmounted) and come back, as often as they like."""
+class FolderScanner:
+    """Folders that may disappear (a disk is unmounted) and come back, any number of times."""
 
     def __init__(
         self, folders: Sequence[Path], walk: Walk, say: Callable[[Path, str], None]
     ) -> None:
-        """`say` is told, once each, what is wrong with a path and when it is over."""
+        """`say` gets each problem with a path once, and when a folder is back."""
         self._walk = walk
         self._say = say
         self._devices = {folder: folder.stat().st_dev for folder in folders}
-        self._told: set[tuple[Path, str]] = set()
+        self._reported: set[tuple[Path, str]] = set()
         self._away: set[Path] = set()
 
-    def shots(self) -> list[Shot]:
-        """What lies there now, in path order."""
+    def scan(self) -> list[Shot]:
+        """The shots in the folders now, in path order."""
         here = [folder for folder in self._devices if self._is_here(folder)]
         problems: set[tuple[Path, str]] = set()
         try:
             found = list(self._walk(here, lambda path, why: problems.add((path, why))))
-        except IqError:  # a folder went while it was walked; the next look tells
+        except IqError:  # a folder disappeared meanwhile; the next scan reports it
             return []
-        for path, why in sorted(problems - self._told):
+        for path, why in sorted(problems - self._reported):
             self._say(path, why)
-        self._told = problems
-        return [shot for shot in found if not is_passing(shot.path.name)]
+        self._reported = problems
+        return [shot for shot in found if not is_temporary(shot.path.name)]
 
     def _is_here(self, folder: Path) -> bool:
-        """Whether it can be looked through; says when that changes."""
+        """Whether a folder can be listed; reports when that changes."""
         is_here = self._holds(folder)
         if is_here and folder in self._away:
             self._away.remove(folder)
@@ -88,7 +88,7 @@ class Watched:
 
 @dataclass(slots=True)
 class _Seen:
-    """A shot as it was last found: for how long, and what was said of it."""
+    """A shot as it was last found, since when, and what became of it."""
 
     root: Path
     device: int
@@ -98,9 +98,11 @@ class _Seen:
     done: bool = False
     sha256: str | None = None
 
-    def is_over(self, path: Path) -> bool:
-        """Whether a file that was not found was taken away, and not its whole disk; what was never
-        told is over in any case."""
+    def was_deleted(self, path: Path) -> bool:
+        """Whether a file that is missing was deleted, not unmounted with its whole disk.
+
+        One that was never accepted counts as deleted in any case.
+        """
         if not self.done:
             return True
         for each in (path, *path.parents):
@@ -116,47 +118,50 @@ class _Seen:
         return False
 
 
-class Arrivals:
-    """Shots that have settled, each once, and again when its primary file holds something else."""
+class WatchFolder:
+    """Shots that have settled, each once, and again when its primary file gets another content."""
 
     def __init__(
-        self, watched: Watched, settle: float, clock: Callable[[], float] = time.monotonic
+        self, scanner: FolderScanner, settle: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`settle` is in seconds; `clock` tells them."""
-        self._watched = watched
+        """`settle` is in seconds of `clock`."""
+        self._scanner = scanner
         self._settle = settle
         self._clock = clock
         self._seen: dict[Path, _Seen] = {}
 
-    def pass_over(self) -> None:
-        """Take what lies there now as known: it arrives only if it changes."""
+    def mark_seen(self) -> None:
+        """Take all that is there now as known: it is reported only if it changes."""
         self.settled()
         for seen in self._seen.values():
             seen.done, seen.state = True, seen.state[:1]
 
     def settled(self) -> list[Shot]:
-        """Look once; the shots that may be read now, in path order."""
+        """Scan once; the shots that may be read now, in path order."""
         now, ready, there = self._clock(), [], set()
-        for shot in self._watched.shots():
+        for shot in self._scanner.scan():
             there.add(shot.path)
             try:
                 if self._is_ready(shot, now):
                     ready.append(shot)
-            except OSError:  # gone, or on its way to another name
+            except OSError:  # deleted, or being renamed
                 self._seen.pop(shot.path, None)
         self._forget(there)
         return ready
 
-    def take(self, judged: Photo) -> bool:
-        """Whether the result of a settled shot is to be told: not if its content was told before,
-        and not yet if it cannot be read and may still be on its way."""
-        seen = self._seen[judged.shot.path]
-        if judged.error and not seen.tried:
+    def accept(self, photo: Photo) -> bool:
+        """Whether the result of a settled shot is to be reported.
+
+        Not if its content was reported before, and not yet if it cannot be read and may still be
+        being written.
+        """
+        seen = self._seen[photo.shot.path]
+        if photo.error and not seen.tried:
             seen.tried = True
             return False
         seen.done, seen.state = True, seen.state[:1]
-        is_news = judged.sha256 is None or judged.sha256 != seen.sha256
-        seen.sha256 = judged.sha256
+        is_news = photo.sha256 is None or photo.sha256 != seen.sha256
+        seen.sha256 = photo.sha256
         return is_news
 
     def _is_ready(self, shot: Shot, now: float) -> bool:
@@ -164,7 +169,7 @@ class Arrivals:
         seen = self._seen.get(shot.path)
         state: State = (_state(shot.path, status),)
         if seen and seen.done and seen.state == state:
-            return False  # a companion that comes late changes nothing
+            return False  # a later companion changes nothing
         state += tuple(_state(path, path.stat()) for path in shot.companions)
         if seen is None or seen.state != state:
             known = seen.sha256 if seen else None
@@ -173,9 +178,9 @@ class Arrivals:
         return now - seen.since >= self._settle * (PATIENCE if seen.tried else 1)
 
     def _forget(self, there: set[Path]) -> None:
-        """What a person took away arrives when it comes back; a disk that comes back does not."""
+        """Forget deleted photos, so that they are new when they come back; not those of a disk."""
         absent = [path for path in self._seen if path not in there]
-        gone = [path for path in absent if self._seen[path].is_over(path)]
+        gone = [path for path in absent if self._seen[path].was_deleted(path)]
         kept = len(absent) - len(gone)
         for path in gone if kept <= ABSENT else absent:
             del self._seen[path]

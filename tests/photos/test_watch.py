@@ -11,7 +11,7 @@ import pytest
 from support.images import encoded, noise
 
 from iqcli.photos.find import find_shots
-from iqcli.photos.watch import ABSENT, PATIENCE, Arrivals, Watched, is_passing
+from iqcli.photos.watch import ABSENT, PATIENCE, FolderScanner, WatchFolder, is_temporary
 from iqcli.records import Photo
 
 if TYPE_CHECKING:
@@ -30,8 +30,10 @@ class Scene:
     def __init__(self, folder: Path) -> None:
         self.folder, self.now = folder, 0.0
         self.said: list[tuple[Path, str]] = []
-        watched = Watched([folder], self._walk, lambda path, why: self.said.append((path, why)))
-        self.arrivals = Arrivals(watched, SETTLE, lambda: self.now)
+        scanner = FolderScanner(
+            [folder], self._walk, lambda path, why: self.said.append((path, why))
+        )
+        self.watch = WatchFolder(scanner, SETTLE, lambda: self.now)
 
     def _walk(self, folders: list[Path], on_problem: OnProblem) -> Iterator[Shot]:
         return find_shots(folders, follow_links=True, on_problem=on_problem)
@@ -45,19 +47,19 @@ class Scene:
     def settled(self, after: float = 0.0) -> list[str]:
         """The names that may be read after so many seconds."""
         self.now += after
-        return [shot.path.name for shot in self.arrivals.settled()]
+        return [shot.path.name for shot in self.watch.settled()]
 
     def told(
         self, after: float = SETTLE, readable: Callable[[Path], bool] = Path.exists
     ) -> list[str]:
         """The names that are told after so many seconds, in two looks."""
-        self.arrivals.settled()
+        self.watch.settled()
         self.now += after
         names = []
-        for shot in self.arrivals.settled():
+        for shot in self.watch.settled():
             sha256 = hashlib.sha256(shot.path.read_bytes()).hexdigest()
             error = None if readable(shot.path) else "JPEG data ends early"
-            if self.arrivals.take(Photo(shot, sha256, error=error)):
+            if self.watch.accept(Photo(shot, sha256, error=error)):
                 names.append(shot.path.name)
         return names
 
@@ -152,7 +154,7 @@ def test_what_stays_broken_is_told_once(scene: Scene) -> None:
 def test_what_was_there_is_passed_over_until_it_changes(scene: Scene) -> None:
     scene.put("a.jpg")
     path = scene.put("growing.jpg", JPEG[:500])
-    scene.arrivals.pass_over()
+    scene.watch.mark_seen()
     path.write_bytes(JPEG)
     scene.put("a.dng", b"raw")
     assert scene.told() == ["growing.jpg"]
@@ -217,7 +219,7 @@ def test_photos_on_disks_that_are_away_are_not_remembered_for_ever(
     assert len(scene.told()) == 3
 
 
-def test_a_problem_is_told_once_until_it_is_over(scene: Scene) -> None:
+def test_a_problem_is_reported_once_until_it_is_over(scene: Scene) -> None:
     problems = ["cannot be listed"]
     path = scene.folder / "sub"
 
@@ -227,14 +229,14 @@ def test_a_problem_is_told_once_until_it_is_over(scene: Scene) -> None:
         return []
 
     said: list[str] = []
-    watched = Watched([scene.folder], walk, lambda path, why: said.append(why))
-    watched.shots()
-    watched.shots()
+    scanner = FolderScanner([scene.folder], walk, lambda path, why: said.append(why))
+    scanner.scan()
+    scanner.scan()
     assert said == ["cannot be listed"]
     problems.clear()
-    watched.shots()
+    scanner.scan()
     problems.append("cannot be listed")
-    watched.shots()
+    scanner.scan()
     assert len(said) == 2
 
 
@@ -243,11 +245,11 @@ def test_a_problem_is_told_once_until_it_is_over(scene: Scene) -> None:
     [".a.jpg.Xa81", "a.jpg.part", "a.JPG.CRDOWNLOAD", "a.tmp", ".iq-part-a.jpg", "a.jpg~"],
 )
 def test_names_of_what_is_not_finished(scene: Scene, name: str) -> None:
-    assert is_passing(name)
+    assert is_temporary(name)
     scene.put(name)
     assert scene.told() == []
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.tmp.jpg", "part", "a"])
 def test_names_of_photos(name: str) -> None:
-    assert not is_passing(name)
+    assert not is_temporary(name)

@@ -15,7 +15,7 @@ from iqcli.cli.console import counted, info
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import exit_on_closed_pipe, write
-from iqcli.photos.watch import Arrivals, Watched, is_passing
+from iqcli.photos.watch import FolderScanner, WatchFolder, is_temporary
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -76,21 +76,23 @@ def _arriving(
 ) -> Iterator[Photo]:
     """The photos that arrive, rated by one model that stays loaded."""
     _ = session.model  # one that cannot be loaded is refused before the wait
-    walk = partial(session.walk, skip=is_passing)
-    watched = Watched(folders, walk, lambda path, why: info(f"iq: {display_path(path)}: {why}"))
-    arrivals = Arrivals(watched, settle)
+    walk = partial(session.walk, skip=is_temporary)
+    scanner = FolderScanner(
+        folders, walk, lambda path, why: info(f"iq: {display_path(path)}: {why}")
+    )
+    folder = WatchFolder(scanner, settle)
     if not existing:
-        arrivals.pass_over()
+        folder.mark_seen()
     if not session.quiet:
         info(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
     pause = min(max(settle / 2, FASTEST), SLOWEST)
     while not ended.is_set():
         exit_on_closed_pipe()
         began = time.monotonic()
-        shots = arrivals.settled()
+        shots = folder.settled()
         looked = time.monotonic() - began
         for photo in _rated(session, shots, ended):
-            if arrivals.take(photo):
+            if folder.accept(photo):
                 yield photo
         ended.wait(max(pause, (SHARE - 1) * looked))
 
