@@ -19,22 +19,24 @@ from typer.main import get_command
 from iqcli.cli.app import app
 
 README = (SOURCE / "README.md").read_text("utf-8")
+GUIDE = (SOURCE / "iqcli" / "GUIDE.md").read_text("utf-8")
+MAP = (SOURCE / "iqcli" / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
 BASH = shutil.which("bash")
 
 
 @pytest.fixture
 def gallery(iq: Iq) -> Path:
-    """`photos/` with good photos, two spoilt ones, a sub-folder and a file of opinions."""
+    """`photos/` with good photos, two distorted ones, a sub-folder and a file of opinions."""
     folder = iq.cwd / "photos"
-    (folder / "trip").mkdir()
+    (folder / "day").mkdir()
     good = [data.astronaut(), data.coffee(), data.chelsea(), data.cat(), data.rocket()]
-    spoilt = [cv2.GaussianBlur(good[0], (0, 0), 6), (good[2] * 0.1).astype(np.uint8)]
-    names = ("first", "second", "third", "trip/one", "trip/two", "trip/blurred", "dark")
-    for name, picture in zip(names, good + spoilt, strict=True):
+    distorted = [cv2.GaussianBlur(good[0], (0, 0), 6), (good[2] * 0.1).astype(np.uint8)]
+    names = ("portrait", "coffee", "cat", "day/tabby", "day/rocket", "day/blurred", "dark")
+    for name, picture in zip(names, good + distorted, strict=True):
         Image.fromarray(picture).save(folder / f"{name}.jpg", quality=92)
-    told = [f"{name}.jpg,{mos / 10}" for mos, name in enumerate(reversed(names))]
-    (folder / "told.csv").write_text("\n".join(["image,mos", *told]))
+    opinions = [f"{name}.jpg,{mos / 10}" for mos, name in enumerate(reversed(names))]
+    (folder / "opinions.csv").write_text("\n".join(["image,mos", *opinions]))
     return folder
 
 
@@ -83,6 +85,49 @@ def test_every_command_and_exit_code_is_named() -> None:
         assert f"| {code.value} |" in README
 
 
+def test_the_sample_is_what_is_printed(iq: Iq, gallery: Path) -> None:
+    """Scores may differ in the last digit between processors."""
+    (command, sample) = re.search(r"```text\n\$ iq (.*?)\n(.*?)```", README, re.DOTALL).groups()
+    ran = iq(*command.split(), COLUMNS="100")
+    printed = ran.out.decode().splitlines()
+    assert [without_scores(line) for line in printed] == [
+        without_scores(line) for line in sample.splitlines()
+    ]
+
+
+def without_scores(line: str) -> str:
+    return re.sub(r"\d\.\d", "#", line).rstrip()
+
+
+def test_it_is_short() -> None:
+    assert len(README.encode()) <= 12_000
+
+
 def test_files_it_points_to_are_there() -> None:
-    for path in re.findall(r"`((?:completions|tests)/[\w./]+)`|python (tests/[\w./]+)", README):
-        assert (SOURCE / "".join(path)).is_file(), path
+    for path in re.findall(
+        r"`((?:completions|tests)/[\w./]+)`|python (tests/[\w./]+)", README + GUIDE + MAP
+    ):
+        assert (SOURCE / "".join(path)).is_file() or "NAME" in "".join(path), path
+
+
+def test_the_map_is_of_this_house() -> None:
+    """Every package is in it, and every file that it names is there."""
+    house = SOURCE / "iqcli"
+    for path in re.findall(r"`([\w/]+\.(?:py|toml))`", MAP):
+        assert "NAME" in path or any((top / path).is_file() for top in (house, SOURCE)), path
+    for package in house.glob("*/__init__.py"):
+        assert f"| `{package.parent.name}/` |" in MAP
+
+
+def test_links_lead_somewhere() -> None:
+    """To a file, and in it to a heading."""
+    for text, home in ((README, SOURCE), (GUIDE, SOURCE / "iqcli"), (MAP, SOURCE / "iqcli")):
+        for name, heading in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", text):
+            assert (home / name).is_file(), name
+            headings = re.findall(r"^#+ (.+)", (home / name).read_text("utf-8"), re.MULTILINE)
+            assert not heading or heading in [anchor(each) for each in headings], heading
+
+
+def anchor(heading: str) -> str:
+    """The name of a heading in a link, as GitHub makes it."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")

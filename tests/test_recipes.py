@@ -1,4 +1,4 @@
-"""The recipes of the README, each run as it stands, beside the programs that it names."""
+"""The recipes of README and guide, each run as it stands, with the programs that it names."""
 
 from __future__ import annotations
 
@@ -23,11 +23,13 @@ from support.images import encoded, exif_block
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(not shutil.which("bash"), reason="needs bash")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("bash"), reason="needs bash"),
+]
 
-README = (SOURCE / "README.md").read_text("utf-8")
-SECTION = re.search(r"^## Recipes\n(.*?)(?=^## |\Z)", README, re.DOTALL | re.MULTILINE)
-RECIPES = re.findall(r"```bash\n# (.*?)\n(.*?)```", SECTION[1] if SECTION else "", re.DOTALL)
+PAGES = [(SOURCE / name).read_text("utf-8") for name in ("README.md", "iqcli/GUIDE.md")]
+RECIPES = re.findall(r"```bash\n# (.*?)\n(.*?)```", "".join(PAGES), re.DOTALL)
 ASTRONAUT, CHELSEA = data.astronaut(), data.chelsea()
 BLURRED = cv2.GaussianBlur(CHELSEA, (0, 0), 6)
 # By name: the picture, and when it was taken.
@@ -110,10 +112,10 @@ def rows(iq: Iq, *words: str) -> dict[str, dict[str, object]]:
 
 def test_there_are_recipes_and_each_has_a_test() -> None:
     source = Path(__file__).read_text("utf-8")
-    told = re.findall(r'(?:cooked|begun)\(kitchen, "(.+?)"', source)
-    untold = [title for title, _ in RECIPES if not title.startswith(tuple(told))]
+    tested = re.findall(r'(?:cooked|begun)\(kitchen, "(.+?)"', source)
+    untested = [title for title, _ in RECIPES if not title.startswith(tuple(tested))]
     assert len(RECIPES) >= 8
-    assert untold == []
+    assert untested == []
 
 
 def test_the_best_are_copied(kitchen: Iq) -> None:
