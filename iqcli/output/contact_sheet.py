@@ -1,7 +1,7 @@
-"""The contact sheet: one HTML file that opens from the disk and asks for nothing else.
+"""The contact sheet: one HTML file that opens from the disk and loads nothing else.
 
-The pictures stand as base64 in blocks that no browser runs, after the program of the page, which
-takes out what is looked at: so a large sheet is ready long before it is read to its end.
+The pictures are base64 in blocks that no browser runs, after the script of the page, which decodes
+those that are looked at: so a large sheet is ready long before it is read to its end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment
 from markupsafe import Markup
 
-from iqcli.output.contact_sheet_data import content, entries_of
+from iqcli.output.contact_sheet_data import entries_of, sheet_data
 from iqcli.text import escape
 
 if TYPE_CHECKING:
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
 
     from iqcli.output.contact_sheet_data import Entry, Pictures, Unit
 
-# A file that begins so is a sheet of ours, and may be replaced.
+# A file that begins with this is a sheet of iq, and may be replaced.
 MARK = b"<!DOCTYPE html>\n<!-- iq contact sheet 1 -->\n"
-ROOM = Path(__file__).parent.parent / "data" / "sheet"
+FOLDER = Path(__file__).parent.parent / "data" / "sheet"
 SCRIPTS = ("state.js", "pictures.js", "cards.js", "filters.js", "loupe.js", "keys.js")
-# Of text that is put out at once, in characters.
+# Characters that are written at once.
 CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Title:
-    """What a sheet is of: `name` for people, and the first line of its `decisions.jsonl`.
+    """The title of a sheet: `name` for people, and the first line of its `decisions.jsonl`.
 
     `files` are the names of all its files, `total` the number of photos in them.
     """
@@ -49,13 +49,13 @@ class Title:
     total: int
 
 
-def page(title: Title, number: int, part: Sequence[Unit], pictures: Pictures) -> Iterator[bytes]:
-    """The file of that number, from 0 on, in pieces of about a megabyte."""
+def render(title: Title, number: int, part: Sequence[Unit], pictures: Pictures) -> Iterator[bytes]:
+    """The file of that number, from 0, in pieces of about a megabyte."""
     entries = entries_of(part)
     stem = "decisions" if number == 0 else f"decisions-{number + 1}"
     decided = any(each.decision.codes for each in entries)  # or no rule was asked
     head = {"header": title.header, "save": stem, "decided": decided}
-    data = {**head, **content(part, pictures)}
+    data = {**head, **sheet_data(part, pictures)}
     style, script = _text("sheet.css"), "".join(map(_text, SCRIPTS))
     pieces = _template().generate(
         mark=Markup(MARK.decode()),  # noqa: S704
@@ -77,7 +77,7 @@ def page(title: Title, number: int, part: Sequence[Unit], pictures: Pictures) ->
 
 
 def _blocks(entries: Sequence[Entry], pictures: Pictures) -> Iterator[tuple[str, Markup]]:
-    """Every picture under an id: first all thumbs, which are wanted first."""
+    """Every picture by id: first all thumbnails, which are shown first."""
     for name in ("thumb", "crop"):
         for number, entry in enumerate(entries):
             if (picture := pictures(entry, name)) is not None:
@@ -86,7 +86,7 @@ def _blocks(entries: Sequence[Entry], pictures: Pictures) -> Iterator[tuple[str,
 
 
 def _inert(data: Any) -> Markup:
-    """JSON that ends no script and begins no comment, whatever the names in it are."""
+    """JSON that ends no script and begins no comment, whatever names it holds."""
     text = json.dumps(data, allow_nan=False)  # ASCII alone: no separator of lines, no surrogate
     for char in "<>&":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -117,10 +117,10 @@ def _hash(text: str) -> str:
 
 @cache
 def _text(name: str) -> str:
-    return (ROOM / name).read_text("utf-8")
+    return (FOLDER / name).read_text("utf-8")
 
 
 @cache
 def _template() -> Template:
-    room = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    return room.from_string(_text("sheet.html"))
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(_text("sheet.html"))

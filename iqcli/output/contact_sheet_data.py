@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from iqcli.output.table import in_words
+from iqcli.output.table import describe_issues
 from iqcli.records import FrameSet
 from iqcli.text import display_path, escape
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     # The picture of that name ("thumb" or "crop") of a photo, or None.
     Pictures = Callable[["Entry", str], bytes | None]
 
-# Photos a file: what a browser still shows at once.
+# Photos a file: as many as a browser still shows at once.
 PART = 2000
 UNDATED = "Without a date"
 KINDS = {None: "Burst", FrameSet.BRACKET: "Bracket", FrameSet.PANORAMA: "Panorama"}
@@ -31,7 +31,7 @@ KINDS = {None: "Burst", FrameSet.BRACKET: "Bracket", FrameSet.PANORAMA: "Panoram
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A decision, and the very line of `decisions.jsonl` that says it."""
+    """A decision, and its line of `decisions.jsonl`."""
 
     decision: Decision
     line: str
@@ -43,9 +43,9 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What stands side by side: the frames of a burst or set, best first, or one photo alone.
+    """Photos side by side: the frames of a burst or set, best first, or one photo alone.
 
-    `day` is that of the first frame, None where no frame says; `moment` its time, ISO 8601.
+    `day` is that of the first frame, None where no frame has one; `moment` its time, ISO 8601.
     """
 
     entries: tuple[Entry, ...]
@@ -58,7 +58,7 @@ class Unit:
 
     @property
     def whole(self) -> bool:
-        """It is a set that is worth nothing in parts: no frame of it is the best."""
+        """Whether it is a set that is kept whole: no frame of it is the best."""
         return self.first.frame_set is not None
 
 
@@ -125,9 +125,9 @@ def entries_of(part: Iterable[Unit]) -> list[Entry]:
     return [entry for unit in part for entry in unit.entries]
 
 
-def content(part: Sequence[Unit], pictures: Pictures) -> Data:
+def sheet_data(part: Sequence[Unit], pictures: Pictures) -> Data:
     """Photos by number, and the sections that hold them."""
-    photos = [_photo(unit, entry, pictures) for unit in part for entry in unit.entries]
+    photos = [_photo_data(unit, entry, pictures) for unit in part for entry in unit.entries]
     numbers = iter(range(len(photos)))
     sections = [
         {"title": _day_title(day), "flows": list(_flows(list(of_day), numbers))}
@@ -149,11 +149,11 @@ def _flows(of_day: Sequence[Unit], numbers: Iterator[int]) -> Iterator[Data]:
     for name, found in groupby(of_day, key=scene):
         within = list(found)
         head = (f"Scene of {sizes[name]}" if name and len(within) > 1 else "", _span(within))
-        shown_units = [_shown_unit(unit, numbers) for unit in within]
-        yield {"title": " · ".join(filter(None, head)), "units": shown_units}
+        units = [_unit_data(unit, numbers) for unit in within]
+        yield {"title": " · ".join(filter(None, head)), "units": units}
 
 
-def _shown_unit(unit: Unit, numbers: Iterator[int]) -> Data:
+def _unit_data(unit: Unit, numbers: Iterator[int]) -> Data:
     own = [next(numbers) for _ in unit.entries]
     if len(own) == 1:
         return {"title": None, "photos": own}
@@ -174,7 +174,7 @@ def _day_title(day: str | None) -> str:
     return f"{found:%A}, {found.day} {found:%B} {found.year}" if found else UNDATED
 
 
-def _photo(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
+def _photo_data(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
     decision, judged = entry.decision, entry.photo
     best = len(unit.entries) > 1 and not unit.whole and entry is unit.entries[0]
     return {
@@ -207,7 +207,7 @@ def _rating(judged: Photo) -> Data:
         "score": round(rating.score, 3),
         "doubt": None if rating.uncertainty is None else round(rating.uncertainty, 3),
         "parts": [f"{name} {value:.1f}" for name, value in named.items() if value is not None],
-        "issues": [{**each, "said": in_words([each])} for each in issues],
+        "issues": [{**each, "text": describe_issues([each])} for each in issues],
     }
 
 

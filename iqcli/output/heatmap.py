@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 LONG, MARGIN, TITLE, SCALE = 540, 18, 56, 58
 # The least side of a panel whose numbers can be read: tiles of a panorama are drawn too high.
 LEAST = 264
-PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
+WHITE, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 # From dark to light at an even pace (after matplotlib's "viridis", which is in the public domain).
 SHADES = np.array(
     [(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)], np.float64
@@ -54,20 +54,20 @@ class Panel:
     colours: NDArray[np.float64]
 
 
-def drawn(photo: Pixels, layers: Tiles, names: Sequence[str]) -> bytes:
+def draw_panels(photo: Pixels, layers: Tiles, names: Sequence[str]) -> bytes:
     """A PNG of the photo (h, w, 3) and three panels of its `layers` (n, rows, columns) by `names`.
 
-    Wants the layers `fine`, `noise`, `white` and `black` of `features.tiles`.
+    Needs the layers `fine`, `noise`, `white` and `black` of `extractors.tiles`.
     """
     by_name = dict(zip(names, layers, strict=True))
     panels = (_sharpness(by_name), _clipping(by_name), _noise(by_name))
     height, width = photo.shape[:2]
     scale = LONG / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    room = (max(size[0], LEAST), max(size[1], LEAST))
+    panel_size = (max(size[0], LEAST), max(size[1], LEAST))
     # A tall photo has narrow panels; their titles need some width.
-    step = max(room[0], 330) + MARGIN
-    sheet = Image.new("RGB", (4 * step + MARGIN, TITLE + room[1] + SCALE + 2 * MARGIN), PAPER)
+    step = max(panel_size[0], 330) + MARGIN
+    sheet = Image.new("RGB", (4 * step + MARGIN, TITLE + panel_size[1] + SCALE + 2 * MARGIN), WHITE)
     draw = ImageDraw.Draw(sheet)
     _title(draw, MARGIN, "the photo", "framed: its sharpest tile")
     sheet.paste(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS), (MARGIN, _top()))
@@ -75,9 +75,9 @@ def drawn(photo: Pixels, layers: Tiles, names: Sequence[str]) -> bytes:
     for number, panel in enumerate(panels, 1):
         left = MARGIN + number * step
         _title(draw, left, panel.title, panel.about)
-        _tiles(draw, left, room, panel)
-        _scale(draw, left, _top() + room[1] + 10, room[0], panel)
-    _frame(draw, MARGIN + step, room, by_name["fine"])
+        _tiles(draw, left, panel_size, panel)
+        _scale(draw, left, _top() + panel_size[1] + 10, panel_size[0], panel)
+    _frame(draw, MARGIN + step, panel_size, by_name["fine"])
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG")
     return buffer.getvalue()
@@ -129,7 +129,7 @@ def _tiles(draw: ImageDraw.ImageDraw, left: int, size: tuple[int, int], panel: P
     font = _font(max(9, min(15, (size[0] // columns) // 3)))
     for at, value in np.ndenumerate(panel.values):
         known = bool(np.isfinite(value))
-        shade = _shade(float(value), panel) if known else PAPER
+        shade = _shade(float(value), panel) if known else WHITE
         x0, y0, x1, y1 = _box(at, left, size, panel.values.shape)
         draw.rectangle((x0, y0, x1, y1), fill=shade)
         # The font that comes with Pillow has no longer dash.
@@ -143,7 +143,7 @@ def _frame(draw: ImageDraw.ImageDraw, left: int, size: tuple[int, int], fine: Ti
         at = divmod(int(fine.argmax()), fine.shape[1])
         x0, y0, x1, y1 = _box(at, left, size, fine.shape)
         draw.rectangle((x0 - 2, y0 - 2, x1 + 2, y1 + 2), outline=INK, width=2)
-        draw.rectangle((x0, y0, x1, y1), outline=PAPER, width=2)
+        draw.rectangle((x0, y0, x1, y1), outline=WHITE, width=2)
 
 
 def _box(
@@ -173,7 +173,7 @@ def _shade(value: float, panel: Panel) -> Colour:
 
 def _ink_on(shade: Colour) -> Colour:
     light = 0.299 * shade[0] + 0.587 * shade[1] + 0.114 * shade[2]
-    return INK if light > 120 else PAPER
+    return INK if light > 120 else WHITE
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:

@@ -1,8 +1,6 @@
-"""A full screen on which a person looks at photos and decides: the list, the picture, the why.
+"""The review: a full screen with the list of photos, the picture and the reasons to decide.
 
 Names and tags reach the screen as `Content`, which is text and never markup.
-
-What the review says of photos, as `Content`: text and never markup, whatever names hold.
 """
 
 from __future__ import annotations
@@ -23,10 +21,10 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
-from iqcli.output.review_state import Choices, Shelf
+from iqcli.output.review_state import Choices, ReviewList
 from iqcli.output.rows import row
-from iqcli.output.table import bar, colour, in_words
-from iqcli.output.terminal_images import opened
+from iqcli.output.table import bar, colour, describe_issues
+from iqcli.output.terminal_images import decode_thumbnail
 from iqcli.records import Verdict
 from iqcli.text import escape
 
@@ -37,12 +35,11 @@ if TYPE_CHECKING:
     from textual.binding import BindingType
     from textual_image.widget import AutoImage, HalfcellImage, SixelImage
 
-    from iqcli.output.terminal_images import Drawn
+    from iqcli.output.terminal_images import Renderer
     from iqcli.records import Decision
 
-    Picture = type[AutoImage | HalfcellImage | SixelImage]
-    Looking = Callable[[str | None, str], bytes | None]
-    from iqcli.output.review_state import Choices
+    ImageWidget = type[AutoImage | HalfcellImage | SixelImage]
+    GetThumbnail = Callable[[str | None, str], bytes | None]
 
 MARKS = {Verdict.KEEP: "✔", Verdict.REVIEW: "·", Verdict.REJECT: "✘"}
 STYLES = {Verdict.KEEP: "$success", Verdict.REVIEW: "$warning", Verdict.REJECT: "$error"}
@@ -73,51 +70,51 @@ Leave, and forget what you chose here?
 Y  leave      any other key  stay"""
 
 
-def counts_line(choices: Choices, shelf: Shelf) -> Content:
-    """The line above all: how many photos stand on each shelf."""
+def counts_line(choices: Choices, current: ReviewList) -> Content:
+    """The line at the top: how many photos each list has."""
     parts: list[tuple[str, str] | str] = [("iq review", "bold"), "   "]
-    for each in Shelf:
-        style = "bold reverse" if each is shelf else "dim"
-        parts += [(f" {each.value} {len(choices.on(each)):,} ", style), " "]
+    for each in ReviewList:
+        style = "bold reverse" if each is current else "dim"
+        parts += [(f" {each.value} {len(choices.listed(each)):,} ", style), " "]
     return Content.assemble(*parts)
 
 
 def list_line(decision: Decision) -> Content:
     """A photo in the list: what becomes of it, its score and its name."""
-    judged = decision.photo
-    score = judged.rating.score if judged.rating else None
-    told = (f"{score:4.1f}", THEME[colour(score)]) if score is not None else ("   –", "dim")
+    photo = decision.photo
+    score = photo.rating.score if photo.rating else None
+    scored = (f"{score:4.1f}", THEME[colour(score)]) if score is not None else ("   –", "dim")
     mark = (f"{MARKS[decision.verdict]} ", f"bold {STYLES[decision.verdict]}")
-    return Content.assemble(mark, told, f"  {escape(judged.shot.path.name)}")
+    return Content.assemble(mark, scored, f"  {escape(photo.shot.path.name)}")
 
 
 def caption(decision: Decision) -> Content:
-    """Verdict and why, name, score and faults, then when and by what it was taken."""
-    told = row(decision.photo)
+    """Verdict and reasons, path, score and issues, then time, camera, size, group and scene."""
+    known = row(decision.photo)
     verdict = (WORDS[decision.verdict], f"bold {STYLES[decision.verdict]}")
     lines = [Content.assemble(verdict, ("  " + "; ".join(decision.reasons), "dim"))]
-    lines.append(Content.styled(told["path"], "bold"))
-    if (score := told["score"]) is not None:
-        unsure = "" if told["uncertainty"] is None else f" ± {told['uncertainty']:.1f}"
-        faults = f"   {in_words(told['issues'])}" if told["issues"] else ""
+    lines.append(Content.styled(known["path"], "bold"))
+    if (score := known["score"]) is not None:
+        unsure = "" if known["uncertainty"] is None else f" ± {known['uncertainty']:.1f}"
+        faults = f"   {describe_issues(known['issues'])}" if known["issues"] else ""
         graded = (f"{score:.1f} {bar(score)}", THEME[colour(score)])
         lines.append(Content.assemble(graded, (unsure, "dim"), (faults, THEME["yellow"])))
-    elif told["error"]:
-        lines.append(Content.styled(escape(told["error"]), THEME["red"]))
-    size = told["width"] and f"{told['width']} x {told['height']}"
-    facts = (told["taken"], told["camera"], size, told["group"], told["scene"])
+    elif known["error"]:
+        lines.append(Content.styled(escape(known["error"]), THEME["red"]))
+    size = known["width"] and f"{known['width']} x {known['height']}"
+    facts = (known["taken"], known["camera"], size, known["group"], known["scene"])
     lines.append(Content.styled(", ".join(each for each in facts if each), "dim"))
     return Content("\n").join(lines)
 
 
-def picture_for(drawn: Drawn) -> Picture:
-    """The widget that draws as `preview.brush` found."""
+def image_widget(renderer: Renderer) -> ImageWidget:
+    """The widget that draws as `renderer` does."""
     from textual_image import widget
 
-    return widget.HalfcellImage if drawn.__module__.endswith("halfcell") else widget.Image
+    return widget.HalfcellImage if renderer.__module__.endswith("halfcell") else widget.Image
 
 
-class Names(OptionList, inherit_bindings=False):
+class PhotoList(OptionList, inherit_bindings=False):
     """The list. The keys that end the review, or go to the next photo, are not its own."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -127,8 +124,8 @@ class Names(OptionList, inherit_bindings=False):
     ]
 
 
-class Note(ModalScreen[bool]):
-    """Some lines over the screen; the key that ends them is told to whoever asked."""
+class Message(ModalScreen[bool]):
+    """Some lines over the screen; the result is whether the key that closes them is Y."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -144,8 +141,8 @@ class Note(ModalScreen[bool]):
         self.dismiss(event.key in ("y", "Y"))
 
 
-class Table(Screen[None]):
-    """The light table itself."""
+class LightTable(Screen[None]):
+    """The screen on which a person decides."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("p,P", "choose('keep')", "keep", key_display="P"),
@@ -153,8 +150,8 @@ class Table(Screen[None]):
         Binding("u,U", "choose('review')", "undecided", key_display="U"),
         Binding("z,Z,space", "zoom", "closer", key_display="Z"),
         Binding("backspace,ctrl+z", "undo", "take back", key_display="⌫"),
-        Binding("tab", "shelf(1)", "list", key_display="Tab"),
-        Binding("shift+tab", "shelf(-1)", show=False),
+        Binding("tab", "list(1)", "list", key_display="Tab"),
+        Binding("shift+tab", "list(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("up,k", "move(-1)", show=False),
         Binding("enter,q,Q", "done", "done", key_display="Enter"),
@@ -162,21 +159,23 @@ class Table(Screen[None]):
         Binding("question_mark,f1", "help", "help", key_display="?"),
     ]
 
-    def __init__(self, choices: Choices, looking: Looking, picture: Picture) -> None:
+    def __init__(self, choices: Choices, thumbnail: GetThumbnail, picture: ImageWidget) -> None:
         super().__init__()
         self._choices = choices
-        self._looking = looking
+        self._thumbnail = thumbnail
         self._picture = picture
-        self._shelf = Shelf.UNDECIDED if choices.on(Shelf.UNDECIDED) else Shelf.ALL
+        self._current = (
+            ReviewList.UNDECIDED if choices.listed(ReviewList.UNDECIDED) else ReviewList.ALL
+        )
         self._listed: list[int] = []
         self._seen = 0
         self._close = False
 
     def compose(self) -> ComposeResult:
-        """The counts above, the list at the left, the photo and what is said of it at the right."""
+        """The counts above, the list at the left, the photo and its caption at the right."""
         yield Static(id="counts")
         with Horizontal():
-            yield Names(id="list", markup=False, compact=True)
+            yield PhotoList(id="list", markup=False, compact=True)
             with Vertical(id="photo"):
                 with Middle(), Center():
                     yield self._picture(id="picture")
@@ -193,22 +192,22 @@ class Table(Screen[None]):
 
     @property
     def _at(self) -> int | None:
-        """The photo that is looked at, by index."""
+        """The photo that is shown, by index."""
         place = self._list.highlighted
         return None if place is None or not self._listed else self._listed[place]
 
     def _fill(self, index: int = 0) -> None:
-        """List the photos of the shelf, and look at this one, or at what follows it."""
-        self._listed = self._choices.on(self._shelf)
+        """List the photos of the current list, at this one or at the one that follows it."""
+        self._listed = self._choices.listed(self._current)
         self._list.set_options(Option(list_line(self._choices[i])) for i in self._listed)
         if self._listed:
             place = bisect_left(self._listed, index)
             self._list.highlighted = min(place, len(self._listed) - 1)
         self._list.focus()
-        self._tell()
+        self._update()
 
-    def _tell(self) -> None:
-        self.query_one("#counts", Static).update(counts_line(self._choices, self._shelf))
+    def _update(self) -> None:
+        self.query_one("#counts", Static).update(counts_line(self._choices, self._current))
         self._show()
 
     @on(OptionList.OptionHighlighted)
@@ -221,7 +220,7 @@ class Table(Screen[None]):
             return
         self._seen, decision = at, self._choices[at]
         name = "crop" if self._close else "thumb"
-        image = opened(self._looking(decision.photo.sha256, name))
+        image = decode_thumbnail(self._thumbnail(decision.photo.sha256, name))
         picture.image = image and image.convert("RGB")  # type: ignore[attr-defined]
         about.update(caption(decision))
 
@@ -230,13 +229,13 @@ class Table(Screen[None]):
         if (at := self._at) is None:
             return
         if not self._choices.choose(at, Verdict(verdict)):
-            self.app.push_screen(Note(UNREAD))
+            self.app.push_screen(Message(UNREAD))
             return
-        self._relined(at)
+        self._update_line(at)
         self.action_move(1)
-        self._tell()
+        self._update()
 
-    def _relined(self, index: int) -> None:
+    def _update_line(self, index: int) -> None:
         place = self._listed.index(index)
         self._list.replace_option_prompt_at_index(place, list_line(self._choices[index]))
 
@@ -246,22 +245,22 @@ class Table(Screen[None]):
             self._list.highlighted = min(max(place + step, 0), len(self._listed) - 1)
 
     def action_undo(self) -> None:
-        """Take the last choice back, and look at that photo again."""
+        """Undo the last choice, and show that photo again."""
         if (index := self._choices.undo()) is None:
             return
         if index not in self._listed:
-            self._shelf = Shelf.ALL
+            self._current = ReviewList.ALL
             return self._fill(index)
-        self._relined(index)
+        self._update_line(index)
         self._list.highlighted = self._listed.index(index)
-        self._tell()
+        self._update()
 
-    def action_shelf(self, step: int) -> None:
-        """The next list that holds photos, at the one that is looked at if it is there."""
-        shelves = list(Shelf)[::step]
-        at = shelves.index(self._shelf) + 1
-        after = [each for each in (*shelves[at:], *shelves[:at]) if self._choices.on(each)]
-        self._shelf = after[0] if after else self._shelf
+    def action_list(self, step: int) -> None:
+        """The next list that holds photos, at the photo shown if it is there."""
+        lists = list(ReviewList)[::step]
+        at = lists.index(self._current) + 1
+        after = [each for each in (*lists[at:], *lists[:at]) if self._choices.listed(each)]
+        self._current = after[0] if after else self._current
         self._fill(self._seen)
 
     def action_zoom(self) -> None:
@@ -271,22 +270,22 @@ class Table(Screen[None]):
 
     def action_help(self) -> None:
         """What the keys do."""
-        self.app.push_screen(Note(HELP))
+        self.app.push_screen(Message(HELP))
 
     def action_done(self) -> None:
-        """On to the plan."""
+        """End the review, with the decisions."""
         self.app.exit(self._choices.decisions)
 
     def action_leave(self) -> None:
         """Ask first, where there is something to lose."""
         if self._choices.changed:
-            self.app.push_screen(Note(LEAVE), lambda sure: self.app.exit(None) if sure else None)
+            self.app.push_screen(Message(LEAVE), lambda sure: self.app.exit(None) if sure else None)
         else:
             self.app.exit(None)
 
 
 class Review(App["list[Decision] | None"]):
-    """The program on the screen; what it returns are the decisions, None if a person left."""
+    """The program on the screen; it returns the decisions, None if a person left."""
 
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -301,24 +300,26 @@ class Review(App["list[Decision] | None"]):
     #photo Middle { height: 1fr; }
     #picture { width: auto; height: auto; }
     #about { height: auto; min-height: 4; max-height: 8; }
-    Note { align: center middle; }
+    Message { align: center middle; }
     #note { width: auto; max-width: 80%; height: auto; padding: 1 3; border: round $accent;
             background: $panel; }
     """
 
-    def __init__(self, decisions: Sequence[Decision], looking: Looking, picture: Picture) -> None:
+    def __init__(
+        self, decisions: Sequence[Decision], thumbnail: GetThumbnail, picture: ImageWidget
+    ) -> None:
         super().__init__()
-        self._opening = Table(Choices(decisions), looking, picture)
+        self._opening = LightTable(Choices(decisions), thumbnail, picture)
 
     def on_mount(self) -> None:
-        """Show the table. What ends other programs leaves it, and the terminal as it was."""
+        """Show the table. Signals that end programs leave it, with the terminal as it was."""
         for name in ("SIGTERM", "SIGHUP"):
             with suppress(AttributeError, NotImplementedError):  # not on Windows
                 asyncio.get_running_loop().add_signal_handler(getattr(signal, name), self.exit)
         self.push_screen(self._opening)
 
     def action_leave(self) -> None:
-        """As Esc does; a second time, whatever is asked, leave."""
+        """As Esc does; the second time leave without a question."""
         if self.screen is self._opening:
             self._opening.action_leave()
         else:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 REASONS, CODES = ("chosen by hand",), (BY_HAND,)
 
 
-class Shelf(StrEnum):
-    """Which of the photos are listed."""
+class ReviewList(StrEnum):
+    """The lists that a review shows."""
 
     UNDECIDED = "undecided"
     REJECTS = "rejects"
@@ -26,10 +26,10 @@ class Shelf(StrEnum):
 
 
 _WANTED = {
-    Shelf.UNDECIDED: {Verdict.REVIEW},
-    Shelf.REJECTS: {Verdict.REJECT},
-    Shelf.KEPT: {Verdict.KEEP},
-    Shelf.ALL: set(Verdict),
+    ReviewList.UNDECIDED: {Verdict.REVIEW},
+    ReviewList.REJECTS: {Verdict.REJECT},
+    ReviewList.KEPT: {Verdict.KEEP},
+    ReviewList.ALL: set(Verdict),
 }
 
 
@@ -57,7 +57,7 @@ class Choices:
         return len(self._before)
 
     def choose(self, index: int, verdict: Verdict) -> bool:
-        """Set what becomes of a photo, by hand; saying again what was said by hand is no step.
+        """Set what becomes of a photo, by hand; choosing the same again is no step.
 
         Whether it may be: what could not be read cannot be rejected, for no plan can hold it.
         """
@@ -78,9 +78,9 @@ class Choices:
         self._decisions[index] = old
         return index
 
-    def on(self, shelf: Shelf) -> list[int]:
-        """The photos of a shelf, by index."""
-        wanted = _WANTED[shelf]
+    def listed(self, which: ReviewList) -> list[int]:
+        """The photos of a list, by index."""
+        wanted = _WANTED[which]
         return [i for i, each in enumerate(self._decisions) if each.verdict in wanted]
 
     def count(self, verdict: Verdict) -> int:

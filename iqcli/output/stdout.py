@@ -1,4 +1,4 @@
-"""The way to stdout: a reader that has had enough ends the program silently."""
+"""Writing to stdout: a reader that closes the pipe ends the program silently."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def write(chunks: Iterable[str | bytes]) -> None:
-    """Data, as it comes: text in UTF-8 wherever it goes, bytes as they are."""
+    """Write data as it comes: text in UTF-8 whatever the locale, bytes as they are."""
     if sys.stdout.isatty():
         # On a screen the rows would run into the progress bar, which ends with the last of them.
         chunks = list(chunks)
@@ -26,23 +26,23 @@ def write(chunks: Iterable[str | bytes]) -> None:
 
 
 def exit_on_closed_pipe() -> None:
-    """End the program silently if the reader has gone, where the system tells before a write."""
-    if not hasattr(select, "poll"):  # Windows: the next write tells
+    """End the program silently if the reader has gone, where the system shows it before a write."""
+    if not hasattr(select, "poll"):  # Windows: the next write fails
         return
-    ear = select.poll()
-    ear.register(sys.stdout.fileno(), 0)  # an error is told unasked
-    if any(event & select.POLLERR for _, event in ear.poll(0)):
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)  # errors are reported even so
+    if any(event & select.POLLERR for _, event in poll.poll(0)):
         discard_stdout()
         raise SystemExit(0)
 
 
 def encoded(text: str, encoding: str = "utf-8") -> bytes:
-    """The text in an encoding; what that does not know, a lone surrogate say, is spelled out."""
+    """The text in an encoding; what it lacks, a lone surrogate for instance, is escaped."""
     return text.encode(encoding, "backslashreplace")
 
 
 def discard_stdout() -> None:
-    """Send to nowhere what is still buffered: Python must not complain about it when it exits."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
+    """Discard what is still buffered: Python must not complain about it when it exits."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, sys.stdout.fileno())
+    os.close(devnull)

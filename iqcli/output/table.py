@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 # Wide enough that no name is cut when the table goes to a file or a pipe.
 UNBOUNDED = 10_000
-# The characters that a line of prose beside several columns needs.
+# The characters that a line of text beside several columns needs.
 ROOMY = 110
 WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
-# What follows such a word, for the issues whose names are no adjectives.
-SAID = {
+# What follows such a word, for issues whose names are no adjectives.
+PHRASES = {
     "low_contrast": "low in contrast",
     "high_contrast": "high in contrast",
     "over_suppressed": "dull in the highlights",
@@ -32,7 +32,7 @@ SAID = {
     "lifted_shadows": "lifted in the shadows",
     **{f"{colour}_cast": f"too {colour}" for colour in ("red", "blue", "green", "yellow")},
 }
-# What may be broken where the terminal is narrow, so that no path is pushed out of sight.
+# Columns that may be broken on a narrow terminal, so that no path is pushed off the screen.
 PROSE = ("issues", "reasons", "path")
 PARTS = ("technical", "aesthetic")
 BAD, FAIR = 4.0, 6.0
@@ -58,14 +58,14 @@ def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
     return table
 
 
-# What a cell says that has no value.
+# The text of a cell without a value.
 NONE = "–"
 
 
 def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
-    """A table of anything: numbers to the right, text to the left, all made readable.
+    """A table of anything: numbers to the right, text to the left, odd characters escaped.
 
-    The first column names the row: however narrow the terminal is, it is not broken.
+    The first column names the row, so it is not broken, however narrow the terminal is.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     lines = [list(row) for row in rows]
@@ -82,9 +82,9 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Tabl
 def show(table: Table, narrow: Mapping[str, int] | None = None) -> None:
     """Print to stdout: with the terminal's width and colours, or plain and unbounded.
 
-    `narrow` is how wide columns may be, by title, on a terminal that has not room for all.
+    `narrow` is how wide columns may be, by title, on a terminal too narrow for all.
     """
-    console = paper()
+    console = stdout_console()
     if console.is_terminal:
         for column in table.columns if console.width < ROOMY else ():
             column.max_width = (narrow or {}).get(str(column.header))
@@ -98,22 +98,22 @@ def show(table: Table, narrow: Mapping[str, int] | None = None) -> None:
     write([encoded("".join(f"{line}\n" for line in lines), sys.stdout.encoding)])
 
 
-def paper() -> Console:
-    """What is drawn on: stdout, with colours if it is a terminal and nobody asks for none."""
-    # NO_COLOR asks for no colour; without bold as well, there is no escape code left to filter.
+def stdout_console() -> Console:
+    """The console on stdout, with colours if it is a terminal and NO_COLOR is not set."""
+    # Without bold as well, there is no escape code left to filter.
     plain = bool(os.environ.get("NO_COLOR"))
     return Console(
         markup=False, highlight=False, emoji=False, color_system=None if plain else "auto"
     )
 
 
-def in_words(issues: Iterable[Mapping[str, Any]]) -> str:
-    """`[{name, level}]` as a person says it: "badly blurred, slightly too dark"."""
-    return ", ".join(f"{WORDS[i['level']]} {_said(i['name'])}" for i in issues)
+def describe_issues(issues: Iterable[Mapping[str, Any]]) -> str:
+    """`[{name, level}]` in words: "badly blurred, slightly too dark"."""
+    return ", ".join(f"{WORDS[i['level']]} {_phrase(i['name'])}" for i in issues)
 
 
-def _said(name: str) -> str:
-    return SAID.get(name, name.replace("_", " "))
+def _phrase(name: str) -> str:
+    return PHRASES.get(name, name.replace("_", " "))
 
 
 def _number(key: str, digits: int = 1) -> Callable[[Row], Text]:
@@ -145,7 +145,7 @@ def bar(score: float) -> str:
 
 
 def printable(blocks: str) -> str:
-    """A bar as it is, or of `#`, where stdout knows no such letters."""
+    """A bar as it is, or of `#` where the encoding of stdout has no such characters."""
     try:
         blocks.encode(sys.stdout.encoding)
     except UnicodeEncodeError:
@@ -169,7 +169,7 @@ CELLS: dict[str, tuple[str, str, Callable[[Row], Text]]] = {
     "scene": ("scene", "left", _text("scene")),
     "day": ("day", "left", lambda row: Text((row["taken"] or "no date")[:10])),
     "folder": ("folder", "left", lambda row: Text(row["path"].rpartition("/")[0] or "/")),
-    "issues": ("issues", "left", lambda row: Text(in_words(row["issues"]))),
+    "issues": ("issues", "left", lambda row: Text(describe_issues(row["issues"]))),
     "reasons": ("why", "left", lambda row: Text(escape("; ".join(row["reasons"])))),
     "path": ("photo", "left", _text("path")),
 }

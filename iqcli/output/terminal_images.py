@@ -1,7 +1,7 @@
-"""Photos on a terminal: each thumbnail beside what there is to say of the photo.
+"""Photos on a terminal: each thumbnail beside its score and what is known of the photo.
 
-What a terminal can draw is asked of the terminal itself: pictures (Kitty, Sixel), else two coloured
-pixels a letter.
+The terminal itself is asked what it can draw: pictures (Kitty, Sixel), else two coloured pixels a
+character.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from iqcli.errors import IqError
-from iqcli.output.table import bar, colour, in_words, paper, printable
+from iqcli.output.table import bar, colour, describe_issues, printable, stdout_console
 from iqcli.text import escape
 
 if TYPE_CHECKING:
@@ -24,40 +24,40 @@ if TYPE_CHECKING:
     from textual_image.renderable import HalfcellImage, SixelImage, TGPImage, UnicodeImage
 
     Row = Mapping[str, Any]
-    Drawn = type[HalfcellImage | SixelImage | TGPImage | UnicodeImage]
+    Renderer = type[HalfcellImage | SixelImage | TGPImage | UnicodeImage]
 
-# The letters that a thumbnail takes, across and down: about 3:2, as a letter is half a square; and
-# where a letter is only two pixels.
+# The characters that a thumbnail takes, across and down: about 3:2, as a character is half a
+# square; and where a character is only two pixels.
 SMALL, LARGE = (24, 8), (40, 13)
-# No small picture of ours has so long a side; what claims to is not decoded.
+# No thumbnail has so long a side; what claims to is not decoded.
 LONGEST = 1024
 
 
-def brush(asker: str) -> Drawn:
-    """What draws pictures on this terminal. Raises IqError, in the name of `asker`, for no way.
+def image_renderer(option: str) -> Renderer:
+    """What draws pictures on this terminal, for `option`. Raises IqError where nothing can.
 
-    Asks the terminal, so that it must come before anything else reads the keyboard.
+    Asks the terminal, so call it before anything else reads the keyboard.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise IqError(f"{asker} needs a terminal, and stdin or stdout is none; leave it out there")
-    if paper().color_system is None:
+        raise IqError(f"{option} needs a terminal, and stdin or stdout is none; leave it out there")
+    if stdout_console().color_system is None:
         raise IqError(
-            f"{asker} draws in colour, which NO_COLOR or TERM rules out; leave it out there"
+            f"{option} draws in colour, which NO_COLOR or TERM rules out; leave it out there"
         )
     try:
         from textual_image.renderable import HalfcellImage, Image, UnicodeImage
     except ImportError as error:
-        raise missing(asker) from error
+        raise missing_packages(option) from error
     return HalfcellImage if Image is UnicodeImage else Image
 
 
-def missing(asker: str) -> IqError:
-    """That the packages are not there which draw on terminals, and how to get them."""
-    return IqError(f"{asker} needs textual and textual-image: pip install 'iqcli[review]'")
+def missing_packages(option: str) -> IqError:
+    """The packages that draw on terminals are not installed, and how to get them."""
+    return IqError(f"{option} needs textual and textual-image: pip install 'iqcli[review]'")
 
 
-def opened(thumb: bytes | None) -> Image | None:
-    """A small picture (WebP) decoded, None where there is none or it is broken."""
+def decode_thumbnail(thumb: bytes | None) -> Image | None:
+    """A thumbnail (WebP) decoded, None where there is none or it is broken."""
     from PIL import Image
 
     if thumb is None:
@@ -72,37 +72,37 @@ def opened(thumb: bytes | None) -> Image | None:
     return picture
 
 
-def show(photos: Iterable[tuple[Row, bytes | None]], drawn: Drawn) -> None:
-    """Draw photos, one below the other: each its record and its thumbnail (WebP), if it has one."""
-    console = paper()
-    width, height = LARGE if drawn.__module__.endswith("halfcell") else SMALL
+def show(photos: Iterable[tuple[Row, bytes | None]], renderer: Renderer) -> None:
+    """Draw photos, one below the other: each its row and its thumbnail (WebP), if it has one."""
+    console = stdout_console()
+    width, height = LARGE if renderer.__module__.endswith("halfcell") else SMALL
     width = min(width, console.width // 2)
     for row, thumb in photos:
         line = Table.grid(padding=(0, 2))
         line.add_column(width=width)
         line.add_column(overflow="fold")
-        picture = opened(thumb)
-        fitted = "" if picture is None else _fitted(picture, drawn, width, height)
-        line.add_row(fitted, _told(row))
+        picture = decode_thumbnail(thumb)
+        fitted = "" if picture is None else _fitted(picture, renderer, width, height)
+        line.add_row(fitted, _caption(row))
         console.print(line)
         console.print()
 
 
-def _fitted(picture: Image, drawn: Drawn, width: int, height: int) -> Any:
+def _fitted(picture: Image, renderer: Renderer, width: int, height: int) -> Any:
     wide = picture.width / picture.height >= width / (2 * height)
     across, down = (width, "auto") if wide else ("auto", height)
-    return drawn(picture.convert("RGB"), across, down)
+    return renderer(picture.convert("RGB"), across, down)
 
 
-def _told(row: Row) -> Text:
-    """Rank and score, name, faults, then when and by what it was taken; plain text throughout."""
+def _caption(row: Row) -> Text:
+    """Rank and score, name, issues, then time, camera and size; plain text throughout."""
     score = row["score"]
     text = Text()
     text.append(f"{row['rank']}. ", style="bold")
     text.append(f"{score:.1f} {printable(bar(score))}\n", style=colour(score))
     text.append(f"{row['path']}\n", style="bold")
     if row["issues"]:
-        text.append(f"{in_words(row['issues'])}\n", style="yellow")
-    told = [row["taken"], row["camera"], row["width"] and f"{row['width']} x {row['height']}"]
-    text.append(escape(", ".join(each for each in told if each)), style="dim")
+        text.append(f"{describe_issues(row['issues'])}\n", style="yellow")
+    facts = [row["taken"], row["camera"], row["width"] and f"{row['width']} x {row['height']}"]
+    text.append(escape(", ".join(each for each in facts if each)), style="dim")
     return text

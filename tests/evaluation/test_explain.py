@@ -22,7 +22,7 @@ from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
 from iqcli.models.hex.head import HexModel
 from iqcli.models.registry import load
 from iqcli.models.scoring import judge
-from iqcli.output.heatmap import drawn
+from iqcli.output.heatmap import draw_panels
 from iqcli.records import Photo, Rating, Shot
 from iqcli.training.dataset import quantile_knots
 
@@ -252,19 +252,19 @@ def image(data: bytes) -> np.ndarray:
 
 @pytest.mark.parametrize("shape", [(512, 700), (512, 512), (512, 4000), (2048, 300), (1, 1)])
 def test_it_draws_pictures_of_every_shape(shape: tuple[int, int]) -> None:
-    pixels = image(drawn(texture(1, *shape), layers(fine=9, noise=2), LAYERS))
+    pixels = image(draw_panels(texture(1, *shape), layers(fine=9, noise=2), LAYERS))
     assert 1200 < pixels.shape[1] < 2400 and 300 < pixels.shape[0] < 800
 
 
 def test_each_fault_shows_in_its_own_panel() -> None:
     picture = texture(1)
     calm = layers(fine=5)
-    before = image(drawn(picture, calm, LAYERS))
+    before = image(draw_panels(picture, calm, LAYERS))
     panels = np.linspace(0, before.shape[1], 5).astype(int)
     for name, at in {"fine": 1, "white": 2, "black": 2, "noise": 3}.items():
         spoilt = calm.copy()
         spoilt[LAYERS.index(name), 3, 4] = 1 if name in ("white", "black") else 30
-        moved = (image(drawn(picture, spoilt, LAYERS)) != before).any(axis=(0, 2))
+        moved = (image(draw_panels(picture, spoilt, LAYERS)) != before).any(axis=(0, 2))
         changed = {k for k in range(4) if moved[panels[k] : panels[k + 1]].any()}
         # The frame around the sharpest tile stands in the photo, too.
         assert changed == ({0, 1} if name == "fine" else {at}), name
@@ -273,14 +273,16 @@ def test_each_fault_shows_in_its_own_panel() -> None:
 def test_white_and_black_differ_without_colour() -> None:
     shades = []
     for name in ("white", "black"):
-        grey = Image.open(io.BytesIO(drawn(texture(1), layers(**{name: 1.0}), LAYERS))).convert("L")
+        grey = Image.open(
+            io.BytesIO(draw_panels(texture(1), layers(**{name: 1.0}), LAYERS))
+        ).convert("L")
         shades.append(np.asarray(grey).astype(int))
     assert np.abs(shades[0] - shades[1]).max() > 30
 
 
 def test_tiles_that_are_not_known_are_drawn_empty() -> None:
     nothing = np.full((len(LAYERS), GRID, GRID), np.nan, np.float32)
-    assert image(drawn(plain(9, 40, 40), nothing, LAYERS)).shape[2] == 3
+    assert image(draw_panels(plain(9, 40, 40), nothing, LAYERS)).shape[2] == 3
 
 
 def test_every_sign_is_in_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,7 +297,7 @@ def test_every_sign_is_in_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
     spoilt = layers(fine=5, noise=2, white=0.5)
     spoilt[:, 0] = np.nan
     spoilt[LAYERS.index("white"), 1] = 0
-    drawn(plain(9), spoilt, LAYERS)
+    draw_panels(plain(9), spoilt, LAYERS)
     font = ImageFont.load_default(15)
     missing = bytes(font.getmask("\U0010ffff"))
     assert {"·", "-"} < written

@@ -42,7 +42,7 @@ from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
 from iqcli.models import checkpoint, issues
 from iqcli.models.hex import graph as hexgraph
-from iqcli.output.table import in_words
+from iqcli.output.table import describe_issues
 from iqcli.photos.views import views_of
 from iqcli.records import Issue
 from iqcli.training import issues as learning
@@ -310,7 +310,7 @@ def test_blown_tiles_do_not_hide_the_noise_of_the_others() -> None:
 
 def test_issues_read_as_a_person_says_them() -> None:
     levels = zip(BOUNDS, (2, 3, 4, 2, 3, 4, 2, 3), strict=True)
-    assert in_words({"name": name, "level": level} for name, level in levels) == (
+    assert describe_issues({"name": name, "level": level} for name, level in levels) == (
         "slightly too bright, clearly too dark, badly high in contrast, slightly low in contrast, "
         "clearly overexposed, badly dull in the highlights, slightly blurred, clearly noisy"
     )

@@ -108,7 +108,7 @@ def test_a_photo_tells_all_that_is_known(tmp_path: Path) -> None:
     assert found[1]["doubt"] == 0.7
     assert found[1]["decision"] == "reject"
     assert found[1]["reasons"] == ["score 3.1"]
-    assert found[1]["issues"] == [{"name": "too_dark", "level": 4, "said": "badly too dark"}]
+    assert found[1]["issues"] == [{"name": "too_dark", "level": 4, "text": "badly too dark"}]
     assert found[1]["taken"] == "2024-05-04 09:02:00"
     assert found[1]["camera"] == "Canon EOS R6"
     assert found[6]["error"] == "it is cut off"
@@ -197,7 +197,7 @@ def test_a_title_and_a_file_name_are_text(tmp_path: Path) -> None:
     files = (f"{name}.html", os.fsdecode(b"a:\xff b-2.html"))
     title = contact_sheet.Title(name, HEADER, os.fsdecode(b"\xff") + name, files, 2)
     part = units([photo(tmp_path / "a.jpg")])
-    text = b"".join(contact_sheet.page(title, 0, part, lambda *_: None)).decode()
+    text = b"".join(contact_sheet.render(title, 0, part, lambda *_: None)).decode()
     assert "the model \\xff&#34;&gt;" in text
     assert "<script>alert" not in text.replace(contact_sheet._text("keys.js"), "")
     links = [each["href"] for each in Parsed(text).found if each["tag"] == "a"]
@@ -241,7 +241,7 @@ def test_it_is_written_in_pieces(tmp_path: Path) -> None:
     part = units([photo(tmp_path / f"{n}.jpg") for n in range(40)])
     title = contact_sheet.Title("x", HEADER, "drawn", ("a.html",), 40)
     large = os.urandom(200_000)
-    sizes = [len(piece) for piece in contact_sheet.page(title, 0, part, lambda *_: large)]
+    sizes = [len(piece) for piece in contact_sheet.render(title, 0, part, lambda *_: large)]
     assert sum(sizes) > 40 * 2 * 200_000 * 4 / 3
     assert max(sizes) < 2 * contact_sheet.CHUNK
 
@@ -257,7 +257,7 @@ def test_a_sheet_that_cannot_be_finished_leaves_the_old_one(
 
     title = contact_sheet.Title("x", HEADER, "drawn", ("sheet.html",), 1)
     with pytest.raises(OSError, match="no room"):
-        write_stream(file, contact_sheet.page(title, 0, units([photo(tmp_path / "a.jpg")]), full))
+        write_stream(file, contact_sheet.render(title, 0, units([photo(tmp_path / "a.jpg")]), full))
     assert {each.name: each.read_bytes() for each in tmp_path.iterdir()} == {file.name: before}
 
 
@@ -296,5 +296,5 @@ def test_a_strangers_file_stops_a_run_before_it_begins(iq: Iq, roll: Path, comma
 
 
 def test_it_is_built_from_every_file_of_its_room() -> None:
-    there = {each.name for each in contact_sheet.ROOM.iterdir()}
+    there = {each.name for each in contact_sheet.FOLDER.iterdir()}
     assert there == {"sheet.html", "sheet.css", *contact_sheet.SCRIPTS}

@@ -157,7 +157,7 @@ def test_keys_decide_and_undo(sheet: Sheet) -> None:
 def test_what_could_not_be_read_is_not_rejected(sheet: Sheet) -> None:
     sheet.press("End", "x")
     assert sheet.counts == [2, 3, 2]
-    assert sheet.text("#told span") == "IMG_7.jpg could not be read, so it cannot be rejected."
+    assert sheet.text("#message span") == "IMG_7.jpg could not be read, so it cannot be rejected."
     sheet.press("p")
     assert sheet.counts == [3, 2, 2]
     sheet.press("Enter")
@@ -404,7 +404,7 @@ def test_what_is_saved_are_the_very_lines(sheet: Sheet, tmp_path: Path) -> None:
     assert found[3:] == lines[2:]
     by_hand = {"decision": "keep", "reasons": ["chosen by hand"], "codes": ["by_hand"]}
     assert json.loads(found[2]) == json.loads(lines[1]) | by_hand
-    assert sheet.text("#told code") == f"iq cull --from-plan {again.name} --apply"
+    assert sheet.text("#message code") == f"iq cull --from-plan {again.name} --apply"
 
 
 def test_what_a_person_decided_is_done_and_taken_back(

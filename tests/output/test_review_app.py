@@ -14,8 +14,8 @@ import pytest
 from support.images import encoded, scene
 from textual_image.widget import HalfcellImage
 
-from iqcli.output.review_app import Note, Review
-from iqcli.output.review_state import Choices, Shelf
+from iqcli.output.review_app import Message, Review
+from iqcli.output.review_state import Choices, ReviewList
 from iqcli.records import Decision, Facts, Issue, Photo, Rating, Shot, Verdict
 
 if TYPE_CHECKING:
@@ -164,10 +164,12 @@ def test_help_is_shown_and_goes() -> None:
     async def do(pilot: Pilot) -> None:
         await pilot.press("question_mark")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, Note) and "take the last choice back" in screen(pilot)
+        assert isinstance(pilot.app.screen, Message) and "take the last choice back" in screen(
+            pilot
+        )
         await pilot.press("x")
         await pilot.pause()
-        assert not isinstance(pilot.app.screen, Note)
+        assert not isinstance(pilot.app.screen, Message)
         await pilot.press("enter")
 
     assert sit(do).return_value == ROLL
@@ -226,7 +228,7 @@ def test_choices_know_their_way_back() -> None:
     choices.choose(0, REJECT)  # said already
     choices.choose(2, REJECT)  # by hand now
     assert choices.changed == 2 and choices[2].codes == ("by_hand",)
-    assert choices.on(Shelf.REJECTS) == [0, 2]
+    assert choices.listed(ReviewList.REJECTS) == [0, 2]
     assert [choices.undo(), choices.undo(), choices.undo()] == [2, 0, None]
     assert choices.decisions == ROLL
 

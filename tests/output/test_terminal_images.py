@@ -99,7 +99,7 @@ def test_a_missing_package_is_one_sentence(iq: Iq, roll: Path, command: tuple[st
 
 def test_a_broken_thumbnail_is_none() -> None:
     good = encoded(scene(64, 48), "WEBP")
-    picture = terminal_images.opened(good)
+    picture = terminal_images.decode_thumbnail(good)
     assert picture is not None and picture.size == (64, 48)
     for broken in (
         None,
@@ -108,18 +108,18 @@ def test_a_broken_thumbnail_is_none() -> None:
         encoded(scene(64, 48), "PNG"),
         encoded(scene(1100, 4), "WEBP"),
     ):
-        assert terminal_images.opened(broken) is None
+        assert terminal_images.decode_thumbnail(broken) is None
 
 
 @pytest.mark.parametrize("drawn", [HalfcellImage, SixelImage, TGPImage])
 def test_every_kind_of_terminal_is_drawn_for(
-    drawn: terminal_images.Drawn,
+    drawn: terminal_images.Renderer,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = io.StringIO()
     console = Console(file=told, force_terminal=True, color_system="truecolor", width=80)
-    monkeypatch.setattr(terminal_images, "paper", lambda: console)
+    monkeypatch.setattr(terminal_images, "stdout_console", lambda: console)
     judged = Photo(Shot(Path("/r"), Path("/r/a.jpg")), rating=Rating(7.0, None, "m"))
     tall, wide = (encoded(scene(*size), "WEBP") for size in ((64, 96), (300, 20)))
     terminal_images.show([(row(judged, {"rank": 1}), each) for each in (tall, wide, None)], drawn)

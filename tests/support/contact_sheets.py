@@ -114,7 +114,7 @@ def written(
     names = tuple(each.name for each in files)
     title = contact_sheet.Title("A walk", HEADER, "drawn", names, len(entries))
     for number, (each, part) in enumerate(zip(files, parts, strict=True)):
-        write_stream(each, contact_sheet.page(title, number, part, picture))
+        write_stream(each, contact_sheet.render(title, number, part, picture))
     return files
 
 

@@ -74,7 +74,7 @@ def write_sheet(
     )
     for number, (each, part) in enumerate(zip(files, found, strict=True)):
         with writing(each, "give another place"):
-            write_stream(each, contact_sheet.page(title, number, part, picture))
+            write_stream(each, contact_sheet.render(title, number, part, picture))
     if not session.quiet:
         others = f" and {counted(len(files) - 1, 'file')} beside it" if len(files) > 1 else ""
         what = f"{counted(len(entries), 'photo')} in {display_path(file)}{others}"

@@ -142,13 +142,13 @@ def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
     from iqcli.extractors.schema import LAYERS, maps
     from iqcli.fs.durable import create
     from iqcli.fs.read import read_bytes
-    from iqcli.output.heatmap import drawn
+    from iqcli.output.heatmap import draw_panels
     from iqcli.photos.read import read_photo
 
     limit = session.settings.max_megapixels
     _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
     with writing(file, "give another name"):
-        create(file, drawn(views.scoring, maps(tiles[None])[0], LAYERS))
+        create(file, draw_panels(views.scoring, maps(tiles[None])[0], LAYERS))
     info(f"drawn: {display_path(file)}")
 
 
@@ -258,9 +258,9 @@ def _share(share: float, crowd: str) -> str:
 
 
 def _issue_lines(explanation: Explanation, rating: Rating) -> Iterator[str]:
-    from iqcli.output.table import in_words
+    from iqcli.output.table import describe_issues
 
-    seen = in_words({"name": each.name, "level": each.level} for each in rating.issues)
+    seen = describe_issues({"name": each.name, "level": each.level} for each in rating.issues)
     yield f"issues: {seen or 'none seen'}"
     for each in explanation.chances:
         if each.at_least[0] >= LIKELY:

@@ -97,14 +97,14 @@ def _draw(
     from iqcli.output.rows import row
     from iqcli.pipeline.thumbnails import THUMB, ThumbnailStore
 
-    brush = terminal_images.brush("--preview")
+    renderer = terminal_images.image_renderer("--preview")
     with ThumbnailStore((THUMB,)) as store:
         photos = session.photos(grouped=per in COMPARED, store=store)
         ranked = [each for each in _ranked(photos, per, limit) if each[0].rating]
         most = PREVIEWED if limit is None else None if per else limit
         wanted = arrange(ranked, column, reverse, most)
         terminal_images.show(
-            ((row(*each), store.get(each[0].sha256, "thumb")) for each in wanted), brush
+            ((row(*each), store.get(each[0].sha256, "thumb")) for each in wanted), renderer
         )
     if limit is None and len(ranked) > PREVIEWED and not session.quiet:
         info(f"the first {PREVIEWED} are drawn; give --limit N for more")

@@ -53,7 +53,7 @@ function dress(photo) {
   chip.className = `chip ${photo.decision}`;
   chip.textContent = `${SIGNS[photo.decision]} ${WORDS[photo.decision]}`;
   chip.hidden = !decided && photo.decision === "review";
-  const faults = photo.issues.map((issue) => issue.said);
+  const faults = photo.issues.map((issue) => issue.text);
   const note = node.querySelector(".note");
   note.textContent = [...reasons(photo), ...faults].join("; ");
   note.title = note.textContent;

@@ -30,8 +30,8 @@ options(
 options(inputs.day, tally(photos.map(({ day }) => [day ?? "none", day ?? "without a date"])));
 options(inputs.folder, tally(photos.map(({ folder }) => [folder, folder])));
 for (const photo of photos) {
-  const said = [photo.name, photo.folder, photo.camera, ...photo.reasons];
-  photo.text = [...said, ...photo.issues.map((issue) => issue.said)].join("\n").toLowerCase();
+  const words = [photo.name, photo.folder, photo.camera, ...photo.reasons];
+  photo.text = [...words, ...photo.issues.map((issue) => issue.text)].join("\n").toLowerCase();
 }
 
 function matches(photo) {

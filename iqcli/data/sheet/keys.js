@@ -122,8 +122,8 @@ main.addEventListener("focusin", (event) => {
 element("save").addEventListener("click", save);
 element("undo").addEventListener("click", undo);
 element("help-open").addEventListener("click", () => element("help").showModal());
-element("told").querySelector("button").addEventListener("click", () => {
-  element("told").hidden = true;
+element("message").querySelector("button").addEventListener("click", () => {
+  element("message").hidden = true;
 });
 element("more").addEventListener("click", () => {
   const open = element("filters").classList.toggle("open");

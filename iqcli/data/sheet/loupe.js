@@ -25,8 +25,8 @@ function fillLoupe() {
     button.setAttribute("aria-pressed", button.dataset.verdict === photo.decision);
     button.disabled = button.dataset.verdict === "reject" && !photo.held;
   }
-  sight(photo, "thumb", loupe.querySelector(".whole"));
-  sight(photo, "crop", loupe.querySelector(".crop div"));
+  showPicture(photo, "thumb", loupe.querySelector(".whole"));
+  showPicture(photo, "crop", loupe.querySelector(".crop div"));
   loupe.querySelector(".crop").hidden = !photo.crop;
   loupe.querySelector("dl").replaceChildren(...facts(photo).map(fact));
   const frames = loupe.querySelector(".strip");
@@ -40,7 +40,7 @@ function fillLoupe() {
   element("after").disabled = !beside(photo, 1);
 }
 
-function sight(photo, name, frame) {
+function showPicture(photo, name, frame) {
   if (frame.dataset.of === `${photo.number}`) {
     const image = frame.querySelector("img");
     if (image && name === "thumb") image.alt = described(photo);
@@ -58,7 +58,7 @@ function facts(photo) {
   const flag = photo.pick > 0 ? "picked" : photo.pick < 0 ? "rejected" : "";
   return [
     ["Why", reasons(photo).join("; ")],
-    ["Issues", photo.issues.map((issue) => issue.said).join(", ")],
+    ["Issues", photo.issues.map((issue) => issue.text).join(", ")],
     ["Parts", photo.parts.join(", ")],
     ["Not read", photo.error],
     ["Your rating", [stars, flag].filter(Boolean).join(", ")],

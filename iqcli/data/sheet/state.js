@@ -10,7 +10,7 @@ let saved = true;
 
 photos.forEach((photo, number) => {
   photo.number = number;
-  photo.was = photo.decision; // what the rule said
+  photo.was = photo.decision; // what the rule decided
 });
 
 function element(id) {
@@ -113,9 +113,9 @@ function save() {
 }
 
 function tell(sentence, command = "") {
-  element("told").querySelector("span").textContent = sentence;
-  element("told").querySelector("code").textContent = command;
-  element("told").hidden = false;
+  element("message").querySelector("span").textContent = sentence;
+  element("message").querySelector("code").textContent = command;
+  element("message").hidden = false;
   speak(`${sentence} ${command}`);
 }
 

@@ -11,26 +11,26 @@ from iqcli.output import terminal_images
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.output.review_app import Picture
+    from iqcli.output.review_app import ImageWidget
     from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision
 
-ASKER = "--review"
+OPTION = "--review"
 
 
-def picture() -> Picture:
+def picture() -> ImageWidget:
     """The widget that draws on this terminal.
 
     Raises IqError where none can, so that a run asks before it measures photos.
     """
-    drawn = terminal_images.brush(ASKER)
+    renderer = terminal_images.image_renderer(OPTION)
     if not sys.stderr.isatty():  # it draws there
-        raise IqError(f"{ASKER} needs a terminal, and stderr is none; leave it out there")
+        raise IqError(f"{OPTION} needs a terminal, and stderr is none; leave it out there")
     try:
-        from iqcli.output.review_app import picture_for
+        from iqcli.output.review_app import image_widget
     except ImportError as error:
-        raise terminal_images.missing(ASKER) from error
-    return picture_for(drawn)
+        raise terminal_images.missing_packages(OPTION) from error
+    return image_widget(renderer)
 
 
 def review(decisions: Sequence[Decision], store: ThumbnailStore) -> list[Decision]:
