@@ -1,4 +1,4 @@
-"""A process out of the nursery is to its tests what one begun in earnest is."""
+"""A process of the fork server behaves as one that was started anew."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.cli_runner import IQ
-from support.forkserver import Nursery
+from support.forkserver import ForkServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,43 +30,43 @@ pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="no
     ],
     ids=lambda words: words[0],
 )
-def test_it_says_and_does_the_same(iq: Iq, roll: Path, words: tuple[str, ...]) -> None:
+def test_output_and_exit_code_are_the_same(iq: Iq, roll: Path, words: tuple[str, ...]) -> None:
     stdin = b"photos/IMG_1.jpg\0photos/day/IMG_4.jpg\0"
-    born = iq(*words, stdin=stdin)
-    begun = subprocess.run(
+    forked = iq(*words, stdin=stdin)
+    started = subprocess.run(
         (*IQ, *words), cwd=iq.cwd, env=iq.environ, input=stdin, capture_output=True
     )
-    assert (born.code, born.out) == (begun.returncode, begun.stdout)
-    said = begun.stderr.decode()
+    assert (forked.code, forked.out) == (started.returncode, started.stdout)
+    err = started.stderr.decode()
     # A traceback begins with the lines that lead to iqcli.
-    assert born.err.splitlines()[-1:] == said.splitlines()[-1:]
-    assert "--traceback" in words or born.err == said
+    assert forked.err.splitlines()[-1:] == err.splitlines()[-1:]
+    assert "--traceback" in words or forked.err == err
 
 
-def test_what_acts_before_python_runs_is_begun_in_earnest(iq: Iq) -> None:
-    nursery = Nursery()
-    first = nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
+def test_variables_that_act_before_python_runs_need_a_new_python(iq: Iq) -> None:
+    server = ForkServer()
+    first = server.run(("--version",), iq.cwd, iq.environ, b"", 60)
     assert first and first.returncode == 0
     other = iq.environ | {"PYTHONIOENCODING": "ascii"}
-    assert nursery.run(("--version",), iq.cwd, other, b"", 60) is None
+    assert server.run(("--version",), iq.cwd, other, b"", 60) is None
 
 
-def test_one_that_hangs_is_ended(iq: Iq) -> None:
-    nursery = Nursery()
+def test_a_process_that_hangs_is_ended(iq: Iq) -> None:
+    server = ForkServer()
     words = ("score", "--watch", ".", "-f", "csv")
     with pytest.raises(subprocess.TimeoutExpired):
-        nursery.run(words, iq.cwd, iq.environ, b"", 2)
-    after = nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
+        server.run(words, iq.cwd, iq.environ, b"", 2)
+    after = server.run(("--version",), iq.cwd, iq.environ, b"", 60)
     assert after and after.stdout.startswith(b"iq ")
 
 
-def test_one_that_died_is_told_and_begun_anew(iq: Iq) -> None:
-    nursery = Nursery()
-    assert nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
-    assert nursery._parent
-    nursery._parent.kill()
-    nursery._parent.wait()
-    with pytest.raises(RuntimeError, match="the nursery has died"):
-        nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
-    after = nursery.run(("--version",), iq.cwd, iq.environ, b"", 60)
+def test_a_server_that_died_is_reported_and_started_again(iq: Iq) -> None:
+    server = ForkServer()
+    assert server.run(("--version",), iq.cwd, iq.environ, b"", 60)
+    assert server._parent
+    server._parent.kill()
+    server._parent.wait()
+    with pytest.raises(RuntimeError, match="the fork server has died"):
+        server.run(("--version",), iq.cwd, iq.environ, b"", 60)
+    after = server.run(("--version",), iq.cwd, iq.environ, b"", 60)
     assert after and after.stdout.startswith(b"iq ")

@@ -137,8 +137,8 @@ def test_the_table_shows_rejects_then_what_is_for_review(iq: Iq, trip: Path) -> 
     assert {line.split()[0] for line in lines[1:]} == {"review"}
     assert "within 9 points of the last" in lines[1]
     both = iq("cull", "photos", "--keep", "1", "--per", "burst", "--margin", "0.6")
-    said = [line.split()[0] for line in both.out.decode().splitlines()[1:]]
-    assert said == sorted(said)  # reject, then review
+    verdicts = [line.split()[0] for line in both.out.decode().splitlines()[1:]]
+    assert verdicts == sorted(verdicts)  # reject, then review
 
 
 def test_the_rule_of_the_settings(iq: Iq, trip: Path) -> None:
@@ -147,8 +147,8 @@ def test_the_rule_of_the_settings(iq: Iq, trip: Path) -> None:
     settings.write_text('keep = "1"\nper = "burst"\n')
     ran = iq("cull", "photos", "-f", "jsonl")
     assert ran.out == given.out
-    told = f"the rule is keep 1 per burst (keep from {settings}, per from {settings})"
-    assert told in ran.lines
+    line = f"the rule is keep 1 per burst (keep from {settings}, per from {settings})"
+    assert line in ran.lines
     # A rule on the command line puts that of the settings aside.
     ran = iq("cull", "photos", "--below", "1", "-f", "jsonl")
     assert "the rule" not in ran.err

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from support.cli_runner import Iq
 
 
-def told(iq: Iq, *words: str | Path, **environ: str) -> dict[str, Any]:
+def report(iq: Iq, *words: str | Path, **environ: str) -> dict[str, Any]:
     """What `iq doctor` finds, and (value, origin) by setting."""
     ran = iq("doctor", *words, "--format", "json", **environ)
     assert ran.code == 0, ran.err
@@ -31,7 +31,7 @@ def test_each_setting_has_a_value_and_an_origin(iq: Iq, roll: Path) -> None:
     beside.write_text('keep = 3\nper = "burst"')
     environ = {"IQ_CONFIG": str(config), "IQ_DEVICE": "cpu"}
     environ |= {"IQ_WEIGHTS_MIRROR": "https://me:secret@mirror.example/weights"}
-    chosen = told(iq, "photos/day/IMG_4.jpg", "--cache-dir", "elsewhere", **environ)["settings"]
+    chosen = report(iq, "photos/day/IMG_4.jpg", "--cache-dir", "elsewhere", **environ)["settings"]
     assert list(chosen) == list(NAMES)
     assert chosen["format"] == ("csv", str(config))
     assert chosen["keep"] == ("3", str(beside))
@@ -41,7 +41,7 @@ def test_each_setting_has_a_value_and_an_origin(iq: Iq, roll: Path) -> None:
     assert chosen["cache_dir"] == (str(iq.cwd / "elsewhere"), "--cache-dir")
     assert chosen["weights_mirror"][0] == "mirror.example"
     assert chosen["margin"] == (0.0, "default")
-    assert told(iq, **environ)["settings"]["keep"] == (None, "default")
+    assert report(iq, **environ)["settings"]["keep"] == (None, "default")
 
 
 def test_the_table_shows_them_too(iq: Iq, roll: Path) -> None:
@@ -56,13 +56,13 @@ def test_the_table_shows_them_too(iq: Iq, roll: Path) -> None:
 
 
 def test_what_may_be_installed_is_named(iq: Iq, tmp_path: Path) -> None:
-    found = told(iq, PATH=str(tmp_path))["found"]
+    found = report(iq, PATH=str(tmp_path))["found"]
     assert found["trash"].startswith("yes, send2trash ")
     assert found["exiftool"] == "no: see https://exiftool.org"
     tool = tmp_path / "exiftool"
     tool.write_text("#!/bin/sh\n")
     tool.chmod(0o755)
-    assert told(iq, PATH=str(tmp_path))["found"]["exiftool"] == str(tool)
+    assert report(iq, PATH=str(tmp_path))["found"]["exiftool"] == str(tool)
 
 
 def test_what_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None:

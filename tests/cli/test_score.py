@@ -170,7 +170,7 @@ def test_a_list_of_plain_lines(hostile: Iq) -> None:
     assert (ran.code, ran.out) == (0, b"./photos/good.jpg\n./photos/deep.png\n")
 
 
-def test_what_is_named_and_no_photo_is_told(hostile: Iq) -> None:
+def test_paths_that_are_no_photos_are_reported(hostile: Iq) -> None:
     ran = hostile("score", "photos/pipe.jpg", "photos/empty.jpg", "photos/good.jpg")
     assert ran.code == 1
     assert ran.lines == [
@@ -220,12 +220,12 @@ def test_a_screen_that_knows_only_ascii(hostile: Iq) -> None:
     ran.out.decode("ascii")
 
 
-def test_export_writes_the_file_whole_and_no_photo_over(hostile: Iq) -> None:
+def test_export_writes_a_file_and_overwrites_no_photo(hostile: Iq) -> None:
     photo = hostile.cwd / "photos" / "good.jpg"
     before = photo.read_bytes()
     refused = hostile("export", "photos", "-f", "csv", "-o", photo)
     assert refused.code == 2
     assert photo.read_bytes() == before
-    told = hostile("export", "photos", "-o", "all.csv")
-    assert told.out == b""
+    written = hostile("export", "photos", "-o", "all.csv")
+    assert written.out == b""
     assert (hostile.cwd / "all.csv").read_bytes() == hostile("export", "photos").out

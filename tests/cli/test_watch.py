@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends by a signa
 
 JPEG, OTHER = encoded(scene(320, 240), "JPEG"), encoded(noise(320, 240), "JPEG")
 SETTLE = 0.25
-# Long enough for a row that would be wrong to come.
+# Long enough for a wrong row to appear.
 LULL = 2.5 * SETTLE
 # A model that needs no network: it is there in no time.
 WORDS = ("--model", "brisque-refit", "--settle", str(SETTLE))
@@ -41,14 +41,14 @@ class Watching:
         assert self.process.stdout and self.process.stderr
         self._lines: queue.Queue[bytes] = queue.Queue()
         self._out = self.process.stdout
-        self.told: list[str] = []
+        self.messages: list[str] = []
         self._threads = [
             threading.Thread(target=self._read_out),
             threading.Thread(target=self._read_err),
         ]
         for thread in self._threads:
             thread.start()
-        self.until(lambda: any(line.startswith("watching ") for line in self.told))
+        self.until(lambda: any(line.startswith("watching ") for line in self.messages))
 
     def _read_out(self) -> None:
         for line in self._out:
@@ -57,14 +57,14 @@ class Watching:
     def _read_err(self) -> None:
         assert self.process.stderr
         for line in self.process.stderr:
-            self.told.append(line.decode().rstrip("\n"))
+            self.messages.append(line.decode().rstrip("\n"))
 
     def until(self, is_so: Callable[[], bool]) -> None:
         for _ in range(400):
             if is_so():
                 return
             time.sleep(0.05)
-        raise AssertionError(f"it never came; iq said {self.told}")
+        raise AssertionError(f"it never came; iq wrote {self.messages}")
 
     def line(self) -> bytes:
         return self._lines.get(timeout=20)
@@ -94,7 +94,7 @@ class Watching:
 
 @pytest.fixture
 def watching(iq: Iq) -> Iterator[Callable[..., Watching]]:
-    """Starts `iq score --watch photos`, and ends it whatever happens."""
+    """Starts `iq score --watch photos`, and ends it after the test."""
     begun: list[Watching] = []
 
     def start(*words: str) -> Watching:
@@ -129,13 +129,13 @@ def test_a_file_that_is_being_written_waits(
     row = watch.row()
     assert (row["path"], row["error"]) == ("./photos/slow.jpg", None)
     assert 1 <= row["score"] <= 10
-    # A line that hangs for longer than any whole file needs.
+    # A connection that hangs for longer than the settling time.
     slowly(photos / "hanging.jpg", OTHER, 2 * SETTLE)
     row = watch.row()
     assert (row["path"], row["error"]) == ("./photos/hanging.jpg", None)
     assert watch.is_silent()
     assert watch.end() == 0
-    assert watch.told[-1] == "2 photos arrived: 2 scored"
+    assert watch.messages[-1] == "2 photos arrived: 2 scored"
 
 
 def test_what_comes_by_another_name_and_in_new_folders(
@@ -158,7 +158,7 @@ def test_what_comes_by_another_name_and_in_new_folders(
     assert watch.is_silent()
 
 
-def test_what_is_written_anew_is_scored_anew(
+def test_a_file_that_is_overwritten_is_scored_again(
     photos: Path, watching: Callable[..., Watching]
 ) -> None:
     watch = watching()
@@ -179,12 +179,12 @@ def test_a_disk_that_goes_and_comes_back(photos: Path, watching: Callable[..., W
     assert watch.names(1) == {"a.jpg"}
     aside = photos.rename(photos.with_name("aside"))
     gone = "iq: ./photos: is not there any more; waiting for it"
-    watch.until(lambda: gone in watch.told)
+    watch.until(lambda: gone in watch.messages)
     (aside / "b.jpg").write_bytes(OTHER)
     aside.rename(photos)
     assert watch.names(1) == {"b.jpg"}
     assert watch.is_silent()
-    assert watch.told.count(gone) == watch.told.count("iq: ./photos: is back") == 1
+    assert watch.messages.count(gone) == watch.messages.count("iq: ./photos: is back") == 1
 
 
 def test_what_stays_broken_is_named(photos: Path, watching: Callable[..., Watching]) -> None:
@@ -194,23 +194,23 @@ def test_what_stays_broken_is_named(photos: Path, watching: Callable[..., Watchi
     assert b"./photos/there.jpg" in watch.line()
     (photos / "cut.jpg").write_bytes(JPEG[:700])
     assert b"JPEG data ends early" in watch.line()
-    watch.until(lambda: "iq: ./photos/cut.jpg: JPEG data ends early" in watch.told)
+    watch.until(lambda: "iq: ./photos/cut.jpg: JPEG data ends early" in watch.messages)
     assert watch.end() == 1
-    assert watch.told[-1] == "2 photos arrived: 1 scored, 1 without a score"
+    assert watch.messages[-1] == "2 photos arrived: 1 scored, 1 without a score"
 
 
-def test_ctrl_c_tells_the_counts(photos: Path, watching: Callable[..., Watching]) -> None:
+def test_ctrl_c_reports_the_counts(photos: Path, watching: Callable[..., Watching]) -> None:
     watch = watching("--format", "paths", "-0", "--existing")
     (photos / "new\nline.jpg").write_bytes(JPEG)
     assert watch.line() == b"./photos/new\n"
     assert watch.end(signal.SIGINT) == 130
-    assert watch.told[1:] == [
+    assert watch.messages[1:] == [
         "1 photo arrived: 1 scored",
         "iq: interrupted; what was done so far is kept",
     ]
 
 
-def test_it_ends_silently_when_nobody_reads(iq: Iq, photos: Path, tmp_path: Path) -> None:
+def test_it_ends_silently_on_a_closed_pipe(iq: Iq, photos: Path, tmp_path: Path) -> None:
     """Although no photo comes that would make it write."""
     with (tmp_path / "err").open("wb") as err:
         process = iq.start("score", "--watch", "photos", *WORDS, "-q", "-f", "jsonl", stderr=err)
@@ -221,7 +221,7 @@ def test_it_ends_silently_when_nobody_reads(iq: Iq, photos: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "message"),
     [
         (("photos", "--watch"), "--watch writes as photos come; give --format csv, jsonl or paths"),
         (("photos", "--watch", "-f", "json"), "give --format csv, jsonl or paths with it"),
@@ -236,8 +236,8 @@ def test_it_ends_silently_when_nobody_reads(iq: Iq, photos: Path, tmp_path: Path
         (("photos", "--watch", "--interval", "2"), "--interval was removed; leave it out"),
     ],
 )
-def test_what_cannot_be_watched(iq: Iq, photos: Path, words: tuple[str, ...], says: str) -> None:
+def test_what_cannot_be_watched(iq: Iq, photos: Path, words: tuple[str, ...], message: str) -> None:
     (photos / "a.jpg").write_bytes(JPEG)
     ran = iq("score", *words)
     assert (ran.code, ran.out, len(ran.lines)) == (2, b"", 1)
-    assert says in ran.lines[0]
+    assert message in ran.lines[0]

@@ -12,24 +12,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from support.forkserver import NURSERY
+from support.forkserver import FORK_SERVER
 
 TIMEOUT = 120.0
 KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "OMP_NUM_THREADS")
 IQ = (sys.executable, "-m", "iqcli")
 SOURCE = Path(__file__).parent.parent.parent
-# Opened files of a process and the modules it had loaded, told on stderr when it ends.
+# Prints the files a process opened and the modules it loaded, on stderr when it ends.
 SPY = """
 import atexit, os, sys
 opened = []
-def hook(event, given):
-    if event == "open" and isinstance(given[0], (str, bytes)):
-        opened.append(os.fsdecode(given[0]))
+def hook(event, args):
+    if event == "open" and isinstance(args[0], (str, bytes)):
+        opened.append(os.fsdecode(args[0]))
 sys.addaudithook(hook)
-def tell():
+def report():
     import json
     print(json.dumps({"opened": opened, "loaded": sorted(sys.modules)}), file=sys.stderr)
-atexit.register(tell)
+atexit.register(report)
 sys.argv[0] = "iq"
 from iqcli.cli.app import main
 main()
@@ -38,7 +38,7 @@ main()
 
 @dataclass(frozen=True)
 class Ran:
-    """What a process said, and its exit code."""
+    """The output of a process, and its exit code."""
 
     code: int
     out: bytes
@@ -82,7 +82,7 @@ class Iq:
         ours |= {"IQ_DATA_DIR": str(self.home / "data")}
         # Not the config of whoever runs the tests.
         ours |= {"XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
-        # Not the web either: nothing listens there.
+        # No network either: nothing listens there.
         ours |= dict.fromkeys(("HF_ENDPOINT", "IQ_WEIGHTS_MIRROR"), "http://127.0.0.1:9")
         return kept | ours | self.changes
 
@@ -92,9 +92,9 @@ class Iq:
     def spied(self, *args: str | Path, **environ: str) -> tuple[Ran, list[str], set[str]]:
         """The run, the files it opened and the modules it loaded."""
         ran = self._run((sys.executable, "-c", SPY, *args), b"", environ)
-        *said, told = ran.lines
-        found = json.loads(told)
-        return Ran(ran.code, ran.out, "\n".join(said)), found["opened"], set(found["loaded"])
+        *lines, report = ran.lines
+        found = json.loads(report)
+        return Ran(ran.code, ran.out, "\n".join(lines)), found["opened"], set(found["loaded"])
 
     def start(self, *args: str | Path, **options: Any) -> subprocess.Popen[bytes]:
         """The process, running."""
@@ -104,7 +104,7 @@ class Iq:
     def _run(self, command: tuple[str | Path, ...], stdin: bytes, environ: dict[str, str]) -> Ran:
         env = self.environ | environ
         ours = [str(word) for word in command[len(IQ) :]] if command[: len(IQ)] == IQ else None
-        done = NURSERY.run(ours, self.cwd, env, stdin, TIMEOUT) if ours is not None else None
+        done = FORK_SERVER.run(ours, self.cwd, env, stdin, TIMEOUT) if ours is not None else None
         done = done or subprocess.run(
             command, input=stdin, capture_output=True, cwd=self.cwd, env=env, timeout=TIMEOUT
         )

@@ -1,10 +1,10 @@
-"""Processes of `iq` that need not load torch and its like anew: children of one that has.
+"""Processes of `iq` that are forked from a parent which has already imported torch and the like.
 
-Each is a process of its own, with arguments, folder, environment and streams of its own, that
-imports all of iqcli itself. What it saves is a second and a half of processor time a run. What it
-cannot show: that the order of a set matters (all children hash alike), that one of `PRELOADED` is
+Each is a process of its own, with arguments, folder, environment and streams of its own, and
+imports all of iqcli itself. That saves a second and a half of processor time a run. It cannot
+show these: that the order of a set matters (all children hash alike), that one of `PRELOADED` is
 used without being imported, how Python ends, and pipes (its streams are files). Tests of those
-begin a process in earnest: `Iq.start`, `Iq.spied`, a terminal.
+start a new Python: `Iq.start`, `Iq.spied`, a terminal.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ EARLY += ("CUDA_", "TORCH", "OPENCV_", "TYPER_")
 MESSAGE = 2**17
 
 
-class Nursery:
-    """The parent, begun when the first child is wanted; it ends with the tests."""
+class ForkServer:
+    """The parent, started when the first child is needed; it ends with the tests."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -50,37 +50,37 @@ class Nursery:
     def run(
         self, args: Sequence[str], cwd: Path, env: Mapping[str, str], stdin: bytes, timeout: float
     ) -> subprocess.CompletedProcess[bytes] | None:
-        """What `python -m iqcli` does with these; None where it has to be begun in earnest."""
+        """What `python -m iqcli` does with these; None where it needs a new Python."""
         if not sys.platform.startswith("linux") or not self._lock.acquire(blocking=False):
             return None
         try:
             early = {key: value for key, value in env.items() if key.startswith(EARLY)}
             if self._line is None:
-                self._begin(env, early)
+                self._start(env, early)
             if early != self._early:
                 return None
-            order = json.dumps({"args": [*args], "cwd": str(cwd), "env": dict(env)}).encode()
-            return self._born(order, stdin, timeout) if len(order) < MESSAGE else None
+            request = json.dumps({"args": [*args], "cwd": str(cwd), "env": dict(env)}).encode()
+            return self._fork(request, stdin, timeout) if len(request) < MESSAGE else None
         finally:
             self._lock.release()
 
-    def _begin(self, env: Mapping[str, str], early: dict[str, str]) -> None:
+    def _start(self, env: Mapping[str, str], early: dict[str, str]) -> None:
         self._early = early
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = (sys.executable, __file__, str(theirs.fileno()))
         self._parent = subprocess.Popen(command, env=dict(env), pass_fds=(theirs.fileno(),))
         theirs.close()
         atexit.register(self._end)
-        self._heard()  # it is ready
+        self._receive()  # it is ready
 
-    def _heard(self) -> int:
-        """What the parent says next. Raises RuntimeError, and forgets it, where it has died."""
+    def _receive(self) -> int:
+        """The next message of the parent. Raises RuntimeError if it has died."""
         assert self._line
         try:
             return int(self._line.recv(64))
         except (OSError, ValueError):
             self._end()
-            raise RuntimeError("the nursery has died; what it said is on stderr") from None
+            raise RuntimeError("the fork server has died; its messages are on stderr") from None
 
     def _end(self) -> None:
         atexit.unregister(self._end)
@@ -90,53 +90,53 @@ class Nursery:
         self._parent.kill()
         self._parent.wait()
 
-    def _born(
-        self, order: bytes, stdin: bytes, timeout: float
+    def _fork(
+        self, request: bytes, stdin: bytes, timeout: float
     ) -> subprocess.CompletedProcess[bytes]:
         assert self._line
         with (
-            tempfile.TemporaryFile() as given,
+            tempfile.TemporaryFile() as input_file,
             tempfile.TemporaryFile() as out,
             tempfile.TemporaryFile() as err,
         ):
-            given.write(stdin)
-            given.seek(0)
-            streams: tuple[IO[bytes], ...] = (given, out, err)
-            with suppress(OSError):  # it is not there to hear that: nor will it answer
-                socket.send_fds(self._line, [order], [each.fileno() for each in streams])
-            pid = self._heard()
+            input_file.write(stdin)
+            input_file.seek(0)
+            streams: tuple[IO[bytes], ...] = (input_file, out, err)
+            with suppress(OSError):  # it has died: it will not answer either
+                socket.send_fds(self._line, [request], [each.fileno() for each in streams])
+            pid = self._receive()
             if not select.select([self._line], [], [], timeout)[0]:
                 os.kill(pid, signal.SIGKILL)
-                self._heard()
-                raise subprocess.TimeoutExpired(order.decode(), timeout)
-            code = self._heard()
+                self._receive()
+                raise subprocess.TimeoutExpired(request.decode(), timeout)
+            code = self._receive()
             out.seek(0)
             err.seek(0)
-            return subprocess.CompletedProcess(order.decode(), code, out.read(), err.read())
+            return subprocess.CompletedProcess(request.decode(), code, out.read(), err.read())
 
 
-NURSERY = Nursery()
+FORK_SERVER = ForkServer()
 
 
-def bear(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
-    """In the parent: a child for each order, until there are none; in a child, its order."""
+def serve(line: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """In the parent: fork a child for each request, to the last; in a child: its request."""
     line.send(b"0")
     while True:
-        order, streams, _, _ = socket.recv_fds(line, MESSAGE, 3)
-        if not order:
+        request, streams, _, _ = socket.recv_fds(line, MESSAGE, 3)
+        if not request:
             return None
         pid = os.fork()
         if not pid:
             line.close()
-            return json.loads(order), streams
+            return json.loads(request), streams
         for stream in streams:
             os.close(stream)
         line.send(str(pid).encode())
         line.send(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])).encode())
 
 
-def live(order: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Be `python -m iqcli`."""
+def run_iq(request: dict[str, Any], streams: list[int]) -> NoReturn:
+    """Run `python -m iqcli`."""
     encoding, errors = sys.stdout.encoding, sys.stdout.errors
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
@@ -145,10 +145,10 @@ def live(order: dict[str, Any], streams: list[int]) -> NoReturn:
     sys.stdout = os.fdopen(1, "w", -1, encoding, errors, closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding, "backslashreplace", closefd=False)
     os.environ.clear()
-    os.environ.update(order["env"])
-    os.chdir(order["cwd"])
-    sys.path[0] = order["cwd"]
-    sys.argv = ["iq", *order["args"]]
+    os.environ.update(request["env"])
+    os.chdir(request["cwd"])
+    sys.path[0] = request["cwd"]
+    sys.argv = ["iq", *request["args"]]
     sys.modules["numpy"].random.seed()  # not that of its siblings
     code: Any = 1
     try:
@@ -161,7 +161,7 @@ def live(order: dict[str, Any], streams: list[int]) -> NoReturn:
 
 
 def end(code: Any) -> NoReturn:
-    """As Python ends, but for the half second in which it takes torch to pieces."""
+    """End as Python does, without the half second that unloading torch takes."""
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -172,9 +172,9 @@ def end(code: Any) -> NoReturn:
 def main() -> NoReturn:
     for name in PRELOADED:
         __import__(name)
-    gc.freeze()  # a child that collects its garbage does not touch, and so copy, all of this
-    if found := bear(socket.socket(fileno=int(sys.argv[1]))):
-        live(*found)
+    gc.freeze()  # garbage collection in a child then copies none of this
+    if found := serve(socket.socket(fileno=int(sys.argv[1]))):
+        run_iq(*found)
     os._exit(0)
 
 

@@ -30,7 +30,7 @@ class Terminal:
         self.seen = ""
 
     def until(self, text: str, seconds: float = 60) -> None:
-        """Read until `text` was written since the last keys."""
+        """Read until `text` is written after the last keys."""
         start, end = len(self.seen), time.monotonic() + seconds
         while text not in self.seen[start:]:
             assert self._read(end - time.monotonic()), f"no {text!r} in {self.seen[-2000:]!r}"
