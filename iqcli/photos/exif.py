@@ -1,12 +1,6 @@
-"""What a photo says of itself: when, with what, in which burst, and how its owner rated it.
+"""The EXIF tags of a photo, and all its metadata: when, with what, in which burst, how rated.
 
-Everything in a tag may come from a stranger: numbers are checked, text is cut and cleaned.
-
-How much light a photo was given, by its EXIF tags.
-
-The one thing that iq wants of a maker note: Apple's mark of a burst.
-
-Maker notes are undocumented directories of every maker's own; exifread skips them.
+Tags are untrusted: numbers are checked, text is cut and cleaned.
 """
 
 from __future__ import annotations
@@ -28,95 +22,12 @@ from iqcli.records import Facts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# What a 16-bit field says where the sensitivity is higher; other fields then hold it.
-FULL = 65535
-SENSITIVITIES = ("EXIF ISOSpeedRatings", "EXIF RecommendedExposureIndex", "EXIF ISOSpeed")
-# Beyond these no camera goes, in stops: what says more is garbage.
-MOST_BIAS, MOST_EXPOSURE = 20.0, 40.0
-
-
-def bias_of(tags: Mapping[str, Any]) -> float | None:
-    """The exposure compensation in EV, None if it is not said."""
-    return _within(number_of(tags.get("EXIF ExposureBiasValue")), MOST_BIAS)
-
-
-def exposure_of(tags: Mapping[str, Any]) -> float | None:
-    """The light let in, log2(seconds * ISO / 100 / aperture^2) in EV.
-
-    None where the time, the aperture or the sensitivity is missing, not positive or not finite.
-    Source: APEX, CIPA DC-008 annex C; the aperture value is 2 * log2 of the f-number.
-    """
-    seconds = _positive(number_of(tags.get("EXIF ExposureTime")))
-    aperture = _positive(number_of(tags.get("EXIF FNumber"))) or _opening(tags)
-    iso = _sensitivity(tags)
-    if seconds is None or aperture is None or iso is None:
-        return None
-    return _within(
-        math.log2(seconds) + math.log2(iso / 100) - 2 * math.log2(aperture), MOST_EXPOSURE
-    )
-
-
-def number_of(values: Any) -> float | None:
-    """The first value of a tag, finite; None for anything else ("1/0" is how cameras say unknown).
-
-    exifread gives integers and fractions.
-    """
-    first = values[0] if isinstance(values, list) and values else None
-    top, bottom = getattr(first, "numerator", None), getattr(first, "denominator", None)
-    if not isinstance(top, int) or not isinstance(bottom, int) or bottom == 0:
-        return None
-    return top / bottom
-
-
-def _opening(tags: Mapping[str, Any]) -> float | None:
-    value = _positive(_within(number_of(tags.get("EXIF ApertureValue")), MOST_BIAS))
-    return None if value is None else 2 ** (value / 2)
-
-
-def _sensitivity(tags: Mapping[str, Any]) -> float | None:
-    said = (_positive(number_of(tags.get(name))) for name in SENSITIVITIES)
-    return next((iso for iso in said if iso is not None and iso != FULL), None)
-
-
-def _positive(value: float | None) -> float | None:
-    return value if value is not None and value > 0 else None
-
-
-def _within(value: float | None, most: float) -> float | None:
-    return value if value is not None and abs(value) <= most else None
-
-
-MAKER_NOTE = 0x927C
-# "Apple iOS", a zero, a version, and the order of the bytes; the directory follows. Its offsets
-# count from the beginning of the note. Source: exiftool, lib/Image/ExifTool/MakerNotes.pm.
-APPLE = re.compile(rb"Apple iOS\0..(MM|II)", re.DOTALL)
-BURST_UUID = 0x000B
-# A UUID has 36 characters; no two photos may be joined by an empty or a broken one.
-BURST_IDENTITY = re.compile(rb"[0-9A-Za-z-]{8,64}")
-
-
-def apple_burst(block: bytes) -> str | None:
-    """The BurstUUID in an EXIF block (or in a whole TIFF), None if there is none."""
-    order = ">" if block[:2] == b"MM" else "<"
-    pointer = first_directory(block).get(EXIF_IFD, b"")
-    if len(pointer) != 4:
-        return None
-    (start,) = struct.unpack(order + "I", pointer)
-    note = directory(block, order, start, {MAKER_NOTE}).get(MAKER_NOTE, b"")
-    head = APPLE.match(note)
-    if head is None:
-        return None
-    inner = ">" if head[1] == b"MM" else "<"
-    text = directory(note, inner, head.end(), {BURST_UUID}).get(BURST_UUID, b"").rstrip(b"\0")
-    return text.decode("ascii") if BURST_IDENTITY.fullmatch(text) else None
-
-
-# It reports every odd tag at a level that reaches stderr by default.
+# It logs every odd tag at a level that reaches stderr by default.
 logging.getLogger("exifread").setLevel(logging.CRITICAL + 1)
 
 MAX_TEXT = 100
-# A photo of a phone takes about 600 reads. A directory that claims 65,535 tags of 999 values
-# each would keep a worker busy for a minute.
+# A photo of a phone takes about 600 reads. A directory with 65,535 tags of 999 values each would
+# keep a worker busy for a minute.
 MAX_READS = 20_000
 PREFIX = b"Exif\0\0"
 RATING = "Image Rating"
@@ -134,9 +45,23 @@ OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
 
 Tags = dict[str, Any]
 
+# The value of the 16-bit field where the sensitivity is higher; other fields then hold it.
+FULL = 65535
+SENSITIVITIES = ("EXIF ISOSpeedRatings", "EXIF RecommendedExposureIndex", "EXIF ISOSpeed")
+# No camera goes beyond these, in stops: higher values are garbage.
+MOST_BIAS, MOST_EXPOSURE = 20.0, 40.0
+
+MAKER_NOTE = 0x927C
+# "Apple iOS", a zero, a version, and the order of the bytes; the directory follows. Its offsets
+# count from the beginning of the note. Source: exiftool, lib/Image/ExifTool/MakerNotes.pm.
+APPLE = re.compile(rb"Apple iOS\0..(MM|II)", re.DOTALL)
+BURST_UUID = 0x000B
+# A UUID has 36 characters; no two photos may be joined by an empty or a broken one.
+BURST_IDENTITY = re.compile(rb"[0-9A-Za-z-]{8,64}")
+
 
 class _Bounded(BytesIO):
-    """Bytes that may be read so many times and no more."""
+    """Bytes that may be read `MAX_READS` times."""
 
     def __init__(self, data: bytes) -> None:
         super().__init__(data)
@@ -167,16 +92,16 @@ def tags_of(block: bytes) -> Tags:
 
 
 def orientation_of(tags: Mapping[str, Any]) -> int:
-    """1..8 as EXIF defines it; 1 for absence and for garbage."""
-    value = _number(tags.get("Image Orientation"))
+    """The EXIF orientation 1..8; 1 where it is missing or invalid."""
+    value = _integer(tags.get("Image Orientation"))
     return value if value is not None and 1 <= value <= 8 else 1
 
 
 def facts_of(tags: Mapping[str, Any], packet: bytes, kind: str, width: int, height: int) -> Facts:
     """Join tags and XMP packet of one photo; `width` and `height` are upright pixels."""
     maker, model = _text(tags.get("Image Make")), _text(tags.get("Image Model"))
-    said = xmp.properties_of(packet) if packet else {}
-    marks = xmp.marks(said)
+    properties = xmp.properties_of(packet) if packet else {}
+    marks = xmp.marks(properties)
     return Facts(
         width=width,
         height=height,
@@ -187,23 +112,25 @@ def facts_of(tags: Mapping[str, Any], packet: bytes, kind: str, width: int, heig
         # XMP before EXIF: programs that write one only write XMP.
         stars=_stars(tags) if marks.stars is None else marks.stars,
         pick=marks.pick,
-        burst=_burst(tags, said),
+        burst=_burst(tags, properties),
         bias=bias_of(tags),
         exposure=exposure_of(tags),
-        panorama=xmp.is_panorama(said) or number_of(tags.get(RENDERED)) == STITCHED,
+        panorama=xmp.is_panorama(properties) or number_of(tags.get(RENDERED)) == STITCHED,
     )
 
 
-def _burst(tags: Mapping[str, Any], said: xmp.Properties) -> str | None:
-    """The maker's own mark, with the maker before it: two makers' marks never meet."""
+def _burst(tags: Mapping[str, Any], properties: xmp.Properties) -> str | None:
+    """The maker's own id of the burst, prefixed with the maker."""
     if apple := tags.get(APPLE_BURST):
         return f"apple:{apple}"
-    google = next((text for text in said.get(xmp.BURST, ()) if IDENTITY.fullmatch(text)), None)
+    google = next(
+        (text for text in properties.get(xmp.BURST, ()) if IDENTITY.fullmatch(text)), None
+    )
     return google and f"google:{google}"
 
 
 def _taken(tags: Mapping[str, Any]) -> str | None:
-    """The first moment that exists in the calendar ("0000:00:00 …" is how cameras say unknown)."""
+    """The first moment that exists in the calendar (cameras write "0000:00:00 …" for unknown)."""
     for moment, fraction, offset in TIMES:
         match = MOMENT.match(_text(tags.get(moment)) or "")
         try:
@@ -226,11 +153,81 @@ def _camera(maker: str | None, model: str | None) -> str | None:
 
 
 def _stars(tags: Mapping[str, Any]) -> int | None:
-    rating = _number(tags.get(RATING))
+    rating = _integer(tags.get(RATING))
     return rating if rating is not None and 0 <= rating <= 5 else None
 
 
-def _number(values: Any) -> int | None:
+def bias_of(tags: Mapping[str, Any]) -> float | None:
+    """The exposure compensation in EV, None if unknown."""
+    return _within(number_of(tags.get("EXIF ExposureBiasValue")), MOST_BIAS)
+
+
+def exposure_of(tags: Mapping[str, Any]) -> float | None:
+    """The light let in, log2(seconds * ISO / 100 / aperture^2) in EV.
+
+    None where the time, the aperture or the sensitivity is missing, not positive or not finite.
+    Source: APEX, CIPA DC-008 annex C; the aperture value is 2 * log2 of the f-number.
+    """
+    seconds = _positive(number_of(tags.get("EXIF ExposureTime")))
+    aperture = _positive(number_of(tags.get("EXIF FNumber"))) or _opening(tags)
+    iso = _sensitivity(tags)
+    if seconds is None or aperture is None or iso is None:
+        return None
+    return _within(
+        math.log2(seconds) + math.log2(iso / 100) - 2 * math.log2(aperture), MOST_EXPOSURE
+    )
+
+
+def _opening(tags: Mapping[str, Any]) -> float | None:
+    value = _positive(_within(number_of(tags.get("EXIF ApertureValue")), MOST_BIAS))
+    return None if value is None else 2 ** (value / 2)
+
+
+def _sensitivity(tags: Mapping[str, Any]) -> float | None:
+    values = (_positive(number_of(tags.get(name))) for name in SENSITIVITIES)
+    return next((iso for iso in values if iso is not None and iso != FULL), None)
+
+
+def _positive(value: float | None) -> float | None:
+    return value if value is not None and value > 0 else None
+
+
+def _within(value: float | None, most: float) -> float | None:
+    return value if value is not None and abs(value) <= most else None
+
+
+def apple_burst(block: bytes) -> str | None:
+    """Apple's BurstUUID in an EXIF block (or in a whole TIFF), None if there is none.
+
+    exifread skips maker notes, the undocumented directories of each maker.
+    """
+    order = ">" if block[:2] == b"MM" else "<"
+    pointer = first_directory(block).get(EXIF_IFD, b"")
+    if len(pointer) != 4:
+        return None
+    (start,) = struct.unpack(order + "I", pointer)
+    note = directory(block, order, start, {MAKER_NOTE}).get(MAKER_NOTE, b"")
+    head = APPLE.match(note)
+    if head is None:
+        return None
+    inner = ">" if head[1] == b"MM" else "<"
+    text = directory(note, inner, head.end(), {BURST_UUID}).get(BURST_UUID, b"").rstrip(b"\0")
+    return text.decode("ascii") if BURST_IDENTITY.fullmatch(text) else None
+
+
+def number_of(values: Any) -> float | None:
+    """The first value of a tag, finite; None for anything else (cameras write "1/0" for unknown).
+
+    exifread gives integers and fractions.
+    """
+    first = values[0] if isinstance(values, list) and values else None
+    top, bottom = getattr(first, "numerator", None), getattr(first, "denominator", None)
+    if not isinstance(top, int) or not isinstance(bottom, int) or bottom == 0:
+        return None
+    return top / bottom
+
+
+def _integer(values: Any) -> int | None:
     first = values[0] if isinstance(values, list) and values else None
     return first if isinstance(first, int) else None
 

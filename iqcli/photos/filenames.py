@@ -1,26 +1,22 @@
-"""Which files of one folder are one shot, by their names alone.
+"""What the names of files mean: which of a folder belong to one shot, bursts and panoramas.
 
-Phones and cameras write several files for one press of the button; what belongs together shares
-a key: the stem in lower case, without the marks that say which part of the shot it is.
+Phones and cameras write several files for one press of the button. Files that belong together
+share a key: the stem in lower case, without the marks of the parts of a shot.
 
-    IMG_1234.HEIC .JPG .DNG .MOV .AAE .xmp        one shot: the processed picture leads
-    IMG_E1234.JPG, IMG_O1234.AAE                  the edited picture leads its original
+    IMG_1234.HEIC .JPG .DNG .MOV .AAE .xmp        one shot: the processed picture is the primary
+    IMG_E1234.JPG, IMG_O1234.AAE                  the edited picture is primary to its original
     IMG_1234_HEVC.MOV                             the live part of IMG_1234
-    PXL_20230101_120000123.RAW-01.COVER.jpg       and .RAW-02.ORIGINAL.dng: the cover leads
+    PXL_20230101_120000123.RAW-01.COVER.jpg       and .RAW-02.ORIGINAL.dng: the cover is primary
     IMG_1234.JPG.xmp, IMG_1234_01.JPG.xmp         sidecars, the second of a darktable duplicate
     IMG_1234.JPG.supplemental-metadata.json       Google Takeout
 
-Companions that carry the full name of their photo: `IMG_1.JPG.xmp`, `IMG_1.JPG.json`, …
-
-What the name of a file says of the moment: the burst it is of, a panorama.
+Bursts and panoramas (equal burst keys mean one burst only inside one folder):
 
     IMG_20231014_183246_BURST001_COVER.jpg            Huawei, Honor, Xiaomi, …
     00015IMG_00015_BURST20171111030039_COVER.jpg      Nexus, Pixel
     DSC_0052_BURST20230709220904977_COVER.JPG         Sony Xperia
     20231207_101605_001.jpg                           Samsung
     PXL_20230330_184138390.PANO.jpg, PANO_20170505_120000.jpg
-
-Names alone are no proof: equal keys mean one burst only inside one folder.
 """
 
 from __future__ import annotations
@@ -36,24 +32,17 @@ from iqcli.photos.formats import HEIF, JPEG, PICTURE, RAW, VIDEO, extension
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+Group = tuple[str, tuple[str, ...]]
+EDITED = re.compile(r"img_([eo])(?=\d{4})")
+PIXEL = re.compile(r"(pxl_\d{8}_\d{9})((?:\.[a-z_]+(?:-\d\d)?)+)(.*)")
+# JPEG before HEIC: a camera that writes both writes the same picture, and JPEG decodes fastest.
+KINDS = {ext: rank for rank, exts in enumerate((JPEG, HEIF, PICTURE, RAW)) for ext in exts}
+UNKNOWN_KIND, RAW_KIND = KINDS["png"], KINDS["dng"]
+
 DUPLICATE = re.compile(r"(.+)_\d\d(\.[^.]+)")
 TAKEOUT = re.compile(r"(?P<stem>.+?)(?P<ext>\.[^.]+?)(?:\.(?P<word>[a-z-]+))?(?P<number>\(\d+\))?")
-# Google cuts the name of the whole file at 46 characters, so any beginning of the word is met.
+# Google cuts the name of the whole file at 46 characters, so any beginning of the word occurs.
 TAKEOUT_WORD = "supplemental-metadata"
-
-
-def full_names(name: str) -> Iterator[str]:
-    """Names of photos that this file may belong to by its full name, the likeliest first."""
-    stem, dot, ext = name.rpartition(".")
-    if not dot:
-        return
-    yield stem
-    if ext.lower() == "xmp" and (duplicate := DUPLICATE.fullmatch(stem)):
-        yield duplicate[1] + duplicate[2]
-    takeout = TAKEOUT.fullmatch(stem) if ext.lower() == "json" else None
-    if takeout and TAKEOUT_WORD.startswith(takeout["word"] or ""):
-        yield takeout["stem"] + (takeout["number"] or "") + takeout["ext"]
-
 
 _DAY = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
@@ -71,30 +60,6 @@ PATTERNS = (COUNTED, STAMPED, NUMBERED)
 PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
 
 
-def burst_of_name(name: str) -> str | None:
-    """A key that the frames of a burst share, such as "name:burst20171111030039"; None for none."""
-    stem = _stem_bursts(name)
-    found = next((match for pattern in PATTERNS if (match := pattern.fullmatch(stem))), None)
-    return f"name:{found['key'].lower()}" if found else None
-
-
-def is_panorama(name: str) -> bool:
-    """Whether the phone calls this file a panorama that it stitched."""
-    return PANORAMA.fullmatch(_stem_bursts(name)) is not None
-
-
-def _stem_bursts(name: str) -> str:
-    return name.rpartition(".")[0] or name
-
-
-Group = tuple[str, tuple[str, ...]]
-EDITED = re.compile(r"img_([eo])(?=\d{4})")
-PIXEL = re.compile(r"(pxl_\d{8}_\d{9})((?:\.[a-z_]+(?:-\d\d)?)+)(.*)")
-# JPEG before HEIC: a camera that writes both writes the same picture, and JPEG decodes fastest.
-KINDS = {ext: rank for rank, exts in enumerate((JPEG, HEIF, PICTURE, RAW)) for ext in exts}
-UNKNOWN_KIND, RAW_KIND = KINDS["png"], KINDS["dng"]
-
-
 @dataclass(frozen=True, slots=True)
 class _Photo:
     name: str
@@ -104,8 +69,12 @@ class _Photo:
     original: bool
 
     @property
+    def stem(self) -> str:
+        return self.name.rpartition(".")[0]
+
+    @property
     def rank(self) -> tuple[bool, bool, bool, int, bytes]:
-        """The smallest leads the shot: what its owner sees, else what is cheapest to decode."""
+        """The smallest is primary: what its owner sees, else what is cheapest to decode."""
         raw = self.kind == RAW_KIND
         return raw, self.original, not self.edited, self.kind, os.fsencode(self.name)
 
@@ -169,7 +138,7 @@ def _split(same: list[_Photo]) -> Iterator[list[_Photo]]:
 
 
 def _edits_joined(parts: list[list[_Photo]]) -> Iterator[list[_Photo]]:
-    """An edit whose original is of another sort joins it: the camera's, else its only namesake."""
+    """An edit whose original is of another kind joins it: the camera's, else its only namesake."""
     edits = [part for part in parts if all(photo.edited for photo in part)]
     originals = [part for part in parts if part not in edits]
     camera = originals and originals[0][0].kind != UNKNOWN_KIND
@@ -181,11 +150,11 @@ def _edits_joined(parts: list[list[_Photo]]) -> Iterator[list[_Photo]]:
 
 
 def _without_doubles(shot: list[_Photo]) -> Iterator[list[_Photo]]:
-    """Two pictures of one sort are no parts of one shot: a second JPEG leads a shot of its own."""
+    """Two pictures of one kind are not one shot: a second JPEG is the primary of its own."""
     shots: list[list[_Photo]] = []
     for photo in shot:
         fits = [other for other in shots if not any(_same_part(photo, each) for each in other)]
-        exact = [other for other in fits if _stem(other[0]) == _stem(photo)]
+        exact = [other for other in fits if other[0].stem == photo.stem]
         if fits:
             (exact or fits)[0].append(photo)
         else:
@@ -202,10 +171,6 @@ def _same_part(one: _Photo, other: _Photo) -> bool:
 
 def _by_camera(shot: list[_Photo]) -> bool:
     return any(photo.kind != UNKNOWN_KIND for photo in shot)
-
-
-def _stem(photo: _Photo) -> str:
-    return photo.name.rpartition(".")[0]
 
 
 def _assign(shots: list[list[_Photo]], others: Iterable[str]) -> list[list[str]]:
@@ -231,15 +196,44 @@ def _assign(shots: list[list[_Photo]], others: Iterable[str]) -> list[list[str]]
 def _by_stem(name: str, shots: list[list[_Photo]], candidates: list[int]) -> list[int]:
     """Indices of the shots that a file named after the stem may belong to, the best first."""
     if extension(name) == "json":
-        return []  # a lone NAME.json is a program's, not the photo's
+        return []  # a NAME.json belongs to some program, not to the photo
     if extension(name) in VIDEO:
         # The live part of a camera's picture. A film beside a screenshot is a film.
         candidates = [index for index in candidates if _by_camera(shots[index])]
     stem = name.rpartition(".")[0]
 
-    def doubt(index: int) -> tuple[bool, bool, bytes]:
+    def rank(index: int) -> tuple[bool, bool, bytes]:
         shot = shots[index]
-        exact = any(_stem(photo) == stem for photo in shot)
+        exact = any(photo.stem == stem for photo in shot)
         return not _by_camera(shot), not exact, os.fsencode(shot[0].name)
 
-    return sorted(candidates, key=doubt)
+    return sorted(candidates, key=rank)
+
+
+def full_names(name: str) -> Iterator[str]:
+    """Names of photos that this file may belong to by its full name, the likeliest first."""
+    stem, dot, ext = name.rpartition(".")
+    if not dot:
+        return
+    yield stem
+    if ext.lower() == "xmp" and (duplicate := DUPLICATE.fullmatch(stem)):
+        yield duplicate[1] + duplicate[2]
+    takeout = TAKEOUT.fullmatch(stem) if ext.lower() == "json" else None
+    if takeout and TAKEOUT_WORD.startswith(takeout["word"] or ""):
+        yield takeout["stem"] + (takeout["number"] or "") + takeout["ext"]
+
+
+def burst_of_name(name: str) -> str | None:
+    """A key that the frames of a burst share, such as "name:burst20171111030039"; None for none."""
+    stem = _stem_of(name)
+    found = next((match for pattern in PATTERNS if (match := pattern.fullmatch(stem))), None)
+    return f"name:{found['key'].lower()}" if found else None
+
+
+def is_panorama_name(name: str) -> bool:
+    """Whether the phone calls this file a panorama that it stitched."""
+    return PANORAMA.fullmatch(_stem_of(name)) is not None
+
+
+def _stem_of(name: str) -> str:
+    return name.rpartition(".")[0] or name

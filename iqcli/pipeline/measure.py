@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.read import read_bytes
 from iqcli.fs.syscalls import keep_freed_memory
-from iqcli.photos.filenames import is_panorama
+from iqcli.photos.filenames import is_panorama_name
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
@@ -70,7 +70,7 @@ class Task:
             return Photo(self.shot, marks=self.marks, error=self.error)
         facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.marks
         if facts:
-            facts = replace(facts, panorama=facts.panorama or is_panorama(self.shot.path.name))
+            facts = replace(facts, panorama=facts.panorama or is_panorama_name(self.shot.path.name))
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
         photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.photos.filenames import burst_of_name, is_panorama
+from iqcli.photos.filenames import burst_of_name, is_panorama_name
 
 SAME = [
     (
@@ -61,4 +61,4 @@ def test_ordinary_names_are_of_no_burst(name: str) -> None:
     ],
 )
 def test_names_of_panoramas(name: str, stitched: bool) -> None:
-    assert is_panorama(name) is stitched
+    assert is_panorama_name(name) is stitched
