@@ -51,7 +51,7 @@ class WeightStore:
 
     data_dir: Path
     mirror: str | None = None
-    rows: Mapping[str, Weight] = field(default_factory=shipped_rows, compare=False)
+    rows: Mapping[str, Weight] = field(default_factory=lambda: shipped_rows(), compare=False)
 
     def row(self, name: str) -> Weight:
         """The row of that name. Raises IqError with the names there are."""

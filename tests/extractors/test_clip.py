@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load, save
 from support.drawn_scenes import PHOTOS, noisy, photo, plain, texture
-from support.fake_clip import TINY, install, tensors
+from support.fake_clip import TINY, install, registry, store, tensors
 from support.fake_fusion import stored
 from torch.nn import functional as F  # noqa: N812
 from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resize
@@ -24,8 +24,7 @@ from iqcli.extractors import base, clip_model
 from iqcli.extractors import clip as clip_blocks
 from iqcli.extractors import clip_model as towerfile
 from iqcli.extractors.clip import MEAN, PROMPTS, STD, ClipBlock, centre, normalised, share_of_good
-from iqcli.extractors.registry import BLOCKS
-from iqcli.models import registry
+from iqcli.extractors.registry import block_table
 from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
 from iqcli.records import Views
@@ -55,26 +54,20 @@ def long_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(base, "autocast_type", lambda device: None)
 
 
-def put(monkeypatch: pytest.MonkeyPatch, home: Path, name: str, *given: object, **row: object):
-    """Install weights for this process too."""
-    for key, value in install(home, name, *given, **row).items():
-        monkeypatch.setenv(key, value)
-
-
 @pytest.fixture
 def eyes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The home in which all three tiny towers are installed."""
     for name in EYES:
-        put(monkeypatch, tmp_path, name)
+        install(tmp_path, name)
     clip_model._texts.cache_clear()
     return tmp_path
 
 
-def block(name: str) -> ClipBlock:
-    """A block like the registry's that nobody has asked yet."""
-    known = BLOCKS[name]
-    assert isinstance(known, ClipBlock)
-    return type(known)(known.name, known.weights, known.size, known.whole, known.short)
+def block(home: Path, name: str) -> ClipBlock:
+    """A block on the weights of `home` that nobody has asked yet."""
+    found = block_table(store(home))[name]
+    assert isinstance(found, ClipBlock)
+    return found
 
 
 def same(picture: Pixels) -> Views:
@@ -213,7 +206,7 @@ def test_a_full_resnet_50_gives_the_numbers_of_its_tensors(monkeypatch: pytest.M
 
 @torch.inference_mode()
 def test_without_quick_gelu_the_embedding_is_another(eyes: Path) -> None:
-    clip, config = clip_model.tower("clip-vit-b-32", "cpu"), TINY["clip-vit-b-32"]
+    clip, config = clip_model.tower(store(eyes), "clip-vit-b-32", "cpu"), TINY["clip-vit-b-32"]
     plain_one = open_clip.CLIP(**config, quick_gelu=False).eval()
     plain_one.load_state_dict(clip.state_dict())
     pixels = normalised(centre(photo("astronaut.png"))[None], "cpu")
@@ -231,7 +224,7 @@ def test_quick_gelu_is_on_whatever_the_config_says(said: bool) -> None:
 
 @torch.inference_mode()
 def test_a_resnet_sees_any_size_without_positional_embedding(eyes: Path) -> None:
-    clip = clip_model.tower("clip-rn50", "cpu")
+    clip = clip_model.tower(store(eyes), "clip-rn50", "cpu")
     pixels = torch.randn((1, 3, 64, 96), generator=torch.Generator().manual_seed(2))
     before = clip_model.embed_whole(clip, pixels)
     kept = clip.visual.attnpool.positional_embedding.clone()
@@ -249,7 +242,7 @@ def test_a_resnet_sees_any_size_without_positional_embedding(eyes: Path) -> None
 
 def test_words_are_openais_tokens(eyes: Path) -> None:
     tokens = clip_model.tokens_of(
-        clip_model.tower("clip-rn50", "cpu"), ["a photo of a cat", "A  Cat"]
+        clip_model.tower(store(eyes), "clip-rn50", "cpu"), ["a photo of a cat", "A  Cat"]
     )
     assert tokens.shape == (2, 77)
     assert tokens[0, :7].tolist() == [49406, 320, 1125, 539, 320, 2368, 49407]
@@ -258,7 +251,7 @@ def test_words_are_openais_tokens(eyes: Path) -> None:
 
 def test_prompts_are_unit_rows_that_differ(eyes: Path) -> None:
     for name in EYES:
-        rows = clip_model.text_features(name, PROMPTS)
+        rows = clip_model.text_features(store(eyes), name, PROMPTS)
         assert rows.shape == (10, TINY[name]["embed_dim"]) and rows.dtype == np.float32
         np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
         assert (rows @ rows.T)[~np.eye(10, dtype=bool)].max() < 0.9999
@@ -283,27 +276,29 @@ def kept(home: Path, name: str) -> list[Path]:
 
 
 def test_prompts_are_encoded_once_for_all_runs(eyes: Path, encodings: list) -> None:
-    first = clip_model.text_features("clip-rn50", PROMPTS)
+    first = clip_model.text_features(store(eyes), "clip-rn50", PROMPTS)
     clip_model._texts.cache_clear()  # as another process
-    np.testing.assert_array_equal(clip_model.text_features("clip-rn50", PROMPTS), first)
+    np.testing.assert_array_equal(
+        clip_model.text_features(store(eyes), "clip-rn50", PROMPTS), first
+    )
     assert encodings == [PROMPTS]
-    clip_model.text_features("clip-rn50", PROMPTS[:2])
-    clip_model.text_features("clip-vit-b-32", PROMPTS)
+    clip_model.text_features(store(eyes), "clip-rn50", PROMPTS[:2])
+    clip_model.text_features(store(eyes), "clip-vit-b-32", PROMPTS)
     assert len(encodings) == 3 and len(kept(eyes, "clip-rn50")) == 2
 
 
 def test_other_weights_have_other_prompts(
     eyes: Path, encodings: list, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = clip_model.text_features("clip-rn50", PROMPTS)
-    put(monkeypatch, eyes, "clip-rn50", tensors(CONFIG, seed=9))
-    assert np.abs(clip_model.text_features("clip-rn50", PROMPTS) - first).max() > 1e-3
+    first = clip_model.text_features(store(eyes), "clip-rn50", PROMPTS)
+    install(eyes, "clip-rn50", tensors(CONFIG, seed=9))
+    assert np.abs(clip_model.text_features(store(eyes), "clip-rn50", PROMPTS) - first).max() > 1e-3
     assert len(encodings) == 2
 
 
 @pytest.mark.parametrize("harm", [b"", b"x9", "rows", "name", "long", "nan", "type"])
 def test_damaged_prompts_are_encoded_again(eyes: Path, encodings: list, harm: bytes | str) -> None:
-    wanted = np.array(clip_model.text_features("clip-rn50", PROMPTS))
+    wanted = np.array(clip_model.text_features(store(eyes), "clip-rn50", PROMPTS))
     (file,) = kept(eyes, "clip-rn50")
     rows = load(file.read_bytes())["rows"]
     broken = {
@@ -315,7 +310,9 @@ def test_damaged_prompts_are_encoded_again(eyes: Path, encodings: list, harm: by
     }
     file.write_bytes(harm if isinstance(harm, bytes) else save(broken[harm]))
     clip_model._texts.cache_clear()
-    np.testing.assert_array_equal(clip_model.text_features("clip-rn50", PROMPTS), wanted)
+    np.testing.assert_array_equal(
+        clip_model.text_features(store(eyes), "clip-rn50", PROMPTS), wanted
+    )
     assert len(encodings) == 2
     np.testing.assert_array_equal(load(file.read_bytes())["rows"].numpy(), wanted)
 
@@ -328,7 +325,7 @@ def test_a_read_only_folder_only_costs_time(
 
     monkeypatch.setattr(clip_model, "write_atomic", refused)
     for _ in range(2):
-        assert clip_model.text_features("clip-rn50", PROMPTS).shape == (10, 1024)
+        assert clip_model.text_features(store(eyes), "clip-rn50", PROMPTS).shape == (10, 1024)
     assert len(encodings) == 1 and kept(eyes, "clip-rn50") == []
 
 
@@ -369,14 +366,14 @@ def test_pixels_are_normalised_as_clip_was_trained() -> None:
 def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, long_numbers: None) -> None:
     views = views_of(limited(photo("coffee.png")))
     for name, weights in (("clip:ViT-B-32", "clip-vit-b-32"), ("clip:ViT-L-14", "clip-vit-l-14")):
-        chosen = block(name)
-        clip = clip_model.tower(weights, "cpu")
+        chosen = block(eyes, name)
+        clip = clip_model.tower(store(eyes), weights, "cpu")
         pixels = (torch.from_numpy(centre(views.scoring) / 255).permute(2, 0, 1)).float()
         pixels = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         found = chosen.forward([chosen.prepare(views)], "cpu")
         np.testing.assert_allclose(found, clip.encode_image(pixels[None]), rtol=1e-4, atol=1e-5)
         assert found.shape == (1, chosen.size) and abs(np.linalg.norm(found) - 1) > 0.5
-    whole = block("clip:RN50")
+    whole = block(eyes, "clip:RN50")
     np.testing.assert_array_equal(whole.prepare(views), views.scoring)
 
 
@@ -384,7 +381,7 @@ def test_a_mixed_batch_is_as_one_by_one(eyes: Path, long_numbers: None) -> None:
     shapes = ((512, 683), (683, 512), (512, 683), (30, 2048), (512, 512), (1, 1))
     pictures = [texture(k, *shape) for k, shape in enumerate(shapes)]
     for name in ("clip:ViT-B-32", "clip:RN50"):
-        chosen = block(name)
+        chosen = block(eyes, name)
         inputs = [chosen.prepare(same(each)) for each in pictures]
         together = chosen.forward(inputs, "cpu")
         alone = np.concatenate([chosen.forward([each], "cpu") for each in inputs])
@@ -395,7 +392,7 @@ def test_a_mixed_batch_is_as_one_by_one(eyes: Path, long_numbers: None) -> None:
 
 def test_more_pictures_than_are_taken_at_once(eyes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clip_blocks, "CHUNK", 2)
-    chosen = block("clip:RN50")
+    chosen = block(eyes, "clip:RN50")
     pictures = [texture(k, 64, 64) for k in range(5)]
     together = chosen.forward(pictures, "cpu")
     np.testing.assert_allclose(together[4], chosen.forward(pictures[4:], "cpu")[0], atol=1e-3)
@@ -403,10 +400,10 @@ def test_more_pictures_than_are_taken_at_once(eyes: Path, monkeypatch: pytest.Mo
 
 def test_short_numbers_move_no_score(eyes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In bfloat16 CLIP-IQA stays within 0.05 of a point."""
-    chosen = block("clip:RN50")
+    chosen = block(eyes, "clip:RN50")
     pictures = [views_of(limited(photo(name))).scoring for name in PHOTOS[:3]]
     pictures += [noisy(1), plain(90)]
-    texts = clip_model.text_features("clip-rn50", PROMPTS)
+    texts = clip_model.text_features(store(eyes), "clip-rn50", PROMPTS)
     found = {}
     for kind in (torch.bfloat16, None):
         monkeypatch.setattr(base, "autocast_type", lambda device, kind=kind: kind)
@@ -418,13 +415,12 @@ def test_short_numbers_move_no_score(eyes: Path, monkeypatch: pytest.MonkeyPatch
 def test_an_absent_tower_costs_nothing_and_says_what_to_pull(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
-    chosen = block("clip:RN50")
+    chosen = block(tmp_path, "clip:RN50")
     for ask in (
         lambda: chosen.fingerprint,
         lambda: chosen.known_by,
         lambda: chosen.forward([texture(1, 64, 64)], "cpu"),
-        lambda: clip_model.text_features("clip-rn50", PROMPTS),
+        lambda: clip_model.text_features(store(tmp_path), "clip-rn50", PROMPTS),
     ):
         with pytest.raises(IqError, match="iq models pull clip-rn50"):
             ask()
@@ -434,26 +430,30 @@ def test_an_absent_tower_costs_nothing_and_says_what_to_pull(
 def test_a_fingerprint_tells_weights_and_architecture_apart(
     eyes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = {(block(name).fingerprint, block(name).known_by) for name in BLOCKS if "clip:" in name}
+    found = {
+        (block(eyes, name).fingerprint, block(eyes, name).known_by)
+        for name in block_table(store(eyes))
+        if "clip:" in name
+    }
     assert len({each for pair in found for each in pair}) == 6
-    first = block("clip:RN50")
+    first = block(eyes, "clip:RN50")
     before = first.fingerprint, first.known_by
     monkeypatch.setattr(clip_blocks, "package_version", lambda name: "0")
-    again = block("clip:RN50")
+    again = block(eyes, "clip:RN50")
     assert again.known_by == before[1] and again.fingerprint != before[0]
     other = {**CONFIG, "text_cfg": CONFIG["text_cfg"] | {"heads": 4}}
-    put(monkeypatch, eyes, "clip-rn50", tensors(CONFIG), other)
-    assert block("clip:RN50").known_by != before[1]
-    put(monkeypatch, eyes, "clip-rn50", tensors(CONFIG, seed=4))
-    assert block("clip:RN50").known_by != before[1]
+    install(eyes, "clip-rn50", tensors(CONFIG), other)
+    assert block(eyes, "clip:RN50").known_by != before[1]
+    install(eyes, "clip-rn50", tensors(CONFIG, seed=4))
+    assert block(eyes, "clip:RN50").known_by != before[1]
 
 
 def test_a_tower_of_another_width_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(monkeypatch, tmp_path, "clip-rn50", None, {**CONFIG, "embed_dim": 512})
+    install(tmp_path, "clip-rn50", None, {**CONFIG, "embed_dim": 512})
     with pytest.raises(IqError, match="give 512 numbers, and clip:RN50 has 1024"):
-        block("clip:RN50").forward([texture(1, 64, 64)], "cpu")
+        block(tmp_path, "clip:RN50").forward([texture(1, 64, 64)], "cpu")
 
 
 def test_antonyms_tell_good_from_bad() -> None:
@@ -500,9 +500,9 @@ def test_a_foreign_file_is_no_tower(
 ) -> None:
     state, told = HARMS[harm]
     name = "model.pth" if harm == "mere" else "model.safetensors"
-    put(monkeypatch, tmp_path, "clip-rn50", state, CONFIG, file=name)
+    install(tmp_path, "clip-rn50", state, CONFIG, file=name)
     with pytest.raises(IqError, match=told) as refused:
-        clip_model.tower("clip-rn50", "cpu")
+        clip_model.tower(store(tmp_path), "clip-rn50", "cpu")
     assert name in str(refused.value) and "pull it again" in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -520,9 +520,9 @@ class Bomb:
 def test_a_pickle_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = tmp_path / "went-off"
     data = pickle.dumps({"visual.proj": Bomb(str(bomb))})
-    put(monkeypatch, tmp_path, "clip-rn50", data, CONFIG, file="model.pth")
+    install(tmp_path, "clip-rn50", data, CONFIG, file="model.pth")
     with pytest.raises(IqError, match="holds more than tensors"):
-        clip_model.tower("clip-rn50", "cpu")
+        clip_model.tower(store(tmp_path), "clip-rn50", "cpu")
     assert not bomb.exists()
 
 
@@ -537,12 +537,12 @@ def test_tensors_inside_another_model_are_found(
     }
     file = tmp_path / "own.pth"
     torch.save({**wrapped, "prompts_features": torch.ones(14, 1024)}, file)
-    put(monkeypatch, tmp_path, "clip-rn50", file.read_bytes(), CONFIG, file="own.pth")
-    clip = clip_model.tower("clip-rn50", "cpu")
+    install(tmp_path, "clip-rn50", file.read_bytes(), CONFIG, file="own.pth")
+    clip = clip_model.tower(store(tmp_path), "clip-rn50", "cpu")
     assert {each.dtype for each in clip.parameters()} == {torch.float32}
-    put(monkeypatch, tmp_path, "clip-rn50", state, CONFIG)
+    install(tmp_path, "clip-rn50", state, CONFIG)
     pixels = torch.randn((1, 3, 64, 64), generator=torch.Generator().manual_seed(1))
-    wanted = clip_model.embed_whole(clip_model.tower("clip-rn50", "cpu"), pixels)
+    wanted = clip_model.embed_whole(clip_model.tower(store(tmp_path), "clip-rn50", "cpu"), pixels)
     torch.testing.assert_close(clip_model.embed_whole(clip, pixels), wanted, atol=0.05, rtol=0)
 
 
@@ -562,9 +562,9 @@ def test_tensors_inside_another_model_are_found(
 def test_a_config_that_is_none_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict, told: str
 ) -> None:
-    put(monkeypatch, tmp_path, "clip-rn50", tensors(CONFIG), config)
+    install(tmp_path, "clip-rn50", tensors(CONFIG), config)
     with pytest.raises(IqError, match=told):
-        clip_model.tower("clip-rn50", "cpu")
+        clip_model.tower(store(tmp_path), "clip-rn50", "cpu")
 
 
 @pytest.mark.parametrize("arch", ["hf-hub:someone/something", "local-dir:/", "no-such", None])
@@ -572,9 +572,9 @@ def test_an_architecture_is_never_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arch: str | None
 ) -> None:
     row = {"arch": arch} if arch else {}
-    put(monkeypatch, tmp_path, "mystery", {"x": torch.ones(1)}, None, **row)
+    install(tmp_path, "mystery", {"x": torch.ones(1)}, None, **row)
     with pytest.raises(IqError, match="no config of a CLIP"):
-        clip_model.tower("mystery", "cpu")
+        clip_model.tower(store(tmp_path), "mystery", "cpu")
 
 
 # --- the command line ---
@@ -611,7 +611,7 @@ def test_foreign_weights_end_the_run_in_one_sentence(iq: Iq, roll: Path) -> None
 def test_a_model_without_its_weights_says_what_to_pull(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
-    assert not ENTRIES[name].is_ready
+    models = registry(tmp_path)
+    assert not models.is_ready(ENTRIES[name])
     with pytest.raises(IqError, match=f"iq models pull {name}`$"):
-        registry.load(name)
+        models.load(name)

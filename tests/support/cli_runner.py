@@ -18,6 +18,8 @@ TIMEOUT = 120.0
 KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "OMP_NUM_THREADS")
 IQ = (sys.executable, "-m", "iqcli")
 SOURCE = Path(__file__).parent.parent.parent
+# Where `sitecustomize` lies, which lets tests add rows to the manifest of weights.
+SITE = Path(__file__).parent / "site"
 # Prints the files a process opened and the modules it loaded, on stderr when it ends.
 SPY = """
 import atexit, os, sys
@@ -81,7 +83,7 @@ class Iq:
         ours = {"IQ_CACHE_DIR": str(self.cache), "IQ_STATE_DIR": str(self.state)}
         ours |= {"IQ_DATA_DIR": str(self.home / "data")}
         # Not the config of whoever runs the tests.
-        ours |= {"XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": str(SOURCE)}
+        ours |= {"XDG_CONFIG_HOME": str(self.home), "PYTHONPATH": f"{SITE}{os.pathsep}{SOURCE}"}
         # No network either: nothing listens there.
         ours |= dict.fromkeys(("HF_ENDPOINT", "IQ_WEIGHTS_MIRROR"), "http://127.0.0.1:9")
         return kept | ours | self.changes

@@ -11,10 +11,16 @@ import torch
 from safetensors.torch import save
 
 from iqcli.extractors import clip_model
+from iqcli.models.registry import Registry
+from iqcli.weights import manifest
+from iqcli.weights import store as weight_store
+from iqcli.weights.store import WeightStore, shipped_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    import pytest
 
 TEXT = {"context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1}
 EYE = {"image_size": 224, "layers": 1, "width": 32, "head_width": 16}
@@ -57,7 +63,7 @@ def install(
     config: Mapping[str, Any] | None = None,
     **columns: Any,
 ) -> dict[str, str]:
-    """Put weights into `home`, with a row of a table for them; what the environment must say.
+    """Put weights into `home`, with a row of a manifest for them; the environment for `Iq`.
 
     `state` is what the file holds (bytes as they are), a tiny tower of that name unless given.
     `columns` change the row, such as `file`, `needs`, or `arch` instead of a `config`.
@@ -76,7 +82,27 @@ def install(
     rows = tomllib.loads(table.read_text()) if table.exists() else {}
     rows[name] = row
     table.write_text("\n".join(f"{json.dumps(each)} = {_toml(rows[each])}" for each in rows))
-    return {"IQ_DATA_DIR": str(home / "data"), "IQ_WEIGHTS_TABLE": str(table)}
+    return {"IQ_DATA_DIR": str(home / "data"), "IQ_TEST_MANIFEST": str(table)}
+
+
+def store(home: Path) -> WeightStore:
+    """The weights of `home`, by its own rows and those that iq ships."""
+    table = home / "weights.toml"
+    own = manifest.read(table) if table.exists() else {}
+    return WeightStore(home / "data", rows={**shipped_rows(), **own})
+
+
+def registry(home: Path) -> Registry:
+    """The models of `home`."""
+    return Registry(home / "data", store(home))
+
+
+def use(patch: pytest.MonkeyPatch, home: Path) -> Registry:
+    """Let this process have the weights of `home` wherever settings are read; its models."""
+    found = registry(home)
+    patch.setenv("IQ_DATA_DIR", str(home / "data"))
+    patch.setattr(weight_store, "shipped_rows", lambda: found.weights.rows)
+    return found
 
 
 def _place(folder: Path, file: str, data: bytes) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli.models import fusion
-from iqcli.models.fusion import FusionHead, shapes
+from iqcli.models.checkpoint import HOLDOUT
+from iqcli.models.fusion import FusionHead, tensor_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ def head(seed: int = 0, sizes: dict[str, int] = SIZES, members: int = MEMBERS) -
     """A head with random weights of a sensible size."""
     random = np.random.default_rng(seed)
     tensors = {}
-    for name, shape in shapes(sizes, members).items():
+    for name, shape in tensor_shapes(sizes, members).items():
         if name.startswith("knots."):
             tensors[name] = np.sort(random.normal(0, 2, shape).astype(np.float32), axis=1)
         else:
@@ -44,7 +45,7 @@ def held(
 ) -> dict[str, np.ndarray]:
     """The tensors of an experience."""
     columns = (scores, [sigma] * len(scores), opinions)
-    return dict(zip(fusion.HELD, (np.array(each, np.float32) for each in columns), strict=True))
+    return dict(zip(HOLDOUT, (np.array(each, np.float32) for each in columns), strict=True))
 
 
 def write_head(path: Path, experience: dict[str, np.ndarray], **info: object) -> Path:

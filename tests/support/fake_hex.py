@@ -14,7 +14,7 @@ from support.images import encoded
 from iqcli.distortions.camera_faults import blow_out, darken, fade
 from iqcli.models.hex import head as hexes
 from iqcli.models.hex.graph import named
-from iqcli.models.hex.head import HexHead, shapes
+from iqcli.models.hex.head import HexHead, tensor_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def head(
         "graph": graph.account,
     }
     tensors = {}
-    for name, shape in shapes(graph, info).items():
+    for name, shape in tensor_shapes(graph, info).items():
         drawn = random.normal(0, 1, shape)
         if name.startswith("knots."):
             drawn = np.sort(2 * drawn, axis=1)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
-import tomllib
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 from support.cli_runner import Iq
 from support.http_hub import REVISION, Hub
 
 from iqcli.models import status
+from iqcli.weights import manifest
+from iqcli.weights.store import WeightStore
 
 DATA = np.random.default_rng(7).bytes(700_000)
 SUM = hashlib.sha256(DATA).hexdigest()
@@ -33,13 +32,13 @@ STRICT = {"commercial": False, "licence": "CC BY-NC 4.0", "terms": "https://exam
 
 
 def tabled(iq: Iq, hub: Hub | None = None, **rows: dict[str, Any]) -> Path:
-    """Give `iq` a table of its own with these rows; where the first one's files will lie."""
+    """Give `iq` a manifest with these rows besides the shipped ones; where the first one's files will lie."""
     path = iq.home / "weights.toml"
     lines = []
     for name, columns in rows.items():
         lines += [f"[{name}]", *(f"{k} = {json.dumps(v)}" for k, v in columns.items())]
     path.write_text("\n".join(lines))
-    iq.changes["IQ_WEIGHTS_TABLE"] = str(path)
+    iq.changes["IQ_TEST_MANIFEST"] = str(path)
     if hub:
         iq.changes |= {"HF_ENDPOINT": hub.endpoint, "IQ_WEIGHTS_MIRROR": f"{hub.endpoint}/mirror"}
     return iq.home / "data" / "weights" / next(iter(rows))
@@ -62,6 +61,5 @@ def account(place: Path) -> dict[str, Any]:
 
 def states(iq: Iq) -> dict[str, str]:
     """The state of every row of the table of one's own, as the list gives it."""
-    own = tomllib.loads((iq.home / "weights.toml").read_text())
-    with mock.patch.dict(os.environ, iq.environ):
-        return {row.name: row.state for row in status.rows() if row.name in own}
+    own = manifest.read(iq.home / "weights.toml")
+    return {row.name: row.state for row in status.rows(WeightStore(iq.home / "data", rows=own))}
