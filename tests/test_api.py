@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from support.drawn_scenes import FOLDER, PHOTOS, noisy, photo, plain, texture
+from support.fake_heads import loaded
 
 from iqcli import ImageQualityFusion
 from iqcli.errors import IqError, PhotoError
@@ -142,7 +143,7 @@ def test_the_score_is_of_the_fixed_view_not_of_the_size(model: ImageQualityFusio
 
 def test_the_door_agrees_with_the_command_line(model, chelsea, tmp_path: Path) -> None:
     settings = Settings(tmp_path, tmp_path, device="cpu", jobs=1)
-    inner = registry.load("fusion-mini")
+    inner = loaded("fusion-mini")
     shots = [Shot(FOLDER, CHELSEA)]
     rows = judge(measure(shots, inner.blocks, Cache(None, pytest.fail), settings), inner)
     assert next(iter(rows)).rating == model.rate([CHELSEA])[0]

@@ -137,8 +137,8 @@ class Registry:
         aesthetic = self._aesthetic(predictor)
         labels = predictor.labels or issues.head()
         others = (*labels.reads, *([aesthetic.head.block] if aesthetic else ()))
-        blocks = {name: self.blocks[name] for name in others}
-        blocks |= {each.name: each for each in predictor.own_blocks(self.blocks)}
+        blocks = {each.name: each for each in predictor.own_blocks(self.blocks)}
+        blocks |= {each: self.blocks[each] for each in others if each not in blocks}
         return RatedModel(
             name=called,
             blocks=tuple(blocks.values()),

@@ -19,14 +19,14 @@ import numpy as np
 from PIL import Image
 
 from iqcli.extractors.registry import BLOCKS
-from iqcli.models.base import HeadModel
-from iqcli.models.registry import load
+from iqcli.models.base import RatedModel
+from iqcli.models.registry import Registry
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.devices import keep_to_one_core, measure_views
 from iqcli.pipeline.measure import measure
 from iqcli.records import Shot, Views
-from iqcli.settings import Settings
+from iqcli.settings import Settings, load
 
 COPIES = 24
 WHOLE_LIMIT = 3.0
@@ -61,19 +61,18 @@ def scaled_decode(data: bytes) -> None:
     image.load()
 
 
-def judge(model: HeadModel, views: Views) -> None:
+def judge(model: RatedModel, views: Views) -> None:
     """What the model costs once the views are there: its head's blocks, one core, then the head."""
-    blocks = [BLOCKS[name] for name in model.head.sizes]
+    blocks = [BLOCKS[name] for name in model.predictor.reads]
     keep_to_one_core()
     (found,) = measure_views([views], blocks, "cpu")
-    model.head.predict({name: vector[None] for name, vector in found.items()})
+    model.predictor.predict({name: vector[None] for name, vector in found.items()})
 
 
 def main() -> int:
     """Measure, print, and fail above the limits."""
     data = Path(sys.argv[1]).read_bytes() if len(sys.argv) > 1 else drawn()
-    model = load("fusion-mini")
-    assert isinstance(model, HeadModel)
+    model = Registry.of(load({}, None)).load("fusion-mini")
     views = read_photo(data, max_megapixels=100)[1]
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

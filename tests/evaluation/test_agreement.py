@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from scipy import stats
 from support.drawn_scenes import texture
+from support.fake_heads import registry
 
 from iqcli.culling.rules import Rule
 from iqcli.errors import IqError
@@ -363,7 +364,7 @@ def found(folder: Path) -> Study:
     def measured(blocks, shots):
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
 
-    return study(told, "fusion-mini", measured, [BASELINE])
+    return study(told, "fusion-mini", registry(), measured, [BASELINE])
 
 
 def test_a_study_sets_the_model_beside_its_baselines(found: Study) -> None:
@@ -456,7 +457,7 @@ def test_a_study_rejects_as_culling_does(found: Study, rule: Rule) -> None:
 def test_a_model_is_not_compared_with_itself(folder: Path) -> None:
     told = mos_csv.read(folder / "told.csv", None, None, None)
     with pytest.raises(IqError, match="twice"):
-        study(told, "fusion-mini", pytest.fail, ["fusion-mini"])
+        study(told, "fusion-mini", registry(), pytest.fail, ["fusion-mini"])
 
 
 def test_a_study_of_nothing_readable_says_where_to_look(folder: Path) -> None:
@@ -467,4 +468,4 @@ def test_a_study_of_nothing_readable_says_where_to_look(folder: Path) -> None:
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
 
     with pytest.raises(IqError, match="--images"):
-        study(told, "fusion-mini", measured)
+        study(told, "fusion-mini", registry(), measured)

@@ -14,13 +14,12 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from support import fake_hex
 from support.drawn_scenes import blocks_of, photo, plain, texture
+from support.fake_heads import loaded
 from support.images import encoded, noise, scene
 
 from iqcli.cli.commands.explain import to_text
 from iqcli.evaluation.explain import Feature, Tile, explain, features_among_training
 from iqcli.extractors.schema import GRID, LAYERS, PHOTOMETRY
-from iqcli.models.hex.head import HexModel
-from iqcli.models.registry import load
 from iqcli.models.scoring import judge
 from iqcli.output.heatmap import draw_panels
 from iqcli.records import Photo, Rating, Shot
@@ -96,7 +95,7 @@ def test_a_block_that_is_not_defined_is_named(others: list[Mapping[str, Vector]]
 
 
 def test_the_real_model_is_moved_by_each_of_its_blocks(others: list[Mapping[str, Vector]]) -> None:
-    model = load("brisque-refit")
+    model = loaded("brisque-refit")
     found = explained(photo("astronaut.png"), others, model)
     (moved,) = found.effects
     assert moved.name == "brisque"
@@ -106,10 +105,10 @@ def test_the_real_model_is_moved_by_each_of_its_blocks(others: list[Mapping[str,
 
 
 def test_few_photos_are_no_folder_to_compare_with(others: list[Mapping[str, Vector]]) -> None:
-    model = load("brisque-refit")
+    model = loaded("brisque-refit")
     found = explained(photo("astronaut.png"), others[:4], model)
     assert found.against == "training"
-    knots = model.head.tensors["knots.brisque"]
+    knots = model.predictor.tensors["knots.brisque"]
     (without,) = model.rate([{**others[0], "brisque": knots[:, knots.shape[1] // 2]}])
     assert found.effects[0].score == pytest.approx(
         found.photo.rating.score - without.score, abs=1e-4
@@ -189,7 +188,7 @@ def test_a_picture_too_small_for_tiles_has_no_sharpest(others: list[Mapping[str,
 def test_chances_fall_with_the_level_and_agree_with_the_issues(
     others: list[Mapping[str, Vector]],
 ) -> None:
-    found = explained(photo("astronaut.png") // 8, others, load("brisque-refit"))
+    found = explained(photo("astronaut.png") // 8, others, loaded("brisque-refit"))
     levels = {each.name: each.level for each in found.photo.rating.issues}
     assert levels["too_dark"] >= 3
     for each in found.chances:
@@ -203,12 +202,13 @@ def test_chances_fall_with_the_level_and_agree_with_the_issues(
 def test_a_model_of_issues_tells_its_own_chances(
     others: list[Mapping[str, Vector]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
-    model = HexModel(fake_hex.written(tmp_path / "own.safetensors", fake_hex.head()), "own")
+    model = loaded(fake_hex.written(tmp_path / "own.safetensors", fake_hex.head()), tmp_path)
     found = explained(photo("astronaut.png"), others, model)
-    (row,) = model.head.marginals({name: block[None] for name, block in others[0].items()})
+    (row,) = model.predictor.marginals({name: block[None] for name, block in others[0].items()})
     told = {each.issue: each.at_least for each in found.chances}
-    for label, group in zip(model.head.graph.labels, model.head.graph.groups, strict=True):
+    for label, group in zip(
+        model.predictor.graph.labels, model.predictor.graph.groups, strict=True
+    ):
         assert told[label.name] == pytest.approx([row[node] for node in group], abs=1e-6)
     assert {each.name for each in found.effects} <= {"brisque", "photometry"}
     assert explained(photo("astronaut.png"), others[:2], model).against == "training"

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from support.cli_runner import SOURCE
 from support.drawn_scenes import blocks_of, grey, photo, plain, texture
+from support.fake_heads import loaded
 
 from iqcli.extractors.descriptor import BLOCKS, descriptor_of
 from iqcli.extractors.schema import EMBEDDING
-from iqcli.models import registry
 from iqcli.models.scoring import blocks_for, judge
 from iqcli.records import FrameDescriptor, Photo, Shot
 
@@ -121,7 +121,7 @@ def test_kinds_of_photo_are_seen_in_the_tiles(picture: Pixels, classes: set[str]
 
 @pytest.mark.parametrize("name", ["fusion-mini", "brisque-refit"])
 def test_any_model_measures_what_the_look_needs_once(name: str) -> None:
-    model = registry.load(name)
+    model = loaded(name)
     names = [block.name for block in blocks_for(model, grouped=True)]
     assert {*BLOCKS, *(block.name for block in model.blocks)} == {*names}
     assert len(names) == len({*names})
@@ -129,7 +129,7 @@ def test_any_model_measures_what_the_look_needs_once(name: str) -> None:
 
 
 def test_judged_photos_have_a_look_where_it_is_asked_for() -> None:
-    model = registry.load("fusion-mini")
+    model = loaded("fusion-mini")
     blocks = blocks_of(photo("coffee.png"), *(b.name for b in blocks_for(model, grouped=True)))
     shots = [Shot(Path("/p"), Path(f"/p/{k}.jpg")) for k in range(2)]
     measured = [Photo(shots[0], blocks=blocks), Photo(shots[1], error="damaged")]

@@ -16,6 +16,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 from support.drawn_scenes import PHOTOS, noisy, photo, plain, texture
+from support.fake_heads import loaded
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
@@ -25,7 +26,7 @@ from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
 from iqcli.extractors.registry import BLOCKS, EMBEDDED
 from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
-from iqcli.models import registry
+from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
 from iqcli.training.backbone.train import weight_file
 
@@ -325,11 +326,11 @@ def test_knowing_of_the_block_loads_no_network() -> None:
 def test_a_head_refuses_another_backbone_than_its_own(tmp_path: Path) -> None:
     """It would read the other's vectors, which are as long, and score by chance."""
     file = tmp_path / "head.safetensors"
-    shipped = registry.entry("fusion-mini").weights
+    shipped = ENTRIES["fusion-mini"].weights
     with safe_open(shipped, framework="pt") as stream:
         info = json.loads(stream.metadata()["iq"])
     assert info["known_by"]["mini"] == BLOCKS["mini"].known_by
     info["known_by"]["mini"] = "0" * 16
     file.write_bytes(save(load_file(shipped), metadata={"iq": json.dumps(info)}))
     with pytest.raises(IqError, match=r"trained on another block 'mini'.*train it again"):
-        _ = registry.load(str(file)).blocks
+        loaded(file)

@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from support.cli_runner import Iq
 from support.drawn_scenes import photo
-from support.fake_clip import install
+from support.fake_clip import install, registry, store
+from support.fake_heads import NOWHERE
 from torch.nn import functional as F  # noqa: N812
 
 from iqcli.errors import IqError
 from iqcli.extractors import musiq, musiq_weights
 from iqcli.extractors.musiq import MusiqBlock, places
 from iqcli.extractors.musiq_net import Musiq, StdConv, same
-from iqcli.extractors.registry import BLOCKS
-from iqcli.models.musiq import Head, make
-from iqcli.models.registry import entry
+from iqcli.models.musiq import Head
+from iqcli.models.registry import ENTRIES
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.records import NoRating, Shot
@@ -191,19 +191,17 @@ def independent(state: State, picture: Pixels) -> torch.Tensor:
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MusiqBlock:
     """The block with tiny weights, in a data folder of its own."""
-    put(tmp_path, monkeypatch, as_flax(weights()))
-    return MusiqBlock("musiq-koniq")
+    put(tmp_path, as_flax(weights()))
+    return MusiqBlock("musiq-koniq", store=store(tmp_path))
 
 
 def put(
     home: Path,
-    monkeypatch: pytest.MonkeyPatch,
     data: bytes,
     file: str = "koniq_ckpt.npz",
     name: str = "musiq-koniq",
 ) -> None:
-    for key, value in install(home, name, data, kind="musiq", file=file).items():
-        monkeypatch.setenv(key, value)
+    install(home, name, data, kind="musiq", file=file)
 
 
 # --- the network ---
@@ -274,7 +272,7 @@ def test_another_decoder_is_another_fingerprint_for_the_same_heads(
 ) -> None:
     before = installed.fingerprint, installed.known_by
     monkeypatch.setattr(musiq, "package_version", lambda name: f"{name} of another day")
-    block = MusiqBlock("musiq-koniq")
+    block = MusiqBlock("musiq-koniq", store=installed.store)
     assert block.fingerprint != before[0] and block.known_by == before[1]
 
 
@@ -286,10 +284,12 @@ def test_every_published_kind_of_file_gives_the_same(
     kept = {name: torch.nn.Parameter(each) for name, each in state.items()}
     data = as_torch(kept if kind == "parameters" else state, wrapped=kind == "params")
     data = as_flax(state) if kind == "npz" else data
-    put(tmp_path, monkeypatch, data, f"file.{'npz' if kind == 'npz' else 'pth'}")
-    found = MusiqBlock("musiq-koniq").forward([photo("chelsea.png")], "cpu")[0]
+    put(tmp_path, data, f"file.{'npz' if kind == 'npz' else 'pth'}")
+    found = MusiqBlock("musiq-koniq", store=store(tmp_path)).forward([photo("chelsea.png")], "cpu")[
+        0
+    ]
     np.testing.assert_allclose(found, independent(state, photo("chelsea.png")), atol=2e-5)
-    head = musiq_weights.tensors("musiq-koniq", head=True)
+    head = musiq_weights.tensors(store(tmp_path), "musiq-koniq", head=True)
     np.testing.assert_array_equal(head["head.weight"], state["head.weight"])
 
 
@@ -298,8 +298,8 @@ def test_other_weights_are_another_fingerprint(
 ) -> None:
     prints, seen = [], []
     for seed in (1, 2):
-        put(tmp_path, monkeypatch, as_flax(weights(seed)))
-        block = MusiqBlock("musiq-koniq")
+        put(tmp_path, as_flax(weights(seed)))
+        block = MusiqBlock("musiq-koniq", store=store(tmp_path))
         prints.append(block.fingerprint)
         seen.append(block.forward([photo("chelsea.png")], "cpu"))
     assert prints[0] != prints[1]
@@ -350,11 +350,11 @@ def broken(how: str) -> tuple[bytes, str]:
 def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
     installed: MusiqBlock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert musiq_weights.tensors(installed.name, head=True)
+    assert musiq_weights.tensors(installed.store, installed.name, head=True)
     monkeypatch.setattr(musiq_weights, "MOST_BYTES", 100_000)
     monkeypatch.setattr(musiq_weights, "_laid_out", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(IqError, match="pull it again"):
-        musiq_weights.tensors(installed.name, head=True)
+        musiq_weights.tensors(installed.store, installed.name, head=True)
 
 
 @pytest.mark.parametrize(
@@ -367,18 +367,18 @@ def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
 def test_a_foreign_file_is_refused_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
-    put(tmp_path, monkeypatch, *broken(how))
+    put(tmp_path, *broken(how))
     with pytest.raises(IqError, match="pull it again"):
-        MusiqBlock("musiq-koniq").forward([photo("chelsea.png")], "cpu")
+        MusiqBlock("musiq-koniq", store=store(tmp_path)).forward([photo("chelsea.png")], "cpu")
 
 
 @pytest.mark.parametrize("outputs", [2, 7])
 def test_a_head_of_another_width_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outputs: int
 ) -> None:
-    put(tmp_path, monkeypatch, as_flax(weights(0, outputs)))
+    put(tmp_path, as_flax(weights(0, outputs)))
     with pytest.raises(IqError, match="no MUSIQ"):
-        make(entry("musiq"))
+        registry(tmp_path).load("musiq")
 
 
 # --- the heads ---
@@ -408,16 +408,16 @@ def test_ava_is_the_mean_of_ten_marks() -> None:
 def test_each_model_reads_its_own_weights() -> None:
     wanted = {"musiq": "koniq", "musiq-spaq": "spaq", "musiq-paq2piq": "paq2piq"}
     for name, data in (wanted | {"musiq-ava": "ava"}).items():
-        assert entry(name).needs == (f"musiq-{data}",)
-        assert BLOCKS[f"musiq-{data}"].size == 384
-        assert "no terms" in entry(name).licence and "NC" in entry(name).licence
+        assert ENTRIES[name].needs == (f"musiq-{data}",)
+        assert registry(NOWHERE).blocks[f"musiq-{data}"].size == 384
+        assert "no terms" in ENTRIES[name].licence and "NC" in ENTRIES[name].licence
 
 
 def test_the_head_of_ava_in_a_sequence_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(tmp_path, monkeypatch, as_torch(weights(0, 10)), "ava.pth", "musiq-ava")
-    model = make(entry("musiq-ava"))
+    put(tmp_path, as_torch(weights(0, 10)), "ava.pth", "musiq-ava")
+    model = registry(tmp_path).load("musiq-ava").predictor
     assert model.part == "aesthetic"
     token = independent(weights(0, 10), photo("chelsea.png"))
     shares = F.linear(token, *(weights(0, 10)[f"head.0.{n}"] for n in ("weight", "bias")))
@@ -448,9 +448,9 @@ def test_a_photo_costs_one_forward_and_a_warm_one_none(
     given = Settings(cache_dir=tmp_path / "cache", state_dir=tmp_path, device="cpu", jobs=2)
     results = []
     for _ in range(2):
-        store = Cache(tmp_path / "cache", print)
-        found = list(measure(shots, [installed], store, given))
-        store.close()
+        cache = Cache(tmp_path / "cache", print)
+        found = list(measure(shots, [installed], cache, given))
+        cache.close()
         results.append([each.blocks["musiq-koniq"] for each in found if each.blocks])
     assert sum(seen) == 2  # two pictures of three are the same
     np.testing.assert_array_equal(*results)
@@ -484,8 +484,8 @@ def test_weights_that_are_not_here_are_named(iq: Iq, roll: Path) -> None:
 def test_a_token_that_is_not_defined_has_no_score(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    put(tmp_path, monkeypatch, as_flax(weights()))
-    model = make(entry("musiq"))
+    put(tmp_path, as_flax(weights()))
+    model = registry(tmp_path).load("musiq")
     blocks = {b.name: np.zeros(b.size, np.float32) for b in model.blocks}
     blocks["musiq-koniq"] += np.nan
     (found,) = model.rate([blocks])

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 from support.drawn_scenes import PHOTOS, grey, own_view, photo, plain, ramp, texture
+from support.fake_clip import registry
 from support.fake_fusion import features, install_brisque, known, pictures, svr
 
 from iqcli.errors import IqError
 from iqcli.extractors import brisque
-from iqcli.models import registry
 from iqcli.models.brisque import Brisque, read_range, read_svr
 from iqcli.photos.views import limited, views_of
 from iqcli.records import NoRating, Rating, Views
@@ -210,9 +210,8 @@ def test_a_damaged_conversion_names_its_folder_and_the_way_out(
 def test_a_rating_is_technical_and_says_that_it_is_no_opinion(
     files, monkeypatch, tmp_path: Path
 ) -> None:
-    for name, value in install_brisque(tmp_path, files).items():
-        monkeypatch.setenv(name, value)
-    rater = registry.load("brisque-live")
+    install_brisque(tmp_path, files)
+    rater = registry(tmp_path).load("brisque-live")
     views = [own_view(photo("coffee.png")), own_view(plain(90))]
     blocks = [{b.name: b.extract(each) for b in rater.blocks} for each in views]
     rating, none = rater.rate(blocks)

@@ -13,10 +13,11 @@ import pytest
 from scipy import stats
 from support.cli_runner import Iq
 from support.drawn_scenes import photo, plain, texture
+from support.fake_heads import NOWHERE
 from support.images import encoded
 
 from iqcli.errors import IqError
-from iqcli.models.calibration import EMBEDDED, Scale, own_file, scale_of
+from iqcli.models.calibration import SHIPPED, Calibration, calibration_of, own_file
 from iqcli.training.calibration import CURVES, INSIDE, fit
 
 if TYPE_CHECKING:
@@ -120,21 +121,25 @@ def test_what_lies_beyond_the_photos_of_the_fit_still_has_an_order() -> None:
 
 
 @pytest.fixture
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own(tmp_path: Path) -> Path:
     """Where the person's own calibration of `niqe` lies; not there yet."""
-    monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
-    own_file("niqe").parent.mkdir()
-    return own_file("niqe")
+    found = own_file("niqe", tmp_path)
+    found.parent.mkdir()
+    return found
 
 
 def test_the_own_calibration_comes_before_the_shipped_one(own: Path) -> None:
-    shipped = scale_of("niqe")
+    shipped = calibration_of("niqe", own.parent.parent)
     assert shipped and shipped.source == "BIQ2021"
     own.write_text(json.dumps({"niqe": SOUND}))
-    assert scale_of("niqe") == Scale((0.0, 0.5, 1.0), (1.5, 4.0, 9.0), 1.2, "them")
-    assert scale_of("something else") is None
+    assert calibration_of("niqe", own.parent.parent) == Calibration(
+        (0.0, 0.5, 1.0), (1.5, 4.0, 9.0), 1.2, "them"
+    )
+    assert calibration_of("something else", own.parent.parent) is None
     np.testing.assert_allclose(
-        scale_of("niqe").apply(np.array([-1, 0.25, 2, np.nan], np.float32)),
+        calibration_of("niqe", own.parent.parent).apply(
+            np.array([-1, 0.25, 2, np.nan], np.float32)
+        ),
         [1.5, 2.75, 9.0, np.nan],
     )
 
@@ -166,19 +171,19 @@ def test_a_hostile_calibration_is_refused(own: Path, how: str) -> None:
     told = HOSTILE[how]
     own.write_text(json.dumps({"niqe": told} if how != "no object" else told))
     with pytest.raises(IqError, match="calibration"):
-        scale_of("niqe")
+        calibration_of("niqe", own.parent.parent)
 
 
 @pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 100_000])
 def test_what_is_no_json_is_refused(own: Path, data: bytes) -> None:
     own.write_bytes(data)
     with pytest.raises(IqError, match="remove it"):
-        scale_of("niqe")
+        calibration_of("niqe", own.parent.parent)
 
 
 def test_the_shipped_calibrations_are_sound() -> None:
-    for name in json.loads(EMBEDDED.read_text()):
-        found = scale_of(name)
+    for name in json.loads(SHIPPED.read_text()):
+        found = calibration_of(name, NOWHERE)
         assert found and found.sigma < 2.6  # a constant errs by less than that
 
 

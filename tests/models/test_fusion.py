@@ -15,12 +15,12 @@ import pytest
 import torch
 from safetensors.numpy import save
 from safetensors.torch import save as save_torch
-from support.fake_heads import MEMBERS, SIZES, head, held, write_head
+from support.fake_heads import MEMBERS, SIZES, head, held, loaded, registry, write_head
 
 from iqcli.errors import IqError
-from iqcli.models import fusion, registry
-from iqcli.models.base import HeadModel
-from iqcli.models.fusion import HELD, KNOTS, FusionHead, normal_scores
+from iqcli.models import fusion
+from iqcli.models.checkpoint import HOLDOUT
+from iqcli.models.fusion import KNOTS, FusionHead, normal_scores
 from iqcli.training.fusion import FusionNetwork
 
 
@@ -169,25 +169,25 @@ def write(
 
 
 def test_a_file_survives_the_round_trip(tmp_path: Path) -> None:
-    loaded = HeadModel(write(tmp_path)).head
+    found = fusion.load(write(tmp_path))
     blocks = vectors(9)
-    np.testing.assert_array_equal(loaded.predict(blocks)[0], head().predict(blocks)[0])
-    assert loaded.sizes == SIZES and list(loaded.sizes) == list(SIZES)
+    np.testing.assert_array_equal(found.predict(blocks)[0], head().predict(blocks)[0])
+    assert found.sizes == SIZES and list(found.sizes) == list(SIZES)
 
 
 @pytest.mark.parametrize("name", ["fusion-mini", "dkl", "brisque-refit"])
 def test_the_embedded_models_load_and_fit_the_blocks_of_this_iq(name: str) -> None:
-    model = registry.load(name)
+    model = loaded(name)
     sizes = {block.name: block.size for block in model.blocks}
-    assert model.head.sizes.items() <= sizes.items()
-    knots = [model.head.tensors[f"knots.{block}"] for block in model.head.sizes]
+    assert model.predictor.sizes.items() <= sizes.items()
+    knots = [model.predictor.tensors[f"knots.{block}"] for block in model.predictor.sizes]
     assert all((np.diff(each) > 0).all() for each in knots)
 
 
 def refused(path: Path) -> str:
     """The one sentence that a weight file is refused with."""
     with pytest.raises(IqError) as caught:
-        HeadModel(path).blocks  # noqa: B018
+        loaded(path)
     text = str(caught.value)
     assert "\n" not in text and not text.endswith(".") and path.name in text
     return text
@@ -344,25 +344,25 @@ def test_a_file_with_a_wrong_tensor_is_refused(tmp_path: Path, name: str) -> Non
 
 def test_a_file_may_tell_how_it_did_on_held_out_photos(tmp_path: Path) -> None:
     path = tmp_path / "given.safetensors"
-    model = HeadModel(write_head(path, held([3, 4.5], [2, 10], sigma=0.7), held="BIQ2021"))
+    model = loaded(write_head(path, held([3, 4.5], [2, 10], sigma=0.7), held="BIQ2021"))
     assert model.holdout is not None
     assert model.holdout.scores.tolist() == [3, 4.5]
     assert model.holdout.opinions.tolist() == [2, 10]
     assert model.holdout.sigmas.tolist() == [np.float32(0.7)] * 2
     assert model.holdout.source == "BIQ2021"
     blocks = vectors(9)
-    np.testing.assert_array_equal(model.head.predict(blocks)[0], head().predict(blocks)[0])
-    unnamed = HeadModel(write_head(path, held([3], [2]))).holdout
+    np.testing.assert_array_equal(model.predictor.predict(blocks)[0], head().predict(blocks)[0])
+    unnamed = loaded(write_head(path, held([3], [2]))).holdout
     assert unnamed is not None and unnamed.source == ""
-    assert HeadModel(write_head(path, {})).holdout is None
+    assert loaded(write_head(path, {})).holdout is None
 
 
 FAIR = held([3, 4], [3, 4])
 EXPERIENCES = {
-    "no opinions": {name: FAIR[name] for name in HELD[:2]},
-    "opinions alone": {HELD[2]: FAIR[HELD[2]]},
+    "no opinions": {name: FAIR[name] for name in HOLDOUT[:2]},
+    "opinions alone": {HOLDOUT[2]: FAIR[HOLDOUT[2]]},
     "none at all": held([], []),
-    "an opinion too few": FAIR | {HELD[2]: np.ones(1, np.float32)},
+    "an opinion too few": FAIR | {HOLDOUT[2]: np.ones(1, np.float32)},
     "a table": {name: values[None] for name, values in FAIR.items()},
     "numbers without length": {name: np.array(values[0]) for name, values in FAIR.items()},
     "a score of 11": held([3, 11], [3, 4]),
@@ -412,13 +412,15 @@ def test_what_is_not_a_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ("fusion2", "model.pth", "", ".", "../fusion-mini", "model.pkl"))
 def test_an_unknown_model_is_told_with_the_names_there_are(name: str) -> None:
     with pytest.raises(IqError, match="fusion-mini"):
-        registry.entry(name)
+        registry().entry(name)
 
 
 def test_a_rating_needs_neither_torch_nor_opencv_once_the_blocks_are_known() -> None:
     code = (
-        "import sys, numpy as np; from iqcli.models import registry\n"
-        "model = registry.load('fusion-mini')\n"
+        "import sys, numpy as np; from pathlib import Path\n"
+        "from iqcli.models.registry import Registry; from iqcli.weights.store import WeightStore\n"
+        "root = Path('/nowhere')\n"
+        "model = Registry(root, WeightStore(root)).load('fusion-mini')\n"
         "photo = {b.name: np.zeros(b.size, np.float32) for b in model.blocks}\n"
         "rating, = model.rate([photo])\n"
         "heavy = {'cv2', 'torch', 'scipy', 'PIL'} & set(sys.modules)\n"
@@ -429,7 +431,7 @@ def test_a_rating_needs_neither_torch_nor_opencv_once_the_blocks_are_known() -> 
 
 
 def test_a_rating_names_what_it_had_to_do_without() -> None:
-    model = registry.load("fusion-mini")
+    model = loaded("fusion-mini")
     photo = {b.name: np.zeros(b.size, np.float32) for b in model.blocks}
     assert model.rate([photo])[0].reasons == ()
     photo["brisque"] = np.full(36, np.nan, np.float32)

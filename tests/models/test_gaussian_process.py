@@ -13,10 +13,11 @@ import torch
 from safetensors.numpy import save
 from scipy.stats import spearmanr
 from skimage import data
+from support.fake_heads import loaded
 
 from iqcli.errors import IqError
-from iqcli.models import gaussian_process, registry
-from iqcli.models.gaussian_process import GaussianProcess, observe, shapes
+from iqcli.models import gaussian_process
+from iqcli.models.gaussian_process import GaussianProcess, observe, tensor_shapes
 from iqcli.photos.views import views_of
 from iqcli.pipeline.devices import measure_views
 from iqcli.training import dataset, sparse_gp
@@ -491,7 +492,7 @@ def test_predicting_needs_no_torch(learnt, tmp_path: Path) -> None:
 
 def test_account_and_tensors_agree(learnt) -> None:
     found = {name: each.shape for name, each in learnt.tensors.items()}
-    assert found == shapes(learnt.info)
+    assert found == tensor_shapes(learnt.info)
     assert (
         dataset.KNOTS == gaussian_process.KNOTS and learnt.info["format"] == gaussian_process.FORMAT
     )
@@ -508,7 +509,7 @@ def test_it_is_no_kullback_leibler_divergence_and_needs_no_reference() -> None:
     counts = [np.bincount(each.ravel(), minlength=256) + 1.0 for each in (picture, shuffled)]
     p, q = (each / each.sum() for each in counts)
     assert float((p * np.log(p / q)).sum()) == 0
-    model = registry.load("dkl")
+    model = loaded("dkl")
     # Nothing but the photo is asked for, alone or beside others.
     seen = measure_views([views_of(picture), views_of(shuffled)], model.blocks, "cpu")
     good, bad = model.rate(seen)

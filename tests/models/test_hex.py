@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 from support import fake_hex
+from support.fake_heads import loaded
 
 from iqcli.errors import IqError
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex import head as hexmodel
 from iqcli.models.hex.graph import named
-from iqcli.models.hex.head import HexHead, HexModel, load
+from iqcli.models.hex.head import HexHead, load
 from iqcli.output.plots import learning
 from iqcli.records import NoRating, Rating
 from iqcli.training import hex_fit
@@ -152,19 +153,18 @@ def test_a_block_that_this_iq_has_not(tmp_path: Path) -> None:
         file = fake_hex.written(tmp_path / "h.safetensors", fake_hex.head(), **changes)
         if why:
             with pytest.raises(IqError, match=why):
-                _ = HexModel(file, "h").head
+                loaded(file)
         else:
-            assert [block.name for block in HexModel(file, "h").blocks] == [*fake_hex.SIZES]
+            assert [block.name for block in loaded(file).blocks] == [*fake_hex.SIZES]
     strange = fake_hex.head(sizes={"brisque": 35})
     file = fake_hex.written(tmp_path / "s.safetensors", strange)
     with pytest.raises(IqError, match="needs a block 'brisque' of size 35"):
-        _ = HexModel(file, "s").head
+        loaded(file)
 
 
 def test_ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
     given, blocks = fake_hex.head(), vectors(40)
-    model = HexModel(fake_hex.written(tmp_path / "h.safetensors", given), "h")
+    model = loaded(fake_hex.written(tmp_path / "h.safetensors", given))
     photos = [{name: values[k] for name, values in blocks.items()} for k in range(40)]
     rated = model.rate(photos)
     levels, quality = given.levels(blocks), given.quality(blocks)
@@ -183,7 +183,7 @@ def test_ratings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_photo_that_nothing_is_known_of_has_no_score(tmp_path: Path) -> None:
     given = fake_hex.head(sizes={"photometry": 94}, kind=hexmodel.PROMPTS)
-    model = HexModel(fake_hex.written(tmp_path / "h.safetensors", given), "h")
+    model = loaded(fake_hex.written(tmp_path / "h.safetensors", given))
     (found,) = model.rate([{"photometry": np.full(94, np.nan, np.float32)}])
     assert isinstance(found, NoRating)
 

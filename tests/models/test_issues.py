@@ -90,7 +90,7 @@ def stacked(*shots: Pixels) -> dict[str, NDArray[np.float32]]:
 
 
 def seen(picture: Pixels) -> dict[str, int]:
-    return {issue.name: issue.level for issue in issues.see(stacked(picture))[0]}
+    return {issue.name: issue.level for issue in issues.head().issues(stacked(picture))[0]}
 
 
 def chance(seed: int = 4) -> np.random.Generator:
@@ -120,7 +120,7 @@ RISING = {
 def test_the_chance_and_the_level_grow_with_the_fault(subject: str, name: str) -> None:
     fault, doses = RISING[name]
     shots = [fault(photo(subject), dose, chance()) for dose in doses]
-    slight = [row[name][0] for row in issues.marginals(stacked(*shots))]
+    slight = [row[name][0] for row in issues.head().probabilities(stacked(*shots))]
     assert np.corrcoef(np.argsort(np.argsort(slight)), range(len(doses)))[0, 1] > 0.75, slight
     levels = [seen(each).get(name, 1) for each in shots]
     assert levels == sorted(levels) and levels[0] == 1 and levels[-1] >= 3
@@ -212,16 +212,18 @@ def test_two_faults_are_both_named() -> None:
 
 def test_the_worst_issue_comes_first() -> None:
     both = darken(add_noise(photo("astronaut.png"), 12, chance()), 5, chance())
-    found = issues.see(stacked(both, photo("coffee.png")))
+    found = issues.head().issues(stacked(both, photo("coffee.png")))
     assert [issue.level for issue in found[0]] == sorted([i.level for i in found[0]], reverse=True)
     assert found[0][0] == Issue("too_dark", 4) and found[1] == ()
 
 
 def test_a_batch_sees_what_each_photo_alone_shows() -> None:
     shots = [photo(name) for name in PHOTOS] + [darken(photo("coffee.png"), 3, chance())]
-    together = issues.see(stacked(*shots))
-    assert together == [issues.see(stacked(each))[0] for each in shots]
-    assert [set(row) for row in issues.marginals(stacked(*shots))] == [set(BOUNDS)] * len(shots)
+    together = issues.head().issues(stacked(*shots))
+    assert together == [issues.head().issues(stacked(each))[0] for each in shots]
+    assert [set(row) for row in issues.head().probabilities(stacked(*shots))] == [
+        set(BOUNDS)
+    ] * len(shots)
 
 
 def test_where_a_thing_lies_in_the_picture_is_no_fault() -> None:
@@ -235,9 +237,9 @@ def test_where_a_thing_lies_in_the_picture_is_no_fault() -> None:
 def test_a_hundred_photos_take_a_few_milliseconds() -> None:
     found = stacked(photo("coffee.png"))
     many = {name: np.repeat(values, 128, axis=0) for name, values in found.items()}
-    issues.see(many)
+    issues.head().issues(many)
     start = time.perf_counter()
-    issues.see(many)
+    issues.head().issues(many)
     assert time.perf_counter() - start < 0.5  # ten times what it takes: the machine may be busy
 
 
@@ -245,7 +247,7 @@ def test_a_hundred_photos_take_a_few_milliseconds() -> None:
 
 
 def check_legal(blocks: dict[str, NDArray[np.float32]]) -> None:
-    rows = zip(issues.see(blocks), issues.marginals(blocks), strict=True)
+    rows = zip(issues.head().issues(blocks), issues.head().probabilities(blocks), strict=True)
     for found, chances in rows:
         names = [issue.name for issue in found]
         assert len(names) == len(set(names)) and set(names) <= set(BOUNDS)
@@ -295,11 +297,14 @@ def test_what_is_not_measured_is_no_issue() -> None:
     assert not {"blurred", "noisy"} & set(seen(tiny))
     assert "blurred" not in seen(plain(128)), "nothing in it could be sharp"
     nothing = {name: np.full((1, size), np.nan, np.float32) for name, size in SIZES.items()}
-    assert issues.see(nothing) == [()]
+    assert issues.head().issues(nothing) == [()]
 
 
 def test_no_photo_no_issue() -> None:
-    assert issues.see({name: np.empty((0, size), "f4") for name, size in SIZES.items()}) == []
+    assert (
+        issues.head().issues({name: np.empty((0, size), "f4") for name, size in SIZES.items()})
+        == []
+    )
 
 
 def test_blown_tiles_do_not_hide_the_noise_of_the_others() -> None:
@@ -327,7 +332,7 @@ def test_the_embedded_head_fits_the_embedded_graph() -> None:
 
 
 def rewritten(path: Path, edit: object) -> Path:
-    account = checkpoint.account(issues.WEIGHTS)
+    account = checkpoint.metadata_of(issues.WEIGHTS)
     tensors = load_file(issues.WEIGHTS)
     edit(account, tensors)
     save_file(tensors, path, metadata={"iq": json.dumps(account)})
@@ -582,7 +587,7 @@ def test_issues_are_learnt_from_folders_by_one_command(
     assert "nan" not in done.out.decode() and "held out" in done.err
     head = issues.load(output)
     monkeypatch.setattr(issues, "head", lambda: head)
-    black, good = (issues.see(stacked(each)) for each in (plain(0), pictures_of(1)[0][1]))
+    black, good = (issues.head().issues(stacked(each)) for each in (plain(0), pictures_of(1)[0][1]))
     assert "too_dark" in {issue.name for issue in black[0]}
     assert max((issue.level for issue in good[0]), default=1) <= 2
 

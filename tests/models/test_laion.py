@@ -10,19 +10,15 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save
-from support.fake_clip import install
+from support.fake_clip import install, registry, store
 
 from iqcli.errors import IqError
 from iqcli.extractors.registry import BLOCKS
-from iqcli.models import aesthetic, laion, registry
-from iqcli.models.base import HeadModel, ScoredModel
+from iqcli.models import laion
 from iqcli.models.laion import LAYERS, READS, Laion
-from iqcli.models.registry import ENTRIES
 from iqcli.records import NoRating, Rating
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from support.cli_runner import Iq
 
 NAMES = tuple(LAYERS)
@@ -46,13 +42,10 @@ def stored(tmp_path: Path, tensors: object) -> bytes:
     return file.read_bytes()
 
 
-def put(
-    home: Path, monkeypatch: pytest.MonkeyPatch, name: str, tensors: object = None, **row: object
-) -> None:
-    """Install a head for this process."""
+def put(home: Path, name: str, tensors: object = None, **row: object) -> None:
+    """Install a head."""
     data = tensors if isinstance(tensors, bytes) else stored(home, tensors or layers(name))
-    for key, value in head(home, name, data, **row).items():
-        monkeypatch.setenv(key, value)
+    head(home, name, data, **row)
 
 
 def head(home: Path, name: str, data: bytes, **row: object) -> dict[str, str]:
@@ -68,8 +61,8 @@ def test_the_folded_map_is_the_layers_one_after_another(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And there is no activation between them."""
-    put(tmp_path, monkeypatch, name)
-    found = laion.load(name)
+    put(tmp_path, name)
+    found = laion.load(name, store(tmp_path))
     seen = embeddings(len(found.weight))
     x = torch.from_numpy(seen).double()
     x = x / x.norm(dim=1, keepdim=True)
@@ -100,10 +93,10 @@ def test_quality_ends_where_the_scale_ends() -> None:
 
 
 def test_the_file_is_converted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(tmp_path, monkeypatch, "laion-v2")
-    first = laion.load("laion-v2")
-    monkeypatch.setattr(laion.weights, "read_torch", lambda path: pytest.fail("read again"))
-    again = laion.load("laion-v2")
+    put(tmp_path, "laion-v2")
+    first = laion.load("laion-v2", store(tmp_path))
+    monkeypatch.setattr(laion, "read_torch", lambda path: pytest.fail("read again"))
+    again = laion.load("laion-v2", store(tmp_path))
     np.testing.assert_array_equal(again.weight, first.weight)
     assert again.bias == first.bias
 
@@ -144,9 +137,9 @@ def test_a_foreign_file_is_no_head(
     harm: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, tensors, told = HARMS[harm]
-    put(tmp_path, monkeypatch, name, tensors)
+    put(tmp_path, name, tensors)
     with pytest.raises(IqError, match=told) as refused:
-        laion.load(name)
+        laion.load(name, store(tmp_path))
     assert "head.pth" in str(refused.value) and "\n" not in str(refused.value)
 
 
@@ -155,19 +148,19 @@ def test_a_pickle_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         def __reduce__(self) -> tuple[object, ...]:
             return Path.touch, (tmp_path / "went-off",)
 
-    put(tmp_path, monkeypatch, "laion-v1", pickle.dumps({"weight": Bomb()}))
+    put(tmp_path, "laion-v1", pickle.dumps({"weight": Bomb()}))
     with pytest.raises(IqError, match="holds more than tensors"):
-        laion.load("laion-v1")
+        laion.load("laion-v1", store(tmp_path))
     assert not (tmp_path / "went-off").exists()
 
 
 def test_a_damaged_conversion_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    put(tmp_path, monkeypatch, "laion-v1")
-    laion.load("laion-v1")
+    put(tmp_path, "laion-v1")
+    laion.load("laion-v1", store(tmp_path))
     (kept,) = (tmp_path / "data" / "weights" / "laion-v1").glob("*.safetensors")
     kept.write_bytes(save({"weight": np.ones(3, np.float32), "bias": np.ones(1, np.float32)}))
     with pytest.raises(IqError, match="iq models rm laion-v1"):
-        laion.load("laion-v1")
+        laion.load("laion-v1", store(tmp_path))
 
 
 # --- ratings ---
@@ -187,18 +180,17 @@ def photos(count: int = 4) -> list[dict[str, np.ndarray]]:
 def both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Both heads and their towers, installed; nobody opens the towers here."""
     for name, tower in TOWERS.items():
-        put(tmp_path, monkeypatch, name)
-        for key, value in install(tmp_path, tower, b"a tower").items():
-            monkeypatch.setenv(key, value)
+        put(tmp_path, name)
+        install(tmp_path, tower, b"a tower")
     return tmp_path
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_head_is_a_model_of_its_own(name: str, both: Path) -> None:
-    model, seen = registry.load(name), photos()
+    model, seen = registry(both).load(name), photos()
     seen[2][READS[name]] = np.zeros_like(seen[2][READS[name]])
     rated = model.rate(seen)
-    raw = laion.load(name).score(np.stack([each[READS[name]] for each in seen]))
+    raw = laion.load(name, store(both)).score(np.stack([each[READS[name]] for each in seen]))
     for rating, score in zip(rated[:2], raw[:2], strict=True):
         assert isinstance(rating, Rating)
         assert rating.score == rating.aesthetic == pytest.approx(np.clip(score, 1, 10), abs=1e-4)
@@ -211,19 +203,13 @@ def test_beside_other_models_it_changes_no_score(
     both: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = photos()
-    weights = ENTRIES["fusion-mini"].weights
-    assert weights
     found: dict[bool, list[Rating]] = {}
     for there in (True, False):
-        if not there:
-            monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path / "none"))
-        model = HeadModel(weights)
+        model = registry(both if there else tmp_path / "none").load("fusion-mini")
         assert (READS["laion-v1"] in {block.name for block in model.blocks}) is there
         found[there] = model.rate(seen)
-    wanted = registry.load  # the parts are what the model itself says
-    monkeypatch.setenv("IQ_DATA_DIR", str(both / "data"))
     for rating, without_it, own in zip(
-        found[True], found[False], wanted("laion-v1").rate(seen), strict=True
+        found[True], found[False], registry(both).load("laion-v1").rate(seen), strict=True
     ):
         assert isinstance(own, Rating)
         assert (rating.score, rating.uncertainty) == (without_it.score, without_it.uncertainty)
@@ -231,37 +217,32 @@ def test_beside_other_models_it_changes_no_score(
         assert rating.aesthetic == own.aesthetic
 
 
-def quality(blocks: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.full(len(next(iter(blocks.values()))), 0.5, np.float32)
-
-
 def test_the_head_of_a_tower_that_is_read_anyway_comes_first(both: Path) -> None:
-    for name, block in READS.items():
-        model = ScoredModel("m", (block,), quality)
-        assert model.beside and model.beside.block == block
-        assert [each.name for each in model.blocks] == [block, "photometry", "tiles"]
-        rating = model.rate(photos(1))[0]
-        assert isinstance(rating, Rating) and rating.score == pytest.approx(5.5)
-        assert rating.aesthetic == registry.load(name).rate(photos(1))[0].score
-    other = aesthetic.installed(("brisque",))
-    assert other and other.block == READS["laion-v1"]
+    for block in READS.values():
+        assert READS[laion.preferred(READS, (block,))] == block
+    assert laion.preferred(READS, ("brisque",)) == "laion-v1"
+    model = registry(both).load("brisque-refit")
+    assert {each.name for each in model.blocks} == {
+        *("brisque", "photometry", "tiles"),
+        READS["laion-v1"],
+    }
+    (rating,), (own,) = model.rate(photos(1)), registry(both).load("laion-v1").rate(photos(1))
+    assert isinstance(rating, Rating) and rating.aesthetic == own.score
 
 
-def test_the_second_head_serves_where_the_first_lacks_its_tower(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    put(tmp_path, monkeypatch, "laion-v1")
-    assert aesthetic.installed(()) is None
-    put(tmp_path, monkeypatch, "laion-v2")
-    for key, value in install(tmp_path, "clip-vit-l-14", b"a tower").items():
-        monkeypatch.setenv(key, value)
-    found = aesthetic.installed((READS["laion-v1"],))
-    assert found and found.block == READS["laion-v2"]
+def test_the_second_head_serves_where_the_first_lacks_its_tower(tmp_path: Path) -> None:
+    put(tmp_path, "laion-v1")
+    assert registry(tmp_path).load("fusion-mini").aesthetic is None
+    put(tmp_path, "laion-v2")
+    install(tmp_path, "clip-vit-l-14", b"a tower")
+    found = registry(tmp_path).load("fusion-mini").aesthetic
+    assert found and found.head.block == READS["laion-v2"]
 
 
 def test_a_score_that_is_the_aesthetic_part_asks_no_other(both: Path) -> None:
-    model = ScoredModel("m", ("brisque",), quality, part="aesthetic")
-    assert model.beside is None and READS["laion-v1"] not in {b.name for b in model.blocks}
+    model = registry(both).load("laion-v2")
+    assert model.aesthetic is None
+    assert READS["laion-v1"] not in {each.name for each in model.blocks}
 
 
 def test_one_embedding_serves_two_models(iq: Iq, roll: Path, tmp_path: Path) -> None:

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 from support.drawn_scenes import photo, texture
-from support.fake_clip import TINY, install, tensors
+from support.fake_clip import TINY, install, registry, store, tensors
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from iqcli.extractors import base, clip_model
 from iqcli.extractors.clip import PROMPTS, SIDE, normalised
 from iqcli.extractors.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
-from iqcli.extractors.registry import BLOCKS
-from iqcli.models import maclip, registry
+from iqcli.extractors.registry import block_table
+from iqcli.models import maclip
 from iqcli.photos.views import limited, views_of
 from iqcli.records import Views
 
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
 @pytest.fixture
 def block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaclipBlock:
     """The block on a tiny tower, in float32."""
-    for key, value in install(tmp_path, "clip-rn50").items():
-        monkeypatch.setenv(key, value)
+    install(tmp_path, "clip-rn50")
     monkeypatch.setattr(base, "autocast_type", lambda device: None)
     clip_model._texts.cache_clear()
-    return MaclipBlock("maclip", "clip-rn50")
+    return MaclipBlock("maclip", "clip-rn50", store=store(tmp_path))
 
 
 def columns(vectors: np.ndarray) -> dict[str, np.ndarray]:
@@ -69,8 +68,8 @@ def test_a_photo_gets_the_published_score(block: MaclipBlock, height: int, width
     cut = nn.Unfold(kernel_size=(SIDE, SIDE), stride=128)(raw).view(1, 3, SIDE, SIDE, -1)[0]
     small = F.interpolate(raw, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     views = torch.cat([cut.permute(3, 0, 1, 2), small])
-    features = clip_model.embed_whole(clip_model.tower("clip-rn50", "cpu"), views)
-    rows = torch.from_numpy(np.array(clip_model.text_features("clip-rn50", PROMPTS)))
+    features = clip_model.embed_whole(clip_model.tower(block.store, "clip-rn50", "cpu"), views)
+    rows = torch.from_numpy(np.array(clip_model.text_features(block.store, "clip-rn50", PROMPTS)))
     found = block.forward([block.prepare(Views(picture, picture))], "cpu")
     assert columns(found)["views"] == len(views)
     np.testing.assert_allclose(
@@ -102,14 +101,16 @@ def test_a_photo_smaller_than_a_piece_is_enlarged(
 # --- traps ---
 
 
-def test_no_photo_is_averaged_with_the_others_of_its_batch(block: MaclipBlock) -> None:
+def test_no_photo_is_averaged_with_the_others_of_its_batch(
+    block: MaclipBlock, tmp_path: Path
+) -> None:
     pictures = [texture(1, 300, 420), limited(photo("coffee.png")) // 9, texture(3, 512, 683)]
     inputs = [block.prepare(Views(each, each)) for each in pictures]
     together = block.forward(inputs, "cpu")
     alone = np.concatenate([block.forward([each], "cpu") for each in inputs])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     assert len(set(together[:, 1])) == 3
-    model = registry.load("maclip")
+    model = registry(tmp_path).load("maclip")
     many = maclip.published({"maclip": together})
     one = [float(maclip.published({"maclip": each[None]})[0]) for each in alone]
     np.testing.assert_allclose(many, one, atol=1e-5)
@@ -152,7 +153,7 @@ def test_an_empty_answer_has_no_score() -> None:
 
 
 def test_other_sentences_are_another_block(block: MaclipBlock) -> None:
-    plain = BLOCKS["clip:RN50"]
+    plain = block_table(block.store)["clip:RN50"]
     assert block.known_by != plain.known_by
     assert all(sentence in block.origin for sentence in PROMPTS)
 

@@ -15,13 +15,14 @@ from safetensors.numpy import load_file, save
 from scipy import ndimage, stats
 from support.cli_runner import Iq
 from support.drawn_scenes import FOLDER, blocks_of, own_view, photo, plain, texture
+from support.fake_heads import loaded
 
 from iqcli.errors import IqError
 from iqcli.extractors import niqe
 from iqcli.extractors.niqe import FEATURES, SIDE, SIZE, blocks, extract
-from iqcli.extractors.registry import EMBEDDED
-from iqcli.models.niqe import FORMAT, Natural, load, make
-from iqcli.models.registry import ENTRIES, entry
+from iqcli.extractors.registry import BLOCKS, EMBEDDED
+from iqcli.models.niqe import FORMAT, Natural, load
+from iqcli.models.registry import ENTRIES
 from iqcli.training.niqe import FEWEST, SHARP, fit, sharp
 
 GOOD = EMBEDDED / "niqe.safetensors"
@@ -74,7 +75,7 @@ def by_hand(block: np.ndarray) -> list[float]:
 
 
 def natural() -> Natural:
-    return load(GOOD)
+    return load(GOOD, BLOCKS["niqe"].known_by)
 
 
 def distance(picture: np.ndarray) -> float:
@@ -366,10 +367,10 @@ def test_a_damaged_file_is_refused(tmp_path: Path, how: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(changed(how))
     with pytest.raises(IqError, match=r"x\.safetensors"):
-        load(path)
+        load(path, BLOCKS["niqe"].known_by)
     path.write_bytes(b"no safetensors")
     with pytest.raises(IqError, match="cannot read"):
-        load(path)
+        load(path, BLOCKS["niqe"].known_by)
 
 
 # --- the shipped model ---
@@ -426,5 +427,5 @@ def test_it_orders_the_photos_of_scikit_image_against_their_ruins(iq: Iq) -> Non
 
 
 def test_the_model_names_its_part() -> None:
-    model = make(entry("niqe"))
+    model = loaded("niqe")
     assert (model.name, model.part, model.reads) == ("niqe", "technical", ("niqe",))

@@ -19,7 +19,7 @@ from PIL import Image
 from safetensors.numpy import save_file
 from support.cli_runner import SOURCE
 from support.drawn_scenes import FOLDER, PHOTOS, photo, plain, texture
-from support.fake_clip import TINY, install, tensors
+from support.fake_clip import TINY, install, registry, store, tensors, use
 from support.fake_fusion import (
     checkpoint,
     features,
@@ -37,13 +37,13 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import mos_csv
 from iqcli.extractors import brisque, clip_model
 from iqcli.extractors.clip import ClipBlock
-from iqcli.extractors.registry import BLOCKS
 from iqcli.hub import FusionNetwork
-from iqcli.models import registry
-from iqcli.models.published_fusion import Network, PublishedFusion, network_of
-from iqcli.models.registry import HUB_ID
+from iqcli.models.brisque import load as load_brisque
+from iqcli.models.published_fusion import Network, inputs_of, network_of, pulled
+from iqcli.models.registry import ENTRIES, HUB_ID
 from iqcli.records import Rating
-from iqcli.weights import manifest, store
+from iqcli.weights import manifest
+from iqcli.weights.store import MANIFEST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,17 +73,15 @@ def home(tmp_path_factory, files, made) -> Path:
 
 
 @pytest.fixture
-def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with own(monkeypatch, home):
+def at_home(home: Path) -> Iterator[Path]:
+    with own(home):
         yield home
 
 
-def own(monkeypatch: pytest.MonkeyPatch, home: Path):
-    """This process with the data folder and table of `home`, and blocks that know no other."""
-    monkeypatch.setenv("IQ_DATA_DIR", str(home / "data"))
-    monkeypatch.setenv("IQ_WEIGHTS_TABLE", str(home / "weights.toml"))
+def own(home: Path):
+    """This process with the data folder and the rows of `home`."""
     patch = pytest.MonkeyPatch()
-    patch.setitem(BLOCKS, "clip:ViT-B-32", ClipBlock("clip:ViT-B-32", "clip-vit-b-32", 512))
+    use(patch, home)
     return patch.context()
 
 
@@ -293,12 +291,12 @@ def test_nothing_is_downloaded(made, home, monkeypatch, tmp_path, files) -> None
         raise AssertionError("went to the network")
 
     monkeypatch.setattr("socket.socket.connect", refuse)
-    with own(monkeypatch, tmp_path):
+    with own(tmp_path):
         install_readers(tmp_path, files)
         for call in (FusionNetwork.from_pretrained, ImageQualityFusion.from_pretrained):
             with pytest.raises(IqError, match=r"iq models pull fusion"):
                 call(HUB_ID)
-    with own(monkeypatch, home):
+    with own(home):
         found = FusionNetwork.from_pretrained(HUB_ID)
     np.testing.assert_array_equal(by_torch(found, inputs()), by_torch(made, inputs()))
 
@@ -327,11 +325,11 @@ def test_a_saved_folder_scores_photos(made, model, at_home: Path, tmp_path: Path
 # --- the faults of its own code ---
 
 
-def blocks_of(given: np.ndarray) -> dict[str, np.ndarray]:
+def blocks_of(home: Path, given: np.ndarray) -> dict[str, np.ndarray]:
     from iqcli.photos.views import limited, views_of
     from iqcli.pipeline.devices import measure_views
 
-    wanted = [BLOCKS[name] for name in FUSION]
+    wanted = [registry(home).blocks[name] for name in FUSION]
     return measure_views([views_of(limited(given))], wanted, "cpu")[0]
 
 
@@ -350,9 +348,9 @@ def test_every_photo_gets_its_own_clip_row(model: ImageQualityFusion) -> None:
 
 def test_training_and_scoring_normalise_alike(made, model, at_home: Path) -> None:
     """CLIP vectors were learnt from at their length of 10 and scored at a length of 1."""
-    method = registry.load("fusion").method
+    method = inputs_of(pulled(store(at_home)), store(at_home))
     for name in PHOTOS:
-        found = {block: vector[None] for block, vector in blocks_of(photo(name)).items()}
+        found = {block: vector[None] for block, vector in blocks_of(at_home, photo(name)).items()}
         given = method.technical(found), method.aesthetic(found), found["clip:ViT-B-32"]
         (learnt,) = by_torch(made, given)
         assert model.predict_quality(photo(name)) == pytest.approx(learnt, abs=1e-4)
@@ -378,11 +376,11 @@ def test_absolute_and_relative_paths_meet(iq: Iq, roll: Path) -> None:
 
 def test_clip_has_its_quickgelu(model, at_home: Path) -> None:
     """With GELU in its place CLIP gives other vectors, and LAION other scores, without a word."""
-    clip = clip_model.tower("clip-vit-b-32", "cpu")
+    clip = clip_model.tower(store(at_home), "clip-vit-b-32", "cpu")
     acts = [each for each in clip.visual.modules() if isinstance(each, nn.GELU)]
     quick = [each for each in clip.visual.modules() if type(each).__name__ == "QuickGELU"]
     assert quick and not acts
-    assert manifest.read(store.TABLE)["clip-vit-b-32"].arch == "ViT-B-32-quickgelu"
+    assert manifest.read(MANIFEST)["clip-vit-b-32"].arch == "ViT-B-32-quickgelu"
     wrong = open_clip.CLIP(**TINY["clip-vit-b-32"], quick_gelu=False).eval()
     wrong.load_state_dict(tensors(TINY["clip-vit-b-32"]))
     picture = torch.rand(1, 3, 224, 224)
@@ -456,7 +454,7 @@ def test_a_batch_is_one_forward_and_one_decode_a_photo(model, monkeypatch, tmp_p
 
 def test_the_aesthetic_part_is_a_line_on_the_clip_vector(at_home: Path) -> None:
     """It is no third opinion: all of it stands in the vector already. The card says so."""
-    method = registry.load("fusion").method
+    method = inputs_of(pulled(store(at_home)), store(at_home))
     random = np.random.default_rng(1)
     one, other = (each / np.linalg.norm(each) for each in random.normal(0, 1, (2, 512)))
     half = (one + other) / np.linalg.norm(one + other)
@@ -464,15 +462,15 @@ def test_the_aesthetic_part_is_a_line_on_the_clip_vector(at_home: Path) -> None:
     bias, share = method.laion.bias, 1 / np.linalg.norm(one + other)
     wanted = bias + share * (scores[0] - bias + scores[1] - bias)
     assert scores[2] == pytest.approx(wanted, abs=1e-4)
-    card = registry.entry("fusion").card
+    card = ENTRIES["fusion"].card
     assert card and "linear reading of the CLIP vector" in card.read_text("utf-8")
 
 
-def test_brisque_is_not_read_at_the_size_of_the_file(model: ImageQualityFusion) -> None:
+def test_brisque_is_not_read_at_the_size_of_the_file(model: ImageQualityFusion, home: Path) -> None:
     """At 12 megapixels it told next to nothing of quality, and less the smaller the photo."""
     large = cv2.resize(photo("astronaut.png"), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     one, other = model.rate([photo("astronaut.png"), large])
-    as_it_is = 10 - 9 * registry.load("fusion").method.brisque.score(features(large)[None])[0] / 100
+    as_it_is = 10 - 9 * load_brisque(store(home)).score(features(large)[None])[0] / 100
     assert abs(one.technical - other.technical) < abs(one.technical - as_it_is) / 2
 
 
@@ -550,7 +548,6 @@ def test_one_forward_serves_fusion_and_laion(iq: Iq, roll: Path, files, made) ->
 def test_a_photo_seen_twice_has_one_score(model: ImageQualityFusion) -> None:
     picture = texture(3, 300, 400)
     assert len({model.predict_quality(picture) for _ in range(3)}) == 1
-    assert isinstance(registry.load("fusion"), PublishedFusion)
 
 
 def test_installing_other_weights_changes_the_version(
@@ -559,6 +556,6 @@ def test_installing_other_weights_changes_the_version(
     before = ImageQualityFusion.from_pretrained("fusion").get_model_info()["version"]
     install_fusion(tmp_path, files, network(8))
     install(tmp_path, "clip-vit-b-32")
-    with own(monkeypatch, tmp_path):
+    with own(tmp_path):
         after = ImageQualityFusion.from_pretrained("fusion").get_model_info()["version"]
     assert before != after

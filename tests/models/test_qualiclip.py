@@ -158,10 +158,9 @@ def test_a_whole_picture_is_seen_as_the_paper_says(iq: Iq, shots: Path) -> None:
         assert score == pytest.approx(1 + 9 * expected, abs=2e-3)  # CSV has three decimals
 
 
-def test_the_embedding_is_that_of_an_independent_forward(iq: Iq, monkeypatch, shots: Path) -> None:
-    for name, value in pull(iq).items():
-        monkeypatch.setenv(name, value)
-    model = registry.load("qualiclip")
+def test_the_embedding_is_that_of_an_independent_forward(iq: Iq, shots: Path) -> None:
+    pull(iq)
+    model = fake_clip.registry(iq.home).load("qualiclip")
     seer = model.blocks[0]
     heads = [
         read_photo(path.read_bytes(), max_megapixels=100)[1].scoring
@@ -171,7 +170,7 @@ def test_the_embedding_is_that_of_an_independent_forward(iq: Iq, monkeypatch, sh
     expected = torch.stack([embedding(STATE, head, HEADS) for head in heads]).numpy()
     np.testing.assert_allclose(seen, expected, atol=1e-4 * np.abs(expected).max())
     # 1e-4 of the quality, the photos of a batch each by itself.
-    qualities = model.quality({"qualiclip": seen})
+    qualities = model.predictor.quality({"qualiclip": seen})
     np.testing.assert_allclose(
         qualities, [quality(torch.from_numpy(row), texts()) for row in expected], atol=1e-4
     )

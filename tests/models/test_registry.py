@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.cli_runner import Iq
+from support.fake_heads import NOWHERE
 from support.http_hub import Hub
 from support.weight_rows import (
     DATA,
@@ -19,13 +20,15 @@ from support.weight_rows import (
     STRICT,
     account,
     states,
+    store,
     tabled,
 )
 
 from iqcli import settings
 from iqcli.fs import files
 from iqcli.models import registry, status
-from iqcli.weights import install, manifest, store
+from iqcli.weights import install, manifest
+from iqcli.weights.store import MANIFEST, WeightStore
 
 
 def test_terms_that_forbid_to_sell_are_accepted_first(iq: Iq, hub: Hub) -> None:
@@ -128,8 +131,6 @@ def test_rm_that_was_cut_off_is_gone_on_with(
     place = tabled(iq, net=ROW)
     (tmp_path / "mine").write_bytes(DATA)
     assert iq("models", "pull", "net", "--from", tmp_path / "mine").code == 0
-    for name, value in iq.environ.items():
-        monkeypatch.setenv(name, value)
 
     def cut(path: Path) -> None:
         path.unlink()
@@ -137,9 +138,9 @@ def test_rm_that_was_cut_off_is_gone_on_with(
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(files, "remove", cut)
-        install.remove(store.row("net"))
+        install.remove(store(iq), store(iq).row("net"))
     assert states(iq)["net"] == "not pulled"
-    install.remove(store.row("net"))
+    install.remove(store(iq), store(iq).row("net"))
     assert not place.exists()
 
 
@@ -184,10 +185,10 @@ def test_a_model_without_its_weights_says_what_to_pull(iq: Iq, roll: Path) -> No
     for model in (each for each in registry.ENTRIES.values() if each.needs):
         ran = iq("score", "photos", "--model", model.name)
         assert (ran.code, ran.out, len(ran.lines)) == (2, b"", 1), model.name
-        for row in map(manifest.read(store.TABLE).get, model.needs):
+        for row in map(manifest.read(MANIFEST).get, model.needs):
             assert row
             assert f"{row.name} ({row.megabytes}, {row.licence})" in ran.err
-        strict = not status.model(model).commercial
+        strict = not status.model(model, WeightStore(NOWHERE)).commercial
         assert ran.err.strip().endswith(
             f"iq models pull {model.name}{' --accept-licence' if strict else ''}`"
         )

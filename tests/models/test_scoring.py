@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.fake_heads import loaded
 
-from iqcli.models import registry, scoring
+from iqcli.models import scoring
 from iqcli.models.scoring import CHUNK, judge, rank
 from iqcli.records import Facts, Marks, Photo, Rating, Shot
 
@@ -76,12 +77,12 @@ def test_photos_are_rated_in_batches_and_rows_keep_flowing() -> None:
 
 
 def test_a_chunk_of_failures_alone() -> None:
-    found = list(judge([measured(k, "broken") for k in range(5)], registry.load("fusion-mini")))
+    found = list(judge([measured(k, "broken") for k in range(5)], loaded("fusion-mini")))
     assert all(each.rating is None and each.error == "broken" for each in found)
 
 
 def test_a_photo_scores_the_same_wherever_it_falls_in_a_chunk(monkeypatch) -> None:
-    model = registry.load("fusion-mini")
+    model = loaded("fusion-mini")
     random = np.random.default_rng(0)
     photos = [
         Photo(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,11 +12,16 @@ from safetensors.numpy import save
 from iqcli.models import fusion
 from iqcli.models.checkpoint import HOLDOUT
 from iqcli.models.fusion import FusionHead, tensor_shapes
+from iqcli.models.registry import Registry
+from iqcli.weights.store import WeightStore
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
+    from iqcli.models.base import RatedModel
+
+# A data folder in which nothing lies.
+NOWHERE = Path("/nowhere")
 SIZES = {"brisque": 36, "photometry": 94}
 MEMBERS = 3
 
@@ -54,3 +60,13 @@ def write_head(path: Path, experience: dict[str, np.ndarray], **info: object) ->
     told = json.dumps({**given.info, **info})
     path.write_bytes(save({**given.tensors, **experience}, metadata={"iq": told}))
     return path
+
+
+def registry(data_dir: Path = NOWHERE) -> Registry:
+    """The models that iq ships, and those in this data folder."""
+    return Registry(data_dir, WeightStore(data_dir))
+
+
+def loaded(name: str | Path, data_dir: Path = NOWHERE) -> RatedModel:
+    """A model that iq ships, or of a file, ready to rate."""
+    return registry(data_dir).load(str(name))

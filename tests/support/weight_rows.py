@@ -32,7 +32,7 @@ STRICT = {"commercial": False, "licence": "CC BY-NC 4.0", "terms": "https://exam
 
 
 def tabled(iq: Iq, hub: Hub | None = None, **rows: dict[str, Any]) -> Path:
-    """Give `iq` a manifest with these rows besides the shipped ones; where the first one's files will lie."""
+    """Give `iq` rows besides the shipped ones; where the files of the first will lie."""
     path = iq.home / "weights.toml"
     lines = []
     for name, columns in rows.items():
@@ -59,7 +59,12 @@ def account(place: Path) -> dict[str, Any]:
     return found
 
 
+def store(iq: Iq) -> WeightStore:
+    """The weights of `iq` for this process, by the rows of `tabled` alone."""
+    rows = manifest.read(iq.home / "weights.toml")
+    return WeightStore(iq.home / "data", iq.changes.get("IQ_WEIGHTS_MIRROR"), rows)
+
+
 def states(iq: Iq) -> dict[str, str]:
     """The state of every row of the table of one's own, as the list gives it."""
-    own = manifest.read(iq.home / "weights.toml")
-    return {row.name: row.state for row in status.rows(WeightStore(iq.home / "data", rows=own))}
+    return {row.name: row.state for row in status.rows(store(iq))}

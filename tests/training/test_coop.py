@@ -30,11 +30,10 @@ WEIGHTS = "clip-vit-b-32"
 
 
 @pytest.fixture
-def clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> open_clip.CLIP:
+def clip(tmp_path: Path) -> open_clip.CLIP:
     """A tiny CLIP of 512 numbers, installed."""
-    for name, value in fake_clip.install(tmp_path, WEIGHTS).items():
-        monkeypatch.setenv(name, value)
-    return tower(WEIGHTS, "cpu")
+    fake_clip.install(tmp_path, WEIGHTS)
+    return tower(fake_clip.store(tmp_path), WEIGHTS, "cpu")
 
 
 def phrase(template: str, title: str = "overall too bright", word: str = "slight") -> str:
@@ -99,10 +98,9 @@ def test_a_tower_that_was_read_for_measuring_can_still_be_learnt_through(
 ) -> None:
     """Tensors made in inference mode refuse gradients; photos are measured in it."""
     state = fake_clip.tensors(fake_clip.TINY[WEIGHTS], seed=3)
-    for name, value in fake_clip.install(tmp_path, WEIGHTS, state).items():
-        monkeypatch.setenv(name, value)
+    fake_clip.install(tmp_path, WEIGHTS, state)
     with torch.inference_mode():
-        shared = tower(WEIGHTS, "cpu")
+        shared = tower(fake_clip.store(tmp_path), WEIGHTS, "cpu")
     prompts = coop.Prompts(shared, SIX, 2)
     prompts.logits(torch.ones(1, 512)).sum().backward()
     assert prompts.context.grad is not None
@@ -122,10 +120,10 @@ def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
     vectors[7] = np.nan
     blocks = {"clip:ViT-B-32": vectors}
     pupils = HexTrainingSet(blocks, levels, [str(k) for k in range(120)])
-    fitted = coop.fit(SIX, pupils, WEIGHTS, 4, HexLoss.of("nll", None, None), "cpu", lambda _: None)
+    fitted = coop.fit(SIX, pupils, clip, 4, HexLoss.of("nll", None, None), "cpu", lambda _: None)
     assert fitted.train_losses[-1] < 0.7 * fitted.train_losses[0]
     info = {"kind": "prompts", "blocks": {"clip:ViT-B-32": 512}, "hidden": []}
-    assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.shapes(SIX, info)
+    assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.tensor_shapes(SIX, info)
     assert all(t.dtype == np.float32 for t in fitted.tensors.values())
     head = HexHead(SIX, {"clip:ViT-B-32": 512}, fitted.tensors, fitted.info)
     said = head.levels(blocks)

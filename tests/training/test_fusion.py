@@ -16,6 +16,7 @@ from PIL import Image
 from safetensors.numpy import save
 from scipy.stats import norm, spearmanr
 from support.drawn_scenes import texture
+from support.fake_heads import loaded
 
 from iqcli.cli import app
 from iqcli.distortions import ladders
@@ -24,10 +25,10 @@ from iqcli.distortions.ladders import LADDER_LEVELS, blank_frames, margins, meas
 from iqcli.distortions.readers import ScoringViewReader
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
-from iqcli.extractors.registry import BLOCKS
+from iqcli.extractors.registry import BLOCKS, blocks_of
 from iqcli.fs.files import write_atomic
-from iqcli.models import registry
-from iqcli.models.fusion import HELD, KNOTS, FusionHead, load, normal_scores, shapes
+from iqcli.models.checkpoint import HOLDOUT
+from iqcli.models.fusion import KNOTS, FusionHead, load, normal_scores, tensor_shapes
 from iqcli.photos.views import views_of
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
@@ -243,7 +244,7 @@ def test_photos_that_are_held_out_teach_nothing() -> None:
     for other in (opinion, both):
         assert other.tensors.keys() == one.tensors.keys()
         for name, values in one.tensors.items():
-            if name not in HELD:
+            if name not in HOLDOUT:
                 np.testing.assert_array_equal(values, other.tensors[name], err_msg=name)
         assert {**one.info, "calibration": 0} == {**other.info, "calibration": 0}
         assert one.info["calibration"] != other.info["calibration"]
@@ -274,7 +275,7 @@ def test_the_experience_is_what_the_file_says_of_the_held_out_photos(
     assert sorted(scenes[own.one_per_scene]) == sorted(
         set(scenes)
     ) and own.one_per_scene.sum() < len(scenes)
-    kept = (head.tensors[name] for name in HELD)
+    kept = (head.tensors[name] for name in HOLDOUT)
     for values, wanted in zip(kept, (scores, sigmas, given.opinions[held]), strict=True):
         np.testing.assert_allclose(values, wanted[own.one_per_scene], rtol=1e-5)
     assert head.held is not None and len(head.held.scores) == own.one_per_scene.sum()
@@ -349,8 +350,8 @@ def test_a_last_batch_of_one_photo_does_not_spoil_the_weights(left: int) -> None
 
 def test_what_is_fitted_is_what_is_loaded(learnt, tmp_path: Path) -> None:
     fitted = learnt[1]
-    found = {n: v.shape for n, v in fitted.tensors.items() if n not in HELD}
-    assert found == shapes(SIZES, MEMBERS)
+    found = {n: v.shape for n, v in fitted.tensors.items() if n not in HOLDOUT}
+    assert found == tensor_shapes(SIZES, MEMBERS)
     path = tmp_path / "mine.safetensors"
     write_atomic(path, save(fitted.tensors, metadata={"iq": json.dumps(fitted.info)}))
     blocks, _ = world(50, seed=7)
@@ -465,10 +466,10 @@ def test_iq_train_fusion_from_end_to_end(
     assert told.out == ""
     assert "photos held out: SRCC " in told.err and "in the 90 % interval" in told.err
     assert "62 photos: 60 used, 2 could not be read" in told.err
-    model = registry.load(str(output))
-    assert model.head.info["model"] == "mine"
+    model = loaded(output)
+    assert model.predictor.info["model"] == "mine"
     assert [block.name for block in model.blocks] == [*DEFAULT, "tiles"]
-    assert [*model.head.sizes] == DEFAULT and model.head.held is not None
+    assert [*model.predictor.sizes] == DEFAULT and model.holdout is not None
     # The file rates photos, from the command line too.
     words = ("score", str(album / "00.png"), str(album / "55.png"), "-m", str(output))
     assert run(monkeypatch, album / "cache", *words, "--format", "csv") == Exit.DONE
@@ -480,7 +481,7 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     output = tmp_path / "mine.safetensors"
     said: list[str] = []
     report = recipes.fit_fusion(
-        FitRequest(told, "photometry", "scene", output, "mine/1"),
+        FitRequest(told, [BLOCKS["photometry"]], "scene", output, "mine/1"),
         [],
         measure_in(album),
         "cpu",
@@ -493,7 +494,7 @@ def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) ->
     # People's average, on the photos that taught nothing.
     assert report.holdout.scores.mean() == pytest.approx(report.holdout.opinions.mean(), abs=0.02)
     assert len(said) == MEMBERS
-    model = registry.load(str(output))
+    model = loaded(output)
     wanted = [row.shot for row in told.rows]
     found = [each for each in measure_in(album)(model.blocks, wanted) if each.blocks]
     scores = [rating.score for rating in model.rate([each.blocks for each in found])]
@@ -516,7 +517,7 @@ def test_each_photo_is_learnt_with_its_own_vector(
     measured = measure_in(album)
     with pytest.raises(IqError, match="enough"):
         recipes.fit_fusion(
-            FitRequest(told, "photometry", "scene", tmp_path / "x", "x"),
+            FitRequest(told, [BLOCKS["photometry"]], "scene", tmp_path / "x", "x"),
             [],
             measured,
             "cpu",
@@ -559,7 +560,7 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     with pytest.raises(IqError, match="enough"):
         recipes.fit_fusion(
-            FitRequest(told, "photometry", "scene", tmp_path / "x", "x"),
+            FitRequest(told, [BLOCKS["photometry"]], "scene", tmp_path / "x", "x"),
             [tmp_path / "good"],
             measure_in(album),
             "cpu",
@@ -575,7 +576,7 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
     told = mos_csv.read(album / "told.csv", None, "1:5", None)
     output = tmp_path / "x.safetensors"
 
-    def refused(blocks: str, scene: str | None, rows: int = len(told.rows)) -> str:
+    def refused(blocks: list, scene: str | None, rows: int = len(told.rows)) -> str:
         given = replace(told, rows=told.rows[:rows])
         with pytest.raises(IqError) as caught:
             recipes.fit_fusion(
@@ -588,16 +589,14 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
         assert not output.exists()
         return str(caught.value)
 
-    assert "'clip'" in refused("photometry,clip", None)
-    assert "too few to fit on" in refused("photometry", None, rows=20)
-    assert "no column 'burst'" in refused("photometry", "burst")
+    assert "too few to fit on" in refused([BLOCKS["photometry"]], None, rows=20)
+    assert "no column 'burst'" in refused([BLOCKS["photometry"]], "burst")
     one_scene = [replace(row, row={**row.row, "scene": "a"}) for row in told.rows]
     told = replace(told, rows=tuple(one_scene))
-    assert "too few scenes" in refused("photometry", "scene")
-    monkeypatch.setattr(
-        "iqcli.extractors.registry.BLOCKS", {"photometry": BLOCKS["photometry"], "hole": Hole()}
-    )
-    assert "block hole" in refused("hole", None)
+    assert "too few scenes" in refused([BLOCKS["photometry"]], "scene")
+    assert "block hole" in refused([Hole()], None)
+    with pytest.raises(IqError, match="there is no block 'clip'"):
+        blocks_of("photometry,clip", BLOCKS)
 
 
 class Hole:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 from support.drawn_scenes import texture
+from support.fake_clip import registry, use
 from support.fake_fusion import install_fusion, network, svr
 
 from iqcli import ImageQualityFusion
@@ -21,8 +22,6 @@ from iqcli.distortions import ladders
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
 from iqcli.extractors.clip import ClipBlock
-from iqcli.extractors.registry import BLOCKS
-from iqcli.models import registry
 from iqcli.photos.read import read_photo
 from iqcli.training import fusion, recipes
 from iqcli.training.dataset import TrainingSet, holdout_mask
@@ -60,11 +59,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """This process at `home`, with few epochs and few ladders."""
-    for name in ("data", "cache", "state"):
+    for name in ("cache", "state"):
         monkeypatch.setenv(f"IQ_{name.upper()}_DIR", str(home / name))
-    monkeypatch.setenv("IQ_WEIGHTS_TABLE", str(home / "weights.toml"))
+    use(monkeypatch, home)
     monkeypatch.setenv("IQ_DEVICE", "cpu")
-    monkeypatch.setitem(BLOCKS, CLIP, ClipBlock(CLIP, "clip-vit-b-32", 512))
     monkeypatch.setattr(recipes, "FusionConfig", lambda: SMALL)
     monkeypatch.setattr(ladders, "NAMES", ("jpeg", "contrast"))
     threads = torch.get_num_threads()
@@ -111,11 +109,11 @@ def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_p
     said = capsys.readouterr()
     assert code == Exit.DONE, said.err
     assert "photos held out: SRCC " in said.err and "60 photos: 60 used" in said.err
-    model = registry.load(str(output))
-    assert dict(model.head.sizes) == {"brisque": 36, CLIP: 512}
-    assert model.head.info["known_by"][CLIP] == BLOCKS[CLIP].known_by
+    model = registry(home).load(str(output))
+    assert dict(model.predictor.sizes) == {"brisque": 36, CLIP: 512}
+    assert model.predictor.info["known_by"][CLIP] == registry(home).blocks[CLIP].known_by
     scenes = sorted(set(mos_csv.read(told_of(home), None, "0:100", None).column("Scene")))
-    assert len(model.head.held.scores) == holdout_mask(scenes).sum() > 0  # a photo a scene
+    assert len(model.holdout.scores) == holdout_mask(scenes).sum() > 0  # a photo a scene
     words = ("score", home / "album", "--model", output, "--format", "csv")
     assert iq(monkeypatch, *words) == Exit.DONE
     assert capsys.readouterr().out.count("mine") == COUNT
@@ -145,7 +143,7 @@ def test_each_photo_teaches_with_its_own_clip_vector(home: Path, monkeypatch, tm
     for k, row in enumerate(rows[:12]):
         number = int(row.shot.path.stem)
         assert row.value == pytest.approx(1 + 9 * (95 - 90 * number / COUNT) / 100, abs=1e-3)
-        block = BLOCKS[CLIP]
+        block = registry(home).blocks[CLIP]
         pixels = block.prepare(read_photo(row.shot.path.read_bytes(), max_megapixels=9)[1])
         own = block.forward([pixels], "cpu")[0]
         learnt = caught[0].blocks[CLIP]
@@ -191,17 +189,13 @@ def test_what_is_held_out_chooses_nothing(home: Path) -> None:
 
 
 def test_a_head_is_refused_with_another_clip(mine: Path, monkeypatch) -> None:
-    class Other(ClipBlock):
-        known_by = "another"
-
-    monkeypatch.setitem(BLOCKS, CLIP, Other(CLIP, "clip-vit-b-32", 512))
+    monkeypatch.setattr(ClipBlock, "known_by", "another")
     with pytest.raises(IqError, match="another block 'clip:ViT-B-32'"):
         ImageQualityFusion.from_pretrained(str(mine))
 
 
 def test_without_clip_it_says_what_to_pull(home, monkeypatch, capsys, tmp_path: Path) -> None:
     monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
-    monkeypatch.setitem(BLOCKS, CLIP, ClipBlock(CLIP, "clip-vit-b-32", 512))
     output = tmp_path / "x.safetensors"
     assert iq(monkeypatch, "train", "fusion", told_of(home), "-o", output, *WORDS) == Exit.USAGE
     assert "iq models pull clip-vit-b-32" in capsys.readouterr().err
@@ -223,14 +217,13 @@ def test_a_taste_stands_on_what_was_trained(
     said = capsys.readouterr().err
     assert code == Exit.DONE and "adopted taste/" in said, said
     file.unlink()
-    model = registry.load(str(own))
-    assert (
-        model.stock.head.info["model"] == "mine" and model.head.info["stock"]["name"] == file.name
-    )
+    taste = registry(home).load(str(own)).predictor
+    assert taste.stock.info["model"] == "mine"
+    assert taste.head.info["stock"]["name"] == file.name
     assert iq(monkeypatch, "score", home / "album", "--model", own, "-f", "csv") == Exit.DONE
     assert capsys.readouterr().out.count("taste/") == COUNT
     assert not seen
     for each in (home / "data" / "heads").iterdir():
         each.write_bytes(each.read_bytes() + b" ")
     with pytest.raises(IqError, match=r"another head\.safetensors"):
-        registry.load(str(own)).blocks  # noqa: B018
+        registry(home).load(str(own))

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from support import fake_clip
 from support.drawn_scenes import PHOTOS, photo, plain, texture
+from support.fake_heads import NOWHERE, loaded, registry
 from support.images import encoded
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
@@ -25,7 +26,6 @@ from iqcli.errors import IqError
 from iqcli.evaluation.mos_csv import Opinion, Opinions
 from iqcli.extractors import clip
 from iqcli.extractors.qualiclip import FORMAT, OwnBlock
-from iqcli.models import registry
 from iqcli.photos.views import views_of
 from iqcli.records import Photo, Shot
 from iqcli.training.backbone.data import shuffled_rows
@@ -45,6 +45,7 @@ from iqcli.training.qualiclip.train import (
     train_qualiclip,
 )
 from iqcli.training.run_state import RunFolder
+from iqcli.weights.store import WeightStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -274,7 +275,7 @@ def test_copies_that_cannot_be_told_apart_pull_nowhere() -> None:
 
 
 def test_chunks_add_up_to_the_whole_step(album: Path) -> None:
-    start = initial_clip("tiny", 1)
+    start = initial_clip("tiny", 1, WeightStore(NOWHERE))
     crops = lessons(album, size=5)[0]
     grads, told = [], []
     for chunk in (5, 2):
@@ -359,7 +360,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert again.out == whole.out and b"untrained a ladder" in whole.out
 
     kept = load_file(files[0])
-    begun = initial_clip("tiny", QUALICLIP_TINY.seed)
+    begun = initial_clip("tiny", QUALICLIP_TINY.seed, WeightStore(NOWHERE))
     assert torch.equal(kept["prompts_features"], begun.texts)
     changed = {
         name
@@ -396,7 +397,7 @@ def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -
     )
     said: list[str] = []
     folder = RunFolder(tmp_path / "q.run")
-    start = initial_clip("tiny", config.seed)
+    start = initial_clip("tiny", config.seed, WeightStore(NOWHERE))
     trained = train_qualiclip(start, paths_of(album), None, config, folder, "cpu", said.append)
     before, after = trained.before["all"], trained.after["all"]
     assert after.median > before.median + 0.3 and after.median > 0.6, (before, after)
@@ -476,7 +477,7 @@ def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None
     ],
 )
 def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> None:
-    begun = initial_clip("tiny", 1)
+    begun = initial_clip("tiny", 1, WeightStore(NOWHERE))
     kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
     kept["prompts_features"] = begun.texts.clone()
     spoil(kept)
@@ -490,7 +491,7 @@ def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> No
 
 def own_file(path: Path, seed: int) -> OwnBlock:
     """What an untrained file of ours gives its block; lies there as `path`."""
-    begun = initial_clip("tiny", seed)
+    begun = initial_clip("tiny", seed, WeightStore(NOWHERE))
     kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
     account = {"format": FORMAT, "config": begun.config}
     tensors = {k: v for k, v in kept.items() if not k.endswith("num_batches_tracked")}
@@ -507,7 +508,7 @@ def test_a_file_that_was_trained_again_is_another_block(tmp_path: Path) -> None:
     seen = []
     for seed in (1, 2):
         block = own_file(tmp_path / "q.safetensors", seed)
-        model = registry.load(str(tmp_path / "q.safetensors"))
+        model = loaded(tmp_path / "q.safetensors")
         seen.append((block.fingerprint, model.name, block.forward([texture(3)], "cpu").tolist()))
     for first, second in zip(*seen, strict=True):
         assert first != second
@@ -549,7 +550,7 @@ def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
         return [Photo(shot, error="not measured here") for shot in shots]
 
     with pytest.raises(IqError, match="could be read"):
-        fit_calibration(told, str(tmp_path / "q.safetensors"), None, measure)
+        fit_calibration(told, str(tmp_path / "q.safetensors"), registry(), None, measure)
     assert [type(each) for each in asked] == [OwnBlock]
 
 
@@ -565,7 +566,7 @@ def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("config", [None, {}, {"embed_dim": "many"}, {"embed_dim": 1024}, [1]])
 def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
-    begun = initial_clip("tiny", 1)
+    begun = initial_clip("tiny", 1, WeightStore(NOWHERE))
     account = {"format": FORMAT, "config": config}
     tensors = {"prompts_features": begun.texts.clone()}
     save_file(tensors, few.cwd / "q.safetensors", metadata={"iq": json.dumps(account)})

@@ -15,13 +15,14 @@ from scipy.stats import spearmanr
 from support import fake_pipeline
 from support.cli_runner import Iq
 from support.drawn_scenes import texture
+from support.fake_heads import loaded
 from support.images import encoded, exif_block
 
 from iqcli.errors import IqError
 from iqcli.evaluation import mos_csv
 from iqcli.models import registry
 from iqcli.models import taste as tastes
-from iqcli.models.taste import TasteModel
+from iqcli.models.taste import TastePredictor
 from iqcli.photos.xmp import IQ_NS
 from iqcli.pipeline.cache import Cache
 from iqcli.records import Facts, Marks, Photo, Shot
@@ -321,7 +322,7 @@ def test_stars_come_whole_and_up_to_five(tmp_path: Path, stars: str, says: str) 
 # --- weight files ---
 
 STOCK = registry.STOCK
-SIZES = registry.load(STOCK).head.sizes
+SIZES = loaded(STOCK).predictor.sizes
 
 
 def line(folder: Path, seed: int = 0) -> Path:
@@ -338,7 +339,7 @@ def line(folder: Path, seed: int = 0) -> Path:
 
 def vectors(count: int) -> list[dict[str, np.ndarray]]:
     random = np.random.default_rng(6)
-    blocks = registry.load(STOCK).blocks
+    blocks = loaded(STOCK).blocks
     return [
         {each.name: random.normal(0, 2, each.size).astype(np.float32) for each in blocks}
         for _ in range(count)
@@ -349,8 +350,8 @@ def test_ratings_are_the_stock_models_but_for_the_score(tmp_path: Path) -> None:
     photos = vectors(20)
     name = next(iter(SIZES))
     photos[3][name] = np.full_like(photos[3][name], np.nan)
-    model, stock = registry.load(str(line(tmp_path))), registry.load(STOCK)
-    assert isinstance(model, TasteModel)
+    model, stock = loaded(line(tmp_path)), loaded(STOCK)
+    assert isinstance(model.predictor, TastePredictor)
     assert [each.name for each in model.blocks] == [each.name for each in stock.blocks]
     mine, theirs = model.rate(photos), stock.rate(photos)
     for one, other in zip(mine, theirs, strict=True):
@@ -362,9 +363,9 @@ def test_ratings_are_the_stock_models_but_for_the_score(tmp_path: Path) -> None:
         assert one.uncertainty == 1.7 and one.model.startswith("taste/") and 1 <= one.score <= 10
     scores, stock_scores = ([each.score for each in told] for told in (mine, theirs))
     assert mine[3].reasons and np.std(np.subtract(scores, stock_scores)) > 0.01
-    head = model.head
+    head = model.predictor.head
     stacked = {name: np.stack([each[name] for each in photos]) for name in SIZES}
-    inputs = tastes.inputs_of(stock.head, stacked).astype(float)
+    inputs = tastes.inputs_of(stock.predictor, stacked).astype(float)
     weights = np.random.default_rng(0).normal(0, 0.1, inputs.shape[1])
     known = TasteSamples(np.array(stock_scores), inputs, np.zeros(20), np.zeros(20, int))
     fitted = TasteFit(1.0, 0.8, weights).predict(known)
@@ -380,7 +381,7 @@ def test_equal_fits_have_the_same_name_and_others_another(tmp_path: Path) -> Non
 def refused(path: Path) -> str:
     """The one sentence that a taste file is refused with."""
     with pytest.raises(IqError) as caught:
-        TasteModel(path).blocks  # noqa: B018
+        loaded(path)
     text = str(caught.value)
     assert "\n" not in text and not text.endswith(".") and path.name in text
     assert "train it again with `iq train taste`" in text

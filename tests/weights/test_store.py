@@ -10,7 +10,6 @@ import sys
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,12 +17,15 @@ import torch
 from support.cli_runner import Iq
 from support.http_hub import Hub
 from support.weight_rows import (
+    DATA,
     ON_HUB,
     ROW,
+    SUM,
     account,
     states,
     tabled,
 )
+from support.weight_rows import store as weights_of
 
 from iqcli.errors import IqError
 from iqcli.fs import files
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
 
 def test_every_row_can_be_used() -> None:
-    rows = manifest.read(store.TABLE)
+    rows = manifest.read(store.MANIFEST)
     names = {"clip-vit-b-32", "clip-vit-l-14", "clip-rn50", "laion-v1", "laion-v2", "fusion"}
     names |= {"brisque-live", "brisque-live-range", "qualiclip"}
     assert set(rows) == names | {f"musiq-{each}" for each in ("koniq", "spaq", "paq2piq", "ava")}
@@ -51,7 +53,7 @@ def test_no_licence_is_blurred(iq: Iq) -> None:
     """What may not be sold, or whose terms nobody states, says so wherever it is shown."""
     free = ("MIT", "Apache-2.0", "Apache-2.0, LIVE notice")
     listed = {row["name"]: row for row in iq("models", "list", "--weights", "-f", "jsonl").rows}
-    for name, row in manifest.read(store.TABLE).items():
+    for name, row in manifest.read(store.MANIFEST).items():
         assert row.commercial == (row.licence in free), name
         assert (listed[name]["commercial"], listed[name]["licence"]) == (
             row.commercial,
@@ -151,8 +153,8 @@ def test_needs_that_meet_again_and_again_take_no_time(iq: Iq) -> None:
             return super().__getitem__(name)
 
     table = Counted(manifest.read(iq.home / "weights.toml"))
-    with mock.patch.object(store, "table", lambda: table):
-        found = [each.name for each in store.with_needs(["a0"])]
+    weights = store.WeightStore(iq.home, rows=table)
+    found = [each.name for each in weights.with_needs(["a0"])]
     assert (len(found), found[-1]) == (41, "a0")
     assert calls < 1000
 
@@ -174,18 +176,18 @@ def test_an_account_is_not_believed(iq: Iq, hub: Hub) -> None:
         assert states(iq)["net"] == "not pulled"
 
 
-def test_what_is_converted_is_not_written_through_a_link(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_converted_is_not_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "precious").write_text("mine")
-    (tmp_path / "kept").symlink_to(tmp_path / "precious")
-    monkeypatch.setattr(store, "path_of", lambda name: tmp_path / "x")
-    monkeypatch.setattr(store, "folder", lambda name: tmp_path)
-    monkeypatch.setattr(store, "digest", lambda name: "0" * 64)
-    (tmp_path / "kept").rename(tmp_path / f"{'0' * 16}.safetensors")
-    store.converted("net", lambda path: {"a": np.zeros(2)})
+    iq = Iq(tmp_path, tmp_path)
+    place = tabled(iq, net=ROW)
+    given = tmp_path / "given"
+    given.write_bytes(DATA)
+    weights = weights_of(iq)
+    install.pull(weights, weights.row("net"), lambda done: None, given)
+    (place / f"{SUM[:16]}.safetensors").symlink_to(tmp_path / "precious")
+    weights.converted("net", lambda path: {"a": np.zeros(2)})
     assert (tmp_path / "precious").read_text() == "mine"
-    again = store.converted("net", lambda path: {})
+    again = weights.converted("net", lambda path: {})
     assert again["a"].tolist() == [0, 0]
 
 
@@ -246,18 +248,17 @@ def test_plain_tensors_are_read(tmp_path: Path) -> None:
         assert store.read_torch(tmp_path / "x.pth")["weight"].tolist() == [0, 1, 2]
 
 
-def test_objects_in_an_npz_are_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_objects_in_an_npz_are_not_read(tmp_path: Path) -> None:
     from iqcli.extractors import musiq_weights
 
     mark, given = tmp_path / "mark", tmp_path / "x.npz"
     np.savez(given, **{"opt/target/head/kernel": np.array([Evil(mark)], object)})
     iq = Iq(tmp_path, tmp_path)
     tabled(iq, net=ROW | {"file": "net.npz", "size": given.stat().st_size})
-    monkeypatch.setenv("IQ_WEIGHTS_TABLE", iq.changes["IQ_WEIGHTS_TABLE"])
-    monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path / "data"))
-    install.pull(store.row("net"), lambda done: None, given)
+    weights = weights_of(iq)
+    install.pull(weights, weights.row("net"), lambda done: None, given)
     with pytest.raises(IqError, match="is no MUSIQ"):
-        musiq_weights.tensors("net", head=True)
+        musiq_weights.tensors(weights, "net", head=True)
     assert not mark.exists()
     # It would have been, by a reader that trusts.
     with np.load(given, allow_pickle=True) as file:
