@@ -1,8 +1,7 @@
 """One frozen object of settings: flag > `IQ_*` > nearest `.iq.toml` > user config > default.
 
-What each setting may be: a value from a file, a variable or the command line, checked.
-
-Writing into a person's own config: one line changes, every other one and all comments stay.
+A setting is a field of `Settings`: its default, the check of its value, and whether it may stand
+beside photos. `load` joins the sources, `put` writes into the person's own config.
 """
 
 from __future__ import annotations
@@ -20,7 +19,6 @@ from iqcli.text import display_path, escape, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 N = TypeVar("N", int, float)
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -36,7 +34,7 @@ A_SHARE = "give a share from 0% to 100%"
 def checked(key: str, value: Any, source: str) -> Any:
     """The value of a setting as it is kept; raises IqError, naming `source`, for any other."""
     try:
-        return _CHECKS[key](value)
+        return _FIELDS[key].metadata["check"](value)
     except ValueError as error:
         raise IqError(f"{source} is {shorten(value)}; {error}") from None
 
@@ -119,32 +117,15 @@ def _within(low: N, high: N, number: N) -> N:
     return number
 
 
-_CHECKS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(("cache_dir", "state_dir", "data_dir", "weights_table"), _folder),
-    "weights_mirror": _address,
-    "model": _name,
-    "device": _one_of(DEVICES),
-    "batch_size": _batch,
-    "jobs": _whole(0, 256),
-    "max_megapixels": _number(0.001, 10_000),
-    "format": _one_of(FORMATS),
-    **dict.fromkeys(("max_reject", "worst", "promise"), _share),
-    "below": _number(1, 10),
-    "keep": _kept,
-    "per": _one_of(UNITS),
-    "margin": _number(0, 9),
-    "xmp_profile": _one_of(PROFILES),
-}
-
-
 # One rule in parts: where a source gives any of them, what weaker ones said of the others is void.
 RULE = ("below", "worst", "promise", "keep")
-# A folder of photos may come from a stranger: what lies in it chooses rules and looks, never
-# where we write and never what we load.
-BESIDE_PHOTOS = frozenset({"format", "max_reject", "per", "margin", "xmp_profile", *RULE})
 # The time that reading takes may grow with the square of the size.
 FILE_BYTES = 2**16
 DEFAULT = "default"
+# Settings of earlier versions -> what to do instead.
+REMOVED = {
+    "weights_table": "place a file of weights with `iq models pull NAME --from FILE`",
+}
 
 
 def _user_dir(kind: str) -> Path:
@@ -158,38 +139,46 @@ def _user_dir(kind: str) -> Path:
     return folders[kind]("iq", appauthor=False)
 
 
+def _by(check: Callable[[Any], Any], *, beside_photos: bool = False) -> dict[str, Any]:
+    """The metadata of a setting: `check` makes what is kept of a value as it was given.
+
+    It raises ValueError with what to give instead. A folder of photos may come from a stranger:
+    what may lie `beside_photos` chooses rules and looks, never where iq writes or what it loads.
+    """
+    return {"check": check, "beside_photos": beside_photos}
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Every knob that outlives one command.
 
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
     decoded; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds
-    what was learnt from the person and the weights that were pulled; `weights_table` adds to those
-    that can be. With a `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
+    what was trained on the person's photos and the weights that were pulled. With a
+    `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
 
     `below` (a score), `worst` and `promise` (shares), `keep` ("3", "20%") and `per` are the rule of
     `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are for.
     """
 
-    cache_dir: Path
-    state_dir: Path
-    model: str = "fusion-mini"
-    device: str = "auto"
-    batch_size: int = 0
-    jobs: int = 0
-    max_megapixels: float = 250.0
-    max_reject: float = 0.5
-    format: str = "table"
-    below: float | None = None
-    worst: float | None = None
-    promise: float | None = None
-    keep: str | None = None
-    per: str | None = None
-    margin: float = 0.0
-    xmp_profile: str = "generic"
-    data_dir: Path = field(default_factory=lambda: _user_dir("data"))
-    weights_table: Path | None = None
-    weights_mirror: str | None = None
+    cache_dir: Path = field(metadata=_by(_folder))
+    state_dir: Path = field(metadata=_by(_folder))
+    model: str = field(default="fusion-mini", metadata=_by(_name))
+    device: str = field(default="auto", metadata=_by(_one_of(DEVICES)))
+    batch_size: int = field(default=0, metadata=_by(_batch))
+    jobs: int = field(default=0, metadata=_by(_whole(0, 256)))
+    max_megapixels: float = field(default=250.0, metadata=_by(_number(0.001, 10_000)))
+    max_reject: float = field(default=0.5, metadata=_by(_share, beside_photos=True))
+    format: str = field(default="table", metadata=_by(_one_of(FORMATS), beside_photos=True))
+    below: float | None = field(default=None, metadata=_by(_number(1, 10), beside_photos=True))
+    worst: float | None = field(default=None, metadata=_by(_share, beside_photos=True))
+    promise: float | None = field(default=None, metadata=_by(_share, beside_photos=True))
+    keep: str | None = field(default=None, metadata=_by(_kept, beside_photos=True))
+    per: str | None = field(default=None, metadata=_by(_one_of(UNITS), beside_photos=True))
+    margin: float = field(default=0.0, metadata=_by(_number(0, 9), beside_photos=True))
+    xmp_profile: str = field(default="generic", metadata=_by(_one_of(PROFILES), beside_photos=True))
+    data_dir: Path = field(default_factory=lambda: _user_dir("data"), metadata=_by(_folder))
+    weights_mirror: str | None = field(default=None, metadata=_by(_address))
 
     @property
     def workers(self) -> int:
@@ -200,7 +189,8 @@ class Settings:
         return min(len(usable(0)) if usable else os.cpu_count() or 1, 16)
 
 
-NAMES = tuple(item.name for item in fields(Settings))
+_FIELDS = {item.name: item for item in fields(Settings)}
+NAMES = tuple(_FIELDS)
 
 
 def load(
@@ -219,7 +209,9 @@ def load_with_origins(
     nearest `.iq.toml`, upward, applies, None where no photo is looked at. Raises IqError for a
     file or value that cannot be used.
     """
-    folders: dict[str, Any] = {"cache_dir": _user_dir("cache"), "state_dir": _user_dir("state")}
+    folders: dict[str, Any] = {
+        f"{kind}_dir": _user_dir(kind) for kind in ("cache", "state", "data")
+    }
     found: dict[str, tuple[str, Any]] = {}
     for given in _sources(flags, start, environ):
         if any(name in given for name in RULE):
@@ -238,6 +230,9 @@ def _sources(
     if start is not None and (nearest := beside_photos(start)):
         yield _from_file(nearest, trusted=False)
     variables = {name: f"IQ_{name.upper()}" for name in NAMES}
+    for name, way in REMOVED.items():
+        if environ.get(f"IQ_{name.upper()}"):
+            raise IqError(f"IQ_{name.upper()} was removed; unset it, and {way}")
     yield {
         name: (f"{each} in the environment", checked(name, environ[each], each))
         for name, each in variables.items()
@@ -271,9 +266,10 @@ def beside_photos(start: Path) -> Path | None:
 
 def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
     raw = _read(path)
-    allowed = NAMES if trusted else BESIDE_PHOTOS
     for key in raw:
-        if key not in allowed:
+        if trusted and key in REMOVED:
+            raise IqError(f"{path}: {key} was removed; delete that line, and {REMOVED[key]}")
+        if key not in NAMES or not (trusted or _FIELDS[key].metadata["beside_photos"]):
             why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
             raise IqError(f"{path}: {shorten(key)} {why}; remove that line")
     return {key: (str(path), checked(key, value, f"{path}: {key}")) for key, value in raw.items()}

@@ -208,3 +208,13 @@ def test_shares(text: str, value: float) -> None:
 def test_no_shares(text: str) -> None:
     with pytest.raises(ValueError):
         share(text)
+
+
+def test_a_removed_setting_says_what_to_do_instead(sources: Sources) -> None:
+    sources.environ["IQ_WEIGHTS_TABLE"] = "rows.toml"
+    with pytest.raises(IqError, match=r"removed; unset it, .* `iq models pull NAME --from FILE`"):
+        sources.load()
+    del sources.environ["IQ_WEIGHTS_TABLE"]
+    sources.config.write_text('weights_table = "rows.toml"')
+    with pytest.raises(IqError, match=r"removed; delete that line, .* `iq models pull NAME"):
+        sources.load()

@@ -16,7 +16,7 @@ from torch.nn import functional
 from iqcli.errors import IqError
 from iqcli.extractors.clip import share_of_good
 from iqcli.models import qualiclip, registry
-from iqcli.models.qualiclip import PROMPTS, sound
+from iqcli.models.qualiclip import PROMPTS, checked_texts
 from iqcli.photos.read import read_photo
 
 if TYPE_CHECKING:
@@ -246,12 +246,12 @@ def test_good_comes_first_and_each_pair_counts_a_seventh() -> None:
 
 def test_the_texts_are_unit_rows_and_a_photo_of_any_length(tmp_path: Path) -> None:
     rows = texts().numpy()
-    np.testing.assert_array_equal(sound(rows, 1024, tmp_path), rows)
+    np.testing.assert_array_equal(checked_texts(rows, 1024, tmp_path), rows)
     # As half precision stores them.
-    sound(rows.astype(np.float16), 1024, tmp_path)
+    checked_texts(rows.astype(np.float16), 1024, tmp_path)
     for odd in (rows * 10, rows * np.float32(1.01), rows * 0, rows * np.nan):
         with pytest.raises(IqError, match="not of unit length"):
-            sound(odd, 1024, tmp_path)
+            checked_texts(odd, 1024, tmp_path)
     seen = np.random.default_rng(0).normal(size=(5, 1024)).astype(np.float32)
     np.testing.assert_allclose(share_of_good(seen, rows), share_of_good(seen * 40, rows), atol=1e-5)
 
