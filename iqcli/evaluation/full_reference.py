@@ -4,16 +4,11 @@
     SSIM        luma; window 11, sigma 1.5, no downsampling      Wang et al. 2004
     MS-SSIM     luma; five scales                                Wang, Simoncelli and Bovik 2003
     VIF         luma; in the pixel domain (VIFp), four scales    Sheikh and Bovik 2006
-    FSIM        colour (FSIMc), at a short side near 256         Zhang et al. 2011, see `phase`
+    FSIM        colour (FSIMc), at a short side near 256         Zhang et al. 2011
 
 Luma is 0.299 R + 0.587 G + 0.114 B, rounded to whole levels as in the programs of the authors. All
-but FSIM are taken at full size, in strips, so that memory stays near that of the two pictures. What
-a measure does not say for a pair (too small, flat) is None, with a note.
-
-Phase congruency: where the waves of a picture agree, it has a feature. The map that FSIM needs.
-
-Kovesi's measure, with the settings of Zhang et al., "FSIM: A Feature Similarity Index for Image
-Quality Assessment", 2011: log-Gabor filters of four scales and four directions.
+but FSIM are taken at full size, in strips, so that memory stays near that of the two pictures. A
+measure that is not defined for a pair (too small, flat) is None, with a note.
 """
 
 from __future__ import annotations
@@ -35,69 +30,6 @@ if TYPE_CHECKING:
     Plane = NDArray[np.float64]
     Grey = NDArray[np.uint8] | NDArray[np.float32] | Plane
 
-SCALES, DIRECTIONS = 4, 4
-SHORTEST_WAVE, WIDTH = 6.0, 0.55
-SPREAD = np.pi / (DIRECTIONS * 1.2)
-CUTOFF, STEEPNESS = 0.45, 15
-# Standard deviations of the noise above its mean from which energy counts, and how much Kovesi
-# found that estimate to be too high.
-ABOVE_NOISE, TOO_HIGH = 2.0, 1.7
-# An amplitude below which there is nothing but the rounding of the transform, in levels.
-EPS = 1e-4
-
-
-def congruency(plane: Plane) -> Plane:
-    """(h, w) levels to (h, w) phase congruency, 0 (no feature) .. 1."""
-    spectrum = fft.fft2(plane)
-    radial, angular = _filters(plane.shape)
-    energy, amplitude = np.zeros(plane.shape), np.full(plane.shape, EPS)
-    for direction in angular:
-        filters = radial * direction
-        waves = fft.ifft2(spectrum * filters)
-        total = waves.sum(axis=0)
-        mean = total / (np.abs(total) + EPS)
-        turned = waves * mean.conj()
-        agreed = (turned.real - np.abs(turned.imag)).sum(axis=0)
-        energy += np.maximum(agreed - _noise(waves[0], filters), 0)
-        amplitude += np.abs(waves).sum(axis=0)
-    return np.asarray(energy / amplitude)
-
-
-def _noise(finest: NDArray[np.complex128], filters: Plane) -> float:
-    """The energy that noise alone would give, judged by the median of the finest scale."""
-    power = np.median(np.abs(finest) ** 2) / np.log(2) / (filters[0] ** 2).sum()
-    kernels = fft.ifft2(filters).real * np.sqrt(finest.size)
-    squares = (kernels**2).sum()
-    products = ((kernels.sum(axis=0) ** 2).sum() - squares) / 2
-    rayleigh = np.sqrt(power * (squares + 2 * products))
-    mean, deviation = rayleigh * np.sqrt(np.pi / 2), rayleigh * np.sqrt(2 - np.pi / 2)
-    return float((mean + ABOVE_NOISE * deviation) / TOO_HIGH)
-
-
-def _filters(shape: tuple[int, ...]) -> tuple[Plane, list[Plane]]:
-    """The radial parts (SCALES, h, w) and the angular ones (h, w), zero frequency first."""
-    height, width = shape
-    y, x = np.meshgrid(_frequencies(height), _frequencies(width), indexing="ij")
-    radius, angle = np.hypot(x, y), np.arctan2(-y, x)
-    low_pass = 1 / (1 + (radius / CUTOFF) ** (2 * STEEPNESS))
-    radius[0, 0] = 1
-    waves = SHORTEST_WAVE * 2.0 ** np.arange(SCALES)[:, None, None]
-    radial = np.exp(-(np.log(radius * waves) ** 2) / (2 * np.log(WIDTH) ** 2)) * low_pass
-    radial[:, 0, 0] = 0
-    angular = []
-    for step in range(DIRECTIONS):
-        away = angle - step * np.pi / DIRECTIONS
-        away = np.abs(np.arctan2(np.sin(away), np.cos(away)))
-        angular.append(np.exp(-(away**2) / (2 * SPREAD**2)))
-    return radial, angular
-
-
-def _frequencies(size: int) -> Plane:
-    """Of `size` samples, zero first; an odd size reaches a half on both sides, as Kovesi has it."""
-    steps = np.arange(size) - size // 2
-    return np.asarray(fft.ifftshift(steps / (size - 1 if size % 2 else size)))
-
-
 PEAK = 255.0
 C1, C2 = (0.01 * PEAK) ** 2, (0.03 * PEAK) ** 2
 WINDOW, SIGMA = 11, 1.5
@@ -112,13 +44,24 @@ STRIP = 256
 LEAST = {"ssim": 11, "ms_ssim": 161, "vif": 41, "fsim": 48}
 LABELS = {"ssim": "SSIM", "ms_ssim": "MS-SSIM", "vif": "VIF", "fsim": "FSIM"}
 FSIM_SHORT = 256
-# What phase congruency stays under where rounding alone makes waves.
+# The most phase congruency where rounding alone makes waves.
 FEATURELESS = 1e-6
+
+# Phase congruency.
+SCALES, DIRECTIONS = 4, 4
+SHORTEST_WAVE, WIDTH = 6.0, 0.55
+SPREAD = np.pi / (DIRECTIONS * 1.2)
+CUTOFF, STEEPNESS = 0.45, 15
+# Standard deviations of the noise above its mean from which energy counts, and how much Kovesi
+# found that estimate to be too high.
+ABOVE_NOISE, TOO_HIGH = 2.0, 1.7
+# An amplitude below which there is nothing but the rounding of the transform, in levels.
+EPS = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """What the measures say of a copy; None where one says nothing, `notes` tell why.
+    """The measures of a copy; None where one is not defined, and `notes` say why.
 
     `mse` in levels² is 0 for an identical copy, whose `psnr` is None for it is infinite. The
     others are 1 for an identical copy and fall; SSIM may be negative, VIF above 1 (more contrast).
@@ -241,11 +184,11 @@ def fsim(original: Pixels, copy: Pixels) -> float | None:
     phase1, phase2 = congruency(y1), congruency(y2)
     weight = np.maximum(phase1, phase2)
     chroma = _alike(i1, i2, 200.0) * _alike(q1, q2, 200.0)
-    likeness = _alike(phase1, phase2, 0.85) * _alike(_gradient(y1), _gradient(y2), 160.0)
-    likeness *= np.abs(chroma) ** 0.03
+    similarity = _alike(phase1, phase2, 0.85) * _alike(_gradient(y1), _gradient(y2), 160.0)
+    similarity *= np.abs(chroma) ** 0.03
     if weight.max() < FEATURELESS:
         return None
-    return float((likeness * weight).sum() / weight.sum())
+    return float((similarity * weight).sum() / weight.sum())
 
 
 def _alike(a: Plane, b: Plane, constant: float) -> Plane:
@@ -309,3 +252,62 @@ def _gaussian(size: int, sigma: float) -> Plane:
     weights = np.exp(-((np.arange(size) - size // 2) ** 2) / (2 * sigma**2))
     window: Plane = weights / weights.sum()
     return window
+
+
+# --- phase congruency, the map that FSIM needs ---
+
+
+def congruency(plane: Plane) -> Plane:
+    """(h, w) levels to (h, w) phase congruency, 0 (no feature) .. 1: where the waves agree.
+
+    Kovesi's measure, with the settings of Zhang et al., "FSIM: A Feature Similarity Index for Image
+    Quality Assessment", 2011: log-Gabor filters of four scales and four directions.
+    """
+    spectrum = fft.fft2(plane)
+    radial, angular = _filters(plane.shape)
+    energy, amplitude = np.zeros(plane.shape), np.full(plane.shape, EPS)
+    for direction in angular:
+        filters = radial * direction
+        waves = fft.ifft2(spectrum * filters)
+        total = waves.sum(axis=0)
+        mean = total / (np.abs(total) + EPS)
+        turned = waves * mean.conj()
+        agreed = (turned.real - np.abs(turned.imag)).sum(axis=0)
+        energy += np.maximum(agreed - _noise(waves[0], filters), 0)
+        amplitude += np.abs(waves).sum(axis=0)
+    return np.asarray(energy / amplitude)
+
+
+def _noise(finest: NDArray[np.complex128], filters: Plane) -> float:
+    """The energy that noise alone would give, judged by the median of the finest scale."""
+    power = np.median(np.abs(finest) ** 2) / np.log(2) / (filters[0] ** 2).sum()
+    kernels = fft.ifft2(filters).real * np.sqrt(finest.size)
+    squares = (kernels**2).sum()
+    products = ((kernels.sum(axis=0) ** 2).sum() - squares) / 2
+    rayleigh = np.sqrt(power * (squares + 2 * products))
+    mean, deviation = rayleigh * np.sqrt(np.pi / 2), rayleigh * np.sqrt(2 - np.pi / 2)
+    return float((mean + ABOVE_NOISE * deviation) / TOO_HIGH)
+
+
+def _filters(shape: tuple[int, ...]) -> tuple[Plane, list[Plane]]:
+    """The radial parts (SCALES, h, w) and the angular ones (h, w), zero frequency first."""
+    height, width = shape
+    y, x = np.meshgrid(_frequencies(height), _frequencies(width), indexing="ij")
+    radius, angle = np.hypot(x, y), np.arctan2(-y, x)
+    low_pass = 1 / (1 + (radius / CUTOFF) ** (2 * STEEPNESS))
+    radius[0, 0] = 1
+    waves = SHORTEST_WAVE * 2.0 ** np.arange(SCALES)[:, None, None]
+    radial = np.exp(-(np.log(radius * waves) ** 2) / (2 * np.log(WIDTH) ** 2)) * low_pass
+    radial[:, 0, 0] = 0
+    angular = []
+    for step in range(DIRECTIONS):
+        away = angle - step * np.pi / DIRECTIONS
+        away = np.abs(np.arctan2(np.sin(away), np.cos(away)))
+        angular.append(np.exp(-(away**2) / (2 * SPREAD**2)))
+    return radial, angular
+
+
+def _frequencies(size: int) -> Plane:
+    """Of `size` samples, zero first; an odd size reaches a half on both sides, as Kovesi has it."""
+    steps = np.arange(size) - size // 2
+    return np.asarray(fft.ifftshift(steps / (size - 1 if size % 2 else size)))

@@ -1,4 +1,4 @@
-"""Which copy belongs to which original, by name; and each pair held side by side."""
+"""Pairs of originals and copies, matched by name, and each pair compared."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from iqcli.evaluation.full_reference import Fidelity
     from iqcli.records import Pixels
 
-# Sides of a scaled copy are rounded to whole pixels; what differs by more is another crop.
+# Sides of a scaled copy are rounded to whole pixels; a larger difference is another crop.
 ROUNDED = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """An original and its copy; one of them None, and `error` why, for a picture left alone."""
+    """An original and its copy; for an unpaired picture the other is None, and `error` says why."""
 
     original: Path | None
     copy: Path | None
@@ -34,9 +34,9 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """A pair held side by side: the size of the original, and the measures or why there are none.
+    """A pair compared: the size of the original, and the measures or why there are none.
 
-    `notes` tell what was done to the copy and which measure says nothing.
+    `notes` say what was done to the copy and which measure is not defined.
     """
 
     pair: Pair
@@ -68,17 +68,17 @@ def pairs(original: Path, copy: Path, on_problem: Callable[[Path, str], None]) -
         raise IqError(
             f"{display_path(original)} is given twice; give the folder of the copies, too"
         )
-    found = _inside(original, copy, on_problem), _inside(copy, original, on_problem)
-    return sorted(_matched(*found), key=lambda pair: str(pair.original or pair.copy))
+    pictures = _inside(original, copy, on_problem), _inside(copy, original, on_problem)
+    return sorted(_matched(*pictures), key=lambda pair: str(pair.original or pair.copy))
 
 
 def _inside(folder: Path, other: Path, on_problem: Callable[[Path, str], None]) -> dict[str, Path]:
     """The pictures of a folder by their path in it, without those of the other folder in it."""
-    apart = other.resolve()
+    inner = other.resolve()
     return {
         shot.path.relative_to(folder).as_posix(): shot.path
         for shot in find_shots([folder], on_problem=on_problem)
-        if not (folder.resolve() in apart.parents and shot.path.resolve().is_relative_to(apart))
+        if not (folder.resolve() in inner.parents and shot.path.resolve().is_relative_to(inner))
     }
 
 

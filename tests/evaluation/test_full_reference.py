@@ -288,7 +288,7 @@ def test_folders_pair_by_path_and_stem(iq: Iq, folders: tuple[Path, Path]) -> No
         ("./originals/day/DSC0.png", "./copies/day/DSC0.webp"),
         ("./originals/lone.png", None),
     ]
-    assert ran.lines[-1] == "4 pairs: 3 compared, 1 could not be; 2 photos alone"
+    assert ran.lines[-1] == "4 pairs: 3 compared, 1 could not be compared; 2 photos unpaired"
     alone = [line.split(": ")[1] for line in ran.lines[1:3]]
     assert alone == ["./copies/other.png", "./originals/lone.png"]
 
@@ -353,7 +353,7 @@ def test_several_of_one_name_are_not_guessed(iq: Iq, folders: tuple[Path, Path])
     ran = iq("compare", "originals", "copies")
     assert ran.code == 1
     assert ran.err.count("several pictures are called DSC0;") == 3
-    assert ran.lines[-1] == "3 pairs: 2 compared, 1 could not be; 5 photos alone"
+    assert ran.lines[-1] == "3 pairs: 2 compared, 1 could not be compared; 5 photos unpaired"
     (copies / "DSC0.tif").write_bytes(encoded(scene(40, 30), "TIFF"))
     whole = iq("compare", "originals", "copies", "-f", "jsonl")
     named = {row["original"]: row["copy"] for row in whole.rows if row["error"] is None}
@@ -447,7 +447,7 @@ def test_an_unreadable_copy_is_said(iq: Iq, data: bytes, said: str) -> None:
     ran = iq("compare", "a.png", "b.jpg", "-f", "jsonl")
     assert ran.code == 1
     assert said in ran.rows[0]["error"] and said in ran.lines[0]
-    assert ran.lines[-1] == "1 pair: 0 compared, 1 could not be"
+    assert ran.lines[-1] == "1 pair: 0 compared, 1 could not be compared"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
@@ -462,7 +462,7 @@ def test_hostile_names_steer_nothing(iq: Iq) -> None:
         ran = iq("compare", "photos", "more", "-f", form)
         assert ran.code == 1
         assert "\x1b" not in ran.out.decode() + ran.err
-        assert ran.lines[-1] == "4 pairs: 3 compared, 1 could not be"
+        assert ran.lines[-1] == "4 pairs: 3 compared, 1 could not be compared"
     rows = iq("compare", "photos", "more", "-f", "jsonl").rows
     assert sum(row["copy_b64"] is not None for row in rows) == 3
 

@@ -1,8 +1,9 @@
-"""`iq compare`: how much of an original an edit or a recompression has kept."""
+"""`iq compare`: how close copies are to their originals, pair by pair."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from iqcli.evaluation.pairs import PairResult
     from iqcli.settings import Settings
 
-# The measures by their title in a table, and their digits there.
+# The measures by name: their title in a table, and their digits there.
 MEASURES = {
     "mse": ("MSE", 2),
     "psnr": ("PSNR", 2),
@@ -88,65 +89,53 @@ def compare(
     form = _format(format, settings)
     if sort is not None:
         choose(sort, SORTABLE, "--sort")
-    tally = Tally()
-    found = _measured(Path(original), Path(copy), settings, resize, tally, quiet=quiet)
-    _render(_arranged(map(row, found), sort, reverse), form)
-    return tally.finish(quiet=quiet)
+    counts = PairCounts()
+    results = _compared(Path(original), Path(copy), settings, resize, counts, quiet=quiet)
+    _write(_arranged(map(to_row, results), sort, reverse), form)
+    for sentence in (*counts.failed, *counts.unpaired):
+        info(f"iq: {sentence}")
+    if not quiet:
+        info(counts.describe())
+    return counts.exit_code
 
 
-class Tally:
-    """What became of each pair."""
+@dataclass
+class PairCounts:
+    """What became of the pairs; `failed` and `unpaired` are sentences."""
 
-    def __init__(self) -> None:
-        self.done = 0
-        self.failed: list[str] = []
-        self.alone: list[str] = []
-        self.unlisted = 0
+    done: int = 0
+    failed: list[str] = field(default_factory=list)
+    unpaired: list[str] = field(default_factory=list)
+    unlisted: int = 0
 
-    def add(self, likeness: PairResult) -> None:
-        pair = likeness.pair
-        if pair.original is None or pair.copy is None:
-            path = pair.original or pair.copy
-            assert path
-            self.alone.append(f"{display_path(path)}: {likeness.error}")
-        elif likeness.error is not None:
-            self.failed.append(
-                f"{display_path(pair.original)}, {display_path(pair.copy)}: {likeness.error}"
-            )
+    def add(self, result: PairResult) -> None:
+        """Count a pair, or a photo without a partner."""
+        paths = [path for path in (result.pair.original, result.pair.copy) if path is not None]
+        sentence = f"{', '.join(map(display_path, paths))}: {result.error}"
+        if len(paths) < 2:
+            self.unpaired.append(sentence)
+        elif result.error is not None:
+            self.failed.append(sentence)
         else:
             self.done += 1
 
-    def unlist(self, path: Path, why: str) -> None:
+    def skip(self, path: Path, reason: str) -> None:
+        """Show why a path is passed over, and count it."""
         self.unlisted += 1
-        info(f"iq: {display_path(path)}: {why}")
+        info(f"iq: {display_path(path)}: {reason}")
 
-    def finish(self, *, quiet: bool) -> Exit:
-        """Say what was not compared and the counts, which add up; the exit code."""
-        for sentence in (*self.failed, *self.alone):
-            info(f"iq: {sentence}")
-        if not quiet:
-            failed = f", {len(self.failed):,} could not be" if self.failed else ""
-            alone = f"; {counted(len(self.alone), 'photo')} alone" if self.alone else ""
-            over = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
-            total = counted(self.done + len(self.failed), "pair")
-            info(f"{total}: {self.done:,} compared{failed}{alone}{over}")
-        return Exit.SOME_FAILED if self.failed or self.alone or self.unlisted else Exit.DONE
+    def describe(self) -> str:
+        """The counts in one line."""
+        total = counted(self.done + len(self.failed), "pair")
+        failed = f", {len(self.failed):,} could not be compared" if self.failed else ""
+        alone = f"; {counted(len(self.unpaired), 'photo')} unpaired" if self.unpaired else ""
+        skipped = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
+        return f"{total}: {self.done:,} compared{failed}{alone}{skipped}"
 
-
-def row(likeness: PairResult) -> rows.Row:
-    """The record of a pair: every key of `COLUMNS`, None for what does not apply."""
-    found: dict[str, Any] = dict.fromkeys(COLUMNS)
-    found |= {"schema": SCHEMA, "width": likeness.width, "height": likeness.height}
-    found |= {"notes": list(likeness.notes), "error": likeness.error}
-    pair = {"original": likeness.pair.original, "copy": likeness.pair.copy}
-    for name, path in pair.items():
-        if path is not None:
-            found |= {name: display_path(path), f"{name}_b64": exact(path)}
-    for name in MEASURES if likeness.fidelity else ():
-        value = getattr(likeness.fidelity, name)
-        # Rounded to nothing, a difference would read as identical.
-        found[name] = value and (round(value, DIGITS) or value)
-    return found
+    @property
+    def exit_code(self) -> Exit:
+        """The exit code of the command."""
+        return Exit.SOME_FAILED if self.failed or self.unpaired or self.unlisted else Exit.DONE
 
 
 def _format(given: str | None, settings: Settings) -> str:
@@ -155,61 +144,82 @@ def _format(given: str | None, settings: Settings) -> str:
     return settings.format if settings.format in FORMATS else "table"
 
 
-def _measured(
-    original: Path, copy: Path, settings: Settings, resize: bool, tally: Tally, *, quiet: bool
+def _compared(
+    original: Path, copy: Path, settings: Settings, resize: bool, counts: PairCounts, *, quiet: bool
 ) -> Iterator[PairResult]:
+    """Every pair compared, and every photo without a partner, counted, under a progress bar."""
     from iqcli.evaluation.pairs import compare_pair, pairs
 
-    wanted = pairs(original, copy, tally.unlist)
-    if not wanted:
+    found = pairs(original, copy, counts.skip)
+    if not found:
         raise NothingFound(f"no photo in {display_path(original)} and {display_path(copy)}")
     limit = settings.max_megapixels
-    found = (compare_pair(each, max_megapixels=limit, resize=resize) for each in wanted)
-    for each in progress(found, len(wanted), quiet=quiet, things="pairs"):
-        tally.add(each)
-        yield each
+    results = (compare_pair(each, max_megapixels=limit, resize=resize) for each in found)
+    for result in progress(results, len(found), quiet=quiet, things="pairs"):
+        counts.add(result)
+        yield result
+
+
+# --- rows ---
+
+
+def to_row(result: PairResult) -> rows.Row:
+    """The record of a pair: every key of `COLUMNS`, None for what does not apply."""
+    row: dict[str, Any] = dict.fromkeys(COLUMNS)
+    row |= {"schema": SCHEMA, "width": result.width, "height": result.height}
+    row |= {"notes": list(result.notes), "error": result.error}
+    for name, path in (("original", result.pair.original), ("copy", result.pair.copy)):
+        if path is not None:
+            row |= {name: display_path(path), f"{name}_b64": exact(path)}
+    for name in MEASURES if result.fidelity else ():
+        value = getattr(result.fidelity, name)
+        # Rounded to nothing, a difference would read as identical.
+        row[name] = value and (round(value, DIGITS) or value)
+    return row
 
 
 def _arranged(found: Iterable[rows.Row], sort: str | None, reverse: bool) -> Iterable[rows.Row]:
     """In the order asked for; a row without a value comes last."""
     if sort is None:
         return list(found)[::-1] if reverse else found
-    return ordered(found, lambda each: _key(each, sort), reverse=reverse)
+    return ordered(found, lambda row: _sort_key(row, sort), reverse=reverse)
 
 
-def _key(each: rows.Row, sort: str) -> Any:
-    return math.inf if sort == "psnr" and each["mse"] == 0 else each[sort]
+def _sort_key(row: rows.Row, sort: str) -> Any:
+    return math.inf if sort == "psnr" and row["mse"] == 0 else row[sort]
 
 
-def _render(found: Iterable[rows.Row], form: str) -> None:
+def _write(found: Iterable[rows.Row], form: str) -> None:
+    """Write the rows to stdout. A table shows the pairs compared; the other formats show all."""
     if form in rows.WRITERS:
         write(rows.to_text(form, found, COLUMNS))
-    elif whole := [each for each in found if each["error"] is None]:
+    elif compared := [row for row in found if row["error"] is None]:
         from iqcli.output import table
 
-        lines = [_line(each) for each in whole]
-        if len(whole) > 1:
-            lines.append(_means(whole))
-        noted = any(line[-1] for line in lines)
-        titles = ("copy", *(title for title, _ in MEASURES.values()), "notes")
-        lines = lines if noted else [line[:-1] for line in lines]
-        table.show(table.plain_table(titles if noted else titles[:-1], lines))
+        lines = [_line(row) for row in compared]
+        if len(compared) > 1:
+            lines.append(_means(compared))
+        titles = ["copy", *(title for title, _ in MEASURES.values()), "notes"]
+        width = len(titles) if any(line[-1] for line in lines) else len(titles) - 1
+        table.show(table.plain_table(titles[:width], [line[:width] for line in lines]))
 
 
-def _line(each: rows.Row) -> tuple[str, ...]:
-    cells = [_cell(name, each[name]) for name in MEASURES]
-    if each["mse"] == 0:
-        cells[1] = INFINITE
-    return each["copy"], *cells, "; ".join(each["notes"])
+def _line(row: rows.Row) -> tuple[str, ...]:
+    cells = {name: _cell(name, row[name]) for name in MEASURES}
+    if row["mse"] == 0:
+        cells["psnr"] = INFINITE
+    return row["copy"], *cells.values(), "; ".join(row["notes"])
 
 
-def _means(whole: list[rows.Row]) -> tuple[str, ...]:
+def _means(compared: list[rows.Row]) -> tuple[str, ...]:
     """The mean of each measure over the pairs that have it; PSNR over those that differ."""
-    columns = ([each[name] for each in whole if each[name] is not None] for name in MEASURES)
-    means = [sum(values) / len(values) if values else None for values in columns]
-    cells = (_cell(name, mean) for name, mean in zip(MEASURES, means, strict=True))
-    differing = sum(each["psnr"] is not None for each in whole)
-    note = f"PSNR of {differing:,} of {len(whole):,}" if differing < len(whole) else ""
+    columns = {name: [row[name] for row in compared if row[name] is not None] for name in MEASURES}
+    cells = (
+        _cell(name, sum(values) / len(values) if values else None)
+        for name, values in columns.items()
+    )
+    differing = len(columns["psnr"])
+    note = f"PSNR of {differing:,} of {len(compared):,}" if differing < len(compared) else ""
     return "mean", *cells, note
 
 
