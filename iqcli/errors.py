@@ -1,10 +1,10 @@
-"""The error family. Each becomes one sentence on stderr and one exit code, in `cli.py` alone.
+"""The tree of errors. Each becomes one sentence on stderr and one exit code, in `cli/app.py` alone.
 
     IqError               2  the run cannot start or go on: usage, configuration, environment
     ├── NothingFound      3  the paths hold no photo
     ├── PlanConflict      4  the plan no longer fits the disk; nothing was applied
     ├── Interrupted     130  stopped while photos were moving
-    └── PhotoError        1  one photo cannot be judged; inside a run it becomes a value
+    └── PhotoError        1  one photo cannot be rated; inside a run it becomes a value
         └── TooLarge      1  more pixels than may be decoded
 
 A message states the fact, the path and the way out, in one line and without a full stop at the end.
@@ -25,7 +25,7 @@ class Exit(IntEnum):
 
 
 class IqError(Exception):
-    """Something a person can act on; its text is the whole message."""
+    """An error that the user can act on; its text is the whole message."""
 
     exit_code = Exit.USAGE
 
@@ -43,13 +43,13 @@ class PlanConflict(IqError):
 
 
 class Interrupted(IqError):
-    """A person stopped the run while photos were moving; the message says where they are."""
+    """The user stopped the run while photos were moving; the message names their place."""
 
     exit_code = Exit.INTERRUPTED
 
 
 class PhotoError(IqError):
-    """This one photo cannot be judged; the reason is the message."""
+    """This one photo cannot be rated; the reason is the message."""
 
     exit_code = Exit.SOME_FAILED
 

@@ -16,22 +16,22 @@ if TYPE_CHECKING:
     from iqcli.records import Pixels
 
 PLAIN = {2: "L", 3: "RGB", 4: "CMYK"}
-SEE_THROUGH = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
-# A profile that moves no colour by more than this is sRGB by another name.
+TRANSPARENT = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
+# A profile that changes no colour by more than this is treated as sRGB.
 SAME = 2
 
 
 def flatten(image: Image.Image) -> Image.Image:
-    """The picture as opaque 8-bit L, RGB or CMYK; what is transparent lies on white paper.
+    """The picture as opaque 8-bit L, RGB or CMYK; transparent parts become white.
 
-    16-bit grey keeps its high byte, as Pillow does for 16-bit colour. Modes I and F say nothing of
-    their range: 0..1 is taken as it stands, anything else is stretched from minimum to maximum.
+    16-bit grey keeps its high byte, as Pillow does for 16-bit colour. Modes I and F have no defined
+    range: 0..1 is taken as it is, anything else is stretched from minimum to maximum.
     """
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
         return Image.fromarray(_stretched(np.asarray(image, dtype=np.float32)))
-    if image.mode in SEE_THROUGH or ("transparency" in image.info and image.mode != "1"):
+    if image.mode in TRANSPARENT or ("transparency" in image.info and image.mode != "1"):
         return _on_white(image.convert("RGBA"))
     if image.mode == "LAB":
         return _from_lab(image)
@@ -49,9 +49,9 @@ def _stretched(values: NDArray[np.float32]) -> Pixels:
 
 
 def _on_white(image: Image.Image) -> Image.Image:
-    paper = Image.new("RGB", image.size, "white")
-    paper.paste(image, mask=image.getchannel("A"))
-    return paper
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
 
 
 def _from_lab(image: Image.Image) -> Image.Image:
@@ -86,18 +86,18 @@ def _image(pixels: Pixels, mode: str) -> Image.Image:
 
 @lru_cache(maxsize=16)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """A transform to sRGB, None where there is nothing to do or nothing to be done."""
+    """A transform to sRGB, None where none is needed or the profile is unusable."""
     intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
     try:
         source = ImageCms.ImageCmsProfile(BytesIO(profile))
         target = ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(source, target, mode, "RGB", intent, flags)
-        return None if mode != "CMYK" and _is_idle(transform, mode) else transform
+        return None if mode != "CMYK" and _is_srgb(transform, mode) else transform
     except (ImageCms.PyCMSError, OSError, ValueError):
         return None
 
 
-def _is_idle(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+def _is_srgb(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     levels = np.arange(0, 256, 15 if mode == "RGB" else 1, dtype=np.uint8)
     axes = [levels] * (3 if mode == "RGB" else 1)
     probe = np.stack(np.meshgrid(*axes), axis=-1).reshape(1, -1, len(axes))

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from iqcli.errors import IqError
 from iqcli.photos.filenames import Group
-from iqcli.photos.folder import Folder, IsPhoto, Rules, is_away, looks_like_photo, read_folder
+from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
 from iqcli.records import Shot
 from iqcli.text import display_path
 
 OnProblem = Callable[[Path, str], None]
 Identity = tuple[int, int]
-AWAY = "its content is in the cloud, not on this disk; download it first"
+IN_CLOUD = "its content is in the cloud, not on this disk; download it first"
 
 
 def find_shots(
@@ -31,10 +31,10 @@ def find_shots(
     """Yield the shots of `paths` in the order given, inside a folder in byte order of the names.
 
     A folder is walked to the end, a file brings its whole shot; a file that is no photo is still
-    yielded, for reading it says why. Names that walking would pass over (excludes, links) count
-    when they are given themselves. A shot reached twice is yielded once. Files of unknown
-    extension are asked of `is_photo`; what cannot be listed or is not on this disk goes to
-    `on_problem`. Raises IqError for a path that does not exist, before anything is yielded.
+    yielded, so that reading it reports why. Names that a walk skips (excludes, links) count where
+    they are given themselves. A shot reached twice is yielded once. `is_photo` decides on files of
+    unknown extension; what cannot be listed or is not on this disk goes to `on_problem`.
+    Raises IqError for a path that does not exist, before anything is yielded.
     """
     given = [(path, _mode(path)) for path in paths]
     rules = Rules(follow_links, default_excludes, is_photo)
@@ -55,11 +55,11 @@ def _mode(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Siblings:
-    """A folder out of which single files are named."""
+    """A folder of which single files are given."""
 
     identity: Identity
     groups: dict[str, Group]
-    away: frozenset[str]
+    in_cloud: frozenset[str]
 
 
 class _Finder:
@@ -80,7 +80,7 @@ class _Finder:
                 self._on_problem(path, "it is neither a file nor a folder")
 
     def _walk(self, root: Path) -> Iterator[Shot]:
-        # A stack of our own: a tree may be deeper than Python's.
+        # An explicit stack: a tree may be deeper than Python's recursion limit.
         stack = [self._inside(root, root)]
         while stack:
             item = next(stack[-1], None)
@@ -107,7 +107,7 @@ class _Finder:
             if name not in groups:
                 yield path / name
             elif name not in self._named.get(identity, ()):
-                yield from self._shot(root, path, groups[name], folder.away)
+                yield from self._shot(root, path, groups[name], folder.in_cloud)
 
     def _file(self, path: Path) -> Iterator[Shot]:
         parent, name = path.parent, path.name
@@ -118,11 +118,11 @@ class _Finder:
         if shot[0] in done or (walked and not self._rules.excludes(shot[0])):
             return
         done.add(shot[0])
-        away = siblings.away | ({name} if is_away(path.stat()) else set())
-        yield from self._shot(parent, parent, shot, away)
+        in_cloud = siblings.in_cloud | ({name} if is_in_cloud(path.stat()) else set())
+        yield from self._shot(parent, parent, shot, in_cloud)
 
     def _beside(self, parent: Path, hidden: bool) -> _Siblings:
-        """The shots of a folder by every name in them, read once however many files are named."""
+        """The shots of a folder by every name in them, read once however many files are given."""
         key = (parent, hidden)
         if key not in self._siblings:
             rules = replace(self._rules, default_excludes=False) if hidden else self._rules
@@ -133,13 +133,15 @@ class _Finder:
                 self._on_problem(parent, why)
                 folder = Folder([], [], frozenset())
             groups = {name: shot for shot in folder.shots for name in (shot[0], *shot[1])}
-            self._siblings[key] = _Siblings(_identity(parent), groups, folder.away)
+            self._siblings[key] = _Siblings(_identity(parent), groups, folder.in_cloud)
         return self._siblings[key]
 
-    def _shot(self, root: Path, folder: Path, shot: Group, away: frozenset[str]) -> Iterator[Shot]:
+    def _shot(
+        self, root: Path, folder: Path, shot: Group, in_cloud: frozenset[str]
+    ) -> Iterator[Shot]:
         primary, companions = shot
-        if away and not away.isdisjoint((primary, *companions)):
-            self._on_problem(folder / primary, AWAY)
+        if in_cloud and not in_cloud.isdisjoint((primary, *companions)):
+            self._on_problem(folder / primary, IN_CLOUD)
             return
         yield Shot(root, folder / primary, tuple(folder / name for name in companions))
 

@@ -1,4 +1,4 @@
-"""One folder as a photo culler sees it: its shots, its subfolders, and what is left alone."""
+"""One folder: its shots, its subfolders, and what is left alone."""
 
 from __future__ import annotations
 
@@ -24,48 +24,50 @@ EXCLUDED = re.compile(
 REJECTS, MANIFEST, REJECTS_KIND = "_Rejected", "MANIFEST.jsonl", "iq-rejects"
 MANIFEST_HEAD = 2**16
 
-# A file of a cloud drive that is not on this disk: opening it would fetch it, perhaps gigabytes.
+# A file of a cloud drive that is not on this disk: opening it would download it.
 DATALESS = 0x40000000  # macOS, sys/stat.h: SF_DATALESS
 RECALL = 0x00400000 | 0x00001000  # Windows: FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS, _OFFLINE
-MAY_BE_AWAY = hasattr(os.stat_result, "st_flags") or hasattr(os.stat_result, "st_file_attributes")
+MAY_BE_IN_CLOUD = hasattr(os.stat_result, "st_flags") or hasattr(
+    os.stat_result, "st_file_attributes"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a walk looks at folders."""
+    """What a walk takes for photos, and what it skips."""
 
     follow_links: bool
     default_excludes: bool
     is_photo: IsPhoto
 
     def excludes(self, name: str) -> bool:
-        """Whether a walk passes over this name."""
+        """Whether a walk skips this name."""
         return self.default_excludes and EXCLUDED.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Names inside one folder. `away` are those whose content lies in the cloud alone."""
+    """Names inside one folder. `in_cloud` are those whose content is not on this disk."""
 
     shots: list[Group]
     folders: list[str]
-    away: frozenset[str]
+    in_cloud: frozenset[str]
 
 
 def read_folder(folder: Path, rules: Rules) -> Folder:
     """List and group one folder; no file of a known extension is opened. Raises OSError."""
     names: dict[_Role, list[str]] = {role: [] for role in _Role}
-    away: set[str] = set()
+    in_cloud: set[str] = set()
     with os.scandir(folder) as entries:
         for entry in entries:
-            # What vanishes or cannot be looked at while the folder is read is no photo.
+            # What disappears or cannot be read meanwhile is no photo.
             with contextlib.suppress(OSError):
                 if role := _role(entry, rules):
                     names[role].append(entry.name)
-                    if MAY_BE_AWAY and is_away(entry.stat()):
-                        away.add(entry.name)
+                    if MAY_BE_IN_CLOUD and is_in_cloud(entry.stat()):
+                        in_cloud.add(entry.name)
     shots = group(names[_Role.PHOTO], names[_Role.OTHER])
-    return Folder(shots, names[_Role.FOLDER], frozenset(away))
+    return Folder(shots, names[_Role.FOLDER], frozenset(in_cloud))
 
 
 class _Role(Enum):
@@ -87,7 +89,7 @@ def _role(entry: os.DirEntry[str], rules: Rules) -> _Role | None:
     if kind in VIDEO or kind in SIDECAR:
         return _Role.OTHER
     status = entry.stat()
-    known = not is_away(status) and rules.is_photo(Path(entry.path), status)
+    known = not is_in_cloud(status) and rules.is_photo(Path(entry.path), status)
     return _Role.PHOTO if known else None
 
 
@@ -102,7 +104,7 @@ def looks_like_photo(path: Path, status: os.stat_result) -> bool:
         return False
 
 
-def is_away(status: os.stat_result) -> bool:
+def is_in_cloud(status: os.stat_result) -> bool:
     """Whether a file is a placeholder, by the flags of macOS or Windows."""
     flags: int = getattr(status, "st_flags", 0)
     attributes: int = getattr(status, "st_file_attributes", 0)
@@ -110,7 +112,7 @@ def is_away(status: os.stat_result) -> bool:
 
 
 def is_reject_folder(folder: Path) -> bool:
-    """Whether iq made this folder of rejects: its manifest says so, not its name alone."""
+    """Whether iq made this folder of rejects: it has a manifest, not only the name."""
     if not folder.name.startswith(REJECTS):
         return False
     manifest = folder / MANIFEST

@@ -16,16 +16,16 @@ from iqcli.photos.views import limited
 if TYPE_CHECKING:
     import rawpy
 
-# LibRaw's flip as the EXIF orientation that asks for the same turn.
+# LibRaw's flip as the EXIF orientation of the same turn.
 ORIENTATIONS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 
 
 def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     """Decode a raw file; its size is that of the visible sensor, not of the preview.
 
-    The largest embedded preview is the picture as its owner saw it, and costs least. It is passed
-    over where developing at half size gives more. Raises PhotoError above the limit, and whatever
-    LibRaw raises.
+    The largest embedded preview is the picture as its owner saw it, and is the fastest. It is not
+    used where developing at half size gives more pixels. Raises PhotoError above the limit, and
+    whatever LibRaw raises.
     """
     import rawpy  # deferred: few folders hold raw files
 
@@ -63,7 +63,7 @@ def _preview(raw: rawpy.RawPy, max_megapixels: float) -> Picture | None:
         thumb = raw.extract_thumb()
         if thumb.format is rawpy.ThumbFormat.JPEG:
             return decode(bytes(thumb.data), "jpeg", max_megapixels)
-    except Exception:  # whatever is wrong with a preview, the raw data may still be good
+    except Exception:  # without a usable preview, the raw data may still be good
         return None
     pixels = np.asarray(thumb.data)
     height, width = pixels.shape[:2]
@@ -73,8 +73,8 @@ def _preview(raw: rawpy.RawPy, max_megapixels: float) -> Picture | None:
 def _turn(preview: Picture, sizes: rawpy.ImageSizes) -> int:
     """The orientation of a preview: its own, else the raw's, unless it was stored upright.
 
-    LibRaw writes the raw's flip into previews that say nothing, also into those that a converter
-    stored turned already; their shape against the sensor's gives them away.
+    LibRaw writes the raw's flip into previews without orientation, also into those that a converter
+    stored upright already; these are recognised by their shape against the sensor's.
     """
     flip = ORIENTATIONS.get(sizes.flip, 1)
     turn = preview.orientation if preview.orientation != 1 else flip

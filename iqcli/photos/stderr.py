@@ -19,10 +19,10 @@ _kept: int | None = None
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Turn descriptor 2 away while at least one thread is inside.
+    """Redirect descriptor 2 to nowhere while at least one thread is inside.
 
-    libtiff and LibRaw report broken data there, past Python, and offer Python no switch. It holds
-    for the whole process, hence only around those two, which few photos of a phone need.
+    libtiff and LibRaw report broken data there, bypassing Python. The redirection holds for the
+    whole process, hence it is used around these two only.
     """
     _enter()
     try:

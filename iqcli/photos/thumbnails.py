@@ -1,4 +1,4 @@
-"""Small pictures for people, made from the views of one decode: WebP, sRGB, without any tag."""
+"""Thumbnails and crops for people, made from the views of one decode: WebP, sRGB, without tags."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # The long side of a thumbnail and both sides of a crop, in pixels; smaller pictures stay small.
 THUMB_LONG = 320
 CROP_SIDE = 360
-# Of WebP, 0..100; a crop is looked at for its grain and its edges.
+# Of WebP, 0..100; a crop shows grain and edges.
 THUMB_QUALITY, CROP_QUALITY = 75, 85
 # Of 0 (fast) .. 6 (small): half the time of the usual 4, for 3 % more bytes.
 EFFORT = 2
@@ -35,10 +35,10 @@ def thumb(views: Views, facts: Facts, data: bytes, max_megapixels: float) -> byt
 
 
 def crop(views: Views, facts: Facts, data: bytes, max_megapixels: float) -> bytes:
-    """The sharpest `CROP_SIDE` square of the picture, pixel by pixel.
+    """The sharpest `CROP_SIDE` square of the picture at full size.
 
-    Where the larger view is the picture's full size, that is cut; else the file is decoded whole. A
-    raw file gives what its view has. Raises PhotoError like `read_whole`.
+    It is cut from the larger view where that has the full size; otherwise the file is decoded
+    whole. For a raw file its view is the full size. Raises PhotoError like `read_whole`.
     """
     view = views.detail
     full = view.shape[:2] if facts.format in RAW_KINDS else (facts.height, facts.width)

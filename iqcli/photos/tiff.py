@@ -1,4 +1,4 @@
-"""The first directory of a TIFF, enough to tell a raw file in a TIFF coat from a real TIFF."""
+"""The first directory of a TIFF, enough to distinguish raw files in a TIFF container from TIFFs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def raw_kind(data: bytes) -> str | None:
 
 
 def xmp_of(data: bytes) -> bytes:
-    """The XMP packet of a TIFF or of a raw file in its coat; empty if there is none."""
+    """The XMP packet of a TIFF or of a raw file in a TIFF container; empty if there is none."""
     return first_directory(data).get(XMP, b"") if data[:2] in (b"II", b"MM") else b""
 
 
@@ -52,7 +52,7 @@ def first_directory(data: bytes) -> dict[int, bytes]:
 def directory(data: bytes, order: str, start: int, wanted: Collection[int]) -> dict[int, bytes]:
     """Tag to raw bytes, for `wanted` tags of integer, byte and text types; each the first time.
 
-    `order` is "<" or ">". What is broken, or points out of `data`, is left out: a stranger's 65,535
+    `order` is "<" or ">". What is broken, or points out of `data`, is left out: 65,535 bogus
     entries cost no more than `wanted` copies. Source: TIFF 6.0, section 2.
     """
     try:

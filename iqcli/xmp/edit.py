@@ -1,4 +1,4 @@
-"""Changes to an XMP packet, collected and then made at once, in our properties' places alone."""
+"""Changes to an XMP packet, collected and then made at once; all other bytes stay."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ NEW = (
 
 
 class PacketEdit:
-    """A packet and the changes to it. Nothing is said twice: a value that stands is no change.
+    """A packet and the changes to it. Setting a value that it has already is no change.
 
-    `prefixes` are what our namespaces are called where the packet has no name for them yet.
+    `prefixes` are the names of our namespaces where the packet has none for them yet.
     Raises BrokenPacket for a packet that cannot be edited.
     """
 
     def __init__(self, old: bytes | None, prefixes: dict[str, str]) -> None:
-        self.packet = _with_a_block(read_packet(NEW if old is None else old))
+        self.packet = _with_description(read_packet(NEW if old is None else old))
         self._prefixes = prefixes
         self._spans: list[tuple[Span, bytes]] = []
         self._new: list[bytes] = []
@@ -41,18 +41,18 @@ class PacketEdit:
 
     @property
     def changed(self) -> bool:
-        """Whether anything is to be changed."""
+        """Whether there are changes."""
         return bool(self._spans or self._new)
 
     def text(self, name: str) -> str | None:
-        """The value of a property that is there once at least, and always with the same text."""
+        """The value of a property that occurs with this one text only, else None."""
         values = set(self.packet.values(name))
         return values.pop() if len(values) == 1 else None
 
     def put(self, name: str, value: str) -> None:
-        """Give a property this value wherever it stands; add it where it does not."""
+        """Set a property wherever it occurs; add it if it does not."""
         value = escape(value)
-        text = _written(value)
+        text = _xml(value)
         for each in self.packet.short(name):
             if each.text != value:
                 self._spans.append((each.inner, text))
@@ -65,34 +65,34 @@ class PacketEdit:
             self._new.append(b"<%b>%b</%b>" % (tag, text, tag))
 
     def drop(self, name: str) -> None:
-        """Remove a property wherever it stands."""
+        """Remove a property wherever it occurs."""
         self._spans += [(each.whole, b"") for each in self.packet.short(name)]
         for element in self.packet.elements(name):
             self._remove(element)
 
     def may_list(self, name: str) -> bool:
-        """Whether a property is an array, or blank, or not there."""
+        """Whether a property is an array, blank or missing."""
         texts = [each.text for each in self.packet.elements(name) if each.array is None]
         texts += [each.text for each in self.packet.short(name)]
         return all(text is not None and not text.strip() for text in texts)
 
     def put_items(self, name: str, kind: str, gone: set[str], added: list[str]) -> None:
-        """Take items out of an array property and add others at its end.
+        """Remove items of an array property and add others at its end.
 
-        An array that loses its last item goes; where there is none it is made, of `kind` Bag or
-        Seq, instead of what is there and blank (see `may_list`).
+        An array that loses its last item is removed. Where there is none it is made, of `kind` Bag
+        or Seq, and replaces a blank value (see `may_list`).
         """
         arrays = [(each, each.array) for each in self.packet.elements(name)]
         for element, array in arrays:
             if array is None:
                 continue
-            leaving = [item for item in array.parts if item.text in gone]
+            removed = [item for item in array.parts if item.text in gone]
             fresh, added = added, []
             self._append(array, fresh)
-            if leaving and len(leaving) == len(array.parts) and not fresh:
+            if removed and len(removed) == len(array.parts) and not fresh:
                 self._remove(element)
             else:
-                for item in leaving:
+                for item in removed:
                     self._remove(item)
         if added:
             self.drop(name)
@@ -127,7 +127,7 @@ class PacketEdit:
     def _new_array(self, name: str, kind: str, items: Iterable[str]) -> None:
         tag, array, item = (self._tag(each) for each in (name, f"{RDF}{kind}", f"{RDF}li"))
         one, two, three = (self._indent(self._block, depth) for depth in (1, 2, 3))
-        text = b"".join(b"%b<%b>%b</%b>" % (three, item, _written(i), item) for i in items)
+        text = b"".join(b"%b<%b>%b</%b>" % (three, item, _xml(i), item) for i in items)
         inside = b"%b<%b>%b%b</%b>%b" % (two, array, text, two, array, one)
         self._new.append(b"<%b>%b</%b>" % (tag, inside, tag))
 
@@ -137,7 +137,7 @@ class PacketEdit:
         prefix, colon, _ = array.tag.rpartition(b":")
         tag = prefix + colon + b"li"
         before = self._before(array.parts[0]) if array.parts else self._indent(array, 1)
-        text = b"".join(b"%b<%b>%b</%b>" % (before, tag, _written(i), tag) for i in items)
+        text = b"".join(b"%b<%b>%b</%b>" % (before, tag, _xml(i), tag) for i in items)
         if array.empty or not array.parts:
             self._fill(array, text + (self._indent(array, 0) if before else b""))
         else:
@@ -161,7 +161,7 @@ class PacketEdit:
         return xml[len(xml.rstrip(BLANK)) :]
 
     def _indent(self, element: Element, depth: int) -> bytes:
-        """A line break and the indent of what lies so much deeper; nothing on one long line."""
+        """A line break and the indent for `depth` levels deeper; nothing in a one-line packet."""
         before = self._before(element)
         at = before.rfind(b"\n")
         if at < 0:
@@ -174,7 +174,7 @@ class PacketEdit:
             at = block.tag_end - (2 if block.empty else 1)
             spaces = self._indent(block, 2) or b" "
             text = b"".join(
-                b'%bxmlns:%b="%b"' % (spaces, prefix.encode(), _written(uri))
+                b'%bxmlns:%b="%b"' % (spaces, prefix.encode(), _xml(uri))
                 for prefix, uri in self._declared.items()
             )
             self._spans.append(((at, at), text))
@@ -191,12 +191,12 @@ class PacketEdit:
             self._spans.append(((at, at), text))
 
 
-def _written(value: str) -> bytes:
+def _xml(value: str) -> bytes:
     return saxutils.escape(value, {'"': "&quot;", "'": "&apos;"}).encode()
 
 
-def _with_a_block(packet: Packet) -> Packet:
-    """The packet, with a description if it had none."""
+def _with_description(packet: Packet) -> Packet:
+    """The packet, with an empty description added if it has none."""
     rdf = packet.rdf
     if packet.blocks or rdf is None:
         return packet

@@ -4,7 +4,7 @@ A person's rating, label and flag are never replaced. Ours are recognised by wha
 own namespace: a value that is no longer the one noted is a person's.
 
     iq:score, iq:model, iq:decision          what iq thinks
-    iq:wroteRating, iq:previousRating        the xmp:Rating that we set, and the 0 that stood there
+    iq:wroteRating, iq:previousRating        the xmp:Rating that we set, and the 0 that it replaced
     iq:wroteLabel                            the xmp:Label that we set
     iq:wrotePick, iq:previousPick            -1 or 1, set in the flags of the profile; and the 0
     iq:keywords, iq:tags                     what we added to dc:subject and to digiKam:TagsList

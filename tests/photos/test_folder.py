@@ -12,7 +12,7 @@ from support.images import encoded, scene
 from support.photo_folder import PhotoFolder
 
 from iqcli.photos import folder
-from iqcli.photos.folder import is_away
+from iqcli.photos.folder import is_in_cloud
 
 PNG = encoded(scene(8, 8), "PNG")
 
@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_listed_is_told_and_passed_over(
     ],
 )
 def test_placeholders_are_known_by_their_flags(flags: dict[str, int], away: bool) -> None:
-    assert is_away(SimpleNamespace(**flags)) is away  # type: ignore[arg-type]
+    assert is_in_cloud(SimpleNamespace(**flags)) is away  # type: ignore[arg-type]
 
 
 def test_a_placeholder_is_told_and_never_opened(
@@ -154,8 +154,8 @@ def test_a_placeholder_is_told_and_never_opened(
     folder_of.put("a.jpg", "b.jpg", "c.jpg", "c.mov")
     folder_of.put("d", data=PNG)
     away = {(folder_of.root / name).stat().st_ino for name in ("a.jpg", "c.mov", "d")}
-    monkeypatch.setattr(folder, "MAY_BE_AWAY", True)
-    monkeypatch.setattr(folder, "is_away", lambda status: status.st_ino in away)
+    monkeypatch.setattr(folder, "MAY_BE_IN_CLOUD", True)
+    monkeypatch.setattr(folder, "is_in_cloud", lambda status: status.st_ino in away)
     assert folder_of.found(is_photo=lambda path, status: pytest.fail(f"{path} was opened")) == [
         "b.jpg"
     ]

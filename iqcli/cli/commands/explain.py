@@ -115,7 +115,7 @@ def _others(session: Session, shot: Shot, among: Path | None) -> list[Shot]:
         shots = [
             Shot(folder, folder / first, tuple(folder / name for name in rest))
             for first, rest in beside.shots
-            if beside.away.isdisjoint((first, *rest))
+            if beside.in_cloud.isdisjoint((first, *rest))
         ]
     return [each for each in shots if not each.path.samefile(shot.path)]
 
