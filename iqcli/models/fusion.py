@@ -167,13 +167,18 @@ def _valid_tensors(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> boo
     return valid_arrays(own, wanted) and valid_holdout(tensors, info)
 
 
-def tensor_shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every tensor that a head with these blocks must have, besides `HOLDOUT`."""
+def layer_shapes(sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Name of every layer of a member with these blocks, in order, and its (outputs, inputs)."""
     layers = {}
     for block, size in sizes.items():
         layers[BRANCH[0].format(block=block)] = (64, size + 1)
         layers[BRANCH[1].format(block=block)] = (64, 64)
-    layers |= {TRUNK[0]: (256, 64 * len(sizes)), TRUNK[1]: (128, 256), TRUNK[2]: (2, 128)}
+    return layers | {TRUNK[0]: (256, 64 * len(sizes)), TRUNK[1]: (128, 256), TRUNK[2]: (2, 128)}
+
+
+def tensor_shapes(sizes: Mapping[str, int], members: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every tensor that a head with these blocks must have, besides `HOLDOUT`."""
+    layers = layer_shapes(sizes)
     found: dict[str, tuple[int, ...]] = {f"knots.{b}": (n, KNOTS) for b, n in sizes.items()}
     for k in range(members):
         for layer, (rows, columns) in layers.items():

@@ -14,7 +14,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.models.calibration import Calibration
-from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask, scenes_of
+from iqcli.training.dataset import MEMBERS, fold_of_scene, measured_rows, scenes_of, split_scenes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -76,14 +76,10 @@ def fit_calibration(
         )
     blocks = method.own_blocks(registry.blocks)
     quality, values, scenes, left_out = _measured(opinions, method, blocks, scene, measure)
-    holdout = holdout_mask(scenes)
+    holdout = split_scenes(scenes, scene, FEWEST // 10)
     train = [label for label, out in zip(scenes, holdout, strict=True) if not out]
-    if len(train) < FEWEST or holdout.sum() < FEWEST // 10:
-        raise IqError(
-            f"{len(holdout)} photos with a quality are too few to fit on; give {2 * FEWEST}"
-        )
-    if len(set(train)) < MEMBERS:
-        raise IqError(f"the column {scene!r} names too few scenes; give at least {MEMBERS}")
+    if len(train) < FEWEST:
+        raise IqError(f"{len(scenes)} photos with a quality are too few; give {2 * FEWEST}")
     if _is_flat(quality[~holdout]):
         raise IqError(f"{model} finds all of these photos equally good; give others too")
     scale, curve = fit(quality[~holdout], values[~holdout], train, opinions.source)
@@ -112,12 +108,9 @@ def _measured(
     """Qualities, opinions and scenes (n,) of the photos that have them; how many have none."""
     shots = [row.shot for row in opinions.rows]
     labels = scenes_of(opinions, shots, scene)
-    found = list(measure(blocks, shots))
-    kept = [k for k, each in enumerate(found) if each.blocks is not None]
-    photos = [each.blocks for each in found if each.blocks is not None]
-    if not photos:
+    kept, stacked = measured_rows(measure(blocks, shots), method.reads)
+    if not kept:
         raise IqError("none of the photos could be read; give their folder with --images")
-    stacked = {name: np.stack([each[name] for each in photos]) for name in method.reads}
     quality = np.clip(method.predict(stacked)[0].astype(np.float64), 0, 1)
     defined = np.isfinite(quality)
     kept = [k for k, there in zip(kept, defined, strict=True) if there]

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import torch
 
+from iqcli.errors import IqError
 from iqcli.models.fusion import KNOTS, normal_scores
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Array, Shot
+    from iqcli.records import Array, Flags, Photo, Shot
 
 
 SEED = 2021
@@ -95,6 +96,32 @@ class TrainTensors:
             normal(data.ladders),
             normal(data.negatives),
         )
+
+
+def measured_rows(
+    photos: Iterable[Photo], names: Iterable[str]
+) -> tuple[list[int], dict[str, Array]]:
+    """Rows of the photos that could be measured, and their (n, size) vectors by block."""
+    found = [(k, photo.blocks) for k, photo in enumerate(photos) if photo.blocks is not None]
+    return [k for k, _ in found], stack_blocks([blocks for _, blocks in found], names)
+
+
+def stack_blocks(photos: Sequence[Mapping[str, Array]], names: Iterable[str]) -> dict[str, Array]:
+    """(n, size) vectors by block of n photos; nothing of none."""
+    return {name: np.stack([blocks[name] for blocks in photos]) for name in names if photos}
+
+
+def split_scenes(scenes: Sequence[str], column: str | None, fewest: int) -> Flags:
+    """The mask of the photos that are held out.
+
+    Raises IqError where the other scenes are fewer than `MEMBERS`, or those photos than `fewest`.
+    """
+    holdout = holdout_mask(scenes)
+    if len({scene for scene, out in zip(scenes, holdout, strict=True) if not out}) < MEMBERS:
+        raise IqError(f"the column {column!r} names too few scenes; give at least {MEMBERS}")
+    if holdout.sum() < fewest:
+        raise IqError("there are too few scenes to hold some out; give more photos")
+    return holdout
 
 
 def quantile_knots(values: Array) -> Array:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from iqcli.models.fusion import BRANCH, FORMAT, TRUNK
+from iqcli.models.fusion import BRANCH, FORMAT, TRUNK, layer_shapes
 from iqcli.training.dataset import (
     MEMBERS,
     SEED,
@@ -74,20 +74,12 @@ class FusionNetwork(nn.Module):
         super().__init__()
         self.blocks = list(sizes)
         self.layers = nn.ModuleDict()
-        for block, size in sizes.items():
-            self._add(BRANCH[0].format(block=block), size + 1, 64)
-            self._add(BRANCH[1].format(block=block), 64, 64)
-        for name, (rows, columns) in zip(
-            TRUNK, ((64 * len(sizes), 256), (256, 128), (128, 2)), strict=True
-        ):
-            self._add(name, rows, columns)
+        for name, (outputs, inputs) in layer_shapes(sizes).items():
+            layer = nn.Linear(inputs, outputs)
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+            self.layers[name.replace(".", "/")] = layer
         self.dropout = nn.Dropout(DROPOUT)
-
-    def _add(self, name: str, inputs: int, outputs: int) -> None:
-        layer = nn.Linear(inputs, outputs)
-        nn.init.xavier_uniform_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        self.layers[name.replace(".", "/")] = layer
 
     def _layer(self, name: str, x: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self.layers[name.replace(".", "/")](x)

@@ -17,7 +17,7 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hex_fit
-from iqcli.training.dataset import MEMBERS, holdout_mask, scenes_of
+from iqcli.training.dataset import measured_rows, scenes_of, split_scenes
 from iqcli.training.hex_fit import HexTrainingSet
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from iqcli.evaluation.issue_metrics import IssueMetrics
     from iqcli.evaluation.labels_csv import LabelledPhotos
     from iqcli.extractors.base import AnyBlock
-    from iqcli.models.hex.graph import Graph
-    from iqcli.records import Flags
     from iqcli.training.hex_fit import HexFit, HexLoss
 
     Say = Callable[[str], None]
@@ -92,8 +90,10 @@ def fit_hex(
                 "graph without it"
             )
     data = _measured(photos, recipe.blocks, scene, measure)
-    holdout = holdout_mask(data.scenes)
-    _check_enough(graph, data, holdout, say)
+    holdout = split_scenes(data.scenes, scene, FEWEST_HELD_OUT)
+    for label, levels in zip(graph.labels, data.levels[~holdout].T, strict=True):
+        if not (levels > 1).any():
+            say(f"no photo trained on has {label.name}; the model will not predict it")
     train = data.of(~holdout)
     check_defined(train)
     if recipe.prompts is None:
@@ -151,26 +151,14 @@ def _measured(
 ) -> HexTrainingSet:
     """The photos that could be measured and have a known level."""
     scenes = scenes_of(photos, photos.shots, scene)
-    measured = list(measure(blocks, photos.shots))
-    known = np.flatnonzero((photos.levels > 0).any(axis=1))
-    found = {k: measured[k].blocks for k in known.tolist()}
-    kept = [k for k, each in found.items() if each is not None]
-    vectors = [each for each in found.values() if each is not None]
-    if len(kept) < FEWEST:
+    kept, vectors = measured_rows(measure(blocks, photos.shots), [each.name for each in blocks])
+    data = HexTrainingSet(vectors, photos.levels[kept], [scenes[k] for k in kept])
+    data = data.of(np.asarray((data.levels > 0).any(axis=1)))
+    if len(data.scenes) < FEWEST:
         raise IqError(
-            f"{len(kept)} readable photos with labels are too few; give at least {FEWEST}"
+            f"{len(data.scenes)} readable photos with labels are too few; give at least {FEWEST}"
         )
-    stacked = {block.name: np.stack([each[block.name] for each in vectors]) for block in blocks}
-    return HexTrainingSet(stacked, photos.levels[kept], [scenes[k] for k in kept])
-
-
-def _check_enough(graph: Graph, data: HexTrainingSet, holdout: Flags, say: Say) -> None:
-    scenes = {scene for scene, out in zip(data.scenes, holdout, strict=True) if not out}
-    if len(scenes) < MEMBERS or holdout.sum() < FEWEST_HELD_OUT:
-        raise IqError("the photos are of too few scenes to hold some out; give more photos")
-    for label, levels in zip(graph.labels, data.levels[~holdout].T, strict=True):
-        if not (levels > 1).any():
-            say(f"no photo trained on has {label.name}; the model will not predict it")
+    return data
 
 
 def _evaluate(head: HexHead, data: HexTrainingSet) -> IssueMetrics:

@@ -10,6 +10,7 @@ import json
 import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +25,7 @@ from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.photos.read import views_in
 from iqcli.photos.views import limited, views_of
 from iqcli.text import display_path
-from iqcli.training.dataset import holdout_mask
+from iqcli.training.dataset import holdout_mask, stack_blocks
 from iqcli.training.hex_fit import HexLoss, HexTrainingSet
 from iqcli.training.hex_fit import fit as fit_head
 
@@ -119,7 +120,8 @@ def distort_and_measure(
     """
     rows: list[tuple[list[Mapping[str, Vector]], list[list[int]]]] = []
     with ThreadPoolExecutor(THREADS) as pool:
-        for pair in _pairs(pictures):
+        # As many at once as there are threads, so that only those are in memory.
+        while pair := list(islice(pictures, THREADS)):
             rows += pool.map(lambda each: _copies(each[0], each[1], graph), pair)
     if not rows:
         return None
@@ -129,7 +131,7 @@ def distort_and_measure(
     good = np.zeros(sum(counts), bool)
     good[starts] = True
     return IssueSamples(
-        blocks={name: np.stack([each[name] for each in measured]) for name in issue_model.BLOCKS},
+        blocks=stack_blocks(measured, issue_model.BLOCKS),
         levels=np.array([row for _, levels in rows for row in levels]),
         photos=np.repeat(np.arange(len(rows)), counts),
         good=good,
@@ -217,14 +219,3 @@ def _copies(
 def _measured(picture: Pixels) -> Mapping[str, Vector]:
     views = views_of(limited(picture))
     return {"photometry": photometry.extract(views), "tiles": tiles.extract(views)}
-
-
-def _pairs(pictures: Iterator[tuple[str, Pixels]]) -> Iterator[list[tuple[str, Pixels]]]:
-    """As many at once as there are threads, so that only those are in memory."""
-    waiting = []
-    for each in pictures:
-        waiting.append(each)
-        if len(waiting) == THREADS:
-            yield waiting
-            waiting = []
-    yield waiting

@@ -23,7 +23,14 @@ from iqcli.training import fusion, gaussian_process
 from iqcli.training.backbone.data import MAX_MEGAPIXELS
 from iqcli.training.backbone.init import initial_backbone
 from iqcli.training.backbone.train import BackboneData, train_network, weight_file
-from iqcli.training.dataset import MEMBERS, SEED, TrainingSet, holdout_mask, scenes_of
+from iqcli.training.dataset import (
+    SEED,
+    TrainingSet,
+    holdout_mask,
+    measured_rows,
+    scenes_of,
+    split_scenes,
+)
 from iqcli.training.fusion import FusionConfig
 from iqcli.training.holdout import evaluate_holdout, recentre_bias
 from iqcli.training.run_state import RunFolder, digest
@@ -123,29 +130,18 @@ def fit_dkl(request: FitRequest, measure: Measure, say: Say) -> FitReport:
 def _measured(request: FitRequest, measure: Measure) -> tuple[TrainingSet, list[Shot]]:
     """The readable photos with their opinions, without ladders and negatives; and their shots."""
     shots = [row.shot for row in request.opinions.rows]
-    photos = list(measure(request.blocks, shots))
-    kept = [k for k, photo in enumerate(photos) if photo.blocks is not None]
+    names = [block.name for block in request.blocks]
+    kept, vectors = measured_rows(measure(request.blocks, shots), names)
     if len(kept) < FEWEST:
         raise IqError(f"{len(kept)} readable photos are too few to fit on; give at least {FEWEST}")
-    vectors = [photo.blocks for photo in photos if photo.blocks is not None]
-    for block in request.blocks:
-        if not any(np.isfinite(each[block.name]).all() for each in vectors):
-            raise IqError(f"the block {block.name} is defined for none of the photos; leave it out")
-    names = scenes_of(request.opinions, shots, request.scene)
-    scenes = [names[k] for k in kept]
-    holdout = holdout_mask(scenes)
-    if len({scene for scene, out in zip(scenes, holdout, strict=True) if not out}) < MEMBERS:
-        raise IqError(f"the column {request.scene!r} names too few scenes; give at least {MEMBERS}")
-    if holdout.sum() < FEWEST // 10:
-        raise IqError("too few scenes to hold some out; give more photos")
-    data = TrainingSet(
-        blocks={b.name: np.stack([each[b.name] for each in vectors]) for b in request.blocks},
-        opinions=np.array([request.opinions.rows[k].value for k in kept], np.float32),
-        scenes=scenes,
-        ladders={},
-        margins=margins(),
-        negatives={},
-    )
+    for name, values in vectors.items():
+        if not np.isfinite(values).all(axis=1).any():
+            raise IqError(f"the block {name} is defined for none of the photos; leave it out")
+    scenes = scenes_of(request.opinions, shots, request.scene)
+    scenes = [scenes[k] for k in kept]
+    split_scenes(scenes, request.scene, FEWEST // 10)
+    opinions = np.array([request.opinions.rows[k].value for k in kept], np.float32)
+    data = TrainingSet(vectors, opinions, scenes, ladders={}, margins=margins(), negatives={})
     return data, [shots[k] for k in kept]
 
 

@@ -27,6 +27,7 @@ from safetensors.numpy import save
 from scipy.stats import rankdata
 
 from iqcli.models.taste import FORMAT, identity, inputs_of
+from iqcli.training.dataset import stack_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +116,7 @@ class TasteComparison:
 
 def taste_samples(rated: RatedPhotos, stock: TrainedHead) -> TasteSamples:
     """The rated photos as the stock head predicts them."""
-    stacked = {name: np.stack([each[name] for each in rated.photos]) for name in stock.sizes}
+    stacked = stack_blocks(rated.photos, stock.sizes)
     return TasteSamples(
         stock=stock.predict(stacked)[0].astype(np.float64),
         inputs=inputs_of(stock, stacked).astype(np.float64),
