@@ -18,37 +18,16 @@ from iqcli.output.rows import FORMATS
 from iqcli.settings import DEVICES, load, share
 
 
+def choice_option(*names: str, help: str, choices: Sequence[str], metavar: str) -> Any:
+    """An option that the shell completes with `choices`; the command checks its value."""
+    return typer.Option(*names, help=help, metavar=metavar, autocompletion=lambda: list(choices))
+
+
 def format_option(formats: Sequence[str]) -> Any:
     """The option `--format` of a command that writes these formats."""
     *first, last = formats
-    return typer.Option(
-        "--format",
-        "-f",
-        help=f"{', '.join(first)} or {last}.",
-        metavar="FORMAT",
-        autocompletion=lambda: list(formats),
-    )
-
-
-Format = Annotated[str | None, format_option(FORMATS)]
-Nul = Annotated[
-    bool, typer.Option("--print0", "-0", help="With --format paths: end each path with NUL.")
-]
-Sort = Annotated[
-    str | None,
-    typer.Option(
-        "--sort",
-        help="Sort by this column.",
-        metavar="COLUMN",
-        autocompletion=lambda: SORTABLE,
-    ),
-]
-Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
-Limit = Annotated[int | None, typer.Option("--limit", help="Show at most N.", min=0, metavar="N")]
-CacheDir = Annotated[
-    str | None,
-    typer.Option("--cache-dir", help="Folder of the cache.", metavar="FOLDER"),
-]
+    text = f"{', '.join(first)} or {last}."
+    return choice_option("--format", "-f", help=text, choices=formats, metavar="FORMAT")
 
 
 def removed_option(name: str, instead: str) -> Any:
@@ -59,6 +38,25 @@ def removed_option(name: str, instead: str) -> Any:
             raise IqError(f"{name} was removed; {instead}")
 
     return typer.Option(name, hidden=True, callback=refuse)
+
+
+Format = Annotated[str | None, format_option(FORMATS)]
+Nul = Annotated[
+    bool, typer.Option("--print0", "-0", help="With --format paths: end each path with NUL.")
+]
+Sort = Annotated[
+    str | None,
+    choice_option("--sort", help="Sort by this column.", choices=SORTABLE, metavar="COLUMN"),
+]
+Reverse = Annotated[bool, typer.Option("--reverse", help="Reverse the order.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Show at most N.", min=0, metavar="N")]
+CacheDir = Annotated[
+    str | None, typer.Option("--cache-dir", help="Folder of the cache.", metavar="FOLDER")
+]
+MaxMegapixels = Annotated[
+    float | None, typer.Option(help="Refuse photos with more megapixels [250].", metavar="N")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 
 
 def show_help(context: typer.Context) -> None:
@@ -99,10 +97,7 @@ def make_session(
         bool,
         typer.Option(help="Skip hidden and system folders.", show_default=False),
     ] = True,
-    max_megapixels: Annotated[
-        float | None,
-        typer.Option(help="Refuse photos with more megapixels [250].", metavar="N"),
-    ] = None,
+    max_megapixels: MaxMegapixels = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -119,10 +114,8 @@ def make_session(
     ] = None,
     device: Annotated[
         str | None,
-        typer.Option(
-            help="auto, cpu, cuda or mps.",
-            metavar="DEVICE",
-            autocompletion=lambda: list(DEVICES),
+        choice_option(
+            "--device", help="auto, cpu, cuda or mps.", choices=DEVICES, metavar="DEVICE"
         ),
     ] = None,
     batch_size: Annotated[
@@ -136,10 +129,7 @@ def make_session(
         bool,
         typer.Option("--no-cache", help="Do not use the cache."),
     ] = False,
-    quiet: Annotated[
-        bool,
-        typer.Option("--quiet", "-q", help="Print only results and errors."),
-    ] = False,
+    quiet: Quiet = False,
 ) -> Session:
     """A session from the shared options; the signature declares them all."""
     given = paths or []

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from iqcli.cli.console import counted, info, progress
-from iqcli.cli.options import format_option, start_folder
+from iqcli.cli.options import (
+    MaxMegapixels,
+    Quiet,
+    Reverse,
+    choice_option,
+    format_option,
+    start_folder,
+)
 from iqcli.cli.output import choose, ordered
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.output import rows
@@ -59,18 +66,11 @@ def compare(
     ] = None,
     sort: Annotated[
         str | None,
-        typer.Option(
-            "--sort",
-            help="Order by this column.",
-            metavar="COLUMN",
-            autocompletion=lambda: list(SORTABLE),
-        ),
+        choice_option("--sort", help="Sort by this column.", choices=SORTABLE, metavar="COLUMN"),
     ] = None,
-    reverse: Annotated[bool, typer.Option("--reverse", help="Turn the order round.")] = False,
-    max_megapixels: Annotated[
-        float | None, typer.Option(help="Refuse larger pictures [250].", metavar="N")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only results and errors.")] = False,
+    reverse: Reverse = False,
+    max_megapixels: MaxMegapixels = None,
+    quiet: Quiet = False,
 ) -> Exit:
     """Measure how close a copy is to its original.
 

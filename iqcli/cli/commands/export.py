@@ -50,7 +50,7 @@ def export(
     With --html, as a contact sheet: one file for a browser, in which you decide by hand.
 
     With --xmp, as XMP sidecars that photo programs read. Ratings that a person gave stay, and
-    `iq undo` restores the sidecars.
+    `iq undo` restores the files.
     """
     form, column = _format(output, format), choose_column(sort)
     profile, stars = choose_xmp(session, xmp_profile, stars, xmp=xmp, embed=embed)

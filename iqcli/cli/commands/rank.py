@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import info
-from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos
+from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, choice_option, over_photos
 from iqcli.cli.output import arrange, choose, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
@@ -25,11 +25,8 @@ COMPARED = ("burst", "scene")
 GROUP_COLUMN = {"burst": "group", "scene": "scene", "day": "day", "folder": "folder"}
 Per = Annotated[
     str | None,
-    typer.Option(
-        "--per",
-        help="Rank within each burst, scene, day or folder.",
-        metavar="WHAT",
-        autocompletion=lambda: list(UNITS),
+    choice_option(
+        "--per", help="Rank within each burst, scene, day or folder.", choices=UNITS, metavar="WHAT"
     ),
 ]
 # Photos that --preview draws without --limit.

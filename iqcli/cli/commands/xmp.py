@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info, progress
+from iqcli.cli.options import choice_option
 from iqcli.errors import IqError
 from iqcli.settings import PROFILES, QUANTILES, checked
 from iqcli.text import display_path
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 XmpProfile = Annotated[
     str | None,
-    typer.Option(
+    choice_option(
         "--xmp-profile",
         help="Which program the sidecars are for.",
+        choices=PROFILES,
         metavar="NAME",
-        autocompletion=lambda: list(PROFILES),
     ),
 ]
 Embed = Annotated[
@@ -35,11 +36,11 @@ Embed = Annotated[
 ]
 Stars = Annotated[
     str | None,
-    typer.Option(
+    choice_option(
         "--stars",
         help="With --xmp: quantiles, or the least scores of 2, 3, 4 and 5 stars.",
+        choices=(QUANTILES,),
         metavar="HOW",
-        autocompletion=lambda: [QUANTILES],
     ),
 ]
 
