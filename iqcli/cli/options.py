@@ -15,7 +15,7 @@ from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.output.rows import FORMATS
-from iqcli.settings import DEVICES, load, share
+from iqcli.settings import DEVICES, load_with_origins, share
 
 
 def choice_option(*names: str, help: str, choices: Sequence[str], metavar: str) -> Any:
@@ -141,7 +141,7 @@ def make_session(
         "jobs": jobs,
         "cache_dir": cache_dir,
     }
-    settings = load(flags, start_folder(given))
+    settings, origins = load_with_origins(flags, start_folder(given))
     if settings.device not in ("auto", "cpu"):
         from iqcli.pipeline.devices import choose_device
 
@@ -154,6 +154,7 @@ def make_session(
         default_excludes=default_excludes,
         use_cache=not no_cache,
         quiet=quiet,
+        origins=origins,
     )
 
 

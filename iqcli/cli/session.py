@@ -14,7 +14,7 @@ from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
@@ -85,6 +85,7 @@ class Session:
     """The settings and the photos that a command line asks for, and the counts of the run.
 
     Photos flow through three generators: `find`, `measure`, `rate`; `photos` is all three.
+    `origins` says where each setting comes from.
     """
 
     settings: Settings
@@ -94,6 +95,7 @@ class Session:
     default_excludes: bool
     use_cache: bool
     quiet: bool
+    origins: Mapping[str, str] = field(default_factory=dict)
     counts: Counts = field(default_factory=Counts)
 
     @cached_property

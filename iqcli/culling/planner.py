@@ -1,12 +1,15 @@
-"""Decisions turned into a plan, and plans kept in files.
+"""Make a plan of decisions, and keep plans in files.
 
 Rejects go to `<root>/_Rejected/<path from the root>`. Where one of a shot's names is taken there,
-the whole shot goes to `<root>/_Rejected/again-2/<path from the root>` (or 3, 4, ...) under its own
-names, so that its files still pair by every rule of names.
+the whole shot goes to a conflict folder, `<root>/_Rejected/again-2/<path from the root>` (or 3, 4,
+...), under its own names, so that its files still pair by every rule of names.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count, takewhile
 from typing import TYPE_CHECKING
@@ -32,10 +35,11 @@ from iqcli.transactions.plan import (
 from iqcli.transactions.reject_folder import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from iqcli.records import Decision, Photo
+    from iqcli.transactions.edits import Edit
 
 __all__ = [
     "Action",
@@ -47,6 +51,7 @@ __all__ = [
     "load",
     "make",
     "save",
+    "with_edits",
 ]
 
 
@@ -60,23 +65,24 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
     # What goes to the trash gets a folder of its own, whose name meets no other that is there, nor
     # one that is in the trash and may come back.
     number = int(f"{now:%Y%m%d%H%M%S%f}") if chosen is Action.TRASH else 1
-    shelves: dict[Path, RejectFolder] = {}
+    folders: dict[Path, RejectFolder] = {}
     shots = []
     for decision in decisions:
         if decision.verdict is Verdict.REJECT:
             root = decision.photo.shot.root.resolve()
-            shelf = shelves.setdefault(root, RejectFolder(root, number))
-            shots.append(_planned(decision, root, shelf))
+            if root not in folders:
+                folders[root] = RejectFolder(root, _reject_folder(root, number))
+            shots.append(_planned(decision, root, folders[root]))
     plan = Plan(now.isoformat(timespec="seconds"), rule, model, tuple(shots), chosen)
     check(plan)
     return plan
 
 
-def _planned(decision: Decision, root: Path, shelf: RejectFolder) -> PlannedShot:
+def _planned(decision: Decision, root: Path, folder: RejectFolder) -> PlannedShot:
     photo = decision.photo
     sources = [below(root, path) for path in photo.shot.files]
-    layer = shelf.layer_for(sources)
-    held = tuple(_measured(root, source, layer / source) for source in sources)
+    into = folder.place_for(sources)
+    held = tuple(_measured(root, source, into / source) for source in sources)
     if photo.sha256 not in (None, held[0].sha256):
         raise PlanConflict(
             f"{display_path(photo.shot.path)} changed while it was judged; run again"
@@ -86,6 +92,53 @@ def _planned(decision: Decision, root: Path, shelf: RejectFolder) -> PlannedShot
 
 def _score(photo: Photo) -> float | None:
     return float(photo.rating.score) if photo.rating else None
+
+
+def with_edits(plan: Plan, edits: Iterable[Edit]) -> Plan:
+    """The plan of the same shots as they will be once these edits are made.
+
+    Edited files have their new size and hash, new sidecars go where their shot goes. The time of a
+    content that is not written yet is 0, so that its hash tells whether it is there. Raises
+    PlanConflict where an edit was made from another content than the plan has.
+    """
+    changes: dict[tuple[Path, Path], dict[Path, Edit]] = {}
+    for edit in edits:
+        if edit.shot is not None:
+            root = edit.root.resolve()
+            own = changes.setdefault((root, below(root, edit.shot)), {})
+            own[below(root, edit.path)] = edit
+    folders: dict[Path, RejectFolder] = {}
+    shots = []
+    for shot in plan.shots:
+        folder = folders.setdefault(shot.root, RejectFolder(shot.root, shot.rejects))
+        shots.append(_edited(shot, changes.get((shot.root, shot.files[0].source), {}), folder))
+    return replace(plan, shots=tuple(shots))
+
+
+def _edited(shot: PlannedShot, edits: Mapping[Path, Edit], folder: RejectFolder) -> PlannedShot:
+    planned = {each.source: each for each in shot.files}
+    first = shot.files[0].source
+    sources = [first, *sorted({*edits, *planned} - {first}, key=os.fsencode)]
+    into = folder.place_for(sources)
+    held = []
+    for source in sources:
+        if (edit := edits.get(source)) is None:
+            held.append(replace(planned[source], target=into / source))
+        elif edit.expect == (planned[source].sha256 if source in planned else None):
+            held.append(_after(edit, source, into / source))
+        else:
+            raise PlanConflict(
+                f"{display_path(edit.path)} changed while its XMP was prepared; run again"
+            )
+    return replace(shot, files=tuple(held))
+
+
+def _after(edit: Edit, source: Path, target: Path) -> PlannedFile:
+    if isinstance(edit.after, bytes):
+        digest = hashlib.sha256(edit.after).hexdigest()
+        return PlannedFile(source, target, len(edit.after), 0, digest)
+    status = edit.after.lstat()
+    return PlannedFile(source, target, status.st_size, status.st_mtime_ns, files.sha256(edit.after))
 
 
 def check_files(decisions: Iterable[Decision]) -> None:
@@ -121,37 +174,44 @@ def _measured(root: Path, source: Path, target: Path) -> PlannedFile:
     return PlannedFile(source, target, after.st_size, after.st_mtime_ns, digest)
 
 
+def _reject_folder(root: Path, number: int) -> Path:
+    """The first folder of rejects from this number on that may be used."""
+    names = (REJECTS if each == 1 else f"{REJECTS}-{each}" for each in count(number))
+    free = (root / name for name in names)
+    alone = number > 1  # then not even a folder of iq will do
+    return next(
+        path for path in free if not files.lstat_or_none(path) or (is_ours(path) and not alone)
+    )
+
+
 class RejectFolder:
     """The free names in one root's folder of rejects, on the disk and in this plan.
 
     Names that differ only in case or accents' form count as one: the disk may be exFAT or APFS.
     """
 
-    def __init__(self, root: Path, number: int) -> None:
-        self._root = root
-        names = (REJECTS if each == 1 else f"{REJECTS}-{each}" for each in count(number))
-        free = (root / name for name in names)
-        alone = number > 1  # then not even a folder of ours will do
-        self._folder = next(
-            path for path in free if not files.lstat_or_none(path) or (is_ours(path) and not alone)
-        )
+    def __init__(self, root: Path, folder: Path) -> None:
+        self._root, self._folder = root, folder
         self._files = {folded(self._folder / MANIFEST)}
         self._folders: set[str] = set()
 
-    def layer_for(self, sources: Sequence[Path]) -> Path:
-        """The first folder, relative to the root, where all these names are free; takes them."""
-        layers = (self._folder / (f"again-{n}" if n > 1 else "") for n in count(1))
-        layer = next(each for each in layers if all(self._is_free(each, path) for path in sources))
+    def place_for(self, sources: Sequence[Path]) -> Path:
+        """The folder, relative to the root, where all these names are free; takes them.
+
+        It is the folder of rejects, or the first of its conflict folders.
+        """
+        places = (self._folder / (f"again-{n}" if n > 1 else "") for n in count(1))
+        place = next(each for each in places if all(self._is_free(each, path) for path in sources))
         for source in sources:
-            self._files.add(folded(layer / source))
-            self._folders.update(folded(folder) for folder in self._between(layer / source))
-        return layer.relative_to(self._root)
+            self._files.add(folded(place / source))
+            self._folders.update(folded(folder) for folder in self._between(place / source))
+        return place.relative_to(self._root)
 
     def _between(self, path: Path) -> list[Path]:
         return list(takewhile(lambda each: each != self._folder, path.parents))
 
-    def _is_free(self, layer: Path, source: Path) -> bool:
-        path = layer / source
+    def _is_free(self, place: Path, source: Path) -> bool:
+        path = place / source
         key = folded(path)
         if key in self._files or key in self._folders or files.lstat_or_none(path):
             return False

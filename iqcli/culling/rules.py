@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.records import FrameSet, Verdict
-from iqcli.settings import UNITS
+from iqcli.settings import UNITS, share
 
 if TYPE_CHECKING:
     from iqcli.records import Photo
@@ -33,8 +33,7 @@ class Quota:
     def parse(cls, text: str) -> Quota:
         """'3' or '20%'. Raises IqError for anything else, and for none at all."""
         try:
-            share = float(text[:-1]) / 100 if text.endswith("%") else None
-            found = cls(None, share) if share is not None else cls(int(text))
+            found = cls(None, share(text)) if text.endswith("%") else cls(int(text))
         except ValueError:
             raise IqError(f"--keep is {text!r}; {A_QUOTA}") from None
         if not ((found.number or 0) >= 1 or 0 < (found.share or 0) <= 1):

@@ -1,82 +1,144 @@
-"""Plan, apply, undo: the doors. Each run is done whole or not at all, and has a way back."""
+"""Carry out a plan, edits, or both: done whole, or rolled back and nothing is changed."""
 
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from iqcli.errors import IqError
 from iqcli.fs import files, locks
 from iqcli.photos.find import find_shots
 from iqcli.text import display_path
-from iqcli.transactions import edits, history, journal, reject_folder
-from iqcli.transactions import reject_folder as trash
-from iqcli.transactions import undo as takeback
-from iqcli.transactions.history import State
+from iqcli.transactions import journal, reject_folder
+from iqcli.transactions.edit_records import check_edits
+from iqcli.transactions.edits import Backups, WriteFile, checked, edit_steps, write_parts
 from iqcli.transactions.plan import Action, Outcome, Plan, check, refuse
 from iqcli.transactions.rollback import Transaction, rollback_on_error
-from iqcli.transactions.steps import FileState, JournalState, forward_steps
+from iqcli.transactions.steps import FileState, JournalState, forward_steps, obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.transactions.history import RunHistory
+    from iqcli.transactions.edit_records import FileEdit
+    from iqcli.transactions.edits import Content, Edit
     from iqcli.transactions.journal import JournalWriter
-
-__all__ = ["Outcome", "apply", "recover", "undo", "undo_each"]
+    from iqcli.transactions.steps import PlannedStep, Step
 
 _AS_PLANNED = JournalState(settled=True, at_source=True)
 
 
-def apply(plan: Plan, state_dir: Path, along: str | None = None) -> Outcome:
-    """Do what the plan says, or nothing; a plan that only lists needs nothing done.
+def apply(plan: Plan, state_dir: Path, edits: Sequence[Edit] = ()) -> Outcome:
+    """Make the edits, then do what the plan says: all of it or nothing, in one run.
 
-    `along` is the run of the edits that were made with it: an undo takes them back as well. Raises
-    PlanConflict where the disk no longer fits the plan, IqError where the system refuses or another
-    process is at work; then every file is where it was, unless the message says otherwise.
+    The plan is of the files as they are once the edits are made (see `planner.with_edits`). A plan
+    that rejects nothing, or only lists, is no run, and its edits are not made. Raises PlanConflict
+    where the disk no longer fits, IqError where the system refuses or another process is at work;
+    then every file is where it was, unless the message says otherwise.
     """
     check(plan)
     if not plan.shots or plan.action is Action.LIST:
         return Outcome("", "cull", 0, 0, what=plan.action.value)
     if plan.action is Action.TRASH:
-        trash.require_trash()
-    with locks.hold(plan.roots, state_dir):
-        refuse(list(_conflicts(plan)) or list(_newcomers(plan)), "make a new plan")
-        log = journal.begin(state_dir, plan, along)
-        _carry_out(plan, log)
-    count = len(plan.shots)
-    return Outcome(log.run, "cull", count, plan.files, plan.rejects, what=plan.action.value)
+        reject_folder.require_trash()
+    with checked(edits) as changes:
+        run = _run(state_dir, "cull", plan, changes)
+    return Outcome(
+        run,
+        "cull",
+        len(plan.shots),
+        plan.files,
+        plan.rejects,
+        what=plan.action.value,
+        edited=len(changes),
+    )
 
 
-def _carry_out(plan: Plan, log: JournalWriter) -> None:
-    trip = Transaction(log)
-    with rollback_on_error(trip, log, lambda: reject_folder.clean_up(plan, log.run, plan.shots)):
-        reject_folder.write_entries(plan, log.run, log.when)
-        for number, shot in enumerate(plan.shots):
-            trip.carry(forward_steps(shot, plan.action), _AS_PLANNED)
-            log.done(number)
-        trip.sync()
-        if plan.action is Action.TRASH:
-            trash.send(plan, log)
-        else:
-            log.note("finished")
-    if plan.action is Action.TRASH:
-        with suppress(OSError):  # nothing can be taken back now; `recover` adds the line
-            log.note("finished")
+def write(edits: Sequence[Edit], state_dir: Path, kind: str = "xmp") -> Outcome:
+    """Give every file its new content, or none; `undo` gives the old ones back, with their times.
+
+    A file that is replaced keeps its mode. An edit that changes nothing is passed over. Raises
+    PlanConflict where a file is another than expected, is no plain file, or lies outside its root;
+    IqError where the system refuses or another process is at work.
+    """
+    with checked(edits) as changes:
+        if not changes:
+            return Outcome("", kind, 0, 0, what=kind)
+        run = _run(state_dir, kind, None, changes)
+    return Outcome(run, kind, len(changes), len(changes), what=kind)
 
 
-def _conflicts(plan: Plan) -> Iterable[str]:
+def _run(
+    state_dir: Path, kind: str, plan: Plan | None, changes: Sequence[tuple[FileEdit, Content]]
+) -> str:
+    """One run of edits, of a plan, or of both; returns its id. Raises like `apply`."""
+    edits = [edit for edit, _ in changes]
+    check_edits(edits)
+    roots = {*(plan.roots if plan else ()), *(each.root for each in edits)}
+    with locks.hold(roots, state_dir):
+        refuse(list(_edit_conflicts(edits)), "run again", "nothing was written")
+        if plan:
+            steps = _plan_steps(plan, edits)
+            refuse(list(_conflicts(plan, steps)) or list(_newcomers(plan)), "make a new plan")
+        log = journal.begin(state_dir, kind, plan, edits)
+        backups, transaction = Backups(state_dir, log.run), Transaction(log)
+
+        def clean_up() -> None:
+            if edits:
+                backups.drop(range(len(edits)))
+            if plan:
+                reject_folder.clean_up(plan, log.run, plan.shots)
+
+        with rollback_on_error(transaction, log, clean_up):
+            if edits:
+                backups.take(edits)
+                write_parts(edits, [content for _, content in changes], transaction.parts)
+                items = [(step,) for step in edit_steps(edits, backups)]
+                _execute(transaction, log, items)
+            if plan:
+                reject_folder.write_entries(plan, log.run, log.when)
+                _execute(transaction, log, steps, len(edits))
+            if plan and plan.action is Action.TRASH:
+                reject_folder.send_to_trash(plan, log)
+            else:
+                log.note("finished")
+        if plan and plan.action is Action.TRASH:
+            with suppress(OSError):  # no rollback is possible now; `recover` adds the line
+                log.note("finished")
+    return log.run
+
+
+def _execute(
+    transaction: Transaction, log: JournalWriter, items: Sequence[Sequence[Step]], first: int = 0
+) -> None:
+    for number, steps in enumerate(items, start=first):
+        transaction.execute(steps, _AS_PLANNED)
+        log.done(number)
+    transaction.sync()
+
+
+def _plan_steps(plan: Plan, edits: Sequence[FileEdit]) -> list[tuple[PlannedStep, ...]]:
+    by_path = {each.path: each for each in edits}
+    return [forward_steps(shot, plan.action, by_path) for shot in plan.shots]
+
+
+def _edit_conflicts(edits: Sequence[FileEdit]) -> Iterable[str]:
+    for edit in edits:
+        if why := obstacle(WriteFile(edit.path, edit.path, edit, edit.path), _AS_PLANNED):
+            yield why
+
+
+def _conflicts(plan: Plan, items: Sequence[Sequence[PlannedStep]]) -> Iterable[str]:
     for folder in plan.rejects:
         if files.lstat_or_none(folder) and (
             plan.action is Action.TRASH or not reject_folder.is_ours(folder)
         ):
             yield f"{display_path(folder)} is not a folder of iq for this plan"
-    for shot in plan.shots:
-        for step in forward_steps(shot, plan.action):
-            if why := takeback.obstacle(step, _AS_PLANNED, FileState.AT_SOURCE):
-                yield why
+    for step in (step for steps in items for step in steps):
+        if step.edit:  # its source is as planned once the edit is made
+            if files.lstat_or_none(step.target):
+                yield f"the name {display_path(step.target)} is taken"
+        elif why := obstacle(step, _AS_PLANNED, FileState.AT_SOURCE):
+            yield why
 
 
 def _newcomers(plan: Plan) -> Iterable[str]:
@@ -87,83 +149,3 @@ def _newcomers(plan: Plan) -> Iterable[str]:
         for path in shot.files:
             if path not in planned:
                 yield f"{display_path(path)} belongs to a shot of the plan and is not in it"
-
-
-def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
-    """Put back what a run did (None: the latest that is not undone), or nothing of it.
-
-    Goes on where a run or its undo was cut off. A shot or file that changed since blocks it, unless
-    `partly`: then that one stays as it is and the others go back. The edits that came along with a
-    cull are undone after it; what of them cannot be is told in `left`. Raises like `apply`.
-    """
-    past = history.pick(state_dir, run)
-    with locks.hold(past.run.roots, state_dir):
-        done = _take_back(history.pick(state_dir, past.run.id), state_dir, partly)
-    return _with_edits(done, past.run.along, state_dir, partly)
-
-
-def _take_back(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
-    if past.run.edits:
-        return edits.take_back(past, state_dir, partly)
-    return takeback.take_back(past, state_dir, partly)
-
-
-def _with_edits(done: Outcome, along: str | None, state_dir: Path, partly: bool) -> Outcome:
-    still = [past for past in history.changes(state_dir) if past.run.id == along and past.is_open]
-    if not still:
-        return done
-    try:
-        edited = undo(along, state_dir, partly)
-    except IqError as error:
-        why = f"the photos are back, but what was written with them stays (run {along}): {error}"
-        return replace(done, left=(*done.left, why))
-    return replace(done, left=(*done.left, *edited.left), along=edited)
-
-
-def undo_each(runs: Sequence[str], state_dir: Path, partly: bool = False) -> Iterator[Outcome]:
-    """Undo these runs (none: the latest), the latest first, and tell of each when it is done.
-
-    Every name is looked up before anything moves. Raises like `undo`, the runs before then done.
-    """
-    named = {history.pick(state_dir, run).run.id for run in runs or (None,)}
-    while named:
-        latest = max(named)  # a name begins with the time
-        done = undo(latest, state_dir, partly)
-        named -= {latest, done.along.of if done.along else None}
-        yield done
-
-
-def recover(roots: Iterable[Path], state_dir: Path) -> tuple[Outcome, ...]:
-    """Take back every run on these roots that was cut off, the latest first. Raises like `undo`.
-
-    A run whose photos had already reached the trash was only short of its last line.
-    """
-    wanted = [root.resolve() for root in roots]
-    found = [past for past in _cut_off(state_dir) if _touches(past, wanted)]
-    done = [_finish(past, state_dir) for past in reversed(found)]
-    return tuple(each for each in done if each)
-
-
-def _cut_off(state_dir: Path) -> list[RunHistory]:
-    return [past for past in history.changes(state_dir) if past.state is State.INTERRUPTED]
-
-
-def _finish(past: RunHistory, state_dir: Path) -> Outcome | None:
-    with locks.hold(past.run.roots, state_dir):
-        # Whoever held the lock until now may have been at work on this very run, and be done.
-        now = next((each for each in _cut_off(state_dir) if each.run.id == past.run.id), None)
-        if now is None:
-            return None
-        if trash.is_in_trash(now.run):
-            journal.finish(state_dir, now.run)
-            return None
-        done = _take_back(now, state_dir, partly=False)
-    return _with_edits(done, past.run.along, state_dir, partly=False)
-
-
-def _touches(past: RunHistory, wanted: Sequence[Path]) -> bool:
-    return any(
-        one.is_relative_to(other) or other.is_relative_to(one)
-        for one in past.run.roots
-        for other in wanted
-    )

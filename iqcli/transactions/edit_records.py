@@ -1,4 +1,4 @@
-"""Edited files as journals know them, and what stands at their names: the old, or the new."""
+"""Edits as journals record them, and what is found at the names: the old content, or the new."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Edited:
+class FileEdit:
     """One file: absolute, its folder link-free and in the root (absolute, link-free).
 
     `before` and `after` are the content's sha256 in hex, `before` None where there was no file.
@@ -33,13 +33,18 @@ class Edited:
     part: Path | None = None
 
     @property
+    def new_part(self) -> Path:
+        """Where the new content lies until it becomes the file."""
+        return self.part or files.part_of(self.path)
+
+    @property
     def parts(self) -> tuple[Path, ...]:
-        """Where what is unfinished may lie, beside the file."""
+        """Where unfinished contents may lie, beside the file."""
         own = files.part_of(self.path)
         return (own, self.part) if self.part else (own,)
 
 
-def records(edited: Iterable[Edited]) -> list[Record]:
+def records(edited: Iterable[FileEdit]) -> list[Record]:
     """A record a file."""
     return [
         {
@@ -53,12 +58,12 @@ def records(edited: Iterable[Edited]) -> list[Record]:
     ]
 
 
-def parse(found: list[object]) -> tuple[Edited, ...]:
+def parse(found: list[object]) -> tuple[FileEdit, ...]:
     """The edited files of these records. Raises IqError for what `records` would not write."""
     return tuple(_read(each) for each in found)
 
 
-def _read(found: object) -> Edited:
+def _read(found: object) -> FileEdit:
     if not isinstance(found, dict):
         raise IqError("an edit is no JSON object")
     root, path = path_of(found, "root"), path_of(found, "path")
@@ -71,7 +76,7 @@ def _read(found: object) -> Edited:
         raise IqError("an edit lies outside its root")
     if part and not is_part(part, path):
         raise IqError("an edit has a part that is none")
-    return Edited(root, path, before, after, part)
+    return FileEdit(root, path, before, after, part)
 
 
 def is_part(part: Path, path: Path) -> bool:
@@ -79,7 +84,7 @@ def is_part(part: Path, path: Path) -> bool:
     return part.parent == path.parent and part.name.startswith(files.PART)
 
 
-def check(edited: Iterable[Edited]) -> None:
+def check_edits(edited: Iterable[FileEdit]) -> None:
     """See that every file lies, links resolved, in its root. Raises PlanConflict, naming it."""
     real: set[Path] = set()
     paths: set[Path] = set()
@@ -99,7 +104,7 @@ class EditState(Enum):
     CLAIM = auto()  # an empty file of ours, that held the name for the new content
 
 
-def inspect_edit(edited: Edited, claims: Container[Path] = ()) -> EditState:
+def inspect_edit(edited: FileEdit, claims: Container[Path] = ()) -> EditState:
     """See what is there. Raises PlanConflict where it is neither old nor new, and OSError."""
     status = files.lstat_or_none(edited.path)
     if not status:

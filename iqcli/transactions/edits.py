@@ -1,28 +1,29 @@
-"""Files beside photos, or photos, given a new content: all of them or none, and with a way back."""
+"""Edits: files beside photos, or photos, are given a new content; the old one is kept for an undo.
+
+An edit is a step like a move (see `steps`). Cut off, the file holds its old content or its new one,
+or there is an empty claim where there was no file (journalled before).
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.errors import Interrupted, IqError, PlanConflict
-from iqcli.fs import files, locks
+from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import durable, files
 from iqcli.text import display_path
-from iqcli.transactions import history, journal
-from iqcli.transactions.edit_records import Edited, EditState, check, inspect_edit, is_part
-from iqcli.transactions.plan import Outcome, below, refuse
-from iqcli.transactions.replace import Backups, FileEdits, restore, sync
-from iqcli.transactions.rollback import rollback_on_error
+from iqcli.transactions.edit_records import EditState, FileEdit, inspect_edit, is_part
+from iqcli.transactions.plan import below
+from iqcli.transactions.steps import FileState, JournalState, OnClaim, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
-    from iqcli.transactions.history import RunHistory
-
-_NOTHING = "nothing was written"
+    Content = bytes | Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,132 +32,172 @@ class Edit:
 
     `expect` is the hex sha256 of the content that the new one was made from, None where there must
     be no file. `after` is the new content, or a finished file with it: beside `path`, its name
-    beginning with `files.PART`. Such a part becomes the file; it is gone when `write` returns.
+    beginning with `files.PART`. Such a part becomes the file; it is gone when the run has ended.
+    `shot` is the primary file of the shot that the file belongs to, None where it moves with none.
     """
 
     root: Path
     path: Path
     expect: str | None
-    after: bytes | Path
+    after: Content
+    shot: Path | None = None
 
 
-def write(edits: Iterable[Edit], state_dir: Path, kind: str = "xmp") -> Outcome:
-    """Give every file its new content, or none; `undo` gives the old ones back, with their times.
+@contextmanager
+def checked(edits: Sequence[Edit]) -> Iterator[list[tuple[FileEdit, Content]]]:
+    """The edits that change something, each with its new content; their parts go in the end.
 
-    A file that is replaced keeps its mode. An edit that changes nothing is passed over. Raises
-    PlanConflict where a file is another than expected, is no plain file, or lies outside its root;
-    IqError where the system refuses or another process is at work.
+    Raises PlanConflict for a file outside its root, IqError where a part cannot be read.
     """
-    given = list(edits)
     try:
-        meant = [(each, _edited(each)) for each in given]
-        todo = [(each.after, edited) for each, edited in meant if edited.before != edited.after]
-        if not todo:
-            return Outcome("", kind, 0, 0, what=kind)
-        return _write([after for after, _ in todo], [edited for _, edited in todo], state_dir, kind)
-    except OSError as error:
-        name = display_path(error.filename) if error.filename else "a file to edit"
-        raise IqError(f"cannot read {name}: {error.strerror}; {_NOTHING}") from error
+        try:
+            found = [(_file_edit(each), each.after) for each in edits]
+        except OSError as error:
+            name = display_path(error.filename) if error.filename else "a file to edit"
+            why = f"cannot read {name}: {error.strerror}; nothing was written"
+            raise IqError(why) from error
+        yield [(edit, after) for edit, after in found if edit.before != edit.after]
     finally:
-        for each in given:
+        for each in edits:
             with suppress(OSError):
                 if isinstance(each.after, Path):
                     files.remove(each.after)
 
 
-def _edited(edit: Edit) -> Edited:
+def _file_edit(edit: Edit) -> FileEdit:
     root = edit.root.resolve()
     path = root / below(root, edit.path)
     if isinstance(edit.after, bytes):
-        return Edited(root, path, edit.expect, hashlib.sha256(edit.after).hexdigest())
+        return FileEdit(root, path, edit.expect, hashlib.sha256(edit.after).hexdigest())
     part = edit.after.parent.resolve() / edit.after.name
     assert is_part(part, path)
-    return Edited(root, path, edit.expect, files.sha256(part), part)
+    return FileEdit(root, path, edit.expect, files.sha256(part), part)
 
 
-def _write(
-    after: Sequence[bytes | Path], edited: Sequence[Edited], state_dir: Path, kind: str
-) -> Outcome:
-    check(edited)
-    with locks.hold({each.root for each in edited}, state_dir):
-        refuse([why for each in edited if (why := _obstacle(each))], "run again", _NOTHING)
-        log = journal.begin_edits(state_dir, kind, edited)
-        kept = Backups(state_dir, log.run)
-        swaps = FileEdits(log, kept, edited)
-        with rollback_on_error(swaps, log, lambda: kept.drop(range(len(edited)))):
-            kept.take(edited)
-            swaps.prepare(after)
-            for number in range(len(edited)):
-                swaps.change(number)
-                log.done(number)
-            sync(edited)
-            log.note("finished")
-    return Outcome(log.run, kind, len(edited), len(edited), what=kind)
+class Backups:
+    """The old contents of one run's edited files, by their numbers, in a folder of their own."""
+
+    def __init__(self, state_dir: Path, run: str) -> None:
+        self.folder = state_dir / "kept" / run
+
+    def path(self, number: int) -> Path:
+        """Where the old content of an edit is kept."""
+        return self.folder / str(number)
+
+    def take(self, edits: Sequence[FileEdit]) -> None:
+        """Copy all that will be replaced and see it on the disk. Raises PlanConflict, OSError."""
+        files.make_folders(self.folder, 0o700)
+        old = [(number, each.path) for number, each in enumerate(edits) if each.before]
+        need, free = sum(path.lstat().st_size for _, path in old), durable.free_bytes(self.folder)
+        if need > free:
+            raise IqError(
+                f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
+                f"{display_path(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
+            )
+        for number, path in old:
+            digest = durable.copied(path, self.path(number), path.lstat(), sync=False)
+            if digest != edits[number].before:
+                raise PlanConflict(f"{display_path(path)} has changed since")
+        durable.sync_files(self.path(number) for number, _ in old)
+        durable.sync_folder(self.folder)
+
+    def drop(self, numbers: Collection[int]) -> None:
+        """Remove these, and the folder with the last of them. Raises OSError."""
+        for number in numbers:
+            files.remove(self.path(number))
+        files.remove_folder(self.folder)
 
 
-def _obstacle(edited: Edited) -> str | None:
-    try:
-        stand = inspect_edit(edited)
-    except PlanConflict as error:
-        return str(error)
-    return None if stand is EditState.BEFORE else f"{display_path(edited.path)} has changed since"
+@dataclass(frozen=True, slots=True)
+class _EditStep(Step):
+    """A step of an edit; `source` and `target` are the file. `backup` has its old content."""
+
+    edit: FileEdit
+    backup: Path
+
+    verb = "write"
+
+    @property
+    def leftovers(self) -> tuple[Path, ...]:
+        return self.edit.parts
 
 
-def take_back(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
-    """Give the files of a run their old contents again; see `apply.undo`.
+@dataclass(frozen=True, slots=True)
+class WriteFile(_EditStep):
+    """A file is given its new content, which lies finished beside it."""
 
-    An error of the system leaves it half done, and says that the same undo goes on from there.
+    def inverse(self) -> RestoreFile:
+        return RestoreFile(self.source, self.target, self.edit, self.backup)
+
+    def inspect(self, known: JournalState) -> FileState:
+        state = inspect_edit(self.edit, known.claims)
+        if known.settled and state is not EditState.BEFORE:
+            raise PlanConflict(f"{display_path(self.target)} has changed since")
+        return {
+            EditState.BEFORE: FileState.AT_SOURCE,
+            EditState.AFTER: FileState.AT_TARGET,
+            EditState.CLAIM: FileState.CLAIMED,
+        }[state]
+
+    def apply(self, state: FileState, on_claim: OnClaim) -> None:
+        if state is FileState.CLAIMED:
+            files.remove_claim(self.target)
+        if state in (FileState.AT_SOURCE, FileState.CLAIMED):
+            if self.edit.before:
+                files.rename_into_place(self.edit.new_part, self.target, sync=False)
+            else:
+                files.place_new(self.edit.new_part, self.target, on_claim)
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreFile(_EditStep):
+    """A file is given its old content, time and mode again, or removed if there was none."""
+
+    def inverse(self) -> WriteFile:
+        return WriteFile(self.source, self.target, self.edit, self.backup)
+
+    def inspect(self, known: JournalState) -> FileState:
+        return {
+            EditState.BEFORE: FileState.AT_TARGET,
+            EditState.AFTER: FileState.AT_SOURCE,
+            EditState.CLAIM: FileState.SPARE,
+        }[inspect_edit(self.edit, known.claims)]
+
+    def apply(self, state: FileState, on_claim: OnClaim) -> None:
+        if state is FileState.SPARE:
+            files.remove_claim(self.target)
+        elif state is FileState.AT_SOURCE and self.edit.before is None:
+            files.remove(self.target)
+        elif state is FileState.AT_SOURCE:
+            part = files.part_of(self.target)
+            if durable.copied(self.backup, part, self.backup.lstat()) != self.edit.before:
+                files.remove(part)
+                raise OSError(errno.EIO, "what was kept of it is damaged", str(self.backup))
+            files.rename_into_place(part, self.target, sync=False)
+
+
+def edit_steps(edits: Sequence[FileEdit], backups: Backups) -> list[WriteFile]:
+    """A step for each edit."""
+    return [
+        WriteFile(each.path, each.path, each, backups.path(number))
+        for number, each in enumerate(edits)
+    ]
+
+
+def write_parts(edits: Sequence[FileEdit], contents: Sequence[Content], parts: list[Path]) -> None:
+    """Have every new content on the disk, beside its file; lists them in `parts`.
+
+    Raises IqError and OSError.
     """
-    edited = past.run.edits
-    check(edited)
-    left = {
-        number: why
-        for number, each in enumerate(edited)
-        if (why := _blocked(each, past.claims)) is not None
-    }
-    if history.must_refuse(past, len(left), len(edited), partly):
-        hint = history.way_out(state_dir, past, {edited[number].path for number in left})
-        refuse(list(left.values()), hint, "nothing was changed back")
-    going = [number for number in range(len(edited)) if number not in left]
-    log = journal.begin_undo(state_dir, past.run.id, len(going), len(going))
-    kept = Backups(state_dir, past.run.id)
-    with _can_go_on(past.run.id):
-        for number in reversed(going):
-            restore(number, edited[number], kept, past.claims)
-            log.done(number)
-        sync(edited[number] for number in going)
-        kept.drop(going)
-        log.note("partial" if left else "finished")
-    return Outcome(
-        log.run,
-        "undo",
-        len(going),
-        len(going),
-        of=past.run.id,
-        left=tuple(left.values()),
-        what=past.run.kind,
-    )
-
-
-def _blocked(edited: Edited, claims: Container[Path]) -> str | None:
-    try:
-        inspect_edit(edited, claims)
-    except PlanConflict as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot look at {display_path(edited.path)}: {error.strerror}"
-    return None
-
-
-@contextmanager
-def _can_go_on(run: str) -> Iterator[None]:
-    way = f"mend that, then run iq undo {run} again to finish"
-    try:
-        yield
-    except PlanConflict as error:
-        raise PlanConflict(f"{error}; {way}") from error
-    except OSError as error:
-        name = display_path(error.filename) if error.filename else "the journal"
-        raise IqError(f"cannot write {name}: {error.strerror}; {way}") from error
-    except KeyboardInterrupt as error:
-        raise Interrupted(f"interrupted; run iq undo {run} again to finish") from error
+    for edit, content in zip(edits, contents, strict=True):
+        parts.append(edit.new_part)
+        try:
+            old = files.lstat_or_none(edit.path)
+            if isinstance(content, bytes):
+                durable.write_part(edit.new_part, (content,), old, sync=False)
+            elif old:
+                durable.copy_mode(edit.new_part, old)
+        except OSError as error:
+            name = display_path(edit.path)
+            raise IqError(f"cannot write {name}: {error.strerror}") from error
+    durable.sync_files(parts)

@@ -58,8 +58,8 @@ class RunHistory:
         return self.state in (State.FINISHED, State.INTERRUPTED)
 
     @property
-    def moved(self) -> frozenset[int]:
-        """The shots that are surely away, by number: they arrived, and no undo touched them."""
+    def applied(self) -> frozenset[int]:
+        """The items that are surely done, by number: the run did them, and no undo touched them."""
         if self.run.rolled_back:
             return frozenset()
         started = [each for each in self.undos if each.end in (None, "partial")]
@@ -75,9 +75,9 @@ class RunHistory:
 class Row:
     """One line of the history.
 
-    `kind` is "cull", or its action if it did not move; "undo"; or that of edits. `of` is the run
-    that an undo undoes; `when` is ISO 8601 in UTC. Of a run that is unreadable only `run` is known,
-    and `roots` has its journal.
+    `kind` is "cull", or its action if it did not move, with ", xmp" if it has edits as well; or
+    "undo"; or that of edits alone. `of` is the run that an undo undoes; `when` is ISO 8601 in UTC.
+    Of a run that is unreadable only `run` is known, and `roots` has its journal.
     """
 
     run: str
@@ -100,7 +100,7 @@ def history(state_dir: Path) -> list[Row]:
 
 def unreadable(state_dir: Path) -> list[str]:
     """A sentence about each journal that cannot be read: it may hide a run that was cut off."""
-    return [each.says for each in journal.read(state_dir)[1]]
+    return [each.message for each in journal.read(state_dir)[1]]
 
 
 def _undos(run: JournalRecord, runs: list[JournalRecord]) -> tuple[JournalRecord, ...]:
@@ -109,8 +109,11 @@ def _undos(run: JournalRecord, runs: list[JournalRecord]) -> tuple[JournalRecord
 
 def _row(past: RunHistory) -> Row:
     run = past.run
-    moved = not run.plan or run.plan.action is Action.MOVE
-    kind = run.kind if moved or not run.plan else run.plan.action.value
+    kind = run.kind
+    if run.plan and run.plan.action is not Action.MOVE:
+        kind = run.plan.action.value
+    if run.plan and run.edits:
+        kind += ", xmp"
     return Row(run.id, run.when, kind, run.of, run.shots, run.files, past.state, run.roots)
 
 
@@ -124,9 +127,9 @@ def _changes(runs: list[JournalRecord]) -> list[RunHistory]:
 
 
 def must_refuse(past: RunHistory, left: int, count: int, partly: bool) -> bool:
-    """Whether an undo that would leave so many of so many is none.
+    """Whether an undo that would leave `left` of `count` items is refused.
 
-    All may be left of a run that was cut off alone: that is how a person closes it.
+    Only of a run that was cut off may all be left: that is how a person closes it.
     """
     return bool(left) and (not partly or (left == count and past.state is not State.INTERRUPTED))
 
@@ -153,7 +156,7 @@ def pick(state_dir: Path, run: str | None) -> RunHistory:
     if run is None:
         return _latest([each for each in found if each.is_open], broken)
     if lost := [each for each in broken if run and each.run.startswith(run)]:
-        raise IqError(lost[0].says)
+        raise IqError(lost[0].message)
     named = [past for past in found if past.run.id.startswith(run)]
     if not run or not named:
         raise IqError(f"no run {run!r} can be undone; see iq history")
@@ -166,7 +169,7 @@ def pick(state_dir: Path, run: str | None) -> RunHistory:
 
 def _latest(found: list[RunHistory], broken: list[UnreadableJournal]) -> RunHistory:
     if broken and not (found and broken[-1].run < found[-1].run.id):
-        raise IqError(f"{broken[-1].says}, or name the run to undo (iq history lists them)")
+        raise IqError(f"{broken[-1].message}, or name the run to undo (iq history lists them)")
     if not found:
         raise IqError("no run is left to undo; see iq history")
     return found[-1]

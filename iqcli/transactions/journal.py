@@ -1,12 +1,15 @@
-"""The append-only record of a run: the whole intent is on the disk before the first deed.
+"""The append-only record of a run: the whole intent is on the disk before the first change.
 
-One file a run, JSON lines: the intent (with the plan, the edits, or the run that is undone), then
+One file a run, JSON lines: the intent (with the edits, the plan, or the run that is undone), then
 events:
 
-    done      a shot has arrived       claim     a name is about to be held by an empty file
-    back      the run is being taken back after an error
+    done      an item is done          claim     a name is about to be held by an empty file
+    back      the run is being rolled back after an error
     sending   the folder of rejects is about to go to the system's trash
     finished | partial | aborted       the last line; without it the run was cut off
+
+The items of a run are its edits, then the shots of its plan, numbered from 0. Runs that hold both
+have schema 2, all others schema 1, which versions before 0.2 can undo.
 """
 
 from __future__ import annotations
@@ -28,21 +31,22 @@ from iqcli.transactions.plan import parse, records
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.transactions.edit_records import Edited
+    from iqcli.transactions.edit_records import FileEdit
     from iqcli.transactions.plan import Plan
 
 KIND = "iq-journal"
-SCHEMA = 1
+# Of a run that holds either edits or a plan, and of one that holds both.
+SCHEMA, BOTH_SCHEMA = 1, 2
 
 
 @dataclass(frozen=True, slots=True)
 class JournalRecord:
-    """A run as its journal tells it.
+    """A run as its journal describes it.
 
-    `plan` is that of a cull, `along` the run of edits that came with it; `edits` are those of a run
-    of edits; `of` is the run that an undo undoes.
-    `end` is "finished", "partial" (an undo that left some), "aborted" (all taken back) or None;
-    `done` numbers the shots that arrived.
+    `plan` is that of a cull, `edits` are its edits or those of a run of edits alone; `of` is the
+    run that an undo undoes. `linked_run`: before version 0.2 the edits of a cull were this run.
+    `end` is "finished", "partial" (an undo that left some), "aborted" (rolled back) or None;
+    `done` numbers the items that are done.
     """
 
     id: str
@@ -56,8 +60,8 @@ class JournalRecord:
     claims: frozenset[Path]
     rolled_back: bool
     end: str | None
-    edits: tuple[Edited, ...] = ()
-    along: str | None = None
+    edits: tuple[FileEdit, ...] = ()
+    linked_run: str | None = None
     sending: bool = False
 
     @property
@@ -75,26 +79,21 @@ class JournalRecord:
     @property
     def roots(self) -> tuple[Path, ...]:
         """The roots that it worked in, each once."""
-        edited = tuple(sorted({each.root for each in self.edits}))
-        return self.plan.roots if self.plan else edited
+        planned = self.plan.roots if self.plan else ()
+        return tuple(sorted({*planned, *(each.root for each in self.edits)}))
 
 
 @dataclass(frozen=True, slots=True)
 class UnreadableJournal:
-    """A journal that cannot be read, and why."""
+    """A journal that cannot be read, and the sentence about it."""
 
     path: Path
-    why: str
+    message: str
 
     @property
     def run(self) -> str:
-        """The run that it is of, by its name."""
+        """The id of its run, by the name of the file."""
         return self.path.stem
-
-    @property
-    def says(self) -> str:
-        """The sentence about it."""
-        return f"cannot read the journal {display_path(self.path)}: {self.why}; move it elsewhere"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +108,9 @@ class JournalWriter:
     when: str
     subject: str
 
-    def done(self, shot: int) -> None:
-        """A shot has arrived. A hint only, so it need not reach the disk before the next move."""
-        durable.append_line(self.path, line({"event": "done", "shot": shot}), sync=False)
+    def done(self, item: int) -> None:
+        """An item is done. A hint only, so it need not reach the disk before the next change."""
+        durable.append_line(self.path, line({"event": "done", "shot": item}), sync=False)
 
     def claim(self, path: Path) -> None:
         """A name is about to be held by an empty file."""
@@ -122,18 +121,15 @@ class JournalWriter:
         durable.append_line(self.path, line({"event": event}))
 
 
-def begin(state_dir: Path, plan: Plan, along: str | None = None) -> JournalWriter:
-    """Write down what a cull is about to do. Raises IqError if that cannot be kept."""
-    text = {"plan": list(records(plan)), "shots": len(plan.shots), "files": plan.files}
-    return _begin(state_dir, "cull", text | ({"along": along} if along else {}))
-
-
-def begin_edits(state_dir: Path, kind: str, edits: Sequence[Edited]) -> JournalWriter:
-    """Write down what edits are about to be made. Raises IqError if that cannot be kept."""
+def begin(
+    state_dir: Path, kind: str, plan: Plan | None, edits: Sequence[FileEdit]
+) -> JournalWriter:
+    """Write down what a run is about to do. Raises IqError if that cannot be kept."""
     count = len(edits)
-    return _begin(
-        state_dir, kind, {"edits": edit_records.records(edits), "shots": count, "files": count}
-    )
+    text: dict[str, Any] = {"edits": edit_records.records(edits)} if edits else {}
+    text |= {"plan": list(records(plan))} if plan else {}
+    text |= {"shots": len(plan.shots) if plan else count, "files": plan.files if plan else count}
+    return _begin(state_dir, kind, text)
 
 
 def begin_undo(state_dir: Path, of: str, shots: int, count: int) -> JournalWriter:
@@ -145,7 +141,8 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> JournalWriter:
     now = datetime.now(UTC)
     run = f"{now:%Y%m%d-%H%M%S-%f}-{secrets.token_hex(2)}"
     when = now.isoformat(timespec="seconds")
-    intent = {"kind": KIND, "schema": SCHEMA, "run": run, "what": what, "when": when, **text}
+    schema = BOTH_SCHEMA if "plan" in text and "edits" in text else SCHEMA
+    intent = {"kind": KIND, "schema": schema, "run": run, "what": what, "when": when, **text}
     path = _folder(state_dir) / f"{run}.jsonl"
     try:
         files.make_folders(path.parent, 0o700)
@@ -161,7 +158,7 @@ def _folder(state_dir: Path) -> Path:
 
 
 def finish(state_dir: Path, run: JournalRecord) -> None:
-    """Write the last line of a run that was cut off after its last deed. Raises IqError."""
+    """Write the last line of a run that was cut off after its last change. Raises IqError."""
     path = _folder(state_dir) / f"{run.id}.jsonl"
     try:
         JournalWriter(path, run.id, run.when, run.id).note("finished")
@@ -180,8 +177,13 @@ def _read(path: Path) -> JournalRecord | UnreadableJournal | None:
     try:
         status = path.stat()
     except OSError as error:
-        return UnreadableJournal(path, error.strerror or str(error))
+        return _unreadable(path, error.strerror or str(error))
     return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _unreadable(path: Path, why: str) -> UnreadableJournal:
+    name = display_path(path)
+    return UnreadableJournal(path, f"cannot read the journal {name}: {why}; move it elsewhere")
 
 
 @lru_cache(maxsize=1000)
@@ -189,20 +191,31 @@ def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal | None:
     """Read a journal once, however often a command asks while it stays as it is."""
     try:
         first, *rest = path.read_bytes().split(b"\n")
-        if not rest:  # cut off while the intent was written: nothing was moved
+        if not rest:  # cut off while the intent was written: nothing was changed
             return None
-        run = _run(record(first), [found for each in rest if (found := record(each))])
+        intent = record(first) or {}
+        if _is_newer(intent):
+            return UnreadableJournal(
+                path,
+                f"the journal {display_path(path)} was written by a newer version of iq; update iq",
+            )
+        run = _run(intent, [found for each in rest if (found := record(each))])
         if run.id != path.stem:  # it names the folder of what was kept, too
             raise IqError("it is named after another run")
         return run
     except OSError as error:
-        return UnreadableJournal(path, error.strerror or str(error))
+        return _unreadable(path, error.strerror or str(error))
     except IqError as error:
-        return UnreadableJournal(path, str(error))
+        return _unreadable(path, str(error))
 
 
-def _run(intent: Record | None, events: Sequence[Record]) -> JournalRecord:
-    if not intent or intent.get("kind") != KIND or intent.get("schema") != SCHEMA:
+def _is_newer(intent: Record) -> bool:
+    schema = intent.get("schema")
+    return intent.get("kind") == KIND and type(schema) is int and schema > BOTH_SCHEMA
+
+
+def _run(intent: Record, events: Sequence[Record]) -> JournalRecord:
+    if intent.get("kind") != KIND or intent.get("schema") not in (SCHEMA, BOTH_SCHEMA):
         raise IqError("its first line is none that this iq writes")
     names = [each.get("event") for each in events]
     return JournalRecord(
@@ -218,7 +231,7 @@ def _run(intent: Record | None, events: Sequence[Record]) -> JournalRecord:
         rolled_back="back" in names,
         end=next((each for each in names if each in ("finished", "partial", "aborted")), None),
         edits=edit_records.parse(want(intent, "edits", list)) if "edits" in intent else (),
-        along=intent.get("along"),
+        linked_run=intent.get("along"),
         sending="sending" in names,
     )
 

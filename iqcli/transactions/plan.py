@@ -1,8 +1,6 @@
-"""A plan as frozen records, and the check that it stays within its roots.
+"""The plan of a cull: frozen records, the check that it stays within its roots, its JSON lines.
 
-A plan as records of JSON lines, and back with nothing taken on trust.
-
-What a run did, and the refusal of one that would not fit the disk.
+Also what became of a run, and the refusal of one that does not fit the disk.
 """
 
 from __future__ import annotations
@@ -189,9 +187,10 @@ class Outcome:
     """What a run did. `run` is "" if there was nothing to do; `of` is the run that was undone.
 
     `kind` is "cull", "undo" or that of edits ("xmp"); `what` the action of the cull, or the kind of
-    the edits, that was done or undone. `rejects` are the folders that the photos went to or came
-    from. `left` says, a shot or edited file each, what an undo had to leave as it is. `along` tells
-    of the edits that were undone with a cull.
+    the edits, that was done or undone. `shots` and `files` count what the plan rejects, or the
+    edits if there is no plan; `edited` counts the edits beside a plan. `rejects` are the folders
+    that the photos went to or came from. `left` are sentences about shots and edited files that an
+    undo had to leave as they are.
     """
 
     run: str
@@ -202,7 +201,7 @@ class Outcome:
     of: str | None = None
     left: tuple[str, ...] = ()
     what: str = "move"
-    along: Outcome | None = None
+    edited: int = 0
 
 
 def refuse(conflicts: Sequence[str], way_out: str, nothing: str = "nothing was moved") -> None:

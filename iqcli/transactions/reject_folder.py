@@ -1,9 +1,9 @@
-"""`MANIFEST.jsonl` beside the rejects: enough to put every photo back by hand.
+"""The folder of rejects: its `MANIFEST.jsonl`, and its way to the system's trash.
 
-Lines are written before the moves and taken out after the way back, so a line may speak of a file
-that is not here (it never came, or is home again), but no reject is ever without its line.
-
-The rejects of one run sent to the system's trash, as one folder that can be restored whole.
+The manifest is enough to put every photo back by hand. Lines are written before the moves and
+removed after an undo, so a line may describe a file that is not here (it never came, or is home
+again), but no reject is ever without its line. The trash takes the folder of one run as a whole, so
+that it can be restored whole.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ def _entry(shot: PlannedShot, action: Action, run: str, when: str) -> Record:
 
 
 def clean_up(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:
-    """Clear up behind shots that are home: lines, parts, and folders with nothing left in them.
+    """Remove what shots that are home leave behind: lines, parts and empty folders.
 
-    Can be done again after it was cut off. Raises OSError.
+    Can be run again after it was cut off. Raises OSError.
     """
     for folder in plan.rejects:
         if folder.is_symlink() or not folder.is_dir():
@@ -153,7 +153,7 @@ def require_trash() -> None:
         )
 
 
-def send(plan: Plan, log: JournalWriter) -> None:
+def send_to_trash(plan: Plan, log: JournalWriter) -> None:
     """Send the folder of rejects to the trash. Raises IqError while the folder is still there."""
     (folder,) = plan.rejects
     log.note("sending")
@@ -168,11 +168,14 @@ def send(plan: Plan, log: JournalWriter) -> None:
 
 
 def is_in_trash(run: JournalRecord) -> bool:
-    """Whether the rejects of this run are in the trash, or were: neither here nor at home."""
+    """Whether the rejects of this run are in the trash, or were: neither here nor at home.
+
+    What the run itself made may be gone already, as an undo takes it back.
+    """
     plan = run.plan
     if not plan or plan.action is not Action.TRASH or not run.sending:
         return False
-    home = (shot.root / each.source for shot in plan.shots for each in shot.files)
-    return not files.lstat_or_none(plan.rejects[0]) and not all(
-        files.lstat_or_none(path) for path in home
-    )
+    made = {each.path for each in run.edits if each.before is None}
+    home = {shot.root / each.source for shot in plan.shots for each in shot.files} - made
+    gone = not files.lstat_or_none(plan.rejects[0])
+    return gone and not all(files.lstat_or_none(path) for path in home)

@@ -1,9 +1,9 @@
-"""Steps that succeed together: whatever goes wrong, what was done can be taken back."""
+"""A transaction: steps that succeed together, or are all rolled back."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import durable, files
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from iqcli.transactions.steps import Step
 
 
-class Reversible(Protocol):
-    """What can be taken back."""
-
-    def back(self) -> list[str]:
-        """Return what was done, the latest first, and say what could not be returned."""
-
-
 class Transaction:
     """The steps of one run. `claims` are the names that earlier runs were about to hold."""
 
@@ -34,102 +27,107 @@ class Transaction:
         self._claims = set(claims)
         self._begun: list[Step] = []
         self._made: list[Path] = []
+        self.parts: list[Path] = []  # finished contents that wait for their step
 
-    def carry(self, steps: Iterable[Step], known: JournalState) -> None:
-        """Bring one shot where it should be, having looked at all its files once more.
+    def execute(self, steps: Iterable[Step], known: JournalState) -> None:
+        """Make the steps of one shot or edit, having inspected all its files once more.
 
         Raises PlanConflict for a late change and IqError where the system refuses.
         """
-        for step, place in [(step, step.look(known)) for step in steps]:
+        for step, state in [(step, step.inspect(known)) for step in steps]:
             try:
                 if not known.settled:
-                    _remove_parts(step)
-                self._bring(step, place)
+                    _remove_leftovers(step)
+                self._apply(step, state)
             except FileExistsError as error:
-                self._forget(step)
-                raise PlanConflict(step.late) from error
+                self._discard(step)
+                raise PlanConflict(step.conflict_message) from error
             except OSError as error:
                 raise IqError(_refused(step, error)) from error
 
-    def _bring(self, step: Step, place: FileState) -> None:
-        if place in (FileState.AT_SOURCE, FileState.CLAIMED):
+    def _apply(self, step: Step, state: FileState) -> None:
+        if state in (FileState.AT_SOURCE, FileState.CLAIMED):
             mode = mode_like(step.source.parent)
             self._made += files.make_folders(step.target.parent, mode)
             self._begun.append(step)
-        step.bring(place, self._claim)
+        step.apply(state, self._claim)
 
-    def _forget(self, step: Step) -> None:
-        """Where another came first nothing was done: what stands there is not ours to take back."""
+    def _discard(self, step: Step) -> None:
+        """Another program took the name first: what stands there is not rolled back."""
         with suppress(OSError):
-            _remove_parts(step)
+            _remove_leftovers(step)
             self._begun = [each for each in self._begun if each is not step]
 
     def _claim(self, path: Path) -> None:
         self._log.claim(path)
         self._claims.add(path)
 
-    def sync(self) -> None:
-        """See every changed name on the disk. Raises OSError."""
-        for folder in sorted(
-            {end.parent for step in self._begun for end in (step.source, step.target)}
-        ):
+    def sync(self, folders: Iterable[Path] = ()) -> None:
+        """See every changed name on the disk, and all those in `folders`. Raises OSError."""
+        changed = {end.parent for step in self._begun for end in (step.source, step.target)}
+        for folder in sorted(changed.union(folders)):
             durable.sync_folder(folder)
 
-    def back(self) -> list[str]:
-        """Return what has moved, the latest first, and say what could not be returned."""
+    def rollback(self) -> list[str]:
+        """Take back what was begun, the latest first, and name what could not be taken back."""
         with suppress(OSError):
             self._log.note("back")
         known = JournalState(settled=False, at_source=False, claims=self._claims)
         stuck = []
         for step in reversed(self._begun):
             try:
-                _remove_parts(step)
-                step.back().bring(step.back().look(known), self._claim)
+                _remove_leftovers(step)
+                step.inverse().apply(step.inverse().inspect(known), self._claim)
             except OSError as error:
-                stuck.append(f"{display_path(step.target)}: {_why(error)}")
+                stuck.append(f"{display_path(step.target)}: {_reason(error)}")
             except IqError as error:
                 stuck.append(str(error))
+        for part in self.parts:
+            try:
+                files.remove(part)
+            except OSError as error:
+                stuck.append(f"{display_path(part)}: {_reason(error)}")
         for folder in reversed(self._made):
             with suppress(OSError):
                 files.remove_folder(folder)
         return stuck
 
 
-def _remove_parts(step: Step) -> None:
-    files.remove(files.part_of(step.source))
-    files.remove(files.part_of(step.target))
+def _remove_leftovers(step: Step) -> None:
+    for part in step.leftovers:
+        files.remove(part)
 
 
 def _refused(step: Step, error: OSError) -> str:
-    said = f"cannot {step.verb} {display_path(step.source)}: {_why(error)}"
-    hint = "; this disk may know no links, copy or move instead"
-    return said + (hint if isinstance(step, Link) else "")
+    hint = "; this disk may know no links, copy or move instead" if isinstance(step, Link) else ""
+    return f"cannot {step.verb} {display_path(step.source)}: {_reason(error)}{hint}"
 
 
-def _why(error: OSError) -> str:
+def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
 @contextmanager
 def rollback_on_error(
-    trip: Reversible, log: JournalWriter, tidy: Callable[[], None]
+    transaction: Transaction, log: JournalWriter, clean_up: Callable[[], None]
 ) -> Iterator[None]:
-    """Take the whole trip back if anything goes wrong within, an interrupt included.
+    """Roll the whole transaction back if anything goes wrong within, an interrupt included.
 
-    `tidy` clears up behind it. Raises the same error, which then says what stands: everything is
-    back, or which files are not; then the journal stays open, so that an undo goes on from there.
+    `clean_up` runs after the rollback. Raises the same error, which then says what stands: every
+    file is back, or which are not; then the journal stays open, so that an undo can go on.
     """
     try:
         yield
     except BaseException as error:
-        stuck = trip.back()
+        stuck = transaction.rollback()
         if not stuck:
-            with suppress(OSError):  # then the journal stays open too, and an undo clears up
-                tidy()
+            with suppress(OSError):  # then the journal stays open too, and an undo cleans up
+                clean_up()
                 log.note("aborted")
         if isinstance(error, OSError):
             name = display_path(error.filename) if error.filename else "the journal or manifest"
-            raise IqError(f"cannot write {name}: {_why(error)}; {_standing(stuck, log)}") from error
+            why = f"cannot write {name}: {_reason(error)}"
+            raise IqError(f"{why}; {_standing(stuck, log)}") from error
         if isinstance(error, IqError):
             kind = IqError if stuck else type(error)
             raise kind(f"{error}; {_standing(stuck, log)}") from error

@@ -1,104 +1,259 @@
-"""The way back of a cull, whole or not at all."""
+"""Undo a run, or recover from one that was cut off: whole or not at all.
+
+An undo goes through the items of the run in reverse. First the shots go home, all of them or none.
+Then the edited files get their old contents; that cannot be rolled back, so an undo that fails
+there is finished by the next one.
+"""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from iqcli.errors import IqError, PlanConflict
+from iqcli.errors import Interrupted, IqError, PlanConflict
+from iqcli.fs import locks
 from iqcli.text import display_path
 from iqcli.transactions import history, journal, reject_folder
-from iqcli.transactions import reject_folder as trash
+from iqcli.transactions.edit_records import check_edits
+from iqcli.transactions.edits import Backups, edit_steps
+from iqcli.transactions.history import State
 from iqcli.transactions.plan import Outcome, check, refuse
 from iqcli.transactions.rollback import Transaction, rollback_on_error
-from iqcli.transactions.steps import FileState, JournalState, inverse_steps
+from iqcli.transactions.steps import FileState, JournalState, Move, inverse_steps, obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from iqcli.transactions.history import RunHistory
-    from iqcli.transactions.plan import Plan, PlannedShot
+    from iqcli.transactions.journal import JournalRecord, JournalWriter
+    from iqcli.transactions.plan import PlannedShot
     from iqcli.transactions.steps import Step
 
 
-def take_back(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
-    """Put back what a cull did, or nothing; see `apply.undo`."""
-    plan = past.run.plan
-    assert plan
-    check(plan)
-    known = [_known(past, number) for number in range(len(plan.shots))]
-    left = {number: why for number, why in enumerate(_blocked(plan, known)) if why}
-    if left and trash.is_in_trash(past.run):
-        raise PlanConflict(
-            f"the photos of run {past.run.id} went to the trash; restore "
-            f"{display_path(plan.rejects[0])} from there, then run iq undo {past.run.id}"
-        )
-    if history.must_refuse(past, len(left), len(plan.shots), partly):
-        hint = history.way_out(state_dir, past, _names(plan, left))
-        refuse(list(left.values()), hint)
-    going = {number: shot for number, shot in enumerate(plan.shots) if number not in left}
-    count = sum(len(shot.files) for shot in going.values())
-    log = journal.begin_undo(state_dir, past.run.id, len(going), count)
-    trip = Transaction(log, past.claims)
-    with rollback_on_error(trip, log, lambda: None):
-        for number in reversed(going):
-            trip.carry(inverse_steps(going[number], plan.action), known[number])
-            log.done(number)
-        trip.sync()
-    _finish(plan, past.run.id, list(going.values()), log, "partial" if left else "finished")
-    return Outcome(
-        log.run,
-        "undo",
-        len(going),
-        count,
-        plan.rejects,
-        past.run.id,
-        tuple(left.values()),
-        plan.action.value,
+def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
+    """Put back what a run did (None: the latest that is not undone), or nothing of it.
+
+    Continues where a run or its undo was cut off. A shot or file that changed since blocks it,
+    unless `partly`: then that one stays as it is and the others go back. Raises like `apply`.
+    """
+    past = history.pick(state_dir, run)
+    with locks.hold(past.run.roots, state_dir):
+        done = _undo(history.pick(state_dir, past.run.id), state_dir, partly)
+    return _undo_linked(done, past.run.linked_run, state_dir, partly)
+
+
+def _undo_linked(done: Outcome, run: str | None, state_dir: Path, partly: bool) -> Outcome:
+    """Undo the edits of a cull, too, where a version before 0.2 made them in a run of their own."""
+    if not _is_open(state_dir, run):
+        return done
+    try:
+        edited = undo(run, state_dir, partly)
+    except IqError as error:
+        why = f"the photos are back, but what was written with them stays (run {run}): {error}"
+        return replace(done, left=(*done.left, why))
+    return replace(done, left=(*done.left, *edited.left), edited=edited.files)
+
+
+def _is_open(state_dir: Path, run: str | None) -> bool:
+    return any(each.run.id == run and each.is_open for each in history.changes(state_dir))
+
+
+def undo_each(runs: Sequence[str], state_dir: Path, partly: bool = False) -> Iterator[Outcome]:
+    """Undo these runs (none: the latest), the latest first, with an outcome for each.
+
+    Every name is looked up before anything moves. Raises like `undo`, the runs before then done.
+    """
+    found = [history.pick(state_dir, run).run for run in runs or (None,)]
+    named = {each.id: each for each in found}
+    linked = {each.linked_run for each in named.values()}
+    for run in sorted(named, reverse=True):  # a name begins with the time
+        if run not in linked or _is_open(state_dir, run):
+            yield undo(run, state_dir, partly)
+
+
+def recover(roots: Iterable[Path], state_dir: Path) -> tuple[Outcome, ...]:
+    """Undo every run on these roots that was cut off, the latest first. Raises like `undo`.
+
+    A run whose photos had already reached the trash only lacked its last line.
+    """
+    wanted = [root.resolve() for root in roots]
+    found = [past for past in _cut_off(state_dir) if _touches(past, wanted)]
+    done = [_recover(past, state_dir) for past in reversed(found)]
+    return tuple(each for each in done if each)
+
+
+def _cut_off(state_dir: Path) -> list[RunHistory]:
+    return [past for past in history.changes(state_dir) if past.state is State.INTERRUPTED]
+
+
+def _recover(past: RunHistory, state_dir: Path) -> Outcome | None:
+    with locks.hold(past.run.roots, state_dir):
+        # Whoever held the lock until now may have worked on this very run, and be done.
+        now = next((each for each in _cut_off(state_dir) if each.run.id == past.run.id), None)
+        if now is None:
+            return None
+        if reject_folder.is_in_trash(now.run):
+            journal.finish(state_dir, now.run)
+            return None
+        done = _undo(now, state_dir, partly=False)
+    return _undo_linked(done, past.run.linked_run, state_dir, partly=False)
+
+
+def _touches(past: RunHistory, wanted: Sequence[Path]) -> bool:
+    return any(
+        one.is_relative_to(other) or other.is_relative_to(one)
+        for one in past.run.roots
+        for other in wanted
     )
 
 
-def _names(plan: Plan, left: Iterable[int]) -> set[Path]:
-    shots = [plan.shots[number] for number in left]
-    return {
-        shot.root / end
-        for shot in shots
-        for each in shot.files
-        for end in (each.source, each.target)
-    }
+@dataclass(frozen=True)
+class _Items:
+    """The items of a run, as its undo sees them: first the edits, then the shots of the plan.
+
+    `steps` and `known` are by item; `left` has the reasons why some cannot be undone, "" for an
+    edit that is left because its shot is.
+    """
+
+    run: JournalRecord
+    steps: Sequence[Sequence[Step]]
+    known: Sequence[JournalState]
+    left: Mapping[int, str]
+
+    @property
+    def edits(self) -> list[int]:
+        """The numbers of the edits to undo."""
+        return [number for number in range(len(self.run.edits)) if number not in self.left]
+
+    @property
+    def shots(self) -> dict[int, PlannedShot]:
+        """The shots to undo, by number."""
+        shots = self.run.plan.shots if self.run.plan else ()
+        numbered = enumerate(shots, start=len(self.run.edits))
+        return {number: shot for number, shot in numbered if number not in self.left}
+
+    @property
+    def paths_left(self) -> set[Path]:
+        """The names that block the undo."""
+        steps = (step for number, why in self.left.items() if why for step in self.steps[number])
+        return {end for step in steps for end in (step.source, step.target)}
 
 
-def _known(past: RunHistory, number: int) -> JournalState:
-    return JournalState(past.settled, number in past.moved, past.claims)
+def _items(past: RunHistory, backups: Backups) -> _Items:
+    run = past.run
+    by_path = {each.path: each for each in run.edits}
+    edits = [(step.inverse(),) for step in edit_steps(run.edits, backups)]
+    shots = run.plan.shots if run.plan else ()
+    moves = [inverse_steps(shot, run.plan.action, by_path) for shot in shots] if run.plan else []
+    steps: list[Sequence[Step]] = [*edits, *moves]
+    known = [
+        JournalState(past.settled, number in past.applied, past.claims)
+        for number in range(len(steps))
+    ]
+    return _Items(run, steps, known, _left(steps, known, len(edits)))
 
 
-def _blocked(plan: Plan, known: Sequence[JournalState]) -> Iterable[str | None]:
-    for shot, each in zip(plan.shots, known, strict=True):
-        found = (obstacle(step, each) for step in inverse_steps(shot, plan.action))
-        yield next((why for why in found if why), None)
+def _left(
+    steps: Sequence[Sequence[Step]], known: Sequence[JournalState], edits: int
+) -> dict[int, str]:
+    """Which items cannot be undone, and why."""
+    left: dict[int, str] = {}
+    away: set[Path] = set()  # files that are edited, but not at home to be looked at
+    stay: set[Path] = set()
+    for number in range(edits, len(steps)):
+        found = [obstacle(step, known[number]) for step in steps[number]]
+        if why := next((why for why in found if why), None):
+            left[number] = why
+            stay |= {step.target for step in steps[number]}
+        else:
+            away |= {step.target for step in steps[number] if _is_away(step, known[number])}
+    for number in range(edits):
+        [step] = steps[number]
+        if step.target in stay:
+            left[number] = ""
+        elif step.target not in away and (why := obstacle(step, known[number])):
+            left[number] = why
+    return left
 
 
-def obstacle(step: Step, known: JournalState, *fine: FileState) -> str | None:
-    """Why a step cannot be done, or None; with `fine`, the file must be at one of those places."""
-    try:
-        if step.look(known) in (fine or tuple(FileState)):
-            return None
-        return f"{display_path(step.source)} is already at {display_path(step.target)}"
-    except PlanConflict as error:
-        return str(error)
-    except OSError as error:
-        return f"cannot look at {display_path(step.source)}: {error.strerror}"
+def _is_away(step: Step, known: JournalState) -> bool:
+    away = (FileState.AT_SOURCE, FileState.CLAIMED)
+    return isinstance(step, Move) and step.inspect(known) in away
 
 
-def _finish(
-    plan: Plan, run: str, shots: list[PlannedShot], log: journal.JournalWriter, end: str
+def _undo(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
+    run = past.run
+    if run.plan:
+        check(run.plan)
+    check_edits(run.edits)
+    backups = Backups(state_dir, run.id)
+    items = _items(past, backups)
+    reasons = tuple(why for why in items.left.values() if why)
+    if run.plan and reasons and reject_folder.is_in_trash(run):
+        raise PlanConflict(
+            f"the photos of run {run.id} went to the trash; restore "
+            f"{display_path(run.plan.rejects[0])} from there, then run iq undo {run.id}"
+        )
+    if history.must_refuse(past, len(items.left), len(items.steps), partly):
+        hint = history.way_out(state_dir, past, items.paths_left)
+        refuse(reasons, hint, "nothing was moved" if run.plan else "nothing was changed back")
+    edited = len(items.edits)
+    shots = len(items.shots) if run.plan else edited
+    count = sum(len(each.files) for each in items.shots.values()) if run.plan else edited
+    log = journal.begin_undo(state_dir, run.id, shots, count)
+    _carry_out(items, Transaction(log, past.claims), log, backups)
+    return Outcome(
+        log.run,
+        "undo",
+        shots,
+        count,
+        run.plan.rejects if run.plan else (),
+        run.id,
+        reasons,
+        run.plan.action.value if run.plan else run.kind,
+        edited if run.plan else 0,
+    )
+
+
+def _carry_out(
+    items: _Items, transaction: Transaction, log: JournalWriter, backups: Backups
 ) -> None:
+    with rollback_on_error(transaction, log, lambda: None):
+        for number in reversed(items.shots):
+            transaction.execute(items.steps[number], items.known[number])
+            log.done(number)
+        transaction.sync()
+    with _can_go_on(items.run.id):
+        for number in reversed(items.edits):
+            transaction.execute(items.steps[number], items.known[number])
+            log.done(number)
+        transaction.sync({items.run.edits[number].path.parent for number in items.edits})
     try:
-        reject_folder.clean_up(plan, run, shots)
-        log.note(end)
+        if items.run.plan:
+            reject_folder.clean_up(items.run.plan, items.run.id, list(items.shots.values()))
+        if items.edits:
+            backups.drop(items.edits)
+        log.note("partial" if items.left else "finished")
     except OSError as error:
         where = display_path(error.filename) if error.filename else "the journal or manifest"
         raise IqError(
-            f"every photo is back, but cannot clear up {where}: {error.strerror}; "
-            f"run iq undo {run} again to finish"
+            f"everything is back, but cannot clean up {where}: {error.strerror}; "
+            f"run iq undo {items.run.id} again to finish"
         ) from error
+
+
+@contextmanager
+def _can_go_on(run: str) -> Iterator[None]:
+    """Errors say that the same undo can be run again: what is restored stays so."""
+    way = f"mend that, then run iq undo {run} again to finish"
+    try:
+        yield
+    except IqError as error:
+        raise type(error)(f"{error}; {way}") from error
+    except OSError as error:
+        name = display_path(error.filename) if error.filename else "the journal"
+        raise IqError(f"cannot write {name}: {error.strerror}; {way}") from error
+    except KeyboardInterrupt as error:
+        raise Interrupted(f"interrupted; run iq undo {run} again to finish") from error

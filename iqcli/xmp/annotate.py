@@ -170,7 +170,7 @@ class XmpWriter:
         if pending.kept:
             self.kept.add(shot.path)
         if pending.after is not None:
-            yield Edit(shot.root, path, pending.before, pending.after)
+            yield Edit(shot.root, path, pending.before, pending.after, shot.path)
 
     def _names(self, folder: Path) -> frozenset[str]:
         """The names in a folder, listed once for consecutive shots of it."""

@@ -19,7 +19,7 @@ from support.photo_trees import tree
 
 from iqcli.cli import app
 from iqcli.errors import PlanConflict
-from iqcli.transactions import apply as moving
+from iqcli.transactions import reject_folder
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq, Ran
@@ -272,12 +272,12 @@ def test_sidecars_are_taken_back_where_the_move_is_refused(
     for name, value in iq.environ.items():
         monkeypatch.setenv(name, value)
     monkeypatch.chdir(iq.cwd)
-    monkeypatch.setattr(moving, "apply", refused)
+    monkeypatch.setattr(reject_folder, "write_entries", refused)
     words = ["cull", "photos", "--keep", "1", "--per", "burst", "--xmp", "--apply"]
     monkeypatch.setattr(sys, "argv", ["iq", *words])
     before = tree(trip)
     assert app.run() == 4
-    assert "the disk is another" in capsys.readouterr().err
+    assert "the disk is another; all files are where they were" in capsys.readouterr().err
     assert tree(trip) == before
 
 

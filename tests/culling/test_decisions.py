@@ -14,8 +14,9 @@ from iqcli.culling import decisions as store
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
 from iqcli.transactions.jsonl import line
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from support.fault_injection import Fault, disk, in_child
 from support.photo_trees import contents, grow_shots, plan_for, tree
 
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

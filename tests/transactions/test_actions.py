@@ -23,8 +23,9 @@ from support.photo_trees import SHOTS, contents, grow, grow_planned, plan_for, r
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.transactions.apply import apply, recover, undo
+from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history
+from iqcli.transactions.undo import recover, undo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,9 @@ from support.photo_trees import SHOTS, STAYS, grow, grow_planned, plan_for, tree
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import locks, syscalls
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from iqcli.transactions.plan import Plan

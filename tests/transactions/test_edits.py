@@ -17,9 +17,10 @@ from support.photo_trees import SHOTS, contents, plan_for, tree
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import durable, files, locks, syscalls
 from iqcli.fs import durable as contents_of
-from iqcli.transactions.apply import apply, recover, undo, undo_each
-from iqcli.transactions.edits import Edit, write
+from iqcli.transactions.apply import apply, write
+from iqcli.transactions.edits import Edit
 from iqcli.transactions.history import State, history
+from iqcli.transactions.undo import recover, undo, undo_each
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -305,23 +306,31 @@ def test_a_kept_content_that_was_damaged_is_not_put_back(root: Path, state: Path
     assert (root / OLD).read_bytes() == b"<rewritten/>"
 
 
-# --- a cull that came along with edits ---
+# --- culls of version 0.1, which made their edits in a run of their own ---
+
+
+def link_runs(state: Path, cull: str, edits: str) -> None:
+    """Write into the journal of a cull, as version 0.1 did, which run made its edits."""
+    path = state / f"journal/{cull}.jsonl"
+    path.write_bytes(path.read_bytes().replace(b"}\n", f', "along": "{edits}"}}\n'.encode(), 1))
 
 
 def both(root: Path, state: Path) -> tuple[str, str]:
     """Sidecars written for all photos, then some of them moved; the two runs."""
     edits = write(sidecars(root), state).run
-    shots = [SHOTS[0], (*SHOTS[1], NEW)]
-    return edits, apply(plan_for(root, shots), state, along=edits).run
+    cull = apply(plan_for(root, [SHOTS[0], (*SHOTS[1], NEW)]), state).run
+    link_runs(state, cull, edits)
+    return edits, cull
 
 
-def test_undoing_a_cull_undoes_the_edits_that_came_with_it(root: Path, state: Path) -> None:
+def test_undoing_a_cull_undoes_the_run_of_its_edits(root: Path, state: Path) -> None:
     before = tree(root)
     edits, cull = both(root, state)
     done = undo(None, state)
-    assert done.of == cull
-    assert done.along is not None and done.along.of == edits
+    assert (done.of, done.files, done.edited) == (cull, 6, 2)
     assert tree(root) == before
+    with pytest.raises(IqError, match=f"run {edits} is already taken back"):
+        undo(edits, state)
     with pytest.raises(IqError, match="no run is left to undo"):
         undo(None, state)
 
@@ -333,12 +342,12 @@ def test_the_edits_alone_wait_for_the_cull(root: Path, state: Path) -> None:
     assert [each.of for each in undo_each([edits, cull], state)] == [cull]
 
 
-def test_edits_that_cannot_be_undone_are_told_and_the_photos_are_home(
+def test_edits_that_cannot_be_undone_are_named_and_the_photos_are_home(
     root: Path, state: Path
 ) -> None:
     before = tree(root)
     edits = write(sidecars(root), state).run
-    apply(plan_for(root, [SHOTS[2]]), state, along=edits)
+    link_runs(state, apply(plan_for(root, [SHOTS[2]]), state).run, edits)
     changed(root, OLD)
     done = undo(None, state)
     [why] = done.left
@@ -346,18 +355,3 @@ def test_edits_that_cannot_be_undone_are_told_and_the_photos_are_home(
     assert tree(root)[os.fsencode(EMBEDDED)] == before[os.fsencode(EMBEDDED)]
     assert (root / NEW).read_bytes() == b"<made/>"
     assert undo(edits, state, partly=True).files == 1
-
-
-def test_killed_cull_and_edits_all_go_back(quick_path: Path) -> None:
-    desk = Desk(quick_path / "desk")
-
-    def work() -> None:
-        both(desk.root, desk.state)
-
-    for fault in list(kills(desk.calls(work)))[::3]:
-        desk.renew()
-        desk.kill(work, fault)
-        while not (ended := here(desk.undo)).code:
-            pass
-        assert "no run is left to undo" in ended.says, (ended, fault)
-        assert tree(desk.root) == desk.before, fault

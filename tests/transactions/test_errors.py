@@ -14,7 +14,8 @@ from support.photo_trees import contents, plan_for, tree
 
 from iqcli.errors import Exit, Interrupted, IqError
 from iqcli.fs import syscalls
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +52,7 @@ def test_undo_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
         scene.applied()
         after = tree(scene.root)
         ended = here(scene.undo, kind, Fault(at, code=code))
-        if ended.code and "every photo is back" not in ended.says:
+        if ended.code and "everything is back" not in ended.says:
             assert os.strerror(code) in ended.says, (ended, at)
             assert tree(scene.root) == after, (ended, at)
         if ended.code:
@@ -165,7 +166,7 @@ def test_undo_says_how_to_go_on_after_it_could_not_clear_up(quick_path: Path) ->
     scene.applied()
     last_folder = len(calls) - calls[::-1].index("rmdir")
     ended = here(lambda: undo(None, scene.state), fault=Fault(last_folder, code=errno.EIO))
-    assert "every photo is back" in ended.says
+    assert "everything is back" in ended.says
     assert "iq undo" in ended.says
     assert here(scene.undo).code == 0
     assert tree(scene.root) == scene.before

@@ -12,7 +12,7 @@ from support.fault_injection import DISKS, Fault, calls_of, in_child, kills
 from support.kill_scene import Scene
 from support.photo_trees import contents, tree
 
-from iqcli.transactions.apply import recover
+from iqcli.transactions.undo import recover
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,8 @@ from support.photo_trees import SHOTS, grow, grow_planned, judged, plan_for, rej
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from collections.abc import Callable

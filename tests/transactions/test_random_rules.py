@@ -17,7 +17,8 @@ from iqcli.culling import planner as plans
 from iqcli.culling.decide import decide
 from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.records import Facts, FrameSet, Marks, Verdict
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,7 +12,8 @@ from support.fault_injection import DISKS, disk
 from support.photo_trees import Tree, contents, grow, plan_for, random_names, shots_in, tree
 
 from iqcli.culling import planner as plans
-from iqcli.transactions.apply import apply, undo
+from iqcli.transactions.apply import apply
+from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,8 +13,9 @@ from support.photo_trees import SHOTS, grow, plan_for, tree
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import locks
-from iqcli.transactions.apply import apply, recover, undo, undo_each
+from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history, unreadable
+from iqcli.transactions.undo import recover, undo, undo_each
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,8 +233,8 @@ def test_a_photo_edited_after_a_cut_off_run_is_no_conflict(root: Path, state: Pa
 def test_a_journal_from_a_later_version_is_not_passed_over(root: Path, state: Path) -> None:
     run = apply(plan_for(root), state).run
     path = state / f"journal/{run}.jsonl"
-    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 2', 1))
-    with pytest.raises(IqError, match="cannot read the journal"):
+    path.write_bytes(path.read_bytes().replace(b'"schema": 1', b'"schema": 3', 1))
+    with pytest.raises(IqError, match=r"was written by a newer version of iq; update iq"):
         undo(None, state)
 
 

@@ -60,9 +60,9 @@ def export(
     if not wants_rows and (column or reverse or limit is not None):
         raise IqError("--sort, --reverse and --limit are for rows; give --format or --output, too")
     if xmp:
-        from iqcli.cli.commands.cull.execute import take_back_cut_off
+        from iqcli.cli.commands.cull.execute import recover
 
-        take_back_cut_off(session, session.folders)
+        recover(session, session.folders)
     photos: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
     if xmp:
         photos = list(photos)

@@ -31,18 +31,16 @@ def undo(
     written into sidecars or photos are taken back, too. Several runs are undone the latest first.
     """
     from iqcli.fs.scratch import sweep
-    from iqcli.transactions import apply as moving
     from iqcli.transactions.history import unreadable
+    from iqcli.transactions.undo import undo_each
 
     state_dir = load({}, None).state_dir
     sweep(state_dir)
     code = Exit.DONE
-    for done in moving.undo_each(runs or (), state_dir, partly):
+    for done in undo_each(runs or (), state_dir, partly):
         for why in done.left:
             info(f"iq: left in place: {why}")
-        info(_told(done))
-        if done.along:
-            info(_told(done.along))
+        info(_describe(done))
         if done.left:
             code = Exit.SOME_FAILED
     for why in unreadable(state_dir):
@@ -50,13 +48,20 @@ def undo(
     return code
 
 
-def _told(done: Outcome) -> str:
+def _describe(done: Outcome) -> str:
     photos, count = counted(done.shots, "photo"), counted(done.files, "file")
-    said = {
+    what = {
         "move": f"put back {photos} ({count}) of",
         "trash": f"put back {photos} ({count}) of",
         "copy": f"removed the copies of {photos} ({count}) of",
         "link": f"removed the links to {photos} ({count}) of",
     }
-    verb = "is as it was" if done.files == 1 else "are as they were"
-    return f"{said.get(done.what, f'{count} {verb} before')} run {done.of}"
+    if done.what not in what:
+        return f"{_restored(done.files)} run {done.of}"
+    edited = f"; {_restored(done.edited)} it" if done.edited else ""
+    return f"{what[done.what]} run {done.of}{edited}"
+
+
+def _restored(files: int) -> str:
+    verb = "is as it was" if files == 1 else "are as they were"
+    return f"{counted(files, 'file')} {verb} before"

@@ -15,10 +15,13 @@ from iqcli.settings import PROFILES, QUANTILES, checked
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from iqcli.cli.session import Session
     from iqcli.records import Decision
+    from iqcli.transactions.edits import Edit
+    from iqcli.transactions.plan import Outcome
     from iqcli.xmp.annotate import XmpWriter
     from iqcli.xmp.embed import Embedder, RewrittenPhoto
 
@@ -75,14 +78,15 @@ def write(
     *,
     embed: bool,
     stars: str = QUANTILES,
-) -> str:
-    """Write the scored photos' updates into XMP; returns the id of the run, for `iq undo`.
+    commit: Callable[[Sequence[Edit], Path], Outcome] | None = None,
+) -> Outcome:
+    """Write the scored photos' updates into XMP; the run of the outcome is "" if nothing changed.
 
-    The id is "" where nothing changed. All files are written or none. Those that cannot be edited
-    are reported, left as they are and counted in the session. The shots have other files
-    afterwards: a plan of them is made anew. Raises IqError, also where `embed` lacks ExifTool.
+    `commit` makes the edits in a transaction, given the state folder: by default one of their own.
+    All files are written or none. Those that cannot be edited are reported, left as they are and
+    counted in the session. Raises IqError, also where `embed` lacks ExifTool.
     """
-    from iqcli.transactions import edits
+    from iqcli.transactions import apply
     from iqcli.xmp.annotate import XmpWriter, parse_thresholds, xmp_updates
     from iqcli.xmp.profiles import PROFILES
 
@@ -93,12 +97,12 @@ def write(
         updates = list(xmp_updates(decisions, writer.profile, parse_thresholds(stars)))
         for decision, update in progress(updates, len(updates), quiet=session.quiet):
             writer.annotate(decision.photo, update)
-        done = edits.write(writer.edits, session.settings.state_dir)
+        done = (commit or apply.write)(writer.edits, session.settings.state_dir)
     if embedder:
         _carry_over(session, embedder.rewritten)
     session.counts.add_unwritten(len(writer.problems))
     _report(session, writer, len(updates), done.run)
-    return done.run
+    return done
 
 
 def _embedder(session: Session, stack: ExitStack) -> Embedder:

@@ -1,10 +1,8 @@
-"""`iq cull`: show which photos a rule rejects, and move them only when told to.
-
-The options of `iq cull`: what to reject, what never, and what becomes of it.
-"""
+"""`iq cull`: show which photos a rule rejects, and move them only when asked to."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -138,34 +136,36 @@ def cull(
     a flag, brackets and panoramas stay; so does the best photo of each moment, unless it scores too
     low by itself.
     """
-    from iqcli.cli.commands.cull import execute
-    from iqcli.cli.commands.cull import run as planfile
-    from iqcli.cli.commands.cull import run as ruled
-    from iqcli.cli.commands.cull.request import Wish
-    from iqcli.culling.rules import Protection
+    from iqcli.cli.commands.cull.request import CullAction, CullRequest, parse_rule
+    from iqcli.cli.commands.cull.run import cull as run
+    from iqcli.culling.rules import Protection, Rule
 
-    wish = Wish(
-        rule={
-            "below": below,
-            "worst": worst,
-            "promise": promise,
-            "keep": keep,
-            "per": per,
-            "margin": margin,
-        },
-        protect=Protection(marked=not include_rated, sets=not include_sets),
+    given = {
+        "below": below,
+        "worst": worst,
+        "promise": promise,
+        "keep": keep,
+        "per": per,
+        "margin": margin,
+    }
+    request = CullRequest(
+        rule=Rule(),
+        protection=Protection(marked=not include_rated, sets=not include_sets),
+        action=CullAction.parse(
+            session, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed
+        ),
         max_reject=max_reject,
         review=review,
         html=html,
         plan_file=plan_file,
-        action=action,
-        deed=execute.wanted(session, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed),
+        source=from_plan,
         format=format,
         nul=print0,
     )
     if from_plan is None:
-        return ruled.carry_out(session, wish)
-    rules = any(each is not None for each in wish.rule.values())
+        rule, notes = parse_rule(given, session)
+        return run(session, replace(request, rule=rule), notes)
+    rules = any(each is not None for each in given.values())
     if session.given or plan_file or html or review or rules or include_rated or include_sets:
         raise IqError("a plan has its own photos and rule; give --from-plan alone")
-    return planfile.run_plan(from_plan, session, wish)
+    return run(session, request)

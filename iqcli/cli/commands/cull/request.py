@@ -1,51 +1,92 @@
-"""All that a person asks of a cull, beside the photos.
-
-Which rule a cull follows: that of the command line, or that of the settings.
-"""
+"""What a person asks of a cull: the options, parsed once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from iqcli.cli.options import start_folder
+from iqcli.cli.commands import xmp as sidecars
 from iqcli.cli.output import choose_format
 from iqcli.culling.planner import check_name
 from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
-from iqcli.settings import DEFAULT, load_with_origins
+from iqcli.settings import DEFAULT, RULE, checked
 from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.cli.commands.cull.execute import Deed
     from iqcli.cli.session import Session
     from iqcli.culling.rules import Protection
     from iqcli.records import Decision
     from iqcli.settings import Settings
 
+# The options that make the rule.
+PARTS = (*RULE, "per", "margin")
+
 
 @dataclass(frozen=True)
-class Wish:
-    """The options as they were given; None is "not given".
+class CullAction:
+    """What becomes of the rejects; `named` if a person named the kind.
 
-    `rule` is by the names of `ruling.PARTS`. `review` and `html` are looks at the decisions.
+    With a `profile`, XMP with all decisions is written first: `stars` says how scores become stars;
+    with `embed` it is written into the photos, too.
     """
 
-    rule: Mapping[str, Any]
-    protect: Protection
-    max_reject: float | None
-    review: bool
-    html: Path | None
-    plan_file: Path | None
-    action: str | None
-    deed: Deed
-    format: str | None
-    nul: bool
+    kind: Action
+    named: bool = False
+    apply: bool = False
+    profile: str | None = None
+    stars: str = ""
+    embed: bool = False
 
-    def form(self, action: Action, settings: Settings) -> str:
+    @classmethod
+    def parse(
+        cls,
+        session: Session,
+        name: str | None,
+        profile: str | None,
+        stars: str | None,
+        *,
+        apply: bool,
+        xmp: bool,
+        embed: bool,
+    ) -> CullAction:
+        """The action of these options. Raises IqError where they do not go together."""
+        if name is not None and name not in tuple(Action):
+            raise IqError(f"--action is {name!r}; give one of {', '.join(Action)}")
+        kind = Action(name or Action.MOVE)
+        if xmp and kind is Action.LIST:
+            raise IqError("--action list touches nothing; leave --xmp out")
+        profile, stars = sidecars.choose_xmp(session, profile, stars, xmp=xmp, embed=embed)
+        return cls(kind, name is not None, apply, profile if xmp else None, stars, embed)
+
+    @property
+    def acts(self) -> bool:
+        """Whether anything is done beside showing; a list never touches a photo."""
+        return self.apply and self.kind is not Action.LIST
+
+
+@dataclass(frozen=True)
+class CullRequest:
+    """A cull by a rule, or from the file `source`: a plan, or decisions of the contact sheet.
+
+    `review` and `html` are looks at the decisions; `max_reject` is None where it was not given.
+    """
+
+    rule: Rule
+    protection: Protection
+    action: CullAction
+    max_reject: float | None = None
+    review: bool = False
+    html: Path | None = None
+    plan_file: Path | None = None
+    source: Path | None = None
+    format: str | None = None
+    nul: bool = False
+
+    def output_format(self, action: Action, settings: Settings) -> str:
         """How the decisions are shown: a list is one of paths.
 
         Raises IqError for a format that is none, or goes with neither the action nor `--print0`.
@@ -57,9 +98,10 @@ class Wish:
         return "paths"
 
     def check(self) -> None:
-        """Refuse before anything is measured a look or a plan that cannot be had. Raises IqError.
+        """Refuse a look or a plan that is not possible, before anything is measured.
 
-        What a person decides on a look must not be lost because its plan cannot be written.
+        What a person decides on a look must not be lost because its plan cannot be written. Raises
+        IqError.
         """
         if self.plan_file is not None:
             check_name(self.plan_file)
@@ -74,53 +116,52 @@ class Wish:
 
     @property
     def binds(self) -> bool:
-        """Whether more comes of it than a look at what the rule says."""
+        """Whether more follows than a look at what the rule decides."""
         return self.keeps or self.review
 
     @property
     def keeps(self) -> bool:
         """Whether the decisions outlive the run."""
-        return self.deed.acts or self.plan_file is not None
+        return self.action.acts or self.plan_file is not None
 
     def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
         """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""
         from iqcli.culling.decide import check_share
 
-        largest = settings.max_reject if self.max_reject is None else self.max_reject
-        check_share(decisions, largest)
+        check_share(decisions, settings.max_reject if self.max_reject is None else self.max_reject)
 
 
-PARTS = ("below", "worst", "promise", "keep", "per", "margin")
+def parse_rule(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[str, ...]]:
+    """The rule, and the line about it if the settings had a part in it.
 
-
-def chosen(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[str, ...]]:
-    """The rule, and what there is to say of it if the settings had a part in it.
-
-    `given` holds what the command line says of `PARTS`, None for nothing. A rule on it puts that of
-    the settings aside; `per` and `margin` of the settings are for whatever rule they go with.
+    `given` holds what the command line gives of `PARTS`, None for nothing. A rule on it replaces
+    that of the settings; `per` and `margin` of the settings belong to whatever rule they go with.
+    Raises IqError for values out of range.
     """
-    settings, origins = load_with_origins(given, start_folder(list(session.given)))
-    parts = {name: getattr(settings, name) for name in PARTS}
-    if settings.keep is None and given["margin"] is None:
+    given = {
+        name: None if value is None else checked(name, value, f"--{name}")
+        for name, value in given.items()
+    }
+    own_rule = any(given[name] is not None for name in RULE)
+    parts: dict[str, Any] = {
+        name: None if own_rule and name in RULE else getattr(session.settings, name)
+        for name in PARTS
+    } | {name: value for name, value in given.items() if value is not None}
+    if parts["keep"] is None and given["margin"] is None:
         del parts["margin"]
-    if settings.keep is None and settings.worst is None and given["per"] is None:
+    if parts["keep"] is None and parts["worst"] is None and given["per"] is None:
         del parts["per"]
-    keep = Quota.parse(settings.keep) if settings.keep else None
+    keep = Quota.parse(parts["keep"]) if parts["keep"] else None
     rule = Rule(**parts | {"keep": keep})
-    taken = [name for name in parts if given[name] is None and origins[name] != DEFAULT]
+    origins = session.origins
+    taken = [
+        name
+        for name in parts
+        if given[name] is None
+        and not (own_rule and name in RULE)
+        and origins.get(name, DEFAULT) != DEFAULT
+    ]
     if not taken:
         return rule, ()
     sources = ", ".join(f"{name} from {origins[name]}" for name in taken)
     return rule, (f"the rule is {rule} ({sources})",)
-
-
-def grounded(rule: Rule, session: Session) -> tuple[Rule, tuple[str, ...]]:
-    """The rule ready to decide, and what there is to say of how it did elsewhere.
-
-    Raises IqError where the model cannot follow it.
-    """
-    if not rule.rests_on_experience:
-        return rule, ()
-    from iqcli.culling.risk_control import with_risk_limit
-
-    return with_risk_limit(rule, session.model.holdout)

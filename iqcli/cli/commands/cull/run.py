@@ -1,72 +1,103 @@
-"""A cull by a rule: photos are judged, decided on, shown, and what is wished becomes of them.
-
-A cull from a file: a plan, or the decisions that a person took on the sheet.
-"""
+"""One cull: decisions of a rule or from a file are shown, counted and carried out."""
 
 from __future__ import annotations
 
 from contextlib import ExitStack, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from iqcli.cli.commands.cull import execute, report, request
+from iqcli.cli.commands.cull import execute, report
 from iqcli.cli.console import info, warn
 from iqcli.culling import planner
-from iqcli.errors import IqError
+from iqcli.errors import Exit, IqError
 from iqcli.records import BY_HAND, Decision, Photo, Rating, Shot, Verdict
 from iqcli.transactions import jsonl
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.cli.commands.cull.request import Wish
+    from iqcli.cli.commands.cull.request import CullAction, CullRequest
     from iqcli.cli.session import Session
-    from iqcli.culling.rules import Rule
-    from iqcli.errors import Exit
     from iqcli.pipeline.thumbnails import ThumbnailStore
-    from iqcli.records import Decision
     from iqcli.transactions.plan import Plan, PlannedShot
 
+# The rule of a plan of decisions that a person took.
+RULE = "by hand"
+# No line that names a folder is longer.
+LINE_BYTES = 1 << 20
 
-def carry_out(session: Session, wish: Wish) -> Exit:
-    """Show what the rule decides, and do it if that is wished. Raises IqError like its parts."""
-    form = wish.form(wish.deed.action, session.settings)
-    wish.check()
-    rule, origin = request.chosen(wish.rule, session)
-    rule, grounds = request.grounded(rule, session)
-    if wish.deed.acts:
-        execute.take_back_cut_off(session, session.folders)
-    decisions = _decided(session, rule, wish)
-    if form != "table" or wish.binds:
-        wish.check_share(decisions, session.settings)
-    kept = wish.plan_file is not None
-    made = execute.planned(decisions, str(rule), session, wish.deed, kept=kept)
-    report.show(decisions, form, nul=wish.nul)
-    if made and wish.plan_file:
-        execute.save(made, wish.plan_file, session)
-    code = session.report()
+
+@dataclass(frozen=True)
+class Decided:
+    """Decisions, and what is known with them.
+
+    `plan` is the one that they were loaded from; `before` and `after` are the lines that a person
+    reads around the counts, None where no counts are shown.
+    """
+
+    decisions: list[Decision]
+    action: CullAction
+    rule: str = RULE
+    plan: Plan | None = None
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] | None = ()
+
+
+def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) -> Exit:
+    """Show the decisions, and carry them out if the request asks for it.
+
+    `notes` are about the rule. Raises IqError like its parts, PlanConflict where a file does not
+    fit the disk.
+    """
+    by_rule = request.source is None
+    form = request.output_format(request.action.kind, session.settings) if by_rule else ""
+    found = decide(session, request, notes) if by_rule else load(session, request)
+    form = form or request.output_format(found.action.kind, session.settings)
+    # A person may look at what goes too far, in a table.
+    late = by_rule and form == "table" and not request.binds
+    if not (late or request.review or found.plan):
+        request.check_share(found.decisions, session.settings)
+    kept = request.plan_file is not None
+    plan = found.plan or execute.make_plan(session, found, kept=kept)
+    report.show(found.decisions, form, nul=request.nul)
+    if plan and request.plan_file:
+        execute.save(plan, request.plan_file, session)
+    code = session.report() if by_rule else Exit.DONE
     if not session.quiet:
-        for line in (*origin, *report.summary(decisions), *grounds):
+        counts = () if found.after is None else report.summary(found.decisions)
+        for line in (*found.before, *counts, *(found.after or ())):
             info(line)
-        report.warn_of_losses(decisions)
-    wish.check_share(decisions, session.settings)  # a person may look at a plan that goes too far
-    if not wish.keeps and any(BY_HAND in each.codes for each in decisions):
+        if by_rule:
+            report.warn_of_losses(found.decisions)
+    if late:
+        request.check_share(found.decisions, session.settings)
+    if by_rule and not request.keeps and any(BY_HAND in each.codes for each in found.decisions):
         warn("what you chose is not kept; give --review with --apply or --plan FILE for that")
-    return max(execute.carry_out(made, decisions, session, wish.deed), code)
+    return max(execute.carry_out(plan, found.decisions, session, found.action), code)
 
 
-def _decided(session: Session, rule: Rule, wish: Wish) -> list[Decision]:
-    """The decisions of the rule, drawn and looked through where that is wished for."""
-    from iqcli.culling import decide
+def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> Decided:
+    """The decisions of the rule, shown and reviewed where the request asks for it."""
+    from iqcli.culling import decide as rules
     from iqcli.culling.grouping.group import group
 
+    request.check()
+    rule = request.rule
+    grounds: tuple[str, ...] = ()
+    if rule.rests_on_experience:
+        from iqcli.culling.risk_control import with_risk_limit
+
+        rule, grounds = with_risk_limit(rule, session.model.holdout)
+    if request.action.acts:
+        execute.recover(session, session.folders)
     with ExitStack() as stack:
-        store = stack.enter_context(_thumbnail_store()) if wish.html or wish.review else None
+        looks = request.html is not None or request.review
+        store = stack.enter_context(_thumbnail_store()) if looks else None
         photos = group(list(session.photos(grouped=True, store=store)))
-        decisions = decide.decide(photos, rule, wish.protect)
+        decisions = rules.decide(photos, rule, request.protection)
         if store is not None:
-            decisions = _looked_through(session, decisions, store, wish)
-    return decisions
+            decisions = _looked_at(session, decisions, store, request)
+    return Decided(decisions, request.action, str(rule), before=notes, after=grounds)
 
 
 def _thumbnail_store() -> ThumbnailStore:
@@ -75,62 +106,46 @@ def _thumbnail_store() -> ThumbnailStore:
     return ThumbnailStore()
 
 
-def _looked_through(
-    session: Session, decisions: list[Decision], store: ThumbnailStore, wish: Wish
+def _looked_at(
+    session: Session, decisions: list[Decision], store: ThumbnailStore, request: CullRequest
 ) -> list[Decision]:
-    if wish.review:
+    if request.review:
         from iqcli.cli.commands.cull.review import review
 
-        wish.check_share(decisions, session.settings)  # not after an hour of choosing by hand
+        request.check_share(decisions, session.settings)  # not after an hour of choosing by hand
         decisions = review(decisions, store)
-    if wish.html is not None:
+    if request.html is not None:
         from iqcli.cli.commands.contact_sheet import write_sheet
 
-        write_sheet(session, wish.html, decisions, store)
+        write_sheet(session, request.html, decisions, store)
     return decisions
 
 
-RULE = "by hand"
-# No line that names a folder is longer.
-LINE_BYTES = 1 << 20
-
-
-def run_plan(file: Path, session: Session, wish: Wish) -> Exit:
-    """Show what the file says, and do it if that is wished.
+def load(session: Session, request: CullRequest) -> Decided:
+    """The decisions of a file: a plan, or what a person decided on the contact sheet.
 
     Raises IqError for a file that is neither, PlanConflict where it does not fit the disk.
     """
     from iqcli.culling import decisions
 
+    file, action = request.source, request.action
+    assert file is not None
     if decisions.is_ours(file):
-        if wish.deed.acts:
-            execute.take_back_cut_off(session, _roots(file))
-        return _by_hand(decisions.load(file), session, wish)
-    made = planner.load(file)
-    _check(made, wish)
-    deed = replace(wish.deed, action=made.action)
-    if deed.acts:
-        execute.take_back_cut_off(session, made.roots)
-    found = [_decision(shot, made.model) for shot in made.shots]
-    report.show(found, wish.form(made.action, session.settings), nul=wish.nul)
-    if not (session.quiet or wish.deed.apply):
-        info(f"the plan is of {made.created}, by {made.model}: {made.rule}")
-    return execute.carry_out(made, found, session, deed)
-
-
-def _by_hand(found: list[Decision], session: Session, wish: Wish) -> Exit:
-    form = wish.form(wish.deed.action, session.settings)
-    wish.check_share(found, session.settings)
-    made = execute.planned(found, RULE, session, wish.deed)
-    report.show(found, form, nul=wish.nul)
-    if not session.quiet:
-        for line in report.summary(found):
-            info(line)
-    return execute.carry_out(made, found, session, wish.deed)
+        if action.acts:
+            execute.recover(session, _roots(file))
+        return Decided(decisions.load(file), action)
+    plan = planner.load(file)
+    _check(plan, request)
+    action = replace(action, kind=plan.action)
+    if action.acts:
+        execute.recover(session, plan.roots)
+    found = [_decision(shot, plan.model) for shot in plan.shots]
+    about = f"the plan is of {plan.created}, by {plan.model}: {plan.rule}"
+    return Decided(found, action, plan.rule, plan, () if action.apply else (about,), None)
 
 
 def _roots(file: Path) -> set[Path]:
-    """The folders that decisions are of, before it is asked whether their photos are there."""
+    """The folders that decisions are of, before it is checked whether their photos are there."""
     found = set()
     with file.open("rb") as opened:
         for data in iter(lambda: opened.readline(LINE_BYTES), b""):
@@ -139,22 +154,19 @@ def _roots(file: Path) -> set[Path]:
     return {each for each in found if each.is_absolute()}
 
 
-def _check(made: Plan, wish: Wish) -> None:
+def _check(plan: Plan, request: CullRequest) -> None:
     """Refuse what a plan has settled already. Raises IqError."""
-    if wish.action is not None and made.action is not wish.deed.action:
-        raise IqError(f"the plan is to {made.action}; make another plan to {wish.deed.action}")
-    if wish.deed.profile is not None:
+    action = request.action
+    if action.named and plan.action is not action.kind:
+        raise IqError(f"the plan is to {plan.action}; make another plan to {action.kind}")
+    if action.profile is not None:
         raise IqError("a plan holds no photo but the rejects; leave --xmp out, see iq export --xmp")
-    if wish.max_reject is not None:
-        _check_share(made, wish.max_reject)
+    if request.max_reject is not None:
+        from iqcli.culling.decide import check_counts
+        from iqcli.photos.find import find_shots
 
-
-def _check_share(made: Plan, max_reject: float) -> None:
-    from iqcli.culling import decide
-    from iqcli.photos.find import find_shots
-
-    photos = sum(1 for _ in find_shots(made.roots, on_problem=lambda _, __: None))
-    decide.check_counts(len(made.shots), max(photos, len(made.shots)), max_reject)
+        photos = sum(1 for _ in find_shots(plan.roots, on_problem=lambda _, __: None))
+        check_counts(len(plan.shots), max(photos, len(plan.shots)), request.max_reject)
 
 
 def _decision(shot: PlannedShot, model: str) -> Decision:
