@@ -102,6 +102,25 @@ def quick_path(tmp_path: Path) -> Iterator[Path]:
         yield Path(name).resolve()
 
 
+@pytest.fixture(scope="module")
+def one_thread() -> Iterator[None]:
+    """torch on one thread: two that wait for a busy core are many times slower."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Networks compute in float32, whatever this machine is good at."""
+    from iqcli.extractors import base
+
+    monkeypatch.setattr(base, "autocast_type", lambda device: None)
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A folder with the shots of `trees`."""

@@ -30,8 +30,6 @@ from iqcli.photos.views import limited, views_of
 from iqcli.records import Views
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.cli_runner import Iq
 
     from iqcli.records import Pixels
@@ -40,18 +38,7 @@ EYES = ("clip-vit-b-32", "clip-vit-l-14", "clip-rn50")
 CONFIG = TINY["clip-rn50"]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def long_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """float32, whatever this machine is good at."""
-    monkeypatch.setattr(base, "autocast_type", lambda device: None)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture
@@ -363,7 +350,7 @@ def test_pixels_are_normalised_as_clip_was_trained() -> None:
     np.testing.assert_allclose(found[0, :, 0, 1], wanted, atol=1e-6)
 
 
-def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, long_numbers: None) -> None:
+def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, single_precision: None) -> None:
     views = views_of(limited(photo("coffee.png")))
     for name, weights in (("clip:ViT-B-32", "clip-vit-b-32"), ("clip:ViT-L-14", "clip-vit-l-14")):
         chosen = block(eyes, name)
@@ -377,7 +364,7 @@ def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, long_numbers: None
     np.testing.assert_array_equal(whole.prepare(views), views.scoring)
 
 
-def test_a_mixed_batch_is_as_one_by_one(eyes: Path, long_numbers: None) -> None:
+def test_a_mixed_batch_is_as_one_by_one(eyes: Path, single_precision: None) -> None:
     shapes = ((512, 683), (683, 512), (512, 683), (30, 2048), (512, 512), (1, 1))
     pictures = [texture(k, *shape) for k, shape in enumerate(shapes)]
     for name in ("clip:ViT-B-32", "clip:RN50"):

@@ -40,12 +40,7 @@ ROOT = Path(__file__).parent.parent.parent
 MIDDLE = np.full((GRID, GRID, 2), 0.5, np.float32)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- pieces ---
@@ -141,11 +136,6 @@ def prepared() -> np.ndarray:
     return np.stack([BLOCKS["mini"].prepare(views_of(each)) for each in pictures()])
 
 
-@pytest.fixture
-def long_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(base, "autocast_type", lambda _: None)
-
-
 def points(vectors: np.ndarray) -> np.ndarray:
     """(n, SIZE) to (n, kind) points of 1..10."""
     logits = vectors.reshape(len(vectors), len(KINDS), EMBEDDING + 1)[..., -1]
@@ -161,7 +151,7 @@ def test_a_vector_holds_an_embedding_and_a_logit_of_each_kind(prepared) -> None:
     assert np.ptp(found, axis=0).max() > 0.1
 
 
-def test_a_batch_of_one_and_of_64_give_the_same(prepared, long_numbers) -> None:
+def test_a_batch_of_one_and_of_64_give_the_same(prepared, single_precision) -> None:
     """To 1e-5: the order of the sums may differ with the size of a batch, nothing else."""
     block = BLOCKS["mini"]
     alone = np.concatenate([block.forward(prepared[k : k + 1], "cpu") for k in range(4)])
@@ -182,7 +172,7 @@ def test_short_numbers_move_no_score_that_one_sees(prepared, monkeypatch) -> Non
     assert np.abs(long.mean(axis=1) - short.mean(axis=1)).max() < 0.05
 
 
-def test_the_same_weights_in_torch_give_the_same(prepared, long_numbers) -> None:
+def test_the_same_weights_in_torch_give_the_same(prepared, single_precision) -> None:
     network = Backbone()
     network.load_state_dict({name: each.float() for name, each in load_file(WEIGHTS).items()})
     with torch.inference_mode():
@@ -194,7 +184,7 @@ def test_the_same_weights_in_torch_give_the_same(prepared, long_numbers) -> None
             np.testing.assert_allclose(parts, wanted, atol=1e-4)
 
 
-def test_several_mosaics_are_averaged(prepared, long_numbers) -> None:
+def test_several_mosaics_are_averaged(prepared, single_precision) -> None:
     block = BLOCKS["mini"]
     pair = np.stack([prepared[0, 0], prepared[0, 1], prepared[1, 1]])[None]
     ones = [np.stack([prepared[0, 0], prepared[k, 1]])[None] for k in range(2)]

@@ -12,7 +12,7 @@ from support.fake_clip import TINY, install, registry, store, tensors
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
-from iqcli.extractors import base, clip_model
+from iqcli.extractors import clip_model
 from iqcli.extractors.clip import PROMPTS, SIDE, normalised
 from iqcli.extractors.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
 from iqcli.extractors.registry import block_table
@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MaclipBlock:
+def block(tmp_path: Path, single_precision: None) -> MaclipBlock:
     """The block on a tiny tower, in float32."""
     install(tmp_path, "clip-rn50")
-    monkeypatch.setattr(base, "autocast_type", lambda device: None)
     clip_model._texts.cache_clear()
     return MaclipBlock("maclip", "clip-rn50", store=store(tmp_path))
 

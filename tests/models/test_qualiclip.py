@@ -27,12 +27,7 @@ if TYPE_CHECKING:
 State = "Mapping[str, torch.Tensor]"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # --- the method written down a second time, from the tensors of a file alone ---

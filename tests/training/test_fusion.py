@@ -54,13 +54,7 @@ SHORT = FusionConfig(epochs=20)
 SMALL = FusionConfig(epochs=12, ladder_photos=2, blank_frames=4)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Two threads that wait for a busy core are many times slower."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def world(count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from support.drawn_scenes import texture
 from support.fake_clip import registry, use
@@ -28,7 +27,7 @@ from iqcli.training.dataset import TrainingSet, holdout_mask
 from iqcli.training.fusion import FusionConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    pass
 
 COUNT, SCENES = 60, 20
 SMALL = FusionConfig(epochs=12, ladder_photos=2, blank_frames=4)
@@ -57,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def small(home: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """This process at `home`, with few epochs and few ladders."""
     for name in ("cache", "state"):
         monkeypatch.setenv(f"IQ_{name.upper()}_DIR", str(home / name))
@@ -65,10 +64,6 @@ def small(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("IQ_DEVICE", "cpu")
     monkeypatch.setattr(recipes, "FusionConfig", lambda: SMALL)
     monkeypatch.setattr(ladders, "NAMES", ("jpeg", "contrast"))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ from iqcli.training.run_state import RunFolder
 from iqcli.weights.store import WeightStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from support.cli_runner import Iq
 
@@ -56,12 +56,7 @@ if TYPE_CHECKING:
     from iqcli.records import Pixels
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
