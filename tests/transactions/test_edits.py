@@ -175,6 +175,7 @@ def test_a_file_edited_twice_at_once_is_refused(root: Path, state: Path) -> None
         write([edit, edit], state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["native", "claims"])
 def test_killed_at_every_change(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)
@@ -186,6 +187,7 @@ def test_killed_at_every_change(quick_path: Path, kind: str) -> None:
         desk.restore(fault)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["native", "claims"])
 def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)

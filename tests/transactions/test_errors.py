@@ -60,6 +60,7 @@ def test_undo_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
         assert tree(scene.root) == scene.before, (ended, at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_disk_that_fails_for_good_loses_nothing(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)

@@ -17,8 +17,10 @@ from iqcli.transactions.undo import recover
 if TYPE_CHECKING:
     from pathlib import Path
 
+KINDS = ("native", *(pytest.param(kind, marks=pytest.mark.slow) for kind in DISKS[1:]))
 
-@pytest.mark.parametrize("kind", DISKS)
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
     calls = calls_of(scene.apply, kind)
@@ -29,7 +31,7 @@ def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
         scene.restore(fault)
 
 
-@pytest.mark.parametrize("kind", DISKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
     scene.applied()
@@ -41,7 +43,7 @@ def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
         scene.restore(fault)
 
 
-@pytest.mark.parametrize("kind", DISKS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_undo_killed_after_a_killed_apply(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
     hits = 0
@@ -58,6 +60,7 @@ def test_undo_killed_after_a_killed_apply(quick_path: Path, kind: str) -> None:
     assert hits > 5
 
 
+@pytest.mark.slow
 def test_the_next_cull_takes_a_killed_one_back(quick_path: Path) -> None:
     scene = Scene(quick_path / "scene", "native")
     scene.applied()
