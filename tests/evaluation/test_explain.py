@@ -58,7 +58,8 @@ class Adder:
     """A model whose score is known: the mean luma by 50, and 1 more where BRISQUE is defined."""
 
     blocks = tuple(SimpleNamespace(name=name) for name in BLOCKS)
-    holdout = None
+    predictor = SimpleNamespace(quantiles={})
+    labels = loaded("brisque-refit").labels
 
     def rate(self, photos: Sequence[Mapping[str, Vector]]) -> list[Rating]:
         found = []
@@ -79,29 +80,29 @@ def test_a_block_is_worth_what_the_score_loses_without_it(
     index = PHOTOMETRY.index("luma_mean")
     own = blocks_of(photo("astronaut.png"), "photometry")["photometry"][index]
     median = np.median([each["photometry"][index] for each in others])
-    (moved,) = found.effects  # tiles and a defined BRISQUE move nothing here
-    assert (moved.name, moved.defined) == ("photometry", True)
-    assert moved.score == pytest.approx((own - median) / 50, abs=1e-5)
-    assert moved.technical == pytest.approx(moved.score, abs=1e-5)
-    assert moved.aesthetic == pytest.approx(0, abs=1e-5)
+    (effect,) = found.effects  # tiles and a defined BRISQUE move nothing here
+    assert (effect.name, effect.defined) == ("photometry", True)
+    assert effect.score == pytest.approx((own - median) / 50, abs=1e-5)
+    assert effect.technical == pytest.approx(effect.score, abs=1e-5)
+    assert effect.aesthetic == pytest.approx(0, abs=1e-5)
     assert found.against == "folder"
 
 
 def test_a_block_that_is_not_defined_is_named(others: list[Mapping[str, Vector]]) -> None:
     found = explained(plain(90), others, Adder())
-    moved = {each.name: each for each in found.effects}
-    assert not moved["brisque"].defined
-    assert moved["brisque"].score == pytest.approx(-1)
+    effects = {each.name: each for each in found.effects}
+    assert not effects["brisque"].defined
+    assert effects["brisque"].score == pytest.approx(-1)
 
 
 def test_the_real_model_is_moved_by_each_of_its_blocks(others: list[Mapping[str, Vector]]) -> None:
     model = loaded("brisque-refit")
     found = explained(photo("astronaut.png"), others, model)
-    (moved,) = found.effects
-    assert moved.name == "brisque"
+    (effect,) = found.effects
+    assert effect.name == "brisque"
     median = np.median([each["brisque"] for each in others], axis=0).astype(np.float32)
     (without,) = model.rate([{**others[0], "brisque": median}])
-    assert moved.score == pytest.approx(found.photo.rating.score - without.score, abs=1e-4)
+    assert effect.score == pytest.approx(found.photo.rating.score - without.score, abs=1e-4)
 
 
 def test_few_photos_are_no_folder_to_compare_with(others: list[Mapping[str, Vector]]) -> None:
@@ -152,9 +153,9 @@ def test_the_words_mean_what_they_say(
     others: list[Mapping[str, Vector]], spoil: object, feature: str, word: str
 ) -> None:
     found = explained(spoil(photo("astronaut.png")).astype(np.uint8), others, Adder())
-    told = {each.name: each.words for each in found.features}
-    assert told[feature][0] == word
-    assert told[feature][1] > 80
+    words = {each.name: each.words for each in found.features}
+    assert words[feature][0] == word
+    assert words[feature][1] > 80
 
 
 def test_equal_numbers_are_no_difference(others: list[Mapping[str, Vector]]) -> None:
