@@ -1,8 +1,7 @@
-"""A rule turns judged shots into decisions: pure, and the same for every model.
+"""Decide: a rule turns scored photos into decisions. Pure, and the same for every model.
 
-Rules by place: what a photo is among those of its burst, moment, day or folder, or among all.
-
-A moment is never lost by comparison: what other photos are like says nothing of its worth.
+A rule by rank compares a photo with those of its burst, moment, day or folder, or with all. No rule
+that compares rejects the whole of a moment: its best photo stays.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli.culling.grouping.group import key_of, order_within
-from iqcli.culling.risk_control import SAID, band, in_words
+from iqcli.culling.risk_control import IN_WORDS, band, in_words
 from iqcli.culling.rules import Protection, RuleResult, exact, is_scored, percent, score_of
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Verdict, best_first
@@ -199,7 +198,7 @@ def _by_band(photo: Photo) -> RuleResult:
     assert rating and rating.uncertainty is not None
     verdict = band(rating.score, rating.uncertainty)
     code = {Verdict.KEEP: "band_high", Verdict.REJECT: "band_low", Verdict.REVIEW: "band_unsure"}
-    words = f"score {rating.score:.1f} +- {rating.uncertainty:.1f}{SAID[verdict]}"
+    words = f"score {rating.score:.1f} +- {rating.uncertainty:.1f}{IN_WORDS[verdict]}"
     return RuleResult(verdict, code[verdict], words)
 
 

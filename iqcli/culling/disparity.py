@@ -99,11 +99,11 @@ def lopsided(found: Sequence[Loss]) -> Loss | None:
 def classes_of(photo: Photo) -> tuple[str, ...]:
     """The kinds of a photo, each once: what is seen, the camera, how it is held, the format."""
     seen = photo.descriptor.classes if photo.descriptor else ()
-    told = _told(photo.facts) if photo.facts else ()
-    return tuple(dict.fromkeys((*seen, *told)))
+    facts = _classes_of_facts(photo.facts) if photo.facts else ()
+    return tuple(dict.fromkeys((*seen, *facts)))
 
 
-def _told(facts: Facts) -> Iterator[str]:
+def _classes_of_facts(facts: Facts) -> Iterator[str]:
     yield facts.camera or "no camera"
     if facts.width != facts.height:
         yield "upright" if facts.height > facts.width else "wide"

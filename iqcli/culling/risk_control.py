@@ -1,7 +1,7 @@
-"""What the photos that a model was never shown say of its rejects: the promise, and the bands.
+"""Risk control: the score limit of a promise and the reject band, from held-out photos.
 
 A promise of 1 % is a score limit under which, with 95 % confidence, at most one reject in a hundred
-is a photo that people rate good. It is found on the held-out experience by fixed-sequence testing
+is a photo that people rate good. It is found on held-out photos by fixed-sequence testing
 (Angelopoulos, Bates, Candès, Jordan & Lei, "Learn then Test", arXiv 2110.01052, 2021): go up in the
 order of the scores, one photo (equal scores: all of them) at a time, and stop at the first number
 of rejects whose upper bound (Clopper & Pearson, Biometrika 26, 1934) passes the promise. A limit
@@ -11,10 +11,11 @@ wrong one of that order passes its own test, which it does in one case of twenty
 is fixed too: the fewest rejects whose bound keeps the promise when none of them is good.
 
 This takes for granted that good photos get no rarer as the score rises, that the photos are drawn
-one by one (several of one scene tell less than they count), and that the photos to cull are drawn
+one by one (several of one scene carry less information than they count), and that the photos to cull are drawn
 from where those came from, which nobody has measured.
 
-What a score and its doubt say by themselves: the limit, and the bands.
+Without a promise or another rule, bands decide: a score and its uncertainty alone say whether a
+photo surely lies above or below the middle of the scale.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 MIDDLE = 5.5
 # A score so many deviations from it is sure of its side in nine cases of ten, if they are normal.
 _APART = 1.2815515655446004
-SAID = {
+IN_WORDS = {
     Verdict.KEEP: f": nine in ten like it are rated {MIDDLE} or more",
     Verdict.REJECT: f": nine in ten like it are rated under {MIDDLE}",
     Verdict.REVIEW: f" may lie on either side of {MIDDLE}",
@@ -48,7 +49,7 @@ SAID = {
 
 
 def band(score: float, sigma: float) -> Verdict:
-    """Where a score 1..10 with that deviation (points) lies if opinions are normal about it."""
+    """The band of a score 1..10 with that standard deviation (points), for normal opinions."""
     if score - MIDDLE >= _APART * sigma:
         return Verdict.KEEP
     return Verdict.REJECT if MIDDLE - score >= _APART * sigma else Verdict.REVIEW
@@ -87,9 +88,9 @@ class RiskLimit:
 
 
 def with_risk_limit(rule: Rule, experience: HoldoutSample | None) -> tuple[Rule, tuple[str, ...]]:
-    """A promise or the bands, alone or in a rule, ready to decide; and how they did elsewhere.
+    """The rule with the limit of its promise, and lines about its results on held-out photos.
 
-    Raises IqError where the model brings no experience, or too little for the promise.
+    Raises IqError where the model has no held-out photos, or too few for the promise.
     """
     if experience is None:
         wants, lacks = (
@@ -102,17 +103,17 @@ def with_risk_limit(rule: Rule, experience: HoldoutSample | None) -> tuple[Rule,
     held += f" of {experience.source}" if experience.source else ""
     if rule.promise is None:
         inside, right = in_reject_band(experience)
-        told = (
+        summary = (
             f"of {held}, {inside:,} lie in the reject band, {right:,} of them rated under {MIDDLE}"
         )
-        return rule, (told, UNMEASURED)
+        return rule, (summary, UNMEASURED)
     kept = keep(experience, rule.promise)
     limit = f"{kept.limit:.9g}"
-    told = (
+    summary = (
         f"promise {percent(rule.promise)}: {_meant(rule, limit)}; on {held} it rejected "
         f"{kept.rejected:,}, {kept.good:,} of them rated good (bound {100 * kept.bound:.3g}%)"
     )
-    return replace(rule, limit=kept.limit), (told, UNMEASURED)
+    return replace(rule, limit=kept.limit), (summary, UNMEASURED)
 
 
 def _meant(rule: Rule, limit: str) -> str:

@@ -1,8 +1,7 @@
-"""A rule: which photos to reject, in parts that a person joins on the command line.
+"""Rules: which photos to reject, and which are protected from any rule.
 
-What no rule rejects: photos that a person marked, and frames that are worth nothing in parts.
-
-What one part of a rule says of one photo.
+A person joins the parts of a rule on the command line. Protected are photos that a person marked,
+and sets of frames that are only worth something as a whole.
 """
 
 from __future__ import annotations
@@ -100,10 +99,10 @@ class Rule:
         parts = [] if self.below is None else [f"below {self.below}"]
         parts += [] if self.worst is None else [f"worst {percent(self.worst)}{per}"]
         parts += [] if self.keep is None else [f"keep {self.keep}{per}{self._margin()}"]
-        told = " or ".join(parts)
+        chosen = " or ".join(parts)
         if self.promise is None:
-            return told or "bands"
-        return f"{told}, within {self._promise()}" if told else self._promise()
+            return chosen or "bands"
+        return f"{chosen}, within {self._promise()}" if chosen else self._promise()
 
     def _margin(self) -> str:
         return f" with margin {self.margin:g}" if self.margin else ""
@@ -125,7 +124,7 @@ class Rule:
 
     @property
     def rests_on_experience(self) -> bool:
-        """Only a model that tells how it did on held-out photos can follow it."""
+        """Whether it needs a model that has results on held-out photos."""
         return self.promise is not None or not self.chooses
 
 
@@ -141,9 +140,9 @@ def exact(share: float) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """A verdict, its code for programs and its words for people.
+    """The verdict of one part of a rule on one photo, its code for programs and words for people.
 
-    It is `relative` where other photos would have made it another.
+    `relative`: with other photos beside it, the verdict could be another.
     """
 
     verdict: Verdict
@@ -157,7 +156,7 @@ class RuleResult:
 
 
 def is_scored(photo: Photo) -> bool:
-    """Whether a rule can say anything of a shot."""
+    """Whether a shot has a score, without which no rule decides on it."""
     return photo.rating is not None and math.isfinite(photo.rating.score)
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """What became of a run.
 
-    Interrupted: it, or its undo, was cut off and nobody said to leave it so; undo takes it back.
+    Interrupted: the run or its undo was cut off, and not closed by `--partly`; undo takes it back.
     """
 
     FINISHED = "finished"

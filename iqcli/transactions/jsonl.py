@@ -72,7 +72,7 @@ def texts(found: Record, key: str) -> tuple[str, ...]:
 
 def codes(found: Record) -> tuple[str, ...]:
     """The codes of a decision. Raises IqError."""
-    told = texts(found, "codes")
-    if not all(_CODE.fullmatch(each) for each in told):
+    values = texts(found, "codes")
+    if not all(_CODE.fullmatch(each) for each in values):
         raise IqError("a code is none")
-    return told
+    return values

@@ -282,8 +282,8 @@ def _read_shot(found: Record | None, number: int) -> PlannedShot:
         raise IqError(f"line {number} is no JSON object")
     try:
         files = tuple(_read_file(each) for each in want(found, "files", list))
-        told: Record = {"reasons": [], "codes": []} | found  # the first plans had no codes
-        reasons, given = texts(told, "reasons"), codes(told)
+        filled: Record = {"reasons": [], "codes": []} | found  # the first plans had no codes
+        reasons, given = texts(filled, "reasons"), codes(filled)
         score = None if found.get("score") is None else want(found, "score", float)
         root = path_of(found, "root")
         if not files or not root.is_absolute() or not math.isfinite(score or 0):

@@ -38,7 +38,7 @@ _HEADER = {
 _BY_HAND = {
     Action.COPY: "delete each 'to', having seen that 'from' is still there: these are copies",
     Action.LINK: "delete each 'to': these are links, the photos are at 'from'",
-    Action.TRASH: "restore this folder from the trash to where it was, then move as said above",
+    Action.TRASH: "restore this folder from the trash to where it was, then move as 'about' says",
 }
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from iqcli.culling.grouping.frames import Frames
     from iqcli.records import Flags, Integers
 
-# Between two frames, in seconds: where both times are told below the second, and where the clock
+# Between two frames, in seconds: where both times have sub-seconds, and where the clock
 # cuts off up to a second of each.
 GAP, CUT_GAP = 1.0, 2.0
 # The least likeness, of the light or of the embeddings. Of pairs of unrelated photos 1.5 % reach

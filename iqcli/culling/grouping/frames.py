@@ -26,13 +26,13 @@ DAY, MINUTE = 86_400, 60
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """n photos in the order of their paths' bytes; (n,) each unless told otherwise.
+    """n photos in the order of their paths' bytes; (n,) each.
 
-    `folder` and `camera` are numbers, -1 where no camera is told. `seconds` is the local time, NaN
-    where none is told; `ahead` how many of them it is ahead of UTC, NaN where that is not told;
-    `split`: it is told below the second; `fine`: the clock tells seconds.
+    `folder` and `camera` are numbers, -1 where the camera is unknown. `seconds` is the local
+    time, NaN where it is unknown; `ahead` how many seconds it is ahead of UTC, NaN where unknown;
+    `split`: the time has sub-seconds; `fine`: the clock has seconds.
     `marks` are what the maker or the name says of the burst. `bias` and `exposure` are in EV, NaN
-    where not told.
+    where unknown.
     """
 
     folder: Integers
@@ -84,8 +84,8 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
     split = np.array([exact for _, _, exact in times], np.bool_)
     camera = _numbered(each.camera if each else None for each in facts)
     marks = [
-        (told.burst if told else None) or burst_of_name(name)
-        for told, (_, name) in zip(facts, names, strict=True)
+        (each.burst if each else None) or burst_of_name(name)
+        for each, (_, name) in zip(facts, names, strict=True)
     ]
     return Frames(
         folder=_numbered(folder for folder, _ in names),
@@ -102,7 +102,7 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
 
 
 def _moment(taken: str | None) -> tuple[float, float, bool]:
-    """Seconds of local time since 1970, ahead of UTC, and if they are told below the second."""
+    """Seconds of local time since 1970, ahead of UTC, and whether they have sub-seconds."""
     try:
         when = datetime.fromisoformat(taken or "")
     except ValueError:

@@ -113,7 +113,7 @@ def order_within(members: Sequence[Photo]) -> list[Photo]:
     """The frames of one burst, best first; those without a score last, by their paths.
 
     Frames whose scores are within `TIE` of the best are ordered by sharpness, and so on with the
-    best of the rest: which of them are near is told by one frame, so that no three can be in a
+    best of the rest: which are near depends on one frame alone, so that no three can be in a
     circle. A sharpness that is not known counts as the median of the others.
     """
     scored = sorted((each for each in members if is_scored(each)), key=best_first)

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.cli.commands.cull.request import CullAction
-    from iqcli.cli.commands.cull.run import Decided
     from iqcli.cli.session import Session
     from iqcli.culling.planner import Plan
     from iqcli.errors import Exit
@@ -54,17 +53,23 @@ def recover(session: Session, roots: Iterable[Path]) -> None:
         info(f"run {outcome.of} had been cut off; {back}")
 
 
-def make_plan(session: Session, found: Decided, *, kept: bool) -> Plan | None:
+def make_plan(
+    session: Session,
+    decisions: Sequence[Decision],
+    rule: str,
+    action: CullAction,
+    *,
+    kept: bool,
+) -> Plan | None:
     """The plan of what the decisions reject, by the model that scored them.
 
     It reads all files of the rejects, so it is only made where it is carried out or `kept`.
     """
-    if found.action.acts or kept:
-        named = (each.photo.rating.model for each in found.decisions if each.photo.rating)
-        model = next(named, session.settings.model)
-        return planner.make(found.decisions, found.rule, model, found.action.kind)
-    if found.action.kind is not Action.LIST:
-        planner.check_files(found.decisions)
+    if action.acts or kept:
+        named = (each.photo.rating.model for each in decisions if each.photo.rating)
+        return planner.make(decisions, rule, next(named, session.settings.model), action.kind)
+    if action.kind is not Action.LIST:
+        planner.check_files(decisions)
     return None
 
 

@@ -24,7 +24,7 @@ COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
 NARROW = {"issues": 14, "why": 26}
 # How many kinds of photo a line can hold.
 MOST = 6
-SAID = dict(
+PROTECTED = dict(
     zip(
         CODES,
         (
@@ -85,9 +85,9 @@ def summary(decisions: Sequence[Decision]) -> Iterator[str]:
     counts = {v: sum(each.verdict is v for each in decisions) for v in Verdict}
     yield ", ".join(f"{verdict.value} {count:,}" for verdict, count in counts.items())
     kept = (each for each in decisions if each.verdict is Verdict.KEEP and each.codes)
-    spared = Counter(each.codes[0] for each in kept if each.codes[0] in SAID)
+    spared = Counter(each.codes[0] for each in kept if each.codes[0] in PROTECTED)
     if spared:
-        parts = (f"{SAID[code]} {spared[code]:,}" for code in CODES if spared[code])
+        parts = (f"{PROTECTED[code]} {spared[code]:,}" for code in CODES if spared[code])
         verb = "is" if spared.total() == 1 else "are"
         yield f"of those kept, {spared.total():,} {verb} protected: {', '.join(parts)}"
     found = disparity.losses(decisions)

@@ -58,7 +58,9 @@ def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) ->
     if not (late or request.review or found.plan):
         request.check_share(found.decisions, session.settings)
     kept = request.plan_file is not None
-    plan = found.plan or execute.make_plan(session, found, kept=kept)
+    plan = found.plan or execute.make_plan(
+        session, found.decisions, found.rule, found.action, kept=kept
+    )
     report.show(found.decisions, form, nul=request.nul)
     if plan and request.plan_file:
         execute.save(plan, request.plan_file, session)
