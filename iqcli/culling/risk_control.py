@@ -11,8 +11,8 @@ wrong one of that order passes its own test, which it does in one case of twenty
 is fixed too: the fewest rejects whose bound keeps the promise when none of them is good.
 
 This takes for granted that good photos get no rarer as the score rises, that the photos are drawn
-one by one (several of one scene carry less information than they count), and that the photos to cull are drawn
-from where those came from, which nobody has measured.
+one by one (several of one scene carry less information than they count), and that the photos to
+cull are drawn from where those came from, which nobody has measured.
 
 Without a promise or another rule, bands decide: a score and its uncertainty alone say whether a
 photo surely lies above or below the middle of the scale.
@@ -87,27 +87,27 @@ class RiskLimit:
     bound: float
 
 
-def with_risk_limit(rule: Rule, experience: HoldoutSample | None) -> tuple[Rule, tuple[str, ...]]:
+def with_risk_limit(rule: Rule, holdout: HoldoutSample | None) -> tuple[Rule, tuple[str, ...]]:
     """The rule with the limit of its promise, and lines about its results on held-out photos.
 
     Raises IqError where the model has no held-out photos, or too few for the promise.
     """
-    if experience is None:
+    if holdout is None:
         wants, lacks = (
-            ("rule", "reject band") if rule.promise is None else ("promise", "experience")
+            ("rule", "reject band") if rule.promise is None else ("promise", "held-out photos")
         )
         way_out = "leave it out" if rule.chooses else "give --below SCORE or --worst SHARE"
         raise IqError(f"no {wants}: this model has no {lacks} yet; {way_out}")
-    count = len(experience.scores)
+    count = len(holdout.scores)
     held = f"{count:,} held-out photo{'s' * (count > 1)}"
-    held += f" of {experience.source}" if experience.source else ""
+    held += f" of {holdout.source}" if holdout.source else ""
     if rule.promise is None:
-        inside, right = in_reject_band(experience)
+        inside, right = in_reject_band(holdout)
         summary = (
             f"of {held}, {inside:,} lie in the reject band, {right:,} of them rated under {MIDDLE}"
         )
         return rule, (summary, UNMEASURED)
-    kept = keep(experience, rule.promise)
+    kept = keep(holdout, rule.promise)
     limit = f"{kept.limit:.9g}"
     summary = (
         f"promise {percent(rule.promise)}: {_meant(rule, limit)}; on {held} it rejected "
@@ -125,14 +125,14 @@ def _meant(rule: Rule, limit: str) -> str:
     )
 
 
-def keep(experience: HoldoutSample, promise: float) -> RiskLimit:
+def keep(holdout: HoldoutSample, promise: float) -> RiskLimit:
     """The highest limit that keeps the promise (0..1, both excluded).
 
-    Raises IqError where the experience bears out none, with the smallest promise that can be kept.
+    Raises IqError where the held-out photos support none, with the smallest promise that can be kept.
     """
-    order = np.argsort(experience.scores, kind="stable")
-    scores = experience.scores[order]
-    good = np.cumsum(experience.opinions[order] >= GOOD, dtype=np.int64)
+    order = np.argsort(holdout.scores, kind="stable")
+    scores = holdout.scores[order]
+    good = np.cumsum(holdout.opinions[order] >= GOOD, dtype=np.int64)
     # So many photos lie below the next higher score; all of them never do.
     cuts = np.flatnonzero(np.diff(scores) > 0) + 1
     bounds, lowest = _bound(cuts, good[cuts - 1]), _bound(cuts, np.zeros_like(cuts))
@@ -171,7 +171,7 @@ def _short(low: float, high: float) -> float:
 
 def _refusal(photos: int, promise: float, least: float | None) -> str:
     held = "photo of this model does" if photos == 1 else "photos of this model do"
-    fact = f"the {photos:,} held-out {held} not bear out a promise of"
+    fact = f"the {photos:,} held-out {held} not support a promise of"
     if least is None:
         return f"{fact} {percent(promise)}, nor of any other; give --below SCORE or --worst SHARE"
     return (
@@ -180,8 +180,8 @@ def _refusal(photos: int, promise: float, least: float | None) -> str:
     )
 
 
-def in_reject_band(experience: HoldoutSample) -> tuple[int, int]:
+def in_reject_band(holdout: HoldoutSample) -> tuple[int, int]:
     """How many held-out photos lie in the reject band, and how many of them people put there."""
-    pairs = zip(experience.scores.tolist(), experience.sigmas.tolist(), strict=True)
+    pairs = zip(holdout.scores.tolist(), holdout.sigmas.tolist(), strict=True)
     inside = np.array([band(score, sigma) is Verdict.REJECT for score, sigma in pairs], bool)
-    return int(inside.sum()), int((experience.opinions[inside] < MIDDLE).sum())
+    return int(inside.sum()), int((holdout.opinions[inside] < MIDDLE).sum())

@@ -449,7 +449,7 @@ def test_a_promise_that_cannot_be_kept_names_one_that_can(iq: Iq, roll: Path) ->
     ran = iq("cull", "photos", "-m", model, "--promise", "1%", "--apply")
     assert (ran.code, ran.out) == (2, b"")
     assert ran.lines == [
-        "iq: the 300 held-out photos of this model do not bear out a promise of 1%; "
+        "iq: the 300 held-out photos of this model do not support a promise of 1%; "
         "the smallest that can be kept is 3%, give --promise 3%"
     ]
     assert tree(iq.cwd) == before and not iq.state.exists() and not iq.cache.exists()
@@ -462,7 +462,7 @@ def test_a_model_without_experience_has_neither(iq: Iq, roll: Path) -> None:
     before = tree(iq.cwd)
     for words, wants in (
         ((), "no rule: this model has no reject band yet"),
-        (("--promise", "5%"), "no promise: this model has no experience yet"),
+        (("--promise", "5%"), "no promise: this model has no held-out photos yet"),
     ):
         ran = iq("cull", "photos", "-m", model, *words, "--apply")
         assert (ran.code, ran.out) == (2, b"")

@@ -231,7 +231,7 @@ def test_too_little_experience_names_the_smallest_promise() -> None:
         keep(few, 0.01)
     assert caught.value.exit_code is Exit.USAGE
     assert str(caught.value) == (
-        "the 100 held-out photos of this model do not bear out a promise of 1%; "
+        "the 100 held-out photos of this model do not support a promise of 1%; "
         "the smallest that can be kept is 5.9%, give --promise 5.9%"
     )
     # 1 - 0.05 ** (1 / 50) is 0.0582.
@@ -300,11 +300,11 @@ def test_the_bands_are_settled_with_how_often_they_were_right() -> None:
         (Rule(), "no rule: this model has no reject band yet; give --below SCORE or --worst SHARE"),
         (
             Rule(promise=0.01),
-            "no promise: this model has no experience yet; give --below SCORE or --worst SHARE",
+            "no promise: this model has no held-out photos yet; give --below SCORE or --worst SHARE",
         ),
         (
             Rule(worst=0.1, promise=0.01),
-            "no promise: this model has no experience yet; leave it out",
+            "no promise: this model has no held-out photos yet; leave it out",
         ),
     ],
 )
