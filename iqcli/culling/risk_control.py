@@ -128,7 +128,7 @@ def _meant(rule: Rule, limit: str) -> str:
 def keep(holdout: HoldoutSample, promise: float) -> RiskLimit:
     """The highest limit that keeps the promise (0..1, both excluded).
 
-    Raises IqError where the held-out photos support none, with the smallest promise that can be kept.
+    Raises IqError where the held-out photos support none, with the smallest promise that they do.
     """
     order = np.argsort(holdout.scores, kind="stable")
     scores = holdout.scores[order]

@@ -205,7 +205,7 @@ def test_equal_scores_go_together() -> None:
 def test_where_all_scores_are_equal_there_is_no_limit() -> None:
     with pytest.raises(IqError, match="nor of any other; give --below SCORE or --worst SHARE"):
         keep(experience([4.0] * 500, [False] * 500), 0.05)
-    with pytest.raises(IqError, match="the 1 held-out photo of this model does not bear out"):
+    with pytest.raises(IqError, match="the 1 held-out photo of this model does not support"):
         keep(experience([4.0], [False]), 0.05)
 
 
@@ -300,7 +300,7 @@ def test_the_bands_are_settled_with_how_often_they_were_right() -> None:
         (Rule(), "no rule: this model has no reject band yet; give --below SCORE or --worst SHARE"),
         (
             Rule(promise=0.01),
-            "no promise: this model has no held-out photos yet; give --below SCORE or --worst SHARE",
+            "no promise: this model has no held-out photos yet; give --below SCORE or --worst",
         ),
         (
             Rule(worst=0.1, promise=0.01),
