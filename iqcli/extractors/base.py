@@ -1,7 +1,4 @@
-"""What an extractor is: a named, versioned function from views to one float32 vector, a block.
-
-In which numbers a network is run on a device.
-"""
+"""Extractors: named, versioned functions from the views of a photo to a float32 vector, a block."""
 
 from __future__ import annotations
 
@@ -22,8 +19,18 @@ if TYPE_CHECKING:
     from iqcli.records import Vector, Views
 
 
+def hash_of(*parts: str) -> str:
+    """The fingerprint of these parts, 16 hex digits."""
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+
+
+def versions(*packages: str) -> list[str]:
+    """The installed versions of distributions, as parts of a fingerprint."""
+    return [f"{package}={package_version(package)}" for package in packages]
+
+
 class Block(Protocol):
-    """What every extractor has: known without importing the library that does the work."""
+    """What every extractor has, without importing the library that does the work."""
 
     @property
     def name(self) -> str: ...
@@ -42,8 +49,8 @@ class Block(Protocol):
         ...
 
     @property
-    def known_by(self) -> str:
-        """What a head that was trained on the block depends on."""
+    def weights_fingerprint(self) -> str:
+        """Changes whenever a head that was trained on the block no longer fits it."""
         ...
 
 
@@ -64,12 +71,10 @@ class PhotoBlock:
 
     @cached_property
     def fingerprint(self) -> str:
-        parts = [self.name, str(self.version), str(self.size)]
-        parts += [f"{package}={package_version(package)}" for package in self.packages]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+        return hash_of(self.name, str(self.version), str(self.size), *versions(*self.packages))
 
     @property
-    def known_by(self) -> str:
+    def weights_fingerprint(self) -> str:
         return str(self.version)
 
     @cached_property
@@ -106,8 +111,8 @@ def autocast_type(device: str) -> torch.dtype | None:
     import torch
 
     if device == "cpu":
-        told = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
-        return torch.bfloat16 if told.get("avx512_bf16") or told.get("amx_bf16") else None
+        known = torch.cpu.get_capabilities() if hasattr(torch.cpu, "get_capabilities") else {}
+        return torch.bfloat16 if known.get("avx512_bf16") or known.get("amx_bf16") else None
     if device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return None

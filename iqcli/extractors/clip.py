@@ -1,33 +1,30 @@
-"""The blocks `clip:…`: how an image tower of OpenAI's CLIP sees a photo.
+"""The blocks `clip:…`: embeddings of a photo by an image tower of OpenAI's CLIP.
 
-`clip:ViT-B-32` and `clip:ViT-L-14` see the centre square at 224 by 224, prepared as CLIP was
-trained (Radford et al., 2021); `clip:RN50` sees the whole head view, unscaled and without
+`clip:ViT-B-32` and `clip:ViT-L-14` take the centre square at 224 by 224, prepared as CLIP was
+trained (Radford et al., 2021); `clip:RN50` takes the whole scoring view, unscaled and without
 positional embedding (Wang et al., CLIP-IQA, AAAI 2023). Embeddings are not normalised: their
 length is information too.
 
-Pairs of opposite sentences: is a picture nearer to the good one? (Wang et al., CLIP-IQA, 2023.)
-
-The sentences are those of its published code, which asks five pairs where the paper asks one.
+`share_of_good` compares an embedding with pairs of opposite sentences (CLIP-IQA): the published
+code has five pairs where the paper has one.
 """
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import version as package_version
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.errors import IqError
+from iqcli.extractors.base import hash_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy as np
     import open_clip
     import torch
     from numpy.typing import NDArray
@@ -38,26 +35,35 @@ if TYPE_CHECKING:
 
 VERSION = 1
 SIDE = 224
-# The shortest side that a ResNet sees anything of.
+# The shortest side that a ResNet can take.
 STRIDE = 32
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 STD = (0.26862954, 0.26130258, 0.27577711)
-# Sides of a strip, of which only the middle is looked at.
+# How many times its short side a picture may be long; of a longer one the middle is taken.
 LONGEST = 8
-# Whole head views that are taken at once: each is about seven times 224 by 224.
+# Whole scoring views that run at once: each is about seven times 224 by 224.
 CHUNK = 8
+# Good, then bad, pair by pair.
+PROMPTS = (
+    *("Good image", "bad image"),
+    *("Sharp image", "blurry image"),
+    *("sharp edges", "blurry edges"),
+    *("High resolution image", "low resolution image"),
+    *("Noise-free image", "noisy image"),
+)
+# What OpenAI's training ended with, and was limited to.
+LOGIT_SCALE = 100.0
 
 
 @dataclass(frozen=True)
-class TowerBlock(ABC):
+class ClipTowerBlock(ABC):
     """The image tower of a CLIP; see `iqcli.extractors.base.DeviceBlock`.
 
-    `weights` names where it comes from, `size` is its embed_dim. `whole` is for
-    ResNets: no crop, no positional embedding. `short` is
-    whether a device that computes faster in bfloat16 does: on 20 photos and towers of full size
-    drawn at random it moved LAION V1 by 0.024 of a point at most, V2 by 0.015 and CLIP-IQA by
-    0.022 over 200 sets of sentences. Costs nothing while the weights are absent; `fingerprint`,
-    `known_by` and `forward` then raise IqError.
+    `weights` names where it comes from, `size` is its embed_dim. `whole` is for ResNets: no crop,
+    no positional embedding. `short` is whether a device that computes faster in bfloat16 does: on
+    20 photos and towers of full size drawn at random it moved LAION V1 by 0.024 of a point at most,
+    V2 by 0.015 and CLIP-IQA by 0.022 over 200 sets of sentences. Costs nothing while the weights
+    are absent; `fingerprint`, `weights_fingerprint` and `forward` then raise IqError.
     """
 
     name: str
@@ -69,13 +75,12 @@ class TowerBlock(ABC):
     @cached_property
     def fingerprint(self) -> str:
         """Of the weights, of what prepares the views, and of this code."""
-        names = ("numpy", "opencv-contrib-python", "pillow")
-        return _hashed(self.origin, *(f"{name}={package_version(name)}" for name in names))
+        return hash_of(self.origin, *versions("numpy", "opencv-contrib-python", "pillow"))
 
     @cached_property
-    def known_by(self) -> str:
+    def weights_fingerprint(self) -> str:
         """Of the weights and of this code."""
-        return _hashed(self.origin)
+        return hash_of(self.origin)
 
     @property
     def origin(self) -> str:
@@ -92,28 +97,24 @@ class TowerBlock(ABC):
         """The tower, ready. Raises IqError for weights that are missing or foreign."""
 
     def prepare(self, views: Views) -> Pixels:
-        """(h, w, 3) of uint8: the whole head view, or its centre at 224 by 224."""
-        return at_least(views.scoring, STRIDE) if self.whole else centre(views.scoring)
+        """(h, w, 3) of uint8: the whole scoring view, or its centre at 224 by 224."""
+        return enlarge_to(views.scoring, STRIDE) if self.whole else centre_crop(views.scoring)
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""
-        import numpy as np
-
         clip = self.tower(device)
         found = np.empty((len(batch), self.size), np.float32)
-        for some in alike(batch, CHUNK if self.whole else len(batch)):
-            found[some] = self._seen(clip, np.stack([batch[k] for k in some]), device)
+        for some in group_by_shape(batch, CHUNK if self.whole else len(batch)):
+            found[some] = self._embed(clip, np.stack([batch[k] for k in some]), device)
         return found
 
-    def _seen(
+    def _embed(
         self, clip: open_clip.CLIP, pixels: NDArray[np.generic], device: str
     ) -> NDArray[np.float32]:
-        import numpy as np
-
         from iqcli.extractors.clip_model import embed_whole
 
-        with running(device, self.short):
-            normal = normalised(pixels, device)
+        with inference(device, self.short):
+            normal = normalise(pixels, device)
             seen = embed_whole(clip, normal) if self.whole else clip.encode_image(normal)
         if seen.shape[1] != self.size:
             raise IqError(
@@ -124,17 +125,17 @@ class TowerBlock(ABC):
 
 
 @dataclass(frozen=True)
-class ClipBlock(TowerBlock):
+class ClipBlock(ClipTowerBlock):
     """The tower of installed weights: a row of the manifest of `store`."""
 
     store: WeightStore = field(kw_only=True, repr=False)
 
     @cached_property
     def installed(self) -> str:
-        """Which weights these are; see `iqcli.extractors.clip_model.identity`."""
-        from iqcli.extractors.clip_model import identity
+        """Which weights these are; see `iqcli.extractors.clip_model.weights_identity`."""
+        from iqcli.extractors.clip_model import weights_identity
 
-        return identity(self.store, self.weights)
+        return weights_identity(self.store, self.weights)
 
     def tower(self, device: str) -> open_clip.CLIP:
         from iqcli.extractors.clip_model import tower_of
@@ -142,11 +143,7 @@ class ClipBlock(TowerBlock):
         return tower_of(self.store, self.weights, self.installed, device)
 
 
-def _hashed(*parts: str) -> str:
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
-
-
-def alike(batch: Sequence[NDArray[np.generic]], most: int) -> Iterator[list[int]]:
+def group_by_shape(batch: Sequence[NDArray[np.generic]], most: int) -> Iterator[list[int]]:
     """The places in the batch of inputs that have one shape, at most `most` at once."""
     found: dict[tuple[int, ...], list[int]] = {}
     for index, picture in enumerate(batch):
@@ -155,12 +152,11 @@ def alike(batch: Sequence[NDArray[np.generic]], most: int) -> Iterator[list[int]
         yield from (places[start : start + most] for start in range(0, len(places), most))
 
 
-def centre(picture: Pixels) -> Pixels:
+def centre_crop(picture: Pixels) -> Pixels:
     """The centre square at `SIDE` by `SIDE`, as torchvision's Resize and CenterCrop give it.
 
     Bicubic and antialiased as PIL does it. The ends of a long strip are cut off before.
     """
-    import numpy as np
     from PIL import Image
 
     short = min(picture.shape[:2])
@@ -172,7 +168,7 @@ def centre(picture: Pixels) -> Pixels:
     return np.asarray(small.crop((left, top, left + SIDE, top + SIDE)), np.uint8)
 
 
-def at_least(picture: Pixels, side: int) -> Pixels:
+def enlarge_to(picture: Pixels, side: int) -> Pixels:
     """The picture; a side shorter than `side` is enlarged to it."""
     import cv2
     import numpy as np
@@ -183,9 +179,8 @@ def at_least(picture: Pixels, side: int) -> Pixels:
     return np.asarray(cv2.resize(picture, wanted, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def normalised(pixels: NDArray[np.generic], device: str) -> torch.Tensor:
+def normalise(pixels: NDArray[np.generic], device: str) -> torch.Tensor:
     """(n, h, w, 3) of uint8 to (n, 3, h, w) as CLIP was trained, on `device`."""
-    import numpy as np
     import torch
 
     mean, std = (torch.tensor(each, device=device).view(3, 1, 1) for each in (MEAN, STD))
@@ -195,7 +190,7 @@ def normalised(pixels: NDArray[np.generic], device: str) -> torch.Tensor:
 
 
 @contextmanager
-def running(device: str, short: bool) -> Iterator[None]:
+def inference(device: str, short: bool) -> Iterator[None]:
     """Without gradients, in bfloat16 where `short` and the device is faster in it."""
     import torch
 
@@ -205,18 +200,6 @@ def running(device: str, short: bool) -> Iterator[None]:
     of = torch.device(device).type
     with torch.inference_mode(), torch.autocast(of, kind or torch.bfloat16, enabled=bool(kind)):
         yield
-
-
-# Good, then bad, pair by pair.
-PROMPTS = (
-    *("Good image", "bad image"),
-    *("Sharp image", "blurry image"),
-    *("sharp edges", "blurry edges"),
-    *("High resolution image", "low resolution image"),
-    *("Noise-free image", "noisy image"),
-)
-# What OpenAI's training ended with, and was limited to.
-LOGIT_SCALE = 100.0
 
 
 def share_of_good(embeddings: Array, texts: Array) -> Array:

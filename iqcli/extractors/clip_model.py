@@ -1,9 +1,8 @@
-"""The installed CLIP towers, ready to be asked: pixels and prompts in, embeddings out.
+"""CLIP models from installed weights: built, filled and run; pixels and prompts to embeddings.
 
-CLIP towers in files: built from a config, filled, and refused where the two do not fit.
-
-Nothing is ever downloaded here. QuickGELU is always on: OpenAI's weights were trained with it, and
-with another activation they give other embeddings without a word.
+Nothing is ever downloaded here. A file that does not fit its config is refused. QuickGELU is always
+on: OpenAI's weights were trained with it, and with another activation they give other embeddings
+without an error.
 """
 
 from __future__ import annotations
@@ -21,58 +20,66 @@ from iqcli.text import display_path
 from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy as np
     import open_clip
     import torch
-    from numpy.typing import NDArray
 
-    Rows = NDArray[np.float32]
-    from collections.abc import Mapping
-
+    from iqcli.records import Array
     from iqcli.weights.manifest import Weight
     from iqcli.weights.store import WeightStore
 
     State = dict[str, torch.Tensor]
 
+# Of the texts stored beside weights.
+VERSION = 1
 # What else wraps or accompanies the tensors of a CLIP in published files.
 PREFIX = "clip_model."
 NO_TENSOR = ("input_resolution", "context_length", "vocab_size")
 PARTS = {"embed_dim", "vision_cfg", "text_cfg", "quick_gelu"}
-# Towers that would be fetched from a hub by open_clip itself.
+# Towers that open_clip itself would download from a hub.
 FOREIGN = ("timm_model_name", "hf_model_name")
 # No tensor of OpenAI's comes near it.
 LARGEST = 1e6
 COUNTER = "num_batches_tracked"
 # How open_clip refuses a config that makes no sense.
-_STRANGE = (
+_BAD_CONFIG = (
     *(TypeError, ValueError, KeyError, AttributeError),
     *(AssertionError, ArithmeticError, RuntimeError),
 )
+_READING = Lock()
+_WRITING = Lock()
 
 
-def filled(
-    config: Mapping[str, Any], path: Path, what: str, way_out: str, device: str
-) -> open_clip.CLIP:
-    """The CLIP of a config with the numbers of a file, ready to be asked.
+def tower(store: WeightStore, weights: str, device: str) -> open_clip.CLIP:
+    """The CLIP of a row of the table, float32, ready to run; read once for all workers.
 
-    Raises IqError for a file that is not `what` it should be, with the way out.
+    Raises IqError where the weights are not installed or are not what their row describes.
     """
-    import torch
+    return tower_of(store, weights, weights_identity(store, weights), device)
 
-    clip, state = build(config), _unwrapped(_tensors(path))
-    if fault := _fault(state, clip.state_dict()):
-        raise IqError(f"{display_path(path)} is not {what}: {fault}; {way_out}")
-    clip.load_state_dict(state, strict=False, assign=True)  # `_fault` was strict
-    for module in clip.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.num_batches_tracked = torch.zeros((), dtype=torch.long)
-    # Not kept in any file: no word looks at the words after it.
-    context = clip.context_length
-    clip.attn_mask = torch.full((context, context), float("-inf")).triu_(1)
-    return clip.eval().requires_grad_(False).to(device)
+
+def tower_of(store: WeightStore, weights: str, known: str, device: str) -> open_clip.CLIP:
+    """Like `tower`, for those who keep the `weights_identity`: asking again costs nothing."""
+    with _READING:
+        return _tower(store, weights, known, device)
+
+
+@lru_cache(maxsize=4)
+def _tower(store: WeightStore, weights: str, known: str, device: str) -> open_clip.CLIP:
+    row, path = store.row(weights), store.path_of(weights)
+    return load_clip(config_of(row), path, row.what, "pull it again", device)
+
+
+def weights_identity(store: WeightStore, weights: str) -> str:
+    """Of the installed file and of the architecture that its row gives; a part of fingerprints.
+
+    Raises IqError where it is not installed.
+    """
+    row = store.row(weights)
+    shape = json.dumps(row.config, sort_keys=True) if row.config else str(row.arch)
+    return f"{store.digest(weights)}|{shape}"
 
 
 def config_of(row: Weight) -> dict[str, Any]:
@@ -87,6 +94,28 @@ def config_of(row: Weight) -> dict[str, Any]:
             f"a config has {', '.join(sorted(PARTS))}"
         )
     return config
+
+
+def load_clip(
+    config: Mapping[str, Any], path: Path, what: str, way_out: str, device: str
+) -> open_clip.CLIP:
+    """The CLIP of a config with the numbers of a file, ready to run.
+
+    Raises IqError for a file that is not `what` it should be, with the way out.
+    """
+    import torch
+
+    clip, state = build(config), _unwrap(_tensors(path))
+    if fault := _mismatch(state, clip.state_dict()):
+        raise IqError(f"{display_path(path)} is not {what}: {fault}; {way_out}")
+    clip.load_state_dict(state, strict=False, assign=True)  # `_mismatch` was strict
+    for module in clip.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.num_batches_tracked = torch.zeros((), dtype=torch.long)
+    # Not stored in any file: no token attends to those after it.
+    context = clip.context_length
+    clip.attn_mask = torch.full((context, context), float("-inf")).triu_(1)
+    return clip.eval().requires_grad_(False).to(device)
 
 
 def build(config: Mapping[str, Any]) -> open_clip.CLIP:
@@ -108,8 +137,8 @@ def build(config: Mapping[str, Any]) -> open_clip.CLIP:
         if not foreign:
             with torch.device("meta"):
                 return open_clip.CLIP(**parts)
-    except _STRANGE as error:
-        why = str(error).partition("\n")[0]  # torch tells where in its code, too
+    except _BAD_CONFIG as error:
+        why = str(error).partition("\n")[0]  # the rest is where in torch's code
         raise IqError(f"open_clip builds no CLIP from this config: {why}; correct it") from error
     raise IqError(f"a tower that has {foreign[0]} is not read by this iq; give a plain CLIP")
 
@@ -121,16 +150,16 @@ def _tensors(path: Path) -> State:
     from safetensors.torch import load_file
 
     if path.suffix != ".safetensors":
-        told = read_torch(path)
-        tensors = told if isinstance(told, dict) else {}
+        content = read_torch(path)
+        tensors = content if isinstance(content, dict) else {}
         return {str(k): v for k, v in tensors.items() if isinstance(v, torch.Tensor)}
     try:
         return dict(load_file(path))
-    except (OSError, SafetensorError, *_STRANGE) as error:
+    except (OSError, SafetensorError, *_BAD_CONFIG) as error:
         raise IqError(f"cannot read {display_path(path)}: {error}; pull it again") from error
 
 
-def _unwrapped(tensors: State) -> State:
+def _unwrap(tensors: State) -> State:
     """Those of the CLIP itself, by its own names, in float32."""
     prefix = PREFIX if any(name.startswith(PREFIX) for name in tensors) else ""
     own = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -138,7 +167,7 @@ def _unwrapped(tensors: State) -> State:
     return {k: v.float() if v.is_floating_point() else v for k, v in kept.items()}
 
 
-def _fault(state: State, wanted: State) -> str | None:
+def _mismatch(state: State, wanted: State) -> str | None:
     """Why these tensors do not fill that tower, None if they do."""
     shapes = {k: v.shape for k, v in wanted.items() if not k.endswith(COUNTER)}
     for odd in sorted(set(state) ^ set(shapes)):
@@ -163,35 +192,6 @@ def _within(tensor: torch.Tensor, lowest: float, highest: float) -> bool:
     """Also false for what is no number; makes no copy."""
     low, high = (float(each) for each in tensor.aminmax())
     return lowest <= low and high <= highest
-
-
-VERSION = 1
-_READING = Lock()
-_WRITING = Lock()
-
-
-def tower(store: WeightStore, weights: str, device: str) -> open_clip.CLIP:
-    """The CLIP of a row of the table, float32, ready to be asked; read once for all workers.
-
-    Raises IqError where the weights are not installed or are not what their row says.
-    """
-    return tower_of(store, weights, identity(store, weights), device)
-
-
-def tower_of(store: WeightStore, weights: str, known: str, device: str) -> open_clip.CLIP:
-    """Like `tower`, for those who keep the `identity`: asking again costs nothing."""
-    with _READING:
-        return _tower(store, weights, known, device)
-
-
-def identity(store: WeightStore, weights: str) -> str:
-    """Of the installed file and of the architecture that its row tells; a part of fingerprints.
-
-    Raises IqError where it is not installed.
-    """
-    row = store.row(weights)
-    shape = json.dumps(row.config, sort_keys=True) if row.config else str(row.arch)
-    return f"{store.digest(weights)}|{shape}"
 
 
 def embed_whole(clip: open_clip.CLIP, pixels: torch.Tensor) -> torch.Tensor:
@@ -232,51 +232,33 @@ def embed_whole(clip: open_clip.CLIP, pixels: torch.Tensor) -> torch.Tensor:
     return found[0]
 
 
-def tokens_of(clip: open_clip.CLIP, prompts: Sequence[str]) -> torch.Tensor:
-    """(n, context) token numbers of OpenAI's own tokenizer."""
-    from open_clip import SimpleTokenizer
-
-    tokens: torch.Tensor = SimpleTokenizer(context_length=clip.context_length)(list(prompts))
-    return tokens
-
-
-def text_features(store: WeightStore, weights: str, prompts: Sequence[str]) -> Rows:
+def text_features(store: WeightStore, weights: str, prompts: Sequence[str]) -> Array:
     """(n, embed_dim) float32 unit rows, one a prompt; read-only.
 
-    Encoded once, on the CPU in float32, and kept beside the weights, so that later runs need no
+    Encoded once, on the CPU in float32, and stored beside the weights, so that later runs need no
     torch; in a folder that cannot be written, once a run. Raises IqError like `tower`.
     """
     with _WRITING:
-        return _texts(store, weights, identity(store, weights), tuple(prompts))
+        return _texts(store, weights, weights_identity(store, weights), tuple(prompts))
 
 
 @lru_cache(maxsize=32)
-def _texts(store: WeightStore, weights: str, known: str, prompts: tuple[str, ...]) -> Rows:
+def _texts(store: WeightStore, weights: str, known: str, prompts: tuple[str, ...]) -> Array:
     from safetensors.numpy import save
 
-    told = json.dumps([VERSION, known, prompts])
-    key = hashlib.sha256(told.encode()).hexdigest()[:16]
-    kept = store.folder(weights) / f"texts-{key}.safetensors"
-    rows = _kept(kept, len(prompts))
+    parts = json.dumps([VERSION, known, prompts])
+    key = hashlib.sha256(parts.encode()).hexdigest()[:16]
+    file = store.folder(weights) / f"texts-{key}.safetensors"
+    rows = _stored_texts(file, len(prompts))
     if rows is None:
-        rows = encode(tower_of(store, weights, known, "cpu"), prompts)
+        rows = encode_texts(tower_of(store, weights, known, "cpu"), prompts)
         with suppress(OSError):  # a read-only folder: encoded again at the next start
-            write_atomic(kept, save({"rows": rows}))
+            write_atomic(file, save({"rows": rows}))
     rows.flags.writeable = False
     return rows
 
 
-def encode(clip: open_clip.CLIP, prompts: Sequence[str]) -> Rows:
-    """(n, embed_dim) unit rows of a tower on the CPU."""
-    import numpy as np
-    import torch
-
-    with torch.inference_mode():
-        rows = clip.encode_text(tokens_of(clip, prompts), normalize=True)
-    return np.ascontiguousarray(rows.float().numpy())
-
-
-def _kept(file: Path, count: int) -> Rows | None:
+def _stored_texts(file: Path, count: int) -> Array | None:
     """The rows of an earlier run; None where there are none, or they are damaged."""
     import numpy as np
     from safetensors import SafetensorError
@@ -292,7 +274,19 @@ def _kept(file: Path, count: int) -> Rows | None:
     return None
 
 
-@lru_cache(maxsize=4)
-def _tower(store: WeightStore, weights: str, known: str, device: str) -> open_clip.CLIP:
-    row, path = store.row(weights), store.path_of(weights)
-    return filled(config_of(row), path, row.what, "pull it again", device)
+def encode_texts(clip: open_clip.CLIP, prompts: Sequence[str]) -> Array:
+    """(n, embed_dim) unit rows of a tower on the CPU."""
+    import numpy as np
+    import torch
+
+    with torch.inference_mode():
+        rows = clip.encode_text(tokenize(clip, prompts), normalize=True)
+    return np.ascontiguousarray(rows.float().numpy())
+
+
+def tokenize(clip: open_clip.CLIP, prompts: Sequence[str]) -> torch.Tensor:
+    """(n, context) token numbers of OpenAI's own tokenizer."""
+    from open_clip import SimpleTokenizer
+
+    tokens: torch.Tensor = SimpleTokenizer(context_length=clip.context_length)(list(prompts))
+    return tokens

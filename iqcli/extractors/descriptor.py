@@ -1,7 +1,7 @@
-"""What a photo looks like, from blocks that are cached: NumPy alone.
+"""The descriptor of a photo, from blocks that are cached: NumPy alone.
 
-The classes are kinds of photo that a rule may be unfair to, seen in the tiles: a person's word for
-a kind of picture, not a judgement of it.
+The classes are kinds of photo that a rule may be unfair to, seen in the tiles: they name a kind of
+picture and do not judge it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from iqcli.records import Vector
 
 BLOCKS = ("mini", "tiles")
-# The sharpest tiles tell whether a frame is sharp: what lies out of focus is no fault.
+# A frame is as sharp as its sharpest tiles: a background out of focus is no fault.
 SHARPEST = 6
 # "low key": half of the tiles are darker than this, and something bright stands out of them, as at
 # night, before a low sun or a dark ground.
@@ -34,7 +34,7 @@ LAYERS = ("mean", "fine", "spread")
 
 
 def descriptor_of(blocks: Mapping[str, Vector]) -> FrameDescriptor:
-    """The look from the blocks `BLOCKS`, see `iqcli.extractors.mini` and `.tiles`.
+    """The descriptor from the blocks `BLOCKS`, see `iqcli.extractors.mini` and `.tiles`.
 
     `embedding` (96,) is that of the whole picture, `light` (144,) the mean luma by tile, zeros for
     a picture that is too small for tiles. `sharpness` is in steps of luma.

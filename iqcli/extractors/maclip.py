@@ -1,7 +1,7 @@
-"""The block `maclip`: how CLIP's ResNet-50 sees pieces of a photo, in five numbers.
+"""The block `maclip`: the embeddings of pieces of a photo by CLIP's ResNet-50, in five numbers.
 
-Liao et al., "Beyond Cosine Similarity: Magnitude-Aware CLIP", AAAI 2026 (arXiv 2511.09948). Seen
-are pieces of 224 by 224 pixels, one every 128, and the whole drawn into 224 by 224; of each
+Liao et al., "Beyond Cosine Similarity: Magnitude-Aware CLIP", AAAI 2026 (arXiv 2511.09948). Taken
+are pieces of 224 by 224 pixels, one every 128, and the whole resized to 224 by 224; of each
 embedding f, taken without positional embedding:
 
     q_cos = `iqcli.extractors.clip.share_of_good`
@@ -9,7 +9,7 @@ embedding f, taken without positional embedding:
     d     = q_cos - q_mag;  (w_c, w_m) = softmax(1 + d, .6 - d);  q = w_c q_cos + w_m q_mag
 
 The means over the pieces of one photo are kept, never over a batch. Theirs prepares by the name
-of the data set; here every photo is its head view (short side 512).
+of the data set; here every photo is its scoring view (short side 512).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from iqcli.extractors.clip import (
     PROMPTS,
     SIDE,
     ClipBlock,
-    at_least,
-    normalised,
-    running,
+    enlarge_to,
+    inference,
+    normalise,
     share_of_good,
 )
 
@@ -43,7 +43,7 @@ COLUMNS = ("views", "fused", "cos", "mag", "log_norm")
 LAMBDA = 0.5
 LEANINGS = (1.0, 0.6)
 TINY = 1e-6
-# Views that are taken at once, over all memory that a device may have.
+# Views that run at once, whatever the memory of the device.
 CHUNK = 32
 
 
@@ -60,8 +60,8 @@ class MaclipBlock(ClipBlock):
         return "|".join((super().origin, *PROMPTS))
 
     def prepare(self, views: Views) -> Pixels:
-        """(h, w, 3) of uint8: the head view, a side shorter than a piece enlarged to one."""
-        return at_least(views.scoring, SIDE)
+        """(h, w, 3) of uint8: the scoring view, a side shorter than a piece enlarged to one."""
+        return enlarge_to(views.scoring, SIDE)
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> Array:
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""
@@ -70,8 +70,8 @@ class MaclipBlock(ClipBlock):
         clip, texts = self.tower(device), text_features(self.store, self.weights, PROMPTS)
         found = []
         for picture in batch:
-            with running(device, self.short):
-                pieces = pieces_of(normalised(picture[None], device)[0])
+            with inference(device, self.short):
+                pieces = pieces_of(normalise(picture[None], device)[0])
                 seen = [embed_whole(clip, some).float().cpu() for some in pieces.split(CHUNK)]
             found.append(summary(np.concatenate([np.asarray(some) for some in seen]), texts))
         return np.stack(found)

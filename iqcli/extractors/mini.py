@@ -1,24 +1,23 @@
-"""The block `mini`: how our own small network sees a photo, as a whole and in pieces.
+"""The block `mini`: our own small network on a photo, as a whole and in pieces.
 
 For each kind of view (see `iqcli.extractors.mini_crops`) the embedding and the logit of the score
-that the network itself would give; several mosaics are averaged. Its libraries are imported
-the network itself would give; several mosaics are averaged. Its libraries are imported
-when the first photo needs them.
+that the network itself would give; several mosaics are averaged. Its libraries are imported when
+the first photo needs them.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from importlib.metadata import version as package_version
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
+from iqcli.extractors.base import hash_of, versions
 from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
+from iqcli.weights.store import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,10 +36,10 @@ PLACES = (0.5,)
 # No training of ours comes near it; below it no sum can overflow.
 LARGEST = 1e4
 _READING = Lock()
-# Views that a CPU takes at once: more fall out of its caches.
+# Views that a CPU runs at once: more do not fit its caches.
 CPU_CHUNK = 8
 # How torch and the JSON reader refuse number kinds, names and nesting they do not know.
-_STRANGE = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -57,25 +56,21 @@ class MiniBlock:
     @cached_property
     def fingerprint(self) -> str:
         """Of the weights, of what prepares the views, and of this code."""
-        packages = [
-            f"{name}={package_version(name)}" for name in ("numpy", "opencv-contrib-python")
-        ]
-        parts = [self.name, str(VERSION), str(PLACES), *packages, _digest(self.weights)]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+        packages = versions("numpy", "opencv-contrib-python")
+        return hash_of(self.name, str(VERSION), str(PLACES), *packages, _digest(self.weights))
 
     @cached_property
-    def known_by(self) -> str:
+    def weights_fingerprint(self) -> str:
         """Of the weights and of this code: a head fits no other backbone than its own."""
-        parts = [self.name, str(VERSION), str(PLACES), _digest(self.weights)]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+        return hash_of(self.name, str(VERSION), str(PLACES), _digest(self.weights))
 
     def check(self) -> None:
         """Raise IqError where the weights are missing or foreign; needs no torch."""
         try:
-            info = _info(self.weights.read_bytes())
+            info = read_metadata(self.weights)
         except (OSError, ValueError, RecursionError) as error:
             raise IqError(f"cannot read the backbone {self.weights}: {error}") from error
-        if info.get("format") != FORMAT:
+        if not _is_ours(info):
             raise IqError(f"{self.weights} is no backbone of this iq; install iq again")
 
     def prepare(self, views: Views) -> Pixels:
@@ -101,13 +96,13 @@ class MiniBlock:
             torch.device(device).type, kind or torch.bfloat16, enabled=kind is not None
         )
         with torch.inference_mode(), autocast:
-            seen = _seen(network, views[:, 0], KINDS[0], device)
-            pieces = _seen(network, views[:, 1:].flatten(0, 1), KINDS[1], device)
+            seen = _run(network, views[:, 0], KINDS[0], device)
+            pieces = _run(network, views[:, 1:].flatten(0, 1), KINDS[1], device)
             pieces = pieces.unflatten(0, (len(views), -1)).mean(dim=1)
         return np.asarray(torch.cat([seen, pieces], dim=1), np.float32)
 
 
-def _seen(network: Backbone, views: torch.Tensor, kind: str, device: str) -> torch.Tensor:
+def _run(network: Backbone, views: torch.Tensor, kind: str, device: str) -> torch.Tensor:
     """(n, side, side, 3) views to (n, EMBEDDING + 1) on the CPU."""
     import torch
 
@@ -119,7 +114,7 @@ def _seen(network: Backbone, views: torch.Tensor, kind: str, device: str) -> tor
 
 
 def _network(weights: Path, device: str) -> Backbone:
-    """The network ready to be asked, read once however many workers ask at once."""
+    """The network ready to run, read once however many workers ask at once."""
     with _READING:
         return _read(weights, device)
 
@@ -136,17 +131,16 @@ def _read(weights: Path, device: str) -> Backbone:
     network = Backbone()
     wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
     try:
-        data = weights.read_bytes()
-        tensors, info = load(data), _info(data)
-    except (OSError, SafetensorError, *_STRANGE) as error:
+        tensors, info = load(weights.read_bytes()), read_metadata(weights)
+    except (OSError, SafetensorError, *_MALFORMED) as error:
         raise IqError(f"cannot read the backbone {weights}: {error}; install iq again") from error
-    if info.get("format") != FORMAT or not _fits(tensors, wanted):
+    if not _is_ours(info) or not _is_valid(tensors, wanted):
         raise IqError(f"{weights} is no backbone of this iq; train it with `iq train backbone`")
     network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _fits(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size]) -> bool:
+def _is_valid(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size]) -> bool:
     import torch
 
     return {name: tensor.shape for name, tensor in tensors.items()} == wanted and all(
@@ -157,13 +151,8 @@ def _fits(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size])
     )
 
 
-def _info(data: bytes) -> dict[str, Any]:
-    """The training's own account, from the head of a safetensors file."""
-    length = int.from_bytes(data[:8], "little")
-    header = json.loads(data[8 : 8 + length])
-    told = header.get("__metadata__", {}).get("iq", "{}") if isinstance(header, dict) else "{}"
-    found = json.loads(told)
-    return found if isinstance(found, dict) else {}
+def _is_ours(info: object) -> bool:
+    return isinstance(info, dict) and info.get("format") == FORMAT
 
 
 @lru_cache(maxsize=8)

@@ -1,9 +1,9 @@
-"""What the network of the block `mini` looks at: the whole picture made small, and pieces of it.
+"""The inputs of the network of the block `mini`: the whole picture made small, and pieces of it.
 
-A network for 224 pixels cannot see a whole head view pixel by pixel for a price that suits culling.
-Blur and noise live in single pixels, composition in the whole; so it is shown the whole at 224 by
-224, and mosaics of pieces at the view's own scale, taken from all over it (compare the fragments of
-FAST-VQA, Wu et al. 2022).
+A network for 224 pixels cannot take a whole scoring view pixel by pixel in a time that suits
+culling. Blur and noise are in single pixels, composition is in the whole; so it gets the whole at
+224 by 224, and mosaics of pieces at the view's own scale, taken from all over it (compare the
+fragments of FAST-VQA, Wu et al. 2022).
 """
 
 from __future__ import annotations

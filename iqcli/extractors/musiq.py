@@ -1,17 +1,17 @@
-"""The blocks `musiq-*`: the class token of MUSIQ, by the opinions that its weights learnt from.
+"""The blocks `musiq-*`: the class token of MUSIQ, one block a data set of opinions.
 
-The picture as judged (short side 512) and copies with long sides of 384 and 224 are cut into
+The scoring view (short side 512) and copies with long sides of 384 and 224 are cut into
 patches, as in https://arxiv.org/abs/2108.05997 and its torch conversion. Any size will do.
 """
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from importlib.metadata import version as package_version
 from threading import Lock
 from typing import TYPE_CHECKING
+
+from iqcli.extractors.base import hash_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,14 +50,13 @@ class MusiqBlock:
 
         Raises IqError where the weights are not installed.
         """
-        names = ("numpy", "opencv-contrib-python", "pillow")
-        packages = (f"{name}={package_version(name)}" for name in names)
-        return _hashed(self.known_by, *packages)
+        packages = versions("numpy", "opencv-contrib-python", "pillow")
+        return hash_of(self.weights_fingerprint, *packages)
 
     @cached_property
-    def known_by(self) -> str:
+    def weights_fingerprint(self) -> str:
         """Of the weights and of this code. Raises IqError where they are not installed."""
-        return _hashed(self.name, str(VERSION), self.store.digest(self.name))
+        return hash_of(self.name, str(VERSION), self.store.digest(self.name))
 
     def prepare(self, views: Views) -> NDArray[np.generic]:
         """The picture itself, (h, w, 3) of uint8: what is cut from it is larger."""
@@ -77,10 +76,6 @@ class MusiqBlock:
             padded = pad_sequence(several, batch_first=True)
             real = torch.arange(padded.shape[1], device=device) < lengths[:, None]
             return np.asarray(network(padded, real).cpu(), np.float32)
-
-
-def _hashed(*parts: str) -> str:
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def _tokens(network: Musiq, picture: torch.Tensor) -> torch.Tensor:
@@ -130,15 +125,15 @@ def _network(store: WeightStore, name: str, sha256: str, device: str) -> Musiq:
     import torch
 
     from iqcli.extractors.musiq_net import Musiq
-    from iqcli.extractors.musiq_weights import shape_of, strange, tensors
+    from iqcli.extractors.musiq_weights import invalid_file, read_tensors, shape_of
 
-    found = tensors(store, name, head=False)
+    found = read_tensors(store, name, head=False)
     try:
         shape = shape_of(found)
         if any(given > most for given, most in zip(shape, LARGEST, strict=True)):
-            raise strange(store.path_of(name))
+            raise invalid_file(store.path_of(name))
         network = Musiq(*shape)
         network.load_state_dict({key: torch.from_numpy(value) for key, value in found.items()})
     except (LookupError, TypeError, ValueError, RuntimeError) as error:
-        raise strange(store.path_of(name)) from error
+        raise invalid_file(store.path_of(name)) from error
     return network.eval().to(device)

@@ -1,6 +1,6 @@
 """The weights of MUSIQ as they were published: Google's .npz files, or torch conversions of them.
 
-Both are told by the tensor names of the conversions. Google's names are those that its code gives
+Both are read by the tensor names of the conversions. Google's names are those of its code
 (https://github.com/google-research/google-research/tree/master/musiq); the numbers that flax adds
 to unnamed parts (`MlpBlock_3`) are not relied on, only their order is.
 """
@@ -50,7 +50,7 @@ RENAMED = (
 )
 
 
-def tensors(store: WeightStore, name: str, *, head: bool) -> dict[str, NDArray[np.float32]]:
+def read_tensors(store: WeightStore, name: str, *, head: bool) -> dict[str, NDArray[np.float32]]:
     """The installed tensors of the head, or of all else, float32, by the conversions' names.
 
     Raises IqError where the weights are not installed or hold something else.
@@ -59,17 +59,17 @@ def tensors(store: WeightStore, name: str, *, head: bool) -> dict[str, NDArray[n
     # Google's is read where it lies, the head alone in no time.
     found = _of_flax(path, head) if path.suffix == ".npz" else store.converted(name, _of_torch)
     kept = {key: value for key, value in found.items() if key.startswith(HEAD) == head}
-    if not kept or not all(_sound(value) for value in kept.values()):
-        raise strange(path)
+    if not kept or not all(_is_valid(value) for value in kept.values()):
+        raise invalid_file(path)
     return {key: np.ascontiguousarray(value, np.float32) for key, value in kept.items()}
 
 
-def strange(path: Path) -> IqError:
-    """What is said of a file that holds no MUSIQ."""
+def invalid_file(path: Path) -> IqError:
+    """The error for a file that holds no MUSIQ."""
     return IqError(f"{display_path(path)} is no MUSIQ of the published shape; pull it again")
 
 
-def _sound(value: NDArray[np.generic]) -> bool:
+def _is_valid(value: NDArray[np.generic]) -> bool:
     return value.dtype.kind == "f" and bool((np.abs(value) < LARGEST).all())
 
 
@@ -83,22 +83,22 @@ def _of_torch(path: Path) -> Tensors:
             for key, value in state.items()
         }
     except (TypeError, AttributeError, RuntimeError) as error:  # what is no plain tensor
-        raise strange(path) from error
+        raise invalid_file(path) from error
 
 
 def _of_flax(path: Path, head: bool) -> Tensors:
     try:
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
             if sum(each.file_size for each in file.zip.infolist()) > MOST_BYTES:
-                raise strange(path)
+                raise invalid_file(path)
             names = [key for key in file.files if key.startswith(ROOT)]
             return {
-                _renamed(key): _laid_out(key, file[key])
+                _renamed(key): _transpose(key, file[key])
                 for key in names
                 if key.startswith(f"{ROOT}head/") == head
             }
     except Exception as error:  # archives can fail in every way
-        raise strange(path) from error
+        raise invalid_file(path) from error
 
 
 def _renamed(key: str) -> str:
@@ -108,7 +108,7 @@ def _renamed(key: str) -> str:
     return name
 
 
-def _laid_out(key: str, value: NDArray[np.generic]) -> NDArray[np.generic]:
+def _transpose(key: str, value: NDArray[np.generic]) -> NDArray[np.generic]:
     """Flax has inputs before outputs, heads apart, and vectors with all axes of their pictures."""
     *_, owner, leaf = key.split("/")
     if leaf == "scale_embedding":

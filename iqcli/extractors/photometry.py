@@ -1,9 +1,9 @@
-"""Hand-made statistics of the judged view: exposure, colour, contrast, sharpness, noise, spectrum.
+"""The block `photometry`: hand-made statistics of the scoring view.
 
-`iqcli.extractors.schema.PHOTOMETRY` says what each number is. All are taken on the view with a
+They are of exposure, colour, contrast, sharpness, noise and spectrum.
+`iqcli.extractors.schema.PHOTOMETRY` names the numbers. All are taken on the view with a
 short side of 512 pixels, so a number means the same for every camera. Each function below is one
-side of 512 pixels, so a number means the same for every camera. Each function below is one
-paragraph of the vector.
+part of the vector.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
-"""The block `qualiclip` of a file of one's own: the whole head view, seen by the tower it holds.
+"""The block `qualiclip` of a file that `iq train qualiclip` wrote: the whole scoring view.
 
-The file is safetensors: `clip_model.*`, both towers, and `prompts_features`, the texts; and the
-training's own account with the open_clip config of the towers.
+The file is safetensors: `clip_model.*`, both towers, and `prompts_features`, the texts; its
+metadata has the open_clip config of the towers.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,9 +13,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
-from iqcli.extractors.clip import TowerBlock
+from iqcli.extractors.clip import ClipTowerBlock
 from iqcli.fs.files import sha256
 from iqcli.text import display_path
+from iqcli.weights.store import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,23 +34,23 @@ _READING = Lock()
 
 
 @dataclass(frozen=True)
-class Account:
-    """What a file says of itself: the open_clip config, and how wide its embedding is."""
+class TowerMetadata:
+    """The open_clip config of a file, and how wide its embedding is."""
 
     config: Mapping[str, Any]
     size: int
 
 
 @dataclass(frozen=True)
-class OwnBlock(TowerBlock):
-    """The image tower of a file; `weights` is its path. See `TowerBlock`."""
+class QualiclipBlock(ClipTowerBlock):
+    """The image tower of a file; `weights` is its path. See `ClipTowerBlock`."""
 
     whole: bool = True
     short: bool = False
 
     @cached_property
     def installed(self) -> str:
-        """Known by the content of the file. Raises IqError for one that cannot be read."""
+        """The content of the file. Raises IqError for one that cannot be read."""
         path = Path(self.weights)
         try:
             return f"own {sha256(path)}"
@@ -65,9 +65,9 @@ class OwnBlock(TowerBlock):
 
 @lru_cache(maxsize=2)
 def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
-    from iqcli.extractors.clip_model import filled
+    from iqcli.extractors.clip_model import load_clip
 
-    clip = filled(account(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
+    clip = load_clip(tower_metadata(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
     if not hasattr(clip.visual, "attnpool"):
         raise IqError(
             f"{display_path(path)} has no ResNet, whose pictures may have any size; {AGAIN}"
@@ -75,16 +75,20 @@ def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
     return clip
 
 
-def account(path: Path) -> Account:
-    """What a file says of itself; needs no torch. Raises IqError for a file that is none."""
-    told = _metadata(path)
-    config = told.get("config")
+def tower_metadata(path: Path) -> TowerMetadata:
+    """The metadata of a file; needs no torch. Raises IqError for a file that is none."""
+    try:
+        info = read_metadata(path)
+    except (OSError, ValueError, RecursionError) as error:
+        raise IqError(f"cannot read {display_path(path)}: {error}; {AGAIN}") from error
+    info = info if isinstance(info, dict) else {}
+    config = info.get("config")
     size = config.get("embed_dim") if isinstance(config, dict) else None
-    if told.get("format") != FORMAT or not isinstance(config, dict) or not isinstance(size, int):
+    if info.get("format") != FORMAT or not isinstance(config, dict) or not isinstance(size, int):
         raise IqError(f"{display_path(path)} is no QualiCLIP of this iq; {AGAIN}")
     if not 0 < size < WIDEST:
         raise IqError(f"{display_path(path)} has a tower of {size} numbers; {AGAIN}")
-    return Account(config, size)
+    return TowerMetadata(config, size)
 
 
 def texts(path: Path) -> NDArray[np.float32]:
@@ -96,14 +100,3 @@ def texts(path: Path) -> NDArray[np.float32]:
             return file.get_tensor(TEXTS)
     except (OSError, SafetensorError, TypeError, AttributeError) as error:
         raise IqError(f"cannot read the texts of {display_path(path)}: {error}; {AGAIN}") from error
-
-
-def _metadata(path: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="numpy") as file:
-            told = json.loads((file.metadata() or {}).get("iq", "{}"))
-    except (OSError, SafetensorError, ValueError, RecursionError) as error:
-        raise IqError(f"cannot read {display_path(path)}: {error}; {AGAIN}") from error
-    return told if isinstance(told, dict) else {}

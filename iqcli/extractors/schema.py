@@ -1,7 +1,4 @@
-"""What the numbers of the hand-made blocks are called; known without OpenCV.
-
-The shape of our own network's results: known without torch.
-"""
+"""The names and shapes of the numbers in the blocks, known without OpenCV and torch."""
 
 from __future__ import annotations
 
@@ -67,6 +64,7 @@ def steps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
     return tiles[:, len(LAYERS) * GRID * GRID :].reshape(len(tiles), len(LAGS), len(DIRECTIONS))
 
 
+# The network of the block `mini`.
 FORMAT = "iq-backbone-1"
 KINDS = ("whole", "parts")
 EMBEDDING = 96

@@ -268,7 +268,7 @@ def check_blocks(
                 f"{display_path(file)} needs a block {name!r} of size {size}, which this iq has "
                 f"not; {again}"
             )
-        if name in known_by and known_by[name] != table[name].known_by:
+        if name in known_by and known_by[name] != table[name].weights_fingerprint:
             raise IqError(
                 f"{display_path(file)} was trained on another block {name!r} than this iq has; "
                 f"{again}"

@@ -6,7 +6,6 @@ shapes. Files are untrusted input: nothing in them is used before it was checked
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from iqcli.errors import IqError
 from iqcli.records import HoldoutSample
 from iqcli.text import display_path
+from iqcli.weights.store import read_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,19 +39,13 @@ def read(path: Path) -> tuple[Any, dict[str, NDArray[np.float32]]]:
     """The metadata, which may be any JSON value, and the arrays. Raises one of `UNREADABLE`."""
     with safe_open(path, framework="numpy") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return metadata_of(path), tensors
-
-
-def metadata_of(path: Path) -> Any:
-    """The metadata alone, {} where there is none. Raises one of `UNREADABLE`."""
-    with safe_open(path, framework="numpy") as file:
-        return json.loads((file.metadata() or {}).get("iq", "{}"))
+    return read_metadata(path), tensors
 
 
 def format_of(path: Path) -> str | None:
     """What kind of model a safetensors file holds by its metadata, None for a file without any."""
     try:
-        info = metadata_of(path)
+        info = read_metadata(path)
     except UNREADABLE:
         return None
     return str(info.get("format")) if isinstance(info, dict) else None

@@ -187,5 +187,5 @@ def graph() -> Graph:
 
 def known_by() -> dict[str, str]:
     """The fingerprints of the numbers of `SIZES`: a head gets no others than it was trained on."""
-    photometry, tiles = (registry.BLOCKS[name].known_by for name in BLOCKS)
+    photometry, tiles = (registry.BLOCKS[name].weights_fingerprint for name in BLOCKS)
     return {"photometry": photometry, "tiles": f"{tiles}, summary {SUMMARY}"}

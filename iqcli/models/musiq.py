@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.extractors.musiq import SIZE
-from iqcli.extractors.musiq_weights import HEAD, strange, tensors
+from iqcli.extractors.musiq_weights import HEAD, invalid_file, read_tensors
 from iqcli.models.base import Method
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Head:
 def predictor(source: Source) -> Method:
     """The model of an entry whose one need is its block too. Raises IqError for foreign weights."""
     (name,) = source.entry.needs
-    found = tensors(source.weights, name, head=True)
+    found = read_tensors(source.weights, name, head=True)
     weight, bias = (found.get(f"{HEAD}{part}") for part in ("weight", "bias"))
     if (
         weight is None
@@ -51,6 +51,6 @@ def predictor(source: Source) -> Method:
         or bias.shape not in ((1,), (MARKS,))
         or weight.shape != (len(bias), SIZE)
     ):
-        raise strange(source.weights.path_of(name))
+        raise invalid_file(source.weights.path_of(name))
     part = "aesthetic" if len(bias) == MARKS else "technical"
     return Method(quality=Head(name, weight, bias), reads=(name,), part=part)

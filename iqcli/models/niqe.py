@@ -66,7 +66,7 @@ class Natural:
 
 def predictor(source: Source) -> Method:
     """The model of an entry's file. Raises IqError like `load`."""
-    natural = load(source.file, source.blocks[BLOCK].known_by)
+    natural = load(source.file, source.blocks[BLOCK].weights_fingerprint)
     return Method(quality=natural.quality, reads=(BLOCK,), part="technical")
 
 

@@ -57,7 +57,7 @@ UNIT = 5e-3
 class OwnMethod(Method):
     """The same with the tower of a person's own file instead of the published one."""
 
-    own_tower: block.OwnBlock
+    own_tower: block.QualiclipBlock
 
     def own_blocks(self, table: Mapping[str, AnyBlock]) -> tuple[AnyBlock, ...]:
         return (self.own_tower,)
@@ -70,10 +70,10 @@ def predictor(source: Source) -> Method:
     Raises IqError where the weights are missing or damaged.
     """
     if file := source.entry.weights:
-        own = block.account(file)
+        own = block.tower_metadata(file)
         texts = checked_texts(block.texts(file), own.size, file)
-        tower = block.OwnBlock(BLOCK, str(file), own.size)
-        name = f"{source.entry.name}-{tower.known_by[:8]}"
+        tower = block.QualiclipBlock(BLOCK, str(file), own.size)
+        name = f"{source.entry.name}-{tower.weights_fingerprint[:8]}"
         return OwnMethod(
             quality=partial(quality, texts), reads=(BLOCK,), name=name, own_tower=tower
         )

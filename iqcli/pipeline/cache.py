@@ -1,6 +1,6 @@
-"""What earlier runs found out: of paths (by their stat) and of pictures (by their content).
+"""The cache of what earlier runs measured: of paths (by their stat), of pictures (by content).
 
-A `fingerprint` names everything besides the content that a value depends on. Values are only ever
+A `fingerprint` covers everything besides the content that a value depends on. Values are only ever
 added or replaced: a file that is gone may be on a disk that is only unmounted.
 """
 
@@ -22,24 +22,24 @@ if TYPE_CHECKING:
     from iqcli.pipeline.cache_store import Store
     from iqcli.records import Facts, Marks, Vector
 
-    Look = Callable[[Path, os.stat_result], bool]
+    IsPhoto = Callable[[Path, os.stat_result], bool]
 
 T = TypeVar("T")
 
-# A folder of our own inside the cache folder: it can be locked up and set aside as a whole. No
-# folder of a person's is called so.
+# A folder of our own inside the cache folder: its permissions can be restricted, and it can be
+# renamed as a whole. No folder of a person's has this name.
 FOLDER = "iq-measurements"
 # git's racy rule: a file changed this shortly before it was read may change again and keep its
 # stat. Clocks of file systems step by at most 10 ms, but FAT counts in steps of two seconds.
 FINE_NS, COARSE_NS = 50_000_000, 2_000_000_000
-# What Linux says of its mounts; other systems have no such file.
+# The mounts of Linux; other systems have no such file.
 MOUNTS = Path("/proc/mounts")
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "9p", "fuse.sshfs", "fuse.rclone", "glusterfs")
 
 
 @dataclass(frozen=True, slots=True)
 class CacheInfo:
-    """Where the cache lies and how much it holds. `filesystem` is None where nothing tells."""
+    """Where the cache lies and how much it holds. `filesystem` is None where it is unknown."""
 
     folder: Path
     entries: int
@@ -56,8 +56,8 @@ class Cache:
     """The cache under `root`; None is no cache at all. Nothing is opened before it is asked for.
 
     No method raises for trouble with the disk: what cannot be read is unknown, what cannot be kept
-    is dropped, and `warn` is told so in one sentence. The thread that asks first is the only one
-    that may remember; any thread may ask.
+    is dropped, and `warn` gets one sentence about it. Only the thread that reads first may write;
+    any thread may read.
     """
 
     def __init__(self, root: Path | None, warn: Callable[[str], None]) -> None:
@@ -79,13 +79,13 @@ class Cache:
         """Keep the hash of a file that was read from `at_ns` (Unix time) on, unless it is young."""
         self._keep_stat(_path_key(b"c", path), stat, at_ns, bytes.fromhex(sha256))
 
-    def is_photo(self, path: Path, stat: os.stat_result, look: Look) -> bool:
-        """What `look` says of a file, asked again only once the file has changed."""
+    def is_photo(self, path: Path, stat: os.stat_result, check: IsPhoto) -> bool:
+        """What `check` gives for a file, called again only once the file has changed."""
         key = _path_key(b"p", path)
         if (found := self._by_stat(key, stat, 1)) is not None:
             return found == b"\1"
         at_ns = time.time_ns()
-        verdict = look(path, stat)
+        verdict = check(path, stat)
         self._keep_stat(key, stat, at_ns, bytes([verdict]))
         return verdict
 
@@ -102,11 +102,11 @@ class Cache:
         self._keep_stat(key, stat, at_ns, cache_codec.marks_bytes(marks))
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:
-        """What a picture says of itself, or why it could not be decoded; None if unknown."""
+        """The facts of a picture, or why it could not be decoded; None if unknown."""
         return self._read(_content_key(b"t", sha256, fingerprint), cache_codec.unpack_facts)
 
     def remember_facts(self, sha256: str, fingerprint: str, facts: Facts | Failure) -> None:
-        """Keep what a picture says of itself, or why it could not be decoded."""
+        """Keep the facts of a picture, or why it could not be decoded."""
         self._keep(_content_key(b"t", sha256, fingerprint), cache_codec.pack_facts(facts))
 
     def block(self, sha256: str, fingerprint: str, size: int) -> Vector | None:
@@ -119,11 +119,11 @@ class Cache:
         self._keep(_content_key(b"b", sha256, fingerprint), cache_codec.pack_vector(vector))
 
     def thumbnail(self, sha256: str, fingerprint: str) -> bytes | None:
-        """A small picture (WebP) of a picture, empty where it has none; None if unknown."""
+        """A thumbnail (WebP) of a picture, empty where it has none; None if unknown."""
         return self._read(_content_key(b"i", sha256, fingerprint), cache_codec.unpack_thumbnail)
 
     def remember_thumbnail(self, sha256: str, fingerprint: str, picture: bytes) -> None:
-        """Keep a small picture (WebP), or with no bytes that there is none."""
+        """Keep a thumbnail (WebP); no bytes mean that there is none."""
         self._keep(_content_key(b"i", sha256, fingerprint), cache_codec.pack_thumbnail(picture))
 
     def flush(self) -> None:
@@ -137,7 +137,7 @@ class Cache:
             self._store.close()
 
     def clear(self) -> int:
-        """Forget everything; says how many entries there were."""
+        """Delete everything; returns how many entries there were."""
         return self._store.clear() if self._exists and self._store else 0
 
     def info(self) -> CacheInfo | None:

@@ -1,4 +1,4 @@
-"""What stands in one cache entry: pure functions from a fact to sealed bytes and back.
+"""The codec of cache entries: pure functions from a value to sealed bytes and back.
 
 Every value is sealed with a magic and a CRC-32; `unseal` and all that is built on it raise
 ValueError for anything that is not exactly what was written.
@@ -26,7 +26,7 @@ STAT = b"iqS1"
 VECTOR = b"iqV1"
 FACTS = b"iqF2"
 THUMBNAIL = b"iqP1"
-# A small picture for people is far from so long.
+# No thumbnail comes near it.
 LARGEST_THUMBNAIL = 1 << 19
 
 _CRC = struct.Struct("<I")
@@ -37,9 +37,9 @@ _FACT_KINDS = (
     *("size", "size", "text", "text?", "text?", "text?", "stars?", "pick?"),
     *("text?", "real?", "real?", "flag"),
 )
-_WHOLE = {"size": (1, 2**31), "stars?": (-1, 5), "pick?": (-1, 1)}
+_RANGES = {"size": (1, 2**31), "stars?": (-1, 5), "pick?": (-1, 1)}
 _LONGEST_TEXT = 1000
-_NOT_SAID = 127
+_MISSING = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def unpack_stat(data: object, stat: os.stat_result, size: int) -> bytes | None:
 
 def marks_bytes(marks: Marks) -> bytes:
     """A person's rating and flag, a byte each, as a payload of `pack_stat`."""
-    return bytes(_NOT_SAID if value is None else value & 0xFF for value in marks)
+    return bytes(_MISSING if value is None else value & 0xFF for value in marks)
 
 
 def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
@@ -89,7 +89,7 @@ def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
     if payload is None:
         return None
     signed = (int.from_bytes((byte,), signed=True) for byte in payload)
-    stars, pick = (None if value == _NOT_SAID else value for value in signed)
+    stars, pick = (None if value == _MISSING else value for value in signed)
     if not (_is_fact(stars, "stars?") and _is_fact(pick, "pick?")):
         raise ValueError("not the marks of a sidecar")
     return Marks(stars, pick)
@@ -97,7 +97,7 @@ def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
 
 def _stat_bytes(stat: os.stat_result) -> bytes:
     # No device number: a removable disk gets another one each time it is plugged in. ReFS has
-    # 128-bit file ids; their lower half tells as much here.
+    # 128-bit file ids; their lower half is enough here.
     inode = stat.st_ino & 0xFFFF_FFFF_FFFF_FFFF
     return _STAT.pack(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, inode)
 
@@ -138,7 +138,7 @@ def _is_fact(value: object, kind: str) -> bool:
     if value is None:
         return kind.endswith("?")
     if type(value) is int:
-        low, high = _WHOLE.get(kind, (0, -1))
+        low, high = _RANGES.get(kind, (0, -1))
         return low <= value <= high
     if type(value) is float:
         return kind == "real?" and math.isfinite(value)
@@ -148,12 +148,12 @@ def _is_fact(value: object, kind: str) -> bool:
 
 
 def pack_thumbnail(picture: bytes) -> bytes:
-    """A small picture (WebP); empty says that this photo has none."""
+    """A thumbnail (WebP); empty means that this photo has none."""
     return seal(THUMBNAIL, picture)
 
 
 def unpack_thumbnail(data: object) -> bytes:
-    """The small picture, or nothing, that was packed."""
+    """The thumbnail, or the empty one, that was packed."""
     body = unseal(THUMBNAIL, data)
     if body and not is_thumbnail(body):
         raise ValueError("not a small picture")
@@ -161,7 +161,7 @@ def unpack_thumbnail(data: object) -> bytes:
 
 
 def is_thumbnail(picture: bytes) -> bool:
-    """Whether the bytes are a WebP file, by its frame, of a size that a small picture may have."""
+    """Whether the bytes are a WebP file, by its frame, of a size that a thumbnail may have."""
     length = int.from_bytes(picture[4:8], "little") + 8
     framed = picture[:4] == b"RIFF" and picture[8:12] == b"WEBP" and length == len(picture)
     return framed and length <= LARGEST_THUMBNAIL

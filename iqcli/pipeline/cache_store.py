@@ -1,10 +1,8 @@
-"""Bytes by key, written behind in batches: a store that never fails, only forgets and warns.
+"""Bytes by key, written in batches: a store that never fails, only forgets and warns.
 
-diskcache made harmless: the one module that knows it.
-
-diskcache pickles what it does not know, unpickles whatever it finds and keeps large values in
-files named by its table (CVE-2025-69872). None of that happens here: whoever can write to the cache
-folder can make us forget, never act.
+The only module that uses diskcache. diskcache pickles what it does not know, unpickles whatever it
+finds and keeps large values in files named by its table (CVE-2025-69872). None of that happens
+here: whoever can write to the cache folder can make us forget, but can run nothing.
 """
 
 from __future__ import annotations
@@ -99,7 +97,7 @@ def _inspect(folder: Path) -> None:
 
 def is_damage(error: BaseException) -> bool:
     """Whether the database itself is broken, and not only out of reach."""
-    cause = _first(error)
+    cause = _root_cause(error)
     if isinstance(cause, sqlite3.Error):
         return getattr(cause, "sqlite_errorcode", 0) & 0xFF in _BROKEN
     return isinstance(cause, ValueError)
@@ -112,11 +110,11 @@ def is_foreign(error: BaseException) -> bool:
 
 def reason(error: BaseException) -> str:
     """The cause in a few words."""
-    cause = _first(error)
+    cause = _root_cause(error)
     return (isinstance(cause, OSError) and cause.strerror) or str(cause) or type(cause).__name__
 
 
-def _first(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     # diskcache hides the cause: its Timeout stands for any trouble at BEGIN, and its ROLLBACK
     # fails after SQLite has rolled back by itself.
     while isinstance(error.__context__, FAULTS):
@@ -172,17 +170,17 @@ class Store:
             try:
                 self._commit()
             except FAULTS as error:
-                self._unwritten(error)
+                self._write_failed(error)
         self._pending = {}
         self._due = time.monotonic() + SECONDS
 
     def clear(self) -> int:
-        """Forget everything; says how many entries there were."""
+        """Delete everything; returns how many entries there were."""
         self._pending = {}
         try:
             return int(self._db.clear()) if self._db is not None else 0
         except FAULTS as error:
-            self._unwritten(error)
+            self._write_failed(error)
             return 0
 
     def count(self) -> int:
@@ -190,7 +188,7 @@ class Store:
         try:
             return int(self._db.reset("count")) if self._db is not None else 0
         except FAULTS as error:
-            self._fault(error)
+            self._failed(error)
             return 0
 
     def close(self) -> None:
@@ -199,7 +197,7 @@ class Store:
         self._close()
 
     def distrust(self) -> None:
-        """Say, once a run, that an entry was damaged or foreign."""
+        """Warn, once a run, that an entry was damaged or foreign."""
         if not self._distrusted:
             self._distrusted = True
             self._warn(
@@ -214,7 +212,7 @@ class Store:
             if is_foreign(error):
                 self.distrust()
             else:
-                self._fault(error)
+                self._failed(error)
             return None
         if value is None:
             self.distrust()
@@ -226,20 +224,20 @@ class Store:
                 self._db.set(key, value)
         self._pending = {}
 
-    def _unwritten(self, error: Exception) -> None:
+    def _write_failed(self, error: Exception) -> None:
         if is_damage(error):
-            self._fault(error)
+            self._failed(error)
         else:
             # Reading goes on: a full disk must not cost a warm cache.
             self._writing = False
             self._warn(f"nothing more is kept in the cache in {self._place}: {reason(error)}")
 
-    def _fault(self, error: Exception) -> None:
+    def _failed(self, error: Exception) -> None:
         self._close()
         if is_damage(error) and not self._rebuilt:
             self._rebuild()
         else:
-            self._off(error)
+            self._give_up(error)
 
     def _rebuild(self) -> None:
         self._rebuilt = True
@@ -251,11 +249,11 @@ class Store:
                     f"{display_path(aside)} and a new one is begun"
                 )
         except OSError as error:
-            self._off(error)
+            self._give_up(error)
         else:
             self._open()
 
-    def _off(self, error: Exception) -> None:
+    def _give_up(self, error: Exception) -> None:
         self._writing = False
         self._warn(f"going on without the cache in {self._place}: {reason(error)}")
 
@@ -267,7 +265,7 @@ class Store:
             self._identity = _identity(self._folder)
             self._db = open_plain(self._folder)
         except FAULTS as error:
-            self._fault(error)
+            self._failed(error)
 
     def _close(self) -> None:
         db, self._db = self._db, None

@@ -1,6 +1,6 @@
 """The accelerator: which one, and batches that shrink when its memory runs out.
 
-Blocks of pictures that are at hand already: no files, no cache, no workers.
+Works on inputs that are prepared already: no files, no cache, no workers.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CPU_BATCH = 32
 DEVICE_BATCH = 64
-# How torch, cuDNN, cuBLAS, Metal and the C library say it.
+# The words for it in messages of torch, cuDNN, cuBLAS, Metal and the C library.
 _FULL = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
 
 

@@ -1,19 +1,18 @@
-"""Small pictures of photos for people: what there is, and where they wait until they are shown.
+"""Thumbnails of photos for people: their kinds, and where they are stored until they are shown.
 
 Loads no decoder: a warm run reads them from the cache.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version as package_version
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from iqcli.errors import IqError
+from iqcli.extractors.base import hash_of, versions
 from iqcli.fs.durable import write_all
 from iqcli.fs.files import anonymous_file
 from iqcli.pipeline.cache_codec import is_thumbnail
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ThumbnailSpec:
-    """A kind of small picture (WebP, sRGB), made by the function of its name in `photos.small`."""
+    """A kind of thumbnail (WebP, sRGB), made by the function of its name in `photos.thumbnails`."""
 
     name: str
     version: int
@@ -35,8 +34,7 @@ class ThumbnailSpec:
     def fingerprint(self) -> str:
         """Changes whenever the same picture could give another one, beside the decoder's own."""
         # The library that writes WebP comes with Pillow.
-        parts = [self.name, str(self.version), f"pillow={package_version('pillow')}"]
-        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
+        return hash_of(self.name, str(self.version), *versions("pillow"))
 
     def make(self, views: Views, facts: Facts, data: bytes, max_megapixels: float) -> bytes:
         """The picture, from the views and facts of a decode and the bytes of the file."""
@@ -54,9 +52,9 @@ CROP = ThumbnailSpec("crop", 1)
 
 
 class ThumbnailStore:
-    """The small pictures of one run, on disk: memory holds some hundred bytes a photo.
+    """The thumbnails of one run, on disk: memory holds some hundred bytes a photo.
 
-    `wanted` are those that a run over photos is to set down here. Closing it forgets them all.
+    `wanted` are the kinds that a run over photos should add. Closing it deletes them all.
     """
 
     def __init__(self, wanted: Sequence[ThumbnailSpec] = (THUMB, CROP)) -> None:
@@ -75,11 +73,11 @@ class ThumbnailStore:
         self.close()
 
     def close(self) -> None:
-        """Give the disk back."""
+        """Free the disk."""
         self._file.close()
 
     def add(self, sha256: str, thumbnails: Mapping[str, bytes]) -> None:
-        """Take the small pictures of a photo. Raises IqError where the disk is full."""
+        """Add the thumbnails of a photo. Raises IqError where the disk is full."""
         with self._lock:
             for name, picture in thumbnails.items():
                 if (sha256, name) not in self._places:
@@ -98,12 +96,12 @@ class ThumbnailStore:
             except OSError as error:
                 raise _no_room(error) from error
 
-    def collect(self, measured: Iterable[Photo]) -> Iterator[Photo]:
-        """Pass shots on, and take what they have of small pictures."""
-        for each in measured:
-            if each.sha256 and each.thumbnails:
-                self.add(each.sha256, each.thumbnails)
-            yield each
+    def collect(self, photos: Iterable[Photo]) -> Iterator[Photo]:
+        """Pass photos on, and add the thumbnails that they have."""
+        for photo in photos:
+            if photo.sha256 and photo.thumbnails:
+                self.add(photo.sha256, photo.thumbnails)
+            yield photo
 
     def _append(self, picture: bytes) -> int:
         try:

@@ -24,7 +24,7 @@ import torch
 from torch.nn import functional
 
 from iqcli.errors import IqError
-from iqcli.extractors.clip_model import tokens_of
+from iqcli.extractors.clip_model import tokenize
 from iqcli.models.hex.graph import switches
 from iqcli.models.hex.head import PROMPTS
 from iqcli.training.dataset import SEED
@@ -67,7 +67,7 @@ class Prompts(torch.nn.Module):
             for label, level in graph.nodes
             for template in TEMPLATES
         ]
-        tokens = tokens_of(clip, phrases).to(clip.positional_embedding.device)
+        tokens = tokenize(clip, phrases).to(clip.positional_embedding.device)
         ends = tokens.argmax(dim=1)  # the last word of the vocabulary ends a text
         self.length = int(ends.max()) + count + 1
         if self.length > clip.context_length:

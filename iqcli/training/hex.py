@@ -107,7 +107,7 @@ def fit_hex(
         "model": name,
         **fitted.info,
         "blocks": data.sizes,
-        "known_by": {block.name: block.known_by for block in recipe.blocks},
+        "known_by": {block.name: block.weights_fingerprint for block in recipe.blocks},
         "graph": graph.account,
         "loss": [recipe.loss.name, recipe.loss.gamma, recipe.loss.alpha],
         "source": photos.source,

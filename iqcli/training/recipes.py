@@ -165,7 +165,7 @@ def _finish(
         **head.info,
         "calibration": holdout.calibration,
         "held": request.opinions.source,
-        "known_by": {block.name: block.known_by for block in request.blocks},
+        "known_by": {block.name: block.weights_fingerprint for block in request.blocks},
     }
     tensors = {**head.tensors, **holdout.tensors()}
     write_atomic(request.output, save(tensors, metadata={"iq": json.dumps(metadata)}))

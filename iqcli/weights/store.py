@@ -178,6 +178,20 @@ def _missing(rows: Sequence[Weight], model: str | None) -> IqError:
     return IqError(f"{who}; run `iq models pull {pull}{terms}`")
 
 
+def read_metadata(path: Path) -> Any:
+    """What iq wrote about a safetensors file into its header: any JSON value, {} without one.
+
+    Raises OSError, and ValueError or RecursionError for a file that is damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return json.loads((file.metadata() or {}).get("iq", "{}"))
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
 def read_torch(path: Path) -> Any:
     """What torch stored in a file, tensors and plain values only.
 

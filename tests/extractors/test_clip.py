@@ -22,8 +22,15 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Resiz
 from iqcli.errors import IqError
 from iqcli.extractors import base, clip_model
 from iqcli.extractors import clip as clip_blocks
-from iqcli.extractors import clip_model as towerfile
-from iqcli.extractors.clip import MEAN, PROMPTS, STD, ClipBlock, centre, normalised, share_of_good
+from iqcli.extractors.clip import (
+    MEAN,
+    PROMPTS,
+    STD,
+    ClipBlock,
+    centre_crop,
+    normalise,
+    share_of_good,
+)
 from iqcli.extractors.registry import block_table
 from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
@@ -157,21 +164,21 @@ def full(monkeypatch: pytest.MonkeyPatch, arch: str):
     """A full tower and the tensors in it, without the hundreds of megabytes on a disk."""
     config = open_clip.get_model_config(arch)
     state = tensors(config, seed=3)
-    monkeypatch.setattr(towerfile, "_tensors", lambda path: state)
-    return towerfile.filled(config, Path("none"), "a CLIP", "pull it", "cpu"), state
+    monkeypatch.setattr(clip_model, "_tensors", lambda path: state)
+    return clip_model.load_clip(config, Path("none"), "a CLIP", "pull it", "cpu"), state
 
 
 @torch.inference_mode()
 def test_a_full_vit_b_32_gives_the_numbers_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     clip, state = full(monkeypatch, "ViT-B-32-quickgelu")
-    pixels = normalised(np.stack([centre(photo(name)) for name in PHOTOS[:2]]), "cpu")
+    pixels = normalise(np.stack([centre_crop(photo(name)) for name in PHOTOS[:2]]), "cpu")
     found, wanted = clip.encode_image(pixels), vit_b_32(state, pixels)
     assert found.shape == (2, 512)
     torch.testing.assert_close(found, wanted, atol=1e-4, rtol=1e-4)
     assert (F.normalize(found) - F.normalize(wanted)).abs().max() < 1e-4
-    tokens = clip_model.tokens_of(clip, PROMPTS[:3])
+    tokens = clip_model.tokenize(clip, PROMPTS[:3])
     torch.testing.assert_close(
-        torch.from_numpy(clip_model.encode(clip, PROMPTS[:3])),
+        torch.from_numpy(clip_model.encode_texts(clip, PROMPTS[:3])),
         written(state, tokens),
         atol=1e-4,
         rtol=0,
@@ -196,15 +203,15 @@ def test_without_quick_gelu_the_embedding_is_another(eyes: Path) -> None:
     clip, config = clip_model.tower(store(eyes), "clip-vit-b-32", "cpu"), TINY["clip-vit-b-32"]
     plain_one = open_clip.CLIP(**config, quick_gelu=False).eval()
     plain_one.load_state_dict(clip.state_dict())
-    pixels = normalised(centre(photo("astronaut.png"))[None], "cpu")
+    pixels = normalise(centre_crop(photo("astronaut.png"))[None], "cpu")
     assert (plain_one.encode_image(pixels) - clip.encode_image(pixels)).abs().max() > 1e-3
-    tokens = clip_model.tokens_of(clip, PROMPTS[:1])
+    tokens = clip_model.tokenize(clip, PROMPTS[:1])
     assert (plain_one.encode_text(tokens) - clip.encode_text(tokens)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("said", [False, True])
 def test_quick_gelu_is_on_whatever_the_config_says(said: bool) -> None:
-    clip = towerfile.build({**TINY["clip-vit-b-32"], "quick_gelu": said})
+    clip = clip_model.build({**TINY["clip-vit-b-32"], "quick_gelu": said})
     acts = [m for m in clip.modules() if type(m).__name__ in ("GELU", "QuickGELU")]
     assert {type(m).__name__ for m in acts} == {"QuickGELU"} and len(acts) == 2
 
@@ -228,7 +235,7 @@ def test_a_resnet_sees_any_size_without_positional_embedding(eyes: Path) -> None
 
 
 def test_words_are_openais_tokens(eyes: Path) -> None:
-    tokens = clip_model.tokens_of(
+    tokens = clip_model.tokenize(
         clip_model.tower(store(eyes), "clip-rn50", "cpu"), ["a photo of a cat", "A  Cat"]
     )
     assert tokens.shape == (2, 77)
@@ -248,13 +255,13 @@ def test_prompts_are_unit_rows_that_differ(eyes: Path) -> None:
 def encodings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     """The prompts of each time that a text tower was asked."""
     asked: list[tuple[str, ...]] = []
-    encode = clip_model.encode
+    encode = clip_model.encode_texts
 
     def counted(clip: object, prompts: tuple[str, ...]) -> np.ndarray:
         asked.append(tuple(prompts))
         return encode(clip, prompts)
 
-    monkeypatch.setattr(clip_model, "encode", counted)
+    monkeypatch.setattr(clip_model, "encode_texts", counted)
     return asked
 
 
@@ -326,7 +333,7 @@ def test_a_read_only_folder_only_costs_time(
 def test_the_centre_is_what_torchvision_gives(height: int, width: int) -> None:
     picture = texture(2, height, width)
     steps = Compose([Resize(224, InterpolationMode.BICUBIC), CenterCrop(224)])
-    np.testing.assert_array_equal(centre(picture), np.asarray(steps(Image.fromarray(picture))))
+    np.testing.assert_array_equal(centre_crop(picture), np.asarray(steps(Image.fromarray(picture))))
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 2048), (2048, 3), (30, 1000)])
@@ -337,14 +344,14 @@ def test_a_strip_has_a_centre_too(height: int, width: int) -> None:
         .astype(np.uint8)
         .reshape((-1, 1, 1) if height > width else (1, -1, 1))
     )
-    found = centre(strip)
+    found = centre_crop(strip)
     assert found.shape == (224, 224, 3) and abs(found.astype(int) - 127).max() < 12
 
 
 def test_pixels_are_normalised_as_clip_was_trained() -> None:
     picture = np.zeros((1, 2, 2, 3), np.uint8)
     picture[0, 0, 1] = (255, 51, 0)
-    found = normalised(picture, "cpu")
+    found = normalise(picture, "cpu")
     assert found.shape == (1, 3, 2, 2)
     wanted = (np.array([1, 0.2, 0]) - MEAN) / STD
     np.testing.assert_allclose(found[0, :, 0, 1], wanted, atol=1e-6)
@@ -355,7 +362,7 @@ def test_a_block_is_the_tower_on_what_it_prepares(eyes: Path, single_precision: 
     for name, weights in (("clip:ViT-B-32", "clip-vit-b-32"), ("clip:ViT-L-14", "clip-vit-l-14")):
         chosen = block(eyes, name)
         clip = clip_model.tower(store(eyes), weights, "cpu")
-        pixels = (torch.from_numpy(centre(views.scoring) / 255).permute(2, 0, 1)).float()
+        pixels = (torch.from_numpy(centre_crop(views.scoring) / 255).permute(2, 0, 1)).float()
         pixels = (pixels - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
         found = chosen.forward([chosen.prepare(views)], "cpu")
         np.testing.assert_allclose(found, clip.encode_image(pixels[None]), rtol=1e-4, atol=1e-5)
@@ -405,7 +412,7 @@ def test_an_absent_tower_costs_nothing_and_says_what_to_pull(
     chosen = block(tmp_path, "clip:RN50")
     for ask in (
         lambda: chosen.fingerprint,
-        lambda: chosen.known_by,
+        lambda: chosen.weights_fingerprint,
         lambda: chosen.forward([texture(1, 64, 64)], "cpu"),
         lambda: clip_model.text_features(store(tmp_path), "clip-rn50", PROMPTS),
     ):
@@ -418,21 +425,21 @@ def test_a_fingerprint_tells_weights_and_architecture_apart(
     eyes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = {
-        (block(eyes, name).fingerprint, block(eyes, name).known_by)
+        (block(eyes, name).fingerprint, block(eyes, name).weights_fingerprint)
         for name in block_table(store(eyes))
         if "clip:" in name
     }
     assert len({each for pair in found for each in pair}) == 6
     first = block(eyes, "clip:RN50")
-    before = first.fingerprint, first.known_by
-    monkeypatch.setattr(clip_blocks, "package_version", lambda name: "0")
+    before = first.fingerprint, first.weights_fingerprint
+    monkeypatch.setattr(base, "package_version", lambda name: "0")
     again = block(eyes, "clip:RN50")
-    assert again.known_by == before[1] and again.fingerprint != before[0]
+    assert again.weights_fingerprint == before[1] and again.fingerprint != before[0]
     other = {**CONFIG, "text_cfg": CONFIG["text_cfg"] | {"heads": 4}}
     install(eyes, "clip-rn50", tensors(CONFIG), other)
-    assert block(eyes, "clip:RN50").known_by != before[1]
+    assert block(eyes, "clip:RN50").weights_fingerprint != before[1]
     install(eyes, "clip-rn50", tensors(CONFIG, seed=4))
-    assert block(eyes, "clip:RN50").known_by != before[1]
+    assert block(eyes, "clip:RN50").weights_fingerprint != before[1]
 
 
 def test_a_tower_of_another_width_is_refused(

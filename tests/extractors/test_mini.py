@@ -319,7 +319,7 @@ def test_a_head_refuses_another_backbone_than_its_own(tmp_path: Path) -> None:
     shipped = ENTRIES["fusion-mini"].weights
     with safe_open(shipped, framework="pt") as stream:
         info = json.loads(stream.metadata()["iq"])
-    assert info["known_by"]["mini"] == BLOCKS["mini"].known_by
+    assert info["known_by"]["mini"] == BLOCKS["mini"].weights_fingerprint
     info["known_by"]["mini"] = "0" * 16
     file.write_bytes(save(load_file(shipped), metadata={"iq": json.dumps(info)}))
     with pytest.raises(IqError, match=r"trained on another block 'mini'.*train it again"):

@@ -19,7 +19,7 @@ from support.fake_heads import NOWHERE
 from torch.nn import functional as F  # noqa: N812
 
 from iqcli.errors import IqError
-from iqcli.extractors import musiq, musiq_weights
+from iqcli.extractors import base, musiq, musiq_weights
 from iqcli.extractors.musiq import MusiqBlock, places
 from iqcli.extractors.musiq_net import Musiq, StdConv, same
 from iqcli.models.musiq import Head
@@ -270,10 +270,10 @@ def test_a_picture_of_one_pixel_and_a_line_are_seen(installed: MusiqBlock) -> No
 def test_another_decoder_is_another_fingerprint_for_the_same_heads(
     installed: MusiqBlock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = installed.fingerprint, installed.known_by
-    monkeypatch.setattr(musiq, "package_version", lambda name: f"{name} of another day")
+    before = installed.fingerprint, installed.weights_fingerprint
+    monkeypatch.setattr(base, "package_version", lambda name: f"{name} of another day")
     block = MusiqBlock("musiq-koniq", store=installed.store)
-    assert block.fingerprint != before[0] and block.known_by == before[1]
+    assert block.fingerprint != before[0] and block.weights_fingerprint == before[1]
 
 
 @pytest.mark.parametrize("kind", ["npz", "pth", "params", "parameters"])
@@ -289,7 +289,7 @@ def test_every_published_kind_of_file_gives_the_same(
         0
     ]
     np.testing.assert_allclose(found, independent(state, photo("chelsea.png")), atol=2e-5)
-    head = musiq_weights.tensors(store(tmp_path), "musiq-koniq", head=True)
+    head = musiq_weights.read_tensors(store(tmp_path), "musiq-koniq", head=True)
     np.testing.assert_array_equal(head["head.weight"], state["head.weight"])
 
 
@@ -350,11 +350,11 @@ def broken(how: str) -> tuple[bytes, str]:
 def test_an_archive_that_unpacks_to_too_much_is_not_unpacked(
     installed: MusiqBlock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert musiq_weights.tensors(installed.store, installed.name, head=True)
+    assert musiq_weights.read_tensors(installed.store, installed.name, head=True)
     monkeypatch.setattr(musiq_weights, "MOST_BYTES", 100_000)
-    monkeypatch.setattr(musiq_weights, "_laid_out", lambda *_: pytest.fail("unpacked"))
+    monkeypatch.setattr(musiq_weights, "_transpose", lambda *_: pytest.fail("unpacked"))
     with pytest.raises(IqError, match="pull it again"):
-        musiq_weights.tensors(installed.store, installed.name, head=True)
+        musiq_weights.read_tensors(installed.store, installed.name, head=True)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F  # noqa: N812
 
 from iqcli.extractors import clip_model
-from iqcli.extractors.clip import PROMPTS, SIDE, normalised
+from iqcli.extractors.clip import PROMPTS, SIDE, normalise
 from iqcli.extractors.maclip import COLUMNS, MaclipBlock, pieces_of, shape_of, summary
 from iqcli.extractors.registry import block_table
 from iqcli.models import maclip
@@ -63,7 +63,7 @@ def as_published(features: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("height", "width"), [(512, 683), (300, 420), (224, 224)])
 def test_a_photo_gets_the_published_score(block: MaclipBlock, height: int, width: int) -> None:
     picture = texture(4, height, width)
-    raw = normalised(picture[None], "cpu")
+    raw = normalise(picture[None], "cpu")
     cut = nn.Unfold(kernel_size=(SIDE, SIDE), stride=128)(raw).view(1, 3, SIDE, SIDE, -1)[0]
     small = F.interpolate(raw, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
     views = torch.cat([cut.permute(3, 0, 1, 2), small])
@@ -153,7 +153,7 @@ def test_an_empty_answer_has_no_score() -> None:
 
 def test_other_sentences_are_another_block(block: MaclipBlock) -> None:
     plain = block_table(block.store)["clip:RN50"]
-    assert block.known_by != plain.known_by
+    assert block.weights_fingerprint != plain.weights_fingerprint
     assert all(sentence in block.origin for sentence in PROMPTS)
 
 

@@ -75,7 +75,7 @@ def by_hand(block: np.ndarray) -> list[float]:
 
 
 def natural() -> Natural:
-    return load(GOOD, BLOCKS["niqe"].known_by)
+    return load(GOOD, BLOCKS["niqe"].weights_fingerprint)
 
 
 def distance(picture: np.ndarray) -> float:
@@ -367,10 +367,10 @@ def test_a_damaged_file_is_refused(tmp_path: Path, how: str) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(changed(how))
     with pytest.raises(IqError, match=r"x\.safetensors"):
-        load(path, BLOCKS["niqe"].known_by)
+        load(path, BLOCKS["niqe"].weights_fingerprint)
     path.write_bytes(b"no safetensors")
     with pytest.raises(IqError, match="cannot read"):
-        load(path, BLOCKS["niqe"].known_by)
+        load(path, BLOCKS["niqe"].weights_fingerprint)
 
 
 # --- the shipped model ---

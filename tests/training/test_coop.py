@@ -12,7 +12,7 @@ import torch
 from support import fake_clip, fake_hex
 
 from iqcli.errors import IqError
-from iqcli.extractors.clip_model import encode, tokens_of, tower
+from iqcli.extractors.clip_model import encode_texts, tokenize, tower
 from iqcli.models.hex import head as hexmodel
 from iqcli.models.hex.graph import named, parsed
 from iqcli.models.hex.head import HexHead
@@ -44,7 +44,7 @@ def test_words_in_the_place_of_contexts_give_the_text_itself(clip: open_clip.CLI
     """So the end of the text moves with the contexts, and every place gets its own position."""
     prompts = coop.Prompts(clip, SIX, 4)
     words = "very honest camera critic"
-    tokens = tokens_of(clip, [words])[0, 1:5]
+    tokens = tokenize(clip, [words])[0, 1:5]
     with torch.no_grad():
         prompts.context.copy_(clip.token_embedding(tokens).expand_as(prompts.context))
         found = prompts().numpy()
@@ -53,7 +53,7 @@ def test_words_in_the_place_of_contexts_give_the_text_itself(clip: open_clip.CLI
         (0, ("overall too bright", "slight")),
         (5, ("overall too dark", "extreme")),
     ):
-        whole = encode(clip, [f"{words} {phrase(t, title, word)}" for t in coop.TEMPLATES])
+        whole = encode_texts(clip, [f"{words} {phrase(t, title, word)}" for t in coop.TEMPLATES])
         mean = whole.mean(axis=0)
         assert np.allclose(found[node], mean / np.linalg.norm(mean), atol=1e-5)
 

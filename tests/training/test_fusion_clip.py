@@ -106,7 +106,7 @@ def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_p
     assert "photos held out: SRCC " in said.err and "60 photos: 60 used" in said.err
     model = registry(home).load(str(output))
     assert dict(model.predictor.sizes) == {"brisque": 36, CLIP: 512}
-    assert model.predictor.info["known_by"][CLIP] == registry(home).blocks[CLIP].known_by
+    assert model.predictor.info["known_by"][CLIP] == registry(home).blocks[CLIP].weights_fingerprint
     scenes = sorted(set(mos_csv.read(told_of(home), None, "0:100", None).column("Scene")))
     assert len(model.holdout.scores) == holdout_mask(scenes).sum() > 0  # a photo a scene
     words = ("score", home / "album", "--model", output, "--format", "csv")
@@ -184,7 +184,7 @@ def test_what_is_held_out_chooses_nothing(home: Path) -> None:
 
 
 def test_a_head_is_refused_with_another_clip(mine: Path, monkeypatch) -> None:
-    monkeypatch.setattr(ClipBlock, "known_by", "another")
+    monkeypatch.setattr(ClipBlock, "weights_fingerprint", "another")
     with pytest.raises(IqError, match="another block 'clip:ViT-B-32'"):
         ImageQualityFusion.from_pretrained(str(mine))
 

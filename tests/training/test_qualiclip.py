@@ -25,7 +25,7 @@ from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError
 from iqcli.evaluation.mos_csv import Opinion, Opinions
 from iqcli.extractors import clip
-from iqcli.extractors.qualiclip import FORMAT, OwnBlock
+from iqcli.extractors.qualiclip import FORMAT, QualiclipBlock
 from iqcli.photos.views import views_of
 from iqcli.records import Photo, Shot
 from iqcli.training.backbone.data import shuffled_rows
@@ -379,8 +379,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert scored.code == 0, scored.err
     (row,) = scored.rows
     assert 1 <= row["score"] <= 10 and row["model"].startswith("q-")
-    block = OwnBlock("qualiclip", str(files[1]), 1024)
-    assert block.fingerprint == OwnBlock("qualiclip", str(files[0]), 1024).fingerprint
+    block = QualiclipBlock("qualiclip", str(files[1]), 1024)
+    assert block.fingerprint == QualiclipBlock("qualiclip", str(files[0]), 1024).fingerprint
     warm, _, loaded = few.spied("score", "photos", "--model", "whole/q.safetensors")
     assert warm.code == 0 and not loaded & {"torch", "open_clip", "cv2"}
 
@@ -484,7 +484,7 @@ def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> No
     assert told in ran.err and "q.safetensors" in ran.err
 
 
-def own_file(path: Path, seed: int) -> OwnBlock:
+def own_file(path: Path, seed: int) -> QualiclipBlock:
     """What an untrained file of ours gives its block; lies there as `path`."""
     begun = initial_clip("tiny", seed, WeightStore(NOWHERE))
     kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
@@ -495,7 +495,7 @@ def own_file(path: Path, seed: int) -> OwnBlock:
         path,
         metadata={"iq": json.dumps(account)},
     )
-    return OwnBlock("qualiclip", str(path), 1024)
+    return QualiclipBlock("qualiclip", str(path), 1024)
 
 
 def test_a_file_that_was_trained_again_is_another_block(tmp_path: Path) -> None:
@@ -516,7 +516,7 @@ def test_the_code_of_the_tower_is_part_of_what_a_file_is_known_by(
     known = []
     for version in (1, 2):
         monkeypatch.setattr(clip, "VERSION", version)
-        known.append(OwnBlock("qualiclip", str(tmp_path / "q.safetensors"), 1024).fingerprint)
+        known.append(QualiclipBlock("qualiclip", str(tmp_path / "q.safetensors"), 1024).fingerprint)
     assert known[0] != known[1]
 
 
@@ -546,7 +546,7 @@ def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
 
     with pytest.raises(IqError, match="could be read"):
         fit_calibration(told, str(tmp_path / "q.safetensors"), registry(), None, measure)
-    assert [type(each) for each in asked] == [OwnBlock]
+    assert [type(each) for each in asked] == [QualiclipBlock]
 
 
 def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
@@ -554,7 +554,7 @@ def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
     kept = {f"clip_model.{k}": v for k, v in fake_clip.tensors(config).items()}
     account = {"format": FORMAT, "config": config}
     save_file(kept, tmp_path / "q.safetensors", metadata={"iq": json.dumps(account)})
-    block = OwnBlock("qualiclip", str(tmp_path / "q.safetensors"), 512)
+    block = QualiclipBlock("qualiclip", str(tmp_path / "q.safetensors"), 512)
     with pytest.raises(IqError, match="no ResNet"):
         block.forward([texture(3)], "cpu")
 

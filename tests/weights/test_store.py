@@ -258,7 +258,7 @@ def test_objects_in_an_npz_are_not_read(tmp_path: Path) -> None:
     weights = weights_of(iq)
     install.pull(weights, weights.row("net"), lambda done: None, given)
     with pytest.raises(IqError, match="is no MUSIQ"):
-        musiq_weights.tensors(weights, "net", head=True)
+        musiq_weights.read_tensors(weights, "net", head=True)
     assert not mark.exists()
     # It would have been, by a reader that trusts.
     with np.load(given, allow_pickle=True) as file:

@@ -63,8 +63,8 @@ def initial_clip(name: str, seed: int, store: WeightStore) -> InitialClip:
         return InitialClip(name, TINY_CONFIG, clip, _texts(clip), fresh=True)
     if name.endswith(".safetensors"):
         path = Path(name)
-        metadata = block.account(path)
-        clip = clip_model.filled(
+        metadata = block.tower_metadata(path)
+        clip = clip_model.load_clip(
             metadata.config, path, "a QualiCLIP of this iq", "give another", "cpu"
         )
         _check(clip, display_path(path))
@@ -82,7 +82,7 @@ def _check(clip: open_clip.CLIP, name: str) -> None:
 
 
 def _texts(clip: open_clip.CLIP) -> torch.Tensor:
-    return torch.from_numpy(clip_model.encode(clip, PROMPTS))
+    return torch.from_numpy(clip_model.encode_texts(clip, PROMPTS))
 
 
 def _drawn(seed: int) -> open_clip.CLIP:

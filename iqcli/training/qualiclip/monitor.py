@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from scipy.stats import spearmanr
 
-from iqcli.extractors.clip import CHUNK, STRIDE, at_least, normalised, share_of_good
+from iqcli.extractors.clip import CHUNK, STRIDE, enlarge_to, normalise, share_of_good
 from iqcli.extractors.clip_model import embed_whole
 from iqcli.training.backbone.data import head_of
 from iqcli.training.qualiclip.data import GROUPS, ladder
@@ -51,7 +51,7 @@ def qualities(
     """(photos x distortions of the group, LEVELS + 1) qualities of each ladder, level 0 first."""
     rows = []
     for seed, path in enumerate(photos):
-        head = at_least(head_of(path), STRIDE)
+        head = enlarge_to(head_of(path), STRIDE)
         for name in GROUPS[group]:
             copies = np.concatenate([head[None], ladder(head, [name], seed)])
             rows.append(share_of_good(embed(clip, copies, device), texts.cpu().numpy()))
@@ -62,7 +62,7 @@ def qualities(
 def embed(clip: open_clip.CLIP, pictures: Pixels, device: str) -> Array:
     """(n, h, w, 3) pictures to (n, size) embeddings, as the block `qualiclip` gives them."""
     parts = [
-        embed_whole(clip, normalised(pictures[k : k + CHUNK], device)).float().cpu()
+        embed_whole(clip, normalise(pictures[k : k + CHUNK], device)).float().cpu()
         for k in range(0, len(pictures), CHUNK)
     ]
     return torch.cat(parts).numpy()

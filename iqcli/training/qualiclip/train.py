@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from iqcli.errors import IqError
 from iqcli.extractors.base import autocast_type
-from iqcli.extractors.clip import normalised
+from iqcli.extractors.clip import normalise
 from iqcli.extractors.clip_model import COUNTER, PREFIX, embed_whole
 from iqcli.extractors.qualiclip import FORMAT, TEXTS
 from iqcli.training.dataset import holdout_mask
@@ -209,7 +209,7 @@ def _init_batchnorm(clip: open_clip.CLIP, dataset: CropBatches, device: str) -> 
     clip.visual.train()
     for step in range(SCALED_BY):
         crops = dataset[step]
-        embed_whole(clip, normalised(crops.reshape(-1, *crops.shape[3:]), device))
+        embed_whole(clip, normalise(crops.reshape(-1, *crops.shape[3:]), device))
     clip.visual.eval()
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
@@ -226,7 +226,7 @@ def cosines(
 
     The tower itself may compute in the `short` type.
     """
-    flat = normalised(crops.reshape(-1, *crops.shape[3:]), device)
+    flat = normalise(crops.reshape(-1, *crops.shape[3:]), device)
     flat = flat.contiguous(memory_format=torch.channels_last)
     of = torch.device(device).type
     with torch.autocast(of, short or torch.bfloat16, enabled=short is not None):
