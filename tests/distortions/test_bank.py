@@ -67,16 +67,16 @@ def test_a_copy_is_a_picture_like_the_first_and_leaves_it_alone(name: str) -> No
 @pytest.mark.parametrize("name", NAMES)
 def test_the_same_seed_gives_the_same_copy(name: str) -> None:
     picture = np.ascontiguousarray(head("coffee.png")[:160, :160])
-    spoil = DISTORTIONS[name]
-    np.testing.assert_array_equal(spoil(picture, 3, 11), spoil(picture, 3, 11))
+    distort = DISTORTIONS[name]
+    np.testing.assert_array_equal(distort(picture, 3, 11), distort(picture, 3, 11))
 
 
 def test_another_seed_gives_another_copy_where_chance_is_at_work() -> None:
     picture = np.ascontiguousarray(head("coffee.png")[:160, :160])
     steady = {
         name
-        for name, spoil in DISTORTIONS.items()
-        if all((spoil(picture, 3, seed) == spoil(picture, 3, 0)).all() for seed in range(1, 6))
+        for name, distort in DISTORTIONS.items()
+        if all((distort(picture, 3, seed) == distort(picture, 3, 0)).all() for seed in range(1, 6))
     }
     assert steady == {
         *("gaussian_blur", "lens_blur", "color_diffusion", "desaturation", "oversaturation"),
@@ -110,12 +110,12 @@ SMALL = {
 
 
 @pytest.mark.parametrize("kind", SMALL)
-def test_tiny_and_empty_pictures_are_spoilt_too(kind: str, capfd: pytest.CaptureFixture) -> None:
+def test_tiny_and_empty_pictures_are_distorted_too(kind: str, capfd: pytest.CaptureFixture) -> None:
     """JPEG 2000, patches and haze failed on a side that was too short for them."""
     picture = SMALL[kind].copy()
-    for name, spoil in DISTORTIONS.items():
+    for name, distort in DISTORTIONS.items():
         for level in (0.01, 1, 5):
-            copy = spoil(picture, level, 7)
+            copy = distort(picture, level, 7)
             assert copy.shape == picture.shape and copy.dtype == np.uint8, name
             np.testing.assert_array_equal(picture, SMALL[kind])
     assert capfd.readouterr().err == ""

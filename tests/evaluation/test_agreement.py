@@ -1,6 +1,6 @@
 """The measures of agreement: equal to SciPy's, honest at their edges, and bursts by hand.
 
-And those of rejects, of doubt and of two scorers compared.
+And those of rejects, of uncertainty and of two scorers compared.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "RESAMPLES", 100)
 
 
-def judged(count: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def sample(count: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
-    told = random.uniform(1, 10, count)
-    return np.clip(told + random.normal(0, noise, count), 1, 10), told
+    opinions = random.uniform(1, 10, count)
+    return np.clip(opinions + random.normal(0, noise, count), 1, 10), opinions
 
 
 # --- correlations and errors ---
@@ -53,15 +53,15 @@ def judged(count: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, n
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_figures_equal_scipys(seed: int) -> None:
-    scores, told = judged(80, 2.0, seed)
+    scores, opinions = sample(80, 2.0, seed)
     scores = np.round(scores, 1)  # with ties
-    found = agreement(scores, told)
+    found = agreement(scores, opinions)
     expected = {
-        "srcc": stats.spearmanr(scores, told).statistic,
-        "plcc": stats.pearsonr(scores, told).statistic,
-        "krcc": stats.kendalltau(scores, told).statistic,
-        "rmse": math.sqrt(((scores - told) ** 2).mean()),
-        "mae": np.abs(scores - told).mean(),
+        "srcc": stats.spearmanr(scores, opinions).statistic,
+        "plcc": stats.pearsonr(scores, opinions).statistic,
+        "krcc": stats.kendalltau(scores, opinions).statistic,
+        "rmse": math.sqrt(((scores - opinions) ** 2).mean()),
+        "mae": np.abs(scores - opinions).mean(),
     }
     assert found.photos == 80 and tuple(found.figures) == MEASURES
     for name, value in expected.items():
@@ -69,8 +69,8 @@ def test_the_figures_equal_scipys(seed: int) -> None:
 
 
 def test_an_interval_holds_its_value_and_is_the_same_again() -> None:
-    scores, told = judged(120)
-    first, second = agreement(scores, told), agreement(scores, told)
+    scores, opinions = sample(120)
+    first, second = agreement(scores, opinions), agreement(scores, opinions)
     assert first == second
     for name, figure in first.figures.items():
         assert figure.low < figure.value < figure.high, name
@@ -78,7 +78,7 @@ def test_an_interval_holds_its_value_and_is_the_same_again() -> None:
 
 
 def test_an_interval_narrows_with_more_photos() -> None:
-    few, many = (agreement(*judged(count)).figures["srcc"] for count in (30, 480))
+    few, many = (agreement(*sample(count)).figures["srcc"] for count in (30, 480))
     assert many.high - many.low < 0.5 * (few.high - few.low)
 
 
@@ -93,12 +93,12 @@ def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
 
 @pytest.mark.parametrize("constant", ("scores", "opinions"))
 def test_constant_numbers_have_errors_but_no_correlation(constant: str) -> None:
-    scores, told = judged(30)
+    scores, opinions = sample(30)
     if constant == "scores":
         scores = np.full(30, 5.0)
     else:
-        told = np.full(30, 5.0)
-    found = agreement(scores, told)
+        opinions = np.full(30, 5.0)
+    found = agreement(scores, opinions)
     for name in ("srcc", "plcc", "plcc_logistic", "krcc"):
         assert math.isnan(found.figures[name].value), name
     assert found.figures["rmse"].low <= found.figures["rmse"].value <= found.figures["rmse"].high
@@ -124,55 +124,55 @@ def test_few_photos_give_no_warnings_and_an_interval() -> None:
 
 def test_a_known_logistic_is_recovered() -> None:
     scores = np.linspace(1, 10, 60)
-    told = (9 - 2) / (1 + np.exp(-(scores - 4) / 0.8)) + 2
-    mapped, fitted = logistic(scores, told)
+    opinions = (9 - 2) / (1 + np.exp(-(scores - 4) / 0.8)) + 2
+    mapped, fitted = logistic(scores, opinions)
     assert fitted
-    np.testing.assert_allclose(mapped, told, atol=1e-4)
-    found = agreement(scores, told).figures
+    np.testing.assert_allclose(mapped, opinions, atol=1e-4)
+    found = agreement(scores, opinions).figures
     assert found["plcc_logistic"].value == pytest.approx(1, abs=1e-6)
     assert found["plcc"].value < 0.99
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_the_mapping_is_monotone_and_within_reach_of_the_opinions(seed: int) -> None:
-    scores, told = judged(60, 3.0, seed)
-    mapped, fitted = logistic(scores, told)
+    scores, opinions = sample(60, 3.0, seed)
+    mapped, fitted = logistic(scores, opinions)
     assert fitted
     steps = np.diff(mapped[np.argsort(scores)])
     assert np.all(steps >= -1e-9) or np.all(steps <= 1e-9)
 
 
 def test_the_mapping_does_not_care_for_the_unit_of_the_scores() -> None:
-    scores, told = judged(60, 1.5)
-    one, other = logistic(scores, told)[0], logistic(scores * 1000 - 7e5, told)[0]
+    scores, opinions = sample(60, 1.5)
+    one, other = logistic(scores, opinions)[0], logistic(scores * 1000 - 7e5, opinions)[0]
     np.testing.assert_allclose(one, other, atol=1e-3)
 
 
 def test_a_step_is_fitted_without_overflow() -> None:
     scores = np.arange(40.0)
-    told = np.where(scores < 20, 2.0, 8.0)
-    mapped, fitted = logistic(scores, told)
+    opinions = np.where(scores < 20, 2.0, 8.0)
+    mapped, fitted = logistic(scores, opinions)
     assert fitted and np.isfinite(mapped).all()
-    np.testing.assert_allclose(mapped, told, atol=0.1)
+    np.testing.assert_allclose(mapped, opinions, atol=0.1)
 
 
 def test_where_the_logistic_cannot_fit_the_raw_figure_stands_and_says_so(monkeypatch) -> None:
-    scores, told = judged(50)
+    scores, opinions = sample(50)
 
     def fails(*_: object, **__: object) -> None:
         raise RuntimeError("Optimal parameters not found")
 
-    assert agreement(scores, told).logistic_fitted
+    assert agreement(scores, opinions).logistic_fitted
     monkeypatch.setattr(evaluation, "curve_fit", fails)
-    found = agreement(scores, told)
+    found = agreement(scores, opinions)
     assert not found.logistic_fitted
     assert found.figures["plcc_logistic"] == found.figures["plcc"]
 
 
 def test_seven_photos_are_too_few_for_four_parameters() -> None:
-    scores, told = judged(7)
-    assert logistic(scores, told)[1] is False
-    assert logistic(*judged(8))[1] is True
+    scores, opinions = sample(7)
+    assert logistic(scores, opinions)[1] is False
+    assert logistic(*sample(8))[1] is True
 
 
 # --- bursts ---
@@ -181,9 +181,9 @@ def test_seven_photos_are_too_few_for_four_parameters() -> None:
 def test_bursts_by_hand() -> None:
     """a: the best is found, 2 of 3 pairs in order. b: tied at the top, one of two is right."""
     groups = ["a", "a", "a", "b", "b", "b", "alone"]
-    told = np.array([9.0, 5, 4, 8, 6, 2, 10])
+    opinions = np.array([9.0, 5, 4, 8, 6, 2, 10])
     scores = np.array([7.0, 3, 4, 6, 6, 1, 1])
-    found = bursts(scores, told, groups)
+    found = bursts(scores, opinions, groups)
     assert found.groups == 2
     assert found.top1.value == pytest.approx((1 + 0.5) / 2)
     assert found.pairs.value == pytest.approx((2 + 2.5) / 6)
@@ -197,8 +197,8 @@ def test_two_best_frames_are_both_right_and_their_pair_is_left_out() -> None:
 
 
 def test_a_constant_scorer_does_no_better_than_chance() -> None:
-    told = np.random.default_rng(2).permutation(60).astype(float)
-    found = bursts(np.full(60, 5.0), told, [str(k // 5) for k in range(60)])
+    opinions = np.random.default_rng(2).permutation(60).astype(float)
+    found = bursts(np.full(60, 5.0), opinions, [str(k // 5) for k in range(60)])
     assert found.groups == 12
     assert found.top1.value == pytest.approx(found.chance) == pytest.approx(0.2)
     assert found.pairs.value == 0.5
@@ -212,11 +212,11 @@ def test_a_pair_that_people_hardly_tell_apart_does_not_count() -> None:
 
 def test_bursts_do_not_depend_on_the_order_of_the_rows() -> None:
     random = np.random.default_rng(3)
-    told, scores = random.normal(size=40), random.normal(size=40)
+    opinions, scores = random.normal(size=40), random.normal(size=40)
     groups = np.array([str(k // 4) for k in range(40)])
     order = random.permutation(40)
-    one = bursts(scores, told, list(groups))
-    other = bursts(scores[order], told[order], list(groups[order]))
+    one = bursts(scores, opinions, list(groups))
+    other = bursts(scores[order], opinions[order], list(groups[order]))
     assert one.top1.value == other.top1.value
     assert one.pairs.value == pytest.approx(other.pairs.value)
 
@@ -226,7 +226,7 @@ def test_bursts_whose_frames_are_all_equal_have_no_pair_to_order() -> None:
     assert found.top1.value == 1 and math.isnan(found.pairs.value)
 
 
-# --- shares, rejects and doubt ---
+# --- shares, rejects and uncertainty ---
 
 
 @pytest.mark.parametrize(("hits", "count"), [(0, 17), (17, 17), (1, 20), (7, 30), (1, 1)])
@@ -244,57 +244,59 @@ def test_a_share_of_nothing_is_not_defined() -> None:
 def test_rejects_by_hand() -> None:
     """Of three rejects one was good and one bad; of two bad photos one is found."""
     rejected = np.array([True, True, True, False, False])
-    told = np.array([7.3, 5.5, 5.49, 2.0, 9.0])
-    found = rejects(rejected, told)
+    opinions = np.array([7.3, 5.5, 5.49, 2.0, 9.0])
+    found = rejects(rejected, opinions)
     assert (found.photos, found.rejected, found.regretted, found.bad) == (5, 3, 1, 2)
     assert found.false == share(1, 3) and found.found == share(1, 2)
-    assert rejects(rejected, told, good=5.5).regretted == 2
-    assert math.isnan(rejects(np.zeros(5, bool), told).false.value)
+    assert rejects(rejected, opinions, good=5.5).regretted == 2
+    assert math.isnan(rejects(np.zeros(5, bool), opinions).false.value)
 
 
-def test_an_honest_doubt_holds_what_it_promises() -> None:
+def test_a_right_uncertainty_covers_what_it_promises() -> None:
     random = np.random.default_rng(4)
     sigmas = random.uniform(0.2, 2, 2000)
-    told = random.uniform(1, 10, 2000)
-    scores = told + random.normal(0, sigmas)
-    honest = uncertainty_metrics(scores, sigmas, told)
+    opinions = random.uniform(1, 10, 2000)
+    scores = opinions + random.normal(0, sigmas)
+    honest = uncertainty_metrics(scores, sigmas, opinions)
     assert honest.coverage.low < 0.9 < honest.coverage.high
     assert honest.sigma == pytest.approx(sigmas.mean()) and honest.photos == 2000
     assert honest.srcc.low > 0.3
-    assert uncertainty_metrics(scores, sigmas / 2, told).coverage.high < 0.7
+    assert uncertainty_metrics(scores, sigmas / 2, opinions).coverage.high < 0.7
     for nominal in (0.2, 0.5, 0.95):
-        held = covered(scores, sigmas, told, nominal)
+        held = covered(scores, sigmas, opinions, nominal)
         assert held.low < nominal < held.high
 
 
-def test_a_doubt_that_never_changes_has_no_rank() -> None:
-    scores, told = judged(40)
-    found = uncertainty_metrics(scores, np.ones(40), told)
+def test_a_constant_uncertainty_has_no_rank() -> None:
+    scores, opinions = sample(40)
+    found = uncertainty_metrics(scores, np.ones(40), opinions)
     assert math.isnan(found.srcc.value)
-    assert found.coverage.value == np.mean(np.abs(scores - told) <= stats.norm.ppf(0.95))
+    assert found.coverage.value == np.mean(np.abs(scores - opinions) <= stats.norm.ppf(0.95))
 
 
 def test_groups_hold_every_photo_in_the_order_of_scores() -> None:
-    scores, told = judged(103)
-    found = grouped(scores, told)
+    scores, opinions = sample(103)
+    found = grouped(scores, opinions)
     assert len(found) == 10
     assert [each.score for each in found] == sorted(each.score for each in found)
     tenth = np.sort(scores)[:11]
     assert found[0].score == pytest.approx(tenth.mean())
-    inside = told[np.argsort(scores)[:11]]
+    inside = opinions[np.argsort(scores)[:11]]
     ends = stats.t.interval(0.95, 10, inside.mean(), stats.sem(inside))
     assert (found[0].opinion.low, found[0].opinion.high) == pytest.approx(ends)
-    assert len(grouped(scores[:7], told[:7])) == 2 and len(grouped(scores[:1], told[:1])) == 1
+    assert (
+        len(grouped(scores[:7], opinions[:7])) == 2 and len(grouped(scores[:1], opinions[:1])) == 1
+    )
 
 
 # --- two scorers ---
 
 
-def test_a_better_scorer_leads_beyond_chance() -> None:
-    good, told = judged(150, 0.8)
-    poor = judged(150, 3.0)[0]
-    ahead, behind = difference(good, poor, told), difference(poor, good, told)
-    srcc = stats.spearmanr(good, told)[0] - stats.spearmanr(poor, told)[0]
+def test_a_better_scorer_is_better_beyond_chance() -> None:
+    good, opinions = sample(150, 0.8)
+    poor = sample(150, 3.0)[0]
+    ahead, behind = difference(good, poor, opinions), difference(poor, good, opinions)
+    srcc = stats.spearmanr(good, opinions)[0] - stats.spearmanr(poor, opinions)[0]
     assert ahead["srcc"].difference.value == pytest.approx(srcc)
     assert ahead["srcc"].difference.low > 0 and ahead["srcc"].better == 1
     assert ahead["rmse"].difference.high < 0 and ahead["rmse"].better == 1
@@ -304,37 +306,37 @@ def test_a_better_scorer_leads_beyond_chance() -> None:
         assert behind[name].better == 0
 
 
-def test_a_scorer_does_not_lead_over_its_twin() -> None:
-    scores, told = judged(60)
-    for each in difference(scores, scores.copy(), told).values():
+def test_a_scorer_is_not_better_than_its_twin() -> None:
+    scores, opinions = sample(60)
+    for each in difference(scores, scores.copy(), opinions).values():
         assert each.difference == Figure(0, 0, 0) and each.better == 0.5
 
 
 def test_the_resamples_are_paired() -> None:
     """The two err alike: unpaired intervals would be many times as wide as their difference."""
-    scores, told = judged(100, 2.0)
+    scores, opinions = sample(100, 2.0)
     close = scores + np.random.default_rng(5).normal(0, 0.05, 100)
-    paired = difference(scores, close, told)["srcc"].difference
-    alone = agreement(scores, told).figures["srcc"]
+    paired = difference(scores, close, opinions)["srcc"].difference
+    alone = agreement(scores, opinions).figures["srcc"]
     assert paired.high - paired.low < 0.2 * (alone.high - alone.low)
 
 
-def test_a_lead_over_a_constant_is_one_of_errors_alone() -> None:
-    scores, told = judged(30)
-    found = difference(scores, np.full(30, told.mean()), told)
+def test_the_difference_from_a_constant_is_one_of_errors_alone() -> None:
+    scores, opinions = sample(30)
+    found = difference(scores, np.full(30, opinions.mean()), opinions)
     assert math.isnan(found["srcc"].better) and math.isnan(found["srcc"].difference.value)
     assert found["rmse"].better > 0.9
-    assert math.isnan(difference(scores[:1], scores[:1], told[:1])["srcc"].better)
+    assert math.isnan(difference(scores[:1], scores[:1], opinions[:1])["srcc"].better)
 
 
-def test_a_lead_in_bursts() -> None:
-    told = np.tile([9.0, 6, 3], 12)
+def test_the_difference_in_bursts() -> None:
+    opinions = np.tile([9.0, 6, 3], 12)
     groups = [str(k // 3) for k in range(36)]
-    turned = -told
-    found = burst_difference(told, turned, told, groups)
+    turned = -opinions
+    found = burst_difference(opinions, turned, opinions, groups)
     assert found["top1"].difference == Figure(1, 1, 1) and found["pairs"].better == 1
-    mixed = np.where(np.arange(36) < 18, told, turned)
-    half = burst_difference(told, mixed, told, groups)["top1"]
+    mixed = np.where(np.arange(36) < 18, opinions, turned)
+    half = burst_difference(opinions, mixed, opinions, groups)["top1"]
     assert half.difference.value == 0.5 and half.difference.low < 0.5 < half.difference.high
 
 
@@ -352,19 +354,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines.append(f"{'AB'[k % 2]}{k}_x.png,{1 - 0.3 * (k % 3) - k / 100},{k // 3}")
     (root / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
     lines[3:3] = ["broken.png,0.5,0", "absent.png,0.5,0"]
-    (root / "told.csv").write_text("\n".join(lines) + "\n")
+    (root / "opinions.csv").write_text("\n".join(lines) + "\n")
     return root
 
 
 @pytest.fixture(scope="module")
 def found(folder: Path) -> Study:
     settings = Settings(folder, folder, device="cpu", jobs=2)
-    told = mos_csv.read(folder / "told.csv", None, None, None)
+    opinions = mos_csv.read(folder / "opinions.csv", None, None, None)
 
     def measured(blocks, shots):
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
 
-    return study(told, "fusion-mini", registry(), measured, [BASELINE])
+    return study(opinions, "fusion-mini", registry(), measured, [BASELINE])
 
 
 def test_a_study_sets_the_model_beside_its_baselines(found: Study) -> None:
@@ -419,12 +421,12 @@ def test_a_study_of_bursts(found: Study) -> None:
 
 
 def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
-    ((other, leads),) = found.differences()
+    ((other, differences),) = found.differences()
     figures = {name: result.figures for name, result in found.agreements()}
     assert other == BASELINE
     for name in ("srcc", "rmse"):
         expected = figures["fusion-mini"][name].value - figures[BASELINE][name].value
-        assert leads[name].difference.value == pytest.approx(expected)
+        assert differences[name].difference.value == pytest.approx(expected)
     ((_, in_bursts),) = found.burst_differences("burst")
     top1 = {name: result.top1.value for name, result in found.bursts("burst")}
     expected = top1["fusion-mini"] - top1[BASELINE]
@@ -433,7 +435,7 @@ def test_a_study_compares_two_models_on_the_same_photos(found: Study) -> None:
         dict(found.burst_differences("image"))
 
 
-def test_a_study_keeps_the_doubt_beside_the_scores(found: Study) -> None:
+def test_a_study_keeps_the_uncertainty_beside_the_scores(found: Study) -> None:
     assert list(found.sigmas) == ["fusion-mini", BASELINE]
     for part in found.parts("burst"):
         for name, result in part.uncertainties():
@@ -455,17 +457,17 @@ def test_a_study_rejects_as_culling_does(found: Study, rule: Rule) -> None:
 
 
 def test_a_model_is_not_compared_with_itself(folder: Path) -> None:
-    told = mos_csv.read(folder / "told.csv", None, None, None)
+    opinions = mos_csv.read(folder / "opinions.csv", None, None, None)
     with pytest.raises(IqError, match="twice"):
-        study(told, "fusion-mini", registry(), pytest.fail, ["fusion-mini"])
+        study(opinions, "fusion-mini", registry(), pytest.fail, ["fusion-mini"])
 
 
 def test_a_study_of_nothing_readable_says_where_to_look(folder: Path) -> None:
-    told = mos_csv.read(folder / "told.csv", folder / "elsewhere", None, None)
+    opinions = mos_csv.read(folder / "opinions.csv", folder / "elsewhere", None, None)
     settings = Settings(folder, folder, device="cpu", jobs=2)
 
     def measured(blocks, shots):
         return measure(shots, blocks, Cache(None, pytest.fail), settings)
 
     with pytest.raises(IqError, match="--images"):
-        study(told, "fusion-mini", registry(), measured)
+        study(opinions, "fusion-mini", registry(), measured)

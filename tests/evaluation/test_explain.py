@@ -140,7 +140,7 @@ def test_a_model_without_a_training_of_ours_says_so(others: list[Mapping[str, Ve
 
 
 @pytest.mark.parametrize(
-    ("spoil", "feature", "word"),
+    ("distort", "feature", "word"),
     [
         (lambda p: p // 5, "luma_mean", "darker"),
         (lambda p: 255 - (255 - p) // 5, "luma_mean", "brighter"),
@@ -150,9 +150,9 @@ def test_a_model_without_a_training_of_ours_says_so(others: list[Mapping[str, Ve
     ],
 )
 def test_the_words_mean_what_they_say(
-    others: list[Mapping[str, Vector]], spoil: object, feature: str, word: str
+    others: list[Mapping[str, Vector]], distort: object, feature: str, word: str
 ) -> None:
-    found = explained(spoil(photo("astronaut.png")).astype(np.uint8), others, Adder())
+    found = explained(distort(photo("astronaut.png")).astype(np.uint8), others, Adder())
     words = {each.name: each.words for each in found.features}
     assert words[feature][0] == word
     assert words[feature][1] > 80
@@ -206,11 +206,11 @@ def test_a_model_of_issues_tells_its_own_chances(
     model = loaded(fake_hex.written(tmp_path / "own.safetensors", fake_hex.head()), tmp_path)
     found = explained(photo("astronaut.png"), others, model)
     (row,) = model.predictor.marginals({name: block[None] for name, block in others[0].items()})
-    told = {each.issue: each.at_least for each in found.chances}
+    chances = {each.issue: each.at_least for each in found.chances}
     for label, group in zip(
         model.predictor.graph.labels, model.predictor.graph.groups, strict=True
     ):
-        assert told[label.name] == pytest.approx([row[node] for node in group], abs=1e-6)
+        assert chances[label.name] == pytest.approx([row[node] for node in group], abs=1e-6)
     assert {each.name for each in found.effects} <= {"brisque", "photometry"}
     assert explained(photo("astronaut.png"), others[:2], model).against == "training"
 
@@ -263,9 +263,9 @@ def test_each_fault_shows_in_its_own_panel() -> None:
     before = image(draw_panels(picture, calm, LAYERS))
     panels = np.linspace(0, before.shape[1], 5).astype(int)
     for name, at in {"fine": 1, "white": 2, "black": 2, "noise": 3}.items():
-        spoilt = calm.copy()
-        spoilt[LAYERS.index(name), 3, 4] = 1 if name in ("white", "black") else 30
-        moved = (image(draw_panels(picture, spoilt, LAYERS)) != before).any(axis=(0, 2))
+        faulty = calm.copy()
+        faulty[LAYERS.index(name), 3, 4] = 1 if name in ("white", "black") else 30
+        moved = (image(draw_panels(picture, faulty, LAYERS)) != before).any(axis=(0, 2))
         changed = {k for k in range(4) if moved[panels[k] : panels[k + 1]].any()}
         # The frame around the sharpest tile stands in the photo, too.
         assert changed == ({0, 1} if name == "fine" else {at}), name
@@ -295,10 +295,10 @@ def test_every_sign_is_in_the_font(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(self, at, text, *rest, **more)
 
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", noted)
-    spoilt = layers(fine=5, noise=2, white=0.5)
-    spoilt[:, 0] = np.nan
-    spoilt[LAYERS.index("white"), 1] = 0
-    draw_panels(plain(9), spoilt, LAYERS)
+    faulty = layers(fine=5, noise=2, white=0.5)
+    faulty[:, 0] = np.nan
+    faulty[LAYERS.index("white"), 1] = 0
+    draw_panels(plain(9), faulty, LAYERS)
     font = ImageFont.load_default(15)
     missing = bytes(font.getmask("\U0010ffff"))
     assert {"·", "-"} < written
@@ -339,22 +339,22 @@ def test_the_text(iq: Iq, crowd: Path) -> None:
 def test_json_holds_the_same_as_numbers(iq: Iq, crowd: Path) -> None:
     ran = iq("explain", "photos/IMG_3.jpg", *FAST, "-f", "json", "-q")
     assert (ran.code, ran.lines) == (0, [])
-    told = json.loads(ran.out, parse_constant=lambda name: pytest.fail(name))
+    record = json.loads(ran.out, parse_constant=lambda name: pytest.fail(name))
     ranked = iq("rank", "photos", *FAST, "-f", "jsonl").rows
     beside = [row for row in ranked if "/day/" not in row["path"] and row["score"] is not None]
     place = [row["path"] for row in beside].index("./photos/IMG_3.jpg") + 1
-    assert (told["rank"], told["of"], told["against"]) == (place, 7, "folder")
-    assert [each["name"] for each in told["blocks"]] == ["brisque"]
-    assert {each["name"] for each in told["features"]} >= {"luma_mean", "tile_sharp_p90"}
-    dark = next(each for each in told["issues"] if each["name"] == "too_dark")
+    assert (record["rank"], record["of"], record["against"]) == (place, 7, "folder")
+    assert [each["name"] for each in record["blocks"]] == ["brisque"]
+    assert {each["name"] for each in record["features"]} >= {"luma_mean", "tile_sharp_p90"}
+    dark = next(each for each in record["issues"] if each["name"] == "too_dark")
     assert dark["level"] >= 2 and 0.45 < dark["at_least"]["2"] <= 1
-    assert 1 <= told["sharpest"]["row"] <= GRID
+    assert 1 <= record["sharpest"]["row"] <= GRID
 
 
 def test_among_another_folder(iq: Iq, crowd: Path) -> None:
     words = ("explain", "photos/IMG_1.jpg", *FAST, "-f", "json", "--among")
-    told = json.loads(iq(*words, "photos").out)
-    assert told["of"] == 10  # the folders inside count, too
+    record = json.loads(iq(*words, "photos").out)
+    assert record["of"] == 10  # the folders inside count, too
     few = json.loads(iq(*words, "photos/day").out)
     assert (few["of"], few["among"], few["against"]) == (4, "./photos/day", "training")
 
@@ -388,7 +388,7 @@ def test_the_heatmap_is_written_once(iq: Iq, crowd: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "why"),
     [
         (("photos",), 2, "is a folder; name one photo"),
         (("photos/gone.jpg",), 2, "there is no file or folder"),
@@ -405,12 +405,12 @@ def test_the_heatmap_is_written_once(iq: Iq, crowd: Path) -> None:
         (("photos/IMG_1.jpg", "--model", "beauty"), 2, "there is no model"),
     ],
 )
-def test_what_cannot_be_explained_is_said_in_one_sentence(
-    iq: Iq, crowd: Path, words: tuple[str, ...], code: int, said: str
+def test_what_cannot_be_explained_is_an_error_in_one_sentence(
+    iq: Iq, crowd: Path, words: tuple[str, ...], code: int, why: str
 ) -> None:
     ran = iq("explain", *words)
     assert (ran.code, ran.out, len(ran.lines)) == (code, b"", 1)
-    assert said in ran.lines[0]
+    assert why in ran.lines[0]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
@@ -427,5 +427,5 @@ def test_a_hostile_name_steers_nothing(iq: Iq) -> None:
 def test_a_companion_is_explained_as_its_photo(iq: Iq) -> None:
     (iq.cwd / "photos/IMG_1.HEIC").write_bytes(encoded(scene(200, 150), "HEIF"))
     (iq.cwd / "photos/IMG_1.JPG").write_bytes(encoded(noise(200, 150), "JPEG"))
-    told = json.loads(iq("explain", "photos/IMG_1.HEIC", *FAST, "-f", "json").out)
-    assert (told["path"], told["of"]) == ("./photos/IMG_1.JPG", 1)
+    record = json.loads(iq("explain", "photos/IMG_1.HEIC", *FAST, "-f", "json").out)
+    assert (record["path"], record["of"]) == ("./photos/IMG_1.JPG", 1)

@@ -157,7 +157,9 @@ LADDERS = {
 @pytest.mark.parametrize("ladder", LADDERS)
 @pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
 def test_every_measure_falls_as_a_fault_grows(name: str, ladder: str) -> None:
-    found = [full_reference.compare(photo(name), spoil(photo(name))) for spoil in LADDERS[ladder]]
+    found = [
+        full_reference.compare(photo(name), distort(photo(name))) for distort in LADDERS[ladder]
+    ]
     for measure in FALLING:
         values = [getattr(each, measure) for each in found]
         assert values == sorted(values, reverse=True), measure
@@ -188,7 +190,7 @@ def test_ms_ssim_is_the_product_over_its_scales() -> None:
         (161, set()),
     ],
 )
-def test_what_is_too_small_for_a_measure_is_said(side: int, wanting: set[str]) -> None:
+def test_what_is_too_small_for_a_measure_is_noted(side: int, wanting: set[str]) -> None:
     original = texture(3, side, side + 30)
     found = full_reference.compare(original, grainy(original, 5))
     assert {name for name in MEASURES if getattr(found, name) is None} == wanting
@@ -315,7 +317,7 @@ def test_another_crop_is_never_stretched(iq: Iq, folders: tuple[Path, Path]) -> 
 
 
 @pytest.mark.parametrize(
-    ("size", "copy", "said"),
+    ("size", "copy", "why"),
     [
         ((300, 200), (298, 200), "another crop"),
         ((300, 200), (200, 300), "turned on its side"),
@@ -327,13 +329,13 @@ def test_another_crop_is_never_stretched(iq: Iq, folders: tuple[Path, Path]) -> 
     ],
 )
 def test_a_crop_a_turn_and_a_scale_differ(
-    iq: Iq, size: tuple[int, int], copy: tuple[int, int], said: str | None
+    iq: Iq, size: tuple[int, int], copy: tuple[int, int], why: str | None
 ) -> None:
     (iq.cwd / "a.png").write_bytes(encoded(noise(*size), "PNG"))
     (iq.cwd / "b.png").write_bytes(encoded(noise(*copy), "PNG"))
     ran = iq("compare", "a.png", "b.png", "--resize")
-    assert ran.code == (0 if said is None else 1)
-    assert said is None or said in ran.lines[0]
+    assert ran.code == (0 if why is None else 1)
+    assert why is None or why in ran.lines[0]
 
 
 def test_the_least_difference_is_not_rounded_to_none(iq: Iq) -> None:
@@ -406,7 +408,7 @@ def test_rows_are_sorted(iq: Iq, folders: tuple[Path, Path], column: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "why"),
     [
         (("gone.png", "copies/DSC0.jpg"), "there is no file or folder ./gone.png; check the name"),
         (("originals", "copies/DSC0.jpg"), "is a folder and ./copies/DSC0.jpg a file"),
@@ -417,12 +419,12 @@ def test_rows_are_sorted(iq: Iq, folders: tuple[Path, Path], column: str) -> Non
         (("originals", "copies", "--max-megapixels", "0"), "give a number from"),
     ],
 )
-def test_what_cannot_be_compared_is_said_in_one_sentence(
-    iq: Iq, folders: tuple[Path, Path], words: tuple[str, ...], said: str
+def test_what_cannot_be_compared_is_an_error_in_one_sentence(
+    iq: Iq, folders: tuple[Path, Path], words: tuple[str, ...], why: str
 ) -> None:
     ran = iq("compare", *words)
     assert (ran.code, ran.out, len(ran.lines)) == (2, b"", 1)
-    assert said in ran.lines[0]
+    assert why in ran.lines[0]
 
 
 def test_empty_folders(iq: Iq) -> None:
@@ -433,7 +435,7 @@ def test_empty_folders(iq: Iq) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "why"),
     [
         (b"Dear all,\n", "looks like text"),
         (b"", "empty file"),
@@ -441,12 +443,12 @@ def test_empty_folders(iq: Iq) -> None:
         (b"FUJIFILMCCD-RAW ", "develop it"),
     ],
 )
-def test_an_unreadable_copy_is_said(iq: Iq, data: bytes, said: str) -> None:
+def test_an_unreadable_copy_is_reported(iq: Iq, data: bytes, why: str) -> None:
     (iq.cwd / "a.png").write_bytes(encoded(noise(300, 200), "PNG"))
     (iq.cwd / "b.jpg").write_bytes(data)
     ran = iq("compare", "a.png", "b.jpg", "-f", "jsonl")
     assert ran.code == 1
-    assert said in ran.rows[0]["error"] and said in ran.lines[0]
+    assert why in ran.rows[0]["error"] and why in ran.lines[0]
     assert ran.lines[-1] == "1 pair: 0 compared, 1 could not be compared"
 
 

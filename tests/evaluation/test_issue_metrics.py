@@ -37,8 +37,8 @@ NAMES = ("bright", "dark", "low_contrast", "high_contrast", "overexposed", "over
 
 def test_measures_by_hand() -> None:
     """Five photos at none, two slight, one severe; one slight is missed, one none called clear."""
-    true, said = np.array([1, 1, 1, 1, 1, 2, 2, 4]), np.array([1, 1, 1, 1, 3, 2, 1, 4])
-    table = confusion(true, said, 4)
+    true, predicted = np.array([1, 1, 1, 1, 1, 2, 2, 4]), np.array([1, 1, 1, 1, 3, 2, 1, 4])
+    table = confusion(true, predicted, 4)
     assert table.tolist() == [[4, 0, 1, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1]]
     found = of_levels(table)
     assert found["accuracy"] == 6 / 8
@@ -69,20 +69,20 @@ def test_ranking_measures_by_hand() -> None:
 
 
 def published(test: Mapping[str, tuple[int, int, int]], photos: int = 221) -> tuple[Levels, Levels]:
-    """True and said levels from counts a label: photos that have it, found ones, false alarms.
+    """True and predicted levels from counts a label: photos that have it, found ones, false alarms.
 
     Overexposed photos are found one level too low, as in the published lists.
     """
-    true, said = np.ones((photos, 6), int), np.ones((photos, 6), int)
+    true, predicted = np.ones((photos, 6), int), np.ones((photos, 6), int)
     for name, (there, found, wrong) in test.items():
         k = SIX.index(name)
         assert k is not None
         start = 40 * (k % 2)  # labels that exclude each other are not of the same photos
         true[start : start + there, k] = 3
-        said[start : start + found, k] = 3
-        said[start + there : start + there + wrong, k] = 3
+        predicted[start : start + found, k] = 3
+        predicted[start + there : start + there + wrong, k] = 3
     true[:, 4] += true[:, 4] > 1
-    return true, said
+    return true, predicted
 
 
 PUBLISHED = {
@@ -112,7 +112,9 @@ def test_always_none_beats_the_published_accuracies() -> None:
     none = [each.always_none["accuracy"].value for each in found.labels]
     assert np.round(none, 4).tolist() == [0.9457, 0.9005, 0.9638, 0.9502, 0.9864, 0.9774]
     assert found.mean[1].value == pytest.approx(0.9540, abs=5e-5)
-    assert all(said < baseline for said, baseline in zip(FIRST[:4], none[:4], strict=True))
+    assert all(
+        predicted < baseline for predicted, baseline in zip(FIRST[:4], none[:4], strict=True)
+    )
     assert none[1] > SECOND_DARK
 
 
@@ -131,8 +133,8 @@ def test_always_none_beats_the_published_validation_list() -> None:
 
 
 def test_a_high_accuracy_hides_that_faults_are_missed() -> None:
-    true, said = published(PUBLISHED)
-    found = {each.label: each for each in compare_levels(SIX, true, said).labels}
+    true, predicted = published(PUBLISHED)
+    found = {each.label: each for each in compare_levels(SIX, true, predicted).labels}
     lost = found["over_suppressed"]
     assert lost.figures["accuracy"].value == lost.always_none["accuracy"].value > 0.97
     assert lost.figures["balanced accuracy"].value == 0.5
@@ -160,8 +162,8 @@ def test_always_none_is_measured_beside_every_label() -> None:
 
 def test_unknown_levels_count_nowhere_and_contradictions_do() -> None:
     true = np.array([[2, 0, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0]])
-    said = np.array([[2, 1, 1, 1, 1, 1], [2, 2, 1, 1, 1, 3], [1, 1, 1, 1, 1, 1]])
-    found = compare_levels(SIX, true, said)
+    predicted = np.array([[2, 1, 1, 1, 1, 1], [2, 2, 1, 1, 1, 3], [1, 1, 1, 1, 1, 1]])
+    found = compare_levels(SIX, true, predicted)
     assert (found.photos, found.illegal) == (2, 1)
     assert [int(each.confusion.sum()) for each in found.labels] == [2, 1, 2, 2, 2, 1]
     assert found.exact[0].value == 0.5  # of two photos something is known
@@ -181,10 +183,10 @@ def test_columns_by_any_name(tmp_path: Path) -> None:
     file = table(
         tmp_path / "l.csv", ("filename", "整体偏暗", "bright", "mos"), ("b.jpg", 3, " 1 ", 9)
     )
-    told = labels_csv.read(file, SIX, None, None)
-    assert told.levels.tolist() == [[1, 3, 0, 0, 0, 0]]
-    assert told.shots[0].path == tmp_path / "b.jpg"
-    assert not told.shifted
+    labels = labels_csv.read(file, SIX, None, None)
+    assert labels.levels.tolist() == [[1, 3, 0, 0, 0, 0]]
+    assert labels.shots[0].path == tmp_path / "b.jpg"
+    assert not labels.shifted
     assert labels_csv.has_labels(file, SIX)
 
 
@@ -192,18 +194,18 @@ def test_a_file_that_counts_from_zero(tmp_path: Path) -> None:
     """As the published lists do: 0 is none, 3 the worst."""
     rows = [("a.jpg", 0, 3), ("b.jpg", 2, ""), ("c.jpg", 1, 0)]
     file = table(tmp_path / "l.csv", ("image", "dark", "overexposed"), *rows)
-    told = labels_csv.read(file, SIX, None, None)
-    assert told.shifted
-    assert told.levels[:, [1, 4]].tolist() == [[1, 4], [3, 0], [2, 1]]
+    labels = labels_csv.read(file, SIX, None, None)
+    assert labels.shifted
+    assert labels.levels[:, [1, 4]].tolist() == [[1, 4], [3, 0], [2, 1]]
 
 
 def test_rows_without_a_zero_are_read_as_their_file_counts(tmp_path: Path) -> None:
     """Else --where would make slight faults of none, and clear ones of slight."""
     rows = [("a.jpg", 0, "rest"), ("b.jpg", 1, "use"), ("c.jpg", 2, "use")]
     file = table(tmp_path / "l.csv", ("image", "dark", "part"), *rows)
-    told = labels_csv.read(file, SIX, None, "part=use")
-    assert told.shifted
-    assert told.levels[:, 1].tolist() == [2, 3]
+    labels = labels_csv.read(file, SIX, None, "part=use")
+    assert labels.shifted
+    assert labels.levels[:, 1].tolist() == [2, 3]
     listed = [("a.jpg", "0,0,0,0,0,0", "rest"), ("b.jpg", "1,1,1,1,1,1", "use")]
     file = table(tmp_path / "m.csv", ("image", "gt_label", "part"), *listed)
     assert labels_csv.read(file, SIX, None, "part=use").levels.tolist() == [[2] * 6]
@@ -213,8 +215,8 @@ def test_a_list_of_levels_in_one_cell(tmp_path: Path) -> None:
     columns = ("filename", "pred_label", "gt_label")
     file = table(tmp_path / "l.csv", columns, ("a.jpg", "0,0,0,0,0,0", "0,2,0,0,0,3"))
     assert labels_csv.read(file, SIX, None, None).levels.tolist() == [[1, 3, 1, 1, 1, 4]]
-    said = labels_csv.read(file, SIX, None, None, labels_csv.PREDICTED)
-    assert said.levels.tolist() == [[1] * 6]
+    predicted = labels_csv.read(file, SIX, None, None, labels_csv.PREDICTED)
+    assert predicted.levels.tolist() == [[1] * 6]
     with pytest.raises(IqError, match="6 levels in a cell of gt_label, and the graph hex12 has 12"):
         labels_csv.read(file, named("hex12"), None, None)
 
@@ -244,21 +246,21 @@ def test_what_is_no_file_of_levels(tmp_path: Path, case: str) -> None:
 
 def test_labels_that_contradict_each_other(tmp_path: Path) -> None:
     rows = [("a.jpg", 1, 1), ("b.jpg", 2, 3)]
-    told = labels_csv.read(
+    labels = labels_csv.read(
         table(tmp_path / "l.csv", ("image", "dark", "bright"), *rows), SIX, None, None
     )
     with pytest.raises(IqError, match=r"says too_bright 3, too_dark 2 of b\.jpg, which the graph"):
-        told.check()
+        labels.check()
 
 
 # --- the command ---
 
 
-def listed(path: Path, truth: Levels, said: Levels) -> Path:
+def listed(path: Path, truth: Levels, predicted: Levels) -> Path:
     """As published: everything in two columns, counted from 0."""
     rows = [
         (f"{k}.jpg", ",".join(map(str, two - 1)), ",".join(map(str, one - 1)))
-        for k, (one, two) in enumerate(zip(truth, said, strict=True))
+        for k, (one, two) in enumerate(zip(truth, predicted, strict=True))
     ]
     return table(path, ("filename", "pred_label", "gt_label"), *rows)
 
@@ -282,27 +284,27 @@ def test_published_predictions(iq: Iq) -> None:
 def test_predictions_of_another_file(iq: Iq) -> None:
     table(iq.cwd / "truth.csv", ("image", "dark"), ("a.jpg", 1), ("b.jpg", 3), ("c.jpg", ""))
     columns = ("image", "too_dark", "too_bright")
-    table(iq.cwd / "said.csv", columns, ("b.jpg", 3, 2), ("c.jpg", 1, 1), ("a.jpg", 1, 1))
-    ran = iq("eval", "truth.csv", "--predictions", "said.csv")
+    table(iq.cwd / "predicted.csv", columns, ("b.jpg", 3, 2), ("c.jpg", 1, 1), ("a.jpg", 1, 1))
+    ran = iq("eval", "truth.csv", "--predictions", "predicted.csv")
     assert ran.code == 0
     cells = [line.split() for line in ran.out.decode().splitlines()]
     assert cells[-2][-1] == "1"  # too bright and too dark at once
-    table(iq.cwd / "said.csv", columns, ("b.jpg", 3, 1))
-    ran = iq("eval", "truth.csv", "--predictions", "said.csv")
+    table(iq.cwd / "predicted.csv", columns, ("b.jpg", 3, 1))
+    ran = iq("eval", "truth.csv", "--predictions", "predicted.csv")
     assert ran.code == 2
     assert "predicts nothing of a.jpg and 1 more" in ran.err
-    table(iq.cwd / "said.csv", ("image", "bright"), ("a.jpg", 1), ("b.jpg", 1), ("c.jpg", 1))
-    ran = iq("eval", "truth.csv", "--predictions", "said.csv")
+    table(iq.cwd / "predicted.csv", ("image", "bright"), ("a.jpg", 1), ("b.jpg", 1), ("c.jpg", 1))
+    ran = iq("eval", "truth.csv", "--predictions", "predicted.csv")
     assert ran.code == 2
     assert "leaves too_dark of some photos open" in ran.err
 
 
 def test_predictions_that_contradict_themselves_or_meet_nothing(iq: Iq) -> None:
     table(iq.cwd / "truth.csv", ("image", "dark"), ("a.jpg", 1), ("b.jpg", 3))
-    table(iq.cwd / "said.csv", ("image", "dark"), ("a.jpg", 1), ("b.jpg", 3), ("a.jpg", 2))
-    ran = iq("eval", "truth.csv", "--predictions", "said.csv")
+    table(iq.cwd / "predicted.csv", ("image", "dark"), ("a.jpg", 1), ("b.jpg", 3), ("a.jpg", 2))
+    ran = iq("eval", "truth.csv", "--predictions", "predicted.csv")
     assert (ran.code, ran.out) == (2, b"")
-    assert "said.csv predicts two things of a.jpg; leave one out" in ran.err
+    assert "predicted.csv predicts two things of a.jpg; leave one out" in ran.err
     table(iq.cwd / "blank.csv", ("image", "dark"), ("a.jpg", ""), ("b.jpg", ""))
     ran = iq("eval", "blank.csv", "--predictions", "truth.csv")
     assert (ran.code, ran.out) == (2, b"")
@@ -311,10 +313,10 @@ def test_predictions_that_contradict_themselves_or_meet_nothing(iq: Iq) -> None:
 
 def test_each_file_of_levels_says_how_it_counts(iq: Iq) -> None:
     table(iq.cwd / "truth.csv", ("image", "dark"), ("a.jpg", 1), ("b.jpg", 3))
-    table(iq.cwd / "said.csv", ("image", "dark"), ("a.jpg", 0), ("b.jpg", 2))
-    ran = iq("eval", "truth.csv", "--predictions", "said.csv")
+    table(iq.cwd / "predicted.csv", ("image", "dark"), ("a.jpg", 0), ("b.jpg", 2))
+    ran = iq("eval", "truth.csv", "--predictions", "predicted.csv")
     assert ran.code == 0
-    assert "said.csv counts levels from 0" in ran.err
+    assert "predicted.csv counts levels from 0" in ran.err
     assert "truth.csv counts" not in ran.err
 
 
@@ -371,10 +373,10 @@ def test_from_labelled_photos_to_issues(trained: Iq) -> None:
     none = np.mean([row["score"] for name, row in rows.items() if "-none" in name])
     assert none > np.mean([row["score"] for row in dark]) + 3
 
-    told = iq("models", "info", "hex").out.decode()
-    assert told.splitlines()[0] == "hex: layers over photometry (94)"
-    assert "on scenes held out, too_dark: accuracy " in told
-    assert "always none 0." in told
+    out = iq("models", "info", "hex").out.decode()
+    assert out.splitlines()[0] == "hex: layers over photometry (94)"
+    assert "on scenes held out, too_dark: accuracy " in out
+    assert "always none 0." in out
 
     ran = iq("eval", "photos/levels.csv", "--model", str(data / "hex.safetensors"))
     assert ran.code == 0
@@ -402,7 +404,7 @@ def test_hex_mini_is_held_against_labels_too(iq: Iq) -> None:
     (counts,) = (row for row in cells if row[:2] == ["too_dark", "8"])
     assert counts[2:] == ["4", "0", "0", "4"]
     (truly,) = (row for row in cells if row[:2] == ["too_dark", "severe"])
-    assert truly[2] == "0"  # of the severe ones none is said to be none
+    assert truly[2] == "0"  # of the severe ones none is predicted none
     assert "8 photos: 8 evaluated" in ran.err
 
 
@@ -459,8 +461,8 @@ def test_a_name_that_is_no_text_still_gives_a_file_that_loads(iq: Iq) -> None:
     words = ("train", "hex", "photos/levels.csv", "--blocks", "photometry,photometry")
     ran = iq(*words, "--scene", "scene", "--name", "a\x1b[2J", "-o", "m.safetensors")
     assert ran.code == 0, ran.err
-    told = iq("models", "info", "m.safetensors").out.decode()
-    assert told.startswith("a\\x1b[2J: layers over photometry (94)\n")
+    out = iq("models", "info", "m.safetensors").out.decode()
+    assert out.startswith("a\\x1b[2J: layers over photometry (94)\n")
 
 
 def test_contradictory_levels_teach_nothing(iq: Iq) -> None:

@@ -31,10 +31,10 @@ class Published:
         return mos_csv.read(self.file, self.folder / "Photos", scale, where)
 
     def refused(self, text: str | bytes, scale: str | None = None, where: str | None = None) -> str:
-        with pytest.raises(IqError) as told:
+        with pytest.raises(IqError) as caught:
             self.read(text, scale, where)
-        assert "\n" not in str(told.value)
-        return str(told.value)
+        assert "\n" not in str(caught.value)
+        return str(caught.value)
 
 
 @pytest.fixture
@@ -53,26 +53,26 @@ def published(tmp_path: Path) -> Published:
     ],
 )
 def test_spellings(published: Published, text: str | bytes) -> None:
-    told = published.read(text)
-    assert [row.shot.path.name for row in told.rows] == ["A1.JPG", "b2.jpg"]
-    assert [row.value for row in told.rows] == [1, 10]
-    assert (told.scale, told.blank) == ((0, 1), 0)
+    opinions = published.read(text)
+    assert [row.shot.path.name for row in opinions.rows] == ["A1.JPG", "b2.jpg"]
+    assert [row.value for row in opinions.rows] == [1, 10]
+    assert (opinions.scale, opinions.blank) == ((0, 1), 0)
 
 
-def test_photos_lie_beside_the_file_unless_told_otherwise(published: Published) -> None:
+def test_photos_lie_beside_the_file_unless_another_folder_is_given(published: Published) -> None:
     published.file.write_text("image,mos\nphotos/a1.jpg,0.5\nPhotos/a1.jpg,0.5\n")
-    told = mos_csv.read(published.file, None, None, None)
-    assert told.rows[1].shot.path == published.folder / "Photos" / "A1.JPG"
+    opinions = mos_csv.read(published.file, None, None, None)
+    assert opinions.rows[1].shot.path == published.folder / "Photos" / "A1.JPG"
 
 
 def test_what_is_not_on_the_disk_keeps_its_name(published: Published) -> None:
-    told = published.read("image,mos\nlost.jpg,0.5\nno/such/folder.jpg,0.5\n")
-    assert [row.shot.path.name for row in told.rows] == ["lost.jpg", "folder.jpg"]
+    opinions = published.read("image,mos\nlost.jpg,0.5\nno/such/folder.jpg,0.5\n")
+    assert [row.shot.path.name for row in opinions.rows] == ["lost.jpg", "folder.jpg"]
 
 
 def test_rows_without_an_opinion_are_counted(published: Published) -> None:
-    told = published.read("image,mos\nA1.JPG,\nb2.jpg, \nb2.jpg,0.5\nA1.JPG\n")
-    assert (len(told.rows), told.blank) == (1, 3)
+    opinions = published.read("image,mos\nA1.JPG,\nb2.jpg, \nb2.jpg,0.5\nA1.JPG\n")
+    assert (len(opinions.rows), opinions.blank) == (1, 3)
     assert "holds no opinion" in published.refused("image,mos\nA1.JPG,\n")
 
 
@@ -81,8 +81,8 @@ def test_rows_without_an_opinion_are_counted(published: Published) -> None:
     [("1:5", [1, 10]), ("5:1", [10, 1]), ("0:10", [1.9, 5.5])],
 )
 def test_the_ends_of_the_scale(published: Published, scale: str, values: list[float]) -> None:
-    told = published.read("image,mos\nA1.JPG,1\nb2.jpg,5\n", scale)
-    assert [row.value for row in told.rows] == pytest.approx(values)
+    opinions = published.read("image,mos\nA1.JPG,1\nb2.jpg,5\n", scale)
+    assert [row.value for row in opinions.rows] == pytest.approx(values)
 
 
 @pytest.mark.parametrize("scale", ["", "1", "1:1", "1:2:3", "a:b", "nan:1", "0:inf"])
@@ -121,16 +121,16 @@ def test_a_file_that_is_not_there(published: Published) -> None:
 
 def test_where_keeps_some_rows(published: Published) -> None:
     text = "image,mos,split\nA1.JPG,0.5,test\nb2.jpg,0.6,train\n"
-    told = published.read(text, where="split=test")
-    assert [row.shot.path.name for row in told.rows] == ["A1.JPG"]
+    opinions = published.read(text, where="split=test")
+    assert [row.shot.path.name for row in opinions.rows] == ["A1.JPG"]
     for where in ("split", "part=test", "=test"):
         assert "give COLUMN=VALUE" in published.refused(text, where=where)
     assert "holds no opinion for these rows" in published.refused(text, where="split=none")
 
 
 def test_columns(published: Published) -> None:
-    told = published.read("image,mos,scene\nA1.JPG,0.5,x\nb2.jpg,0.6\n")
-    assert told.column("scene") == ["x", ""]
-    assert told.column("prefix") == ["A1", "b2"]
+    opinions = published.read("image,mos,scene\nA1.JPG,0.5,x\nb2.jpg,0.6\n")
+    assert opinions.column("scene") == ["x", ""]
+    assert opinions.column("prefix") == ["A1", "b2"]
     with pytest.raises(IqError, match="no column 'burst'; give one of 'image', 'mos', 'scene'"):
-        told.column("burst")
+        opinions.column("burst")

@@ -258,23 +258,23 @@ WRONG = [
     (("photos", "--ladders", "--against", "brisque-refit"), "--against needs opinions"),
     (("photos", "--ladders", "--worst", "10%"), "--worst needs opinions"),
     (("photos", "--ladders", "--distortion", "nope"), "no distortion 'nope'"),
-    (("told.csv", "--full-size"), "--full-size belongs to ladders"),
-    (("told.csv", "--distortion", "jpeg"), "--distortion belongs to ladders"),
-    (("told.csv", "--good", "7"), "--good says which rejects"),
-    (("told.csv", "--good", "70", "--below", "3"), "--good is 70"),
-    (("told.csv", "--below", "30"), "--below is 30"),
-    (("told.csv", "--against", "nope"), "no model 'nope'"),
-    (("told.csv", "--against", "fusion-mini"), "names a model twice"),
-    (("told.csv", "--by", "nope"), "no column 'nope'"),
+    (("opinions.csv", "--full-size"), "--full-size belongs to ladders"),
+    (("opinions.csv", "--distortion", "jpeg"), "--distortion belongs to ladders"),
+    (("opinions.csv", "--good", "7"), "--good says which rejects"),
+    (("opinions.csv", "--good", "70", "--below", "3"), "--good is 70"),
+    (("opinions.csv", "--below", "30"), "--below is 30"),
+    (("opinions.csv", "--against", "nope"), "no model 'nope'"),
+    (("opinions.csv", "--against", "fusion-mini"), "names a model twice"),
+    (("opinions.csv", "--by", "nope"), "no column 'nope'"),
 ]
 
 
 @pytest.mark.parametrize(("given", "fact"), WRONG, ids=lambda value: str(value)[:50])
-def test_what_does_not_go_together_is_said_before_anything_is_measured(
+def test_what_does_not_go_together_is_refused_before_anything_is_measured(
     iq: Iq, given: tuple[str, ...], fact: str
 ) -> None:
     (iq.cwd / "photos" / "a.png").write_bytes(PHOTO)
-    (iq.cwd / "told.csv").write_text("image,mos\nphotos/a.png,0.5\n")
+    (iq.cwd / "opinions.csv").write_text("image,mos\nphotos/a.png,0.5\n")
     ran = iq("eval", *given)
     assert (ran.code, ran.out) == (2, b"")
     assert len(ran.lines) == 1 and fact in ran.err
@@ -287,9 +287,9 @@ def test_two_models_a_rule_and_bursts_in_one_run(iq: Iq) -> None:
         picture = cv2.GaussianBlur(photo("coffee.png")[:, k * 8 :], (0, 0), 0.3 + 2 * (k % 3))
         (iq.cwd / "photos" / f"{k}.png").write_bytes(encoded(picture))
         lines.append(f"photos/{k}.png,{0.9 - 0.3 * (k % 3) + k / 500},{k // 3}")
-    (iq.cwd / "told.csv").write_text("\n".join(lines) + "\n")
+    (iq.cwd / "opinions.csv").write_text("\n".join(lines) + "\n")
     wanted = ("--groups", "burst", "--against", "brisque-refit", "--below", "9.9", "--good", "8")
-    ran = iq("eval", "told.csv", *wanted)
+    ran = iq("eval", "opinions.csv", *wanted)
     tables = [part.splitlines() for part in ran.out.decode().split("\n\n")]
     firsts = [" ".join(table[0].split()[:2]) for table in tables]
     assert ran.code == 0 and len(tables) == 6

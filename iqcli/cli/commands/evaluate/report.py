@@ -40,14 +40,14 @@ NAMED = "named from level"
 NONE = "–"
 
 
-class Table(NamedTuple):
+class TextTable(NamedTuple):
     """A table to be printed: every row has a cell a title."""
 
     titles: Sequence[str]
     rows: Sequence[Row]
 
 
-def show(tables: Sequence[Table]) -> None:
+def show(tables: Sequence[TextTable]) -> None:
     """Print tables, an empty line between them."""
     from iqcli.output import table
     from iqcli.output.stdout import write
@@ -63,23 +63,24 @@ def show(tables: Sequence[Table]) -> None:
 
 def study_tables(
     study: Study, by: str | None, groups: str | None, rule: Rule | None, good: float | None
-) -> list[Table]:
+) -> list[TextTable]:
     """Every table of a study that was asked for."""
     from iqcli.evaluation.agreement import GOOD
 
     parts = list(study.parts(by))
     several = len(study.models) > 1
-    tables = [Table(AGREEMENT, list(_agreements(parts)))]
+    tables = [TextTable(AGREEMENT, list(_agreements(parts)))]
     if several:
-        tables.append(Table(DIFFERENCES, list(_differences(parts))))
+        tables.append(TextTable(DIFFERENCES, list(_differences(parts))))
     if groups is not None:
-        tables.append(Table(BURSTS, list(_bursts(study, groups))))
+        tables.append(TextTable(BURSTS, list(_bursts(study, groups))))
         if several:
-            tables.append(Table(BURST_DIFFERENCES, list(_burst_differences(study, groups))))
+            tables.append(TextTable(BURST_DIFFERENCES, list(_burst_differences(study, groups))))
     if rows := list(_uncertainties(parts)):
-        tables.append(Table(UNCERTAINTY, rows))
+        tables.append(TextTable(UNCERTAINTY, rows))
     if rule is not None:
-        tables.append(Table(REJECTS, list(_rejects(parts, rule, GOOD if good is None else good))))
+        good = GOOD if good is None else good
+        tables.append(TextTable(REJECTS, list(_rejects(parts, rule, good))))
     return tables
 
 
@@ -173,17 +174,17 @@ def draw(study: Study, name: str, by: str | None, folder: Path) -> None:
 # --- levels of issues ---
 
 
-def issue_tables(metrics: IssueMetrics, model: str) -> list[Table]:
+def issue_tables(metrics: IssueMetrics, model: str) -> list[TextTable]:
     """How many photos have each level, how well it is predicted, and how often all is right."""
     means, exacts = (tuple(map(_figure, pair)) for pair in (metrics.mean, metrics.exact))
     return [
-        Table(("label", "photos", *LEVELS), [_counts(each) for each in metrics.labels]),
-        Table(("label", "predicted by", *MEASURES), list(_label_rows(metrics, model))),
-        Table(
+        TextTable(("label", "photos", *LEVELS), [_counts(each) for each in metrics.labels]),
+        TextTable(("label", "predicted by", *MEASURES), list(_label_rows(metrics, model))),
+        TextTable(
             ("label", "truly", *(f"predicted {level}" for level in LEVELS)),
             list(_confusions(metrics)),
         ),
-        Table(
+        TextTable(
             ("photos", "predicted by", "mean accuracy", "all labels right", "contradictions"),
             [
                 (metrics.photos, model, means[0], exacts[0], metrics.illegal),
@@ -218,7 +219,7 @@ def _padded(counts: Sequence[int]) -> Row:
 # --- ladders ---
 
 
-def ladder_table(ladders: Sequence[Ladder], *, full_size: bool) -> Table:
+def ladder_table(ladders: Sequence[Ladder], *, full_size: bool) -> TextTable:
     """How well the scores follow each distortion, and all of them together."""
     from iqcli.evaluation.robustness import summarise
 
@@ -232,7 +233,7 @@ def ladder_table(ladders: Sequence[Ladder], *, full_size: bool) -> Table:
     values = _value(whole.order), NONE, _value(whole.won)
     rows.append(("all", whole.ladders, *values, *[NONE] * 6))
     titles = (*LADDERS, NAMED) if full_size else LADDERS
-    return Table(titles, [row[: len(titles)] for row in rows])
+    return TextTable(titles, [row[: len(titles)] for row in rows])
 
 
 # --- cells ---
