@@ -117,7 +117,7 @@ def _within(low: N, high: N, number: N) -> N:
     return number
 
 
-# One rule in parts: where a source gives any of them, what weaker ones said of the others is void.
+# One rule in parts: where a source gives any of them, the others of weaker sources are void.
 RULE = ("below", "worst", "promise", "keep")
 # The time that reading takes may grow with the square of the size.
 FILE_BYTES = 2**16

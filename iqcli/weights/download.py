@@ -75,7 +75,7 @@ def host(url: str) -> str:
 
 
 def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, HubMetadata]:
-    """The answer to a request of the bytes from `start` on, and what the hub told on the way.
+    """The answer to a request of the bytes from `start` on, and what the hub's headers say of the file.
 
     Raises HTTPError for an answer that is no file, OSError where there is none, IqError for a
     redirect that is not followed.
@@ -90,8 +90,9 @@ def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, HubMetada
     redirects.sign(asked)
     answer = _opener(redirects).open(asked, timeout=TIMEOUT)
     own = [answer.headers] if redirects.is_hub(answer.url) else []
-    told = [*redirects.hops, *own]
-    return answer, HubMetadata(_hex(told, "X-Repo-Commit", 40), _hex(told, "X-Linked-Etag", 64))
+    headers = [*redirects.hops, *own]
+    commit, sha256 = _hex(headers, "X-Repo-Commit", 40), _hex(headers, "X-Linked-Etag", 64)
+    return answer, HubMetadata(commit, sha256)
 
 
 def refusal(weight: Weight, url: str, error: HTTPError) -> IqError:
@@ -206,7 +207,7 @@ class _Dropped(Exception):
 def fetch(weight: Weight, url: str, part: Path, on_progress: Progress) -> HubMetadata:
     """Fill `part` with the file of a row, from where an earlier try ended.
 
-    Returns what the hub told of it. Raises IqError where it cannot be had; what has come is then
+    Returns the hub's metadata of it. Raises IqError where it cannot be had; what has come is then
     kept for the next try, unless it was not the file that the table knows.
     """
     tries, size = 0, length(part)
@@ -278,8 +279,8 @@ def _begun(part: Path, url: str, *, known: bool) -> tuple[int, str]:
     Without an etag only a file with a known sum is gone on with: the sum tells if it changed.
     """
     try:
-        told = json.loads(resume_info(part).read_bytes())
-        same, etag = told["url"] == url, str(told["etag"])
+        info = json.loads(resume_info(part).read_bytes())
+        same, etag = info["url"] == url, str(info["etag"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0, ""
     return (length(part), etag) if same and (etag or known) else (0, "")
@@ -301,11 +302,11 @@ def _agreed(
     """
     total = str(answer.headers.get("Content-Length", "")).strip()
     if answer.status == 206:
-        told = RANGE.fullmatch(str(answer.headers.get("Content-Range", "")).strip())
-        if not told or int(told[1]) != start or (etag and _etag(answer) != etag):
+        span = RANGE.fullmatch(str(answer.headers.get("Content-Range", "")).strip())
+        if not span or int(span[1]) != start or (etag and _etag(answer) != etag):
             discard(part)
             raise _Dropped("it sends another piece than was asked for")
-        total = told[2]
+        total = span[2]
     elif answer.status != 200:
         raise _Dropped(f"it answers {answer.status}")
     least, most = weight.sizes

@@ -109,20 +109,20 @@ def named(name: str) -> Graph:
 def read_graph(path: Path) -> Graph:
     """The graph of a TOML file. Raises IqError for what is no graph, or contradicts itself."""
     try:
-        told = tomllib.loads(path.read_text("utf-8"))
+        given = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise IqError(
             f"cannot read the graph {display_path(path)}: {error.strerror}; give another"
         ) from error
     except (ValueError, RecursionError) as error:
         raise IqError(f"cannot read the graph {display_path(path)}: {error}; correct it") from error
-    return parsed(told, display_path(path), path.stem)
+    return parsed(given, display_path(path), path.stem)
 
 
-def parsed(told: object, source: str, name: str = "graph") -> Graph:
+def parsed(given: object, source: str, name: str = "graph") -> Graph:
     """The graph of an account, such as `Graph.account`. Raises IqError; `source` is named in it."""
     try:
-        graph = _graph(_keys(told, "graph"), name)
+        graph = _graph(_keys(given, "graph"), name)
         _ = graph.components  # too many states are refused before anything is measured
     except _Wrong as error:
         raise IqError(f"the graph {source} is wrong: {error}; correct it") from error
@@ -135,9 +135,9 @@ class _Wrong(Exception):
     """What is wrong with a graph."""
 
 
-def _graph(told: Mapping[str, Any], name: str) -> Graph:
-    name = _text(told.get("name", name), "the graph's name")
-    labels = tuple(_label(each) for each in _rows(told, "labels"))
+def _graph(given: Mapping[str, Any], name: str) -> Graph:
+    name = _text(given.get("name", name), "the graph's name")
+    labels = tuple(_label(each) for each in _rows(given, "labels"))
     if not 0 < len(labels) <= MOST_LABELS:
         raise _Wrong(f"it has {len(labels)} labels, and may have 1 to {MOST_LABELS}")
     _check_names(labels)
@@ -155,12 +155,12 @@ def _graph(told: Mapping[str, Any], name: str) -> Graph:
         return places[numbers[label], level]
 
     chain = [(k, k - 1) for (_, level), k in places.items() if level > 2]
-    implied = [_keys(each, "implication") for each in _rows(told, "implications")]
+    implied = [_keys(each, "implication") for each in _rows(given, "implications")]
     needs = [
         (node(each["label"], each["level"]), node(each["needs"], each["needs_level"]))
         for each in implied
     ]
-    apart = [_keys(each, "exclusion") for each in _rows(told, "exclusions")]
+    apart = [_keys(each, "exclusion") for each in _rows(given, "exclusions")]
     excluded = [
         (node(each["a"], one), node(each["b"], two))
         for each in apart
@@ -182,8 +182,8 @@ def _graph(told: Mapping[str, Any], name: str) -> Graph:
     return Graph(name, labels, edges, account)
 
 
-def _label(told: object) -> Label:
-    row = _keys(told, "label", optional={"title", "aliases", "levels"})
+def _label(given: object) -> Label:
+    row = _keys(given, "label", optional={"title", "aliases", "levels"})
     name = _text(row["name"], "a label's name")
     title = _text(row.get("title", name.replace("_", " ")), f"the title of {name}")
     aliases = row.get("aliases", [])
@@ -218,38 +218,38 @@ def _check_edges(edges: Edges, titles: list[str]) -> None:
             raise _Wrong(f"{title} can never be: what it needs is excluded by what it needs")
 
 
-def _keys(told: object, kind: str, optional: Iterable[str] = ()) -> dict[str, Any]:
-    """The table `told`, with all the keys of its kind and no other."""
-    if not isinstance(told, dict):
-        raise _Wrong(f"{KINDS[kind]} is {shorten(told)}, and must be a table")
+def _keys(given: object, kind: str, optional: Iterable[str] = ()) -> dict[str, Any]:
+    """The table `given`, with all the keys of its kind and no other."""
+    if not isinstance(given, dict):
+        raise _Wrong(f"{KINDS[kind]} is {shorten(given)}, and must be a table")
     known = LEGAL_KEYS[kind]
-    if strange := [key for key in told if key not in known]:
+    if strange := [key for key in given if key not in known]:
         raise _Wrong(f"{KINDS[kind]} has {shorten(strange[0])}, which no {kind} has")
     needed = {"labels"} if kind == "graph" else known.difference(optional)
-    if missing := sorted(needed.difference(told)):
+    if missing := sorted(needed.difference(given)):
         raise _Wrong(f"{KINDS[kind]} has no {missing[0]!r}")
-    return told
+    return given
 
 
-def _rows(told: Mapping[str, Any], key: str) -> Iterator[object]:
-    rows = told.get(key, [])
+def _rows(given: Mapping[str, Any], key: str) -> Iterator[object]:
+    rows = given.get(key, [])
     if not isinstance(rows, list):
         raise _Wrong(f"its {key} are no list of tables")
     yield from rows
 
 
-def _levels(told: object) -> list[object]:
-    if not isinstance(told, list) or not 0 < len(told) < MOST_LEVELS:
+def _levels(given: object) -> list[object]:
+    if not isinstance(given, list) or not 0 < len(given) < MOST_LEVELS:
         raise _Wrong(
-            f"the levels of an exclusion are {shorten(told)}; give a list, as in [2, 3, 4]"
+            f"the levels of an exclusion are {shorten(given)}; give a list, as in [2, 3, 4]"
         )
-    return told
+    return given
 
 
-def _text(told: object, what: str) -> str:
-    if not isinstance(told, str) or not told.strip() or not told.isprintable():
-        raise _Wrong(f"{what} is {shorten(told)}, and must be printable text")
-    return told
+def _text(given: object, what: str) -> str:
+    if not isinstance(given, str) or not given.strip() or not given.isprintable():
+        raise _Wrong(f"{what} is {shorten(given)}, and must be printable text")
+    return given
 
 
 def _folded(called: str) -> str:
