@@ -1,13 +1,12 @@
 """Fetching one file from the web, into a part that a later try goes on with.
 
-A connection that drops is taken up again where it ended, in this run or in a later one, as long as
-the server still has the same file; else the part starts anew. Nothing is believed of what comes:
-`iqcli.weights.install` checks the part before it gets its name.
+A connection that drops is resumed where it ended, in this run or in a later one, as long as the
+server still has the same file; else the part starts anew. What comes is untrusted:
+`iqcli.weights.install` checks the part before it gets its name. A token goes to the hub itself and
+never to where it redirects; only http and https are asked, and https is never left for http.
 
-Asking a server for a file: addresses, redirects, the hub's token, and its refusals in words.
-
-A token goes to the hub itself and never along where it points; nothing but http and https is asked,
-and https is never left for less.
+The client of the hub (huggingface_hub) is not used: it removes what has come when a run ends early,
+it resumes without a check that the file is still the same, and it sets no bound to what is sent.
 """
 
 from __future__ import annotations
@@ -35,18 +34,28 @@ from iqcli.weights.manifest import is_web, megabytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from email.message import Message
     from pathlib import Path
 
     from iqcli.weights.manifest import Weight
 
     Progress = Callable[[int], None]
-    from email.message import Message
 
 HUB = "https://huggingface.co"
 TIMEOUT = 30.0
 PORTS = {"https": 443, "http": 80}
 UNSAFE = "points to an address that is not safe to follow"
 OWN_FILE = "or give a file that you have with `--from FILE`"
+BLOCK = 1 << 18
+# At its end, and never through a link to a file of somebody's own.
+GROW = os.O_WRONLY | os.O_CREAT | os.O_APPEND | BINARY | getattr(os, "O_NOFOLLOW", 0)
+# Tries without a byte in between before a server is given up, and the first pause, in seconds.
+TRIES = 5
+PAUSE = 0.125
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+BUSY = (408, 425, 429, 500, 502, 503, 504)
+COUNT = re.compile("[0-9]{1,15}")
+RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})")
 
 
 @dataclass(frozen=True)
@@ -72,132 +81,6 @@ def address(weight: Weight, mirror: str | None) -> str:
 def host(url: str) -> str:
     """The server of an address, for people: no password that stands in it, nothing behind it."""
     return escape(urlsplit(url).netloc.rpartition("@")[2])
-
-
-def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, HubMetadata]:
-    """The answer to a request of the bytes from `start` on, and what the hub's headers say of the file.
-
-    Raises HTTPError for an answer that is no file, OSError where there is none, IqError for a
-    redirect that is not followed.
-    """
-    hub = _hub() if weight.hub else None
-    redirects = _Redirects(_token() if hub else None, hub)
-    asked = request.Request(url, headers={"User-Agent": "iq"})  # noqa: S310  by `is_web`
-    if start:
-        asked.add_header("Range", f"bytes={start}-")
-    if start and etag:
-        asked.add_header("If-Range", etag)
-    redirects.sign(asked)
-    answer = _opener(redirects).open(asked, timeout=TIMEOUT)
-    own = [answer.headers] if redirects.is_hub(answer.url) else []
-    headers = [*redirects.hops, *own]
-    commit, sha256 = _hex(headers, "X-Repo-Commit", 40), _hex(headers, "X-Linked-Etag", 64)
-    return answer, HubMetadata(commit, sha256)
-
-
-def refusal(weight: Weight, url: str, error: HTTPError) -> IqError:
-    """The sentence for an answer that is no file and will be none later."""
-    with closing(error):
-        code, server = error.code, host(url)
-    if code in (401, 403) and weight.hub:
-        page = f"{_hub()}/{weight.hub}"
-        who = "refuses your HF_TOKEN" if _token() else "asks who you are"
-        return IqError(
-            f"{server} {who} for {weight.name} ({code}); accept its terms at {page} and "
-            f"set HF_TOKEN, {OWN_FILE}"
-        )
-    what = "has no such file" if code in (404, 410) else f"refuses {weight.file}"
-    what = UNSAFE if 300 <= code < 400 else what  # also where it points in a circle
-    at = escape(urlsplit(url).path)
-    return IqError(f"{server} {what} ({code}): {at}; try a later iq, {OWN_FILE}")
-
-
-@dataclass
-class _Redirects(request.HTTPRedirectHandler):
-    """Follows where a server points, and keeps the headers of the hub on the way."""
-
-    token: str | None
-    hub: str | None
-    hops: list[Message] = field(default_factory=list)
-
-    def is_hub(self, url: str) -> bool:
-        return self.hub is not None and _origin(url) == _origin(self.hub)
-
-    def sign(self, asked: request.Request) -> None:
-        """Show the token, to the hub alone: such a header does not go along."""
-        if self.token and self.is_hub(asked.full_url):
-            asked.add_unredirected_header("Authorization", f"Bearer {self.token}")
-
-    def redirect_request(
-        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
-    ) -> request.Request | None:
-        if self.is_hub(req.full_url):
-            self.hops.append(headers)
-        schemes = _origin(req.full_url)[0], urlsplit(newurl).scheme
-        if not is_web(newurl) or schemes == ("https", "http"):
-            raise IqError(
-                f"{host(req.full_url)} {UNSAFE}, "
-                f"{escape(newurl.split('?')[0][:100])}; try again later, {OWN_FILE}"
-            )
-        found = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if found:
-            self.sign(found)
-            fp.close()  # else all that stands beside the redirect would be read, without end
-        return found
-
-
-def _opener(redirects: _Redirects) -> request.OpenerDirector:
-    # By hand: the usual opener also reads files and asks FTP servers.
-    opener = request.OpenerDirector()
-    for handler in (
-        request.ProxyHandler(),
-        request.HTTPHandler(),
-        request.HTTPSHandler(),
-        request.HTTPDefaultErrorHandler(),
-        request.HTTPErrorProcessor(),
-        redirects,
-    ):
-        opener.add_handler(handler)
-    return opener
-
-
-def _hub() -> str:
-    named = os.environ.get("HF_ENDPOINT") or HUB
-    if not is_web(named):
-        raise IqError(f"HF_ENDPOINT is {named!r}; give an address, as {HUB}")
-    return named.rstrip("/")
-
-
-def _token() -> str | None:
-    token = os.environ.get("HF_TOKEN", "").strip()
-    if not (token.isascii() and token.isprintable()):
-        raise IqError("HF_TOKEN holds characters that no token has; set it anew")
-    return token or None
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    split = urlsplit(url)
-    return split.scheme, split.hostname, split.port or PORTS.get(split.scheme)
-
-
-def _hex(headers: list[Message], name: str, digits: int) -> str | None:
-    for each in headers:
-        value = str(each.get(name, "")).strip('"').lower()
-        if len(value) == digits and set(value) <= set("0123456789abcdef"):
-            return value
-    return None
-
-
-BLOCK = 1 << 18
-# At its end, and never through a link to a file of somebody's own.
-GROW = os.O_WRONLY | os.O_CREAT | os.O_APPEND | BINARY | getattr(os, "O_NOFOLLOW", 0)
-# Tries without a byte in between before a server is given up, and the first pause, in seconds.
-TRIES = 5
-PAUSE = 0.125
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-BUSY = (408, 425, 429, 500, 502, 503, 504)
-COUNT = re.compile("[0-9]{1,15}")
-RANGE = re.compile(r"bytes ([0-9]{1,15})-[0-9]{1,15}/([0-9]{1,15})")
 
 
 class _Dropped(Exception):
@@ -378,3 +261,117 @@ def _write(fd: int, block: bytes, part: Path) -> None:
 def _unwritten(part: Path, error: OSError) -> IqError:
     way = "make room there" if error.errno in FULL else "mend that"
     return IqError(f"cannot write {display_path(part)}: {error.strerror}; {way} and pull again")
+
+
+def ask(weight: Weight, url: str, start: int, etag: str) -> tuple[Any, HubMetadata]:
+    """The answer to a request of the bytes from `start` on, and the hub's metadata of the file.
+
+    Raises HTTPError for an answer that is no file, OSError where there is none, IqError for a
+    redirect that is not followed.
+    """
+    hub = _hub() if weight.hub else None
+    redirects = _Redirects(_token() if hub else None, hub)
+    asked = request.Request(url, headers={"User-Agent": "iq"})  # noqa: S310  by `is_web`
+    if start:
+        asked.add_header("Range", f"bytes={start}-")
+    if start and etag:
+        asked.add_header("If-Range", etag)
+    redirects.sign(asked)
+    answer = _opener(redirects).open(asked, timeout=TIMEOUT)
+    own = [answer.headers] if redirects.is_hub(answer.url) else []
+    headers = [*redirects.hops, *own]
+    commit, sha256 = _hex(headers, "X-Repo-Commit", 40), _hex(headers, "X-Linked-Etag", 64)
+    return answer, HubMetadata(commit, sha256)
+
+
+def refusal(weight: Weight, url: str, error: HTTPError) -> IqError:
+    """The sentence for an answer that is no file and will be none later."""
+    with closing(error):
+        code, server = error.code, host(url)
+    if code in (401, 403) and weight.hub:
+        page = f"{_hub()}/{weight.hub}"
+        who = "refuses your HF_TOKEN" if _token() else "asks who you are"
+        return IqError(
+            f"{server} {who} for {weight.name} ({code}); accept its terms at {page} and "
+            f"set HF_TOKEN, {OWN_FILE}"
+        )
+    what = "has no such file" if code in (404, 410) else f"refuses {weight.file}"
+    what = UNSAFE if 300 <= code < 400 else what  # also where it points in a circle
+    at = escape(urlsplit(url).path)
+    return IqError(f"{server} {what} ({code}): {at}; try a later iq, {OWN_FILE}")
+
+
+@dataclass
+class _Redirects(request.HTTPRedirectHandler):
+    """Follows where a server points, and keeps the headers of the hub on the way."""
+
+    token: str | None
+    hub: str | None
+    hops: list[Message] = field(default_factory=list)
+
+    def is_hub(self, url: str) -> bool:
+        return self.hub is not None and _origin(url) == _origin(self.hub)
+
+    def sign(self, asked: request.Request) -> None:
+        """Show the token, to the hub alone: such a header does not go along."""
+        if self.token and self.is_hub(asked.full_url):
+            asked.add_unredirected_header("Authorization", f"Bearer {self.token}")
+
+    def redirect_request(
+        self, req: request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
+    ) -> request.Request | None:
+        if self.is_hub(req.full_url):
+            self.hops.append(headers)
+        schemes = _origin(req.full_url)[0], urlsplit(newurl).scheme
+        if not is_web(newurl) or schemes == ("https", "http"):
+            raise IqError(
+                f"{host(req.full_url)} {UNSAFE}, "
+                f"{escape(newurl.split('?')[0][:100])}; try again later, {OWN_FILE}"
+            )
+        found = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if found:
+            self.sign(found)
+            fp.close()  # else all that stands beside the redirect would be read, without end
+        return found
+
+
+def _opener(redirects: _Redirects) -> request.OpenerDirector:
+    # By hand: the usual opener also reads files and asks FTP servers.
+    opener = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler(),
+        request.HTTPHandler(),
+        request.HTTPSHandler(),
+        request.HTTPDefaultErrorHandler(),
+        request.HTTPErrorProcessor(),
+        redirects,
+    ):
+        opener.add_handler(handler)
+    return opener
+
+
+def _hub() -> str:
+    named = os.environ.get("HF_ENDPOINT") or HUB
+    if not is_web(named):
+        raise IqError(f"HF_ENDPOINT is {named!r}; give an address, as {HUB}")
+    return named.rstrip("/")
+
+
+def _token() -> str | None:
+    token = os.environ.get("HF_TOKEN", "").strip()
+    if not (token.isascii() and token.isprintable()):
+        raise IqError("HF_TOKEN holds characters that no token has; set it anew")
+    return token or None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    split = urlsplit(url)
+    return split.scheme, split.hostname, split.port or PORTS.get(split.scheme)
+
+
+def _hex(headers: list[Message], name: str, digits: int) -> str | None:
+    for each in headers:
+        value = str(each.get(name, "")).strip('"').lower()
+        if len(value) == digits and set(value) <= set("0123456789abcdef"):
+            return value
+    return None
