@@ -49,7 +49,7 @@ class Entry:
     weights: Path | None = None
     card: Path | None = None
     needs: tuple[str, ...] = ()
-    module: str = "heads"
+    module: str = "fusion"
 
     @property
     def called(self) -> str:

@@ -18,18 +18,20 @@ large ones that would outweigh all others; their length, which normalising would
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from iqcli.models import checkpoint
-from iqcli.models.base import Predictor, dense, relu
+from iqcli.models.base import Predictor, check_blocks, dense, relu
 from iqcli.models.checkpoint import LARGEST, holdout_of, valid_arrays, valid_holdout
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iqcli.extractors.base import AnyBlock
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array, HoldoutSample
 
 FORMAT = "iq-fusion-1"
@@ -86,10 +88,13 @@ class TrainedHead(Predictor):
         return normal_scores(vectors, self.tensors[f"knots.{block}"])
 
 
+H = TypeVar("H", bound=TrainedHead)
+
+
 class FusionHead(TrainedHead):
     """The weights of all members of the network."""
 
-    def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
+    def predict(self, blocks: Blocks) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations."""
         inputs = {name: self.normalise(name, blocks[name]) for name in self.sizes}
         members = [self._member(k, inputs) for k in range(self.info["members"])]
@@ -128,6 +133,17 @@ def normal_scores(vectors: Array, knots: Array) -> Array:
 def normal_grid() -> Array:
     """The normal scores the knots stand for, -3 .. 3, evenly spaced."""
     return np.linspace(-CLIP, CLIP, KNOTS).astype(np.float32)
+
+
+def predictor(source: Source) -> FusionHead:
+    """The head of an entry's own file. Raises IqError for a file that is none, or other blocks."""
+    return on_blocks(load(source.file), source.file, source.blocks)
+
+
+def on_blocks(head: H, file: Path, table: Mapping[str, AnyBlock]) -> H:
+    """The head of that file, if it was trained on these blocks. Raises IqError otherwise."""
+    check_blocks(file, head.sizes, head.info.get("known_by", {}), table, "train it again")
+    return head
 
 
 def load(path: Path) -> FusionHead:

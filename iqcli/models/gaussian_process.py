@@ -25,12 +25,13 @@ import numpy as np
 
 from iqcli.models import checkpoint
 from iqcli.models.checkpoint import valid_arrays, valid_holdout
-from iqcli.models.fusion import KNOTS, TrainedHead, normal_scores
+from iqcli.models.fusion import KNOTS, TrainedHead, normal_scores, on_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from iqcli.models.base import Blocks, Source
     from iqcli.records import Array, Doubles
 
 
@@ -43,7 +44,7 @@ SIZES = ("components", "width", "inducing", "rank")
 class GaussianProcess(TrainedHead):
     """The process and what lays out its inputs."""
 
-    def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
+    def predict(self, blocks: Blocks) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations.
 
         A vector with any NaN is undefined and stands for a middling one: all its normal scores
@@ -53,7 +54,7 @@ class GaussianProcess(TrainedHead):
         sigma = self.info["calibration"] * np.sqrt(variance)
         return np.clip(mean, 1, 10).astype(np.float32), sigma.astype(np.float32)
 
-    def points(self, blocks: Mapping[str, Array]) -> Doubles:
+    def points(self, blocks: Blocks) -> Doubles:
         """(n, size) vectors by block to (n, width) points, one length scale long in each width."""
         knots = {name: self.tensors[f"knots.{name}"] for name in self.sizes}
         exactly = {name: exact(tensor) for name, tensor in self.tensors.items()}
@@ -62,7 +63,7 @@ class GaussianProcess(TrainedHead):
         return (whitened @ exactly["skip"] + curved) / exactly["lengths"]
 
 
-def joined_scores(blocks: Mapping[str, Array], knots: Mapping[str, Array]) -> Doubles:
+def joined_scores(blocks: Blocks, knots: Mapping[str, Array]) -> Doubles:
     """(n, size) vectors by block to the (n, all sizes) normal scores, in the order of the knots."""
     scores = [normal_scores(blocks[name], grid)[:, :-1] for name, grid in knots.items()]
     return exact(np.concatenate(scores, axis=1))
@@ -89,6 +90,11 @@ def matern(a: Doubles, b: Doubles) -> Doubles:
 def exact(values: Array | Doubles) -> Doubles:
     """In double precision: the sums of the kernel are too delicate for less."""
     return np.asarray(values, np.float64)
+
+
+def predictor(source: Source) -> GaussianProcess:
+    """The head of an entry's own file. Raises IqError for a file that is none, or other blocks."""
+    return on_blocks(load(source.file), source.file, source.blocks)
 
 
 def load(path: Path) -> GaussianProcess:

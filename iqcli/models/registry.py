@@ -58,8 +58,9 @@ OWN = {
         "`iq train hex FILE.csv`",
     ),
 }
-# The format in a trained file -> the module that loads it; heads are the rule.
+# The format in a trained file -> the module that loads it; the fusion network is the rule.
 FORMATS = {
+    "iq-dkl-1": "gaussian_process",
     "iq-taste-1": "taste",
     "iq-hex-1": "hex.head",
     "iq-niqe-1": "niqe",
@@ -110,7 +111,7 @@ class Registry:
             summary, module = "a fusion network with weights of your own", ENTRIES["fusion"].module
             return Entry(path.resolve().name, summary, "yours", path, module=module)
         if name.endswith(".safetensors"):
-            module = FORMATS.get(checkpoint.format_of(path) or "", "heads")
+            module = FORMATS.get(checkpoint.format_of(path) or "", "fusion")
             return Entry(path.stem, "trained by you", "yours", path, module=module)
         known = ", ".join(NAMES)
         raise IqError(f"there is no model {name!r}; give one of {known}, or a .safetensors file")

@@ -21,7 +21,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.fs.files import make_folders, sha256, write_atomic
-from iqcli.models import checkpoint, heads, registry
+from iqcli.models import checkpoint, fusion, gaussian_process, registry
 from iqcli.models.base import Predictor
 from iqcli.models.checkpoint import valid_arrays
 from iqcli.text import display_path
@@ -133,7 +133,9 @@ def predictor(source: Source) -> TastePredictor:
         raise IqError(
             f"{display_path(path)} stands on another {stock['name']} than this iq has; {AGAIN}"
         )
-    loaded = heads.load(file, source.blocks)
+    is_process = checkpoint.format_of(file) == gaussian_process.FORMAT
+    stock_head = gaussian_process.load(file) if is_process else fusion.load(file)
+    loaded = fusion.on_blocks(stock_head, file, source.blocks)
     # In the same order, too: weights and inputs are joined in it.
     if list(head.sizes.items()) != list(loaded.sizes.items()):
         raise IqError(f"{display_path(path)} has other blocks than its stock model; {AGAIN}")
