@@ -144,7 +144,7 @@ def test_without_exiftool_nothing_is_written(iq: Iq, roll: Path) -> None:
     assert tree(iq.cwd) == before
 
 
-def test_a_cull_says_its_decisions_and_undo_takes_all_back(iq: Iq, roll: Path) -> None:
+def test_a_cull_writes_its_decisions_and_undo_takes_all_back(iq: Iq, roll: Path) -> None:
     before = tree(iq.cwd)
     words = ("--worst", "34%", "--apply", "--xmp", "--xmp-profile", "digikam")
     assert iq("cull", "photos", *words).code == 0
@@ -182,7 +182,7 @@ def test_a_cull_that_fails_rolls_its_sidecars_back(
     assert tree(iq.cwd) == before
 
 
-def told(*paths: Path) -> list[dict[str, Any]]:
+def read_by_exiftool(*paths: Path) -> list[dict[str, Any]]:
     """What ExifTool reads."""
     command = ("exiftool", "-j", "-struct", "-G1", *paths)
     return list(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
@@ -191,10 +191,10 @@ def told(*paths: Path) -> list[dict[str, Any]]:
 @pytest.mark.exiftool
 def test_exiftool_reads_what_was_written(iq: Iq, roll: Path) -> None:
     assert iq("export", "photos", "--xmp", "--xmp-profile", "immich").code == 0
-    for said in told(*roll.rglob("*.xmp")):
-        assert 2 <= said["XMP-xmp:Rating"] <= 5
-        assert "ExifTool:Warning" not in said
-        assert said.get("XMP-dc:Subject", []) == said.get("XMP-digiKam:TagsList", [])
+    for tags in read_by_exiftool(*roll.rglob("*.xmp")):
+        assert 2 <= tags["XMP-xmp:Rating"] <= 5
+        assert "ExifTool:Warning" not in tags
+        assert tags.get("XMP-dc:Subject", []) == tags.get("XMP-digiKam:TagsList", [])
     checked = subprocess.run(
         ("exiftool", "-validate", "-warning", "-a", roll / "IMG_2.jpg.xmp"), capture_output=True
     )
@@ -242,13 +242,13 @@ def test_embedding_changes_xmp_alone_and_undo_takes_it_back(iq: Iq) -> None:
         assert facts == read_photo(old, max_megapixels=1)[0]
         assert facts.maker == "Maker"
         assert profile_of(new) == profile_of(old) is not None
-    found = {said["System:FileName"]: said for said in told(*made)}
+    found = {tags["System:FileName"]: tags for tags in read_by_exiftool(*made)}
     assert found["rated.jpg"]["XMP-xmp:Rating"] == 1
-    rest = [said["XMP-xmp:Rating"] for name, said in found.items() if name != "rated.jpg"]
+    rest = [tags["XMP-xmp:Rating"] for name, tags in found.items() if name != "rated.jpg"]
     assert all(2 <= each <= 5 for each in rest)
     assert found["rated.jpg"]["XMP-dc:Subject"][:2] == ["Krak\u00f3w", "\u732b"]
 
-    # Nothing is to be said anew, and nothing decoded: what was measured went over to the new bytes.
+    # Nothing changes, and nothing is decoded: what was measured is known of the new bytes, too.
     ran, _, loaded = iq.spied("export", "photos", "--xmp", "--embed")
     assert "0 files written, 6 unchanged" in ran.err
     ran, _, loaded = iq.spied("score", "photos")
@@ -309,8 +309,8 @@ def test_a_tool_that_lies_changes_no_photo(iq: Iq, tmp_path: Path) -> None:
     fake.parent.mkdir()
     real = shutil.which("exiftool")
     # Whatever it is to write into becomes another picture first.
-    spoilt = f"sed -u 's|^old.jpg$|{folder}/b.jpg|' | {real} \"$@\""
-    fake.write_text(f"#!/bin/sh\n{spoilt}\n")
+    changed = f"sed -u 's|^old.jpg$|{folder}/b.jpg|' | {real} \"$@\""
+    fake.write_text(f"#!/bin/sh\n{changed}\n")
     fake.chmod(0o755)
     before = tree(iq.cwd)
     path = f"{fake.parent}:/usr/bin:/bin"

@@ -95,9 +95,9 @@ def test_a_claim_is_announced_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(os, "link", fail(errno.ENOTSUP))
     source, target = tmp_path / "a", tmp_path / "b"
     source.write_bytes(b"photo")
-    told: list[tuple[Path, bool]] = []
-    files.move(source, target, lambda path: told.append((path, path.exists())))
-    assert told == [(target, False)]
+    claimed: list[tuple[Path, bool]] = []
+    files.move(source, target, lambda path: claimed.append((path, path.exists())))
+    assert claimed == [(target, False)]
 
 
 @pytest.mark.skipif(

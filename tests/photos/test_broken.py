@@ -25,13 +25,13 @@ from iqcli.photos.stderr import quiet_stderr
 def reason(data: bytes, limit: float = LIMIT) -> str:
     with pytest.raises(PhotoError) as caught:
         read.read_photo(data, max_megapixels=limit)
-    said = str(caught.value)
-    assert said.isprintable() and len(said) < 200
-    return said
+    message = str(caught.value)
+    assert message.isprintable() and len(message) < 200
+    return message
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (b"", "empty file"),
         (b"just words\n" * 9, "not a picture iq can read (it looks like text)"),
@@ -40,17 +40,17 @@ def reason(data: bytes, limit: float = LIMIT) -> str:
         (bytes(range(1, 256)), "not a picture iq can read"),
     ],
 )
-def test_what_is_no_picture(data: bytes, said: str) -> None:
-    assert reason(data) == said
+def test_what_is_no_picture(data: bytes, message: str) -> None:
+    assert reason(data) == message
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "HEIF", "WEBP", "AVIF", "GIF"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
 def test_a_truncated_file_is_never_half_a_picture(kind: str, share: float) -> None:
     data = encoded(noise(300, 200), kind)
-    said = reason(data[: int(share * len(data))])
+    message = reason(data[: int(share * len(data))])
     name = {"WEBP": "WebP"}.get(kind, kind)
-    assert said.startswith((f"{name} data ends early", f"broken {name} data"))
+    assert message.startswith((f"{name} data ends early", f"broken {name} data"))
 
 
 def test_a_truncated_jpeg_says_so_at_every_scale() -> None:
@@ -76,8 +76,8 @@ def png_header(width: int, height: int) -> bytes:
 def test_a_pixel_bomb_is_refused_by_its_header(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load", lambda self: pytest.fail("decoded"))
     begin = time.perf_counter()
-    said = reason(png_header(60000, 60000))
-    assert said == "needs 3600 megapixels, the limit is 250 (raise max_megapixels)"
+    message = reason(png_header(60000, 60000))
+    assert message == "needs 3600 megapixels, the limit is 250 (raise max_megapixels)"
     assert time.perf_counter() - begin < 0.5
 
 
@@ -124,7 +124,7 @@ def test_whatever_a_decoder_raises_becomes_a_reason(
     assert reason(encoded(scene(), "PNG")).startswith("broken PNG data (")
 
 
-def test_no_memory_is_said_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_memory_is_reported_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*args: Any) -> Any:
         raise MemoryError
 

@@ -181,7 +181,7 @@ def ratios(more: dict[int, Any]) -> dict[int, Any]:
     [
         ({TIME: (1, 1), APERTURE: (1, 1), ISO: 100}, 0),
         (HUNDREDTH, math.log2(0.01)),
-        # The same picture of light, told otherwise.
+        # The same light, expressed otherwise.
         ({TIME: (1, 100), APEX: (2, 1), ISO: 400}, math.log2(0.01)),
         ({TIME: (1, 100), APERTURE: (0, 1), APEX: (2, 1), ISO: 400}, math.log2(0.01)),
         ({TIME: (1, 100), APERTURE: (2, 1), ISO: 65535, INDEX: 400}, math.log2(0.01)),

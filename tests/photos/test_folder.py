@@ -103,7 +103,7 @@ def test_what_is_no_regular_file_never_blocks(folder_of: PhotoFolder) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root lists everything")
-def test_a_folder_that_cannot_be_listed_is_told_as_the_system_tells_it(
+def test_a_folder_that_cannot_be_listed_is_reported_with_the_reason(
     folder_of: PhotoFolder,
 ) -> None:
     folder_of.put("a/x.jpg", "b.jpg")
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_listed_is_told_as_the_system_tells_it(
     assert folder_of.problems[0][0] == "a"
 
 
-def test_a_folder_that_cannot_be_listed_is_told_and_passed_over(
+def test_a_folder_that_cannot_be_listed_is_reported_and_skipped(
     folder_of: PhotoFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder_of.put("a/x.jpg", "b.jpg", "c/y.jpg")
@@ -148,7 +148,7 @@ def test_placeholders_are_known_by_their_flags(flags: dict[str, int], away: bool
     assert is_in_cloud(SimpleNamespace(**flags)) is away  # type: ignore[arg-type]
 
 
-def test_a_placeholder_is_told_and_never_opened(
+def test_a_placeholder_is_reported_and_never_opened(
     folder_of: PhotoFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder_of.put("a.jpg", "b.jpg", "c.jpg", "c.mov")

@@ -25,13 +25,13 @@ SETTLE = 2.0
 
 
 class Scene:
-    """A watched folder, what is told of it, and the hour."""
+    """A watched folder, what is accepted of it, and the hour."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.now = folder, 0.0
-        self.said: list[tuple[Path, str]] = []
+        self.reported: list[tuple[Path, str]] = []
         scanner = FolderScanner(
-            [folder], self._walk, lambda path, why: self.said.append((path, why))
+            [folder], self._walk, lambda path, why: self.reported.append((path, why))
         )
         self.watch = WatchFolder(scanner, SETTLE, lambda: self.now)
 
@@ -49,10 +49,10 @@ class Scene:
         self.now += after
         return [shot.path.name for shot in self.watch.settled()]
 
-    def told(
+    def accepted(
         self, after: float = SETTLE, readable: Callable[[Path], bool] = Path.exists
     ) -> list[str]:
-        """The names that are told after so many seconds, in two looks."""
+        """The names that are accepted after so many seconds, in two looks."""
         self.watch.settled()
         self.now += after
         names = []
@@ -75,8 +75,8 @@ def test_a_photo_settles_once(scene: Scene) -> None:
     scene.put("a.jpg")
     assert scene.settled() == []
     assert scene.settled(SETTLE - 0.1) == []
-    assert scene.told(0.1) == ["a.jpg"]
-    assert scene.told(100) == []
+    assert scene.accepted(0.1) == ["a.jpg"]
+    assert scene.accepted(100) == []
 
 
 @pytest.mark.parametrize("change", ["grows", "is touched", "is replaced"])
@@ -103,31 +103,31 @@ def test_all_files_of_a_shot_have_to_be_quiet(scene: Scene) -> None:
     assert scene.settled(SETTLE) == []
     scene.put("a.dng", b"12")
     assert scene.settled(SETTLE) == []
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
 
 
 def test_a_companion_that_comes_late_changes_nothing(scene: Scene) -> None:
     scene.put("a.jpg")
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
     scene.put("a.dng", b"raw")
     scene.put("a.jpg.xmp", b"<x/>")
-    assert scene.told(100) == []
+    assert scene.accepted(100) == []
 
 
-def test_a_jpeg_that_comes_after_its_raw_leads_and_is_told(scene: Scene) -> None:
+def test_a_jpeg_that_comes_after_its_raw_leads_and_is_reported(scene: Scene) -> None:
     scene.put("a.dng")
-    assert scene.told() == ["a.dng"]
+    assert scene.accepted() == ["a.dng"]
     scene.put("a.jpg")
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
 
 
-def test_only_another_content_is_told_again(scene: Scene) -> None:
+def test_only_another_content_is_reported_again(scene: Scene) -> None:
     path = scene.put("a.jpg")
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
     os.utime(path, ns=(1, 1))
-    assert scene.told() == []
+    assert scene.accepted() == []
     path.write_bytes(OTHER)
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
 
 
 def test_what_cannot_be_read_gets_more_time(scene: Scene) -> None:
@@ -136,19 +136,19 @@ def test_what_cannot_be_read_gets_more_time(scene: Scene) -> None:
     def whole(path: Path) -> bool:
         return path.read_bytes() == JPEG
 
-    assert scene.told(readable=whole) == []
+    assert scene.accepted(readable=whole) == []
     assert scene.settled(SETTLE * (PATIENCE - 1) - 0.1) == []
     path.write_bytes(JPEG)
-    assert scene.told(readable=whole) == ["a.jpg"]
+    assert scene.accepted(readable=whole) == ["a.jpg"]
 
 
-def test_what_stays_broken_is_told_once(scene: Scene) -> None:
+def test_what_stays_broken_is_reported_once(scene: Scene) -> None:
     path = scene.put("a.jpg", JPEG[:500])
-    assert scene.told(readable=lambda path: False) == []
-    assert scene.told(SETTLE * PATIENCE, lambda path: False) == ["a.jpg"]
-    assert scene.told(SETTLE * PATIENCE, lambda path: False) == []
+    assert scene.accepted(readable=lambda path: False) == []
+    assert scene.accepted(SETTLE * PATIENCE, lambda path: False) == ["a.jpg"]
+    assert scene.accepted(SETTLE * PATIENCE, lambda path: False) == []
     path.write_bytes(JPEG)
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
 
 
 def test_what_was_there_is_passed_over_until_it_changes(scene: Scene) -> None:
@@ -157,30 +157,33 @@ def test_what_was_there_is_passed_over_until_it_changes(scene: Scene) -> None:
     scene.watch.mark_seen()
     path.write_bytes(JPEG)
     scene.put("a.dng", b"raw")
-    assert scene.told() == ["growing.jpg"]
+    assert scene.accepted() == ["growing.jpg"]
 
 
 def test_a_photo_that_was_taken_away_arrives_when_it_comes_back(scene: Scene) -> None:
     path = scene.put("sub/a.jpg")
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
     path.rename(scene.folder.parent / "kept.jpg")
     path.parent.rmdir()
-    assert scene.told() == []
+    assert scene.accepted() == []
     path.parent.mkdir()
     (scene.folder.parent / "kept.jpg").rename(path)
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
 
 
 def test_a_folder_that_goes_and_comes_back(scene: Scene) -> None:
     scene.put("a.jpg")
-    assert scene.told() == ["a.jpg"]
+    assert scene.accepted() == ["a.jpg"]
     aside = scene.folder.rename(scene.folder.with_name("aside"))
-    assert scene.told() == []
-    assert scene.told() == []
+    assert scene.accepted() == []
+    assert scene.accepted() == []
     aside.rename(scene.folder)
     scene.put("b.jpg", OTHER)
-    assert scene.told() == ["b.jpg"]
-    assert [why for _, why in scene.said] == ["is not there any more; waiting for it", "is back"]
+    assert scene.accepted() == ["b.jpg"]
+    assert [why for _, why in scene.reported] == [
+        "is not there any more; waiting for it",
+        "is back",
+    ]
 
 
 OTHER_DISK = Path("/dev/shm")
@@ -198,11 +201,11 @@ def test_a_card_inside_the_folder_that_goes_and_comes_back(
     (card / "a.jpg").write_bytes(JPEG)
     request.addfinalizer(lambda: ((card / "a.jpg").unlink(), card.rmdir()))
     mount = scene.folder / "card"
-    for told in (["a.jpg"], [], []):
+    for accepted in (["a.jpg"], [], []):
         mount.symlink_to(card)
-        assert scene.told() == told
+        assert scene.accepted() == accepted
         mount.unlink()
-        assert scene.told() == []
+        assert scene.accepted() == []
 
 
 def test_photos_on_disks_that_are_away_are_not_remembered_for_ever(
@@ -212,11 +215,11 @@ def test_photos_on_disks_that_are_away_are_not_remembered_for_ever(
     monkeypatch.setattr("iqcli.photos.watch.ABSENT", 2)
     for name in "abc":
         scene.put(f"{name}.jpg")
-    assert len(scene.told()) == 3
+    assert len(scene.accepted()) == 3
     aside = scene.folder.rename(scene.folder.with_name("aside"))
-    assert scene.told() == []
+    assert scene.accepted() == []
     aside.rename(scene.folder)
-    assert len(scene.told()) == 3
+    assert len(scene.accepted()) == 3
 
 
 def test_a_problem_is_reported_once_until_it_is_over(scene: Scene) -> None:
@@ -228,16 +231,16 @@ def test_a_problem_is_reported_once_until_it_is_over(scene: Scene) -> None:
             on_problem(path, why)
         return []
 
-    said: list[str] = []
-    scanner = FolderScanner([scene.folder], walk, lambda path, why: said.append(why))
+    reported: list[str] = []
+    scanner = FolderScanner([scene.folder], walk, lambda path, why: reported.append(why))
     scanner.scan()
     scanner.scan()
-    assert said == ["cannot be listed"]
+    assert reported == ["cannot be listed"]
     problems.clear()
     scanner.scan()
     problems.append("cannot be listed")
     scanner.scan()
-    assert len(said) == 2
+    assert len(reported) == 2
 
 
 @pytest.mark.parametrize(
@@ -247,7 +250,7 @@ def test_a_problem_is_reported_once_until_it_is_over(scene: Scene) -> None:
 def test_names_of_what_is_not_finished(scene: Scene, name: str) -> None:
     assert is_temporary(name)
     scene.put(name)
-    assert scene.told() == []
+    assert scene.accepted() == []
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.tmp.jpg", "part", "a"])

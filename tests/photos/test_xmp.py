@@ -39,15 +39,15 @@ def stars_of(data: bytes) -> int | None:
     return marks_of(data).stars
 
 
-def as_attributes(said: dict[str, str]) -> bytes:
+def as_attributes(properties: dict[str, str]) -> bytes:
     spaces = "".join(f' xmlns:{prefix}="{space}"' for prefix, space in SPACES.items())
-    values = "".join(f' {name}="{value}"' for name, value in said.items())
+    values = "".join(f' {name}="{value}"' for name, value in properties.items())
     return packet(f"<rdf:Description{spaces}{values}/>").encode()
 
 
-def as_elements(said: dict[str, str]) -> bytes:
+def as_elements(properties: dict[str, str]) -> bytes:
     spaces = "".join(f' xmlns:{prefix}="{space}"' for prefix, space in SPACES.items())
-    values = "".join(f"\n <{name}>{value}</{name}>" for name, value in said.items())
+    values = "".join(f"\n <{name}>{value}</{name}>" for name, value in properties.items())
     return packet(f"<rdf:Description{spaces}>{values}</rdf:Description>").encode()
 
 
@@ -92,7 +92,7 @@ def test_value(form: Callable[[str], str], value: str, stars: int | None) -> Non
     ],
 )
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
-def test_coat(text: str, encoding: str) -> None:
+def test_envelope(text: str, encoding: str) -> None:
     assert stars_of(text.encode(encoding)) == 4
 
 
@@ -140,7 +140,7 @@ def test_deep_nesting_does_no_harm() -> None:
 
 @FORMS
 @pytest.mark.parametrize(
-    ("said", "pick"),
+    ("properties", "pick"),
     [
         ({}, None),
         *[({"dm:pick": text}, pick) for text, pick in (("-1", -1), ("0", 0), (" 1 ", 1))],
@@ -153,13 +153,13 @@ def test_deep_nesting_does_no_harm() -> None:
         ({"dm:pick": "garbage", "digiKam:PickLabel": "1"}, -1),
     ],
 )
-def test_flags_of_every_program(form, said: dict[str, str], pick: int | None) -> None:
-    assert marks_of(form(said)) == Marks(None, pick)
+def test_flags_of_every_program(form, properties: dict[str, str], pick: int | None) -> None:
+    assert marks_of(form(properties)) == Marks(None, pick)
 
 
 @FORMS
 @pytest.mark.parametrize(
-    ("said", "marks"),
+    ("properties", "marks"),
     [
         # iq's own rating is nobody's; what it found before is the person's.
         ({"xmp:Rating": "4", "iq:wroteRating": "4"}, Marks()),
@@ -184,8 +184,8 @@ def test_flags_of_every_program(form, said: dict[str, str], pick: int | None) ->
         ({"xmp:Rating": "4", "iq:wrotePick": "1", "dm:pick": "1"}, Marks(4)),
     ],
 )
-def test_what_iq_wrote_is_no_persons(form, said: dict[str, str], marks: Marks) -> None:
-    assert marks_of(form(said)) == marks
+def test_what_iq_wrote_is_no_persons(form, properties: dict[str, str], marks: Marks) -> None:
+    assert marks_of(form(properties)) == marks
 
 
 def test_what_iq_wrote_is_known_across_descriptions() -> None:
@@ -204,8 +204,10 @@ def test_the_highest_of_each() -> None:
 
 @FORMS
 def test_bursts_and_panoramas(form) -> None:
-    said = properties_of(form({"GCamera:BurstID": "8bafacec-2d9c", "GCamera:BurstPrimary": "1"}))
-    assert said == {BURST: ["8bafacec-2d9c"]}
+    properties = properties_of(
+        form({"GCamera:BurstID": "8bafacec-2d9c", "GCamera:BurstPrimary": "1"})
+    )
+    assert properties == {BURST: ["8bafacec-2d9c"]}
     for name, value, stitched in (
         ("UsePanoramaViewer", "True", True),
         ("UsePanoramaViewer", "False", False),

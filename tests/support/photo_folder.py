@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PhotoFolder:
-    """A folder of files, and what finding in it said."""
+    """A folder of files, and the problems that finding in it reported."""
 
     def __init__(self, root: Path) -> None:
         self.root = root

@@ -54,7 +54,7 @@ def rated(value: str, more: str = "") -> bytes:
     return packet(f'xmp:Rating="{value}" {more}/>')
 
 
-def said(data: bytes, name: str) -> list[str | None]:
+def values_of(data: bytes, name: str) -> list[str | None]:
     return read_packet(data).values(name)
 
 
@@ -67,14 +67,14 @@ def test_what_others_wrote_stays(form: str) -> None:
     old = FORMS[form]
     new = edit_packet(old, FULL, WHEN).packet
     assert others(new) == others(old)
-    assert said(new, RATING) == ["4"]
-    assert said(new, LABEL) == ["Select"]
-    assert said(new, PICK_LABEL) == ["3"]
+    assert values_of(new, RATING) == ["4"]
+    assert values_of(new, LABEL) == ["Select"]
+    assert values_of(new, PICK_LABEL) == ["3"]
     assert subject(new)[-2:] == ["iq/blurred", "iq/too dark"]
     assert read_packet(new).items(TAGS)[-2:] == ["iq/blurred", "iq/too dark"]
-    assert said(new, f"{IQ}score") == ["7.12"]
-    assert said(new, CHANGED) == [WHEN]
-    assert said(new, SIDECAR_FOR) == ["CR2"]
+    assert values_of(new, f"{IQ}score") == ["7.12"]
+    assert values_of(new, CHANGED) == [WHEN]
+    assert values_of(new, SIDECAR_FOR) == ["CR2"]
     assert not edit_packet(old, FULL, WHEN).kept
 
 
@@ -91,7 +91,7 @@ def test_what_is_taken_back_leaves_no_trace_but_names(form: str) -> None:
     assert others(back) == others(old)
     assert subject(back) == subject(old)
     for name in (RATING, LABEL, *FLAGS):
-        assert said(back, name) == said(old, name)
+        assert values_of(back, name) == values_of(old, name)
     ours = ("Rating<", "wrote", "previous", "iq/", "iq:score>", "keywords", "TagsList></")
     assert [word for word in ours if text_of(back).count(word) > text_of(old).count(word)] == []
 
@@ -131,16 +131,16 @@ def test_a_new_sidecar_says_it_all() -> None:
 def test_a_persons_rating_stays(value: str) -> None:
     done = edit_packet(rated(value), XmpUpdate(stars=4), WHEN)
     assert done.kept
-    assert said(done.packet, RATING) == [value]
-    assert said(done.packet, f"{IQ}wroteRating") == []
+    assert values_of(done.packet, RATING) == [value]
+    assert values_of(done.packet, f"{IQ}wroteRating") == []
 
 
 @pytest.mark.parametrize("value", ["0", "", "0.0", " "])
 def test_zero_is_no_rating(value: str) -> None:
     done = edit_packet(rated(value), XmpUpdate(stars=4), WHEN)
-    assert (said(done.packet, RATING), done.kept) == (["4"], False)
-    assert said(done.packet, f"{IQ}previousRating") == [value]
-    assert said(edit_packet(done.packet, XmpUpdate(), LATER).packet, RATING) == [value]
+    assert (values_of(done.packet, RATING), done.kept) == (["4"], False)
+    assert values_of(done.packet, f"{IQ}previousRating") == [value]
+    assert values_of(edit_packet(done.packet, XmpUpdate(), LATER).packet, RATING) == [value]
 
 
 def test_a_rating_changed_by_hand_after_ours_is_a_persons() -> None:
@@ -148,7 +148,7 @@ def test_a_rating_changed_by_hand_after_ours_is_a_persons() -> None:
     theirs = ours.replace(b"<xmp:Rating>4<", b"<xmp:Rating>2<")
     assert marks_of(theirs).stars == 2
     done = edit_packet(theirs, XmpUpdate(stars=5), LATER)
-    assert (said(done.packet, RATING), done.kept) == (["2"], True)
+    assert (values_of(done.packet, RATING), done.kept) == (["2"], True)
     assert marks_of(done.packet).stars == 2
     again = edit_packet(done.packet, XmpUpdate(stars=2), LATER).packet
     assert marks_of(again).stars == 2
@@ -158,14 +158,14 @@ def test_ours_is_replaced_by_ours() -> None:
     done = edit_packet(
         edit_packet(None, FULL, WHEN).packet, XmpUpdate(stars=-1, label="Reject"), LATER
     )
-    assert (said(done.packet, RATING), said(done.packet, LABEL)) == (["-1"], ["Reject"])
-    assert said(done.packet, PICK_LABEL) == []
+    assert (values_of(done.packet, RATING), values_of(done.packet, LABEL)) == (["-1"], ["Reject"])
+    assert values_of(done.packet, PICK_LABEL) == []
     assert marks_of(done.packet) == Marks(None, None)
 
 
 def test_two_ratings_are_ours_only_if_both_are() -> None:
     both = packet('xmp:Rating="4" iq:wroteRating="4"><xmp:Rating>3</xmp:Rating></rdf:Description>')
-    assert said(edit_packet(both, XmpUpdate(stars=5), WHEN).packet, RATING) == ["4", "3"]
+    assert values_of(edit_packet(both, XmpUpdate(stars=5), WHEN).packet, RATING) == ["4", "3"]
 
 
 def test_a_rating_that_is_no_plain_text_stays() -> None:
@@ -182,12 +182,12 @@ def test_a_persons_label_and_flags_stay() -> None:
     old = packet('xmp:Label="Red" xmpDM:good="False" digiKam:PickLabel="1" xmpDM:pick="0"/>')
     done = edit_packet(old, XmpUpdate(label="Select", pick=1, flags=frozenset(FLAGS)), WHEN)
     assert done.kept
-    assert [said(done.packet, name) for name in (LABEL, GOOD, PICK_LABEL)] == [
+    assert [values_of(done.packet, name) for name in (LABEL, GOOD, PICK_LABEL)] == [
         ["Red"],
         ["False"],
         ["1"],
     ]
-    assert said(done.packet, PICK) == ["0"]
+    assert values_of(done.packet, PICK) == ["0"]
     assert marks_of(done.packet).pick == marks_of(old).pick == 0
 
 
@@ -198,14 +198,14 @@ def test_a_persons_flag_that_says_what_we_say_stays_a_persons(pick: int) -> None
     twice = edit_packet(once.packet, XmpUpdate(pick=-1, flags=frozenset(FLAGS)), WHEN)
     for done in (once, twice):
         assert done.kept
-        assert [said(done.packet, name) for name in FLAGS] == [["1"], [], []]
+        assert [values_of(done.packet, name) for name in FLAGS] == [["1"], [], []]
         assert marks_of(done.packet).pick == 1
 
 
 def test_another_profile_takes_its_flags_back_and_no_persons() -> None:
     first = edit_packet(None, XmpUpdate(pick=1, flags=frozenset({PICK, GOOD})), WHEN).packet
     second = edit_packet(first, XmpUpdate(pick=1, flags=frozenset({PICK_LABEL})), WHEN).packet
-    assert [said(second, name) for name in FLAGS] == [[], [], ["3"]]
+    assert [values_of(second, name) for name in FLAGS] == [[], [], ["3"]]
     assert marks_of(second).pick is None
 
 
@@ -224,10 +224,10 @@ def test_keywords_of_a_person_stay_and_ours_are_replaced() -> None:
 
 def test_keywords_that_are_no_list_are_left_alone() -> None:
     old = packet('dc:subject="holiday"/>')
-    assert said(edit_packet(old, FULL, WHEN).packet, SUBJECT) == ["holiday"]
+    assert values_of(edit_packet(old, FULL, WHEN).packet, SUBJECT) == ["holiday"]
     old = packet('><dc:subject rdf:parseType="Literal"><b>x</b></dc:subject></rdf:Description>')
     assert subject(edit_packet(old, FULL, WHEN).packet) == []
-    assert said(edit_packet(old, FULL, WHEN).packet, SUBJECT) == [None]
+    assert values_of(edit_packet(old, FULL, WHEN).packet, SUBJECT) == [None]
 
 
 @pytest.mark.parametrize(
@@ -240,10 +240,10 @@ def test_keywords_that_are_no_list_are_left_alone() -> None:
 )
 def test_a_blank_list_gives_way_to_one(blank: str) -> None:
     done = edit_packet(packet(blank), FULL, WHEN).packet
-    assert said(done, SUBJECT) == [None]
+    assert values_of(done, SUBJECT) == [None]
     assert subject(done) == list(FULL.keywords)
     assert edit_packet(done, FULL, LATER).packet == done
-    assert said(edit_packet(done, SILENT, LATER).packet, SUBJECT) == []
+    assert values_of(edit_packet(done, SILENT, LATER).packet, SUBJECT) == []
 
 
 def test_an_empty_list_is_filled() -> None:
@@ -254,11 +254,11 @@ def test_an_empty_list_is_filled() -> None:
 
 @pytest.mark.parametrize("text", ["a<b>&\"'", "]]>", "\x1b[31m\n", "\ud800", "\u202e", "&amp;"])
 def test_no_value_breaks_out(text: str) -> None:
-    remark = XmpUpdate(facts={"model": text}, keywords=(text,))
+    update = XmpUpdate(facts={"model": text}, keywords=(text,))
     for old in (None, packet('iq:model="x" />'), packet("iq:model='x' />")):
-        new = edit_packet(old, remark, WHEN).packet
+        new = edit_packet(old, update, WHEN).packet
         ElementTree.fromstring(new)
-        assert edit_packet(new, remark, LATER).packet == new
+        assert edit_packet(new, update, LATER).packet == new
 
 
 @pytest.mark.parametrize(
@@ -288,12 +288,12 @@ def test_a_packet_without_a_description_gets_one() -> None:
         EMPTY.replace("> </rdf:RDF>", "/>"),
         EMPTY.replace("rdf:", "").replace(":rdf", ""),
     ):
-        assert said(edit_packet(old.encode(), FULL, WHEN).packet, RATING) == ["4"]
+        assert values_of(edit_packet(old.encode(), FULL, WHEN).packet, RATING) == ["4"]
 
 
 def test_depth_is_no_trouble() -> None:
     deep = packet("><iq:x>" + "<iq:y>" * 50_000 + "</iq:y>" * 50_000 + "</iq:x></rdf:Description>")
-    assert said(edit_packet(deep, FULL, WHEN).packet, RATING) == ["4"]
+    assert values_of(edit_packet(deep, FULL, WHEN).packet, RATING) == ["4"]
 
 
 def test_many_namespaces_cost_no_more_than_their_bytes() -> None:
@@ -312,7 +312,9 @@ def test_a_text_of_many_lines_does_not_come_line_by_line() -> None:
     lines = "one\n" * 10_000
     take = packets._Reader._text
     with mock.patch.object(packets._Reader, "_text", autospec=True, side_effect=take) as took:
-        assert said(packet(f"><xmp:Label>{lines}</xmp:Label></rdf:Description>"), LABEL) == [lines]
+        assert values_of(packet(f"><xmp:Label>{lines}</xmp:Label></rdf:Description>"), LABEL) == [
+            lines
+        ]
     assert took.call_count < 100
 
 
