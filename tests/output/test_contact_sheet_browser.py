@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
     from support.cli_runner import Iq
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 # A browser without a window that talks to nobody by itself.
 ALONE = (
     "--no-sandbox",

@@ -130,6 +130,7 @@ def told(iq: Iq) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_plots_are_written_named_and_replaced(iq: Iq, told: Path) -> None:
     ran = iq("eval", told, "--plots", "new/figures")
     folder = iq.cwd / "new" / "figures"
