@@ -49,7 +49,11 @@ WRONG = [
     (["cull", "photos", "--html", "lost/s.html"], "no folder ./lost", "make it first"),
     (["cull", "photos", "--plan", "lost/a.plan"], "no folder ./lost", "make it first"),
     (["cull", "photos", "--plan", "photos/IMG_1.jpg"], "no plan of iq", "another name"),
-    (["export", "photos", "--html", "s.html", "--xmp"], "the sheet would lack", "--html in a second run"),
+    (
+        ["export", "photos", "--html", "s.html", "--xmp"],
+        "the sheet would lack",
+        "--html in a second run",
+    ),
     (["export", "photos", "--html", "s.html", "--limit", "2"], "are for rows", "--format or"),
     (["export", "photos", "--xmp", "--sort", "score"], "are for rows", "give --format or"),
     (["export", "photos", "--xmp", "--reverse"], "are for rows", "give --format or"),
