@@ -1,4 +1,4 @@
-"""Training the backbone: its start, its lessons, its losses, and runs that are cut off."""
+"""Training the backbone: its start, its batches, its losses, and runs that are cut off."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_the_rest_of_a_start_is_drawn_with_the_seed(start: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil",
+    "damage",
     [
         lambda given: given.pop("conv51.bias"),
         lambda given: given.update({"conv00.weight": torch.zeros(32, 3, 7, 7)}),
@@ -100,16 +100,16 @@ def test_the_rest_of_a_start_is_drawn_with_the_seed(start: Path) -> None:
         lambda given: given.clear() or given.update({"layer1.weight": torch.zeros(3)}),
     ],
 )
-def test_another_network_is_no_start(tmp_path: Path, spoil) -> None:
+def test_another_network_is_no_start(tmp_path: Path, damage) -> None:
     """A tensor of one number was stretched over a whole layer."""
     given = convolutions()
-    spoil(given)
+    damage(given)
     save_file(given, tmp_path / "other.safetensors")
     with pytest.raises(IqError, match=r"is no MobileNetV2 of width 1\.0"):
         init.initial_backbone(str(tmp_path / "other.safetensors"), 0)
 
 
-def test_a_start_that_cannot_be_read_is_told(tmp_path: Path, start: Path) -> None:
+def test_a_start_that_cannot_be_read_is_reported(tmp_path: Path, start: Path) -> None:
     (tmp_path / "cut.safetensors").write_bytes(start.read_bytes()[:5000])
     (tmp_path / "pickle.pth").write_bytes(pickle.dumps({"conv00.weight": 1}))
     for name in ("cut.safetensors", "pickle.pth", "absent.safetensors", ""):
@@ -232,13 +232,13 @@ def test_weights_keep_their_account_and_only_what_may_run_short_is_rounded(tmp_p
 
 def test_opinion_loss_by_hand() -> None:
     """Huber 1/2 * 1^2 beyond nothing; two pairs, in order, one of them by too little."""
-    told = torch.tensor([2.0, 4.0])
-    assert opinion_loss(told, told) == pytest.approx(0, abs=1e-4)
+    opinions = torch.tensor([2.0, 4.0])
+    assert opinion_loss(opinions, opinions) == pytest.approx(0, abs=1e-4)
     # error 0.5 each -> Huber 0.125; correlation 1; the pair is 2 apart
-    assert opinion_loss(told + 0.5, told) == pytest.approx(0.125, abs=1e-4)
+    assert opinion_loss(opinions + 0.5, opinions) == pytest.approx(0.125, abs=1e-4)
     # error 3 and 3 -> Huber 2.5; correlation -1 -> 2; the lead is -4 -> 4.5
     turned = torch.tensor([5.0, 1.0])
-    assert opinion_loss(turned, told) == pytest.approx(2.5 + 2 + 4.5, abs=1e-3)
+    assert opinion_loss(turned, opinions) == pytest.approx(2.5 + 2 + 4.5, abs=1e-3)
     # a pair closer than CLEAR asks for nothing: error 0.2 and 0.2 -> 0.02, correlation -1 -> 2,
     # as far as the deviations of 0.1 stand out of the guard of 1e-4
     near = torch.tensor([3.0, 3.0 + 0.4 * CLEAR])
@@ -261,11 +261,11 @@ def test_ladder_loss_is_nothing_exactly_when_every_margin_is_met() -> None:
     assert ladder_loss(scores, levels, costs) == 0
     assert ladder_loss(scores - 3, levels, costs) == 0
     assert ladder_loss(8 - 2 * levels, levels, costs) == 0
-    # One rung of the second ladder, 0.1 too good: 0.1 missing against the three other rungs.
-    for rung in range(4):
+    # One level of the second ladder, 0.1 too good: 0.1 missing against the three other levels.
+    for k in range(4):
         missed = scores.clone()
-        missed[1, rung] += 0.1
-        assert ladder_loss(missed, levels, costs) == pytest.approx(rung * 0.1 / 12, abs=1e-6)
+        missed[1, k] += 0.1
+        assert ladder_loss(missed, levels, costs) == pytest.approx(k * 0.1 / 12, abs=1e-6)
 
 
 def test_ladder_loss_by_hand() -> None:
@@ -303,7 +303,7 @@ def test_a_config_stands_in_for_the_standard(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("stepps = 7", "sets 'stepps'; there is seed, steps, photos"),
         ("[steps]\nx = 1", "sets steps to {'x': 1}; give a whole number"),
@@ -319,11 +319,11 @@ def test_a_config_stands_in_for_the_standard(tmp_path: Path) -> None:
         ("\x00", "cannot read"),
     ],
 )
-def test_a_config_that_makes_no_sense_is_told(tmp_path: Path, text: str, said: str) -> None:
+def test_a_config_that_makes_no_sense_is_reported(tmp_path: Path, text: str, message: str) -> None:
     path = config_file(tmp_path, text)
     with pytest.raises(IqError) as caught:
         read_backbone_config(path)
-    assert said in str(caught.value) and str(path) in str(caught.value)
+    assert message in str(caught.value) and str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -335,14 +335,14 @@ def test_counts_that_would_divide_by_nothing_are_refused(tmp_path: Path, name: s
         read_backbone_config(config_file(tmp_path, f"{name} = {BACKBONE_LEAST[name] - 1}"))
 
 
-def test_a_config_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_config_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"steps = 7 # \xe9")
     for name in ("absent.toml", "latin.toml", "."):
         with pytest.raises(IqError, match="cannot read"):
             read_backbone_config(tmp_path / name)
 
 
-# --- lessons ---
+# --- batches ---
 
 
 @pytest.fixture(scope="module")
@@ -357,11 +357,11 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
             picture = DISTORTIONS["white_noise"](picture, 5, k)
         (root / f"{k:03}.jpg").write_bytes(encoded(picture, "JPEG", quality=90))
         lines.append(f"{k:03}.jpg,{0.2 if k % 4 == 0 else 0.7 + k % 3 / 10:.1f},{k // 2}")
-    (root / "told.csv").write_text("\n".join(lines) + "\n")
+    (root / "opinions.csv").write_text("\n".join(lines) + "\n")
     return root
 
 
-def lessons(album: Path, **changes: object) -> BackboneBatches:
+def batches_of(album: Path, **changes: object) -> BackboneBatches:
     photos = [album / f"{k:03}.jpg" for k in range(10)]
     values = {
         "photos": photos,
@@ -377,15 +377,15 @@ def lessons(album: Path, **changes: object) -> BackboneBatches:
 
 
 def test_a_batch_depends_on_the_seed_and_the_step_alone(album: Path) -> None:
-    one, again = lessons(album)[5], lessons(album)[5]
+    one, again = batches_of(album)[5], batches_of(album)[5]
     for field in fields(one):
         np.testing.assert_array_equal(getattr(one, field.name), getattr(again, field.name))
-    assert not np.array_equal(one.views, lessons(album, seed=5)[5].views)
-    assert not np.array_equal(one.views, lessons(album)[6].views)
+    assert not np.array_equal(one.views, batches_of(album, seed=5)[5].views)
+    assert not np.array_equal(one.views, batches_of(album)[6].views)
 
 
-def test_a_batch_holds_photos_then_ladders_rung_by_rung(album: Path) -> None:
-    batch = lessons(album)[0]
+def test_a_batch_holds_photos_then_ladders_level_by_level(album: Path) -> None:
+    batch = batches_of(album)[0]
     assert batch.views.shape == (3 + 2 * 3, 2, SIDE, SIDE, 3) and batch.views.dtype == np.uint8
     assert batch.levels.shape == (2, 3) and batch.costs.shape == (2,)
     assert (np.diff(batch.levels, axis=1) > 0).all()
@@ -393,7 +393,7 @@ def test_a_batch_holds_photos_then_ladders_rung_by_rung(album: Path) -> None:
 
 
 def test_each_photo_is_seen_once_before_any_twice(album: Path) -> None:
-    given = lessons(album)
+    given = batches_of(album)
     rows = [row for step in range(20) for row in shuffled_rows(10, 3, 4, step)]
     for start in range(0, 60, 10):
         assert sorted(rows[start : start + 10]) == list(range(10))
@@ -411,7 +411,7 @@ def test_the_copies_of_a_ladder_are_seen_alike(album: Path, monkeypatch) -> None
             return picture
 
     monkeypatch.setattr(batches, "DISTORTIONS", dict.fromkeys(NAMES, Untouched()))
-    views = lessons(album)[2].views[3:].reshape(2, 3, 2, SIDE, SIDE, 3)
+    views = batches_of(album)[2].views[3:].reshape(2, 3, 2, SIDE, SIDE, 3)
     for ladder in views:
         np.testing.assert_array_equal(ladder[0], ladder[1])
         np.testing.assert_array_equal(ladder[0], ladder[2])
@@ -420,12 +420,12 @@ def test_the_copies_of_a_ladder_are_seen_alike(album: Path, monkeypatch) -> None
 def test_ladders_stand_on_pristine_and_liked_photos_in_turn(album: Path, monkeypatch) -> None:
     read: list[Path] = []
     monkeypatch.setattr(batches, "head_of", lambda path: read.append(path) or head_of(path))
-    given = lessons(album)
+    given = batches_of(album)
     for step in range(4):
         read.clear()
         given[step]
         assert read[3] in given.pristine and read[4] in given.liked
-    alone = lessons(album, pristine=[])
+    alone = batches_of(album, pristine=[])
     read.clear()
     alone[0]
     assert set(read[3:]) <= set(alone.liked)
@@ -460,7 +460,7 @@ def test_a_photo_that_cannot_be_read_is_named(album: Path, tmp_path: Path) -> No
     for path in (torn, tmp_path / "absent.jpg"):
         with pytest.raises(IqError, match=rf"{path}: .*; mend it, or leave it out"):
             head_of(path)
-        found = SafeDataset(lessons(album, photos=[path], opinions=np.ones(1, np.float32)))[0]
+        found = SafeDataset(batches_of(album, photos=[path], opinions=np.ones(1, np.float32)))[0]
         assert isinstance(found, IqError) and str(path) in str(found)
 
 
@@ -598,7 +598,7 @@ def train(iq: Iq, album: Path, start: Path):
     (iq.cwd / "tiny.toml").write_text(TINY)
 
     def begun(output: str, *more: str) -> subprocess.Popen[bytes]:
-        words = ("train", "backbone", str(album / "told.csv"), "--scene", "scene", "--start")
+        words = ("train", "backbone", str(album / "opinions.csv"), "--scene", "scene", "--start")
         words = (*words, str(start), "-o", output, "--config", "tiny.toml", *more)
         command = (sys.executable, "-c", QUICK, *words)
         env = iq.environ | {"OMP_NUM_THREADS": "1"}
@@ -627,13 +627,13 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert state.exists() and not (iq.cwd / "killed" / "mini.safetensors").exists()
-    code, said = ended(train("killed/mini.safetensors"))
-    assert code == 0 and "going on after step " in said, said
-    assert said.splitlines()[-1] == "wrote ./killed/mini.safetensors"
+    code, err = ended(train("killed/mini.safetensors"))
+    assert code == 0 and "going on after step " in err, err
+    assert err.splitlines()[-1] == "wrote ./killed/mini.safetensors"
 
-    code, said = ended(train("whole/mini.safetensors"))
-    assert code == 0 and "going on" not in said, said
-    assert "step 6 of 6: opinion " in said and "held out: SRCC " in said
+    code, err = ended(train("whole/mini.safetensors"))
+    assert code == 0 and "going on" not in err, err
+    assert "step 6 of 6: opinion " in err and "held out: SRCC " in err
     files = [iq.cwd / folder / "mini.safetensors" for folder in ("killed", "whole")]
     assert files[0].read_bytes() == files[1].read_bytes()
     for file in files:
@@ -652,8 +652,8 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None
 
     # What is done is done: the same command writes the same file again.
     files[0].unlink()
-    code, said = ended(train("killed/mini.safetensors"))
-    assert code == 0 and "going on after step 6 of 6" in said
+    code, err = ended(train("killed/mini.safetensors"))
+    assert code == 0 and "going on after step 6 of 6" in err
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
@@ -663,7 +663,7 @@ def test_loaders_give_the_same_batches(album: Path) -> None:
     found = []
     for loaders in (0, 1):
         config = replace(BackboneConfig(), loaders=loaders)
-        found.append(list(_batches(lessons(album), range(3, 5), config)))
+        found.append(list(_batches(batches_of(album), range(3, 5), config)))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one.views, other.views)
         np.testing.assert_array_equal(one.levels, other.levels)
@@ -673,7 +673,7 @@ def test_a_loader_says_what_is_wrong_in_one_sentence(album: Path, tmp_path: Path
     from iqcli.training.backbone.train import _batches
 
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
-    given = lessons(album, photos=[tmp_path / "torn.jpg"], opinions=np.ones(1, np.float32))
+    given = batches_of(album, photos=[tmp_path / "torn.jpg"], opinions=np.ones(1, np.float32))
     with pytest.raises(IqError) as caught:
         list(_batches(given, range(2), replace(BackboneConfig(), loaders=1)))
     assert len(str(caught.value).splitlines()) == 1 and "torn.jpg" in str(caught.value)
@@ -682,7 +682,7 @@ def test_a_loader_says_what_is_wrong_in_one_sentence(album: Path, tmp_path: Path
 def refusal(iq: Iq, album: Path, start: str | Path, *more: str | Path, **environ: str) -> str:
     """What the command says before it exits with 2, having made nothing."""
     output = () if "-o" in more else ("-o", "mini.safetensors")
-    words = ("train", "backbone", album / "told.csv", "--start", str(start), *output, *more)
+    words = ("train", "backbone", album / "opinions.csv", "--start", str(start), *output, *more)
     before = sorted(iq.cwd.rglob("*"))
     ran = iq(*words, OMP_NUM_THREADS="1", **environ)
     assert ran.code == 2 and ran.out == b"" and len(ran.lines) == 1, ran.err
@@ -701,14 +701,14 @@ def test_the_command_refuses_what_it_cannot_do(iq: Iq, album: Path, start: Path)
 @pytest.mark.slow
 def test_without_a_network_timm_is_told_in_one_sentence(iq: Iq, album: Path) -> None:
     away = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(iq.home / "hub"), "TORCH_HOME": str(iq.home)}
-    said = refusal(iq, album, "timm:mobilenetv2_100", **away)
-    assert said.startswith("iq: timm cannot give mobilenetv2_100: ")
+    err = refusal(iq, album, "timm:mobilenetv2_100", **away)
+    assert err.startswith("iq: timm cannot give mobilenetv2_100: ")
 
 
 def test_training_in_a_folder_of_another_run_changes_nothing(
     album: Path, start: Path, tmp_path: Path
 ) -> None:
-    given = mos_csv.read(album / "told.csv", None, None, None)
+    given = mos_csv.read(album / "opinions.csv", None, None, None)
     output = tmp_path / "mini.safetensors"
     RunFolder(tmp_path / "mini.run").open({"steps": 5})
     kept = (tmp_path / "mini.run" / "settings.json").read_bytes()
@@ -721,7 +721,7 @@ def test_training_in_a_folder_of_another_run_changes_nothing(
 def test_a_listed_photo_that_is_not_there_is_named_before_hours_of_work(
     album: Path, start: Path, tmp_path: Path
 ) -> None:
-    given = mos_csv.read(album / "told.csv", None, None, None)
+    given = mos_csv.read(album / "opinions.csv", None, None, None)
     lost = replace(given.rows[3], shot=replace(given.rows[3].shot, path=tmp_path / "lost.jpg"))
     given = replace(given, rows=(*given.rows[:3], lost, *given.rows[4:]))
     output = tmp_path / "mini.safetensors"
@@ -731,7 +731,7 @@ def test_a_listed_photo_that_is_not_there_is_named_before_hours_of_work(
 
 
 def test_one_scene_cannot_be_split(album: Path, start: Path, tmp_path: Path) -> None:
-    given = mos_csv.read(album / "told.csv", None, None, None)
+    given = mos_csv.read(album / "opinions.csv", None, None, None)
     rows = tuple(replace(row, row=row.row | {"scene": "one"}) for row in given.rows)
     with pytest.raises(IqError, match="too few scenes to hold some out"):
         train_backbone(

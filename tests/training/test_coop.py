@@ -107,7 +107,7 @@ def test_a_tower_that_was_read_for_measuring_can_still_be_learnt_through(
 
 
 def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
-    """Embeddings that lie beside one text or the other; NumPy says what torch said."""
+    """Embeddings that lie beside one text or the other; NumPy predicts the same as torch."""
     random = np.random.default_rng(0)
     with torch.no_grad():
         texts = coop.Prompts(clip, SIX, 4)().numpy()
@@ -119,16 +119,16 @@ def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
     vectors = (3 * ends + random.normal(0, 0.02, (120, 512))).astype(np.float32)
     vectors[7] = np.nan
     blocks = {"clip:ViT-B-32": vectors}
-    pupils = HexTrainingSet(blocks, levels, [str(k) for k in range(120)])
-    fitted = coop.fit(SIX, pupils, clip, 4, HexLoss.of("nll", None, None), "cpu", lambda _: None)
+    data = HexTrainingSet(blocks, levels, [str(k) for k in range(120)])
+    fitted = coop.fit(SIX, data, clip, 4, HexLoss.of("nll", None, None), "cpu", lambda _: None)
     assert fitted.train_losses[-1] < 0.7 * fitted.train_losses[0]
     info = {"kind": "prompts", "blocks": {"clip:ViT-B-32": 512}, "hidden": []}
     assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.tensor_shapes(SIX, info)
     assert all(t.dtype == np.float32 for t in fitted.tensors.values())
     head = HexHead(SIX, {"clip:ViT-B-32": 512}, fitted.tensors, fitted.info)
-    said = head.levels(blocks)
+    predicted = head.levels(blocks)
     there = np.isfinite(vectors).all(axis=1)
-    assert ((said > 1) == (levels > 1))[there].mean() > 0.95
+    assert ((predicted > 1) == (levels > 1))[there].mean() > 0.95
     logits = head.logits(blocks)
     units = torch.nn.functional.normalize(torch.from_numpy(vectors), dim=1)
     exact = units @ torch.from_numpy(fitted.tensors["text"]).T * torch.from_numpy(
@@ -137,6 +137,7 @@ def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
     assert np.allclose(logits[there], exact.numpy()[there], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_prompts_from_the_command_line(iq: Iq) -> None:
     file = fake_hex.labelled(iq.cwd / "photos", scenes=16, size=96)
     words = (

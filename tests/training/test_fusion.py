@@ -58,32 +58,32 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def world(count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """Photos whose opinion rises with one feature and doubt with another."""
+    """Photos whose opinion rises with one feature and its scatter with another."""
     random = np.random.default_rng(seed)
     blocks = {n: random.normal(0, 1, (count, k)).astype(np.float32) for n, k in SIZES.items()}
     clear = 5.5 + 2.2 * np.tanh(blocks["brisque"][:, 0]) + blocks["photometry"][:, 1]
-    doubt = 0.25 + 1.0 * (blocks["photometry"][:, 2] > 0)
-    told = np.clip(clear + random.normal(0, 1, count) * doubt, 1, 10)
-    return blocks, told.astype(np.float32)
+    sigma = 0.25 + 1.0 * (blocks["photometry"][:, 2] > 0)
+    opinions = np.clip(clear + random.normal(0, 1, count) * sigma, 1, 10)
+    return blocks, opinions.astype(np.float32)
 
 
-def lessons(count: int = 500, seed: int = 0) -> TrainingSet:
+def training_set(count: int = 500, seed: int = 0) -> TrainingSet:
     """Scenes of two photos; one distortion lowers what people see, the other what they do not."""
-    blocks, told = world(count, seed)
+    blocks, opinions = world(count, seed)
     bases, _ = world(20, seed + 100)
     steps = np.array(LADDER_LEVELS, np.float32)
     copies = {}
     for name, values in bases.items():
-        rungs = np.tile(values[:, None, None], (1, 2, len(LADDER_LEVELS), 1))
+        levels = np.tile(values[:, None, None], (1, 2, len(LADDER_LEVELS), 1))
         if name == "brisque":
-            rungs[:, 0, :, 0] -= steps
+            levels[:, 0, :, 0] -= steps
         else:
-            rungs[:, 1, :, 5] += steps
-        copies[name] = rungs
-    worthless = {name: np.full((8, size), -4, np.float32) for name, size in SIZES.items()}
+            levels[:, 1, :, 5] += steps
+        copies[name] = levels
+    negatives = {name: np.full((8, size), -4, np.float32) for name, size in SIZES.items()}
     scenes = [f"s{k // 2}" for k in range(count)]
     due = np.array([[0.5], [0.25]], np.float32) * np.diff(steps)
-    return TrainingSet(blocks, told, scenes, copies, due, worthless)
+    return TrainingSet(blocks, opinions, scenes, copies, due, negatives)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def fit(given: TrainingSet, config: FusionConfig = SHORT) -> Fit:
 
 @pytest.fixture(scope="module")
 def learnt() -> tuple[TrainingSet, Fit]:
-    given = lessons()
+    given = training_set()
     return given, fit(given)
 
 
@@ -119,45 +119,45 @@ def head_of(fitted: Fit | fusion.FusionFit) -> FusionHead:
 def test_it_learns_a_monotone_relation_for_photos_it_never_saw(learnt) -> None:
     _, fitted = learnt
     assert spearmanr(fitted.held.scores, fitted.held.opinions).statistic > 0.75
-    blocks, told = world(400, seed=1)
+    blocks, opinions = world(400, seed=1)
     scores, _ = head_of(fitted).predict(blocks)
-    assert spearmanr(scores, told).statistic > 0.8
-    assert np.sqrt(((scores - told) ** 2).mean()) < 0.75 * told.std()
+    assert spearmanr(scores, opinions).statistic > 0.8
+    assert np.sqrt(((scores - opinions) ** 2).mean()) < 0.75 * opinions.std()
 
 
 def test_nine_of_ten_opinions_lie_in_the_interval(learnt) -> None:
     _, fitted = learnt
     inside = np.abs(fitted.held.scores - fitted.held.opinions) <= 1.645 * fitted.held.sigmas
     assert inside.mean() == pytest.approx(0.9, abs=1.5 / len(inside))
-    blocks, told = world(1000, seed=2)
+    blocks, opinions = world(1000, seed=2)
     scores, sigmas = head_of(fitted).predict(blocks)
-    assert 0.8 <= (np.abs(scores - told) <= 1.645 * sigmas).mean() <= 0.97
+    assert 0.8 <= (np.abs(scores - opinions) <= 1.645 * sigmas).mean() <= 0.97
 
 
-def test_doubt_is_larger_where_opinions_scatter(learnt) -> None:
+def test_the_uncertainty_is_larger_where_opinions_scatter(learnt) -> None:
     blocks, _ = world(400, seed=3)
     _, sigmas = head_of(learnt[1]).predict(blocks)
     scattered = blocks["photometry"][:, 2] > 0
     assert sigmas[scattered].mean() > 1.05 * sigmas[~scattered].mean()
 
 
-def test_a_spoilt_copy_scores_lower_rung_by_rung(learnt) -> None:
+def test_a_distorted_copy_scores_lower_level_by_level(learnt) -> None:
     given, fitted = learnt
     head = head_of(fitted)
     for kind in range(2):
-        rungs = [
-            {name: values[:, kind, rung] for name, values in given.ladders.items()}
-            for rung in range(len(LADDER_LEVELS))
+        levels = [
+            {name: values[:, kind, level] for name, values in given.ladders.items()}
+            for level in range(len(LADDER_LEVELS))
         ]
-        means = [head.predict(blocks)[0].mean() for blocks in rungs]
+        means = [head.predict(blocks)[0].mean() for blocks in levels]
         lost = -np.diff(means)
-        # The last rung of the first lies where the scales end.
+        # The last level of the first lies where the scales end.
         assert (lost > 0.2 * given.margins[kind]).all(), (kind, lost)
     assert head.predict(given.negatives)[0].max() < means[-1]
 
 
 def test_each_distortion_has_margins_of_its_own() -> None:
-    """By hand: hinges of the ladders that were drawn, and how far worthless is from 1."""
+    """By hand: hinges of the ladders that were drawn, and how far negatives are from 1."""
 
     class First(torch.nn.Module):
         def forward(self, inputs):
@@ -165,15 +165,15 @@ def test_each_distortion_has_margins_of_its_own() -> None:
 
     random = np.random.default_rng(3)
     copies = torch.from_numpy(random.uniform(1, 10, (7, 2, 4, 3)).astype(np.float32))
-    worthless = torch.full((5, 3), 3.0)
+    negatives = torch.full((5, 3), 3.0)
     due = torch.tensor([[0.5, 1.0, 1.0], [0.25, 0.0, 2.0]])
-    pupil = TrainTensors([], torch.zeros(0), due, [copies], [worthless])
+    data = TrainTensors([], torch.zeros(0), due, [copies], [negatives])
     torch.manual_seed(4)
     chosen, kind = torch.randint(7, (fusion.LADDERS,)), torch.randint(2, (fusion.LADDERS,))
     scores = copies[chosen, kind, :, 0].numpy()
     wanted = np.maximum(due[kind].numpy() - (scores[:, :-1] - scores[:, 1:]), 0).mean() + 0.2
     torch.manual_seed(4)
-    assert float(fusion._order_loss(First(), pupil)) == pytest.approx(wanted, abs=1e-5)
+    assert float(fusion._order_loss(First(), data)) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_margins_follow_the_cost_of_each_distortion() -> None:
@@ -199,7 +199,7 @@ def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
         return forward(self, inputs)
 
     monkeypatch.setattr(fusion.FusionNetwork, "forward", watched)
-    fit(lessons(100), FusionConfig(epochs=4, hidden=0.25))
+    fit(training_set(100), FusionConfig(epochs=4, hidden=0.25))
     shown = {
         mode: np.concatenate([each.ravel() for each in found]) for mode, found in flags.items()
     }
@@ -207,11 +207,11 @@ def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
 
 
 def test_a_hidden_block_costs_some_accuracy_not_all(learnt) -> None:
-    blocks, told = world(400, seed=4)
+    blocks, opinions = world(400, seed=4)
     blocks["photometry"] = np.full_like(blocks["photometry"], np.nan)
     scores, sigmas = head_of(learnt[1]).predict(blocks)
     assert np.isfinite(scores).all() and np.isfinite(sigmas).all()
-    assert spearmanr(scores, told).statistic > 0.5
+    assert spearmanr(scores, opinions).statistic > 0.5
 
 
 # --- figures ---
@@ -219,20 +219,20 @@ def test_a_hidden_block_costs_some_accuracy_not_all(learnt) -> None:
 
 def test_photos_that_are_held_out_teach_nothing() -> None:
     """Neither by their opinions nor by what is seen on them."""
-    given = lessons(150)
+    given = training_set(150)
     held = holdout_mask(given.scenes)
     assert 0 < held.sum() < 50
     blocks = {name: values.copy() for name, values in given.blocks.items()}
-    told = given.opinions.copy()
-    told[held] = told[held][::-1] / 2 + 1
+    opinions = given.opinions.copy()
+    opinions[held] = opinions[held][::-1] / 2 + 1
     for values in blocks.values():
         values[held] *= 3
     one, opinion, both = (
         fit(each, FusionConfig(epochs=3))
         for each in (
             given,
-            replace(given, opinions=told),
-            replace(given, opinions=told, blocks=blocks),
+            replace(given, opinions=opinions),
+            replace(given, opinions=opinions, blocks=blocks),
         )
     )
     for other in (opinion, both):
@@ -272,7 +272,7 @@ def test_the_experience_is_what_the_file_says_of_the_held_out_photos(
     kept = (head.tensors[name] for name in HOLDOUT)
     for values, wanted in zip(kept, (scores, sigmas, given.opinions[held]), strict=True):
         np.testing.assert_allclose(values, wanted[own.one_per_scene], rtol=1e-5)
-    assert head.held is not None and len(head.held.scores) == own.one_per_scene.sum()
+    assert head.holdout is not None and len(head.holdout.scores) == own.one_per_scene.sum()
 
 
 def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
@@ -287,9 +287,10 @@ def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
     assert own.log_density == pytest.approx(densities.mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_figures_on_noise_are_no_better_than_chance() -> None:
     """Opinions that nothing explains: a leak from the held-out folds would show as rank order."""
-    given = lessons(600)
+    given = training_set(600)
     random = np.random.default_rng(5).uniform(1, 10, 600).astype(np.float32)
     fitted = fit(replace(given, opinions=random))
     assert len(fitted.held.opinions) > 60
@@ -308,7 +309,7 @@ def test_scenes_never_straddle_folds() -> None:
 
 
 def test_training_is_the_same_for_the_same_seed() -> None:
-    given, config = lessons(120), FusionConfig(epochs=3)
+    given, config = training_set(120), FusionConfig(epochs=3)
     one, other = (fit(given, config) for _ in range(2))
     assert one.info == other.info and one.tensors.keys() == other.tensors.keys()
     for name, values in one.tensors.items():
@@ -337,7 +338,7 @@ def test_all_photos_of_a_scene_are_held_out_or_none() -> None:
 @pytest.mark.parametrize("left", (1, 2))
 def test_a_last_batch_of_one_photo_does_not_spoil_the_weights(left: int) -> None:
     """Its correlation has no deviation to divide by: the weights became NaN."""
-    given = next(each for each in map(lessons, range(80, 160)) if left in lasts(each))
+    given = next(each for each in map(training_set, range(80, 160)) if left in lasts(each))
     fitted = fit(given, FusionConfig(epochs=2, batch=32))
     assert all(np.isfinite(values).all() for values in fitted.tensors.values())
 
@@ -388,8 +389,8 @@ def test_undefined_vectors_do_not_shift_the_knots() -> None:
     np.testing.assert_array_equal(quantile_knots(values), quantile_knots(holed))
 
 
-def test_scales_span_the_photos_that_teach_and_the_spoilt_copies() -> None:
-    given = lessons(100)
+def test_scales_span_the_photos_that_teach_and_the_distorted_copies() -> None:
+    given = training_set(100)
     rows = np.arange(100) < 10
     seen = given.scale_samples("brisque", rows)
     np.testing.assert_array_equal(seen[:10], given.blocks["brisque"][:10])
@@ -418,7 +419,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lines.insert(30, "broken.png,3,scene 2")
     order = random.permutation(len(lines))
     text = "\n".join(["image,mos,scene", *(lines[k] for k in order)]) + "\n"
-    (root / "told.csv").write_text(text)
+    (root / "opinions.csv").write_text(text)
     return root
 
 
@@ -435,9 +436,9 @@ def measure_in(folder: Path):
     """What `Run.measured` does, with a cache in the folder that all tests share."""
     settings = Settings(folder / "cache", folder, device="cpu", jobs=2)
 
-    def measured(blocks, shots, spoil=None):
+    def measured(blocks, shots, distorted=None):
         cache = Cache(settings.cache_dir, pytest.fail)
-        yield from measure(shots, blocks, cache, settings, reader=spoil)
+        yield from measure(shots, blocks, cache, settings, reader=distorted)
         cache.close()
 
     return measured
@@ -449,17 +450,18 @@ def run(monkeypatch: pytest.MonkeyPatch, cache: Path, *words: str) -> int:
     return app.run()
 
 
+@pytest.mark.slow
 def test_iq_train_fusion_from_end_to_end(
     album: Path, small, monkeypatch, tmp_path: Path, capsys
 ) -> None:
     output = tmp_path / "mine.safetensors"
-    words = ("train", "fusion", str(album / "told.csv"), "-o", str(output))
+    words = ("train", "fusion", str(album / "opinions.csv"), "-o", str(output))
     more = ("--mos-range", "1:5", "--scene", "scene")
     assert run(monkeypatch, album / "cache", *words, *more) == Exit.SOME_FAILED
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "photos held out: SRCC " in told.err and "in the 90 % interval" in told.err
-    assert "62 photos: 60 used, 2 could not be read" in told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "photos held out: SRCC " in captured.err and "in the 90 % interval" in captured.err
+    assert "62 photos: 60 used, 2 could not be read" in captured.err
     model = loaded(output)
     assert model.predictor.info["model"] == "mine"
     assert [block.name for block in model.blocks] == [*DEFAULT, "tiles"]
@@ -471,25 +473,27 @@ def test_iq_train_fusion_from_end_to_end(
 
 
 def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) -> None:
-    told = mos_csv.read(album / "told.csv", None, "1:5", None)
+    opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
     output = tmp_path / "mine.safetensors"
-    said: list[str] = []
+    messages: list[str] = []
     report = recipes.fit_fusion(
-        FitRequest(told, [BLOCKS["photometry"]], "scene", output, "mine/1"),
+        FitRequest(opinions, [BLOCKS["photometry"]], "scene", output, "mine/1"),
         [],
         measure_in(album),
         "cpu",
-        said.append,
+        messages.append,
     )
-    held = holdout_mask([row.row["scene"] for row in told.rows if row.row["image"][0].isdecimal()])
+    held = holdout_mask(
+        [row.row["scene"] for row in opinions.rows if row.row["image"][0].isdecimal()]
+    )
     assert len(report.holdout.scores) == held.sum() and report.photos == COUNT - held.sum()
     assert report.ladders == 2 * len(FEW)
     assert report.holdout.srcc > 0.6 and 0.5 <= report.holdout.coverage <= 1
     # People's average, on the photos that taught nothing.
     assert report.holdout.scores.mean() == pytest.approx(report.holdout.opinions.mean(), abs=0.02)
-    assert len(said) == MEMBERS
+    assert len(messages) == MEMBERS
     model = loaded(output)
-    wanted = [row.shot for row in told.rows]
+    wanted = [row.shot for row in opinions.rows]
     found = [each for each in measure_in(album)(model.blocks, wanted) if each.blocks]
     scores = [rating.score for rating in model.rate([each.blocks for each in found])]
     names = [int(each.shot.path.stem) for each in found]
@@ -507,11 +511,11 @@ def test_each_photo_is_learnt_with_its_own_vector(
         raise IqError("enough")
 
     monkeypatch.setattr(fusion, "fit", stop)
-    told = mos_csv.read(album / "told.csv", None, "1:5", None)
+    opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
     measured = measure_in(album)
     with pytest.raises(IqError, match="enough"):
         recipes.fit_fusion(
-            FitRequest(told, [BLOCKS["photometry"]], "scene", tmp_path / "x", "x"),
+            FitRequest(opinions, [BLOCKS["photometry"]], "scene", tmp_path / "x", "x"),
             [],
             measured,
             "cpu",
@@ -519,7 +523,9 @@ def test_each_photo_is_learnt_with_its_own_vector(
         )
     (given,) = caught
     assert len(given.opinions) == COUNT and not (tmp_path / "x").exists()
-    readable = [row for row in told.rows if row.row["image"] not in ("absent.png", "broken.png")]
+    readable = [
+        row for row in opinions.rows if row.row["image"] not in ("absent.png", "broken.png")
+    ]
     block = BLOCKS["photometry"]
     for k, row in enumerate(readable):
         assert given.opinions[k] == pytest.approx(row.value)
@@ -551,10 +557,10 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
     (tmp_path / "good").mkdir()
     Image.fromarray(texture(99, 120, 160)).save(tmp_path / "good" / "a.png")
     (tmp_path / "good" / "b.png").write_bytes(b"\x89PNG\r\n\x1a\nno more")
-    told = mos_csv.read(album / "told.csv", None, "1:5", None)
+    opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
     with pytest.raises(IqError, match="enough"):
         recipes.fit_fusion(
-            FitRequest(told, [BLOCKS["photometry"]], "scene", tmp_path / "x", "x"),
+            FitRequest(opinions, [BLOCKS["photometry"]], "scene", tmp_path / "x", "x"),
             [tmp_path / "good"],
             measure_in(album),
             "cpu",
@@ -567,11 +573,11 @@ def test_pristine_photos_carry_ladders_too(album: Path, small, monkeypatch, tmp_
 
 
 def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tmp_path) -> None:
-    told = mos_csv.read(album / "told.csv", None, "1:5", None)
+    opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
     output = tmp_path / "x.safetensors"
 
-    def refused(blocks: list, scene: str | None, rows: int = len(told.rows)) -> str:
-        given = replace(told, rows=told.rows[:rows])
+    def refused(blocks: list, scene: str | None, rows: int = len(opinions.rows)) -> str:
+        given = replace(opinions, rows=opinions.rows[:rows])
         with pytest.raises(IqError) as caught:
             recipes.fit_fusion(
                 FitRequest(given, blocks, scene, output, "x"),
@@ -585,8 +591,8 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
 
     assert "too few to fit on" in refused([BLOCKS["photometry"]], None, rows=20)
     assert "no column 'burst'" in refused([BLOCKS["photometry"]], "burst")
-    one_scene = [replace(row, row={**row.row, "scene": "a"}) for row in told.rows]
-    told = replace(told, rows=tuple(one_scene))
+    one_scene = [replace(row, row={**row.row, "scene": "a"}) for row in opinions.rows]
+    opinions = replace(opinions, rows=tuple(one_scene))
     assert "too few scenes" in refused([BLOCKS["photometry"]], "scene")
     assert "block hole" in refused([Hole()], None)
     with pytest.raises(IqError, match="there is no block 'clip'"):
@@ -608,17 +614,17 @@ class Hole:
 # --- ladders ---
 
 
-def test_a_photo_that_cannot_be_spoilt_in_each_way_has_no_ladder(album: Path, monkeypatch) -> None:
+def test_a_photo_that_cannot_be_distorted_has_no_ladder(album: Path, monkeypatch) -> None:
     """One copy less than the others made rows of unequal length, and an end of the run."""
     monkeypatch.setattr(ladders, "NAMES", FEW)
-    told = mos_csv.read(album / "told.csv", None, "1:5", None)
-    readable = [row.shot for row in told.rows if row.row["image"][0].isdecimal()][:3]
+    opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
+    readable = [row.shot for row in opinions.rows if row.row["image"][0].isdecimal()][:3]
     block = BLOCKS["photometry"]
     honest = measure_in(album)
 
-    def failing(blocks, shots, spoil) -> Iterator[Photo]:
-        for each in honest(blocks, shots, spoil):
-            lost = (spoil.name, spoil.level) == (
+    def failing(blocks, shots, distorted) -> Iterator[Photo]:
+        for each in honest(blocks, shots, distorted):
+            lost = (distorted.name, distorted.level) == (
                 FEW[1],
                 LADDER_LEVELS[3],
             ) and each.shot == readable[1]
@@ -630,7 +636,7 @@ def test_a_photo_that_cannot_be_spoilt_in_each_way_has_no_ladder(album: Path, mo
     assert len(np.unique(whole[0, 0], axis=0)) == len(LADDER_LEVELS)
     found = measure_ladders(readable, [block], failing)["photometry"]
     np.testing.assert_array_equal(found, whole[[0, 2]])
-    lost = [each.shot for each in told.rows if each.row["image"] == "broken.png"]
+    lost = [each.shot for each in opinions.rows if each.row["image"] == "broken.png"]
     assert measure_ladders(lost, [block], honest)["photometry"].shape == (
         0,
         2,

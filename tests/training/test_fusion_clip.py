@@ -85,7 +85,7 @@ def iq(monkeypatch: pytest.MonkeyPatch, *words: str | Path) -> int:
     return app.run()
 
 
-def told_of(home: Path) -> Path:
+def csv_of(home: Path) -> Path:
     return home / "album" / "mos_scores.csv"
 
 
@@ -94,20 +94,20 @@ def mine(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A trained head, made once."""
     output = home / "mine.safetensors"
     if not output.exists():
-        assert iq(monkeypatch, "train", "fusion", told_of(home), "-o", output, *WORDS) == Exit.DONE
+        assert iq(monkeypatch, "train", "fusion", csv_of(home), "-o", output, *WORDS) == Exit.DONE
     return output
 
 
 def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
-    code = iq(monkeypatch, "train", "fusion", told_of(home), "-o", output, *WORDS)
-    said = capsys.readouterr()
-    assert code == Exit.DONE, said.err
-    assert "photos held out: SRCC " in said.err and "60 photos: 60 used" in said.err
+    code = iq(monkeypatch, "train", "fusion", csv_of(home), "-o", output, *WORDS)
+    captured = capsys.readouterr()
+    assert code == Exit.DONE, captured.err
+    assert "photos held out: SRCC " in captured.err and "60 photos: 60 used" in captured.err
     model = registry(home).load(str(output))
     assert dict(model.predictor.sizes) == {"brisque": 36, CLIP: 512}
     assert model.predictor.info["known_by"][CLIP] == registry(home).blocks[CLIP].weights_fingerprint
-    scenes = sorted(set(mos_csv.read(told_of(home), None, "0:100", None).column("Scene")))
+    scenes = sorted(set(mos_csv.read(csv_of(home), None, "0:100", None).column("Scene")))
     assert len(model.holdout.scores) == holdout_mask(scenes).sum() > 0  # a photo a scene
     words = ("score", home / "album", "--model", output, "--format", "csv")
     assert iq(monkeypatch, *words) == Exit.DONE
@@ -133,8 +133,8 @@ def test_each_photo_teaches_with_its_own_clip_vector(home: Path, monkeypatch, tm
 
     monkeypatch.setattr(fusion, "fit", stop)
     output = tmp_path / "x.safetensors"
-    assert iq(monkeypatch, "train", "fusion", told_of(home), "-o", output, *WORDS) == Exit.USAGE
-    rows = mos_csv.read(told_of(home), None, "0:100", None).rows
+    assert iq(monkeypatch, "train", "fusion", csv_of(home), "-o", output, *WORDS) == Exit.USAGE
+    rows = mos_csv.read(csv_of(home), None, "0:100", None).rows
     for k, row in enumerate(rows[:12]):
         number = int(row.shot.path.stem)
         assert row.value == pytest.approx(1 + 9 * (95 - 90 * number / COUNT) / 100, abs=1e-3)
@@ -192,7 +192,7 @@ def test_a_head_is_refused_with_another_clip(mine: Path, monkeypatch) -> None:
 def test_without_clip_it_says_what_to_pull(home, monkeypatch, capsys, tmp_path: Path) -> None:
     monkeypatch.setenv("IQ_DATA_DIR", str(tmp_path))
     output = tmp_path / "x.safetensors"
-    assert iq(monkeypatch, "train", "fusion", told_of(home), "-o", output, *WORDS) == Exit.USAGE
+    assert iq(monkeypatch, "train", "fusion", csv_of(home), "-o", output, *WORDS) == Exit.USAGE
     assert "iq models pull clip-vit-b-32" in capsys.readouterr().err
     assert not output.exists()
 
@@ -209,8 +209,8 @@ def test_a_taste_stands_on_what_was_trained(
     file, own = tmp_path / "head.safetensors", tmp_path / "own.safetensors"
     file.write_bytes(mine.read_bytes())
     code = iq(monkeypatch, "train", "taste", rated, "--model", file, "-o", own)
-    said = capsys.readouterr().err
-    assert code == Exit.DONE and "adopted taste/" in said, said
+    captured = capsys.readouterr().err
+    assert code == Exit.DONE and "adopted taste/" in captured, captured
     file.unlink()
     taste = registry(home).load(str(own)).predictor
     assert taste.stock.info["model"] == "mine"

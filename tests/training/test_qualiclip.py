@@ -79,7 +79,7 @@ def paths_of(album: Path) -> list[Path]:
     return sorted(album.iterdir())
 
 
-def lessons(album: Path, **changes: object) -> CropBatches:
+def batches_of(album: Path, **changes: object) -> CropBatches:
     given = {"groups": list(GROUPS), "seed": 1, "size": 2, "side": 64, "composed": 1}
     return CropBatches(**{"photos": paths_of(album), **given, **changes})
 
@@ -131,17 +131,17 @@ def test_a_picture_with_a_short_side_is_mirrored() -> None:
 
 
 def test_a_step_is_a_function_of_the_seed_and_its_number(album: Path) -> None:
-    first = lessons(album)[5]
+    first = batches_of(album)[5]
     assert first.shape == (2, CROPS, LEVELS, 64, 64, 3) and first.dtype == np.uint8
-    np.testing.assert_array_equal(first, lessons(album)[5])
-    assert not np.array_equal(first, lessons(album)[6])
-    assert not np.array_equal(first, lessons(album, seed=2)[5])
+    np.testing.assert_array_equal(first, batches_of(album)[5])
+    assert not np.array_equal(first, batches_of(album)[6])
+    assert not np.array_equal(first, batches_of(album, seed=2)[5])
 
 
 def test_a_loader_gives_the_same_steps(album: Path) -> None:
     from iqcli.training.qualiclip.train import batches
 
-    found = [list(batches(lessons(album), range(3, 5), loaders)) for loaders in (0, 1)]
+    found = [list(batches(batches_of(album), range(3, 5), loaders)) for loaders in (0, 1)]
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -151,7 +151,7 @@ def test_a_photo_that_cannot_be_read_ends_the_run_in_one_sentence(tmp_path: Path
 
     (tmp_path / "torn.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(IqError, match=r"torn\.jpg"):
-        list(batches(lessons(tmp_path), range(1), 1))
+        list(batches(batches_of(tmp_path), range(1), 1))
 
 
 def test_each_photo_comes_once_before_any_twice() -> None:
@@ -179,24 +179,24 @@ def test_no_ladder_begins_with_the_picture_itself_or_turns_back(name: str) -> No
     whole = crop.copy()
     crop.setflags(write=False)
     for seed in range(3):
-        rungs = ladder(crop, [name], seed)
-        assert rungs.shape == (LEVELS, *crop.shape)
-        far = [apart(rung, crop) for rung in rungs]
+        copies = ladder(crop, [name], seed)
+        assert copies.shape == (LEVELS, *crop.shape)
+        far = [apart(copy, crop) for copy in copies]
         assert far[0] > 0.4, far
         # Nearest neighbours also move a picture by parts of a pixel, now more, now less.
         least = 0.95 if name == "pixelate" else 1.0
         assert all(b > least * a for a, b in pairwise(far)), far
     strengths = np.array([DISTORTIONS[name].identity, *DISTORTIONS[name].strengths])
     assert len({*np.sign(np.diff(strengths))} - {0.0}) == 1 and np.diff(strengths).all()
-    np.testing.assert_array_equal(crop, whole)  # nothing is spoilt in place
+    np.testing.assert_array_equal(crop, whole)  # nothing is distorted in place
 
 
 def test_several_distortions_are_put_on_one_after_the_other() -> None:
     crop = np.ascontiguousarray(photo("coffee.png")[100:228, 200:328])
     both = ladder(crop, ["gaussian_blur", "sensor_noise"], 4)
-    for level, rung in enumerate(both, 1):
+    for level, copy in enumerate(both, 1):
         blurred = DISTORTIONS["gaussian_blur"](crop, level, 4)
-        np.testing.assert_array_equal(rung, DISTORTIONS["sensor_noise"](blurred, level, 5))
+        np.testing.assert_array_equal(copy, DISTORTIONS["sensor_noise"](blurred, level, 5))
 
 
 def test_distortions_are_drawn_from_different_groups_and_none_that_is_left_out() -> None:
@@ -211,12 +211,12 @@ def test_distortions_are_drawn_from_different_groups_and_none_that_is_left_out()
     assert all(len(draw(kept, 1, random)) == 1 for _ in range(50))
 
 
-def test_both_crops_are_spoilt_alike(tmp_path: Path) -> None:
+def test_both_crops_are_distorted_alike(tmp_path: Path) -> None:
     """Drawn twice, the sign of a shift would differ: one crop brighter, the other darker."""
     (tmp_path / "grey.png").write_bytes(encoded(plain(128), "PNG"))
     ways = set()
     for step in range(40):
-        (found,) = lessons(tmp_path, groups=["brightness"], size=1)[step].astype(float)
+        (found,) = batches_of(tmp_path, groups=["brightness"], size=1)[step].astype(float)
         means = found.mean(axis=(2, 3, 4))  # (crops, levels)
         np.testing.assert_allclose(means[0], means[1], atol=0.5)
         steps = np.diff(means[0])
@@ -229,7 +229,7 @@ def test_colours_stay_those_of_rgb(tmp_path: Path) -> None:
     red = np.zeros((512, 512, 3), np.uint8)
     red[..., 0] = 200
     (tmp_path / "red.png").write_bytes(encoded(red, "PNG"))
-    crops = lessons(tmp_path, groups=["compression"])[0]
+    crops = batches_of(tmp_path, groups=["compression"])[0]
     assert crops[..., 0].mean() > 150 and crops[..., 2].mean() < 40
 
 
@@ -271,21 +271,21 @@ def test_copies_that_cannot_be_told_apart_pull_nowhere() -> None:
 
 def test_chunks_add_up_to_the_whole_step(album: Path) -> None:
     start = initial_clip("tiny", 1, WeightStore(NOWHERE))
-    crops = lessons(album, size=5)[0]
-    grads, told = [], []
+    crops = batches_of(album, size=5)[0]
+    grads, parts = [], []
     for chunk in (5, 2):
         optimiser_of(start.clip, QUALICLIP_TINY).zero_grad()
         config = replace(QUALICLIP_TINY, chunk=chunk)
-        told.append(backward(start.clip, start.texts, crops, config, "cpu"))
+        parts.append(backward(start.clip, start.texts, crops, config, "cpu"))
         grads.append(start.clip.visual.layer2[0].conv1.weight.grad.clone())
-    assert told[0] == pytest.approx(told[1], rel=1e-4)
+    assert parts[0] == pytest.approx(parts[1], rel=1e-4)
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-6)
     near = cosines(start.clip, start.texts, crops, "cpu")
     assert near.shape == (5, CROPS, LEVELS, 14)
     expected = loss_parts(
         near[..., 0::2], near[..., 1::2], QUALICLIP_TINY.slack, QUALICLIP_TINY.margin
     )
-    assert told[0] == pytest.approx(
+    assert parts[0] == pytest.approx(
         {k: float(v.detach()) for k, v in expected._asdict().items()}, rel=1e-4
     )
 
@@ -304,7 +304,7 @@ def test_the_rate_rises_and_falls_and_is_small_for_a_clip_that_has_learnt() -> N
     assert path == pytest.approx(8.75e-5, rel=0.05)
 
 
-def test_the_order_is_told_a_ladder_and_pooled() -> None:
+def test_the_order_is_reported_a_ladder_and_pooled() -> None:
     rows = np.array([[6, 5, 4, 3, 2, 1], [16, 15, 14, 13, 12, 11]], np.float32)
     assert rank_correlations(rows).median == 1 and 0.2 < rank_correlations(rows).pooled < 0.9
     assert rank_correlations(-rows).median == -1
@@ -370,9 +370,9 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert "visual.attnpool.positional_embedding" not in changed
 
     with safe_open(files[0], framework="numpy") as file:
-        told = json.loads(file.metadata()["iq"])
-    assert told["format"] == FORMAT and told["start"] == "tiny" and told["steps"] == 6
-    assert {*told["held"]} == {*GROUPS, "all"} == {*told["untrained"]}
+        metadata = json.loads(file.metadata()["iq"])
+    assert metadata["format"] == FORMAT and metadata["start"] == "tiny" and metadata["steps"] == 6
+    assert {*metadata["held"]} == {*GROUPS, "all"} == {*metadata["untrained"]}
 
     (few.cwd / "photos" / "one.png").write_bytes(encoded(texture(5), "PNG"))
     scored = few("score", "photos", "--model", "whole/q.safetensors", "-f", "jsonl")
@@ -390,10 +390,10 @@ def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -
     config = replace(
         QUALICLIP_TINY, steps=400, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9
     )
-    said: list[str] = []
+    messages: list[str] = []
     folder = RunFolder(tmp_path / "q.run")
     start = initial_clip("tiny", config.seed, WeightStore(NOWHERE))
-    trained = train_qualiclip(start, paths_of(album), None, config, folder, "cpu", said.append)
+    trained = train_qualiclip(start, paths_of(album), None, config, folder, "cpu", messages.append)
     before, after = trained.before["all"], trained.after["all"]
     assert after.median > before.median + 0.3 and after.median > 0.6, (before, after)
     assert after.pooled > before.pooled + 0.15, (before, after)
@@ -423,15 +423,15 @@ def refusal(iq: Iq, *given: str | Path, **environ: str) -> str:
 def test_the_command_refuses_what_it_cannot_do(few: Iq, album: Path) -> None:
     begin = (album, "-o", "q.safetensors", "--device", "cpu")
     assert "ends in .safetensors" in refusal(few, album, "-o", "q.pt", "--start", "tiny")
-    told = refusal(few, *begin, "--start", "tiny", "--leave-out", "fog")
-    assert "no group 'fog'" in told and "compression" in told
-    assert "needs weights" in (told := refusal(few, *begin)) or "not here: clip-rn50" in told
+    err = refusal(few, *begin, "--start", "tiny", "--leave-out", "fog")
+    assert "no group 'fog'" in err and "compression" in err
+    assert "needs weights" in (err := refusal(few, *begin)) or "not here: clip-rn50" in err
     assert "there are no weights 'rn51'" in refusal(few, *begin, "--start", "rn51")
     environ = fake_clip.install(few.home, "clip-vit-b-32")
     assert "is no ResNet" in refusal(few, *begin, "--start", "clip-vit-b-32", **environ)
     save_file({"x": torch.zeros(1)}, few.cwd / "other.safetensors")
-    told = refusal(few, *begin, "--start", "other.safetensors")
-    assert "other.safetensors is no QualiCLIP of this iq" in told
+    err = refusal(few, *begin, "--start", "other.safetensors")
+    assert "other.safetensors is no QualiCLIP of this iq" in err
     (few.cwd / "odd.toml").write_text("side = 3")
     assert "sets side to 3; give 32 to" in refusal(
         few, *begin, "--start", "tiny", "--config", "odd.toml"
@@ -460,7 +460,7 @@ def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("damage", "message"),
     [
         (lambda kept: kept.pop("prompts_features"), "cannot read the texts"),
         (lambda kept: kept.update(prompts_features=torch.eye(13, 1024)), "(13, 1024)"),
@@ -471,17 +471,17 @@ def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None
         (lambda kept: kept.update({"clip_model.visual.more": torch.ones(2)}), "has visual.more"),
     ],
 )
-def test_a_damaged_file_is_told_in_one_sentence(few: Iq, spoil, told: str) -> None:
+def test_a_damaged_file_is_reported_in_one_sentence(few: Iq, damage, message: str) -> None:
     begun = initial_clip("tiny", 1, WeightStore(NOWHERE))
     kept = {f"clip_model.{k}": v.clone() for k, v in begun.clip.state_dict().items()}
     kept["prompts_features"] = begun.texts.clone()
-    spoil(kept)
+    damage(kept)
     account = {"format": FORMAT, "config": begun.config}
     save_file(kept, few.cwd / "q.safetensors", metadata={"iq": json.dumps(account)})
     (few.cwd / "photos" / "one.png").write_bytes(encoded(texture(5), "PNG"))
     ran = few("score", "photos", "--model", "q.safetensors", "--device", "cpu")
     assert ran.code == 2 and len(ran.lines) == 1 and ran.out == b"", ran.err
-    assert told in ran.err and "q.safetensors" in ran.err
+    assert message in ran.err and "q.safetensors" in ran.err
 
 
 def own_file(path: Path, seed: int) -> QualiclipBlock:
@@ -537,7 +537,7 @@ def test_an_installed_aesthetic_head_stands_beside_a_file_too(few: Iq) -> None:
 def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
     """Fault: the published tower was measured, or asked for."""
     own_file(tmp_path / "q.safetensors", 1)
-    told = Opinions((Opinion(Shot("one", tmp_path / "one.png"), 5.0, {}),), (1, 10), 0)
+    opinions = Opinions((Opinion(Shot("one", tmp_path / "one.png"), 5.0, {}),), (1, 10), 0)
     asked: list[object] = []
 
     def measure(blocks: Sequence[AnyBlock], shots: Sequence[Shot]) -> list[Photo]:
@@ -545,7 +545,7 @@ def test_a_calibration_of_a_file_asks_its_own_tower(tmp_path: Path) -> None:
         return [Photo(shot, error="not measured here") for shot in shots]
 
     with pytest.raises(IqError, match="could be read"):
-        fit_calibration(told, str(tmp_path / "q.safetensors"), registry(), None, measure)
+        fit_calibration(opinions, str(tmp_path / "q.safetensors"), registry(), None, measure)
     assert [type(each) for each in asked] == [QualiclipBlock]
 
 

@@ -73,7 +73,7 @@ def test_a_taste_of_ones_own_is_adopted_and_holds_on_unseen_photos() -> None:
     assert error == pytest.approx(verdict.rmse, rel=0.2)
 
 
-def test_who_likes_what_others_dislike_can_be_told() -> None:
+def test_who_likes_what_others_dislike_can_be_learnt() -> None:
     verdict = taste.compare_with_stock(person(own=0, stock=-2))
     assert verdict.adopted
     assert verdict.stock.srcc < -0.5 and verdict.taste.srcc > 0.5
@@ -94,8 +94,8 @@ def test_the_strongest_shrinkage_ranks_as_the_stock_model() -> None:
     inside = (scores > 1) & (scores < 10)
     assert srcc(scores[inside], known.stock[inside]) == pytest.approx(1)
     (line,) = fits(person(own=0), [np.inf])
-    told = np.polyfit(person(own=0).stock, person(own=0).points, 1)
-    np.testing.assert_allclose((line.slope, line.level), told)
+    line_of_stock = np.polyfit(person(own=0).stock, person(own=0).points, 1)
+    np.testing.assert_allclose((line.slope, line.level), line_of_stock)
 
 
 def test_both_ways_to_solve_agree() -> None:
@@ -190,7 +190,7 @@ def measured(number: int, stars: int | None = 3, taken: str | None = None) -> Ph
     )
 
 
-def test_stars_become_points_and_none_is_not_said() -> None:
+def test_stars_become_points_and_none_is_unrated() -> None:
     points = [taste_data.points(stars) for stars in (-1, 0, None, 1, 2, 3, 4, 5)]
     assert points == pytest.approx([1, None, None, 2.8, 4.6, 6.4, 8.2, 10])
     found = taste_data.by_stars(measured(k, (-1, 0, None, 1, 5)[k % 5]) for k in range(100))
@@ -270,17 +270,17 @@ def test_copies_of_one_picture_count_once() -> None:
     ],
 )
 def test_what_tells_no_taste(shots: list[Photo], says: str) -> None:
-    with pytest.raises(IqError, match=says) as told:
+    with pytest.raises(IqError, match=says) as caught:
         taste_data.by_stars(shots)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
 
 
 def listed(folder: Path, text: str, scale: str | None = None) -> taste_data.RatedPhotos:
     file = folder / "stars.csv"
     file.write_text(text)
-    told = mos_csv.read(file, None, scale, None, usual=taste_data.STARS)
-    shots = [measured(int(Path(row.row["image"]).stem)) for row in told.rows]
-    return taste_data.by_opinions(told, shots, stars=scale is None)
+    opinions = mos_csv.read(file, None, scale, None, usual=taste_data.STARS)
+    shots = [measured(int(Path(row.row["image"]).stem)) for row in opinions.rows]
+    return taste_data.by_opinions(opinions, shots, stars=scale is None)
 
 
 def lines(stars: Callable[[int], object], day: Callable[[int], str]) -> str:
@@ -361,7 +361,7 @@ def test_ratings_are_the_stock_models_but_for_the_score(tmp_path: Path) -> None:
             other.technical,
         )
         assert one.uncertainty == 1.7 and one.model.startswith("taste/") and 1 <= one.score <= 10
-    scores, stock_scores = ([each.score for each in told] for told in (mine, theirs))
+    scores, stock_scores = ([each.score for each in ratings] for ratings in (mine, theirs))
     assert mine[3].reasons and np.std(np.subtract(scores, stock_scores)) > 0.01
     head = model.predictor.head
     stacked = {name: np.stack([each[name] for each in photos]) for name in SIZES}
@@ -390,10 +390,10 @@ def refused(path: Path) -> str:
 
 def rewrite(path: Path, info: object = None, **tensors: np.ndarray | None) -> Path:
     """The file with another account or with some tensors changed or left out."""
-    told = tastes.load(path).info if info is None else info
+    metadata = tastes.load(path).info if info is None else info
     chosen = {**load_file(path), **{name.replace("__", "."): v for name, v in tensors.items()}}
     kept = {name: value for name, value in chosen.items() if value is not None}
-    text = told if isinstance(told, str) else json.dumps(told)
+    text = metadata if isinstance(metadata, str) else json.dumps(metadata)
     path.write_bytes(save(kept, metadata={"iq": text}))
     return path
 
