@@ -265,14 +265,14 @@ def beside_photos(start: Path) -> Path | None:
 
 
 def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
-    raw = _read(path)
+    raw, where = _read(path), display_path(path)
     for key in raw:
         if trusted and key in REMOVED:
-            raise IqError(f"{path}: {key} was removed; delete that line, and {REMOVED[key]}")
+            raise IqError(f"{where}: {key} was removed; delete that line, and {REMOVED[key]}")
         if key not in NAMES or not (trusted or _FIELDS[key].metadata["beside_photos"]):
             why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
-            raise IqError(f"{path}: {shorten(key)} {why}; remove that line")
-    return {key: (str(path), checked(key, value, f"{path}: {key}")) for key, value in raw.items()}
+            raise IqError(f"{where}: {shorten(key)} {why}; remove that line")
+    return {key: (str(path), checked(key, value, f"{where}: {key}")) for key, value in raw.items()}
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -285,7 +285,8 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise IqError(f"cannot read the settings in {path}: {error}; mend or remove it") from error
+        where = display_path(path)
+        raise IqError(f"cannot read the settings in {where}: {error}; mend or remove it") from error
 
 
 def put(key: str, value: str) -> Path:

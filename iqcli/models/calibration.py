@@ -15,6 +15,7 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.extractors.registry import EMBEDDED
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,9 +71,10 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         rows = json.loads(file.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise IqError(f"cannot read the calibration {file}: {error}; remove it") from error
+        where = display_path(file)
+        raise IqError(f"cannot read the calibration {where}: {error}; remove it") from error
     if not isinstance(rows, dict):
-        raise IqError(f"{file} is no calibration of this iq; remove it, or run `iq train scale`")
+        raise _not_ours(file)
     return rows
 
 
@@ -90,4 +92,9 @@ def _parsed(row: object, file: Path) -> Calibration:
                 rising = (np.diff(knots) > 0).all() and (np.diff(points) >= 0).all()
                 if rising and points[0] >= 1 and points[-1] <= 10:
                     return Calibration(tuple(knots), tuple(points), s, source)
-    raise IqError(f"{file} is no calibration of this iq; remove it, or run `iq train scale`")
+    raise _not_ours(file)
+
+
+def _not_ours(file: Path) -> IqError:
+    where = display_path(file)
+    return IqError(f"{where} is no calibration of this iq; remove it, or run `iq train scale`")

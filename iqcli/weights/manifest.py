@@ -100,7 +100,7 @@ def read(path: Path) -> dict[str, Weight]:
 
 
 def _row(name: str, values: Any, path: str) -> Weight:
-    where = f"{path}: {escape(name)}"
+    where = f"{display_path(path)}: {escape(name)}"
     if not NAME.fullmatch(name) or ".." in name:
         raise IqError(f"{where} is no name; give one of small letters, digits, - and .")
     known = {each.name for each in fields(Weight)} - {"name"}

@@ -15,6 +15,7 @@ from iqcli.cli.options import format_option
 from iqcli.cli.output import choose
 from iqcli.errors import Exit, IqError
 from iqcli.output.stdout import write
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from iqcli.models.base import Entry
@@ -137,7 +138,7 @@ def use(
     if own and not own.exists():
         raise IqError(f"no file {name}; train it first, or name a model")
     path = settings.put("model", str(own.absolute()) if own else name)
-    console.info(f"{name} is now the model in {path}")
+    console.info(f"{name} is now the model in {display_path(path)}")
     if (state := status.model(entry, registry.weights).state) != status.READY:
         warn(f"{name} is {state}; see `iq models info {name}`")
     if os.environ.get("IQ_MODEL"):
