@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.extractors.registry import EMBEDDED, block_table, blocks_of
-from iqcli.models import checkpoint, issues, laion
 from iqcli.models.base import Entry, RatedModel, Source
 from iqcli.models.calibration import calibration_of
-from iqcli.models.laion import Aesthetic
 from iqcli.weights.store import WeightStore
 
 if TYPE_CHECKING:
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import Predictor
+    from iqcli.models.laion import Aesthetic
     from iqcli.settings import Settings
 
 
@@ -111,6 +110,8 @@ class Registry:
             summary, module = "a fusion network with weights of your own", ENTRIES["fusion"].module
             return Entry(path.resolve().name, summary, "yours", path, module=module)
         if name.endswith(".safetensors"):
+            from iqcli.models import checkpoint  # deferred: no safetensors for a completion
+
             module = FORMATS.get(checkpoint.format_of(path) or "", "fusion")
             return Entry(path.stem, "trained by you", "yours", path, module=module)
         known = ", ".join(NAMES)
@@ -133,6 +134,8 @@ class Registry:
 
     def load(self, name: str) -> RatedModel:
         """The model ready to rate; raises IqError where anything of it is missing or damaged."""
+        from iqcli.models import issues
+
         predictor = self.predictor(name)
         called = predictor.name or self.entry(name).called
         aesthetic = self._aesthetic(predictor)
@@ -153,7 +156,9 @@ class Registry:
         """What gives the aesthetic part beside the score, if it is installed."""
         if not predictor.takes_aesthetic:
             return None
+        from iqcli.models import laion
+
         ready = [name for name in laion.READS if self.is_ready(ENTRIES[name])]
         if (name := laion.preferred(ready, predictor.reads)) is None:
             return None
-        return Aesthetic(laion.load(name, self.weights), calibration_of(name, self.data_dir))
+        return laion.Aesthetic(laion.load(name, self.weights), calibration_of(name, self.data_dir))
