@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from iqcli.culling.rules import Rule
     from iqcli.records import Photo
 
-    Findings = tuple[RuleResult, ...]
-    FindingsByIndex = dict[int, RuleResult]
+    Results = tuple[RuleResult, ...]
+    ResultsByIndex = dict[int, RuleResult]
     from collections.abc import Iterator, Mapping
 
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 
 
-def worst(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
+def reject_worst(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     """The share of each group that is worst is rejected, rounded down."""
     assert rule.worst is not None
-    found: FindingsByIndex = {}
+    found: ResultsByIndex = {}
     for members in groups(scored, rule.unit):
         first = len(members) - math.floor(exact(rule.worst) * len(members))
         for rank, each in enumerate(members, start=1):
@@ -49,10 +49,10 @@ def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
     return RuleResult(Verdict.KEEP, "not_worst", f"not {words}")
 
 
-def kept(scored: Sequence[Photo], rule: Rule) -> FindingsByIndex:
+def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     """The best of each group are kept; what comes near the last of them is for review."""
     assert rule.keep is not None
-    found: FindingsByIndex = {}
+    found: ResultsByIndex = {}
     for members in groups(scored, rule.unit):
         stay = rule.keep.of(len(members))
         near = min(score_of(each) for each in members[:stay]) - rule.margin
@@ -77,7 +77,7 @@ def _by_rank(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> RuleRe
 def groups(scored: Sequence[Photo], unit: str) -> list[list[Photo]]:
     """The groups, each best first; a photo that is in none is in no list.
 
-    Frames of a burst are put in order as bursts are; sharpness tells nothing between other photos.
+    Frames of a burst are ordered by `order_within`; sharpness compares no other photos.
     """
     if unit == "all":
         return [sorted(scored, key=best_first)] if scored else []
@@ -91,9 +91,9 @@ def groups(scored: Sequence[Photo], unit: str) -> list[list[Photo]]:
 
 
 def _with_alone(
-    found: FindingsByIndex, scored: Sequence[Photo], code: str, rule: Rule
-) -> FindingsByIndex:
-    """The same with the photos that no group holds: nothing stands beside them, they stay."""
+    found: ResultsByIndex, scored: Sequence[Photo], code: str, rule: Rule
+) -> ResultsByIndex:
+    """The same with the photos that are in no group: they are compared with none and stay."""
     if rule.unit == "all":
         return found
     alone = RuleResult(Verdict.KEEP, code, f"in no {NAMES[rule.unit]} that is known")
@@ -104,12 +104,12 @@ ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment"
 BEST = RuleResult(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
 
 
-def protect_moments(photos: Sequence[Photo], found: Mapping[int, Findings]) -> dict[int, Findings]:
-    """New findings for the photos that stay so that their moment does.
+def protect_moments(photos: Sequence[Photo], found: Mapping[int, Results]) -> dict[int, Results]:
+    """New results for the photos that stay so that something of their moment does.
 
     `found` holds those of every scored shot by its identity. Where they reject all of a moment, the
-    best of those stays that nothing but a comparison rejects. A photo alone whose time nobody knows
-    is of no moment, and none is spared for that.
+    best of those stays that only a comparison rejects. A photo alone whose time is unknown is of no
+    moment, and is not protected by that.
     """
     saved = {}
     for members in _moments(photos):
@@ -123,7 +123,7 @@ def protect_moments(photos: Sequence[Photo], found: Mapping[int, Findings]) -> d
 
 
 def _moments(photos: Sequence[Photo]) -> Iterator[list[Photo]]:
-    """The shots of each moment; of one alone in its moment, only the time tells."""
+    """The shots of each moment; one that is alone in its moment needs a time."""
     found: dict[str, list[Photo]] = {}
     for each in photos:
         if (key := key_of(each, "scene")) is not None:
@@ -140,7 +140,7 @@ def _best(members: Sequence[Photo]) -> Photo:
     return min(members, key=best_first)
 
 
-def _compared(found: Findings) -> bool:
+def _compared(found: Results) -> bool:
     """Whether whatever rejects is relative."""
     return all(each.relative for each in found if each.rejects)
 
@@ -170,9 +170,9 @@ def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:
     if rule.below is not None:
         parts.append({id(each): _below(each, rule.below) for each in scored})
     if rule.worst is not None:
-        parts.append(worst(scored, rule))
+        parts.append(reject_worst(scored, rule))
     if rule.keep is not None:
-        parts.append(kept(scored, rule))
+        parts.append(keep_best(scored, rule))
     if not parts and rule.limit is not None:
         parts.append({id(each): _promised(each, rule.limit) for each in scored})
     return parts or [{id(each): _by_band(each) for each in scored}]
@@ -202,12 +202,12 @@ def _by_band(photo: Photo) -> RuleResult:
     return RuleResult(verdict, code[verdict], words)
 
 
-def _joined(photo: Photo, parts: Sequence[RuleResult], rule: Rule) -> Findings:
-    """What decides, the verdict of the first: any part that rejects, capped by the promise."""
+def _joined(photo: Photo, parts: Sequence[RuleResult], rule: Rule) -> Results:
+    """The results that decide; the first has the verdict. Any part rejects, within the promise."""
     rejecting = tuple(each for each in parts if each.rejects)
     if rejecting and rule.chooses and rule.limit is not None:
         if score_of(photo) < rule.limit:
-            # It lets go what the others reject; a moment is not lost by that.
+            # The promise only permits what the others reject: it is no reason of its own.
             return (*rejecting, replace(_promised(photo, rule.limit), relative=True))
         why = f"{in_words(score_of(photo), rule.limit)}, which the promise does not cover"
         return (RuleResult(Verdict.REVIEW, "over_promise_limit", why), *rejecting)
@@ -215,7 +215,7 @@ def _joined(photo: Photo, parts: Sequence[RuleResult], rule: Rule) -> Findings:
     return rejecting or doubting or tuple(parts)
 
 
-def _decision(photo: Photo, found: Findings | None) -> Decision:
+def _decision(photo: Photo, found: Results | None) -> Decision:
     if found is None:
         why = f"not judged: {photo.error or 'it has no score'}"
         found = (RuleResult(Verdict.REVIEW, "not_judged", why),)
@@ -226,7 +226,7 @@ def _decision(photo: Photo, found: Findings | None) -> Decision:
 def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
     """Raise IqError if a rule would reject more than that share (0..1) of the judged shots.
 
-    The guard is against rules: what a person rejected by hand is meant.
+    Only rules are limited: what a person rejected by hand does not count.
     """
     ruled = [each for each in decisions if BY_HAND not in each.codes]
     rejects = sum(each.verdict is Verdict.REJECT for each in ruled)

@@ -1,4 +1,4 @@
-"""Decisions as lines of a file, which a person may have changed, and back with nothing on trust."""
+"""Decisions as lines of a file, which a person may have changed; read as untrusted input."""
 
 from __future__ import annotations
 

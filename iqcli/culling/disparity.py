@@ -1,4 +1,4 @@
-"""Whether a rule throws out one kind of photo: night, upright, of one camera, without a camera.
+"""Disparity: whether a rule rejects far more of one kind of photo (night, upright, one camera, …).
 
 A class is held against the rest of the photos. Whether it loses more than chance would take from
 it is Fisher's exact test, one-sided (R. A. Fisher, "The logic of inductive inference", J. R. Stat.
@@ -47,12 +47,12 @@ class Loss:
 
     @property
     def excess(self) -> float:
-        """How much larger that share is than that of the others, who must be there."""
+        """How much larger that share is than that of the others, of which there must be some."""
         return self.share - self.others_rejects / self.others
 
     @property
     def chance(self) -> float:
-        """How probable it is to lose so many or more, if classes mean nothing."""
+        """The probability of as many rejects or more, if classes have no effect."""
         total, rejects = self.photos + self.others, self.rejects + self.others_rejects
         whole = _choices(total, self.photos)
         return sum(
@@ -97,7 +97,7 @@ def lopsided(found: Sequence[Loss]) -> Loss | None:
 
 
 def classes_of(photo: Photo) -> tuple[str, ...]:
-    """The kinds of a photo, each once: what is seen, the camera, how it is held, the format."""
+    """The classes of a photo, each once: what is seen, camera, orientation, format."""
     seen = photo.descriptor.classes if photo.descriptor else ()
     facts = _classes_of_facts(photo.facts) if photo.facts else ()
     return tuple(dict.fromkeys((*seen, *facts)))

@@ -33,7 +33,7 @@ SPAN = 4.0
 # brackets reach 0.25 and more.
 LIGHTER = 0.1
 # The light of two frames that follow each other in exposure; real ones correlate at 0.85 and more.
-LIKENESS = 0.6
+SIMILARITY = 0.6
 # Frames nearly black or nearly white have no light to compare.
 DARK, BRIGHT = 8.0, 247.0
 
@@ -112,15 +112,15 @@ def _even(values: Doubles) -> bool:
 
 def _follows(frames: Frames, members: Integers, values: Doubles) -> bool:
     """Whether pictures of one thing grow lighter with the exposure, where they are seen."""
-    seen = frames.looks.seen[members]
+    seen = frames.descriptors.seen[members]
     members, values = members[seen], values[seen]
     if len(members) < 2:
         return True
-    mean = frames.looks.mean[members]
+    mean = frames.descriptors.mean[members]
     span = min(values[-1] - values[0], SPAN)
     lighter = np.log2(max(float(mean[-1]), 1)) - np.log2(max(float(mean[0]), 1))
     clear = (mean > DARK) & (mean < BRIGHT)
     pairs = clear[:-1] & clear[1:]
-    likeness = frames.looks.light_likeness(members[:-1], members[1:])
+    similarity = frames.descriptors.light_similarity(members[:-1], members[1:])
     grows = bool((np.diff(mean) >= -1).all()) and lighter >= LIGHTER * span
-    return grows and bool((likeness[pairs] >= LIKENESS).all())
+    return grows and bool((similarity[pairs] >= SIMILARITY).all())

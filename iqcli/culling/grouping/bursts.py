@@ -1,8 +1,8 @@
 """Bursts: frames that one camera took of one thing within moments.
 
-What the maker says is believed: its own mark in the file, or the name it gave. Frames without such
-a mark are a burst where they follow each other at once and look alike. A burst lies in one folder:
-a copy elsewhere is another photo of its owner's, no other frame.
+The maker's own mark in the file, or the name that it gave, decides. Frames without such a mark are
+a burst where they follow each other at once and look alike. A burst lies in one folder: a copy
+elsewhere is another photo of its owner, not another frame.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Between two frames, in seconds: where both times have sub-seconds, and where the clock
 # cuts off up to a second of each.
 GAP, CUT_GAP = 1.0, 2.0
-# The least likeness, of the light or of the embeddings. Of pairs of unrelated photos 1.5 % reach
+# The least similarity, of the light or of the embeddings. Of pairs of unrelated photos 1.5 % reach
 # it; of frames of one scene that are not also lit otherwise 0.2 % do not, nor 1.2 % of pictures
 # moved by a twentieth of their width.
 LIGHT, CONTENT = 0.70, 0.95
@@ -51,12 +51,12 @@ def _marked(frames: Frames, free: Flags) -> Iterator[Integers]:
 
 
 def _close(frames: Frames, free: Flags) -> list[Integers]:
-    """By time and likeness, each frame with the one before it."""
-    order, same = frames.strips(free & frames.fine & frames.looks.seen)
+    """By time and similarity, each frame with the one before it."""
+    order, same = frames.strips(free & frames.fine & frames.descriptors.seen)
     one, other = order[:-1], order[1:]
     gaps = frames.gaps(one, other)
     exact = frames.split[one] & frames.split[other]
     near = same & (gaps <= np.where(exact, GAP, CUT_GAP))
-    near[near] = frames.looks.alike(one[near], other[near], LIGHT, CONTENT)
+    near[near] = frames.descriptors.alike(one[near], other[near], LIGHT, CONTENT)
     parts = np.split(order, np.flatnonzero(~near) + 1)
     return [part for part in parts if len(part) > 1]

@@ -1,4 +1,4 @@
-"""The photos of a run as columns, for the questions that grouping asks of thousands at once."""
+"""The photos of a run as columns, so that grouping can work on thousands at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.grouping.similarity import looks_of
+from iqcli.culling.grouping.similarity import descriptors_of
 from iqcli.photos.filenames import burst_of_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from iqcli.culling.grouping.similarity import Looks
+    from iqcli.culling.grouping.similarity import Descriptors
     from iqcli.records import Doubles, Flags, Integers, Photo
 
 
@@ -31,7 +31,7 @@ class Frames:
     `folder` and `camera` are numbers, -1 where the camera is unknown. `seconds` is the local
     time, NaN where it is unknown; `ahead` how many seconds it is ahead of UTC, NaN where unknown;
     `split`: the time has sub-seconds; `fine`: the clock has seconds.
-    `marks` are what the maker or the name says of the burst. `bias` and `exposure` are in EV, NaN
+    `marks` identify the burst by the maker's tags or the name. `bias` and `exposure` are in EV, NaN
     where unknown.
     """
 
@@ -44,7 +44,7 @@ class Frames:
     marks: Sequence[str | None]
     bias: Doubles
     exposure: Doubles
-    looks: Looks
+    descriptors: Descriptors
 
     def __len__(self) -> int:
         return len(self.seconds)
@@ -97,7 +97,7 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
         marks=marks,
         bias=_ev(each.bias if each else None for each in facts),
         exposure=_ev(each.exposure if each else None for each in facts),
-        looks=looks_of([each.descriptor for each in photos]),
+        descriptors=descriptors_of([each.descriptor for each in photos]),
     )
 
 

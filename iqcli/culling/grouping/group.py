@@ -4,9 +4,8 @@
     burst   frames of one thing within moments, of which one is wanted: see `bursts`
     scene   a moment of the roll: see `scenes`
 
-Sets come first, a burst is made of what they leave, and each lies in one scene.
-
-The scored photos of a run in sections: what is compared with each other, side by side.
+Sets come first, bursts are made of what they leave, and each lies in one scene. `sections` puts the
+scored photos of a run in groups, to be compared side by side.
 """
 
 from __future__ import annotations
@@ -94,10 +93,10 @@ def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Inte
 
 
 def key_of(photo: Photo, per: str) -> str | None:
-    """What the photos share that are compared with each other; None: no photo stands beside it.
+    """The key of the photos that one is compared with; None: it is compared with none.
 
     `per` is burst, scene, day, folder or all. A photo in no burst or scene has None, and so has one
-    without a date where the day counts: nobody knows what to compare it with. A burst that tells no
+    without a date where the day counts: it is unknown what to compare it with. A burst without a
     time is a scene of its own.
     """
     if per == "burst":

@@ -28,7 +28,7 @@ SHIFTS = range(2, 10)
 UNEVEN = 2
 # How the light of the overlap must correlate, how much more than that of the whole maps, and how
 # many steps of luma it may differ by.
-LIKENESS, BETTER, APART = 0.85, 0.1, 24.0
+SIMILARITY, BETTER, APART = 0.85, 0.1, 24.0
 # Light that correlates so without a move is that of a burst.
 STILL = 0.85
 # Pairs looked at together: a few MB.
@@ -39,7 +39,7 @@ def panoramas(frames: Frames, free: Flags) -> list[Integers]:
     """The members of each series, in order of time, among the frames that are `free`."""
     unmarked = np.array([mark is None for mark in frames.marks], np.bool_)
     known = ~np.isnan(frames.exposure)
-    order, same = frames.strips(free & unmarked & known & frames.fine & frames.looks.seen)
+    order, same = frames.strips(free & unmarked & known & frames.fine & frames.descriptors.seen)
     one, other = order[:-1], order[1:]
     linked = same & _by_one_turn(frames, one, other)
     turns = np.zeros((len(one), 2), np.int64)
@@ -85,10 +85,10 @@ def _turns(frames: Frames, one: Integers, other: Integers) -> Integers:
 
 
 def _some_turns(frames: Frames, one: Integers, other: Integers) -> Integers:
-    size = round(frames.looks.light.shape[1] ** 0.5)
+    size = round(frames.descriptors.light.shape[1] ** 0.5)
     before, after = (_maps(frames, places, size) for places in (one, other))
-    whole = frames.looks.light_likeness(one, other)
-    best = np.maximum(whole + BETTER, LIKENESS)
+    whole = frames.descriptors.light_similarity(one, other)
+    best = np.maximum(whole + BETTER, SIMILARITY)
     found = np.zeros((len(one), 2), np.int64)
     for axis in (0, 1):
         for tiles in SHIFTS:
@@ -104,7 +104,9 @@ def _some_turns(frames: Frames, one: Integers, other: Integers) -> Integers:
 
 def _maps(frames: Frames, places: Integers, size: int) -> Array:
     """(k, size, size) mean luma."""
-    light = frames.looks.light[places] * np.float32(size) + frames.looks.mean[places, None]
+    light = (
+        frames.descriptors.light[places] * np.float32(size) + frames.descriptors.mean[places, None]
+    )
     return light.reshape(len(places), size, size)
 
 

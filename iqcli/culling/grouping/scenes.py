@@ -1,4 +1,4 @@
-"""Scenes: the moments of a roll, chains of photos by time and likeness, whatever camera took them.
+"""Scenes: the moments of a roll, chains of photos by time and similarity, across cameras.
 
 The longer the pause, the more alike must two photos be. A scene that is cut in two costs a photo
 too many; two that are joined could cost the only photo of one: in doubt they are apart.
@@ -53,13 +53,16 @@ def _edges(frames: Frames, one: Integers, other: Integers) -> Integers:
     one, other, gaps = one[near], other[near], gaps[near]
     camera = frames.camera[one]
     at_once = (gaps <= AT_ONCE) & (camera >= 0) & (camera == frames.camera[other])
-    soon = (gaps <= SOON) & frames.looks.alike(one, other, bursts.LIGHT, bursts.CONTENT)
-    joined = at_once | soon | frames.looks.alike(one, other, LIGHT, CONTENT)
+    soon = (gaps <= SOON) & frames.descriptors.alike(one, other, bursts.LIGHT, bursts.CONTENT)
+    joined = at_once | soon | frames.descriptors.alike(one, other, LIGHT, CONTENT)
     return np.stack([one[joined], other[joined]])
 
 
 def components(count: int, edges: Integers) -> Integers:
-    """The smallest number that each of `count` is joined to by (2, k) edges, itself at most."""
+    """(count,) the smallest number that each is joined to by (2, k) edges, at most its own.
+
+    Not by `scipy.sparse.csgraph`: its import costs every cull more time than this does.
+    """
     parent: Integers = np.arange(count)
     while True:
         roots = parent[edges]
