@@ -15,7 +15,13 @@ from scipy import stats
 from support.drawn_scenes import photo
 
 from iqcli.distortions.bank import DISTORTIONS
-from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewReader, full_size
+from iqcli.distortions.readers import (
+    FULL_SIZE,
+    FullSizeReader,
+    ScoringViewCache,
+    ScoringViewReader,
+    full_size,
+)
 from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import robustness
 from iqcli.evaluation.robustness import (
@@ -52,17 +58,20 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 # --- the copies ---
 
 
-@pytest.mark.parametrize("name", DISTORTIONS)
-def test_copies_at_the_head_view_differ_in_strength_alone(name: str) -> None:
-    plain = ScoringViewReader(name, 0)(PHOTO, max_megapixels=250)[1].scoring
-    np.testing.assert_array_equal(plain, read_photo(PHOTO, max_megapixels=250)[1].scoring)
-    distorted = [ScoringViewReader(name, k)(PHOTO, max_megapixels=250)[1] for k in (1, 5)]
-    again = ScoringViewReader(name, 5)(PHOTO, max_megapixels=250)[1]
-    seed = zlib.crc32(name.encode(), zlib.crc32(PHOTO))
-    np.testing.assert_array_equal(distorted[0].scoring, DISTORTIONS[name](plain, 1, seed))
-    np.testing.assert_array_equal(distorted[1].scoring, again.scoring)
-    np.testing.assert_array_equal(distorted[1].scoring, distorted[1].detail)
-    assert 0 < error(distorted[0].scoring, plain) < error(distorted[1].scoring, plain)
+def test_copies_at_the_scoring_view_differ_in_strength_alone() -> None:
+    plain = read_photo(PHOTO, max_megapixels=250)[1].scoring
+    views = ScoringViewCache()
+    for name, distort in DISTORTIONS.items():
+        copies = [
+            ScoringViewReader(name, level, views)(PHOTO, max_megapixels=250)[1]
+            for level in (0, 1, 5, 5)
+        ]
+        np.testing.assert_array_equal(copies[0].scoring, plain, name)
+        seed = zlib.crc32(name.encode(), zlib.crc32(PHOTO))
+        np.testing.assert_array_equal(copies[1].scoring, distort(plain, 1, seed), name)
+        np.testing.assert_array_equal(copies[2].scoring, copies[3].scoring, name)
+        np.testing.assert_array_equal(copies[1].scoring, copies[1].detail, name)
+        assert 0 < error(copies[1].scoring, plain) < error(copies[2].scoring, plain), name
 
 
 def test_the_seed_is_of_the_photo_and_the_distortion() -> None:

@@ -29,7 +29,10 @@ DIFFERENCES = ("photos", "of", "model", "minus", "SRCC", "better in", "RMSE", "b
 BURSTS = ("bursts", "scored by", "best frame found", "by chance", "clear pairs in order")
 BURST_DIFFERENCES = ("model", "minus", "best frame found", "better in", "clear pairs", "better in")
 UNCERTAINTY = ("photos", "of", "scored by", "90 % interval holds", "mean ±", "SRCC of ± with error")
-REJECTS = ("photos", "of", "scored by", "rejected", "good ones", "share good", "bad", "found")
+REJECTS = (
+    *("photos", "of", "scored by", "rejected", "good rejected", "share good"),
+    *("bad photos", "share rejected"),
+)
 LEVELS = ("none", "slight", "clear", "severe")
 ALWAYS_NONE = "always none"
 LADDERS = (
