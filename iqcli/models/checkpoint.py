@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from iqcli.errors import IqError
 from iqcli.records import HoldoutSample
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     Shapes = Mapping[str, tuple[int, ...]]
 
 # The last three are how NumPy and the JSON reader refuse number kinds and nesting they do not know.
-UNREADABLE = (OSError, SafetensorError, ValueError, TypeError, AttributeError, RecursionError)
+UNREADABLE = (OSError, ValueError, TypeError, AttributeError, RecursionError)
 # Optional, (n,) each: scores, uncertainties and opinions; one photo a scene.
 HOLDOUT = ("held.scores", "held.sigmas", "held.opinions")
 # No training of ours comes near it; below it no sum can overflow.
@@ -37,8 +36,13 @@ KNOTS = "knots."
 
 def read(path: Path) -> tuple[Any, dict[str, NDArray[np.float32]]]:
     """The metadata, which may be any JSON value, and the arrays. Raises one of `UNREADABLE`."""
-    with safe_open(path, framework="numpy") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
     return read_metadata(path), tensors
 
 
