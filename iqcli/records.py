@@ -1,4 +1,4 @@
-"""The nouns of `iq`, as frozen records. Ground floor: this module imports nothing of ours."""
+"""The records that all packages share, frozen. This module imports nothing of iq."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Shot:
 
 
 class Marks(NamedTuple):
-    """A person's rating (-1 rejected, 0 none, 1..5) and flag (-1, 0, 1); None is "not said"."""
+    """A person's rating (-1 rejected, 0 none, 1..5) and flag (-1, 0, 1); None where missing."""
 
     stars: int | None = None
     pick: int | None = None
@@ -53,9 +53,9 @@ UNMARKED = Marks()
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says of itself. Sizes are of the upright picture in pixels; None is "not said".
+    """The metadata of a file. Sizes are of the upright picture in pixels; None is unknown.
 
-    `taken` is ISO 8601 local time with what sub-second part there is, and the offset if it is
+    `taken` is ISO 8601 local time, with the sub-second part and the offset where they are
     known. `stars` is the embedded rating: -1 (rejected by a person), 0 (none), 1..5; `pick` the
     embedded flag: -1 (rejected), 0 (none), 1 (picked, favourite). `burst` is the maker's own mark
     of a burst, such as "apple:UUID". `bias` is the exposure compensation and `exposure` the light
@@ -78,7 +78,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Views:
-    """What one decode gives: upright 8-bit pictures, (height, width, 3), RGB order.
+    """The result of one decode: upright 8-bit pictures, (height, width, 3), RGB order.
 
     `scoring` has a short side of 512 pixels (less where the long side would pass 2048): the size at
     which people judged; it is sRGB. `detail` has a long side of at most 2048 pixels, is never
@@ -93,7 +93,7 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A fault that is seen: its name (`blurred`, …) and level 2 slight, 3 clear, 4 severe."""
+    """A visible fault: its name (`blurred`, …) and level 2 slight, 3 clear, 4 severe."""
 
     name: str
     level: int
@@ -101,11 +101,11 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What a model thinks: 1 (bad) .. 10 (excellent), on the scale of human opinion.
+    """The score of a model: 1 (bad) .. 10 (excellent), on the scale of human opinion.
 
-    `uncertainty` is one standard deviation in points, None where the model was never held against
+    `uncertainty` is one standard deviation in points, None where the model was never compared with
     opinions. `technical` and `aesthetic` are parts on the same scale, None where the model has no
-    such part. `reasons` name what the model had to do without.
+    such part. `reasons` name the parts that the model could not use.
     """
 
     score: float
@@ -126,11 +126,11 @@ class NoRating:
 
 @dataclass(frozen=True, slots=True)
 class FrameDescriptor:
-    """What tells frames of one moment apart from others, a few hundred bytes a photo.
+    """What frames of one moment are recognised by, a few hundred bytes a photo.
 
-    `embedding` (d,) float16 and `light` (t,) uint8, the mean luma by tile, say how alike two photos
-    look. `sharpness` is that of the sharpest tiles, comparable inside a burst alone; None where it
-    is not defined. `classes` are kinds of photo by what is seen: "low key", "plain ground", …
+    `embedding` (d,) float16 and `light` (t,) uint8, the mean luma by tile, show how similar two
+    photos are. `sharpness` is that of the sharpest tiles, comparable only in a burst; None where
+    it is not defined. `classes` are kinds of photo by content: "low key", "plain ground", …
     """
 
     embedding: NDArray[np.float16]
@@ -140,7 +140,7 @@ class FrameDescriptor:
 
 
 class FrameSet(StrEnum):
-    """Sets of frames that are worth nothing in parts."""
+    """Sets of frames that are only useful together."""
 
     BRACKET = "bracket"
     PANORAMA = "panorama"
@@ -150,13 +150,13 @@ class FrameSet(StrEnum):
 class Photo:
     """A shot and all that is known of it so far: measured, then rated, then grouped.
 
-    The pipeline sets `blocks`, or `error`, the reason why there are none; rating takes the blocks
-    away and sets `rating`, or `error`. `marks` are a person's: the highest of the sidecars' and of
-    the picture's own; what iq itself wrote does not count.
-    `group` is the burst or set that the shot is of, `scene` the moment, both None until they were
-    looked for or where the shot is alone or nothing tells (`scene` needs a time); `frame_set`
-    says that the group is a set to be kept whole. `descriptor` is there where groups were asked
-    for, and `thumbnails`, small pictures (WebP) by name, where those were.
+    The pipeline sets `blocks`, or `error`, the reason why there are none; rating removes the blocks
+    and sets `rating`, or `error`. `marks` are a person's: the highest of the sidecars' and of the
+    picture's own; what iq itself wrote does not count. `group` is the burst or set of the shot,
+    `scene` the moment; both are None before grouping, and where the shot is alone or they are
+    unknown (`scene` needs a time). `frame_set` is set where the group is a set to be kept whole.
+    `descriptor` is there where groups were requested, and `thumbnails` (WebP, by name) where those
+    were.
     """
 
     shot: Shot
@@ -175,10 +175,10 @@ class Photo:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HoldoutSample:
-    """What a model said of photos in scenes it had not learnt from, beside what people said.
+    """Predictions of a model for photos in scenes that it was not trained on, and the opinions.
 
     (n,) each, n >= 1: `scores` 1..10, `sigmas` (the uncertainty) in points, `opinions` the mean of
-    people's, 1..10. `source` names the photos, "" where that is not known.
+    people's, 1..10. `source` names the photos, "" where that is unknown.
     """
 
     scores: Vector
@@ -187,10 +187,10 @@ class HoldoutSample:
     source: str = ""
 
 
-def best_first(judged: Photo) -> tuple[float, bytes]:
-    """What rated shots are sorted by: the higher score first, equal ones by their paths' bytes."""
-    assert judged.rating
-    return -judged.rating.score, os.fsencode(judged.shot.path)
+def best_first(photo: Photo) -> tuple[float, bytes]:
+    """The sort key of rated photos: the higher score first, equal ones by the bytes of the path."""
+    assert photo.rating
+    return -photo.rating.score, os.fsencode(photo.shot.path)
 
 
 class Verdict(StrEnum):
@@ -201,13 +201,13 @@ class Verdict(StrEnum):
     REJECT = "reject"
 
 
-# The code of what a person decided, and no rule.
+# The code of a decision by a person, not by a rule.
 BY_HAND = "by_hand"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a rule says of one judged shot, and why. Never cached.
+    """The decision on a photo, and why. Never cached.
 
     `codes` are for programs, `reasons` the same in words, one each.
     """

@@ -96,8 +96,8 @@ def _unit(members: list[Entry], order: Order) -> Unit:
     return Unit(tuple(members), moment, moment[:10] if _date(moment) else None)
 
 
-def _taken(judged: Photo) -> str:
-    return (judged.facts and judged.facts.taken) or ""
+def _taken(photo: Photo) -> str:
+    return (photo.facts and photo.facts.taken) or ""
 
 
 def _date(taken: str) -> datetime | None:
@@ -175,30 +175,30 @@ def _day_title(day: str | None) -> str:
 
 
 def _photo_data(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
-    decision, judged = entry.decision, entry.photo
+    decision, photo = entry.decision, entry.photo
     best = len(unit.entries) > 1 and not unit.whole and entry is unit.entries[0]
     return {
-        "name": escape(judged.shot.path.name),
-        "folder": display_path(judged.shot.path.parent),
-        "files": [escape(path.name) for path in judged.shot.companions],
+        "name": escape(photo.shot.path.name),
+        "folder": display_path(photo.shot.path.parent),
+        "files": [escape(path.name) for path in photo.shot.companions],
         "decision": decision.verdict.value,
         "reasons": [escape(reason) for reason in decision.reasons],
-        "error": judged.error and escape(judged.error),
-        "stars": judged.marks.stars,
-        "pick": judged.marks.pick,
-        "best": len(unit.entries) if best and judged.rating else 0,
+        "error": photo.error and escape(photo.error),
+        "stars": photo.marks.stars,
+        "pick": photo.marks.pick,
+        "best": len(unit.entries) if best and photo.rating else 0,
         "thumb": pictures(entry, "thumb") is not None,
         "crop": pictures(entry, "crop") is not None,
         "day": unit.day,
-        "held": judged.sha256 is not None,
+        "held": photo.sha256 is not None,
         "line": entry.line,
-        **_rating(judged),
-        **_facts(judged.facts),
+        **_rating(photo),
+        **_facts(photo.facts),
     }
 
 
-def _rating(judged: Photo) -> Data:
-    rating = judged.rating
+def _rating(photo: Photo) -> Data:
+    rating = photo.rating
     if rating is None or not math.isfinite(rating.score):
         return {"score": None, "doubt": None, "parts": [], "issues": []}
     named = {"technical": rating.technical, "aesthetic": rating.aesthetic}

@@ -51,20 +51,20 @@ COLUMNS = {
 }
 
 
-def row(judged: Photo, extra: Mapping[str, Any] | None = None) -> Row:
-    """The record of a shot. `extra` adds rank, percentile, decision and their reasons.
+def row(photo: Photo, extra: Mapping[str, Any] | None = None) -> Row:
+    """The row of a photo. `extra` adds rank, percentile, decision and their reasons.
 
-    Every key of `COLUMNS` is there; what does not apply is None, so that a program meets one shape.
+    Every key of `COLUMNS` is there; what does not apply is None, so every row has the same keys.
     """
     found: Row = dict.fromkeys(COLUMNS)
-    path = judged.shot.path
+    path = photo.shot.path
     found |= {"schema": SCHEMA, "path": display_path(path), "path_b64": exact(path)}
-    found |= {"stars": judged.marks.stars, "error": judged.error, "sha256": judged.sha256}
-    found |= {"pick": judged.marks.pick, "group": judged.group, "scene": judged.scene}
-    found |= {"set": judged.frame_set and judged.frame_set.value, "codes": []}
-    found |= {"companions": [display_path(each) for each in judged.shot.companions], "issues": []}
-    found |= {"reasons": list(judged.rating.reasons) if judged.rating else []}
-    found |= _facts(judged.facts) | _rating(judged.rating)
+    found |= {"stars": photo.marks.stars, "error": photo.error, "sha256": photo.sha256}
+    found |= {"pick": photo.marks.pick, "group": photo.group, "scene": photo.scene}
+    found |= {"set": photo.frame_set and photo.frame_set.value, "codes": []}
+    found |= {"companions": [display_path(each) for each in photo.shot.companions], "issues": []}
+    found |= {"reasons": list(photo.rating.reasons) if photo.rating else []}
+    found |= _facts(photo.facts) | _rating(photo.rating)
     for key, value in (extra or {}).items():
         found[key] = [*value, *found[key]] if key == "reasons" else value
     return found
@@ -164,9 +164,9 @@ def to_text(
     return WRITERS[form].to_text(rows, columns)
 
 
-def to_paths(judged: Iterable[Photo], *, nul: bool, unscored: bool = False) -> Iterator[bytes]:
-    """The paths of the scored shots, or all: exact bytes and a NUL, or readable and a newline."""
-    for each in judged:
+def to_paths(photos: Iterable[Photo], *, nul: bool, unscored: bool = False) -> Iterator[bytes]:
+    """The paths of the scored shots, or all: exact bytes and a NUL, or escaped and a newline."""
+    for each in photos:
         if each.rating is None and not unscored:
             continue
         path = with_dot(each.shot.path)

@@ -168,6 +168,7 @@ def full(monkeypatch: pytest.MonkeyPatch, arch: str):
     return clip_model.load_clip(config, Path("none"), "a CLIP", "pull it", "cpu"), state
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_full_vit_b_32_gives_the_numbers_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     clip, state = full(monkeypatch, "ViT-B-32-quickgelu")
@@ -185,6 +186,7 @@ def test_a_full_vit_b_32_gives_the_numbers_of_its_tensors(monkeypatch: pytest.Mo
     )
 
 
+@pytest.mark.slow
 @torch.inference_mode()
 def test_a_full_resnet_50_gives_the_numbers_of_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
     clip, state = full(monkeypatch, "RN50-quickgelu")
@@ -574,6 +576,7 @@ def test_an_architecture_is_never_fetched(
 # --- the command line ---
 
 
+@pytest.mark.slow
 def test_clipiqa_from_the_command_line(iq: Iq, roll: Path) -> None:
     """Scores, whatever the batch; a second run computes nothing; nor does its prompts."""
     iq.changes |= install(iq.home, "clip-rn50")

@@ -151,6 +151,7 @@ def test_a_vector_holds_an_embedding_and_a_logit_of_each_kind(prepared) -> None:
     assert np.ptp(found, axis=0).max() > 0.1
 
 
+@pytest.mark.slow
 def test_a_batch_of_one_and_of_64_give_the_same(prepared, single_precision) -> None:
     """To 1e-5: the order of the sums may differ with the size of a batch, nothing else."""
     block = BLOCKS["mini"]

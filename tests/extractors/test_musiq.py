@@ -456,6 +456,7 @@ def test_a_photo_costs_one_forward_and_a_warm_one_none(
     np.testing.assert_array_equal(*results)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["npz", "pth"])
 def test_a_warm_score_needs_no_torch(iq: Iq, roll: Path, kind: str) -> None:
     data = as_flax(weights()) if kind == "npz" else as_torch(weights())

@@ -283,6 +283,7 @@ def test_a_folder_that_takes_nothing_is_told_of_first(
         check_sheet(tmp_path / "sheet.html")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["export", "cull"])
 def test_a_strangers_file_stops_a_run_before_it_begins(iq: Iq, roll: Path, command: str) -> None:
     file = iq.cwd / "notes.html"

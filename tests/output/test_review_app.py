@@ -141,6 +141,7 @@ def test_leaving_asks_where_something_was_chosen(key: str) -> None:
     assert verdicts(keyed("p", key, "x", "enter")) == [KEEP, KEEP, REJECT, REVIEW, REVIEW]
 
 
+@pytest.mark.slow
 def test_leaving_forgets_what_was_chosen() -> None:
     assert keyed("p", "escape", "y") is None
     assert keyed("p", "escape", "ctrl+c") is None
@@ -233,6 +234,7 @@ def test_choices_know_their_way_back() -> None:
     assert choices.decisions == ROLL
 
 
+@pytest.mark.slow
 @posix
 def test_a_person_reviews_a_cull(seen: Iq, roll: Path) -> None:
     """Also against a guard of half the photos: that is for rules. Nothing has moved yet."""
@@ -251,6 +253,7 @@ def test_a_person_reviews_a_cull(seen: Iq, roll: Path) -> None:
     assert len(list(roll.rglob("*.jpg"))) == 6
 
 
+@pytest.mark.slow
 @posix
 def test_what_was_chosen_waits_in_a_plan(seen: Iq, roll: Path) -> None:
     words = ("cull", "photos", "--below", "1", "--review", "--plan", "my.plan")

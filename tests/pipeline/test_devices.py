@@ -143,6 +143,7 @@ def test_the_cpu_is_chosen_without_torch() -> None:
     assert done.stdout == "cpu False\n", done.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_computes_alone_beside_a_thread_that_has_two() -> None:
     code = (
         "import threading, torch\n"
@@ -160,6 +161,7 @@ def test_a_worker_computes_alone_beside_a_thread_that_has_two() -> None:
     assert done.stdout == "[1] 2\n", done.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_waits_for_another_that_is_still_loading_torch() -> None:
     """It found half a torch, without the function it asked for: that photo failed."""
     code = (

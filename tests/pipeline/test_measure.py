@@ -632,6 +632,7 @@ def test_a_consumer_that_leaves_stops_the_work(tmp_path: Path, caches) -> None:
     assert calls["decode"] < 10
 
 
+@pytest.mark.slow
 def test_kill_9_loses_at_most_a_batch(tmp_path: Path) -> None:
     photos(tmp_path / "photos", [f"tiny {number} 0.005" for number in range(120)])
     code = "from support import fake_pipeline; from iqcli.pipeline import cache_store; cache_store.BATCH = 30; fake_pipeline.main()"  # noqa: E501
