@@ -1,4 +1,4 @@
-"""`iq history`: what was moved, when, and whether it went back."""
+"""`iq history`: what was changed, when, and whether it was undone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from iqcli.text import display_path
 
 
 def history() -> Exit:
-    """List culls, edits and undos, oldest first; what is unreadable with its journal."""
+    """List all culls, XMP edits and undos, oldest first."""
     from iqcli.output import table
     from iqcli.transactions.history import history as read_history
     from iqcli.transactions.history import unreadable
@@ -19,7 +19,7 @@ def history() -> Exit:
     state_dir = load({}, None).state_dir
     rows = read_history(state_dir)
     if not rows:
-        info("nothing has been moved yet")
+        info("nothing has been changed yet")
         return Exit.DONE
     lines = [
         (

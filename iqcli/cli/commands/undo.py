@@ -17,18 +17,17 @@ if TYPE_CHECKING:
 def undo(
     runs: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="RUN...", help="Which runs, as `iq history` names them [the latest]."
-        ),
+        typer.Argument(metavar="RUN...", help="Runs, as `iq history` lists them [the latest]."),
     ] = None,
     partly: Annotated[
-        bool, typer.Option("--partly", help="Leave what changed since; put the rest back.")
+        bool, typer.Option("--partly", help="Leave what changed since; undo the rest.")
     ] = False,
 ) -> Exit:
-    """Put back what a cull moved.
+    """Undo a cull or an XMP export.
 
-    Every photo of the run returns to where it was, also after a crash. Copies, links and what was
-    written into sidecars or photos are taken back, too. Several runs are undone the latest first.
+    Every photo returns to where it was, also after a crash. Copies and links are removed, and
+    sidecars and photos that were written get their old content. Several runs are undone latest
+    first.
     """
     from iqcli.fs.scratch import sweep
     from iqcli.transactions.history import unreadable

@@ -18,24 +18,26 @@ from iqcli.settings import UNITS
 ACTIONS = ("move", "copy", "link", "trash", "list")
 
 Below = Annotated[
-    float | None, typer.Option("--below", help="Reject what scores less.", metavar="SCORE")
+    float | None, typer.Option("--below", help="Reject photos that score less.", metavar="SCORE")
 ]
 Worst = Annotated[
     float | None,
-    typer.Option("--worst", help="Reject this share, the worst.", parser=parse_share, metavar="P%"),
+    typer.Option(
+        "--worst", help="Reject the worst photos, this share.", parser=parse_share, metavar="P%"
+    ),
 ]
 Promise = Annotated[
     float | None,
     typer.Option(
         "--promise",
-        help="Reject what it can while at most this share of it is good; it caps other rules.",
+        help="Reject as many as possible while at most this share is good; caps other rules.",
         parser=parse_share,
         metavar="P%",
     ),
 ]
 Keep = Annotated[
     str | None,
-    typer.Option("--keep", help="Keep so many, the best; reject the rest.", metavar="N|P%"),
+    typer.Option("--keep", help="Keep the best, N or a share; reject the rest.", metavar="N|P%"),
 ]
 Per = Annotated[
     str | None,
@@ -50,16 +52,16 @@ Margin = Annotated[
     float | None,
     typer.Option(
         "--margin",
-        help="With --keep: leave for review what comes so near the last kept.",
+        help="With --keep: leave photos for review that score almost as much as the last kept.",
         metavar="POINTS",
     ),
 ]
-Apply = Annotated[bool, typer.Option("--apply", help="Do it: move the rejects.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Carry it out: move the rejects.")]
 ActionName = Annotated[
     str | None,
     typer.Option(
         "--action",
-        help="What becomes of rejects: move, copy, link, trash, or list: only print their paths.",
+        help="What to do with rejects: move, copy, link, trash, or list (only print paths).",
         metavar="ACTION",
         autocompletion=lambda: list(ACTIONS),
     ),
@@ -71,18 +73,18 @@ FromPlan = Annotated[
     Path | None,
     typer.Option(
         "--from-plan",
-        help="Take a plan, or decisions of the sheet, from this file.",
+        help="Use the plan, or the decisions of a contact sheet, in this file.",
         metavar="FILE",
     ),
 ]
 Review = Annotated[
-    bool, typer.Option("--review", help="Look at each photo and decide yourself, with keys.")
+    bool, typer.Option("--review", help="Review each photo and decide yourself, with keys.")
 ]
 MaxReject = Annotated[
     float | None,
     typer.Option(
         "--max-reject",
-        help="Stop a plan that rejects more [50%].",
+        help="Refuse to reject a larger share [50%].",
         parser=parse_share,
         metavar="P%",
     ),
@@ -93,10 +95,10 @@ IncludeRated = Annotated[
 ]
 IncludeSets = Annotated[
     bool,
-    typer.Option("--include-sets", help="Treat frames of brackets and panoramas as any photos."),
+    typer.Option("--include-sets", help="Do not protect frames of brackets and panoramas."),
 ]
 Xmp = Annotated[
-    bool, typer.Option("--xmp", help="With --apply: first write XMP sidecars of all decisions.")
+    bool, typer.Option("--xmp", help="With --apply: also write all decisions to XMP sidecars.")
 ]
 
 
@@ -125,16 +127,16 @@ def cull(
     format: Format = None,
     print0: Nul = False,
 ) -> Exit:
-    """Show or move what a rule rejects.
+    """Show or move the photos that a rule rejects.
 
-    Without a rule, what the model is sure that people would rate under the middle of the scale.
-    Several rules reject what any of them rejects.
+    Without a rule: those that people would surely rate below the middle of the scale, as far as the
+    model can tell. Several rules reject what any of them rejects.
 
-    With --apply the rejects move to _Rejected/ in the folder that was given.
+    With --apply, rejects move to _Rejected/ in the folder that was given.
 
-    Nothing is deleted or overwritten, and `iq undo` puts everything back. Photos that have stars or
-    a flag, brackets and panoramas stay; so does the best photo of each moment, unless it scores too
-    low by itself.
+    Nothing is deleted or overwritten, and `iq undo` puts everything back. Photos with stars or a
+    flag, brackets and panoramas stay; so does the best photo of each moment, unless its own score
+    is too low.
     """
     from iqcli.cli.commands.cull.request import CullAction, CullRequest, parse_rule
     from iqcli.cli.commands.cull.run import cull as run

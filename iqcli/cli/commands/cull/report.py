@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from iqcli.records import Decision
 
 COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
-# On a terminal with little room the reasons say the doubt, too.
+# On a narrow terminal the reasons hold the uncertainty, too.
 NARROW = {"issues": 14, "why": 26}
-# How many kinds of photo a line can hold.
+# The most kinds of photo in a line.
 MOST = 6
 PROTECTED = dict(
     zip(
