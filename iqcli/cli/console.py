@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
-from iqcli.text import escape
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -33,6 +34,11 @@ def info(sentence: str) -> None:
         _console().print(escape(sentence))
     else:
         print(escape(sentence), file=sys.stderr, flush=True)
+
+
+def problem(path: Path, reason: str) -> None:
+    """Print what is wrong with a file or folder, on one line."""
+    info(f"iq: {display_path(path)}: {reason}")
 
 
 def warn(sentence: str) -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.cli.console import counted, info, progress, warn
+from iqcli.cli.console import counted, info, problem, progress, warn
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.text import display_path
 
@@ -212,7 +212,7 @@ class Session:
     def report(self, verb: str = "scored") -> Exit:
         """Show which photos failed, and the counts; the exit code of the run."""
         for path, reason in (self.counts.failed | self.counts.unscored).items():
-            info(f"iq: {display_path(path)}: {reason}")
+            problem(path, reason)
         if not self.quiet:
             info(self.counts.describe(verb))
         return self.counts.exit_code
@@ -245,7 +245,7 @@ class Session:
     def skip(self, path: Path, reason: str) -> None:
         """Show why a path is passed over, and count it."""
         self.counts.add_unlisted()
-        info(f"iq: {display_path(path)}: {reason}")
+        problem(path, reason)
 
 
 def _places(given: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.photos.find import find_shots
+from iqcli.photos.find import find_again
 from iqcli.photos.folder import looks_like_photo
 from iqcli.photos.formats import PHOTO, extension
 from iqcli.records import Decision, Photo, Rating, Shot, Verdict
@@ -169,7 +169,7 @@ def _check(decisions: Sequence[Decision]) -> None:
             if path in seen:
                 raise PlanConflict(f"{display_path(path)} stands twice among the decisions")
             seen.add(path)
-    found = _found([each.photo.shot.path for each in decisions])
+    found = find_again([each.photo.shot.path for each in decisions])
     for each in decisions:
         _check_shot(each.photo, found)
 
@@ -182,10 +182,6 @@ def _check_file(root: Path, path: Path) -> None:
         raise PlanConflict(f"cannot look at {display_path(path)}: {error}") from None
     if not there:
         raise PlanConflict(f"{display_path(path)} is gone; decide again")
-
-
-def _found(paths: Sequence[Path]) -> Mapping[Path, Shot]:
-    return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
 
 
 def _check_shot(photo: Photo, found: Mapping[Path, Shot]) -> None:

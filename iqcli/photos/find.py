@@ -41,6 +41,11 @@ def find_shots(
     return _Finder(rules, on_problem).find(given)
 
 
+def find_again(paths: Iterable[Path]) -> dict[Path, Shot]:
+    """The shots of these paths as they are now, by their primary files, without the unlistable."""
+    return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
+
+
 def _mode(path: Path) -> int:
     try:
         return path.stat().st_mode

@@ -6,7 +6,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from iqcli.fs import files, locks
-from iqcli.photos.find import find_shots
+from iqcli.photos.find import find_again
 from iqcli.text import display_path
 from iqcli.transactions import journal, reject_folder
 from iqcli.transactions.edit_records import check_edits
@@ -145,7 +145,7 @@ def _newcomers(plan: Plan) -> Iterable[str]:
     """Files that belong to a shot but came after the plan: a shot is never left half behind."""
     planned = {shot.root / each.source for shot in plan.shots for each in shot.files}
     primaries = [shot.root / shot.files[0].source for shot in plan.shots]
-    for shot in find_shots(primaries, on_problem=lambda _, __: None):
+    for shot in find_again(primaries).values():
         for path in shot.files:
             if path not in planned:
                 yield f"{display_path(path)} belongs to a shot of the plan and is not in it"

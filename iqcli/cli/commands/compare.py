@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from iqcli.cli.console import counted, info, progress
+from iqcli.cli.console import counted, info, problem, progress
 from iqcli.cli.options import (
     MaxMegapixels,
     Quiet,
@@ -122,7 +122,7 @@ class PairCounts:
     def skip(self, path: Path, reason: str) -> None:
         """Show why a path is passed over, and count it."""
         self.unlisted += 1
-        info(f"iq: {display_path(path)}: {reason}")
+        problem(path, reason)
 
     def describe(self) -> str:
         """The counts in one line."""

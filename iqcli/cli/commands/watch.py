@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.cli.console import counted, info
+from iqcli.cli.console import counted, info, problem
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import exit_on_closed_pipe, write
@@ -51,7 +51,7 @@ def watch(session: Session, form: str, *, settle: float, existing: bool, nul: bo
             for photo in _arriving(session, folders, settle, existing, ended):
                 done[photo.rating is not None] += 1
                 if photo.error:
-                    info(f"iq: {display_path(photo.shot.path)}: {photo.error}")
+                    problem(photo.shot.path, photo.error)
                 _write([photo], form, nul)
     except KeyboardInterrupt:
         _report(session, done)
@@ -77,9 +77,7 @@ def _arriving(
     """The photos that arrive, rated by one model that stays loaded."""
     _ = session.model  # one that cannot be loaded is refused before the wait
     walk = partial(session.walk, skip=is_temporary)
-    scanner = FolderScanner(
-        folders, walk, lambda path, why: info(f"iq: {display_path(path)}: {why}")
-    )
+    scanner = FolderScanner(folders, walk, problem)
     folder = WatchFolder(scanner, settle)
     if not existing:
         folder.mark_seen()

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from iqcli.cli.console import counted, info, progress
+from iqcli.cli.console import counted, info, problem, progress
 from iqcli.cli.options import choice_option
 from iqcli.errors import IqError
 from iqcli.settings import PROFILES, QUANTILES, checked
-from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -128,7 +127,7 @@ def _carry_over(session: Session, rewritten: Sequence[RewrittenPhoto]) -> None:
 
 def _report(session: Session, writer: XmpWriter, scored: int, undoable: str) -> None:
     for path, why in writer.problems:
-        info(f"iq: {display_path(path)}: {why}; it is left as it is")
+        problem(path, f"{why}; it is left as it is")
     if session.quiet:
         return
     files = counted(len(writer.edits), "file")

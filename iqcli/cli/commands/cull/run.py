@@ -165,10 +165,10 @@ def _check(plan: Plan, request: CullRequest) -> None:
         raise IqError("a plan holds no photo but the rejects; leave --xmp out, see iq export --xmp")
     if request.max_reject is not None:
         from iqcli.culling.decide import check_counts
-        from iqcli.photos.find import find_shots
+        from iqcli.photos.find import find_again
 
-        photos = sum(1 for _ in find_shots(plan.roots, on_problem=lambda _, __: None))
-        check_counts(len(plan.shots), max(photos, len(plan.shots)), request.max_reject)
+        photos = max(len(find_again(plan.roots)), len(plan.shots))
+        check_counts(len(plan.shots), photos, request.max_reject)
 
 
 def _decision(shot: PlannedShot, model: str) -> Decision:
