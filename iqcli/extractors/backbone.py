@@ -127,7 +127,7 @@ def is_short(name: str) -> bool:
     return name.startswith(("stages.", "last.")) and not name.startswith("stages.0.")
 
 
-def fresh(convolutions: Mapping[str, torch.Tensor]) -> Backbone:
+def from_convolutions(convolutions: Mapping[str, torch.Tensor]) -> Backbone:
     """A network with the convolutions `conv00.weight`, `conv00.bias`, … of an ImageNet one.
 
     Raises KeyError or RuntimeError where they are not those of this network.

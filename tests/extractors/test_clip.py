@@ -211,9 +211,9 @@ def test_without_quick_gelu_the_embedding_is_another(eyes: Path) -> None:
     assert (plain_one.encode_text(tokens) - clip.encode_text(tokens)).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("said", [False, True])
-def test_quick_gelu_is_on_whatever_the_config_says(said: bool) -> None:
-    clip = clip_model.build({**TINY["clip-vit-b-32"], "quick_gelu": said})
+@pytest.mark.parametrize("value", [False, True])
+def test_quick_gelu_is_on_whatever_the_config_has(value: bool) -> None:
+    clip = clip_model.build({**TINY["clip-vit-b-32"], "quick_gelu": value})
     acts = [m for m in clip.modules() if type(m).__name__ in ("GELU", "QuickGELU")]
     assert {type(m).__name__ for m in acts} == {"QuickGELU"} and len(acts) == 2
 
@@ -494,10 +494,10 @@ HARMS = {
 def test_a_foreign_file_is_no_tower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str
 ) -> None:
-    state, told = HARMS[harm]
+    state, reason = HARMS[harm]
     name = "model.pth" if harm == "mere" else "model.safetensors"
     install(tmp_path, "clip-rn50", state, CONFIG, file=name)
-    with pytest.raises(IqError, match=told) as refused:
+    with pytest.raises(IqError, match=reason) as refused:
         clip_model.tower(store(tmp_path), "clip-rn50", "cpu")
     assert name in str(refused.value) and "pull it again" in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -543,7 +543,7 @@ def test_tensors_inside_another_model_are_found(
 
 
 @pytest.mark.parametrize(
-    ("config", "told"),
+    ("config", "reason"),
     [
         ({"embed_dim": 8}, "no config of a CLIP"),
         ({**CONFIG, "custom": 1}, "no config of a CLIP"),
@@ -556,10 +556,10 @@ def test_tensors_inside_another_model_are_found(
     ],
 )
 def test_a_config_that_is_none_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: dict, reason: str
 ) -> None:
     install(tmp_path, "clip-rn50", tensors(CONFIG), config)
-    with pytest.raises(IqError, match=told):
+    with pytest.raises(IqError, match=reason):
         clip_model.tower(store(tmp_path), "clip-rn50", "cpu")
 
 

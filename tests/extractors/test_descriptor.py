@@ -68,7 +68,7 @@ def test_a_soft_ground_is_no_fault() -> None:
     assert levels[1] > 0.8 * levels[0] > 2 * levels[2]
 
 
-def test_the_sharper_frame_of_a_photo_is_told(coffee: FrameDescriptor) -> None:
+def test_the_sharper_frame_of_a_photo_is_found(coffee: FrameDescriptor) -> None:
     blurred = looked(soft(photo("coffee.png"), 1.2))
     assert coffee.sharpness and blurred.sharpness
     assert coffee.sharpness > 1.3 * blurred.sharpness

@@ -263,7 +263,7 @@ def test_light_of_a_ramp() -> None:
     assert found["luma_white"] == found["red_white"] == pytest.approx(5 / 256)
 
 
-def test_clipped_shares_are_told_by_channel() -> None:
+def test_clipped_shares_are_known_by_channel() -> None:
     picture = plain(100)
     picture[:128, :, 0] = 255
     picture[:256, :, 1] = 0

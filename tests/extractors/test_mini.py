@@ -122,13 +122,13 @@ def test_what_is_prepared_has_one_shape(height: int, width: int) -> None:
 
 
 def pictures() -> list[Pixels]:
-    """Photos, one of them spoilt in ways that live in single pixels, and what is no photo."""
+    """Photos, one of them distorted in single pixels, and what is no photo."""
     coffee = views_of(photo("coffee.png")).scoring
-    spoilt = [
+    distorted = [
         DISTORTIONS[name](coffee, level, 0)
         for name, level in (("white_noise", 1), ("sensor_noise", 0.5), ("gaussian_blur", 3))
     ]
-    return [*map(photo, PHOTOS), *spoilt, texture(1), noisy(3), plain(128)]
+    return [*map(photo, PHOTOS), *distorted, texture(1), noisy(3), plain(128)]
 
 
 @pytest.fixture(scope="module")
@@ -206,9 +206,9 @@ def refused(path: Path) -> str:
     """The sentence with which the file is refused."""
     with pytest.raises(IqError) as caught:
         MiniBlock(path).forward(np.zeros((1, 2, SIDE, SIDE, 3), np.uint8), "cpu")
-    said = str(caught.value)
-    assert str(path) in said and "\n" not in said and said.count("; ") == 1
-    return said
+    message = str(caught.value)
+    assert str(path) in message and "\n" not in message and message.count("; ") == 1
+    return message
 
 
 def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
@@ -263,8 +263,8 @@ def test_files_that_are_no_weights_are_refused_in_one_sentence(tmp_path: Path, g
     for k, (kind, data) in enumerate(hostile(good)):
         path = tmp_path / f"{k}.safetensors"
         path.write_bytes(data)
-        said = refused(path)
-        assert "install iq again" in said or "iq train backbone" in said, kind
+        message = refused(path)
+        assert "install iq again" in message or "iq train backbone" in message, kind
     refused(tmp_path / "absent.safetensors")
     refused(tmp_path)
 

@@ -275,7 +275,7 @@ def test_only_a_sheet_is_replaced(tmp_path: Path) -> None:
         check_sheet(tmp_path / "none" / "sheet.html")
 
 
-def test_a_folder_that_takes_nothing_is_told_of_first(
+def test_a_folder_that_takes_nothing_is_refused_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)

@@ -53,11 +53,11 @@ class Sheet:
     def __init__(self, browser: Browser, file: Path, **options: Any) -> None:
         self.page: Page = browser.new_page(viewport={"width": 1280, "height": 800}, **options)
         self.asked: list[str] = []
-        self.said: list[str] = []
+        self.messages: list[str] = []
         self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append("dialog"), dialog.accept()))
+        self.page.on("console", lambda message: self.messages.append(message.text))
+        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.messages.append("dialog"), dialog.accept()))
         self.page.goto(file.as_uri())
 
     def press(self, *keys: str) -> None:
@@ -89,11 +89,11 @@ class Sheet:
         return to
 
     def is_quiet(self) -> bool:
-        """Nothing was asked for but the file itself and its own pictures; nothing was said."""
+        """Nothing was asked for but the file itself and its own pictures; no messages."""
         outside = [url for url in self.asked if not url.startswith(("file://", "blob:"))]
         assert outside == []
         assert sum(url.startswith("file://") for url in self.asked) == 1
-        assert self.said == []
+        assert self.messages == []
         return True
 
 
@@ -261,8 +261,8 @@ def test_the_large_view_tells_all_and_decides(sheet: Sheet) -> None:
     sheet.page.locator(".card", has_text="IMG_5.jpg").locator(".photo").click()
     loupe = sheet.page.locator("#loupe")
     assert loupe.is_visible()
-    told = loupe.locator("dl").inner_text().split("\n")
-    assert told == [
+    lines = loupe.locator("dl").inner_text().split("\n")
+    assert lines == [
         "Why",
         "score 3.9",
         "Issues",
@@ -446,10 +446,10 @@ def test_leaving_warns_while_decisions_are_not_saved(sheet: Sheet, tmp_path: Pat
     sheet.press("x")
     sheet.save(tmp_path)
     sheet.page.reload()
-    assert sheet.said == []
+    assert sheet.messages == []
     sheet.press("x")
     sheet.page.reload()
-    assert sheet.said.pop() == "dialog"
+    assert sheet.messages.pop() == "dialog"
     sheet.asked = sheet.asked[:1]
 
 

@@ -27,8 +27,8 @@ importlib.util.find_spec = lambda name, *a: None if name == "matplotlib" else re
 
 def cloud(count: int = 200) -> Points:
     random = np.random.default_rng(0)
-    told = random.uniform(1, 10, count)
-    return Points(np.clip(told + random.normal(0, 1, count), 1, 10), told)
+    opinions = random.uniform(1, 10, count)
+    return Points(np.clip(opinions + random.normal(0, 1, count), 1, 10), opinions)
 
 
 def rgb(colour: str) -> tuple[int, ...]:
@@ -118,21 +118,21 @@ def test_an_interval_is_drawn_as_wide_as_it_is() -> None:
 
 
 @pytest.fixture
-def told(iq: Iq) -> Path:
+def opinions(iq: Iq) -> Path:
     """Eighteen photos with opinions."""
     lines = ["image,mos"]
     for k in range(18):
         picture = texture(k, 96, 128) // (1 + k % 3)
         Image.fromarray(picture).save(iq.cwd / "photos" / f"{k}.png")
         lines.append(f"photos/{k}.png,{1 - 0.3 * (k % 3) - k / 100}")
-    file = iq.cwd / "told.csv"
+    file = iq.cwd / "opinions.csv"
     file.write_text("\n".join(lines) + "\n")
     return file
 
 
 @pytest.mark.slow
-def test_plots_are_written_named_and_replaced(iq: Iq, told: Path) -> None:
-    ran = iq("eval", told, "--plots", "new/figures")
+def test_plots_are_written_named_and_replaced(iq: Iq, opinions: Path) -> None:
+    ran = iq("eval", opinions, "--plots", "new/figures")
     folder = iq.cwd / "new" / "figures"
     assert ran.code == 0
     first = {path.name: path.read_bytes() for path in folder.iterdir()}
@@ -142,21 +142,21 @@ def test_plots_are_written_named_and_replaced(iq: Iq, told: Path) -> None:
         assert data[:4] == (b"\x89PNG" if name.endswith("png") else b"<?xm")
     (folder / "scatter.png").write_bytes(b"old")
     (folder / "mine.txt").write_text("stays")
-    assert iq("eval", told, "--plots", folder).code == 0
+    assert iq("eval", opinions, "--plots", folder).code == 0
     again = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert again.pop("mine.txt") == b"stays" and again == first
 
 
-def test_without_matplotlib_nothing_is_measured(iq: Iq, told: Path, tmp_path: Path) -> None:
+def test_without_matplotlib_nothing_is_measured(iq: Iq, opinions: Path, tmp_path: Path) -> None:
     (tmp_path / "blind").mkdir()
     (tmp_path / "blind" / "sitecustomize.py").write_text(BLIND)
-    ran = iq("eval", told, "--plots", "figures", PYTHONPATH=f"{tmp_path / 'blind'}:{SOURCE}")
+    ran = iq("eval", opinions, "--plots", "figures", PYTHONPATH=f"{tmp_path / 'blind'}:{SOURCE}")
     assert (ran.code, ran.out) == (2, b"")
     assert ran.lines == ["iq: --plots needs matplotlib; run `pip install 'iqcli[plots]'`"]
     assert not iq.cache.exists() and not (iq.cwd / "figures").exists()
 
 
-def test_a_file_is_no_folder_for_plots(iq: Iq, told: Path) -> None:
-    ran = iq("eval", told, "--plots", told)
+def test_a_file_is_no_folder_for_plots(iq: Iq, opinions: Path) -> None:
+    ran = iq("eval", opinions, "--plots", opinions)
     assert ran.code == 2 and "give a folder" in ran.err and not ran.out
-    assert told.read_text().startswith("image,mos")
+    assert opinions.read_text().startswith("image,mos")

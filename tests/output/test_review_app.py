@@ -226,7 +226,7 @@ def test_many_photos_are_listed() -> None:
 def test_choices_know_their_way_back() -> None:
     choices = Choices(ROLL)
     choices.choose(0, REJECT)
-    choices.choose(0, REJECT)  # said already
+    choices.choose(0, REJECT)  # decided so already
     choices.choose(2, REJECT)  # by hand now
     assert choices.changed == 2 and choices[2].codes == ("by_hand",)
     assert choices.listed(ReviewList.REJECTS) == [0, 2]

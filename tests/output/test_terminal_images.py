@@ -117,11 +117,11 @@ def test_every_kind_of_terminal_is_drawn_for(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    told = io.StringIO()
-    console = Console(file=told, force_terminal=True, color_system="truecolor", width=80)
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, color_system="truecolor", width=80)
     monkeypatch.setattr(terminal_images, "stdout_console", lambda: console)
     judged = Photo(Shot(Path("/r"), Path("/r/a.jpg")), rating=Rating(7.0, None, "m"))
     tall, wide = (encoded(scene(*size), "WEBP") for size in ((64, 96), (300, 20)))
     terminal_images.show([(row(judged, {"rank": 1}), each) for each in (tall, wide, None)], drawn)
     sign = {HalfcellImage: HALF, SixelImage: "\x1bP", TGPImage: "\U0010eeee"}[drawn]
-    assert sign in told.getvalue() and told.getvalue().count("/r/a.jpg") == 3
+    assert sign in screen.getvalue() and screen.getvalue().count("/r/a.jpg") == 3

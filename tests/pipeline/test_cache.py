@@ -33,7 +33,7 @@ VECTOR = np.array([1.5, np.nan, -np.inf, 0], np.float32)
 
 
 class Warned(list):
-    """The sentences that the cache said."""
+    """The warnings of the cache."""
 
     __call__ = list.append
 

@@ -359,19 +359,19 @@ def test_what_a_worker_ran_is_kept(tmp_path: Path, caches) -> None:
 
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "expected"),
     [
         (ZeroDivisionError("white\npaper"), "net failed: ZeroDivisionError: white"),
         (MemoryError(), "net needs more memory than cpu has"),
     ],
 )
 def test_a_fault_of_the_network_is_that_photos_error(
-    tmp_path: Path, size: int, fault: Exception, said: str
+    tmp_path: Path, size: int, fault: Exception, expected: str
 ) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 255", "tiny 3"])
     given = settings(tmp_path, batch_size=size)
     done = run(shots, Cache(None, pytest.fail), given, Watched(fault))
-    assert done[0].error is None is done[2].error and done[1].error.startswith(said)
+    assert done[0].error is None is done[2].error and done[1].error.startswith(expected)
     assert "\n" not in done[1].error
     assert [each.blocks["net"][0] for each in (done[0], done[2])] == [1, 3]
 

@@ -16,7 +16,7 @@ def test_a_favourite(encoding: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "content",
     [
         SAID,
         SAID | {"favorited": False},
@@ -28,14 +28,14 @@ def test_a_favourite(encoding: str) -> None:
         3,
     ],
 )
-def test_nothing_said(said: object) -> None:
-    assert favourite_of(json.dumps(said).encode()) is None
+def test_no_favourite(content: object) -> None:
+    assert favourite_of(json.dumps(content).encode()) is None
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"{", b'{"favorited": true', b"\0" * 9, b"\xff\xfe\x00", b"x", b"[" * 200_000]
 )
-def test_what_is_no_json_is_told(data: bytes) -> None:
+def test_what_is_no_json_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         favourite_of(data)
 

@@ -25,7 +25,7 @@ from torch.nn import functional
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.errors import IqError
 from iqcli.evaluation import mos_csv
-from iqcli.extractors.backbone import Backbone, _framed, fresh, is_short
+from iqcli.extractors.backbone import Backbone, _framed, from_convolutions, is_short
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import SIDE, mosaic, whole
 from iqcli.photos.read import read_photo
@@ -148,7 +148,7 @@ def last_map(network: Backbone, x: torch.Tensor) -> torch.Tensor:
 @torch.inference_mode()
 def test_the_folded_network_is_that_of_timm(theirs) -> None:
     """With odd sides, where both pad either end; with even ones ours pads the end alone."""
-    network = fresh(init.folded(theirs)).eval()
+    network = from_convolutions(init.folded(theirs)).eval()
     for side in (225, 33):
         x = torch.randn(2, 3, side, side)
         wanted = theirs.forward_features(x)
@@ -159,7 +159,7 @@ def test_the_folded_network_is_that_of_timm(theirs) -> None:
 @torch.inference_mode()
 def test_with_even_sides_the_maps_lie_half_a_step_aside(theirs) -> None:
     """As the networks pad that were trained for it; a start of timm has to get used to it."""
-    network = fresh(init.folded(theirs)).eval()
+    network = from_convolutions(init.folded(theirs)).eval()
     x = torch.randn(1, 3, 64, 64)
     first, other = theirs.bn1(theirs.conv_stem(x)), functional.relu6(network.stem(_framed(x)))
     assert first.shape == other.shape
@@ -201,7 +201,7 @@ def test_another_network_of_timm_is_no_start(monkeypatch) -> None:
 
 
 def test_the_network_gives_an_embedding_and_a_logit_of_each_kind() -> None:
-    network = fresh(convolutions()).eval()
+    network = from_convolutions(convolutions()).eval()
     views = torch.from_numpy(np.stack([whole(photo("coffee.png")), whole(photo("chelsea.png"))]))
     with torch.inference_mode():
         taps = network.taps(views)
@@ -212,7 +212,7 @@ def test_the_network_gives_an_embedding_and_a_logit_of_each_kind() -> None:
 
 
 def test_weights_keep_their_account_and_only_what_may_run_short_is_rounded(tmp_path: Path) -> None:
-    network = fresh(convolutions())
+    network = from_convolutions(convolutions())
     file = tmp_path / "w.safetensors"
     file.write_bytes(weight_file(network, {"name": "w", "steps": 3}))
     with safe_open(file, framework="pt") as stream:

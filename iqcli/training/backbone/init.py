@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from iqcli.errors import IqError
-from iqcli.extractors.backbone import Backbone, fresh
+from iqcli.extractors.backbone import Backbone, from_convolutions
 from iqcli.pipeline.devices import one_line
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def initial_backbone(name: str, seed: int) -> Backbone:
     try:
         found = _of_timm(name) if name.startswith(TIMM) else load_file(Path(name))
         torch.manual_seed(seed)
-        return fresh(found)
+        return from_convolutions(found)
     except (OSError, SafetensorError) as error:
         raise IqError(f"cannot read the start {name}: {error}; give --start another") from error
     except (KeyError, RuntimeError) as error:
