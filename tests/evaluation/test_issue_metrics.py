@@ -353,6 +353,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iq:
     return iq
 
 
+@pytest.mark.slow
 def test_from_labelled_photos_to_issues(trained: Iq) -> None:
     """Train, score, score again without torch, and evaluate: all by the person's own file."""
     iq = trained
@@ -408,6 +409,7 @@ def test_hex_mini_is_held_against_labels_too(iq: Iq) -> None:
     assert "8 photos: 8 evaluated" in ran.err
 
 
+@pytest.mark.slow
 def test_a_hex_model_is_held_against_opinions_too(trained: Iq) -> None:
     rows = [
         (f"s{k}-{fault}.jpg", mos)
@@ -456,6 +458,7 @@ def test_a_graph_that_is_too_large_is_refused_before_anything_is_measured(iq: Iq
     assert "the graph ./g.toml is too large: the part that begins with l0 2" in ran.err
 
 
+@pytest.mark.slow
 def test_a_name_that_is_no_text_still_gives_a_file_that_loads(iq: Iq) -> None:
     fake_hex.labelled(iq.cwd / "photos", scenes=16, size=48)
     words = ("train", "hex", "photos/levels.csv", "--blocks", "photometry,photometry")
