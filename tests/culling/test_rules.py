@@ -50,10 +50,10 @@ def test_a_share_of_a_burst_is_rounded_up() -> None:
     assert rejected(burst("b", 1, 2), keep("0.00000001%", "burst")) == ["b-0.jpg"]
 
 
-@pytest.mark.parametrize("percent", range(1, 101))
-def test_a_share_is_counted_exactly(percent: int) -> None:
+def test_a_share_is_counted_exactly() -> None:
     """0.29 * 100 is 28.999999999999996 and 0.07 * 100 is 7.000000000000001."""
-    assert Quota.parse(f"{percent}%").of(100) == percent
+    for percent in range(1, 101):
+        assert Quota.parse(f"{percent}%").of(100) == percent
 
 
 @pytest.mark.parametrize("text", ["0", "0%", "-1", "101%", "1.5", "0.3", "few", "", "%", "nan%"])

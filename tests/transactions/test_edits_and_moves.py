@@ -5,19 +5,20 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import random
 import shutil
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fault_injection import Fault, calls_of, here, in_child, kills
+from support.fault_injection import DISKS, Fault, calls_of, here, in_child, kills
 from support.kill_scene import NOTHING_TO_UNDO, Scene
-from support.photo_trees import SHOTS, contents, grow, plan_for, tree
+from support.photo_trees import SHOTS, contents, grow, plan_for, random_names, shots_in, tree
 
 from iqcli.culling.planner import with_edits
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.transactions.apply import apply
+from iqcli.transactions.apply import apply, write
 from iqcli.transactions.edits import Edit
 from iqcli.transactions.history import State, history
 from iqcli.transactions.undo import recover, undo
@@ -297,3 +298,47 @@ def test_a_journal_with_both_is_refused_by_version_0_1(root: Path, state: Path) 
     done = carry_out(root, state)
     journal = (state / f"journal/{done.run}.jsonl").read_bytes()
     assert journal.startswith(b'{"kind": "iq-journal", "schema": 2, ')
+
+
+def random_edits(chance: random.Random, root: Path, shots: list[list[str]]) -> list[Edit]:
+    """Of about half the shots a file rewritten or a sidecar made."""
+    found = []
+    for shot in shots:
+        name = chance.choice([*shot, f"{shot[0]}.xmp"])
+        if "_Rejected" in name:  # the made-up disks take it as lying on the other one
+            continue
+        if chance.random() < 0.5 and (name in shot or not (root / name).exists()):
+            found.append(an_edit(root, name, os.fsencode(name) + b" edited", shot[0]))
+    return found
+
+
+@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 120), marks=pytest.mark.slow)])
+def test_any_edits_and_moves_are_undone_as_one(quick_path: Path, seeds: range) -> None:
+    for seed in seeds:
+        edit_and_undo(quick_path / str(seed), seed)
+
+
+def edit_and_undo(top: Path, seed: int) -> None:
+    """Random edits and moves on a random tree and disk; every third run is killed."""
+    chance = random.Random(seed)
+    root, state, disk = top / "photos", top / "state", chance.choice(DISKS)
+    root.mkdir(parents=True)
+    grow(root, random_names(chance)[:30])
+    before, held, shots = tree(root), contents(root), shots_in(root)
+    picked = chance.sample(shots, chance.randint(0, len(shots)))
+    edits = random_edits(chance, root, shots)
+    plan = with_edits(plan_for(root, picked, chance.choice(["move", "copy", "link"])), edits)
+
+    def work() -> None:
+        assert (apply(plan, state, edits) if plan.shots else write(edits, state)).run or not edits
+
+    if seed % 3 == 0:
+        fault = Fault(chance.randint(1, 30 + 6 * (plan.files + len(edits))), "before")
+        killed = in_child(work, disk, fault)
+        assert killed.code in (0, -signal.SIGKILL), (killed, seed)
+    else:
+        assert in_child(work, disk).code == 0, seed
+    assert held <= contents(root) | contents(state), seed
+    ended = in_child(lambda: undo(None, state), disk)
+    assert ended.code == 0 or NOTHING_TO_UNDO in ended.says, (ended, seed)
+    assert tree(root) == before, seed
