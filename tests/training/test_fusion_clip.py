@@ -98,6 +98,7 @@ def mine(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return output
 
 
+@pytest.mark.slow
 def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
     code = iq(monkeypatch, "train", "fusion", csv_of(home), "-o", output, *WORDS)

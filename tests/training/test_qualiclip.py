@@ -420,6 +420,7 @@ def refusal(iq: Iq, *given: str | Path, **environ: str) -> str:
     return ran.err
 
 
+@pytest.mark.slow
 def test_the_command_refuses_what_it_cannot_do(few: Iq, album: Path) -> None:
     begin = (album, "-o", "q.safetensors", "--device", "cpu")
     assert "ends in .safetensors" in refusal(few, album, "-o", "q.pt", "--start", "tiny")
@@ -438,6 +439,7 @@ def test_the_command_refuses_what_it_cannot_do(few: Iq, album: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None:
     """The texts are then encoded by the tower's own text tower, or those of the file."""
     (few.cwd / "few.toml").write_text("steps = 1\nphotos = 1\nside = 32\nwatched = 1\n")

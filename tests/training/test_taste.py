@@ -536,6 +536,7 @@ def darkness_found(iq: Iq, model: str) -> float:
     return srcc(np.array([row["score"] for row in ran.rows]), np.array(light))
 
 
+@pytest.mark.slow
 def test_from_stars_in_sidecars_to_ratings_of_new_photos(album: Iq) -> None:
     missing = album("score", "fresh", "--model", "taste")
     assert missing.code == 2 and "you have no taste yet" in missing.err
