@@ -307,7 +307,7 @@ def test_a_fit_learns_what_is_there(name: str) -> None:
     pupils = HexTrainingSet(blocks, levels, [str(k) for k in range(300)])
     fitted = hex_fit.fit(SIX, pupils, (16,), HexLoss.of(name, None, None))
     info = {"kind": "layers", "hidden": [16], "blocks": {"brisque": 36}}
-    assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.shapes(SIX, info)
+    assert {n: t.shape for n, t in fitted.tensors.items()} == hexmodel.tensor_shapes(SIX, info)
     head = HexHead(SIX, {"brisque": 36}, fitted.tensors, fitted.info)
     said = head.levels(blocks)
     assert ((said[:, 0] > 1) == (levels[:, 0] > 1)).mean() > 0.9

@@ -370,7 +370,9 @@ def test_ratings_are_the_stock_models_but_for_the_score(tmp_path: Path) -> None:
     known = TasteSamples(np.array(stock_scores), inputs, np.zeros(20), np.zeros(20, int))
     fitted = TasteFit(1.0, 0.8, weights).predict(known)
     np.testing.assert_allclose(scores, fitted, atol=1e-4)
-    assert tastes.account(head).startswith(f"{head.info['model']}: learnt from the stars of 200 ")
+    assert model.predictor.describe().startswith(
+        f"{head.info['model']}: learnt from the stars of 200 "
+    )
 
 
 def test_equal_fits_have_the_same_name_and_others_another(tmp_path: Path) -> None:
@@ -381,6 +383,7 @@ def test_equal_fits_have_the_same_name_and_others_another(tmp_path: Path) -> Non
 def refused(path: Path) -> str:
     """The one sentence that a taste file is refused with."""
     with pytest.raises(IqError) as caught:
+        tastes.load(path)
         loaded(path)
     text = str(caught.value)
     assert "\n" not in text and not text.endswith(".") and path.name in text
@@ -455,7 +458,7 @@ def test_a_tensor_too_many_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_is_no_taste_is_refused(tmp_path: Path, data: bytes | None) -> None:
     path = line(tmp_path)
     path.write_bytes(path.read_bytes()[:-9] if data is None else data)
-    assert "cannot read the taste" in refused(path)
+    assert "cannot read the model" in refused(path)
 
 
 def test_a_changed_stock_head_asks_for_a_new_taste(tmp_path: Path) -> None:
@@ -561,6 +564,7 @@ def test_from_stars_in_sidecars_to_ratings_of_new_photos(album: Iq) -> None:
     assert place.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_from_a_list_to_a_file_of_ones_own(album: Iq) -> None:
     ran = album("train", "taste", "rated/all.csv", "-o", "own.safetensors")
     assert ran.code == 0 and "use it with --model ./own.safetensors" in ran.err, ran.err
@@ -585,7 +589,7 @@ def test_photos_that_are_not_there_are_named(album: Iq) -> None:
         (("rated", "-o", "own.bin"), "give a name that ends in .safetensors"),
         (("rated", "-o", "no/own.safetensors"), "there is no folder ./no"),
         (("rated", "-o", "other.safetensors"), "exists and is no taste; give another name"),
-        (("rated", "-m", "line.safetensors"), "a taste cannot stand on 'line.safetensors'"),
+        (("rated", "-m", "line.safetensors"), "a taste cannot be fitted on 'line.safetensors'"),
         (("rated", "-m", "no-such"), "there is no model 'no-such'"),
     ],
 )
