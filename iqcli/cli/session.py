@@ -84,7 +84,7 @@ class Counts:
 class Session:
     """The settings and the photos that a command line asks for, and the counts of the run.
 
-    Photos flow through three generators: `find`, `measure`, `rate`; `photos` is all three.
+    Shots come from `find` and flow through the generators `measure` and `rate`; `photos` is all.
     `origins` says where each setting comes from.
     """
 

@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 
+from iqcli.errors import IqError
 from iqcli.fs import durable, files, syscalls
 from iqcli.text import display_path
 
@@ -296,3 +297,27 @@ def test_hashing_is_sha256_and_leaves_the_access_time(tmp_path: Path) -> None:
 def test_display_path_is_one_harmless_line() -> None:
     text = display_path(Path("a\nb\x1b[31m\udce9é\u202e.jpg"))
     assert text == "./a\\nb\\x1b[31m\\xe9é\\u202e.jpg"
+
+
+def test_a_result_may_get_a_free_name_or_that_of_its_kind(tmp_path: Path) -> None:
+    free, taken = tmp_path / "new.json", tmp_path / "old.json"
+    taken.write_text("{}")
+    files.require_output(free, suffixes=(".json",))
+    files.require_output(taken, suffixes=(".json",), may_replace=Path.is_file)
+    refusals = {
+        "give a name that ends in .csv or .json": {"path": tmp_path / "a.txt"},
+        "exists and is not overwritten; give another name": {"path": taken},
+        "exists and is no plan; give another name": {"path": taken, "may_replace": Path.is_dir},
+        "there is no folder .*none for a.json; make it first": {"path": tmp_path / "none/a.json"},
+    }
+    for sentence, given in refusals.items():
+        with pytest.raises(IqError, match=sentence):
+            files.require_output(**{"suffixes": (".csv", ".json"), "kind": "plan"} | given)
+
+
+def test_a_failed_write_names_the_file_and_a_way_out(tmp_path: Path) -> None:
+    with (
+        pytest.raises(IqError, match=r"cannot write .*none/a: No such file.*; give another place"),
+        files.writing(tmp_path / "none" / "a", "give another place"),
+    ):
+        (tmp_path / "none" / "a").write_bytes(b"")

@@ -36,7 +36,7 @@ def score(
     # Removed in 0.2; to be dropped in 0.3.
     interval: Annotated[
         str | None,
-        removed_option("--interval", "leave it out: folders are looked at once a second"),
+        removed_option("--interval", "leave it out, folders are looked at once a second"),
     ] = None,
     format: Format = None,
     print0: Nul = False,
