@@ -41,19 +41,6 @@ if TYPE_CHECKING:
     from iqcli.records import Decision, Photo
     from iqcli.transactions.edits import Edit
 
-__all__ = [
-    "Action",
-    "Plan",
-    "PlannedFile",
-    "PlannedShot",
-    "check_files",
-    "check_name",
-    "load",
-    "make",
-    "save",
-    "with_edits",
-]
-
 
 def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Action.MOVE) -> Plan:
     """The plan that moves every rejected shot, or does another `Action`; its files are hashed now.

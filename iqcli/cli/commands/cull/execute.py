@@ -21,11 +21,10 @@ if TYPE_CHECKING:
 
     from iqcli.cli.commands.cull.request import CullAction
     from iqcli.cli.session import Session
-    from iqcli.culling.planner import Plan
     from iqcli.errors import Exit
     from iqcli.records import Decision
     from iqcli.transactions.edits import Edit
-    from iqcli.transactions.plan import Outcome
+    from iqcli.transactions.plan import Outcome, Plan
 
 WOULD = {
     Action.MOVE: "would move; nothing has moved yet",

@@ -93,19 +93,16 @@ def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> De
     if request.action.acts:
         execute.recover(session, session.folders)
     with ExitStack() as stack:
-        looks = request.html is not None or request.review
-        store = stack.enter_context(_thumbnail_store()) if looks else None
+        store = None
+        if request.html is not None or request.review:
+            from iqcli.pipeline.thumbnails import ThumbnailStore
+
+            store = stack.enter_context(ThumbnailStore())
         photos = group(list(session.photos(grouped=True, store=store)))
         decisions = rules.decide(photos, rule, request.protection)
         if store is not None:
             decisions = _looked_at(session, decisions, store, request)
     return Decided(decisions, request.action, str(rule), before=notes, after=grounds)
-
-
-def _thumbnail_store() -> ThumbnailStore:
-    from iqcli.pipeline.thumbnails import ThumbnailStore
-
-    return ThumbnailStore()
 
 
 def _looked_at(
