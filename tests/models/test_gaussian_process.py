@@ -373,7 +373,7 @@ def test_single_precision_in_the_file_costs_nothing_that_shows(quick, monkeypatc
         return exact
 
     process = training._process_tensors
-    monkeypatch.setattr(training, "_process", remembered)
+    monkeypatch.setattr(training, "_process_tensors", remembered)
     monkeypatch.setattr(training, "STEPS", 10)
     blocks, opinions, scenes = draw(300)
     fitted = training.fit(blocks, opinions, scenes, lambda _: None)
@@ -481,7 +481,7 @@ def test_the_largest_numbers_that_are_let_in_do_not_overflow(learnt, tmp_path: P
 def test_predicting_needs_no_torch(learnt, tmp_path: Path) -> None:
     code = (
         "import sys, numpy as np, pathlib; from iqcli.models import gaussian_process\n"
-        f"model = dkl.load(pathlib.Path({str(write(tmp_path, learnt))!r}))\n"
+        f"model = gaussian_process.load(pathlib.Path({str(write(tmp_path, learnt))!r}))\n"
         "photos = {b: np.zeros((2, n), np.float32) for b, n in model.sizes.items()}\n"
         "scores, sigmas = model.predict(photos)\n"
         "print(1 <= scores.min(), sorted({'torch', 'scipy', 'cv2'} & set(sys.modules)))"
