@@ -436,7 +436,7 @@ def test_a_hex_model_is_held_against_opinions_too(trained: Iq) -> None:
         (("--where", "scene=s1"), "4 readable photos with labels are too few"),
         (("--scene", "place"), "there is no column 'place'"),
         (("-o", "model.json"), "give a name that ends in .safetensors"),
-        (("-o", "nowhere/m.safetensors"), "no folder ./nowhere for --output"),
+        (("-o", "nowhere/m.safetensors"), "there is no folder ./nowhere for m.safetensors"),
     ],
 )
 def test_what_cannot_be_trained(iq: Iq, words: tuple[str, ...], why: str) -> None:
