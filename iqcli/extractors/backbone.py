@@ -34,7 +34,7 @@ LAST = 1280
 TAPS = 2 * sum(STAGES[k][1] for k in TAPPED) + LAST
 
 
-class Block(nn.Module):
+class InvertedResidual(nn.Module):
     """An inverted residual: widen, filter each channel, narrow."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
@@ -79,7 +79,8 @@ class Backbone(nn.Module):
         for expansion, outputs, repeats, stride in STAGES:
             blocks = []
             for k in range(repeats):
-                blocks.append(Block(channels, outputs, expansion, stride if k == 0 else 1))
+                step = stride if k == 0 else 1
+                blocks.append(InvertedResidual(channels, outputs, expansion, step))
                 channels = outputs
             self.stages.append(nn.Sequential(*blocks))
         self.last = nn.Conv2d(channels, LAST, 1)

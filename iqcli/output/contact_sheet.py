@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-    from iqcli.output.contact_sheet_data import Entry, Pictures, Unit
+    from iqcli.output.contact_sheet_data import Pictures, SheetEntry, Unit
 
 # A file that begins with this is a sheet of iq, and may be replaced.
 MARK = b"<!DOCTYPE html>\n<!-- iq contact sheet 1 -->\n"
@@ -76,7 +76,7 @@ def render(title: Title, number: int, part: Sequence[Unit], pictures: Pictures) 
     yield from _chunks(pieces)
 
 
-def _blocks(entries: Sequence[Entry], pictures: Pictures) -> Iterator[tuple[str, Markup]]:
+def _blocks(entries: Sequence[SheetEntry], pictures: Pictures) -> Iterator[tuple[str, Markup]]:
     """Every picture by id: first all thumbnails, which are shown first."""
     for name in ("thumb", "crop"):
         for number, entry in enumerate(entries):

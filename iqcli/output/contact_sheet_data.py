@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     Data = dict[str, Any]
     Order = Callable[[Sequence[Photo]], list[Photo]]
     # The picture of that name ("thumb" or "crop") of a photo, or None.
-    Pictures = Callable[["Entry", str], bytes | None]
+    Pictures = Callable[["SheetEntry", str], bytes | None]
 
 # Photos a file: as many as a browser still shows at once.
 PART = 2000
@@ -30,7 +30,7 @@ KINDS = {None: "Burst", FrameSet.BRACKET: "Bracket", FrameSet.PANORAMA: "Panoram
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SheetEntry:
     """A decision, and its line of `decisions.jsonl`."""
 
     decision: Decision
@@ -48,7 +48,7 @@ class Unit:
     `day` is that of the first frame, None where no frame has one; `moment` its time, ISO 8601.
     """
 
-    entries: tuple[Entry, ...]
+    entries: tuple[SheetEntry, ...]
     moment: str
     day: str | None
 
@@ -62,12 +62,12 @@ class Unit:
         return self.first.frame_set is not None
 
 
-def units(entries: Iterable[Entry], order: Order) -> list[Unit]:
+def units(entries: Iterable[SheetEntry], order: Order) -> list[Unit]:
     """All units by day, scene and time; those without a time come last, by path.
 
     `order` puts the frames of a burst best first; a set stays in the order of its paths.
     """
-    groups: dict[str | int, list[Entry]] = {}
+    groups: dict[str | int, list[SheetEntry]] = {}
     for entry in sorted(entries, key=_by_time):
         groups.setdefault(entry.photo.group or id(entry), []).append(entry)
     found = [_unit(members, order) for members in groups.values()]
@@ -83,11 +83,11 @@ def units(entries: Iterable[Entry], order: Order) -> list[Unit]:
     return sorted(found, key=place)
 
 
-def _by_time(entry: Entry) -> tuple[str, str]:
+def _by_time(entry: SheetEntry) -> tuple[str, str]:
     return _taken(entry.photo), str(entry.photo.shot.path)
 
 
-def _unit(members: list[Entry], order: Order) -> Unit:
+def _unit(members: list[SheetEntry], order: Order) -> Unit:
     moment = next((taken for each in members if (taken := _taken(each.photo))), "")
     first = members[0].photo
     if len(members) > 1 and first.frame_set is None:
@@ -120,7 +120,7 @@ def parts(found: Iterable[Unit], limit: int = PART) -> list[list[Unit]]:
     return made
 
 
-def entries_of(part: Iterable[Unit]) -> list[Entry]:
+def entries_of(part: Iterable[Unit]) -> list[SheetEntry]:
     """The entries of a part in the order they are shown: a photo's number is its place here."""
     return [entry for unit in part for entry in unit.entries]
 
@@ -174,7 +174,7 @@ def _day_title(day: str | None) -> str:
     return f"{found:%A}, {found.day} {found:%B} {found.year}" if found else UNDATED
 
 
-def _photo_data(unit: Unit, entry: Entry, pictures: Pictures) -> Data:
+def _photo_data(unit: Unit, entry: SheetEntry, pictures: Pictures) -> Data:
     decision, photo = entry.decision, entry.photo
     best = len(unit.entries) > 1 and not unit.whole and entry is unit.entries[0]
     return {

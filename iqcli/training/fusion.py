@@ -67,7 +67,7 @@ class FusionFit:
     info: dict[str, object]
 
 
-class FusionNetwork(nn.Module):
+class FusionMember(nn.Module):
     """One member; layer names are those of the file (see `iqcli.models.fusion`)."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -147,10 +147,10 @@ def _train_member(
     stop: torch.Tensor,
     sizes: Mapping[str, int],
     config: FusionConfig,
-) -> FusionNetwork:
+) -> FusionMember:
     """Train on the photos `rows` (n,) until the error on those of `stop` (n,) no longer falls."""
     torch.manual_seed(config.seed + k)
-    network = FusionNetwork(sizes)
+    network = FusionMember(sizes)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=config.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=4)
     places = torch.nonzero(rows)[:, 0]
@@ -168,7 +168,7 @@ def _train_member(
 
 
 def _epoch(
-    network: FusionNetwork,
+    network: FusionMember,
     optimiser: torch.optim.Optimizer,
     train: TrainTensors,
     places: torch.Tensor,
@@ -190,13 +190,13 @@ def _epoch(
     return total / len(places)
 
 
-def _error(network: FusionNetwork, train: TrainTensors, rows: torch.Tensor) -> float:
+def _error(network: FusionMember, train: TrainTensors, rows: torch.Tensor) -> float:
     score, _ = network([x[rows] for x in train.inputs])
     return float(((score - train.target[rows]) ** 2).mean())
 
 
 @torch.inference_mode()
-def _fit_uncertainty(network: FusionNetwork, train: TrainTensors, rows: torch.Tensor) -> None:
+def _fit_uncertainty(network: FusionMember, train: TrainTensors, rows: torch.Tensor) -> None:
     """Set the second output to the log of the error to expect, by ridge regression.
 
     Afterwards and apart from the score, which must not be bent to make its error predictable.
@@ -210,7 +210,7 @@ def _fit_uncertainty(network: FusionNetwork, train: TrainTensors, rows: torch.Te
     network.set_uncertainty(weights[:-1], weights[-1])
 
 
-def _order_loss(network: FusionNetwork, train: TrainTensors) -> torch.Tensor:
+def _order_loss(network: FusionMember, train: TrainTensors) -> torch.Tensor:
     """Hinges over some ladders: each level its margin below the one before; negatives score 1."""
     count, kinds = train.ladders[0].shape[:2]
     chosen, kind = torch.randint(count, (LADDERS,)), torch.randint(kinds, (LADDERS,))
@@ -233,7 +233,7 @@ def _hide(x: torch.Tensor, share: float) -> torch.Tensor:
     return x * (torch.rand(len(x), 1) >= share)
 
 
-def _named(network: FusionNetwork, k: int) -> dict[str, Array]:
+def _named(network: FusionMember, k: int) -> dict[str, Array]:
     """The parameters of member `k` by their names in the file."""
     found = {}
     for name, value in network.state_dict().items():

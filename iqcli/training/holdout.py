@@ -32,7 +32,7 @@ NINE_IN_TEN = 1.645
 STEPS = 5
 
 
-class Predictor(Protocol):
+class FittedModel(Protocol):
     """A fusion head or a Gaussian process."""
 
     def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
@@ -87,7 +87,7 @@ class HoldoutEvaluation:
         }
 
 
-def evaluate_holdout(head: Predictor, data: TrainingSet) -> HoldoutEvaluation:
+def evaluate_holdout(head: FittedModel, data: TrainingSet) -> HoldoutEvaluation:
     """Evaluate a head whose calibration is still 1 on the held-out photos."""
     holdout = holdout_mask(data.scenes)
     scores, raw = head.predict({name: values[holdout] for name, values in data.blocks.items()})

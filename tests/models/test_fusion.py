@@ -21,7 +21,7 @@ from iqcli.errors import IqError
 from iqcli.models import fusion
 from iqcli.models.checkpoint import HOLDOUT
 from iqcli.models.fusion import KNOTS, FusionHead, normal_scores
-from iqcli.training.fusion import FusionNetwork
+from iqcli.training.fusion import FusionMember
 
 
 def vectors(count: int, seed: int = 1, sizes: dict[str, int] = SIZES) -> dict[str, np.ndarray]:
@@ -29,9 +29,9 @@ def vectors(count: int, seed: int = 1, sizes: dict[str, int] = SIZES) -> dict[st
     return {b: random.normal(0, 2, (count, n)).astype(np.float32) for b, n in sizes.items()}
 
 
-def twin(given: FusionHead, k: int) -> FusionNetwork:
+def twin(given: FusionHead, k: int) -> FusionMember:
     """Member `k` as the network that is trained."""
-    network = FusionNetwork(given.sizes)
+    network = FusionMember(given.sizes)
     state = {}
     for name in network.state_dict():
         _, layer, kind = name.split(".")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from iqcli.output.contact_sheet_data import Entry
+    from iqcli.output.contact_sheet_data import SheetEntry
 
 HOSTILE = (
     "<script>alert(1).jpg",
@@ -81,7 +81,7 @@ def decided(judged: Photo) -> Decision:
     return Decision(judged, verdict, (f"score {score:.1f}",), ("below",))
 
 
-def entry(decision: Decision) -> Entry:
+def entry(decision: Decision) -> SheetEntry:
     """With a line like those of `decisions.jsonl`."""
     record = {
         "path": escape(decision.photo.shot.path.name),
@@ -91,14 +91,14 @@ def entry(decision: Decision) -> Entry:
         "reasons": list(decision.reasons),
         "codes": list(decision.codes),
     }
-    return contact_sheet_data.Entry(decision, line(record).decode())
+    return contact_sheet_data.SheetEntry(decision, line(record).decode())
 
 
 def best_first(members: Sequence[Photo]) -> list[Photo]:
     return sorted(members, key=lambda each: -(each.rating.score if each.rating else 0))
 
 
-def picture(entry: Entry, name: str) -> bytes | None:
+def picture(entry: SheetEntry, name: str) -> bytes | None:
     if entry.photo.error:
         return None
     return THUMB if name == "thumb" else CROP

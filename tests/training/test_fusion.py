@@ -188,9 +188,9 @@ def test_margins_follow_the_cost_of_each_distortion() -> None:
 def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
     """Else the network would meet a masked block for the first time in a person's photo."""
     flags: dict[bool, list[np.ndarray]] = {True: [], False: []}
-    forward = fusion.FusionNetwork.forward
+    forward = fusion.FusionMember.forward
 
-    def watched(self: fusion.FusionNetwork, inputs: list[torch.Tensor]):
+    def watched(self: fusion.FusionMember, inputs: list[torch.Tensor]):
         if len(inputs[0]) not in (
             len(LADDER_LEVELS) * fusion.LADDERS,
             fusion.LADDERS // 4,
@@ -198,7 +198,7 @@ def test_blocks_are_hidden_while_it_learns_and_only_then(monkeypatch) -> None:
             flags[self.training].append(torch.stack([x[:, -1] for x in inputs]).numpy())
         return forward(self, inputs)
 
-    monkeypatch.setattr(fusion.FusionNetwork, "forward", watched)
+    monkeypatch.setattr(fusion.FusionMember, "forward", watched)
     fit(training_set(100), FusionConfig(epochs=4, hidden=0.25))
     shown = {
         mode: np.concatenate([each.ravel() for each in found]) for mode, found in flags.items()

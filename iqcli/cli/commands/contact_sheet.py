@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.cli.session import Session
-    from iqcli.output.contact_sheet_data import Entry
+    from iqcli.output.contact_sheet_data import SheetEntry
     from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision, Photo
 
@@ -56,10 +56,12 @@ def write_sheet(
     from iqcli.output import contact_sheet, contact_sheet_data
     from iqcli.transactions.jsonl import line
 
-    def picture(entry: Entry, name: str) -> bytes | None:
+    def picture(entry: SheetEntry, name: str) -> bytes | None:
         return store.get(entry.photo.sha256, name)
 
-    entries = [contact_sheet_data.Entry(each, line(record(each)).decode()) for each in decisions]
+    entries = [
+        contact_sheet_data.SheetEntry(each, line(record(each)).decode()) for each in decisions
+    ]
     found = contact_sheet_data.parts(contact_sheet_data.units(entries, order_within))
     rest = range(2, len(found) + 1)
     files = [file, *(file.with_stem(f"{file.stem}-{number}") for number in rest)]
