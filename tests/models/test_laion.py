@@ -13,7 +13,6 @@ from safetensors.numpy import save
 from support.fake_clip import install, registry, store
 
 from iqcli.errors import IqError
-from iqcli.extractors.registry import BLOCKS
 from iqcli.models import laion
 from iqcli.models.laion import LAYERS, READS, Laion
 from iqcli.records import NoRating, Rating
@@ -71,7 +70,10 @@ def test_the_folded_map_is_the_layers_one_after_another(
         x = x @ weight.T + bias
     assert x.std() > 0.02
     np.testing.assert_allclose(found.score(seen), x[:, 0], atol=1e-4)
-    assert found.block == READS[name] and len(found.weight) == BLOCKS[found.block].size
+    assert (
+        found.block == READS[name]
+        and len(found.weight) == registry(tmp_path).blocks[found.block].size
+    )
 
 
 def test_an_embedding_counts_by_its_direction_alone() -> None:
@@ -171,7 +173,7 @@ def photos(count: int = 4) -> list[dict[str, np.ndarray]]:
     random = np.random.default_rng(5)
     names = ("photometry", "tiles", "brisque", "mini", *READS.values())
     return [
-        {n: random.normal(0, 1, BLOCKS[n].size).astype(np.float32) for n in names}
+        {n: random.normal(0, 1, registry(Path()).blocks[n].size).astype(np.float32) for n in names}
         for _ in range(count)
     ]
 

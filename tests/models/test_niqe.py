@@ -428,4 +428,5 @@ def test_it_orders_the_photos_of_scikit_image_against_their_ruins(iq: Iq) -> Non
 
 def test_the_model_names_its_part() -> None:
     model = loaded("niqe")
-    assert (model.name, model.part, model.reads) == ("niqe", "technical", ("niqe",))
+    found = model.predictor
+    assert (model.name, found.part, found.reads) == ("niqe", "technical", ("niqe",))

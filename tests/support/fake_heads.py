@@ -10,7 +10,6 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli.models import fusion
-from iqcli.models.base import Entry, Source
 from iqcli.models.checkpoint import HOLDOUT
 from iqcli.models.fusion import FusionHead, tensor_shapes
 from iqcli.models.registry import Registry
@@ -71,9 +70,3 @@ def registry(data_dir: Path = NOWHERE) -> Registry:
 def loaded(name: str | Path, data_dir: Path = NOWHERE) -> RatedModel:
     """A model that iq ships, or of a file, ready to rate."""
     return registry(data_dir).load(str(name))
-
-
-def source(file: Path, data_dir: Path = NOWHERE) -> Source:
-    """What a predictor of this file is made from."""
-    found = registry(data_dir)
-    return Source(Entry(file.stem, "", "", file), found.weights, found.blocks)
