@@ -86,7 +86,7 @@ def seen(iq: Iq, roll: Path, shared_cache: Path) -> Iq:
 
 @pytest.fixture
 def hub() -> Iterator[Hub]:
-    """A model hub that holds `DATA`, see `pulls.ON_HUB`."""
+    """A model hub that holds `DATA`."""
     with Hub() as found:
         found.put(MODEL, "net.pth", DATA)
         yield found
@@ -123,7 +123,7 @@ def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A folder with the shots of `trees`."""
+    """A folder with the shots of `photo_trees`."""
     folder = tmp_path / "photos"
     folder.mkdir()
     grow_shots(folder)

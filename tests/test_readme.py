@@ -45,6 +45,7 @@ def commands() -> list[str]:
     return [line for line in lines if re.match(r"(iq|find) ", line)]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not BASH, reason="needs bash")
 def test_the_commands_run_one_after_the_other(iq: Iq, gallery: Path, tmp_path: Path) -> None:
     shims = tmp_path / "shims"
