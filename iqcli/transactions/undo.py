@@ -225,11 +225,12 @@ def _carry_out(
             transaction.execute(items.steps[number], items.known[number])
             log.done(number)
         transaction.sync()
-    with _can_go_on(items.run.id):
-        for number in reversed(items.edits):
-            transaction.execute(items.steps[number], items.known[number])
-            log.done(number)
-        transaction.sync({items.run.edits[number].path.parent for number in items.edits})
+    if items.edits:
+        with _can_go_on(items.run.id):
+            for number in reversed(items.edits):
+                transaction.execute(items.steps[number], items.known[number])
+                log.done(number)
+            transaction.sync({items.run.edits[number].path.parent for number in items.edits})
     try:
         if items.run.plan:
             reject_folder.clean_up(items.run.plan, items.run.id, list(items.shots.values()))
