@@ -300,7 +300,8 @@ def test_the_bands_are_settled_with_how_often_they_were_right() -> None:
         (Rule(), "no rule: this model has no reject band yet; give --below SCORE or --worst SHARE"),
         (
             Rule(promise=0.01),
-            "no promise: this model has no held-out photos yet; give --below SCORE or --worst",
+            "no promise: this model has no held-out photos yet; give --below SCORE or --worst "
+            "SHARE",
         ),
         (
             Rule(worst=0.1, promise=0.01),
