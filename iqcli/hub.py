@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 DROPOUT = 0.3
+# How many parts each net has: linear layer, activation, dropout, and so on. The nets of single
+# numbers end without dropout, the last one ends with its output.
+LENGTHS = {"brisque_net": 5, "laion_net": 5, "clip_net": 6, "fusion_net": 7}
 
 
 class FusionNetwork(
@@ -53,17 +56,11 @@ class FusionNetwork(
                 f"{low} to {high}; give a width that is a multiple of 4, the lower end first"
             )
         self.output_range = (float(low), float(high))
-        quarter, half = hidden_dim // 4, hidden_dim // 2
-        self.brisque_net = nn.Sequential(*_layers(dropout, 1, 64, quarter))
-        self.laion_net = nn.Sequential(*_layers(dropout, 1, 64, quarter))
-        self.clip_net = nn.Sequential(
-            *_layers(dropout, clip_embed_dim, hidden_dim, half), nn.Dropout(dropout)
-        )
-        self.fusion_net = nn.Sequential(
-            *_layers(dropout, 2 * quarter + half, hidden_dim, half),
-            nn.Dropout(dropout),
-            nn.Linear(half, 1),
-        )
+        for name, layers in published_fusion.layer_shapes(hidden_dim, clip_embed_dim).items():
+            parts: list[nn.Module] = []
+            for outputs, inputs in layers.values():
+                parts += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(dropout)]
+            self.add_module(name, nn.Sequential(*parts[: LENGTHS[name]]))
         for module in self.modules():
             if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
@@ -75,10 +72,12 @@ class FusionNetwork(
         `clip` as CLIP gives it, its length kept, in training and in scoring alike.
         """
         inputs = (features["brisque"][:, None], features["laion"][:, None], features["clip"])
-        nets = (getattr(self, name) for name in BRANCHES)
+        nets = map(self.get_submodule, BRANCHES)
         joined = torch.cat([net(x) for net, x in zip(nets, inputs, strict=True)], dim=1)
         low, high = self.output_range
-        scores: torch.Tensor = low + (high - low) * torch.sigmoid(self.fusion_net(joined)[:, 0])
+        scores: torch.Tensor = low + (high - low) * torch.sigmoid(
+            self.get_submodule("fusion_net")(joined)[:, 0]
+        )
         return scores
 
     @classmethod
@@ -98,14 +97,3 @@ class FusionNetwork(
         network = cls(found.embedding, found.hidden, dropout, list(found.output_range))
         network.load_state_dict({k: torch.tensor(v) for k, v in found.tensors.items()})
         return network.eval()
-
-
-def _layers(dropout: float, inputs: int, inner: int, outputs: int) -> list[nn.Module]:
-    """Two layers; the linear ones stand at 0 and 3, as in the published keys."""
-    return [
-        nn.Linear(inputs, inner),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(inner, outputs),
-        nn.ReLU(),
-    ]

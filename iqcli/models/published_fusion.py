@@ -98,8 +98,8 @@ class Network:
         return x
 
 
-def layers_of(hidden: int, embedding: int) -> dict[str, dict[int, tuple[int, int]]]:
-    """By net and layer how many numbers leave and enter it; in between are activations."""
+def layer_shapes(hidden: int, embedding: int) -> dict[str, dict[int, tuple[int, int]]]:
+    """By net and place in it the (outputs, inputs) of its linear layers."""
     quarter, half = hidden // 4, hidden // 2
     return {
         "brisque_net": {0: (64, 1), 3: (quarter, 64)},
@@ -112,7 +112,7 @@ def layers_of(hidden: int, embedding: int) -> dict[str, dict[int, tuple[int, int
 def tensor_shapes(hidden: int, embedding: int) -> dict[str, tuple[int, ...]]:
     """Name and shape of every tensor of a network of this width."""
     found: dict[str, tuple[int, ...]] = {}
-    for net, layers in layers_of(hidden, embedding).items():
+    for net, layers in layer_shapes(hidden, embedding).items():
         for layer, (rows, columns) in layers.items():
             found[f"{net}.{layer}.weight"] = (rows, columns)
             found[f"{net}.{layer}.bias"] = (rows,)
