@@ -19,7 +19,8 @@ from iqcli.evaluation.agreement import RESAMPLES, SEED, UNDEFINED, Figure, boots
 from iqcli.models.hex.graph import is_legal
 
 if TYPE_CHECKING:
-    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Levels
     from iqcli.records import Doubles, Flags, Integers
 
 

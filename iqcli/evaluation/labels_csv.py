@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Levels
     from iqcli.records import Shot
 
 TRUTH, PREDICTED = "gt_label", "pred_label"

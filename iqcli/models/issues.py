@@ -17,8 +17,8 @@ from iqcli.errors import IqError
 from iqcli.extractors import registry
 from iqcli.extractors.registry import EMBEDDED
 from iqcli.extractors.schema import LAGS, LAYERS, layer, steps
-from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex import head as hexes
+from iqcli.models.hex.config import read_graph
 from iqcli.models.hex.head import HexHead
 from iqcli.text import display_path
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.models.base import Blocks, Source
-    from iqcli.models.hex.graph import Graph
+    from iqcli.models.hex.config import Graph
     from iqcli.records import Array, Doubles, Flags
 
 
@@ -170,8 +170,8 @@ def head() -> IssueHead:
 def load(path: Path) -> IssueHead:
     """Read a head as `iq train issues` writes it. Raises IqError for any other file."""
     found = hexes.load(path)
-    given = found.sizes, found.info["known_by"], found.graph.account
-    if given != (SIZES, known_by(), graph().account):
+    given = found.sizes, found.info["known_by"], found.graph.metadata
+    if given != (SIZES, fingerprints(), graph().metadata):
         raise IqError(
             f"{display_path(path)} was trained on other blocks or issues than this iq has; "
             "train it again with `iq train issues`"
@@ -182,10 +182,10 @@ def load(path: Path) -> IssueHead:
 @cache
 def graph() -> Graph:
     """The embedded graph of the issues."""
-    return hexgraph.read_graph(GRAPH)
+    return read_graph(GRAPH)
 
 
-def known_by() -> dict[str, str]:
+def fingerprints() -> dict[str, str]:
     """The fingerprints of the numbers of `SIZES`: a head gets no others than it was trained on."""
     photometry, tiles = (registry.BLOCKS[name].weights_fingerprint for name in BLOCKS)
     return {"photometry": photometry, "tiles": f"{tiles}, summary {SUMMARY}"}

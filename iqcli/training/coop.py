@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     import open_clip
 
-    from iqcli.models.hex.graph import Graph
+    from iqcli.models.hex.config import Graph
     from iqcli.training.hex_fit import HexLoss, HexTrainingSet
 
 CONTEXT = 4

@@ -108,7 +108,7 @@ def fit_hex(
         **fitted.info,
         "blocks": data.sizes,
         "known_by": {block.name: block.weights_fingerprint for block in recipe.blocks},
-        "graph": graph.account,
+        "graph": graph.metadata,
         "loss": [recipe.loss.name, recipe.loss.gamma, recipe.loss.alpha],
         "source": photos.source,
     }

@@ -29,7 +29,8 @@ from iqcli.training.loop import train_until_plateau
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Levels
     from iqcli.records import Array, Flags
 
 

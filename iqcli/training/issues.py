@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Levels
     from iqcli.records import Array, Flags, Pixels, Vector
 
     Say = Callable[[str], None]
@@ -157,8 +158,8 @@ def fit(graph: Graph, samples: IssueSamples) -> IssueReport:
         "format": FORMAT,
         "model": "hex-mini",
         "blocks": issue_model.SIZES,
-        "known_by": issue_model.known_by(),
-        "graph": graph.account,
+        "known_by": issue_model.fingerprints(),
+        "graph": graph.metadata,
         "photos": count,
         "figures": {each.name: [each.false_alarms, *each.found] for each in figures},
         **fitted.info,

@@ -23,7 +23,7 @@ from iqcli.evaluation.issue_metrics import (
     label_metrics,
     of_levels,
 )
-from iqcli.models.hex.graph import named
+from iqcli.models.hex.config import named
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from support import fake_hex
+from support import fake_hex, hex_reference
 from support.fake_heads import loaded
 
 from iqcli.errors import IqError
 from iqcli.models.hex import graph as hexgraph
 from iqcli.models.hex import head as hexmodel
-from iqcli.models.hex.graph import named
+from iqcli.models.hex.config import named
 from iqcli.models.hex.head import HexHead, load
 from iqcli.output.plots import learning
 from iqcli.records import NoRating, Rating
@@ -107,7 +107,7 @@ def broken(head: HexHead, case: str) -> dict[str, Any]:
         "hidden bool": {"hidden": [True]},
         "known by": {"known_by": {"brisque": "1"}},
         "escape": {"model": "a\x1b[2J"},
-        "other graph": {"graph": named("hex12").account},
+        "other graph": {"graph": named("hex12").metadata},
         "no figures": {"figures": None},
     }.get(case, {})
 
@@ -129,7 +129,7 @@ def test_a_strangers_file_is_refused(tmp_path: Path, case: str) -> None:
 
 
 def test_a_graph_that_contradicts_itself_is_refused_in_a_file_too(tmp_path: Path) -> None:
-    account = dict(SIX.account)
+    account = dict(SIX.metadata)
     account["implications"] = [
         {"label": "too_bright", "level": 2, "needs": "too_dark", "needs_level": 2}
     ]
@@ -208,7 +208,7 @@ def drawn(rows: int = 8) -> tuple[torch.Tensor, np.ndarray, torch.Tensor, torch.
     """Logits, legal levels, and what is on and known of them."""
     random = np.random.default_rng(2)
     logits = random.normal(0, 2, (rows, 18))
-    levels = hexgraph.most_likely(SIX, random.normal(0, 2, (rows, 18)))
+    levels = hex_reference.most_likely(SIX, random.normal(0, 2, (rows, 18)))
     on, known = (torch.from_numpy(each) for each in hexgraph.switches(SIX, levels))
     return torch.from_numpy(logits), levels, on, known
 
@@ -221,7 +221,7 @@ def test_torch_and_numpy_say_the_same() -> None:
     levels[::3, :2] = 0
     on, known = (torch.from_numpy(each) for each in hexgraph.switches(SIX, levels))
     found = field.log_likelihood(logits, on, known).numpy()
-    assert np.abs(found - hexgraph.log_likelihood(SIX, logits.numpy(), levels)).max() < 1e-9
+    assert np.abs(found - hex_reference.log_likelihood(SIX, logits.numpy(), levels)).max() < 1e-9
 
 
 def test_losses_by_hand() -> None:
@@ -229,7 +229,7 @@ def test_losses_by_hand() -> None:
     p, g = hexgraph.marginals(SIX, logits.numpy()), on.numpy()
     pt, balance = p * g + (1 - p) * (1 - g), 0.8 * g + 0.2 * (1 - g)
     wanted = {
-        "nll": -hexgraph.log_likelihood(SIX, logits.numpy(), levels).mean(),
+        "nll": -hex_reference.log_likelihood(SIX, logits.numpy(), levels).mean(),
         "bce": -(g * np.log(p) + (1 - g) * np.log(1 - p)).mean(),
         "focal": -(balance * (1 - pt) ** 2 * np.log(pt)).mean(),
         "fidelity": (

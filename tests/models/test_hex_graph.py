@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from support import hex_reference
 
 from iqcli.errors import IqError
 from iqcli.models.hex import graph as hexgraph
-from iqcli.models.hex.graph import named, parsed, read_graph
+from iqcli.models.hex.config import named, parsed, read_graph
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.models.hex.graph import Graph, Numbers
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Numbers
 
 PAIR = {"a_levels": [2, 3, 4], "b_levels": [2, 3, 4]}
 
@@ -178,9 +180,9 @@ def test_any_graph_is_summed_exactly_and_read_legally(of: Graph, seed: int, wide
     assert count(of) == len(rows)
     chances = hexgraph.marginals(of, logits)
     assert np.allclose(chances, softmax(logits @ rows.T) @ rows, atol=1e-9)
-    for levels in (hexgraph.levels_of(of, chances), hexgraph.most_likely(of, logits)):
+    for levels in (hexgraph.levels_of(of, chances), hex_reference.most_likely(of, logits)):
         assert hexgraph.is_legal(of, levels).all()
-    best, _ = hexgraph.switches(of, hexgraph.most_likely(of, logits))
+    best, _ = hexgraph.switches(of, hex_reference.most_likely(of, logits))
     assert np.allclose((best * logits).sum(axis=1), (logits @ rows.T).max(axis=1))
 
 
@@ -208,7 +210,7 @@ def test_likelihoods_of_all_legal_levels_sum_to_one() -> None:
     legal = hexgraph.is_legal(six, levels)
     assert legal.sum() == 343
     for row in logits:
-        logs = hexgraph.log_likelihood(six, np.tile(row, (len(levels), 1)), levels)
+        logs = hex_reference.log_likelihood(six, np.tile(row, (len(levels), 1)), levels)
         assert np.isclose(np.exp(logs).sum(), 1)
         assert np.isneginf(logs[~legal]).all()
 
@@ -218,10 +220,10 @@ def test_an_unknown_label_is_summed_over() -> None:
     logits = drawn(six, 4)
     chances = hexgraph.marginals(six, logits)
     one = np.zeros((4, 6), int)
-    assert np.allclose(hexgraph.log_likelihood(six, logits, one), 0)
+    assert np.allclose(hex_reference.log_likelihood(six, logits, one), 0)
     one[:, 1] = 3  # dark, clearly: at least clear, but not severe
     wanted = np.log(chances[:, 4] - chances[:, 5])
-    assert np.allclose(hexgraph.log_likelihood(six, logits, one), wanted)
+    assert np.allclose(hex_reference.log_likelihood(six, logits, one), wanted)
 
 
 def test_an_implication_between_labels() -> None:
@@ -253,14 +255,14 @@ def test_levels_that_clash_through_an_unknown_label_are_illegal() -> None:
     )
     levels = np.array([[2, 0, 2, 0], [2, 0, 1, 1], [2, 0, 0, 0], [0, 0, 2, 1]])
     assert hexgraph.is_legal(of, levels).tolist() == [False, False, True, True]
-    logs = hexgraph.log_likelihood(of, drawn(of, 4), levels)
+    logs = hex_reference.log_likelihood(of, drawn(of, 4), levels)
     assert np.isfinite(logs).tolist() == [False, False, True, True]
 
 
 def test_a_graph_survives_its_account() -> None:
     for name in ("hex6", "hex12"):
         of = named(name)
-        again = parsed(of.account, "there")
+        again = parsed(of.metadata, "there")
         assert (again.name, again.labels, again.edges) == (of.name, of.labels, of.edges)
 
 

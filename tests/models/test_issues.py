@@ -42,6 +42,7 @@ from iqcli.extractors.registry import BLOCKS
 from iqcli.extractors.schema import LAYERS, PHOTOMETRY, maps, steps
 from iqcli.models import checkpoint, issues
 from iqcli.models.hex import graph as hexgraph
+from iqcli.models.hex.config import read_graph
 from iqcli.output.table import describe_issues
 from iqcli.photos.views import views_of
 from iqcli.records import Issue
@@ -325,8 +326,8 @@ def test_issues_read_as_a_person_says_them() -> None:
 
 
 def test_the_embedded_head_fits_the_embedded_graph() -> None:
-    graph = hexgraph.read_graph(issues.GRAPH)
-    assert issues.head().graph.account == graph.account
+    graph = read_graph(issues.GRAPH)
+    assert issues.head().graph.metadata == graph.metadata
     assert {label.name for label in graph.labels} == set(BOUNDS)
     assert issues.head() is issues.head()
 

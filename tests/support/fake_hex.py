@@ -13,14 +13,14 @@ from support.images import encoded
 
 from iqcli.distortions.camera_faults import blow_out, darken, fade
 from iqcli.models.hex import head as hexes
-from iqcli.models.hex.graph import named
+from iqcli.models.hex.config import named
 from iqcli.models.hex.head import HexHead, tensor_shapes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from iqcli.models.hex.graph import Graph
+    from iqcli.models.hex.config import Graph
 
 SIZES = {"brisque": 36, "photometry": 94}
 HIDDEN = (12,)
@@ -43,7 +43,7 @@ def head(
         "known_by": dict.fromkeys(sizes, "1"),
         "hidden": [*hidden] if kind == hexes.LAYERS else [],
         "figures": {},
-        "graph": graph.account,
+        "graph": graph.metadata,
     }
     tensors = {}
     for name, shape in tensor_shapes(graph, info).items():

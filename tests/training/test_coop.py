@@ -14,7 +14,7 @@ from support import fake_clip, fake_hex
 from iqcli.errors import IqError
 from iqcli.extractors.clip_model import encode_texts, tokenize, tower
 from iqcli.models.hex import head as hexmodel
-from iqcli.models.hex.graph import named, parsed
+from iqcli.models.hex.config import named, parsed
 from iqcli.models.hex.head import HexHead
 from iqcli.training import coop
 from iqcli.training.hex_fit import HexLoss, HexTrainingSet

@@ -98,7 +98,7 @@ class Fit:
 def fit(given: TrainingSet, config: FusionConfig = SHORT) -> Fit:
     """Fit, then measure and calibrate on what was held out."""
     fitted = fusion.fit(given, "test/1", lambda _: None, config)
-    held = evaluate_holdout(head_of(fitted), given)
+    held = evaluate_holdout(fitted, given)
     tensors = {**fitted.tensors, **held.tensors()}
     return Fit(tensors, {**fitted.info, "calibration": held.calibration}, held)
 
@@ -109,7 +109,7 @@ def learnt() -> tuple[TrainingSet, Fit]:
     return given, fit(given)
 
 
-def head_of(fitted: Fit | fusion.FusionFit) -> FusionHead:
+def head_of(fitted: Fit) -> FusionHead:
     return FusionHead(fitted.info["blocks"], fitted.tensors, fitted.info)
 
 

@@ -32,7 +32,7 @@ from iqcli.training.backbone.data import shuffled_rows
 from iqcli.training.calibration import fit_calibration
 from iqcli.training.config import QUALICLIP_LEAST, QUALICLIP_TINY, QualiclipConfig, read_config
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
-from iqcli.training.qualiclip.data import CROPS, GROUPS, CropBatches, draw, ladder, overlapping
+from iqcli.training.qualiclip.data import GROUPS, CropBatches, draw, ladder, overlapping
 from iqcli.training.qualiclip.init import initial_clip
 from iqcli.training.qualiclip.monitor import rank_correlations
 from iqcli.training.qualiclip.train import (
@@ -132,7 +132,7 @@ def test_a_picture_with_a_short_side_is_mirrored() -> None:
 
 def test_a_step_is_a_function_of_the_seed_and_its_number(album: Path) -> None:
     first = batches_of(album)[5]
-    assert first.shape == (2, CROPS, LEVELS, 64, 64, 3) and first.dtype == np.uint8
+    assert first.shape == (2, 2, LEVELS, 64, 64, 3) and first.dtype == np.uint8
     np.testing.assert_array_equal(first, batches_of(album)[5])
     assert not np.array_equal(first, batches_of(album)[6])
     assert not np.array_equal(first, batches_of(album, seed=2)[5])
@@ -281,7 +281,7 @@ def test_chunks_add_up_to_the_whole_step(album: Path) -> None:
     assert parts[0] == pytest.approx(parts[1], rel=1e-4)
     torch.testing.assert_close(*grads, rtol=1e-3, atol=1e-6)
     near = cosines(start.clip, start.texts, crops, "cpu")
-    assert near.shape == (5, CROPS, LEVELS, 14)
+    assert near.shape == (5, 2, LEVELS, 14)
     expected = loss_parts(
         near[..., 0::2], near[..., 1::2], QUALICLIP_TINY.slack, QUALICLIP_TINY.margin
     )

@@ -56,7 +56,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Graph:
-    """Labels and what binds them; see the module. `account` is the whole as JSON can hold it.
+    """Labels and what binds them; see the module. `metadata` is the whole as JSON can hold it.
 
     `nodes` are (label, level) pairs, levels 2 and up, label after label.
     """
@@ -64,7 +64,7 @@ class Graph:
     name: str
     labels: tuple[Label, ...]
     edges: Edges
-    account: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
     @cached_property
     def nodes(self) -> tuple[tuple[int, int], ...]:
@@ -120,7 +120,10 @@ def read_graph(path: Path) -> Graph:
 
 
 def parsed(given: object, source: str, name: str = "graph") -> Graph:
-    """The graph of an account, such as `Graph.account`. Raises IqError; `source` is named in it."""
+    """The graph that a table such as `Graph.metadata` describes.
+
+    Raises IqError, which names the `source`.
+    """
     try:
         graph = _graph(_keys(given, "graph"), name)
         _ = graph.components  # too many states are refused before anything is measured
@@ -170,7 +173,7 @@ def _graph(given: Mapping[str, Any], name: str) -> Graph:
     titles = [f"{labels[label].name} at level {level}" for label, level in places]
     edges = Edges(len(places), (*chain, *needs), tuple(excluded))
     _check_edges(edges, titles)
-    account = {
+    metadata = {
         "name": name,
         "labels": [
             {"name": x.name, "title": x.title, "aliases": [*x.aliases], "levels": x.levels}
@@ -179,7 +182,7 @@ def _graph(given: Mapping[str, Any], name: str) -> Graph:
         "exclusions": apart,
         "implications": implied,
     }
-    return Graph(name, labels, edges, account)
+    return Graph(name, labels, edges, metadata)
 
 
 def _label(given: object) -> Label:

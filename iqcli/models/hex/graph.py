@@ -16,31 +16,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.models.hex.config import Graph, Label, named, parsed, read_graph
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from iqcli.models.hex.config import Graph
     from iqcli.models.hex.states import Component
     from iqcli.records import Doubles
 
     Levels = NDArray[np.int64]
-
-__all__ = [
-    "Graph",
-    "Label",
-    "is_legal",
-    "levels_of",
-    "log_likelihood",
-    "log_partition",
-    "marginals",
-    "most_likely",
-    "named",
-    "none_probability",
-    "parsed",
-    "read_graph",
-    "switches",
-]
 
 # More than rounding can add to a sum of probabilities: two nodes that exclude each other are never
 # both above a half.
@@ -59,38 +42,17 @@ def marginals(graph: Graph, logits: NDArray[np.floating]) -> Doubles:
 
 def log_partition(graph: Graph, logits: NDArray[np.floating]) -> Doubles:
     """(n,) natural logarithms of Z."""
-    return sum((_log_sum(_scores(part, logits)) for part in graph.components), np.zeros(1))
-
-
-def log_likelihood(graph: Graph, logits: NDArray[np.floating], levels: Levels) -> Doubles:
-    """(n,) log probabilities of (n, labels) levels; level 0 is unknown, and summed over.
-
-    -inf where the levels are illegal.
-    """
-    on, known = switches(graph, levels)
-    total = np.zeros(len(logits))
+    total = np.zeros(1)
     for part in graph.components:
         scores = _scores(part, logits)
-        clash = known[:, part.nodes] * (1 - 2 * on[:, part.nodes])  # +-1 of a node that is known
-        # How many known nodes a state has otherwise: those off that it has on, and the reverse.
-        wrong = clash @ part.states.T + (known * on)[:, part.nodes].sum(axis=1, keepdims=True)
-        fitting = np.where(wrong == 0, scores, -np.inf)
-        total += _log_sum(fitting) - _log_sum(scores)
+        top = scores.max(axis=1)
+        total = total + (np.log(np.exp(scores - top[:, None]).sum(axis=1)) + top)
     return total
 
 
 def none_probability(graph: Graph, logits: NDArray[np.floating]) -> Doubles:
     """(n,) probabilities that every label is at level 1: of no issue at all."""
     return np.exp(-log_partition(graph, logits))
-
-
-def most_likely(graph: Graph, logits: NDArray[np.floating]) -> Levels:
-    """(n, labels) levels of the most probable legal state; of equal ones that with fewer on."""
-    on = np.zeros(logits.shape, bool)
-    for part in graph.components:
-        best = _scores(part, logits).argmax(axis=1)
-        on[:, part.nodes] = part.states[best] > 0
-    return _counted(graph, on)
 
 
 def levels_of(graph: Graph, chances: Doubles) -> Levels:
@@ -101,7 +63,7 @@ def levels_of(graph: Graph, chances: Doubles) -> Levels:
     """
     likely = chances > 0.5 + ROUNDING
     on = np.stack([likely[:, [*needed]].all(axis=1) for needed in graph.edges.needed], axis=1)
-    return _counted(graph, on)
+    return np.stack([1 + on[:, [*group]].sum(axis=1) for group in graph.groups], axis=1)
 
 
 def switches(graph: Graph, levels: Levels) -> tuple[Doubles, Doubles]:
@@ -129,16 +91,3 @@ def is_legal(graph: Graph, levels: Levels) -> NDArray[np.bool_]:
 def _scores(part: Component, logits: NDArray[np.floating]) -> Doubles:
     scores: Doubles = logits[:, part.nodes].astype(np.float64) @ part.states.T
     return scores
-
-
-def _log_sum(scores: Doubles) -> Doubles:
-    """(n, m) to (n,): log of the sum of the exponentials; -inf of nothing but -inf."""
-    top = scores.max(axis=1, keepdims=True)
-    top = np.where(np.isfinite(top), top, 0)
-    with np.errstate(divide="ignore"):
-        total: Doubles = np.log(np.exp(scores - top).sum(axis=1)) + top[:, 0]
-    return total
-
-
-def _counted(graph: Graph, on: NDArray[np.bool_]) -> Levels:
-    return np.stack([1 + on[:, [*group]].sum(axis=1) for group in graph.groups], axis=1)

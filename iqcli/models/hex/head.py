@@ -24,6 +24,7 @@ from iqcli.models.base import Predictor, check_blocks, dense, relu
 from iqcli.models.checkpoint import valid_arrays
 from iqcli.models.fusion import KNOTS, normal_scores
 from iqcli.models.hex import graph as hexgraph
+from iqcli.models.hex.config import parsed
 from iqcli.records import Issue
 from iqcli.text import display_path, escape
 
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from iqcli.models.base import Blocks, RatedModel, Source
-    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Levels
     from iqcli.records import Array, Doubles
 
 FORMAT = "iq-hex-1"
@@ -176,7 +178,7 @@ def predictor(source: Source) -> HexHead:
 def load(path: Path) -> HexHead:
     """Read a head from a safetensors file. Raises IqError for any other file."""
     info, tensors = checkpoint.load(path, "hex model", AGAIN, _valid_metadata)
-    graph = hexgraph.parsed(info["graph"], f"in {display_path(path)}")
+    graph = parsed(info["graph"], f"in {display_path(path)}")
     if not valid_arrays(tensors, tensor_shapes(graph, info)):
         raise checkpoint.invalid_file(path, "hex model", AGAIN)
     return HexHead(graph, info["blocks"], tensors, info)
@@ -190,7 +192,7 @@ def _valid_metadata(info: object) -> bool:
             "model": str(model),
             "kind": str(kind),
             "blocks": dict(blocks),
-            "known_by": dict(known_by),
+            "known_by": dict(fingerprints),
             "hidden": list(hidden),
             "figures": dict(_),
             "graph": dict(_),
@@ -201,7 +203,7 @@ def _valid_metadata(info: object) -> bool:
                 and kind in (LAYERS, PROMPTS)
                 and (len(blocks) == 1 if kind == PROMPTS else len(blocks) > 0)
                 and all(type(size) is int and size > 0 for size in blocks.values())
-                and known_by.keys() == blocks.keys()
+                and fingerprints.keys() == blocks.keys()
                 and all(type(size) is int and 0 < size <= MOST_HIDDEN for size in hidden)
             )
     return False

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from iqcli.cli.session import Session
     from iqcli.evaluation.labels_csv import LabelledPhotos
-    from iqcli.models.hex.graph import Graph, Levels
+    from iqcli.models.hex.config import Graph
+    from iqcli.models.hex.graph import Levels
     from iqcli.models.hex.head import HexHead
     from iqcli.records import Doubles
 
@@ -64,7 +65,7 @@ def evaluate_predictions(
 ) -> Exit:
     """Compare the levels of one file with those of another."""
     from iqcli.evaluation import labels_csv
-    from iqcli.models.hex.graph import named
+    from iqcli.models.hex.config import named
 
     graph = named(graph_name or LABELS)
     labels = labels_csv.read(file, graph, None, where)

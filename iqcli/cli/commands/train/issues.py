@@ -115,14 +115,14 @@ def hex_(
     from iqcli.cli.commands.evaluate.report import issue_tables, show
     from iqcli.evaluation import labels_csv
     from iqcli.models import registry
-    from iqcli.models.hex import graph as hexgraph
+    from iqcli.models.hex.config import named
     from iqcli.models.hex.head import FORMAT
     from iqcli.training.hex import fit_hex, write_curve
 
     file = own_model_file(session, output, registry.HEX, FORMAT, "hex model")
     table = session.registry.blocks
     recipe = _recipe(table, blocks, hidden, prompts, contexts, (loss, gamma, alpha))
-    photos = labels_csv.read(one_file(session), hexgraph.named(labels), images, where)
+    photos = labels_csv.read(one_file(session), named(labels), images, where)
     if photos.shifted:
         info(f"{display_path(photos.file)} counts levels from 0; read as 1 (none) and up")
     warn_without_scene(scene)
