@@ -30,7 +30,6 @@ SEED = 20
 APART = 0.9
 # A photo that people like, and one below the middle of the scale: MOS .7 and .5 on 0..1.
 GOOD, BAD = 7.3, 5.5
-MEASURES = ("srcc", "plcc", "plcc_logistic", "krcc", "rmse", "mae")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,8 @@ UNDEFINED = Figure(float("nan"), float("nan"), float("nan"))
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Scores against opinions over `photos` photos; `figures` by the names in `MEASURES`.
+    """Scores against opinions over `photos` photos; `figures` are srcc, plcc, plcc_logistic, krcc,
+    rmse and mae.
 
     `logistic_fitted` is False where the logistic did not converge and `plcc_logistic` repeats the
     raw one.

@@ -254,13 +254,13 @@ class RatedModel:
 def check_blocks(
     file: Path,
     sizes: Mapping[str, int],
-    known_by: Mapping[str, Any],
+    fingerprints: Mapping[str, Any],
     table: Mapping[str, AnyBlock],
     again: str,
 ) -> None:
     """Raise IqError where a trained file reads other blocks than this iq measures.
 
-    `known_by` is what the file recorded of the blocks that it learnt from, by name.
+    `fingerprints` is what the file recorded of the blocks that it learnt from, by name.
     """
     for name, size in sizes.items():
         if name not in table or table[name].size != size:
@@ -268,7 +268,7 @@ def check_blocks(
                 f"{display_path(file)} needs a block {name!r} of size {size}, which this iq has "
                 f"not; {again}"
             )
-        if name in known_by and known_by[name] != table[name].weights_fingerprint:
+        if name in fingerprints and fingerprints[name] != table[name].weights_fingerprint:
             raise IqError(
                 f"{display_path(file)} was trained on another block {name!r} than this iq has; "
                 f"{again}"

@@ -110,10 +110,10 @@ def holdout_of(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> Holdout
 def valid_holdout(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
     """None of it, or all: of one length, points of 1..10, deviations above 0, a printable name.
 
-    The fingerprints of the blocks that the file records (`known_by`) must be a table.
+    The fingerprints of the blocks that the file records must be a table.
     """
-    named, known_by = info.get("held", ""), info.get("known_by", {})
-    if not (isinstance(named, str) and named.isprintable() and isinstance(known_by, dict)):
+    named, fingerprints = info.get("held", ""), info.get("known_by", {})
+    if not (isinstance(named, str) and named.isprintable() and isinstance(fingerprints, dict)):
         return False
     found = [tensors[name] for name in HOLDOUT if name in tensors]
     if not found:

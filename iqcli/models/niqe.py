@@ -70,14 +70,14 @@ def predictor(source: Source) -> Method:
     return Method(quality=natural.quality, reads=(BLOCK,), part="technical")
 
 
-def load(path: Path, known_by: str) -> Natural:
-    """The Gaussian in a file of `iq train niqe`, if it was fitted on the block `known_by` so.
+def load(path: Path, fingerprint: str) -> Natural:
+    """The Gaussian in a file of `iq train niqe`, if it was fitted on the block of this fingerprint.
 
     Raises IqError for any other file.
     """
     again = "train it again with `iq train niqe`"
     info, tensors = checkpoint.load(path, "niqe model", again, _valid_metadata, _valid_tensors)
-    if info.get("known_by") != known_by:
+    if info.get("known_by") != fingerprint:
         raise IqError(
             f"{display_path(path)} was fitted on another block {BLOCK!r} than this iq has; {again}"
         )

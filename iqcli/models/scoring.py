@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.records import NoRating, Photo, best_first
+from iqcli.records import NoRating, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ CHUNK = 128
 
 
 def blocks_for(model: RatedModel, *, grouped: bool = False) -> list[AnyBlock]:
-    """What must be measured for the ratings, each once; with `grouped` for the looks as well."""
+    """What must be measured for the ratings, each once; with `grouped` for descriptors as well."""
     from iqcli.extractors import descriptor
     from iqcli.extractors.registry import BLOCKS
 
@@ -33,7 +33,7 @@ def judge(
 ) -> Iterator[Photo]:
     """Rate each measured shot, in order; one without blocks, or without a score, has an error.
 
-    With `grouped` each that was measured has its look: its blocks hold those of `blocks_for`.
+    With `grouped` each that was measured has its descriptor: its blocks hold those of `blocks_for`.
     """
     from iqcli.extractors.descriptor import descriptor_of
 
@@ -49,10 +49,10 @@ def judge(
             yield rated
 
 
-def _with(judged: Photo, rating: Rating | NoRating) -> Photo:
+def _with(photo: Photo, rating: Rating | NoRating) -> Photo:
     if isinstance(rating, NoRating):
-        return replace(judged, error=rating.reason)
-    return replace(judged, rating=rating)
+        return replace(photo, error=rating.reason)
+    return replace(photo, rating=rating)
 
 
 def percentile(rank: int, count: int) -> float:
@@ -62,16 +62,16 @@ def percentile(rank: int, count: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Ranked:
-    """A judged shot's place: `rank` 1 is best; `percentile` is the share (%) of others it beats."""
+    """A photo's place: `rank` 1 is best; `percentile` is the share (%) of the others it beats."""
 
     photo: Photo
     rank: int
     percentile: float
 
 
-def rank(judged: Iterable[Photo]) -> list[Ranked]:
-    """The scored shots, best first; ties in the order of their paths' bytes."""
-    scored = sorted((each for each in judged if each.rating), key=best_first)
+def rank(photos: Iterable[Photo]) -> list[Ranked]:
+    """The scored photos, best first; ties in the order of their paths' bytes."""
+    scored = sorted((each for each in photos if each.rating), key=best_first)
     return [
         Ranked(each, place, percentile(place, len(scored))) for place, each in enumerate(scored, 1)
     ]

@@ -181,7 +181,7 @@ def _valid_metadata(info: object) -> bool:
         case {
             "format": str(form),
             "model": str(model),
-            "stock": {"name": str(name), "sha256": str(known_by)},
+            "stock": {"name": str(name), "sha256": str(digest)},
             "blocks": dict(blocks),
             "rmse": float(rmse),
             "figures": dict(figures),
@@ -189,7 +189,7 @@ def _valid_metadata(info: object) -> bool:
             return (
                 form == FORMAT
                 and re.fullmatch(r"taste/[0-9a-f]{12}", model) is not None
-                and _is_stock(name, known_by)
+                and _is_stock(name, digest)
                 and len(blocks) > 0
                 and all(type(size) is int and size > 0 for size in blocks.values())
                 and 0 < rmse < 10
@@ -199,9 +199,9 @@ def _valid_metadata(info: object) -> bool:
     return False
 
 
-def _is_stock(name: str, known_by: str) -> bool:
+def _is_stock(name: str, digest: str) -> bool:
     shipped = registry.ENTRIES.get(name)
-    own = re.fullmatch(r"[0-9a-f]{64}", known_by) and name.endswith(".safetensors")
+    own = re.fullmatch(r"[0-9a-f]{64}", digest) and name.endswith(".safetensors")
     return bool(shipped.weights) if shipped else bool(own) and name.isprintable()
 
 

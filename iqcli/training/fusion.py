@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
-from iqcli.models.fusion import BRANCH, FORMAT, TRUNK, layer_shapes
+from iqcli.models.fusion import BRANCH, FORMAT, TRUNK, FusionHead, layer_shapes
 from iqcli.training.dataset import (
     MEMBERS,
     SEED,
@@ -57,14 +57,6 @@ class FusionConfig:
     ladder_weight: float = 1.5
     blank_frames: int = 96
     hidden: float = 0.03
-
-
-@dataclass(frozen=True)
-class FusionFit:
-    """A fitted head, ready to be saved; nothing of the held-out photos is in it yet."""
-
-    tensors: dict[str, Array]
-    info: dict[str, object]
 
 
 class FusionMember(nn.Module):
@@ -115,8 +107,8 @@ class FusionMember(nn.Module):
 
 def fit(
     data: TrainingSet, model: str, say: Callable[[str], None], config: FusionConfig
-) -> FusionFit:
-    """Train `MEMBERS` members."""
+) -> FusionHead:
+    """Train `MEMBERS` members; nothing of the held-out photos is in the head yet."""
     # The network is small: more threads than one only wait for each other.
     torch.set_num_threads(1)
     holdout = holdout_mask(data.scenes)
@@ -137,7 +129,7 @@ def fit(
         "members": MEMBERS,
         "calibration": 1.0,
     }
-    return FusionFit(tensors, info)
+    return FusionHead(data.sizes, tensors, info)
 
 
 def _train_member(

@@ -40,8 +40,8 @@ class NiqeFit:
 
     def file(self) -> bytes:
         """The safetensors file that `iqcli.models.niqe` loads."""
-        known_by = BLOCKS[BLOCK].weights_fingerprint
-        info = {"format": FORMAT, "known_by": known_by, "photos": self.photos}
+        fingerprint = BLOCKS[BLOCK].weights_fingerprint
+        info = {"format": FORMAT, "known_by": fingerprint, "photos": self.photos}
         tensors = {"mean": self.mean, "covariance": self.covariance}
         return save(tensors, metadata={"iq": json.dumps({**info, "blocks": self.blocks})})
 

@@ -12,7 +12,6 @@ from safetensors.numpy import save
 from iqcli.distortions.ladders import blank_frames, margins, measure_ladders
 from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import write_atomic
-from iqcli.models.fusion import FusionHead
 from iqcli.models.gaussian_process import GaussianProcess
 from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
     from iqcli.distortions.ladders import Measure
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
+    from iqcli.models.fusion import FusionHead
     from iqcli.records import Shot
     from iqcli.training.config import BackboneConfig
     from iqcli.training.holdout import HoldoutEvaluation
@@ -106,8 +106,7 @@ def fit_fusion(
     }
     copies = measure_ladders(shots, blocks, measure)
     data = replace(data, ladders=copies, negatives=negatives)
-    fitted = fusion.fit(data, request.name, say, config)
-    head = FusionHead(data.sizes, fitted.tensors, fitted.info)
+    head = fusion.fit(data, request.name, say, config)
     recentre_bias(head, data)
     count = data.margins.shape[0] * len(next(iter(copies.values())))
     return _finish(request, head, data, count)

@@ -36,14 +36,13 @@ GROUPS = {
     "spatial": ("jitter", "patches", "pixelate", "quantization", "color_blocks"),
     "contrast": ("sharpening", "contrast", "tone_curve", "over_sharpening", "haze"),
 }
-CROPS = 2
 # The second crop is at most this part of a side away: a quarter of the area is common to both.
 MOST_APART = 0.5
 
 
 @dataclass(frozen=True)
 class CropBatches:
-    """The crops of every step: (photos, CROPS, LEVELS, side, side, 3) of uint8.
+    """The crops of every step: (photos, 2 crops, LEVELS, side, side, 3) of uint8.
 
     Each of the `photos` comes once before any twice, `size` a step. `groups` are those of `GROUPS`
     to train on; up to `composed` of them distort a photo at once, one distortion of each.

@@ -46,7 +46,7 @@ class InitialClip:
     fresh: bool = False
 
     @property
-    def known_by(self) -> str:
+    def fingerprint(self) -> str:
         """A digest of the first layer and the texts."""
         first = self.clip.visual.conv1.weight.detach().contiguous().numpy().tobytes()
         return hashlib.sha256(first + self.texts.numpy().tobytes()).hexdigest()[:16]

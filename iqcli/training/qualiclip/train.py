@@ -90,7 +90,7 @@ def train_qualiclip(
         {
             **asdict(config),
             "start": start.name,
-            "start_known_by": start.known_by,
+            "start_known_by": start.fingerprint,
             "left_out": left_out,
             "photos_known_by": digest([path.name for path in photos]),
         }

@@ -75,13 +75,13 @@ def pull(
     _check_licences(missing, accept_licence, names, store)
     for each in rows:
         if each not in missing:
-            _tell(f"{each.name} is here already", quiet)
+            _report(f"{each.name} is here already", quiet)
             continue
         if given is None:
-            _tell(f"pulling {each.name}: {each.megabytes}, {each.licence}", quiet)
+            _report(f"pulling {each.name}: {each.megabytes}, {each.licence}", quiet)
         with transfer(each.name, each.size, quiet=quiet) as on_progress:
             installed = install.pull(store, each, on_progress, given)
-        _tell_installed(installed, quiet)
+        _report_installed(installed, quiet)
     return Exit.DONE
 
 
@@ -107,16 +107,16 @@ def _check_licences(
     )
 
 
-def _tell_installed(installed: Installed, quiet: bool) -> None:
+def _report_installed(installed: Installed, quiet: bool) -> None:
     name = installed.weight.name
     if installed.verified_by:
         known = f"its sum is the one that {installed.verified_by} knows"
-        _tell(f"{name} is in place; {known}", quiet)
+        _report(f"{name} is in place; {known}", quiet)
         return
     warn(f"{name} is in place, but its sum was not known before: sha256 {installed.sha256}")
 
 
-def _tell(sentence: str, quiet: bool) -> None:
+def _report(sentence: str, quiet: bool) -> None:
     if not quiet:
         info(sentence)
 
@@ -137,8 +137,8 @@ def rm(
         size = install.remove(registry.weights, each)
         freed += size
         what = f"; {', '.join(lost)} cannot do without" if lost else ""
-        _tell(f"removed {each.name}, {megabytes(size)}{what}", quiet)
-    _tell(f"{counted(len(going), 'file')} of weights gone, {megabytes(freed)} freed", quiet)
+        _report(f"removed {each.name}, {megabytes(size)}{what}", quiet)
+    _report(f"{counted(len(going), 'file')} of weights gone, {megabytes(freed)} freed", quiet)
     return Exit.DONE
 
 
@@ -158,7 +158,7 @@ def _going(names: Sequence[str], registry: Registry, quiet: bool) -> list[Weight
             continue
         others = status.users(each.name, registry, names, asked)
         if others and each.name not in names:
-            _tell(f"kept {each.name}, which {', '.join(others)} needs", quiet)
+            _report(f"kept {each.name}, which {', '.join(others)} needs", quiet)
         else:
             found.append(each)
     if not found:
