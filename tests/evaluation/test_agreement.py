@@ -20,7 +20,6 @@ from iqcli.errors import IqError
 from iqcli.evaluation import agreement as evaluation
 from iqcli.evaluation import mos_csv
 from iqcli.evaluation.agreement import (
-    MEASURES,
     Figure,
     agreement,
     bootstrap,
@@ -63,7 +62,8 @@ def test_the_figures_equal_scipys(seed: int) -> None:
         "rmse": math.sqrt(((scores - opinions) ** 2).mean()),
         "mae": np.abs(scores - opinions).mean(),
     }
-    assert found.photos == 80 and tuple(found.figures) == MEASURES
+    assert found.photos == 80
+    assert [*found.figures] == ["srcc", "plcc", "plcc_logistic", "krcc", "rmse", "mae"]
     for name, value in expected.items():
         assert found.figures[name].value == pytest.approx(value, abs=1e-12), name
 

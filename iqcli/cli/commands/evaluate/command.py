@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from iqcli.culling.rules import Rule
+    from iqcli.evaluation.mos_csv import Opinions
 
 Images = Annotated[
     Path | None, typer.Option("--images", help="Folder of the photos [beside the CSV].")
@@ -137,24 +138,38 @@ def evaluate(
         _refuse("is about scores, and the file holds levels; leave it out", scores_only)
         return issues.evaluate_model(session, head, file, images, where)
 
-    from iqcli.cli.commands.evaluate import report
     from iqcli.evaluation import mos_csv
-    from iqcli.evaluation.study import study
 
     opinions = mos_csv.read(file, images, mos_range, where)
     for column in filter(None, (by, groups)):
         opinions.column(column)
     rule = _rule(below, worst, good)
+    return _evaluate_scores(session, opinions, by, groups, against or [], rule, good, plots)
+
+
+def _evaluate_scores(
+    session: Session,
+    opinions: Opinions,
+    by: str | None,
+    groups: str | None,
+    against: Sequence[str],
+    rule: Rule | None,
+    good: float | None,
+    plots: Path | None,
+) -> Exit:
+    """Compare the model's scores, and those of the baselines and of others, with the opinions."""
+    from iqcli.cli.commands.evaluate import report
+    from iqcli.evaluation.study import study
+
     if plots is not None:
         report.check_plots(plots)
-    result = study(
-        opinions, session.settings.model, session.registry, session.measure, against or []
-    )
+    model = session.settings.model
+    result = study(opinions, model, session.registry, session.measure, against)
     report.show(report.study_tables(result, by, groups, rule, good))
     for note in report.study_notes(result):
         info(note)
     if plots is not None:
-        report.draw(result, session.registry.entry(session.settings.model).name, by, plots)
+        report.draw(result, session.registry.entry(model).name, by, plots)
     low, high = opinions.scale
     info(f"opinions given on {low:g}..{high:g}; RMSE and MAE in points of 1..10")
     if opinions.blank:
