@@ -19,8 +19,6 @@ from iqcli.text import display_path
 from iqcli.weights.store import read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import numpy as np
     import open_clip
     from numpy.typing import NDArray
@@ -31,14 +29,6 @@ AGAIN = "train it again with `iq train qualiclip`"
 # No tower is that wide.
 WIDEST = 1 << 16
 _READING = Lock()
-
-
-@dataclass(frozen=True)
-class TowerMetadata:
-    """The open_clip config of a file, and how wide its embedding is."""
-
-    config: Mapping[str, Any]
-    size: int
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ class QualiclipBlock(ClipTowerBlock):
 def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
     from iqcli.extractors.clip_model import load_clip
 
-    clip = load_clip(tower_metadata(path).config, path, "a QualiCLIP of this iq", AGAIN, device)
+    clip = load_clip(tower_config(path), path, "a QualiCLIP of this iq", AGAIN, device)
     if not hasattr(clip.visual, "attnpool"):
         raise IqError(
             f"{display_path(path)} has no ResNet, whose pictures may have any size; {AGAIN}"
@@ -75,8 +65,11 @@ def _tower(path: Path, _content: str, device: str) -> open_clip.CLIP:
     return clip
 
 
-def tower_metadata(path: Path) -> TowerMetadata:
-    """The metadata of a file; needs no torch. Raises IqError for a file that is none."""
+def tower_config(path: Path) -> dict[str, Any]:
+    """The open_clip config of a file; `embed_dim` is how wide its embedding is. Needs no torch.
+
+    Raises IqError for a file that is none.
+    """
     try:
         info = read_metadata(path)
     except (OSError, ValueError, RecursionError) as error:
@@ -88,7 +81,7 @@ def tower_metadata(path: Path) -> TowerMetadata:
         raise IqError(f"{display_path(path)} is no QualiCLIP of this iq; {AGAIN}")
     if not 0 < size < WIDEST:
         raise IqError(f"{display_path(path)} has a tower of {size} numbers; {AGAIN}")
-    return TowerMetadata(config, size)
+    return config
 
 
 def texts(path: Path) -> NDArray[np.float32]:

@@ -76,13 +76,8 @@ class Network:
         parts += [self.tensors[name].tobytes() for name in sorted(self.tensors)]
         return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
-    def predict(self, brisque: Array, laion: Array, clip: Array) -> Array:
-        """(n,) b and (n,) a in 0..1 and (n, d) vectors to (n,) scores in `output_range`."""
-        low, high = self.output_range
-        return low + (high - low) * self.share(brisque, laion, clip)
-
     def share(self, brisque: Array, laion: Array, clip: Array) -> Array:
-        """Like `predict`, as the share 0..1 of the output range."""
+        """(n,) b and (n,) a in 0..1 and (n, d) vectors to (n,) shares 0..1 of `output_range`."""
         inputs = (brisque[:, None], laion[:, None], clip)
         joined = np.concatenate(
             [self._through(net, (0, 3), x) for net, x in zip(BRANCHES, inputs, strict=True)], axis=1

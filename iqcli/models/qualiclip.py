@@ -70,9 +70,9 @@ def predictor(source: Source) -> Method:
     Raises IqError where the weights are missing or damaged.
     """
     if file := source.entry.weights:
-        own = block.tower_metadata(file)
-        texts = checked_texts(block.texts(file), own.size, file)
-        tower = block.QualiclipBlock(BLOCK, str(file), own.size)
+        size = block.tower_config(file)["embed_dim"]
+        texts = checked_texts(block.texts(file), size, file)
+        tower = block.QualiclipBlock(BLOCK, str(file), size)
         name = f"{source.entry.name}-{tower.weights_fingerprint[:8]}"
         return OwnMethod(
             quality=partial(quality, texts), reads=(BLOCK,), name=name, own_tower=tower

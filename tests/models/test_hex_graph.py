@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.models.hex.config import Graph
-    from iqcli.models.hex.graph import Numbers
+    from iqcli.records import Doubles
 
 PAIR = {"a_levels": [2, 3, 4], "b_levels": [2, 3, 4]}
 
@@ -41,7 +41,7 @@ def graph(
     return parsed(told, "here")
 
 
-def legal_rows(of: Graph) -> Numbers:
+def legal_rows(of: Graph) -> Doubles:
     """Every legal state of all nodes, from all 2^n by the rules themselves, in blocks."""
     count, found = len(of.nodes), []
     for start in range(0, 2**count, 2**14):
@@ -60,11 +60,11 @@ def count(of: Graph) -> int:
     return int(np.prod([len(part.states) for part in of.components]))
 
 
-def drawn(of: Graph, rows: int = 40, wide: float = 3) -> Numbers:
+def drawn(of: Graph, rows: int = 40, wide: float = 3) -> Doubles:
     return np.random.default_rng(6).normal(0, wide, (rows, len(of.nodes)))
 
 
-def softmax(scores: Numbers) -> Numbers:
+def softmax(scores: Doubles) -> Doubles:
     weights = np.exp(scores - scores.max(axis=1, keepdims=True))
     return weights / weights.sum(axis=1, keepdims=True)
 

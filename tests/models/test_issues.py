@@ -333,7 +333,7 @@ def test_the_embedded_head_fits_the_embedded_graph() -> None:
 
 
 def rewritten(path: Path, edit: object) -> Path:
-    account = checkpoint.metadata_of(issues.WEIGHTS)
+    account = checkpoint.read(issues.WEIGHTS)[0]
     tensors = load_file(issues.WEIGHTS)
     edit(account, tensors)
     save_file(tensors, path, metadata={"iq": json.dumps(account)})

@@ -63,13 +63,11 @@ def initial_clip(name: str, seed: int, store: WeightStore) -> InitialClip:
         return InitialClip(name, TINY_CONFIG, clip, _texts(clip), fresh=True)
     if name.endswith(".safetensors"):
         path = Path(name)
-        metadata = block.tower_metadata(path)
-        clip = clip_model.load_clip(
-            metadata.config, path, "a QualiCLIP of this iq", "give another", "cpu"
-        )
+        config = block.tower_config(path)
+        clip = clip_model.load_clip(config, path, "a QualiCLIP of this iq", "give another", "cpu")
         _check(clip, display_path(path))
-        texts = torch.from_numpy(checked_texts(block.texts(path), metadata.size, path))
-        return InitialClip(display_path(path), metadata.config, clip, texts)
+        texts = torch.from_numpy(checked_texts(block.texts(path), config["embed_dim"], path))
+        return InitialClip(display_path(path), config, clip, texts)
     clip = deepcopy(clip_model.tower(store, name, "cpu"))
     config = clip_model.config_of(store.row(name))
     _check(clip, name)
