@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli.culling.grouping.group import key_of, order_within
-from iqcli.culling.risk_control import IN_WORDS, band, in_words
+from iqcli.culling.risk_control import IN_WORDS, band, describe_score
 from iqcli.culling.rules import Protection, RuleResult, exact, is_scored, percent, score_of
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Verdict, best_first
@@ -179,14 +179,14 @@ def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:
 
 
 def _below(photo: Photo, limit: float) -> RuleResult:
-    words = in_words(score_of(photo), limit)
+    words = describe_score(score_of(photo), limit)
     if score_of(photo) < limit:
         return RuleResult(Verdict.REJECT, "below", words)
     return RuleResult(Verdict.KEEP, "not_below", words)
 
 
 def _promised(photo: Photo, limit: float) -> RuleResult:
-    words = in_words(score_of(photo), limit)
+    words = describe_score(score_of(photo), limit)
     if score_of(photo) < limit:
         return RuleResult(Verdict.REJECT, "under_promise_limit", words)
     return RuleResult(Verdict.KEEP, "over_promise_limit", words)
@@ -209,7 +209,7 @@ def _joined(photo: Photo, parts: Sequence[RuleResult], rule: Rule) -> Results:
         if score_of(photo) < rule.limit:
             # The promise only permits what the others reject: it is no reason of its own.
             return (*rejecting, replace(_promised(photo, rule.limit), relative=True))
-        why = f"{in_words(score_of(photo), rule.limit)}, which the promise does not cover"
+        why = f"{describe_score(score_of(photo), rule.limit)}, which the promise does not cover"
         return (RuleResult(Verdict.REVIEW, "over_promise_limit", why), *rejecting)
     doubting = tuple(each for each in parts if each.verdict is Verdict.REVIEW)
     return rejecting or doubting or tuple(parts)

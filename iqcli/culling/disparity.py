@@ -75,16 +75,16 @@ def _choices(of: int, some: int) -> float:
 def losses(decisions: Sequence[Decision]) -> list[Loss]:
     """What each class loses that is neither empty nor all judged photos; the greatest share first.
 
-    A photo that could not be judged is in no class.
+    A photo that could not be scored is in no class.
     """
-    judged = [each for each in decisions if is_scored(each.photo)]
-    rejected = [each for each in judged if each.verdict is Verdict.REJECT]
-    photos = Counter(name for each in judged for name in classes_of(each.photo))
+    scored = [each for each in decisions if is_scored(each.photo)]
+    rejected = [each for each in scored if each.verdict is Verdict.REJECT]
+    photos = Counter(name for each in scored for name in classes_of(each.photo))
     rejects = Counter(name for each in rejected for name in classes_of(each.photo))
     found = [
-        Loss(name, count, rejects[name], len(judged) - count, len(rejected) - rejects[name])
+        Loss(name, count, rejects[name], len(scored) - count, len(rejected) - rejects[name])
         for name, count in photos.items()
-        if count < len(judged)
+        if count < len(scored)
     ]
     return sorted(found, key=lambda each: (-each.share, each.name))
 

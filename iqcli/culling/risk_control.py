@@ -55,7 +55,7 @@ def band(score: float, sigma: float) -> Verdict:
     return Verdict.REJECT if MIDDLE - score >= _APART * sigma else Verdict.REVIEW
 
 
-def in_words(score: float, limit: float) -> str:
+def describe_score(score: float, limit: float) -> str:
     """How a score compares with a limit, with the digits it takes to tell them apart."""
     rejected = score < limit
     digits = max(1, len(f"{limit:.9g}".partition(".")[2]))

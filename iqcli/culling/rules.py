@@ -123,7 +123,7 @@ class Rule:
         return self.below is not None or self.worst is not None or self.keep is not None
 
     @property
-    def rests_on_experience(self) -> bool:
+    def needs_holdout(self) -> bool:
         """Whether it needs a model that has results on held-out photos."""
         return self.promise is not None or not self.chooses
 

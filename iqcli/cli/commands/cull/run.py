@@ -86,7 +86,7 @@ def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> De
     request.check()
     rule = request.rule
     grounds: tuple[str, ...] = ()
-    if rule.rests_on_experience:
+    if rule.needs_holdout:
         from iqcli.culling.risk_control import with_risk_limit
 
         rule, grounds = with_risk_limit(rule, session.model.holdout)
