@@ -29,6 +29,15 @@ PROFILES = ("generic", "lightroom", "digikam", "darktable", "captureone", "immic
 # How stars follow from scores unless thresholds are given: by shares of the photos.
 QUANTILES = "quantiles"
 A_SHARE = "give a share from 0% to 100%"
+# One rule in parts: where a source gives any of them, the others of weaker sources are void.
+RULE = ("below", "worst", "promise", "keep")
+# The time that reading takes may grow with the square of the size.
+FILE_BYTES = 2**16
+DEFAULT = "default"
+# Settings of earlier versions -> what to do instead.
+REMOVED = {
+    "weights_table": "place a file of weights with `iq models pull NAME --from FILE`",
+}
 
 
 def checked(key: str, value: Any, source: str) -> Any:
@@ -115,17 +124,6 @@ def _within(low: N, high: N, number: N) -> N:
     if not low <= number <= high:
         raise ValueError(f"give a number from {low} to {high}")
     return number
-
-
-# One rule in parts: where a source gives any of them, the others of weaker sources are void.
-RULE = ("below", "worst", "promise", "keep")
-# The time that reading takes may grow with the square of the size.
-FILE_BYTES = 2**16
-DEFAULT = "default"
-# Settings of earlier versions -> what to do instead.
-REMOVED = {
-    "weights_table": "place a file of weights with `iq models pull NAME --from FILE`",
-}
 
 
 def _user_dir(kind: str) -> Path:

@@ -49,7 +49,16 @@ if TYPE_CHECKING:
 
 WEIGHTS = "fusion"
 BRANCHES = ("brisque_net", "laion_net", "clip_net")
+BRISQUE, CLIP, CLIP_SIZE = brisque_live.BLOCK, "clip:ViT-B-32", 512
 HIDDEN, EMBEDDING, OUTPUT_RANGE = 256, 512, (1.0, 10.0)
+# What their wrapper for the hub puts before every key.
+PREFIX = "fusion_model."
+# Bounds on what an untrusted file may ask for, and on its numbers: no sum overflows below them.
+WIDEST, LARGEST = 4096, 1e4
+OTHERS = {
+    "EnsembleFusionModel": ("ensemble_weights", "deep_fusion.", "weighted_fusion."),
+    "WeightedFusionModel": ("brisque_weight", "laion_weight", "clip_reducer.", "final_layer."),
+}
 
 
 @dataclass(frozen=True)
@@ -112,9 +121,6 @@ def tensor_shapes(hidden: int, embedding: int) -> dict[str, tuple[int, ...]]:
             found[f"{net}.{layer}.weight"] = (rows, columns)
             found[f"{net}.{layer}.bias"] = (rows,)
     return found
-
-
-BRISQUE, CLIP, CLIP_SIZE = brisque_live.BLOCK, "clip:ViT-B-32", 512
 
 
 @dataclass(frozen=True)
@@ -181,16 +187,6 @@ def inputs_of(network: Network, weights: WeightStore) -> FusionInputs:
     return FusionInputs(
         brisque_live.load(weights), laion.load("laion-v1", weights), network, calibration
     )
-
-
-# What their wrapper for the hub puts before every key.
-PREFIX = "fusion_model."
-# Bounds on what an untrusted file may ask for, and on its numbers: no sum overflows below them.
-WIDEST, LARGEST = 4096, 1e4
-OTHERS = {
-    "EnsembleFusionModel": ("ensemble_weights", "deep_fusion.", "weighted_fusion."),
-    "WeightedFusionModel": ("brisque_weight", "laion_weight", "clip_reducer.", "final_layer."),
-}
 
 
 def network_of(place: Path) -> Network:

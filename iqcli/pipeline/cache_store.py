@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 # How many seconds another run may hold the database before it counts as trouble.
 PATIENCE = 30.0
+# What a crash can lose, at most: so many entries, or so many seconds of work.
+BATCH = 512
+SECONDS = 5.0
 FAULTS = (sqlite3.Error, diskcache.Timeout, OSError, ValueError)
 
 _SETTINGS: dict[str, Any] = diskcache.DEFAULT_SETTINGS | {
@@ -36,6 +39,7 @@ _SETTINGS: dict[str, Any] = diskcache.DEFAULT_SETTINGS | {
     "disk_pickle_protocol": 0,
 }
 _COUNTERS = {"count", "size", "hits", "misses"}
+_ABSENT = object()
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}
 
 
@@ -120,12 +124,6 @@ def _root_cause(error: BaseException) -> BaseException:
     while isinstance(error.__context__, FAULTS):
         error = error.__context__
     return error
-
-
-# What a crash can lose, at most: so many entries, or so many seconds of work.
-BATCH = 512
-SECONDS = 5.0
-_ABSENT = object()
 
 
 class Store:
