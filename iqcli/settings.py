@@ -141,7 +141,7 @@ def _by(check: Callable[[Any], Any], *, beside_photos: bool = False) -> dict[str
     """The metadata of a setting: `check` makes what is kept of a value as it was given.
 
     It raises ValueError with what to give instead. A folder of photos may come from a stranger:
-    what may lie `beside_photos` chooses rules and looks, never where iq writes or what it loads.
+    what may lie `beside_photos` chooses rules and formats, never where iq writes or what it loads.
     """
     return {"check": check, "beside_photos": beside_photos}
 

@@ -14,7 +14,14 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.models.calibration import Calibration
-from iqcli.training.dataset import MEMBERS, fold_of_scene, measured_rows, scenes_of, split_scenes
+from iqcli.training.dataset import (
+    FEWEST,
+    MEMBERS,
+    fold_of_scene,
+    measured_rows,
+    scenes_of,
+    split_scenes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,7 +37,6 @@ if TYPE_CHECKING:
 
 # Knots where photos are; one more is at either end of the range of qualities.
 INSIDE = 10
-FEWEST = 50
 # A rise from knot to knot that keeps the order of photos, in points.
 STEP = 1e-3
 DIGITS = 6
@@ -76,7 +82,7 @@ def fit_calibration(
         )
     blocks = method.own_blocks(registry.blocks)
     quality, values, scenes, left_out = _measured(opinions, method, blocks, scene, measure)
-    holdout = split_scenes(scenes, scene, FEWEST // 10)
+    holdout = split_scenes(scenes, scene)
     train = [label for label, out in zip(scenes, holdout, strict=True) if not out]
     if len(train) < FEWEST:
         raise IqError(f"{len(scenes)} photos with a quality are too few; give {2 * FEWEST}")

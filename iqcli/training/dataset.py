@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,23 +17,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from iqcli.evaluation.labels_csv import LabelledPhotos
+    from iqcli.evaluation.mos_csv import Opinions
     from iqcli.records import Array, Flags, Photo, Shot
 
 
 SEED = 2021
 MEMBERS = 5
+# The fewest photos to fit a head on, and the fewest to hold out.
+FEWEST, FEWEST_HOLDOUT = 50, 5
 # One in so many distorted copies takes part when the scales of the features are set.
 COPY_STRIDE = 8
 # One scene in so many is held out, of backbones and of heads.
 HOLDOUT_ONE_IN = 6
-
-
-class Table(Protocol):
-    """A CSV file of photos."""
-
-    def column(self, name: str) -> list[str]:
-        """(n,) the cells of a column."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -111,15 +107,16 @@ def stack_blocks(photos: Sequence[Mapping[str, Array]], names: Iterable[str]) ->
     return {name: np.stack([blocks[name] for blocks in photos]) for name in names if photos}
 
 
-def split_scenes(scenes: Sequence[str], column: str | None, fewest: int) -> Flags:
+def split_scenes(scenes: Sequence[str], column: str | None) -> Flags:
     """The mask of the photos that are held out.
 
-    Raises IqError where the other scenes are fewer than `MEMBERS`, or those photos than `fewest`.
+    Raises IqError where the other scenes are fewer than `MEMBERS`, or those photos than
+    `FEWEST_HOLDOUT`.
     """
     holdout = holdout_mask(scenes)
     if len({scene for scene, out in zip(scenes, holdout, strict=True) if not out}) < MEMBERS:
         raise IqError(f"the column {column!r} names too few scenes; give at least {MEMBERS}")
-    if holdout.sum() < fewest:
+    if holdout.sum() < FEWEST_HOLDOUT:
         raise IqError("there are too few scenes to hold some out; give more photos")
     return holdout
 
@@ -144,7 +141,9 @@ def holdout_mask(scenes: Sequence[str]) -> NDArray[np.bool_]:
     return np.array([zlib.crc32(scene.encode()) % HOLDOUT_ONE_IN == 0 for scene in scenes], bool)
 
 
-def scenes_of(table: Table, shots: Sequence[Shot], column: str | None) -> list[str]:
+def scenes_of(
+    table: Opinions | LabelledPhotos, shots: Sequence[Shot], column: str | None
+) -> list[str]:
     """(n,) the scene of each shot of the table by one of its columns, else by its own name.
 
     Raises IqError where there is no such column.

@@ -17,7 +17,7 @@ from iqcli.fs.files import write_atomic
 from iqcli.models.hex.head import FORMAT, HexHead
 from iqcli.pipeline.devices import choose_device
 from iqcli.training import coop, hex_fit
-from iqcli.training.dataset import measured_rows, scenes_of, split_scenes
+from iqcli.training.dataset import FEWEST, measured_rows, scenes_of, split_scenes
 from iqcli.training.hex_fit import HexTrainingSet
 
 if TYPE_CHECKING:
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
     from iqcli.training.hex_fit import HexFit, HexLoss
 
     Say = Callable[[str], None]
-
-FEWEST = 50
-FEWEST_HELD_OUT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +87,7 @@ def fit_hex(
                 "graph without it"
             )
     data = _measured(photos, recipe.blocks, scene, measure)
-    holdout = split_scenes(data.scenes, scene, FEWEST_HELD_OUT)
+    holdout = split_scenes(data.scenes, scene)
     for label, levels in zip(graph.labels, data.levels[~holdout].T, strict=True):
         if not (levels > 1).any():
             say(f"no photo trained on has {label.name}; the model will not predict it")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -18,11 +18,12 @@ from iqcli.models.fusion import TRUNK
 from iqcli.training.dataset import holdout_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from iqcli.models.fusion import FusionHead
+    from iqcli.models.gaussian_process import GaussianProcess
     from iqcli.records import Array
     from iqcli.training.dataset import TrainingSet
 
@@ -30,14 +31,6 @@ if TYPE_CHECKING:
 NINE_IN_TEN = 1.645
 # Of a search whose error falls at least tenfold a step.
 STEPS = 5
-
-
-class FittedModel(Protocol):
-    """A fusion head or a Gaussian process."""
-
-    def predict(self, blocks: Mapping[str, Array]) -> tuple[Array, Array]:
-        """(n,) scores and (n,) standard deviations."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -87,7 +80,7 @@ class HoldoutEvaluation:
         }
 
 
-def evaluate_holdout(head: FittedModel, data: TrainingSet) -> HoldoutEvaluation:
+def evaluate_holdout(head: FusionHead | GaussianProcess, data: TrainingSet) -> HoldoutEvaluation:
     """Evaluate a head whose calibration is still 1 on the held-out photos."""
     holdout = holdout_mask(data.scenes)
     scores, raw = head.predict({name: values[holdout] for name, values in data.blocks.items()})

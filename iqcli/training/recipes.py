@@ -23,6 +23,7 @@ from iqcli.training.backbone.data import MAX_MEGAPIXELS
 from iqcli.training.backbone.init import initial_backbone
 from iqcli.training.backbone.train import BackboneData, train_network, weight_file
 from iqcli.training.dataset import (
+    FEWEST,
     SEED,
     TrainingSet,
     holdout_mask,
@@ -49,9 +50,6 @@ if TYPE_CHECKING:
     from iqcli.training.holdout import HoldoutEvaluation
 
     Say = Callable[[str], None]
-
-
-FEWEST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +136,7 @@ def _measured(request: FitRequest, measure: Measure) -> tuple[TrainingSet, list[
             raise IqError(f"the block {name} is defined for none of the photos; leave it out")
     scenes = scenes_of(request.opinions, shots, request.scene)
     scenes = [scenes[k] for k in kept]
-    split_scenes(scenes, request.scene, FEWEST // 10)
+    split_scenes(scenes, request.scene)
     opinions = np.array([request.opinions.rows[k].value for k in kept], np.float32)
     data = TrainingSet(vectors, opinions, scenes, ladders={}, margins=margins(), negatives={})
     return data, [shots[k] for k in kept]
