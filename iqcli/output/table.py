@@ -109,10 +109,11 @@ def stdout_console() -> Console:
 
 def describe_issues(issues: Iterable[Mapping[str, Any]]) -> str:
     """`[{name, level}]` in words: "badly blurred, slightly too dark"."""
-    return ", ".join(f"{WORDS[i['level']]} {_phrase(i['name'])}" for i in issues)
+    return ", ".join(f"{WORDS[i['level']]} {phrase_of(i['name'])}" for i in issues)
 
 
-def _phrase(name: str) -> str:
+def phrase_of(name: str) -> str:
+    """An issue in words: "dull in the highlights"."""
     return PHRASES.get(name, name.replace("_", " "))
 
 

@@ -39,7 +39,7 @@ def image_renderer(option: str) -> Renderer:
     Asks the terminal, so call it before anything else reads the keyboard.
     """
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise IqError(f"{option} needs a terminal, and stdin or stdout is none; leave it out there")
+        raise IqError(f"{option} needs a terminal as stdin and stdout; leave it out here")
     if stdout_console().color_system is None:
         raise IqError(
             f"{option} draws in colour, which NO_COLOR or TERM rules out; leave it out there"

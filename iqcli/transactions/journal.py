@@ -216,7 +216,7 @@ def _is_newer(intent: Record) -> bool:
 
 def _run(intent: Record, events: Sequence[Record]) -> JournalRecord:
     if intent.get("kind") != KIND or intent.get("schema") not in (SCHEMA, BOTH_SCHEMA):
-        raise IqError("its first line is none that this iq writes")
+        raise IqError("its first line is not one that iq writes")
     names = [each.get("event") for each in events]
     return JournalRecord(
         id=want(intent, "run", str),

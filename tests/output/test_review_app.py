@@ -283,5 +283,5 @@ def test_a_review_is_for_terminals(iq: Iq, roll: Path) -> None:
     ran = iq("cull", "photos", "--below", "3", "--review")
     assert (ran.code, ran.out) == (2, b"")
     assert ran.lines == [
-        "iq: --review needs a terminal, and stdin or stdout is none; leave it out there"
+        "iq: --review needs a terminal as stdin and stdout; leave it out here"
     ]

@@ -109,6 +109,7 @@ def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
         ("settings beside photos", display_path(beside) if beside else "none"),
         ("cache", _cache(settings)),
         ("journals", display_path(settings.state_dir)),
+        ("models and weights", display_path(settings.data_dir)),
         ("decode workers", str(settings.workers)),
     ]
 

@@ -258,7 +258,7 @@ def _share(share: float, crowd: str) -> str:
 
 
 def _issue_lines(explanation: Explanation, rating: Rating) -> Iterator[str]:
-    from iqcli.output.table import describe_issues
+    from iqcli.output.table import describe_issues, phrase_of
 
     seen = describe_issues({"name": each.name, "level": each.level} for each in rating.issues)
     yield f"issues: {seen or 'none seen'}"
@@ -266,7 +266,7 @@ def _issue_lines(explanation: Explanation, rating: Rating) -> Iterator[str]:
         if each.at_least[0] >= LIKELY:
             levels = zip(LEVELS, each.at_least, strict=False)
             chances = ", ".join(f"{level} {_chance(p)}" for level, p in levels)
-            yield f"  {each.issue.replace('_', ' ')}: {chances}"
+            yield f"  {phrase_of(each.issue)}: {chances}"
 
 
 def _chance(p: float) -> str:

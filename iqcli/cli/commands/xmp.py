@@ -96,10 +96,12 @@ def write(
         updates = list(xmp_updates(decisions, writer.profile, parse_thresholds(stars)))
         for decision, update in progress(updates, len(updates), quiet=session.quiet):
             writer.annotate(decision.photo, update)
+        for path, why in writer.problems:  # before the transaction: it may fail for the same reason
+            problem(path, f"{why}; it is left as it is")
+        session.counts.add_unwritten(len(writer.problems))
         done = (commit or apply.write)(writer.edits, session.settings.state_dir)
     if embedder:
         _carry_over(session, embedder.rewritten)
-    session.counts.add_unwritten(len(writer.problems))
     _report(session, writer, len(updates), done.run)
     return done
 
@@ -126,8 +128,6 @@ def _carry_over(session: Session, rewritten: Sequence[RewrittenPhoto]) -> None:
 
 
 def _report(session: Session, writer: XmpWriter, scored: int, undoable: str) -> None:
-    for path, why in writer.problems:
-        problem(path, f"{why}; it is left as it is")
     if session.quiet:
         return
     files = counted(len(writer.edits), "file")
