@@ -282,6 +282,4 @@ def test_leaving_a_review_ends_the_run(seen: Iq, roll: Path) -> None:
 def test_a_review_is_for_terminals(iq: Iq, roll: Path) -> None:
     ran = iq("cull", "photos", "--below", "3", "--review")
     assert (ran.code, ran.out) == (2, b"")
-    assert ran.lines == [
-        "iq: --review needs a terminal as stdin and stdout; leave it out here"
-    ]
+    assert ran.lines == ["iq: --review needs a terminal as stdin and stdout; leave it out here"]

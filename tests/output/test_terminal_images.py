@@ -68,9 +68,7 @@ def test_a_preview_stops_at_the_limit(seen: Iq, roll: Path) -> None:
 def test_a_preview_is_for_terminals(iq: Iq, roll: Path) -> None:
     ran = iq("rank", "photos", "--preview")
     assert (ran.code, ran.out) == (2, b"")
-    assert ran.lines == [
-        "iq: --preview needs a terminal as stdin and stdout; leave it out here"
-    ]
+    assert ran.lines == ["iq: --preview needs a terminal as stdin and stdout; leave it out here"]
     ran = iq("rank", "photos", "--preview", "-f", "csv")
     assert ran.code == 2 and "no csv" in ran.err
 
