@@ -60,6 +60,7 @@ def test_a_process_that_hangs_is_ended(iq: Iq) -> None:
     assert after and after.stdout.startswith(b"iq ")
 
 
+@pytest.mark.slow
 def test_a_server_that_died_is_reported_and_started_again(iq: Iq) -> None:
     server = ForkServer()
     assert server.run(("--version",), iq.cwd, iq.environ, b"", 60)

@@ -163,6 +163,7 @@ def test_a_model_without_a_network_needs_no_torch(iq: Iq, roll: Path) -> None:
         assert "torch" not in loaded
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("rank",), ("score", "-f", "csv"), ("cull", "--worst", "0%")])
 def test_a_second_run_opens_no_photo(iq: Iq, roll: Path, command: tuple[str, ...]) -> None:
     """Also of photos that were copied here a moment ago."""

@@ -282,6 +282,7 @@ def test_only_colour_depends_on_the_terminal(iq: Iq, roll: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_rows_on_a_screen_do_not_run_into_the_bar(iq: Iq) -> None:
     photo = encoded(scene(3000, 2000), "JPEG")
     for number in range(120):

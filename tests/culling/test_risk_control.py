@@ -128,6 +128,7 @@ def test_on_fresh_photos_it_is_broken_in_one_case_of_twenty_at_most(promise: flo
     assert np.median(wrong_share(found[found > 0])) > 0.1 * promise
 
 
+@pytest.mark.slow
 def test_the_best_of_many_bounds_would_be_broken_more_often() -> None:
     """Why the order matters: with no skill at all, the luckiest number of rejects looks fine."""
     random = np.random.default_rng(3)

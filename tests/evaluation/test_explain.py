@@ -359,6 +359,7 @@ def test_among_another_folder(iq: Iq, crowd: Path) -> None:
     assert (few["of"], few["among"], few["against"]) == (4, "./photos/day", "training")
 
 
+@pytest.mark.slow
 def test_a_method_that_was_not_trained_here(iq: Iq, crowd: Path) -> None:
     ran = iq("explain", "photos/T_1.jpg", "--model", "niqe", "--among", "photos/day")
     assert ran.code == 0
@@ -367,6 +368,7 @@ def test_a_method_that_was_not_trained_here(iq: Iq, crowd: Path) -> None:
     assert [each["name"] for each in json.loads(ran.out)["blocks"]] == ["niqe"]
 
 
+@pytest.mark.slow
 def test_a_warm_run_is_light(iq: Iq, crowd: Path) -> None:
     assert iq("explain", "photos/IMG_1.jpg").code == 0
     ran, opened, loaded = iq.spied("explain", "photos/IMG_1.jpg")

@@ -79,6 +79,7 @@ def test_psnr_and_ssim_are_those_of_scikit_image(name: str, copy: str) -> None:
 
 
 # Even sides: piq halves an odd one with a row of its own. FSIM halves the larger picture.
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "side"), [("astronaut.png", 400), ("coffee.png", 240)])
 @pytest.mark.parametrize("copy", COPIES)
 def test_the_others_are_those_of_piq(name: str, side: int, copy: str) -> None:
@@ -338,6 +339,7 @@ def test_a_crop_a_turn_and_a_scale_differ(
     assert why is None or why in ran.lines[0]
 
 
+@pytest.mark.slow
 def test_the_least_difference_is_not_rounded_to_none(iq: Iq) -> None:
     picture = noise(1200, 1000)
     (iq.cwd / "a.png").write_bytes(encoded(picture, "PNG"))
@@ -393,6 +395,7 @@ def test_the_table_ends_with_the_means(iq: Iq, folders: tuple[Path, Path]) -> No
     assert [float(c) for c in last.split()[1:]] == pytest.approx(np.mean(cells, axis=0), abs=0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("column", ["psnr", "mse", "copy"])
 def test_rows_are_sorted(iq: Iq, folders: tuple[Path, Path], column: str) -> None:
     (iq.cwd / "copies/lone.png").write_bytes((iq.cwd / "originals/lone.png").read_bytes())
@@ -452,6 +455,7 @@ def test_an_unreadable_copy_is_reported(iq: Iq, data: bytes, why: str) -> None:
     assert ran.lines[-1] == "1 pair: 0 compared, 1 could not be compared"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no such names there")
 def test_hostile_names_steer_nothing(iq: Iq) -> None:
     names = [b"=cmd.png", b"esc\x1b[31m.png", b"new\nline.png", b"no\xfftext.png"]
@@ -469,6 +473,7 @@ def test_hostile_names_steer_nothing(iq: Iq) -> None:
     assert sum(row["copy_b64"] is not None for row in rows) == 3
 
 
+@pytest.mark.slow
 def test_it_neither_loads_torch_nor_writes_a_cache(iq: Iq, folders: tuple[Path, Path]) -> None:
     ran, _, loaded = iq.spied("compare", "originals/DSC1.png", "copies/DSC1.jpg")
     assert ran.code == 0

@@ -265,6 +265,7 @@ def listed(path: Path, truth: Levels, predicted: Levels) -> Path:
     return table(path, ("filename", "pred_label", "gt_label"), *rows)
 
 
+@pytest.mark.slow
 def test_published_predictions(iq: Iq) -> None:
     """A file of predictions needs no photos; the figures come out as counted by hand."""
     listed(iq.cwd / "test.csv", *published(PUBLISHED))
@@ -388,6 +389,7 @@ def test_from_labelled_photos_to_issues(trained: Iq) -> None:
     assert "80 photos: 80 evaluated" in ran.err
 
 
+@pytest.mark.slow
 def test_hex_mini_is_held_against_labels_too(iq: Iq) -> None:
     """Levels as pandas writes them beside blanks."""
     random = np.random.default_rng(0)

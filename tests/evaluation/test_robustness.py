@@ -229,6 +229,7 @@ def test_every_photo_climbs_every_ladder(
 # --- through the command line ---
 
 
+@pytest.mark.slow
 def test_ladders_through_the_command_line(iq: Iq, tmp_path: Path) -> None:
     folder = iq.cwd / "photos"
     for name in ("astronaut.png", "coffee.png"):
@@ -253,6 +254,7 @@ def test_ladders_through_the_command_line(iq: Iq, tmp_path: Path) -> None:
     assert not [name for name in opened if name.endswith(("astronaut.png", "coffee.png"))]
 
 
+@pytest.mark.slow
 def test_ladders_at_full_size_tell_when_a_fault_is_named(iq: Iq) -> None:
     (iq.cwd / "photos" / "coffee.jpg").write_bytes(LARGE)
     ran = iq("eval", "photos", "--ladders", "--full-size", "--distortion", "under_exposure")
@@ -290,6 +292,7 @@ def test_what_does_not_go_together_is_refused_before_anything_is_measured(
     assert not iq.cache.exists()
 
 
+@pytest.mark.slow
 def test_two_models_a_rule_and_bursts_in_one_run(iq: Iq) -> None:
     lines = ["image,mos,burst"]
     for k in range(12):

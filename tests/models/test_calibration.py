@@ -218,6 +218,7 @@ def told(iq: Iq) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_a_calibration_is_made_used_and_said(iq: Iq, told: Path) -> None:
     before = iq("rank", "photos", "-m", "niqe", "-f", "jsonl").rows
     words = ("train", "scale", "niqe", "told.csv", "--images", "photos", "--scene", "scene")
@@ -272,6 +273,7 @@ def test_a_calibration_that_cannot_be_is_refused(
 # --- what a study says of a model without an uncertainty ---
 
 
+@pytest.mark.slow
 def test_a_study_checks_no_uncertainty_that_is_not_said(iq: Iq, told: Path) -> None:
     """Fault: an empty table, errors in points of no scale, and NaN drawn as an interval."""
     good = iq.cwd / "good"

@@ -172,6 +172,7 @@ def graphs(draw: st.DrawFn) -> Graph:
         raise
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(graphs(), st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1.0, 30.0, 3000.0]))
 def test_any_graph_is_summed_exactly_and_read_legally(of: Graph, seed: int, wide: float) -> None:
@@ -236,6 +237,7 @@ def test_an_implication_between_labels() -> None:
     assert hexgraph.is_legal(of, np.array([[1, 2], [0, 3], [2, 4]])).all()
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(graphs(), st.integers(0, 2**32 - 1))
 def test_levels_are_legal_where_a_legal_state_has_them(of: Graph, seed: int) -> None:

@@ -289,6 +289,7 @@ def test_photos_that_are_all_alike_are_refused() -> None:
         fit([photo("astronaut.png")] * 60)
 
 
+@pytest.mark.slow
 def test_a_fit_is_used_by_its_path(iq: Iq, roll: Path) -> None:
     good = iq.cwd / "good"
     good.mkdir()

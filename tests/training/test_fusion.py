@@ -472,6 +472,7 @@ def test_iq_train_fusion_from_end_to_end(
     assert capsys.readouterr().out.count("mine") == 2
 
 
+@pytest.mark.slow
 def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) -> None:
     opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
     output = tmp_path / "mine.safetensors"

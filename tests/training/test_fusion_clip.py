@@ -147,6 +147,7 @@ def test_each_photo_teaches_with_its_own_clip_vector(home: Path, monkeypatch, tm
         assert nearest == k and caught[0].opinions[k] == pytest.approx(row.value)
 
 
+@pytest.mark.slow
 def test_a_look_of_clip_serves_training_fusion_and_laion(home, mine, seen, monkeypatch) -> None:
     """Each model loaded a CLIP of its own and ran it again."""
     for model in (mine, "fusion", "laion-v1"):

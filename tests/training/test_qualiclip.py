@@ -461,6 +461,7 @@ def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None
     assert torch.equal(again["prompts_features"], first["prompts_features"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -522,6 +523,7 @@ def test_the_code_of_the_tower_is_part_of_what_a_file_is_known_by(
     assert known[0] != known[1]
 
 
+@pytest.mark.slow
 def test_an_installed_aesthetic_head_stands_beside_a_file_too(few: Iq) -> None:
     """Fault: its block was not measured, and nothing could be scored."""
     own_file(few.cwd / "q.safetensors", 1)
@@ -561,6 +563,7 @@ def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
         block.forward([texture(3)], "cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("config", [None, {}, {"embed_dim": "many"}, {"embed_dim": 1024}, [1]])
 def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
     begun = initial_clip("tiny", 1, WeightStore(NOWHERE))

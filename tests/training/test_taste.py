@@ -574,6 +574,7 @@ def test_from_a_list_to_a_file_of_ones_own(album: Iq) -> None:
     assert ran.code == 0 and "stock model (fusion-mini)" in ran.err
 
 
+@pytest.mark.slow
 def test_photos_that_are_not_there_are_named(album: Iq) -> None:
     ran = album("train", "taste", "rated/all.csv", "--images", "fresh")
     assert ran.code == 2 and "cannot be read: No such file" in ran.lines[0]
@@ -581,6 +582,7 @@ def test_photos_that_are_not_there_are_named(album: Iq) -> None:
     assert "0 readable photos with stars are too few" in ran.lines[-1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

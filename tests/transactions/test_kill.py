@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KINDS = ("native", *(pytest.param(kind, marks=pytest.mark.slow) for kind in DISKS[1:]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
@@ -31,6 +32,7 @@ def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
         scene.restore(fault)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)

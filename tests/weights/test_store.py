@@ -269,6 +269,7 @@ def test_objects_in_an_npz_are_not_read(tmp_path: Path) -> None:
     assert mark.exists()
 
 
+@pytest.mark.slow
 def test_scoring_never_reaches_out(iq: Iq, roll: Path) -> None:
     """Not one connection is tried, with or without weights."""
     spy = "import sys\nsys.addaudithook(lambda e, a: e.startswith('socket.') and sys.exit(77))\n"
