@@ -25,9 +25,13 @@ class Exit(IntEnum):
 
 
 class IqError(Exception):
-    """An error that the user can act on; its text is the whole message."""
+    """An error that the user can act on; its text is the whole message.
+
+    `details` are lines to show before it, where one sentence cannot name everything.
+    """
 
     exit_code = Exit.USAGE
+    details: tuple[str, ...] = ()
 
 
 class NothingFound(IqError):

@@ -13,6 +13,7 @@ import reprlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -34,6 +35,13 @@ def shorten(value: object) -> str:
         return reprlib.repr(value)
     except ValueError:  # a number of more digits than Python writes
         return "..."
+
+
+def listed(lines: Sequence[str], most: int = 50) -> tuple[str, ...]:
+    """All of the lines, or the first `most` of them and how many more there are."""
+    if len(lines) <= most:
+        return tuple(lines)
+    return (*lines[:most], f"and {len(lines) - most:,} more")
 
 
 def display_path(path: Path | str) -> str:

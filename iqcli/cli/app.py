@@ -118,5 +118,7 @@ def _report_error(error: Exception, sentence: str, code: Exit) -> int:
         import traceback
 
         traceback.print_exception(error)
+    for line in getattr(error, "details", ()):
+        info(f"iq: {line}")
     info(f"iq: {sentence}")
     return code

@@ -56,8 +56,8 @@ Z          the sharpest spot, pixel by pixel, and back
 Tab        undecided, rejects, kept, all
 Backspace  take the last choice back (also Ctrl+Z)
 
-Enter, Q   done: on to the plan, and to --apply
-Esc        leave, and change nothing
+A, Enter   accept: on to the plan, and to --apply
+Q, Esc     quit, and apply nothing
 
 Nothing moves while you look."""
 UNREAD = """\
@@ -65,9 +65,9 @@ It could not be read, so it cannot be rejected.
 
 Any key  go on"""
 LEAVE = """\
-Leave, and forget what you chose here?
+Quit, apply nothing and forget what you chose here?
 
-Y  leave      any other key  stay"""
+Y, Q  quit      any other key  stay"""
 
 
 def counts_line(choices: Choices, current: ReviewList) -> Content:
@@ -125,7 +125,7 @@ class PhotoList(OptionList, inherit_bindings=False):
 
 
 class Message(ModalScreen[bool]):
-    """Some lines over the screen; the result is whether the key that closes them is Y."""
+    """Some lines over the screen; the result is whether the key that closes them is Y or Q."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Message(ModalScreen[bool]):
         """Any key ends it, and does nothing else."""
         event.stop()
         event.prevent_default()
-        self.dismiss(event.key in ("y", "Y"))
+        self.dismiss(event.key in ("y", "Y", "q", "Q"))
 
 
 class LightTable(Screen[None]):
@@ -154,8 +154,8 @@ class LightTable(Screen[None]):
         Binding("shift+tab", "list(-1)", show=False),
         Binding("down,j", "move(1)", show=False),
         Binding("up,k", "move(-1)", show=False),
-        Binding("enter,q,Q", "done", "done", key_display="Enter"),
-        Binding("escape", "leave", "leave", key_display="Esc"),
+        Binding("a,A,enter", "accept", "accept", key_display="A"),
+        Binding("q,Q,escape", "leave", "quit", key_display="Q"),
         Binding("question_mark,f1", "help", "help", key_display="?"),
     ]
 
@@ -272,7 +272,7 @@ class LightTable(Screen[None]):
         """What the keys do."""
         self.app.push_screen(Message(HELP))
 
-    def action_done(self) -> None:
+    def action_accept(self) -> None:
         """End the review, with the decisions."""
         self.app.exit(self._choices.decisions)
 

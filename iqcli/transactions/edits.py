@@ -157,11 +157,23 @@ class RestoreFile(_EditStep):
         return WriteFile(self.source, self.target, self.edit, self.backup)
 
     def inspect(self, known: JournalState) -> FileState:
+        state = inspect_edit(self.edit, known.claims)
+        needed = state is EditState.AFTER and self.edit.before
+        if needed and not files.lstat_or_none(self.backup):
+            raise PlanConflict(f"what was kept of {display_path(self.target)} is gone")
         return {
             EditState.BEFORE: FileState.AT_TARGET,
             EditState.AFTER: FileState.AT_SOURCE,
             EditState.CLAIM: FileState.SPARE,
-        }[inspect_edit(self.edit, known.claims)]
+        }[state]
+
+    def is_damaged(self) -> bool:
+        """Whether an old content was kept that is not what it was."""
+        try:
+            kept = self.edit.before and files.lstat_or_none(self.backup)
+            return bool(kept) and files.sha256(self.backup) != self.edit.before
+        except OSError:
+            return True
 
     def apply(self, state: FileState, on_claim: OnClaim) -> None:
         if state is FileState.SPARE:

@@ -20,12 +20,17 @@ if TYPE_CHECKING:
 class State(StrEnum):
     """What became of a run.
 
-    Interrupted: the run or its undo was cut off, and not closed by `--partly`; undo takes it back.
+    Interrupted: the run or its undo was cut off; undo takes it back. Partly undone, and closed
+    where nothing could be undone: a person let it be so with `--partly`; the next undo takes the
+    run before it, and one that names the run takes back what was left. Aborted: an error ended it,
+    and everything was taken back.
     """
 
-    FINISHED = "finished"
+    APPLIED = "applied"
     INTERRUPTED = "interrupted"
     UNDONE = "undone"
+    PARTLY_UNDONE = "partly undone"
+    CLOSED = "closed"
     ABORTED = "aborted"
     UNREADABLE = "unreadable"
 
@@ -44,8 +49,12 @@ class RunHistory:
             return State.UNDONE
         if self.run.end == "aborted":
             return State.ABORTED
-        left_so = bool(self.undos) and self.undos[-1].end == "partial"
-        return State.FINISHED if self.settled or left_so else State.INTERRUPTED
+        lasting = [each.end for each in self.undos if each.end != "aborted"]
+        if lasting and lasting[-1] == "partial":
+            return State.PARTLY_UNDONE if self.taken_back else State.CLOSED
+        if self.run.end == "partial":  # an undo
+            return State.PARTLY_UNDONE if self.run.done else State.CLOSED
+        return State.APPLIED if self.settled else State.INTERRUPTED
 
     @property
     def settled(self) -> bool:
@@ -54,8 +63,18 @@ class RunHistory:
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be undone."""
-        return self.state in (State.FINISHED, State.INTERRUPTED)
+        """Whether it is waiting to be undone."""
+        return self.state in (State.APPLIED, State.INTERRUPTED)
+
+    @property
+    def can_be_undone(self) -> bool:
+        """Whether an undo that names it has something to do."""
+        return self.is_open or self.state in (State.PARTLY_UNDONE, State.CLOSED)
+
+    @property
+    def taken_back(self) -> frozenset[int]:
+        """The items that are back for good, by number: an undo did them and left others."""
+        return frozenset().union(*(each.done for each in self.undos if each.end == "partial"))
 
     @property
     def applied(self) -> frozenset[int]:
@@ -77,7 +96,7 @@ class Row:
 
     `kind` is "cull", or its action if it did not move, with ", xmp" if it has edits as well; or
     "undo"; or that of edits alone. `of` is the run that an undo undoes; `when` is ISO 8601 in UTC.
-    Of a run that is unreadable only `run` is known, and `roots` has its journal.
+    Of a run that is unreadable only `run` is known; `roots` has its journal, `error` the reason.
     """
 
     run: str
@@ -88,13 +107,17 @@ class Row:
     files: int
     state: State
     roots: tuple[Path, ...]
+    error: str | None = None
 
 
 def history(state_dir: Path) -> list[Row]:
     """Every run, oldest first."""
     runs, broken = journal.read(state_dir)
-    rows = [_row(RunHistory(run, _undos(run, runs))) for run in runs]
-    lost = [Row(b.run, "", "", None, 0, 0, State.UNREADABLE, (b.path,)) for b in broken]
+    rows = [_row(past) for past in _with_undos(runs)]
+    lost = [
+        Row(each.run, "", "", None, 0, 0, State.UNREADABLE, (each.path,), each.message)
+        for each in broken
+    ]
     return sorted(rows + lost, key=lambda row: row.run)
 
 
@@ -103,8 +126,11 @@ def unreadable(state_dir: Path) -> list[str]:
     return [each.message for each in journal.read(state_dir)[1]]
 
 
-def _undos(run: JournalRecord, runs: list[JournalRecord]) -> tuple[JournalRecord, ...]:
-    return tuple(each for each in runs if each.of == run.id)
+def _with_undos(runs: list[JournalRecord]) -> list[RunHistory]:
+    undos: dict[str | None, list[JournalRecord]] = {}
+    for each in runs:
+        undos.setdefault(each.of, []).append(each)
+    return [RunHistory(run, tuple(undos.get(run.id, ()))) for run in runs]
 
 
 def _row(past: RunHistory) -> Row:
@@ -123,15 +149,7 @@ def changes(state_dir: Path) -> list[RunHistory]:
 
 
 def _changes(runs: list[JournalRecord]) -> list[RunHistory]:
-    return [RunHistory(run, _undos(run, runs)) for run in runs if run.plan or run.edits]
-
-
-def must_refuse(past: RunHistory, left: int, count: int, partly: bool) -> bool:
-    """Whether an undo that would leave `left` of `count` items is refused.
-
-    Only of a run that was cut off may all be left: that is how a person closes it.
-    """
-    return bool(left) and (not partly or (left == count and past.state is not State.INTERRUPTED))
+    return [past for past in _with_undos(runs) if past.run.plan or past.run.edits]
 
 
 def way_out(state_dir: Path, past: RunHistory, paths: Set[Path]) -> str:
@@ -146,10 +164,17 @@ def way_out(state_dir: Path, past: RunHistory, paths: Set[Path]) -> str:
     return f"restore what is named, or leave it so: iq undo {past.run.id} --partly"
 
 
-def pick(state_dir: Path, run: str | None) -> RunHistory:
-    """The run whose name begins so, or the latest that can be undone. Raises IqError for none.
+def run_before(state_dir: Path, run: str) -> str | None:
+    """The name of the latest run before this one that waits to be undone."""
+    earlier = [each.run.id for each in changes(state_dir) if each.is_open and each.run.id < run]
+    return earlier[-1] if earlier else None
 
-    Where a later journal cannot be read nobody knows which is the latest: that raises, too.
+
+def pick(state_dir: Path, run: str | None) -> RunHistory:
+    """The run whose name begins so, or the latest that waits to be undone.
+
+    Raises IqError for none. A journal that cannot be read is passed over, unless it is named or
+    there is no other.
     """
     runs, broken = journal.read(state_dir)
     found = _changes(runs)
@@ -162,14 +187,12 @@ def pick(state_dir: Path, run: str | None) -> RunHistory:
         raise IqError(f"no run {run!r} can be undone; see iq history")
     if len(named) > 1:
         raise IqError(f"{len(named)} runs begin with {run!r}; give more of the name")
-    if not named[0].is_open:
+    if not named[0].can_be_undone:
         raise IqError(f"run {named[0].run.id} is already taken back; see iq history")
     return named[0]
 
 
 def _latest(found: list[RunHistory], broken: list[UnreadableJournal]) -> RunHistory:
-    if broken and not (found and broken[-1].run < found[-1].run.id):
-        raise IqError(f"{broken[-1].message}, or name the run to undo (iq history lists them)")
-    if not found:
-        raise IqError("no run is left to undo; see iq history")
-    return found[-1]
+    if found:
+        return found[-1]
+    raise IqError(broken[-1].message if broken else "no run is left to undo; see iq history")

@@ -8,13 +8,19 @@ events:
     sending   the folder of rejects is about to go to the system's trash
     finished | partial | aborted       the last line; without it the run was cut off
 
+An undo that ends as partial has left some on the person's word, and closes the run that it undoes.
+
 The items of a run are its edits, then the shots of its plan, numbered from 0. Runs that hold both
 have schema 2, all others schema 1, which versions before 0.2 can undo.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import secrets
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -23,6 +29,8 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.fs import durable, files
+from iqcli.fs.read import read_bytes
+from iqcli.photos.folder import MANIFEST, REJECTS, is_reject_folder
 from iqcli.text import display_path
 from iqcli.transactions import edit_records
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record, want
@@ -37,6 +45,9 @@ if TYPE_CHECKING:
 KIND = "iq-journal"
 # Of a run that holds either edits or a plan, and of one that holds both.
 SCHEMA, BOTH_SCHEMA = 1, 2
+# Seconds after which an intent that is not finished is one of a process that was killed.
+STALE = 86_400.0
+_ROOT = re.compile(r'"root": (?=")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +155,26 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> JournalWriter:
     schema = BOTH_SCHEMA if "plan" in text and "edits" in text else SCHEMA
     intent = {"kind": KIND, "schema": schema, "run": run, "what": what, "when": when, **text}
     path = _folder(state_dir) / f"{run}.jsonl"
+    part = path.with_name(files.PART + run)
     try:
         files.make_folders(path.parent, 0o700)
-        durable.create(path, line(intent) + b"\n", 0o600)
+        _remove_stale(path.parent)
+        # The name appears with the whole intent: a journal whose first line is cut is damaged.
+        durable.create_of(part, (line(intent), b"\n"), 0o600)
+        files.rename_into_place(part, path)
     except OSError as error:
+        with suppress(OSError):
+            files.remove(part)
         reason = f"{display_path(path.parent)}: {error.strerror}"
         raise IqError(f"cannot keep a journal in {reason}; nothing was moved") from error
     return JournalWriter(path, run, when, text.get("of", run))
+
+
+def _remove_stale(folder: Path) -> None:
+    for part in folder.glob(f"{files.PART}*"):
+        with suppress(OSError):
+            if time.time() - part.lstat().st_mtime > STALE:
+                files.remove(part)
 
 
 def _folder(state_dir: Path) -> Path:
@@ -167,13 +191,26 @@ def finish(state_dir: Path, run: JournalRecord) -> None:
 
 
 def read(state_dir: Path) -> tuple[list[JournalRecord], list[UnreadableJournal]]:
-    """All runs, and the journals that cannot be read; both oldest first."""
-    found = [_read(path) for path in sorted(_folder(state_dir).glob("*.jsonl"))]
+    """All runs, and the journals that cannot be read; both oldest first.
+
+    Raises IqError where their folder cannot be read.
+    """
+    found = [_read(path) for path in _paths(_folder(state_dir))]
     runs = [each for each in found if isinstance(each, JournalRecord)]
     return runs, [each for each in found if isinstance(each, UnreadableJournal)]
 
 
-def _read(path: Path) -> JournalRecord | UnreadableJournal | None:
+def _paths(folder: Path) -> list[Path]:
+    try:
+        return sorted(each for each in folder.iterdir() if each.suffix == ".jsonl")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        why = f"cannot read the journals in {display_path(folder)}: {error.strerror}"
+        raise IqError(f"{why}; mend that and try again") from error
+
+
+def _read(path: Path) -> JournalRecord | UnreadableJournal:
     try:
         status = path.stat()
     except OSError as error:
@@ -181,18 +218,43 @@ def _read(path: Path) -> JournalRecord | UnreadableJournal | None:
     return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _unreadable(path: Path, why: str) -> UnreadableJournal:
-    name = display_path(path)
-    return UnreadableJournal(path, f"cannot read the journal {name}: {why}; move it elsewhere")
+def _unreadable(path: Path, why: str, data: bytes = b"") -> UnreadableJournal:
+    """What is known of a journal, and how a person can do without it."""
+    found = _manifests(data, path.stem)
+    lists = ", ".join(display_path(each) for each in found) or "MANIFEST.jsonl beside its rejects"
+    return UnreadableJournal(
+        path,
+        f"cannot read the journal {display_path(path)}: {why}; move it elsewhere; "
+        f"see {lists} for how to put its photos back by hand",
+    )
+
+
+def _manifests(data: bytes, run: str) -> list[Path]:
+    """The manifests that list what a run moved, in the roots that its damaged journal names."""
+    text = data.decode(errors="replace")
+    roots: set[Path] = set()
+    for match in _ROOT.finditer(text):
+        with suppress(ValueError):
+            roots.add(Path(json.JSONDecoder().raw_decode(text, match.end())[0]))
+    found = []
+    for root in sorted(root for root in roots if root.is_absolute()):
+        with suppress(OSError, ValueError):
+            for folder in sorted(root.glob(f"{REJECTS}*")):
+                manifest = folder / MANIFEST
+                if is_reject_folder(folder) and run.encode() in manifest.read_bytes():
+                    found.append(manifest)
+    return found
 
 
 @lru_cache(maxsize=1000)
-def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal | None:
+def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal:
     """Read a journal once, however often a command asks while it stays as it is."""
+    data = b""
     try:
-        first, *rest = path.read_bytes().split(b"\n")
-        if not rest:  # cut off while the intent was written: nothing was changed
-            return None
+        data, _stamp = read_bytes(path)  # which waits for no named pipe
+        first, *rest = data.split(b"\n")
+        if not rest:
+            raise IqError("it is cut off in its first line")
         intent = record(first) or {}
         if _is_newer(intent):
             return UnreadableJournal(
@@ -206,7 +268,7 @@ def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal | None:
     except OSError as error:
         return _unreadable(path, error.strerror or str(error))
     except IqError as error:
-        return _unreadable(path, str(error))
+        return _unreadable(path, str(error), data)
 
 
 def _is_newer(intent: Record) -> bool:
@@ -221,19 +283,32 @@ def _run(intent: Record, events: Sequence[Record]) -> JournalRecord:
     return JournalRecord(
         id=want(intent, "run", str),
         kind=want(intent, "what", str),
-        when=want(intent, "when", str),
+        when=_when(intent),
         shots=want(intent, "shots", int),
         files=want(intent, "files", int),
-        of=intent.get("of"),
+        of=_run_named(intent, "of"),
         plan=_plan(intent) if "plan" in intent else None,
         done=frozenset(want(each, "shot", int) for each in events if each.get("event") == "done"),
         claims=frozenset(path_of(each, "path") for each in events if each.get("event") == "claim"),
         rolled_back="back" in names,
         end=next((each for each in names if each in ("finished", "partial", "aborted")), None),
         edits=edit_records.parse(want(intent, "edits", list)) if "edits" in intent else (),
-        linked_run=intent.get("along"),
+        linked_run=_run_named(intent, "along"),
         sending="sending" in names,
     )
+
+
+def _when(intent: Record) -> str:
+    """The time of the run, ISO 8601 in UTC."""
+    text = want(intent, "when", str)
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except (ValueError, OverflowError, OSError):
+        raise IqError("its date is none") from None
+
+
+def _run_named(intent: Record, key: str) -> str | None:
+    return None if intent.get(key) is None else want(intent, key, str)
 
 
 def _plan(intent: Record) -> Plan:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.folder import MANIFEST, REJECTS
-from iqcli.text import display_path
+from iqcli.text import display_path, listed
 from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
 
 if TYPE_CHECKING:
@@ -190,7 +190,8 @@ class Outcome:
     the edits, that was done or undone. `shots` and `files` count what the plan rejects, or the
     edits if there is no plan; `edited` counts the edits beside a plan. `rejects` are the folders
     that the photos went to or came from. `left` are sentences about shots and edited files that an
-    undo had to leave as they are.
+    undo had to leave as they are; `closed`: with that the run is closed, so that the next undo
+    takes the run before it.
     """
 
     run: str
@@ -202,6 +203,7 @@ class Outcome:
     left: tuple[str, ...] = ()
     what: str = "move"
     edited: int = 0
+    closed: bool = False
 
 
 def refuse(conflicts: Sequence[str], way_out: str, nothing: str = "nothing was moved") -> None:
@@ -209,6 +211,16 @@ def refuse(conflicts: Sequence[str], way_out: str, nothing: str = "nothing was m
     if conflicts:
         more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
         raise PlanConflict(f"{conflicts[0]}{more}; {nothing}, {way_out}")
+
+
+def refuse_each(conflicts: Sequence[str], way_out: str, nothing: str) -> None:
+    """As `refuse`; where there are several conflicts, the `details` name each of them."""
+    if len(conflicts) < 2:
+        refuse(conflicts, way_out, nothing)
+        return
+    error = PlanConflict(f"{len(conflicts):,} files stand in the way; {nothing}, {way_out}")
+    error.details = listed(conflicts)
+    raise error
 
 
 KIND = "iq-plan"

@@ -3,6 +3,9 @@
 An undo goes through the items of the run in reverse. First the shots go home, all of them or none.
 Then the edited files get their old contents; that cannot be rolled back, so an undo that fails
 there is finished by the next one.
+
+A person may leave what cannot be undone (`partly`). That closes the run, even where it leaves all:
+an undo never stands in the way of the next. One that names the run goes on with what was left.
 """
 
 from __future__ import annotations
@@ -13,17 +16,18 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs import locks
+from iqcli.fs.files import lstat_or_none
 from iqcli.text import display_path
 from iqcli.transactions import history, journal, reject_folder
 from iqcli.transactions.edit_records import check_edits
 from iqcli.transactions.edits import Backups, edit_steps
 from iqcli.transactions.history import State
-from iqcli.transactions.plan import Outcome, check, refuse
+from iqcli.transactions.plan import Outcome, check, refuse_each
 from iqcli.transactions.rollback import Transaction, rollback_on_error
 from iqcli.transactions.steps import FileState, JournalState, Move, inverse_steps, obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from iqcli.transactions.history import RunHistory
@@ -33,10 +37,11 @@ if TYPE_CHECKING:
 
 
 def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
-    """Put back what a run did (None: the latest that is not undone), or nothing of it.
+    """Put back what a run did (None: the latest that waits to be undone), or nothing of it.
 
-    Continues where a run or its undo was cut off. A shot or file that changed since blocks it,
-    unless `partly`: then that one stays as it is and the others go back. Raises like `apply`.
+    Continues where a run or its undo was cut off, or left some. A shot or file that changed since
+    blocks it, unless `partly`: then that one stays as it is, the others go back, and the run is
+    closed. Raises like `apply`.
     """
     past = history.pick(state_dir, run)
     with locks.hold(past.run.roots, state_dir):
@@ -46,7 +51,7 @@ def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
 
 def _undo_linked(done: Outcome, run: str | None, state_dir: Path, partly: bool) -> Outcome:
     """Undo the edits of a cull, too, where a version before 0.2 made them in a run of their own."""
-    if not _is_open(state_dir, run):
+    if not _can_be_undone(state_dir, run):
         return done
     try:
         edited = undo(run, state_dir, partly)
@@ -56,8 +61,8 @@ def _undo_linked(done: Outcome, run: str | None, state_dir: Path, partly: bool) 
     return replace(done, left=(*done.left, *edited.left), edited=edited.files)
 
 
-def _is_open(state_dir: Path, run: str | None) -> bool:
-    return any(each.run.id == run and each.is_open for each in history.changes(state_dir))
+def _can_be_undone(state_dir: Path, run: str | None) -> bool:
+    return any(each.run.id == run and each.can_be_undone for each in history.changes(state_dir))
 
 
 def undo_each(runs: Sequence[str], state_dir: Path, partly: bool = False) -> Iterator[Outcome]:
@@ -69,7 +74,7 @@ def undo_each(runs: Sequence[str], state_dir: Path, partly: bool = False) -> Ite
     named = {each.id: each for each in found}
     linked = {each.linked_run for each in named.values()}
     for run in sorted(named, reverse=True):  # a name begins with the time
-        if run not in linked or _is_open(state_dir, run):
+        if run not in linked or _can_be_undone(state_dir, run):
             yield undo(run, state_dir, partly)
 
 
@@ -113,26 +118,35 @@ def _touches(past: RunHistory, wanted: Sequence[Path]) -> bool:
 class _Items:
     """The items of a run, as its undo sees them: first the edits, then the shots of the plan.
 
-    `steps` and `known` are by item; `left` has the reasons why some cannot be undone, "" for an
-    edit that is left because its shot is.
+    `steps` and `known` are by item. `left` has the reasons why some cannot be undone, one a file;
+    none for an edit that is left because its shot is. `done` are those that an earlier undo did.
     """
 
     run: JournalRecord
     steps: Sequence[Sequence[Step]]
     known: Sequence[JournalState]
-    left: Mapping[int, str]
+    left: Mapping[int, tuple[str, ...]]
+    done: Collection[int]
 
     @property
     def edits(self) -> list[int]:
         """The numbers of the edits to undo."""
-        return [number for number in range(len(self.run.edits)) if number not in self.left]
+        return [number for number in range(len(self.run.edits)) if self._is_due(number)]
 
     @property
     def shots(self) -> dict[int, PlannedShot]:
         """The shots to undo, by number."""
         shots = self.run.plan.shots if self.run.plan else ()
         numbered = enumerate(shots, start=len(self.run.edits))
-        return {number: shot for number, shot in numbered if number not in self.left}
+        return {number: shot for number, shot in numbered if self._is_due(number)}
+
+    def _is_due(self, number: int) -> bool:
+        return number not in self.left and number not in self.done
+
+    @property
+    def conflicts(self) -> list[str]:
+        """The sentences about the files that block the undo."""
+        return [why for reasons in self.left.values() for why in reasons]
 
     @property
     def paths_left(self) -> set[Path]:
@@ -140,8 +154,29 @@ class _Items:
         steps = (step for number, why in self.left.items() if why for step in self.steps[number])
         return {end for step in steps for end in (step.source, step.target)}
 
+    def describe_left(self) -> Iterator[str]:
+        """What an undo leaves that does the rest: the conflicts, and what stays for their sake."""
+        if self.run.plan and reject_folder.is_in_trash(self.run):
+            folder = display_path(self.run.plan.rejects[0])
+            yield f"{folder} went to the trash, and is not restored"
+            edits = range(len(self.run.edits))
+            yield from (why for number in edits for why in self.left.get(number, ()))
+            return
+        for number, reasons in self.left.items():
+            yield from reasons[:-1]
+            others = [] if number < len(self.run.edits) else self._others(number)
+            stay = "stays" if len(others) == 1 else "stay"
+            more = f" ({', '.join(others)} {stay} with it)" if others else ""
+            yield from (why + more for why in reasons[-1:])
 
-def _items(past: RunHistory, backups: Backups) -> _Items:
+    def _others(self, number: int) -> list[str]:
+        """The files of a shot that could be undone, if it were not for the others."""
+        known = self.known[number]
+        steps = [step for step in self.steps[number] if not obstacle(step, known)]
+        return [display_path(step.source) for step in steps if lstat_or_none(step.source)]
+
+
+def _items(past: RunHistory, backups: Backups, *, partly: bool) -> _Items:
     run = past.run
     by_path = {each.path: each for each in run.edits}
     edits = [(step.inverse(),) for step in edit_steps(run.edits, backups)]
@@ -152,29 +187,41 @@ def _items(past: RunHistory, backups: Backups) -> _Items:
         JournalState(past.settled, number in past.applied, past.claims)
         for number in range(len(steps))
     ]
-    return _Items(run, steps, known, _left(steps, known, len(edits)))
+    left = _left(steps, known, len(edits), past.taken_back)
+    if partly:  # else what was kept is only read where it is put back
+        for number, [step] in enumerate(edits):
+            if number not in left and number not in past.taken_back and step.is_damaged():
+                left[number] = (f"what was kept of {display_path(step.target)} is damaged",)
+    return _Items(run, steps, known, left, past.taken_back)
 
 
 def _left(
-    steps: Sequence[Sequence[Step]], known: Sequence[JournalState], edits: int
-) -> dict[int, str]:
-    """Which items cannot be undone, and why."""
-    left: dict[int, str] = {}
+    steps: Sequence[Sequence[Step]],
+    known: Sequence[JournalState],
+    edits: int,
+    done: Collection[int],
+) -> dict[int, tuple[str, ...]]:
+    """Which items cannot be undone, and why; not those that are `done`."""
+    left: dict[int, tuple[str, ...]] = {}
     away: set[Path] = set()  # files that are edited, but not at home to be looked at
     stay: set[Path] = set()
     for number in range(edits, len(steps)):
+        if number in done:
+            continue
         found = [obstacle(step, known[number]) for step in steps[number]]
-        if why := next((why for why in found if why), None):
-            left[number] = why
+        if reasons := tuple(why for why in found if why):
+            left[number] = reasons
             stay |= {step.target for step in steps[number]}
         else:
             away |= {step.target for step in steps[number] if _is_away(step, known[number])}
     for number in range(edits):
         [step] = steps[number]
+        if number in done:
+            continue
         if step.target in stay:
-            left[number] = ""
+            left[number] = ()
         elif step.target not in away and (why := obstacle(step, known[number])):
-            left[number] = why
+            left[number] = (why,)
     return left
 
 
@@ -185,23 +232,18 @@ def _is_away(step: Step, known: JournalState) -> bool:
 
 def _undo(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
     run = past.run
-    if run.plan:
-        check(run.plan)
-    check_edits(run.edits)
+    with _earlier_run_named(run.id, state_dir):
+        if run.plan:
+            check(run.plan)
+        check_edits(run.edits)
     backups = Backups(state_dir, run.id)
-    items = _items(past, backups)
-    reasons = tuple(why for why in items.left.values() if why)
-    if run.plan and reasons and reject_folder.is_in_trash(run):
-        raise PlanConflict(
-            f"the photos of run {run.id} went to the trash; restore "
-            f"{display_path(run.plan.rejects[0])} from there, then run iq undo {run.id}"
-        )
-    if history.must_refuse(past, len(items.left), len(items.steps), partly):
-        hint = history.way_out(state_dir, past, items.paths_left)
-        refuse(reasons, hint, "nothing was moved" if run.plan else "nothing was changed back")
+    items = _items(past, backups, partly=partly)
+    if not partly:
+        _refuse(past, items, state_dir)
     edited = len(items.edits)
     shots = len(items.shots) if run.plan else edited
     count = sum(len(each.files) for each in items.shots.values()) if run.plan else edited
+    left = tuple(items.describe_left())
     log = journal.begin_undo(state_dir, run.id, shots, count)
     _carry_out(items, Transaction(log, past.claims), log, backups)
     return Outcome(
@@ -211,9 +253,36 @@ def _undo(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
         count,
         run.plan.rejects if run.plan else (),
         run.id,
-        reasons,
+        left,
         run.plan.action.value if run.plan else run.kind,
         edited if run.plan else 0,
+        closed=bool(items.left),
+    )
+
+
+@contextmanager
+def _earlier_run_named(run: str, state_dir: Path) -> Iterator[None]:
+    """Where a root is not there, the error names the run before, which can be undone."""
+    try:
+        yield
+    except PlanConflict as error:
+        if earlier := history.run_before(state_dir, run):
+            why = f"{error}; iq undo {earlier} takes back the run before it"
+            raise PlanConflict(why) from error
+        raise
+
+
+def _refuse(past: RunHistory, items: _Items, state_dir: Path) -> None:
+    run = past.run
+    if run.plan and items.conflicts and reject_folder.is_in_trash(run):
+        raise PlanConflict(
+            f"the photos of run {run.id} went to the trash; restore "
+            f"{display_path(run.plan.rejects[0])} from there, then run iq undo {run.id}; "
+            f"if the trash was emptied, iq undo {run.id} --partly closes the run"
+        )
+    hint = history.way_out(state_dir, past, items.paths_left)
+    refuse_each(
+        items.conflicts, hint, "nothing was moved" if run.plan else "nothing was changed back"
     )
 
 
@@ -248,7 +317,7 @@ def _carry_out(
 @contextmanager
 def _can_go_on(run: str) -> Iterator[None]:
     """Errors say that the same undo can be run again: what is restored stays so."""
-    way = f"mend that, then run iq undo {run} again to finish"
+    way = f"mend that, then run iq undo {run} again to finish (--partly leaves what is damaged)"
     try:
         yield
     except IqError as error:

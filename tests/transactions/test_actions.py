@@ -294,7 +294,7 @@ def test_the_trash_gets_one_folder_that_can_be_restored(quick_path: Path, bin_: 
     with pytest.raises(PlanConflict) as caught:
         undo(None, state)
     assert f"restore {done.rejects[0]} from there, then run iq undo {done.run}" in str(caught.value)
-    assert history(state)[-1].state is State.FINISHED
+    assert history(state)[-1].state is State.APPLIED
     assert history(state)[-1].kind == "trash"
     bin_.restore()
     assert undo(None, state).what == "trash"
@@ -352,7 +352,7 @@ def test_the_next_cull_leaves_in_the_trash_what_had_reached_it(
         assert ended.code == 0, (ended, fault)
         if bin_.things:
             rows = history(bin.scene.state)
-            assert [row.state for row in rows] == [State.FINISHED], fault
+            assert [row.state for row in rows] == [State.APPLIED], fault
             bin_.restore()
             bin.scene.undo()
         assert tree(bin.scene.root) == bin.scene.before, fault

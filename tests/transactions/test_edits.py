@@ -121,7 +121,7 @@ def test_edits_keep_modes_and_undo_gives_everything_back(root: Path, state: Path
     assert list((state / "kept").iterdir()) == []
     assert [(row.kind, row.state) for row in history(state)] == [
         ("xmp", State.UNDONE),
-        ("undo", State.FINISHED),
+        ("undo", State.APPLIED),
     ]
 
 
@@ -306,6 +306,34 @@ def test_a_kept_content_that_was_damaged_is_not_put_back(root: Path, state: Path
     with pytest.raises(IqError, match="kept of it is damaged; mend that, then run iq undo"):
         undo(None, state)
     assert (root / OLD).read_bytes() == b"<rewritten/>"
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("deleted", rf"what was kept of .*{OLD} is gone; .*: iq undo \S+ --partly"),
+        ("damaged", r"kept of it is damaged; .* \(--partly leaves what is damaged\)"),
+    ],
+)
+def test_what_was_kept_and_is_lost_does_not_hold_the_next_undo_up(
+    root: Path, state: Path, how: str, why: str
+) -> None:
+    first = apply(plan_for(root, [SHOTS[1]]), state).run
+    between = tree(root)
+    done = write(three(root), state)
+    kept = state / "kept" / done.run / "0"
+    if how == "deleted":
+        kept.unlink()
+    else:
+        changed(state / "kept" / done.run, "0")
+    with pytest.raises(IqError, match=why):
+        undo(None, state)
+    closed = undo(done.run, state, partly=True)
+    assert (closed.closed, closed.files, len(closed.left)) == (True, 2, 1)
+    now = tree(root)
+    assert (root / OLD).read_bytes() == b"<rewritten/>"
+    assert {**now, os.fsencode(OLD): between[os.fsencode(OLD)]} == between
+    assert undo(None, state).of == first
 
 
 # --- culls of version 0.1, which made their edits in a run of their own ---

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fault_injection import DISKS, Fault, calls_of, in_child, kills
-from support.kill_scene import Scene
-from support.photo_trees import contents, tree
+from support.fault_injection import DISKS, Fault, calls_of, disk, in_child, kills
+from support.kill_scene import NOTHING_TO_UNDO, Scene
+from support.photo_trees import SHOTS, contents, plan_for, tree
 
-from iqcli.transactions.undo import recover
+from iqcli.transactions.apply import apply
+from iqcli.transactions.undo import recover, undo
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,3 +80,38 @@ def test_the_next_cull_takes_a_killed_one_back(quick_path: Path) -> None:
             assert set(tree(scene.root)) == after
         else:
             assert tree(scene.root) == scene.before, fault
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_undo_in_part_killed_at_every_change(quick_path: Path, kind: str) -> None:
+    """A reject of the second of two runs is lost: the first comes back whole after all."""
+    scene = Scene(quick_path / "scene", kind)
+    lost = {os.fsencode(name) for name in SHOTS[0]}
+    held = scene.held - {scene.before[os.fsencode(SHOTS[0][0])][-1]}
+    runs: list[str] = []
+
+    def culled() -> None:
+        scene.renew()
+        with disk(kind):
+            plans = (plan_for(scene.root, shots) for shots in (SHOTS[2:], SHOTS[:2]))
+            runs[:] = [apply(plan, scene.state).run for plan in plans]
+        (scene.root / "_Rejected" / SHOTS[0][0]).unlink()
+
+    def in_part() -> None:
+        undo(runs[1], scene.state, partly=True)
+
+    culled()
+    calls = calls_of(in_part, kind)
+    assert len(calls) > 20
+    for fault in kills(calls):
+        culled()
+        assert in_child(in_part, kind, fault).code == -signal.SIGKILL, fault
+        assert held <= contents(scene.root), fault
+        assert in_child(in_part, kind).code == 0, fault
+        assert in_child(scene.undo, kind).code == 0, fault
+        assert NOTHING_TO_UNDO in in_child(scene.undo, kind).says, fault
+        now = tree(scene.root)
+        assert scene.before.keys() - now.keys() == lost, fault
+        assert {name: now.get(name) for name in scene.before.keys() - lost} == {
+            name: leaf for name, leaf in scene.before.items() if name not in lost
+        }, fault

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import signal
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,12 +92,83 @@ def test_partly_leaves_the_changed_shot_and_its_line(root: Path, state: Path) ->
     assert "IMG_1234.HEIC" in manifest[1]
 
 
-def test_partly_undoes_nothing_when_all_is_gone(root: Path, state: Path) -> None:
-    apply(plan_for(root, [SHOTS[0]]), state)
-    (root / "_Rejected/IMG_0001.JPG").unlink()
-    with pytest.raises(PlanConflict, match="is gone"):
-        undo(None, state, partly=True)
-    assert history(state)[0].state is State.FINISHED
+def test_partly_closes_a_run_of_which_all_is_gone(root: Path, state: Path) -> None:
+    before = tree(root)
+    first = apply(plan_for(root, [SHOTS[2]]), state).run
+    run = apply(plan_for(root, [SHOTS[0]]), state).run
+    moved = root / "_Rejected/IMG_0001.JPG"
+    moved.rename(root / "away.JPG")
+    refused(root, state, f"is gone; nothing was moved, .*: iq undo {run} --partly")
+    closed = undo(None, state, partly=True)
+    assert (closed.shots, closed.files, closed.closed) == (0, 0, True)
+    [why] = closed.left
+    assert why.endswith(f"({moved}.xmp stays with it)")
+    assert [row.state for row in history(state)] == [
+        *(State.APPLIED, State.CLOSED, State.CLOSED),
+    ]
+    assert undo(None, state).of == first
+    (root / "away.JPG").rename(moved)
+    assert undo(run, state).shots == 1
+    assert tree(root) == before
+    with pytest.raises(IqError, match="already taken back"):
+        undo(run, state)
+
+
+def test_a_run_undone_in_part_lets_go_of_the_others(root: Path, state: Path) -> None:
+    """What went home is not touched again, whatever became of it; the rest is, by name."""
+    before = tree(root)
+    first = apply(plan_for(root, [SHOTS[2]]), state).run
+    run = apply(plan_for(root, SHOTS[:2]), state).run
+    lost = root / "_Rejected/IMG_0001.JPG"
+    data, stat = lost.read_bytes(), lost.stat()
+    lost.unlink()
+    done = undo(None, state, partly=True)
+    assert (done.of, done.shots, done.closed, len(done.left)) == (run, 1, True, 1)
+    assert history(state)[1].state is State.PARTLY_UNDONE
+    assert recover([root], state) == ()
+    again = apply(plan_for(root, [SHOTS[1]]), state).run  # to the very same places
+    lost.write_bytes(data)
+    os.utime(lost, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    lost.chmod(stat.st_mode)
+    rest = undo(run, state)
+    assert (rest.shots, rest.files, rest.left) == (1, 2, ())
+    assert not (root / SHOTS[1][0]).exists()
+    assert [undo(None, state).of for _ in range(2)] == [again, first]
+    assert tree(root) == before
+
+
+def test_every_file_in_the_way_is_named(root: Path, state: Path) -> None:
+    apply(plan_for(root), state)
+    gone = [f"_Rejected/{name}" for names in SHOTS[:2] for name in names]
+    for name in gone:
+        (root / name).unlink()
+    with pytest.raises(PlanConflict, match=r"^5 files stand in the way; nothing") as caught:
+        undo(None, state)
+    assert sorted(caught.value.details) == sorted(f"{root / name} is gone" for name in gone)
+
+
+def test_of_many_files_in_the_way_the_rest_is_counted(root: Path, state: Path) -> None:
+    names = [f"many/IMG_{number:03}.JPG" for number in range(60)]
+    grow(root, names)
+    apply(plan_for(root, [[name] for name in names]), state)
+    for name in names:
+        (root / "_Rejected" / name).unlink()
+    with pytest.raises(PlanConflict, match=r"^60 files stand in the way") as caught:
+        undo(None, state)
+    assert len(caught.value.details) == 51
+    assert caught.value.details[-1] == "and 10 more"
+
+
+def test_a_missing_root_names_the_run_before(root: Path, state: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    grow(other, ["IMG_1.JPG"])
+    first = apply(plan_for(other, [["IMG_1.JPG"]]), state).run
+    apply(plan_for(root), state)
+    root.rename(root.with_name("unplugged"))
+    with pytest.raises(PlanConflict, match=f"mount .*; iq undo {first} takes back the run before"):
+        undo(None, state)
+    assert undo(first, state).shots == 1
 
 
 def test_an_unmounted_root_is_not_taken_for_lost_photos(root: Path, state: Path) -> None:
@@ -192,11 +265,11 @@ def test_history_tells_what_became_of_each_run(root: Path, state: Path) -> None:
     in_child(lambda: apply(third, state), fault=Fault(len(calls) - 3, "before"))
     rows = history(state)
     assert [(row.kind, row.shots, row.files, str(row.state)) for row in rows] == [
-        ("cull", 1, 2, "finished"),
+        ("cull", 1, 2, "applied"),
         ("cull", 1, 3, "undone"),
-        ("undo", 1, 3, "finished"),
+        ("undo", 1, 3, "applied"),
         ("cull", 1, 1, "undone"),
-        ("undo", 1, 1, "finished"),
+        ("undo", 1, 1, "applied"),
         ("cull", 1, 1, "interrupted"),
     ]
     assert rows[0].run == first
@@ -265,11 +338,14 @@ def test_a_person_can_close_a_run_that_was_cut_off(
     moved.write_bytes(b"edited since")
     with pytest.raises(PlanConflict, match=r"has changed since; .*iq undo \S+ --partly"):
         recover([root], state)
-    assert len(undo(None, state, partly=True).left) == 1
+    closed = undo(None, state, partly=True)
+    assert len(closed.left) == 1
     assert recover([root], state) == ()
+    with pytest.raises(IqError, match="no run is left to undo"):
+        undo(None, state)
     moved.write_bytes(b"IMG_0001.JPG")
     os.utime(moved, ns=(0, 1_600_000_000_123_456_789))
-    undo(None, state)
+    undo(closed.of, state)
     assert tree(root) == before
 
 
@@ -319,8 +395,9 @@ def test_a_run_whose_photos_a_later_one_moved_names_it(root: Path, state: Path) 
     undo(other, state)
     with pytest.raises(PlanConflict) as caught:
         undo(first, state)
-    says = f" is gone; nothing was moved, run {later} came after it, run iq undo {later} first"
-    assert says in str(caught.value)
+    way = f"run {later} came after it, run iq undo {later} first"
+    assert str(caught.value) == f"3 files stand in the way; nothing was moved, {way}"
+    assert [each.endswith(" is gone") for each in caught.value.details] == [True] * 3
     assert [each.of for each in undo_each([first, later], state)] == [later, first]
     assert tree(root) == before
 
@@ -329,10 +406,9 @@ def test_a_copy_whose_original_a_later_run_moved_names_it(root: Path, state: Pat
     before = tree(root)
     first = apply(plan_for(root, action="copy"), state).run
     later = apply(plan_for(root, SHOTS[:1]), state).run
-    with pytest.raises(
-        PlanConflict, match=f"IMG_0001.JPG.* is gone; .*, run iq undo {later} first"
-    ):
+    with pytest.raises(PlanConflict, match=f"run iq undo {later} first") as caught:
         undo(first, state)
+    assert f"{root}/IMG_0001.JPG is gone" in caught.value.details
     assert len(list(undo_each([first, later], state))) == 2
     assert tree(root) == before
 
@@ -350,7 +426,7 @@ def test_an_unreadable_journal_stops_no_other_run(root: Path, state: Path) -> No
     run = apply(plan_for(root), state).run
     assert [(row.run, row.state, row.roots) for row in history(state)] == [
         (path.stem, State.UNREADABLE, (path,)),
-        (run, State.FINISHED, (root,)),
+        (run, State.APPLIED, (root,)),
     ]
     [why] = unreadable(state)
     assert f"cannot read the journal {path}: its first line" in why
@@ -361,16 +437,14 @@ def test_an_unreadable_journal_stops_no_other_run(root: Path, state: Path) -> No
     assert tree(root) == before
 
 
-def test_nobody_guesses_the_latest_run_behind_an_unreadable_journal(
-    root: Path, state: Path
-) -> None:
+def test_an_unreadable_journal_of_a_later_run_is_passed_over(root: Path, state: Path) -> None:
     before = tree(root)
     run = apply(plan_for(root), state).run
     broken(state, "29990101-000000-000000-abcd")
-    with pytest.raises(IqError, match=r"cannot read the journal .*, or name the run to undo"):
-        undo(None, state)
-    assert undo(run, state).of == run
+    assert undo(None, state).of == run
     assert tree(root) == before
+    with pytest.raises(IqError, match="cannot read the journal"):
+        undo(None, state)
 
 
 @pytest.mark.parametrize("plan", ["3", "[]", "[1]", '[{"kind": "iq-plan"}]', '{"a": 1}'])
@@ -389,8 +463,86 @@ def test_a_journal_with_any_edits_in_it_is_unreadable(state: Path, edits: str) -
     assert [row.state for row in history(state)] == [State.UNREADABLE]
 
 
-def test_an_intent_cut_off_in_writing_never_began(root: Path, state: Path) -> None:
+@pytest.mark.parametrize("length", [0, 100, 400])
+def test_a_journal_cut_off_in_its_first_line_is_named(root: Path, state: Path, length: int) -> None:
+    """With the manifest that lists its photos, where the journal still says where that is."""
     run = apply(plan_for(root), state).run
     path = state / f"journal/{run}.jsonl"
-    path.write_bytes(path.read_bytes()[:100])
-    assert history(state) == []
+    path.write_bytes(path.read_bytes()[:length])
+    [row] = history(state)
+    assert (row.run, row.state) == (run, State.UNREADABLE)
+    [why] = unreadable(state)
+    manifest = root / "_Rejected/MANIFEST.jsonl" if length > 200 else "MANIFEST.jsonl beside"
+    assert f"{path}: it is cut off in its first line; move it elsewhere; see {manifest}" in why
+
+
+def test_an_intent_cut_off_in_writing_never_began(root: Path, state: Path) -> None:
+    """A journal gets its name when its intent is whole, and no such rest stays for long."""
+    before, plan = tree(root), plan_for(root)
+    for _ in range(2):  # the first makes the folders of the state
+        calls = calls_of(lambda: apply(plan, state))
+        undo(None, state)
+    named = calls.index("replace") + 1
+    faults = Fault(named, "before"), Fault(named - 2, "torn")
+    assert [calls[fault.at - 1] for fault in faults] == ["replace", "write"]
+    for fault in faults:
+        assert in_child(lambda: apply(plan, state), fault=fault).code == -signal.SIGKILL
+        assert unreadable(state) == []
+        assert tree(root) == before
+    parts = [*(state / "journal").glob(".iq-part-*")]
+    assert len(parts) == 2
+    for part in parts:
+        os.utime(part, (0, 0))
+    apply(plan, state)
+    assert [*(state / "journal").glob(".iq-part-*")] == []
+
+
+@pytest.mark.parametrize("when", ["", "yesterday", "9999-99-99", "0001-01-01T00:00:00+23:59", 3])
+def test_a_journal_with_a_bad_date_is_named(root: Path, state: Path, when: object) -> None:
+    first = apply(plan_for(root, SHOTS[:1]), state).run
+    run = apply(plan_for(root, SHOTS[1:]), state).run
+    path = state / f"journal/{run}.jsonl"
+    head, _, rest = path.read_text().partition('"when": "')
+    path.write_text(f'{head}"when": {json.dumps(when)}{rest[rest.index(chr(34)) + 1 :]}')
+    [why] = unreadable(state)
+    assert f"{path}: " in why and f"see {root}/_Rejected/MANIFEST.jsonl for how" in why
+    assert [row.state for row in history(state)] == [State.APPLIED, State.UNREADABLE]
+    assert undo(None, state).of == first
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "folder", "link to nowhere"])
+def test_whatever_lies_in_the_place_of_a_journal_is_named(
+    root: Path, state: Path, kind: str
+) -> None:
+    before = tree(root)
+    run = apply(plan_for(root), state).run
+    path = state / "journal/20991231-000000-000000-abcd.jsonl"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to(state / "pipe")
+        if "pipe" in kind:
+            os.mkfifo(state / "pipe")
+    [why] = unreadable(state)
+    assert f"cannot read the journal {path}: " in why
+    assert [row.state for row in history(state)] == [State.APPLIED, State.UNREADABLE]
+    assert undo(None, state).of == run
+    assert tree(root) == before
+
+
+def test_journals_that_cannot_be_listed_are_no_empty_history(state: Path) -> None:
+    state.mkdir()
+    (state / "journal").write_bytes(b"")
+    with pytest.raises(IqError, match=f"cannot read the journals in {state}/journal: "):
+        history(state)
+
+
+@pytest.mark.parametrize("key", ["of", "along"])
+def test_a_journal_that_names_no_run_is_unreadable(state: Path, key: str) -> None:
+    path = broken(state, "20200101-000000-000000-abcd")
+    known = f'"kind": "iq-journal", "schema": 1, "run": "{path.stem}", "what": "undo"'
+    path.write_text(f'{{{known}, "when": "2020-01-01", "shots": 1, "files": 1, "{key}": []}}\n')
+    assert [row.state for row in history(state)] == [State.UNREADABLE]

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info
-from iqcli.errors import Exit
+from iqcli.errors import Exit, IqError
 from iqcli.settings import load
+from iqcli.text import listed
 
 if TYPE_CHECKING:
     from iqcli.transactions.plan import Outcome
@@ -20,7 +21,8 @@ def undo(
         typer.Argument(metavar="RUN...", help="Runs, as `iq history` lists them [the latest]."),
     ] = None,
     partly: Annotated[
-        bool, typer.Option("--partly", help="Leave what changed since; undo the rest.")
+        bool,
+        typer.Option("--partly", help="Leave what changed since, undo the rest, close the run."),
     ] = False,
 ) -> Exit:
     """Undo a cull or an XMP export.
@@ -28,26 +30,48 @@ def undo(
     Every photo returns to where it was, also after a crash. Copies and links are removed, and
     sidecars and photos that were written get their old content. Several runs are undone latest
     first.
+
+    If a photo was lost or changed since, nothing is undone until you restore it or say --partly.
+    That closes the run: the next `iq undo` takes the run before it.
     """
     from iqcli.fs.scratch import sweep
-    from iqcli.transactions.history import unreadable
+    from iqcli.transactions import journal
     from iqcli.transactions.undo import undo_each
 
     state_dir = load({}, None).state_dir
     sweep(state_dir)
     code = Exit.DONE
-    for done in undo_each(runs or (), state_dir, partly):
-        for why in done.left:
-            info(f"iq: left in place: {why}")
-        info(_describe(done))
-        if done.left:
-            code = Exit.SOME_FAILED
-    for why in unreadable(state_dir):
-        info(f"iq: {why}")
+    unreadable = journal.read(state_dir)[1]
+    try:
+        for done in undo_each(runs or (), state_dir, partly):
+            _show(done)
+            # A later run that cannot be read may be the one that was meant.
+            passed = not runs and any(each.run > (done.of or "") for each in unreadable)
+            if done.left or passed:
+                code = Exit.SOME_FAILED
+    except IqError as error:
+        unreadable = [each for each in unreadable if each.message not in str(error)]
+        raise
+    finally:
+        for each in unreadable:
+            info(f"iq: {each.message}")
     return code
 
 
+def _show(done: Outcome) -> None:
+    for why in listed(done.left):
+        info(f"iq: left in place: {why}")
+    info(_describe(done))
+    if done.closed:
+        info(
+            f"run {done.of} is closed, and the next `iq undo` takes the run before it; "
+            f"`iq undo {done.of}` puts back what is left, once you have restored it"
+        )
+
+
 def _describe(done: Outcome) -> str:
+    if not (done.files or done.edited):
+        return f"nothing of run {done.of} was put back"
     photos, count = counted(done.shots, "photo"), counted(done.files, "file")
     what = {
         "move": f"put back {photos} ({count}) of",

@@ -43,5 +43,8 @@ def review(decisions: Sequence[Decision], store: ThumbnailStore) -> list[Decisio
 
     chosen = Review(decisions, store.get, widget).run()
     if chosen is None:
-        raise Interrupted("left --review; nothing is decided and nothing has moved")
+        raise Interrupted(
+            "nothing was applied; you quit --review and nothing has moved; run it again, "
+            "and press A to accept"
+        )
     return chosen
