@@ -70,8 +70,8 @@ def test_apply_then_undo_leaves_no_trace(iq: Iq, roll: Path) -> None:
     assert tree(iq.cwd) == before
     said = iq("history").out.decode().splitlines()
     assert [line.split()[3:7] for line in said[1:]] == [
+        ["undo", "2", "2", "applied"],
         ["cull", "2", "2", "undone"],
-        ["undo", "2", "2", "finished"],
     ]
     again = iq("undo")
     assert (again.code, again.lines) == (2, ["iq: no run is left to undo; see iq history"])
@@ -300,11 +300,12 @@ def test_a_reader_that_goes_away_does_not_stop_the_move(iq: Iq, roll: Path) -> N
 def test_what_an_undo_left_can_still_be_undone(iq: Iq, roll: Path) -> None:
     before = tree(roll)
     assert iq("cull", "photos", "--worst", "34%", "--apply").code == 0
+    [run] = (path.stem for path in (iq.state / "journal").iterdir())
     gone = sorted(files(before) - files(tree(roll)))[0]
     (roll / gone).write_bytes(b"taken")
     assert iq("undo", "--partly").code == 1
     (roll / gone).unlink()
-    assert iq("undo").code == 0
+    assert iq("undo", run).code == 0
     assert tree(roll) == before
 
 

@@ -90,7 +90,7 @@ def screen(pilot: Pilot) -> str:
 
 
 def test_looking_changes_nothing() -> None:
-    for way in (["enter"], ["q"], ["down", "up", "j", "k", "z", "tab", "tab", "enter"]):
+    for way in (["enter"], ["a"], ["A"], ["down", "up", "j", "k", "z", "tab", "tab", "enter"]):
         assert keyed(*way) == ROLL
 
 
@@ -134,7 +134,7 @@ def test_choices_are_taken_back_one_by_one() -> None:
     assert keyed("p", "tab", "backspace", "enter") == ROLL
 
 
-@pytest.mark.parametrize("key", ["escape", "ctrl+c", "ctrl+q"])
+@pytest.mark.parametrize("key", ["q", "Q", "escape", "ctrl+c", "ctrl+q"])
 def test_leaving_asks_where_something_was_chosen(key: str) -> None:
     assert keyed(key) is None
     # The key that stays does nothing else.
@@ -144,6 +144,7 @@ def test_leaving_asks_where_something_was_chosen(key: str) -> None:
 @pytest.mark.slow
 def test_leaving_forgets_what_was_chosen() -> None:
     assert keyed("p", "escape", "y") is None
+    assert keyed("p", "q", "q") is None
     assert keyed("p", "escape", "ctrl+c") is None
 
 
@@ -165,9 +166,10 @@ def test_help_is_shown_and_goes() -> None:
     async def do(pilot: Pilot) -> None:
         await pilot.press("question_mark")
         await pilot.pause()
-        assert isinstance(pilot.app.screen, Message) and "take the last choice back" in screen(
-            pilot
-        )
+        assert isinstance(pilot.app.screen, Message)
+        shown = screen(pilot)
+        assert "take the last choice back" in shown
+        assert "A, Enter   accept" in shown and "Q, Esc     quit, and apply nothing" in shown
         await pilot.press("x")
         await pilot.pause()
         assert not isinstance(pilot.app.screen, Message)
@@ -191,6 +193,7 @@ def test_names_are_plain_text() -> None:
 
 def test_the_picture_is_that_of_the_photo() -> None:
     async def do(pilot: Pilot) -> None:
+        assert "A accept" in screen(pilot) and "Q quit" in screen(pilot)
         assert screen(pilot).count("▀") > 400
         await pilot.press("end")  # this one has none
         await pilot.pause()
@@ -269,14 +272,30 @@ def test_what_was_chosen_waits_in_a_plan(seen: Iq, roll: Path) -> None:
 
 
 @posix
-def test_leaving_a_review_ends_the_run(seen: Iq, roll: Path) -> None:
-    with terminal(seen, "cull", "photos", "--worst", "20%", "--review", "--apply") as desk:
+@pytest.mark.parametrize("key", ["q", "\x03"])
+def test_leaving_a_review_ends_the_run(seen: Iq, roll: Path, key: str) -> None:
+    words = ("--below", "10", "--max-reject", "100%", "--review", "--apply")
+    with terminal(seen, "cull", "photos", *words) as desk:
         desk.until("iq review")
         desk.until("IMG_6.jpg")
-        desk.type("\x03")
+        desk.type(key)
         assert desk.end() == 130
-    assert "nothing has moved" in desk.seen
+    assert "nothing was applied; you quit --review and nothing has moved" in desk.seen
+    assert "press A to accept" in desk.seen
     assert len(list(roll.rglob("*.jpg"))) == 6 and not (roll / "_Rejected").exists()
+    assert seen("history").lines == ["nothing has been changed yet"]
+
+
+@pytest.mark.slow
+@posix
+def test_accepting_a_review_applies_it(seen: Iq, roll: Path) -> None:
+    words = ("--below", "10", "--max-reject", "100%", "--review", "--apply")
+    with terminal(seen, "cull", "photos", *words) as desk:
+        desk.until("iq review")
+        desk.until("IMG_6.jpg")
+        desk.type("a")
+        assert desk.end() == 0
+    assert len(list((roll / "_Rejected").rglob("*.jpg"))) == 6
 
 
 def test_a_review_is_for_terminals(iq: Iq, roll: Path) -> None:

@@ -471,4 +471,4 @@ def test_every_action_from_end_to_end(iq: Iq, roll: Path) -> None:
     assert iq("undo").code == 0
     assert tree(roll) == before
     said = iq("history").out.decode()
-    assert re.findall("copy|link|trash", said) == ["copy", "link", "trash"]
+    assert re.findall("copy|link|trash", said) == ["trash", "link", "copy"]
