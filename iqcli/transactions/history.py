@@ -113,7 +113,8 @@ class Row:
 def history(state_dir: Path) -> list[Row]:
     """Every run, oldest first."""
     runs, broken = journal.read(state_dir)
-    rows = [_row(past) for past in _with_undos(runs)]
+    roots = {run.id: run.roots for run in runs}
+    rows = [_row(past, roots.get(past.run.of or past.run.id, ())) for past in _with_undos(runs)]
     lost = [
         Row(each.run, "", "", None, 0, 0, State.UNREADABLE, (each.path,), each.message)
         for each in broken
@@ -133,14 +134,14 @@ def _with_undos(runs: list[JournalRecord]) -> list[RunHistory]:
     return [RunHistory(run, tuple(undos.get(run.id, ()))) for run in runs]
 
 
-def _row(past: RunHistory) -> Row:
+def _row(past: RunHistory, roots: tuple[Path, ...]) -> Row:
     run = past.run
     kind = run.kind
     if run.plan and run.plan.action is not Action.MOVE:
         kind = run.plan.action.value
     if run.plan and run.edits:
         kind += ", xmp"
-    return Row(run.id, run.when, kind, run.of, run.shots, run.files, past.state, run.roots)
+    return Row(run.id, run.when, kind, run.of, run.shots, run.files, past.state, roots)
 
 
 def changes(state_dir: Path) -> list[RunHistory]:

@@ -158,7 +158,7 @@ def test_the_history_in_every_format(iq: Iq, roll: Path, two: tuple[str, str]) -
     assert [list(row) for row in rows] == [keys] * 3
     assert [row["run"] for row in rows[1:]] == [two[1], two[0]]
     assert [row["of"] for row in rows] == [two[1], None, None]
-    assert [row["roots"] for row in rows] == [[], [str(roll)], [str(roll)]]
+    assert [row["roots"] for row in rows] == [[str(roll)]] * 3
     assert [row["state"] for row in rows] == ["applied", "undone", "applied"]
     assert all(row["when"].endswith("+00:00") and row["error"] is None for row in rows)
     assert json.loads(iq("history", "-f", "json").out) == rows

@@ -115,3 +115,30 @@ def test_undo_in_part_killed_at_every_change(quick_path: Path, kind: str) -> Non
         assert {name: now.get(name) for name in scene.before.keys() - lost} == {
             name: leaf for name, leaf in scene.before.items() if name not in lost
         }, fault
+
+
+def test_what_was_left_comes_back_by_name_after_any_kill(quick_path: Path) -> None:
+    scene = Scene(quick_path / "scene", "native")
+    away = scene.top / "away"
+    runs: list[str] = []
+
+    def closed() -> None:
+        scene.applied()
+        moved = scene.root / "_Rejected" / SHOTS[1][0]
+        moved.rename(away)
+        runs[:] = [undo(None, scene.state, partly=True).of or ""]
+        away.rename(moved)
+
+    def by_name() -> None:
+        undo(runs[0], scene.state)
+
+    closed()
+    calls = calls_of(by_name)
+    assert tree(scene.root) == scene.before
+    for fault in islice(kills(calls), 0, None, 2):
+        closed()
+        scene.kill(by_name, fault)
+        ended = in_child(by_name)
+        assert ended.code == 0 or "already taken back" in ended.says, (ended, fault)
+        assert tree(scene.root) == scene.before, fault
+        assert NOTHING_TO_UNDO in in_child(scene.undo).says, fault

@@ -78,7 +78,7 @@ FromPlan = Annotated[
     ),
 ]
 Review = Annotated[
-    bool, typer.Option("--review", help="Review each photo and decide yourself, with keys.")
+    bool, typer.Option("--review", help="Decide photo by photo, with keys; A accepts, Q quits.")
 ]
 MaxReject = Annotated[
     float | None,
