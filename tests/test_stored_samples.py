@@ -99,6 +99,22 @@ def test_a_run_and_its_undo_are_listed(iq: Iq) -> None:
     assert "undone" in listed
 
 
+def test_an_undo_in_part_has_closed_its_run(iq: Iq) -> None:
+    """0.1 ended its journal with the same line, and went on to name the run."""
+    lay_out_scene(iq, "move")
+    (journal,) = (iq.state / "journal").iterdir()
+    undo = "20991231-000000-000000-abcd"
+    intent = {"kind": "iq-journal", "schema": 1, "run": undo, "what": "undo", "of": journal.stem}
+    intent |= {"when": "2099-12-31T00:00:00+00:00", "shots": 1, "files": 1}
+    lines = (intent, {"event": "done", "shot": 0}, {"event": "partial"})
+    text = "".join(json.dumps(each) + "\n" for each in lines)
+    (iq.state / "journal" / f"{undo}.jsonl").write_text(text)
+    ran = iq("undo")
+    assert (ran.code, ran.lines) == (2, ["iq: no run is left to undo; see iq history"])
+    states = {row["run"]: row["state"] for row in iq("history", "-f", "jsonl").rows}
+    assert states == {journal.stem: "partly undone", undo: "partly undone"}
+
+
 def test_a_journal_of_a_later_version_is_refused(iq: Iq) -> None:
     lay_out_scene(iq, "move")
     (journal,) = (iq.state / "journal").iterdir()
