@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="not used there")
+pytestmark = [
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="not used there"),
+    pytest.mark.slow,
+]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +63,6 @@ def test_a_process_that_hangs_is_ended(iq: Iq) -> None:
     assert after and after.stdout.startswith(b"iq ")
 
 
-@pytest.mark.slow
 def test_a_server_that_died_is_reported_and_started_again(iq: Iq) -> None:
     server = ForkServer()
     assert server.run(("--version",), iq.cwd, iq.environ, b"", 60)

@@ -18,6 +18,8 @@ from typer.main import get_command
 
 from iqcli.cli.app import app
 
+pytestmark = pytest.mark.slow
+
 README = (SOURCE / "README.md").read_text("utf-8")
 GUIDE = (SOURCE / "iqcli" / "GUIDE.md").read_text("utf-8")
 MAP = (SOURCE / "iqcli" / "README.md").read_text("utf-8")
@@ -45,7 +47,6 @@ def commands() -> list[str]:
     return [line for line in lines if re.match(r"(iq|find) ", line)]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not BASH, reason="needs bash")
 def test_the_commands_run_one_after_the_other(iq: Iq, gallery: Path, tmp_path: Path) -> None:
     shims = tmp_path / "shims"

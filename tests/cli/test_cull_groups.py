@@ -24,6 +24,8 @@ from iqcli.transactions import reject_folder
 if TYPE_CHECKING:
     from support.cli_runner import Iq, Ran
 
+pytestmark = pytest.mark.slow
+
 DAY = "2024:05:01 "
 OTHER = "2024:05:02 "
 BURST = [f"burst{k}.jpg" for k in range(4)]

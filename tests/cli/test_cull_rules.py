@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="other signals and screens")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="other signals and screens"),
+    pytest.mark.slow,
+]
 
 SHARE = "give 0% to 100%"
 SCORE = "give a number from 1 to 10"
@@ -282,7 +285,6 @@ def test_only_colour_depends_on_the_terminal(iq: Iq, roll: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_rows_on_a_screen_do_not_run_into_the_bar(iq: Iq) -> None:
     photo = encoded(scene(3000, 2000), "JPEG")
     for number in range(120):

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="ends by a signal"),
+    pytest.mark.slow,
+]
 
 JPEG, OTHER = encoded(scene(320, 240), "JPEG"), encoded(noise(320, 240), "JPEG")
 SETTLE = 0.25

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
+pytestmark = pytest.mark.slow
+
 RATED = LIGHTROOM.replace("<xap:Rating>0<", "<xap:Rating>1<")
 
 # Kills who started it once a part lies beside the photos.

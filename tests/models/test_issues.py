@@ -57,6 +57,8 @@ if TYPE_CHECKING:
     from iqcli.distortions.camera_faults import Fault
     from iqcli.records import Pixels
 
+pytestmark = pytest.mark.slow
+
 PAIRS = (
     {"too_bright", "too_dark"},
     {"low_contrast", "high_contrast"},
@@ -187,7 +189,6 @@ def faults_free(picture: Pixels) -> Pixels:
     return (soft + chance(3).normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("degrees", ANGLES)
 def test_a_shake_is_named_whichever_way_it_went(degrees: int) -> None:
     """A shake along stripes leaves them as sharp as they were."""
@@ -574,7 +575,6 @@ def test_lessons_are_the_same_whatever_the_order(monkeypatch: pytest.MonkeyPatch
     assert learning.distort_and_measure(iter([]), graph) is None
 
 
-@pytest.mark.slow
 def test_issues_are_learnt_from_folders_by_one_command(
     iq: Iq, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

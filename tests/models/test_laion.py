@@ -20,6 +20,8 @@ from iqcli.records import NoRating, Rating
 if TYPE_CHECKING:
     from support.cli_runner import Iq
 
+pytestmark = pytest.mark.slow
+
 NAMES = tuple(LAYERS)
 TOWERS = {"laion-v1": "clip-vit-b-32", "laion-v2": "clip-vit-l-14"}
 

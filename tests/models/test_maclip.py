@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def block(tmp_path: Path, single_precision: None) -> MaclipBlock:

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
+pytestmark = pytest.mark.slow
+
 ABSENT = "no model.safetensors"
 FUSION = ("brisque", "clip:ViT-B-32")
 
@@ -509,7 +511,6 @@ def test_the_model_tells_its_poor_figures_and_its_faults(model: ImageQualityFusi
     assert "phones" in info["biases"] and info["version"].startswith("fusion/")
 
 
-@pytest.mark.slow
 def test_iq_scores_and_a_second_run_needs_no_torch(iq: Iq, roll: Path, files, made) -> None:
     iq.changes |= install_fusion(iq.home, files, made)
     words = ("score", "photos", "--model", "fusion", "--format", "jsonl")
@@ -541,7 +542,6 @@ def test_a_folder_that_is_no_model_and_one_whose_readers_are_missing(iq: Iq, rol
     assert "pull mine" not in ran.err and "pytorch_model.bin" not in ran.err
 
 
-@pytest.mark.slow
 def test_one_forward_serves_fusion_and_laion(iq: Iq, roll: Path, files, made) -> None:
     """The vector is cached: the second model does not look at the photos again."""
     iq.changes |= install_fusion(iq.home, files, made)

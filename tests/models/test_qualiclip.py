@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 State = "Mapping[str, torch.Tensor]"
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.slow,
+]
 
 
 # --- the method written down a second time, from the tensors of a file alone ---
@@ -141,7 +144,6 @@ def scores(iq: Iq, *words: str, **environ: str) -> dict[str, float]:
     return {row["path"].split("/")[-1]: float(row["score"]) for row in ran.cells}
 
 
-@pytest.mark.slow
 def test_a_whole_picture_is_seen_as_the_paper_says(iq: Iq, shots: Path) -> None:
     """At a short side of 512 pixels, never cut, and without positional embedding."""
     found = scores(iq, "--device", "cpu", **pull(iq))
@@ -177,7 +179,6 @@ def test_the_embedding_is_that_of_an_independent_forward(iq: Iq, shots: Path) ->
         )
 
 
-@pytest.mark.slow
 def test_positions_count_for_nothing(iq: Iq, shots: Path) -> None:
     moved = dict(STATE)
     name = "visual.attnpool.positional_embedding"
@@ -186,7 +187,6 @@ def test_positions_count_for_nothing(iq: Iq, shots: Path) -> None:
     assert scores(iq, "--no-cache", **pull(iq, checkpoint(moved, texts()))) == first
 
 
-@pytest.mark.slow
 def test_other_weights_are_another_block(iq: Iq, shots: Path) -> None:
     """The cache kept the vectors of the weights before."""
     first = scores(iq, **pull(iq))

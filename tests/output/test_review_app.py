@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from support.cli_runner import Iq
     from textual.pilot import Pilot
 
+pytestmark = pytest.mark.slow
+
 if sys.platform != "win32":
     from support.terminal import terminal
 
@@ -141,7 +143,6 @@ def test_leaving_asks_where_something_was_chosen(key: str) -> None:
     assert verdicts(keyed("p", key, "x", "enter")) == [KEEP, KEEP, REJECT, REVIEW, REVIEW]
 
 
-@pytest.mark.slow
 def test_leaving_forgets_what_was_chosen() -> None:
     assert keyed("p", "escape", "y") is None
     assert keyed("p", "q", "q") is None
@@ -237,7 +238,6 @@ def test_choices_know_their_way_back() -> None:
     assert choices.decisions == ROLL
 
 
-@pytest.mark.slow
 @posix
 def test_a_person_reviews_a_cull(seen: Iq, roll: Path) -> None:
     """Also against a guard of half the photos: that is for rules. Nothing has moved yet."""
@@ -256,7 +256,6 @@ def test_a_person_reviews_a_cull(seen: Iq, roll: Path) -> None:
     assert len(list(roll.rglob("*.jpg"))) == 6
 
 
-@pytest.mark.slow
 @posix
 def test_what_was_chosen_waits_in_a_plan(seen: Iq, roll: Path) -> None:
     words = ("cull", "photos", "--below", "1", "--review", "--plan", "my.plan")
@@ -286,7 +285,6 @@ def test_leaving_a_review_ends_the_run(seen: Iq, roll: Path, key: str) -> None:
     assert seen("history").lines == ["nothing has been changed yet"]
 
 
-@pytest.mark.slow
 @posix
 def test_accepting_a_review_applies_it(seen: Iq, roll: Path) -> None:
     words = ("--below", "10", "--max-reject", "100%", "--review", "--apply")

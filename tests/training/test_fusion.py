@@ -54,7 +54,10 @@ SHORT = FusionConfig(epochs=20)
 SMALL = FusionConfig(epochs=12, ladder_photos=2, blank_frames=4)
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.slow,
+]
 
 
 def world(count: int, seed: int = 0) -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -287,7 +290,6 @@ def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
     assert own.log_density == pytest.approx(densities.mean(), rel=1e-4)
 
 
-@pytest.mark.slow
 def test_figures_on_noise_are_no_better_than_chance() -> None:
     """Opinions that nothing explains: a leak from the held-out folds would show as rank order."""
     given = training_set(600)
@@ -450,7 +452,6 @@ def run(monkeypatch: pytest.MonkeyPatch, cache: Path, *words: str) -> int:
     return app.run()
 
 
-@pytest.mark.slow
 def test_iq_train_fusion_from_end_to_end(
     album: Path, small, monkeypatch, tmp_path: Path, capsys
 ) -> None:
@@ -472,7 +473,6 @@ def test_iq_train_fusion_from_end_to_end(
     assert capsys.readouterr().out.count("mine") == 2
 
 
-@pytest.mark.slow
 def test_a_trained_file_orders_the_photos(album: Path, small, tmp_path: Path) -> None:
     opinions = mos_csv.read(album / "opinions.csv", None, "1:5", None)
     output = tmp_path / "mine.safetensors"

@@ -29,6 +29,8 @@ from iqcli.training.fusion import FusionConfig
 if TYPE_CHECKING:
     pass
 
+pytestmark = pytest.mark.slow
+
 COUNT, SCENES = 60, 20
 SMALL = FusionConfig(epochs=12, ladder_photos=2, blank_frames=4)
 CLIP = "clip:ViT-B-32"
@@ -98,7 +100,6 @@ def mine(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return output
 
 
-@pytest.mark.slow
 def test_a_list_of_spaq_becomes_a_model_on_clip(home, monkeypatch, capsys, tmp_path: Path) -> None:
     output = tmp_path / "mine.safetensors"
     code = iq(monkeypatch, "train", "fusion", csv_of(home), "-o", output, *WORDS)
@@ -147,7 +148,6 @@ def test_each_photo_teaches_with_its_own_clip_vector(home: Path, monkeypatch, tm
         assert nearest == k and caught[0].opinions[k] == pytest.approx(row.value)
 
 
-@pytest.mark.slow
 def test_a_look_of_clip_serves_training_fusion_and_laion(home, mine, seen, monkeypatch) -> None:
     """Each model loaded a CLIP of its own and ran it again."""
     for model in (mine, "fusion", "laion-v1"):

@@ -56,7 +56,10 @@ if TYPE_CHECKING:
     from iqcli.records import Pixels
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [
+    pytest.mark.usefixtures("one_thread"),
+    pytest.mark.slow,
+]
 
 
 @pytest.fixture(scope="module")
@@ -329,7 +332,6 @@ def few(iq: Iq) -> Iq:
     return iq
 
 
-@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> None:
     for folder in ("killed", "whole"):
         (few.cwd / folder).mkdir()
@@ -385,7 +387,6 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert warm.code == 0 and not loaded & {"torch", "open_clip", "cv2"}
 
 
-@pytest.mark.slow
 def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -> None:
     config = replace(
         QUALICLIP_TINY, steps=400, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9
@@ -420,7 +421,6 @@ def refusal(iq: Iq, *given: str | Path, **environ: str) -> str:
     return ran.err
 
 
-@pytest.mark.slow
 def test_the_command_refuses_what_it_cannot_do(few: Iq, album: Path) -> None:
     begin = (album, "-o", "q.safetensors", "--device", "cpu")
     assert "ends in .safetensors" in refusal(few, album, "-o", "q.pt", "--start", "tiny")
@@ -439,7 +439,6 @@ def test_the_command_refuses_what_it_cannot_do(few: Iq, album: Path) -> None:
     )
 
 
-@pytest.mark.slow
 def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None:
     """The texts are then encoded by the tower's own text tower, or those of the file."""
     (few.cwd / "few.toml").write_text("steps = 1\nphotos = 1\nside = 32\nwatched = 1\n")
@@ -461,7 +460,6 @@ def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None
     assert torch.equal(again["prompts_features"], first["prompts_features"])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -523,7 +521,6 @@ def test_the_code_of_the_tower_is_part_of_what_a_file_is_known_by(
     assert known[0] != known[1]
 
 
-@pytest.mark.slow
 def test_an_installed_aesthetic_head_stands_beside_a_file_too(few: Iq) -> None:
     """Fault: its block was not measured, and nothing could be scored."""
     own_file(few.cwd / "q.safetensors", 1)
@@ -563,7 +560,6 @@ def test_a_file_of_another_kind_of_tower_is_refused(tmp_path: Path) -> None:
         block.forward([texture(3)], "cpu")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("config", [None, {}, {"embed_dim": "many"}, {"embed_dim": 1024}, [1]])
 def test_an_account_without_a_tower_is_refused(few: Iq, config: object) -> None:
     begun = initial_clip("tiny", 1, WeightStore(NOWHERE))

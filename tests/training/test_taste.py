@@ -32,6 +32,8 @@ from iqcli.training.taste import TasteFit, TasteSamples, fits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+pytestmark = pytest.mark.slow
+
 WIDTH = 60
 DAYS = 12
 
@@ -539,7 +541,6 @@ def darkness_found(iq: Iq, model: str) -> float:
     return srcc(np.array([row["score"] for row in ran.rows]), np.array(light))
 
 
-@pytest.mark.slow
 def test_from_stars_in_sidecars_to_ratings_of_new_photos(album: Iq) -> None:
     missing = album("score", "fresh", "--model", "taste")
     assert missing.code == 2 and "you have no taste yet" in missing.err
@@ -564,7 +565,6 @@ def test_from_stars_in_sidecars_to_ratings_of_new_photos(album: Iq) -> None:
     assert place.read_bytes() == before
 
 
-@pytest.mark.slow
 def test_from_a_list_to_a_file_of_ones_own(album: Iq) -> None:
     ran = album("train", "taste", "rated/all.csv", "-o", "own.safetensors")
     assert ran.code == 0 and "use it with --model ./own.safetensors" in ran.err, ran.err
@@ -574,7 +574,6 @@ def test_from_a_list_to_a_file_of_ones_own(album: Iq) -> None:
     assert ran.code == 0 and "stock model (fusion-mini)" in ran.err
 
 
-@pytest.mark.slow
 def test_photos_that_are_not_there_are_named(album: Iq) -> None:
     ran = album("train", "taste", "rated/all.csv", "--images", "fresh")
     assert ran.code == 2 and "cannot be read: No such file" in ran.lines[0]
@@ -582,7 +581,6 @@ def test_photos_that_are_not_there_are_named(album: Iq) -> None:
     assert "0 readable photos with stars are too few" in ran.lines[-1]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     from support.cli_runner import Iq
 
+pytestmark = pytest.mark.slow
+
 KINDS = [("copy", "native"), ("copy", "claims"), ("link", "native")]
 
 
@@ -82,7 +84,6 @@ def test_a_list_does_nothing(root: Path, state: Path) -> None:
     assert not state.exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("action", "kind"), KINDS)
 def test_apply_killed_at_every_change(quick_path: Path, action: str, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind, action)
@@ -96,7 +97,6 @@ def test_apply_killed_at_every_change(quick_path: Path, action: str, kind: str) 
         scene.restore(fault)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("action", "kind"), KINDS)
 def test_undo_killed_at_every_change(quick_path: Path, action: str, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind, action)
@@ -315,7 +315,6 @@ def test_what_is_trashed_twice_in_a_second_comes_back_to_two_places(
     assert tree(root) == before
 
 
-@pytest.mark.slow
 def test_trash_killed_at_every_change(quick_path: Path, bin_: Trash) -> None:
     bin = Bin(quick_path, bin_)
     calls = calls_of(bin.scene.apply)
@@ -327,7 +326,6 @@ def test_trash_killed_at_every_change(quick_path: Path, bin_: Trash) -> None:
         assert tree(bin.scene.root) == bin.scene.before, fault
 
 
-@pytest.mark.slow
 def test_undo_from_the_trash_killed_at_every_change(quick_path: Path, bin_: Trash) -> None:
     bin = Bin(quick_path, bin_)
     bin.applied()
@@ -340,7 +338,6 @@ def test_undo_from_the_trash_killed_at_every_change(quick_path: Path, bin_: Tras
         bin.restore(fault)
 
 
-@pytest.mark.slow
 def test_the_next_cull_leaves_in_the_trash_what_had_reached_it(
     quick_path: Path, bin_: Trash
 ) -> None:
@@ -449,7 +446,6 @@ def test_an_empty_companion_is_copied_and_removed(quick_path: Path, kind: str) -
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the trash of freedesktop.org")
-@pytest.mark.slow
 def test_every_action_from_end_to_end(iq: Iq, roll: Path) -> None:
     home = iq.home / "trash"
     home.mkdir()

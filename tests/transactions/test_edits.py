@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 OLD = "IMG_0001.JPG.xmp"
 NEW = "2024/IMG_1234.HEIC.xmp"
 EMBEDDED = SHOTS[2][0]
@@ -175,7 +177,6 @@ def test_a_file_edited_twice_at_once_is_refused(root: Path, state: Path) -> None
         write([edit, edit], state)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["native", "claims"])
 def test_killed_at_every_change(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)
@@ -187,7 +188,6 @@ def test_killed_at_every_change(quick_path: Path, kind: str) -> None:
         desk.restore(fault)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["native", "claims"])
 def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)

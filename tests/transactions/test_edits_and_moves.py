@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from iqcli.transactions.plan import Outcome, Plan
 
+pytestmark = pytest.mark.slow
+
 OLD = SHOTS[0][1]
 NEW = "2024/IMG_1234.HEIC.xmp"
 EMBEDDED = SHOTS[2][0]
@@ -137,7 +139,6 @@ def test_one_run_and_one_undo(quick_path: Path, bin_: Trash, action: str) -> Non
         undo(None, state)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("action", "kind"), KINDS)
 def test_killed_at_every_change(quick_path: Path, bin_: Trash, action: str, kind: str) -> None:
     both = scene(quick_path, kind, action, bin_)
@@ -149,7 +150,6 @@ def test_killed_at_every_change(quick_path: Path, bin_: Trash, action: str, kind
         both.restore(fault)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("action", "kind"), KINDS)
 def test_undo_killed_at_every_change(quick_path: Path, bin_: Trash, action: str, kind: str) -> None:
     both = scene(quick_path, kind, action, bin_)
@@ -167,7 +167,6 @@ def test_undo_killed_at_every_change(quick_path: Path, bin_: Trash, action: str,
         both.restore(fault)
 
 
-@pytest.mark.slow
 def test_undo_killed_after_a_killed_run(quick_path: Path) -> None:
     both = Both(quick_path / "scene", "native", "move")
     hits = 0
@@ -184,7 +183,6 @@ def test_undo_killed_after_a_killed_run(quick_path: Path) -> None:
     assert hits > 5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("action", "kind"), [("move", "native"), ("copy", "claims")])
 def test_whole_or_nothing_under_every_error(quick_path: Path, action: str, kind: str) -> None:
     both = Both(quick_path / "scene", kind, action)
@@ -204,7 +202,6 @@ def test_whole_or_nothing_under_every_error(quick_path: Path, action: str, kind:
             assert set(tree(both.root)) == after, at
 
 
-@pytest.mark.slow
 def test_an_undo_that_could_not_finish_goes_on(quick_path: Path) -> None:
     both = Both(quick_path / "scene", "native", "move")
     both.applied()

@@ -20,6 +20,8 @@ from iqcli.transactions.undo import undo
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 CODES = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EIO)
 KINDS = ("native", "claims", "copies-links")
 STANDS = "all files are where they were"
@@ -60,7 +62,6 @@ def test_undo_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
         assert tree(scene.root) == scene.before, (ended, at)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_disk_that_fails_for_good_loses_nothing(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)

@@ -19,10 +19,11 @@ from iqcli.transactions.undo import recover, undo
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.slow
+
 KINDS = ("native", *(pytest.param(kind, marks=pytest.mark.slow) for kind in DISKS[1:]))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
@@ -34,7 +35,6 @@ def test_apply_killed_at_every_change(quick_path: Path, kind: str) -> None:
         scene.restore(fault)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
@@ -64,7 +64,6 @@ def test_undo_killed_after_a_killed_apply(quick_path: Path, kind: str) -> None:
     assert hits > 5
 
 
-@pytest.mark.slow
 def test_the_next_cull_takes_a_killed_one_back(quick_path: Path) -> None:
     scene = Scene(quick_path / "scene", "native")
     scene.applied()

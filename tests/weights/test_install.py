@@ -33,6 +33,8 @@ from iqcli.fs import files
 from iqcli.weights import install
 from iqcli.weights.download import TIMEOUT
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_pull_places_the_file_and_its_account(iq: Iq, hub: Hub) -> None:
     place = tabled(iq, hub, net=ON_HUB)
@@ -201,7 +203,6 @@ def test_a_piece_that_lies_elsewhere_is_not_believed(iq: Iq, hub: Hub) -> None:
     assert (place / "net.pth").read_bytes() == DATA
 
 
-@pytest.mark.slow
 def test_a_part_of_another_file_is_no_beginning(iq: Iq, hub: Hub) -> None:
     place = tabled(iq, hub, net=ON_HUB)
     for note in ('{"url": "http://elsewhere/", "etag": "x"}', "[1]"):
@@ -503,7 +504,6 @@ def test_a_file_where_the_folder_should_be(iq: Iq, hub: Hub) -> None:
     assert (ran.code, len(ran.lines)) == (2, 1)
 
 
-@pytest.mark.slow
 def test_unknown_names(iq: Iq) -> None:
     tabled(iq, net=ON_HUB)
     for verb in ("pull", "rm", "verify"):
