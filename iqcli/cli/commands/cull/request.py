@@ -124,6 +124,11 @@ class CullRequest:
         """Whether the decisions outlive the run."""
         return self.action.acts or self.plan_file is not None
 
+    @property
+    def writes(self) -> bool:
+        """Whether files beside the photos are to change, now or by the plan."""
+        return self.action.acts or (self.keeps and self.action.kind is not Action.LIST)
+
     def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
         """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""
         from iqcli.culling.decide import check_share
