@@ -36,6 +36,11 @@ def shorten(value: object) -> str:
         return "..."
 
 
+def percent(share: float) -> str:
+    """0.015 as 1.5%."""
+    return f"{100 * share:.6g}%"
+
+
 def display_path(path: Path | str) -> str:
     """The path for people: begins with `./`, `../` or `/` and holds printable characters only."""
     return escape(with_dot(path))
