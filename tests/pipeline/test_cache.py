@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.cache_writer import write_many
 
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import cache_codec, cache_store
@@ -486,17 +487,6 @@ def test_entries_are_committed_by_batches(
         assert db.execute("SELECT COUNT(*) FROM Cache").fetchone() == (20,)
         cache.close()
         assert db.execute("SELECT COUNT(*) FROM Cache").fetchone() == (25,)
-
-
-def write_many(root: Path, offset: int) -> None:
-    warned = Warned()
-    cache = Cache(root, warned)
-    for number in range(offset, offset + 300):
-        cache.remember_block(f"{number:064x}", "b", VECTOR)
-        if number % 20 == 0:
-            cache.flush()
-    cache.close()
-    sys.exit(len(warned))
 
 
 def test_two_processes_at_once(tmp_path: Path, warned: Warned) -> None:
