@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli.errors import IqError
 from iqcli.fs import files
 from iqcli.output.rows import FORMATS
-from iqcli.text import display_path, escape, shorten
+from iqcli.text import display_path, escape, percent, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
 N = TypeVar("N", int, float)
+T = TypeVar("T", int, float, str)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 # What the photos are counted in that a rule keeps some of.
 UNITS = ("burst", "scene", "day", "folder", "all")
@@ -28,7 +29,9 @@ UNITS = ("burst", "scene", "day", "folder", "all")
 PROFILES = ("generic", "lightroom", "digikam", "darktable", "captureone", "immich")
 # How stars follow from scores unless thresholds are given: by shares of the photos.
 QUANTILES = "quantiles"
-A_SHARE = "give a share from 0% to 100%"
+A_SHARE = 'give a share from 0% to 100%, as "20%"'
+A_QUOTA = "give how many, as 3, or a share, as 20%"
+MOST = 1_000_000
 # One rule in parts: where a source gives any of them, the others of weaker sources are void.
 RULE = ("below", "worst", "promise", "keep")
 # The time that reading takes may grow with the square of the size.
@@ -49,11 +52,43 @@ def checked(key: str, value: Any, source: str) -> Any:
 
 
 def share(text: str) -> float:
-    """'20%' or '0.2' as a share in 0..1. Raises ValueError outside it or where it is no number."""
-    number = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    """'20%' as a share in 0..1. Raises ValueError with what to give instead of another text."""
+    if not text.endswith("%"):
+        raise ValueError(_without_sign(text) or A_SHARE)
+    number = _read_values(float, text.removesuffix("%"), A_SHARE) / 100
     if not 0 <= number <= 1:
-        raise ValueError(text)
+        raise ValueError(A_SHARE)
     return number
+
+
+def count_or_share(text: str) -> tuple[int | None, float | None]:
+    """'7' as (7, None) and '20%' as (None, 0.2).
+
+    Raises ValueError with what to give instead of a text that is neither.
+    """
+    if text.endswith("%"):
+        try:
+            return None, share(text)
+        except ValueError:
+            raise ValueError(A_QUOTA) from None
+    try:
+        return int(text), None
+    except ValueError:
+        raise ValueError(_without_sign(text, most=1) or A_QUOTA) from None
+
+
+def _without_sign(text: str, most: float = 100) -> str:
+    """What is wrong with a share without its sign, "" if a text is none from 0 to `most`.
+
+    A number up to 1 is meant as before version 0.3: 0.2 was 20%.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    if not 0 <= number <= most:
+        return ""
+    return f'a share needs its %, give "{percent(number if number <= 1 else number / 100)}"'
 
 
 def _folder(value: Any) -> Path:
@@ -99,21 +134,26 @@ def _batch(value: Any) -> int:
 
 
 def _share(value: Any) -> float:
-    return _read_values(share, value, A_SHARE)
+    return share(_read_values(str, value, A_SHARE))
 
 
-def _kept(value: Any) -> str:
-    """How many to keep, as text: a number of photos, or a share with its per cent sign."""
-    wanted = "give how many to keep, as 3, or a share, as 20%"
-    if isinstance(value, str) and value.endswith("%"):
-        if not _read_values(share, value, wanted):
-            raise ValueError(wanted)
-        return value
-    return str(_within(1, 1_000_000, _read_values(int, value, wanted)))
+def _quota(least: int) -> Callable[[Any], str]:
+    """How many of a group, as text: a number of photos, or a share with its per cent sign."""
+
+    def check(value: Any) -> str:
+        text = _read_values(str, value, A_QUOTA)
+        number, part = count_or_share(text)
+        if number is not None:
+            return str(_within(least, MOST, number))
+        if least and not part:
+            raise ValueError(A_QUOTA)
+        return text
+
+    return check
 
 
-def _read_values(kind: Callable[[str], N], value: Any, wanted: str) -> N:
-    # By its text: `int` would take 1.5 and `true`, too.
+def _read_values(kind: Callable[[str], T], value: Any, wanted: str) -> T:
+    # By its text: `int` would take 1.5 and `true`, too. A number may be too long for a text.
     try:
         return kind(str(value))
     except ValueError:
@@ -155,8 +195,9 @@ class Settings:
     what was trained on the person's photos and the weights that were pulled. With a
     `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
 
-    `below` (a score), `worst` and `promise` (shares), `keep` ("3", "20%") and `per` are the rule of
-    `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are for.
+    `below` (a score), `worst` and `keep` ("3", "20%"), `promise` (a share) and `per` are the rule
+    of `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are
+    for.
     """
 
     cache_dir: Path = field(metadata=_by(_folder))
@@ -169,9 +210,9 @@ class Settings:
     max_reject: float = field(default=0.5, metadata=_by(_share, beside_photos=True))
     format: str = field(default="table", metadata=_by(_one_of(FORMATS), beside_photos=True))
     below: float | None = field(default=None, metadata=_by(_number(1, 10), beside_photos=True))
-    worst: float | None = field(default=None, metadata=_by(_share, beside_photos=True))
+    worst: str | None = field(default=None, metadata=_by(_quota(0), beside_photos=True))
     promise: float | None = field(default=None, metadata=_by(_share, beside_photos=True))
-    keep: str | None = field(default=None, metadata=_by(_kept, beside_photos=True))
+    keep: str | None = field(default=None, metadata=_by(_quota(1), beside_photos=True))
     per: str | None = field(default=None, metadata=_by(_one_of(UNITS), beside_photos=True))
     margin: float = field(default=0.0, metadata=_by(_number(0, 9), beside_photos=True))
     xmp_profile: str = field(default="generic", metadata=_by(_one_of(PROFILES), beside_photos=True))

@@ -44,6 +44,11 @@ def listed(lines: Sequence[str], most: int = 50) -> tuple[str, ...]:
     return (*lines[:most], f"and {len(lines) - most:,} more")
 
 
+def percent(share: float) -> str:
+    """0.015 as 1.5%."""
+    return f"{100 * share:.6g}%"
+
+
 def display_path(path: Path | str) -> str:
     """The path for people: begins with `./`, `../` or `/` and holds printable characters only."""
     return escape(with_dot(path))

@@ -46,7 +46,7 @@ def test_the_stronger_source_wins(sources: Sources) -> None:
 
 
 def test_the_nearest_file_counts_alone(sources: Sources) -> None:
-    sources.beside.write_text("max_reject = 0.1")
+    sources.beside.write_text('max_reject = "10%"')
     (sources.start / ".iq.toml").write_text('format = "csv"')
     found = load({}, sources.start, sources.environ)
     assert (found.format, found.max_reject) == ("csv", 0.5)
@@ -82,16 +82,20 @@ def test_photos_of_a_stranger_choose_no_path_and_no_weights(sources: Sources, li
         ("max_megapixels = nan", "give a number from"),
         ("max_megapixels = [1]", "give a number"),
         ("max_reject = true", "give a share from 0% to 100%"),
-        ("max_reject = 2", "give a share from 0% to 100%"),
-        ("worst = 20", "give a share from 0% to 100%"),
-        ('promise = "5"', "give a share from 0% to 100%"),
+        ('max_reject = "101%"', 'give a share from 0% to 100%, as "20%"'),
+        ("max_reject = 0.5", 'a share needs its %, give "50%"'),
+        ("max_reject = 1", 'a share needs its %, give "100%"'),
+        ("worst = 0.2", 'a share needs its %, give "20%"'),
+        ("worst = -1", "give a number from 0 to 1000000"),
+        ('worst = "120%"', "give how many, as 3, or a share, as 20%"),
+        ('promise = "5"', 'a share needs its %, give "5%"'),
         ("below = 0", "give a number from 1 to 10"),
         ('below = "low"', "give a number"),
         ("keep = 0", "give a number from 1 to 1000000"),
-        ("keep = 0.2", "give how many to keep, as 3, or a share, as 20%"),
-        ("keep = true", "give how many to keep, as 3, or a share, as 20%"),
-        ('keep = "0%"', "give how many to keep, as 3, or a share, as 20%"),
-        ('keep = "120%"', "give how many to keep, as 3, or a share, as 20%"),
+        ("keep = 0.2", 'a share needs its %, give "20%"'),
+        ("keep = true", "give how many, as 3, or a share, as 20%"),
+        ('keep = "0%"', "give how many, as 3, or a share, as 20%"),
+        ('keep = "120%"', "give how many, as 3, or a share, as 20%"),
         ('per = "hour"', "give one of burst, scene, day, folder, all"),
         ("margin = -0.1", "give a number from 0 to 9"),
         ("margin = nan", "give a number from 0 to 9"),
@@ -158,10 +162,10 @@ def test_good_values(sources: Sources) -> None:
 
 def test_the_rule_of_a_folder(sources: Sources) -> None:
     sources.beside.write_text(
-        'keep = 3\nper = "burst"\nmargin = 0.25\nxmp_profile = "digikam"\nworst = "20%"'
+        'keep = 3\nper = "burst"\nmargin = 0.25\nxmp_profile = "digikam"\nworst = 20'
     )
     found = load({}, sources.start, sources.environ)
-    assert (found.keep, found.per, found.margin, found.worst) == ("3", "burst", 0.25, 0.2)
+    assert (found.keep, found.per, found.margin, found.worst) == ("3", "burst", 0.25, "20")
     assert found.xmp_profile == "digikam"
     sources.environ |= {"IQ_KEEP": "20%", "IQ_MARGIN": "0"}
     found = load({}, sources.start, sources.environ)
@@ -198,13 +202,13 @@ def test_an_empty_variable_is_not_set(sources: Sources) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "value"), [("20%", 0.2), ("0.2", 0.2), ("0", 0), ("1", 1), ("100%", 1), (" 5 %", 0.05)]
+    ("text", "value"), [("20%", 0.2), ("0%", 0), ("0.5%", 0.005), ("100%", 1), (" 5 %", 0.05)]
 )
 def test_shares(text: str, value: float) -> None:
     assert share(text) == pytest.approx(value)
 
 
-@pytest.mark.parametrize("text", ["", "%", "20", "101%", "-1%", "nan", "inf", "20%%", "a"])
+@pytest.mark.parametrize("text", ["", "%", "20", "0.2", "101%", "-1%", "nan", "nan%", "20%%", "a"])
 def test_no_shares(text: str) -> None:
     with pytest.raises(ValueError):
         share(text)

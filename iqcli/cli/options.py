@@ -15,7 +15,7 @@ from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.output.rows import FORMATS
-from iqcli.settings import DEVICES, load_with_origins, share
+from iqcli.settings import DEVICES, load_with_origins
 
 
 def choice_option(*names: str, help: str, choices: Sequence[str], metavar: str) -> Any:
@@ -64,14 +64,6 @@ def show_help(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         typer.echo(context.get_help(), err=True)
         raise typer.Exit(Exit.USAGE)
-
-
-def parse_share(text: str) -> float:
-    """A share given as `20%` or 0.2, for `typer.Option(parser=...)`."""
-    try:
-        return share(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no share; give 0% to 100%, as in 20%") from None
 
 
 def _model_names() -> list[str]:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from iqcli.culling.grouping.group import key_of, order_within
 from iqcli.culling.risk_control import IN_WORDS, band, describe_score
-from iqcli.culling.rules import Protection, RuleResult, exact, is_scored, percent, score_of
+from iqcli.culling.rules import Protection, RuleResult, exact, is_scored, score_of
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Verdict, best_first
+from iqcli.text import percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,11 +31,11 @@ NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 
 
 def reject_worst(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
-    """The share of each group that is worst is rejected, rounded down."""
+    """The worst of each group are rejected, so many or a share rounded down."""
     assert rule.worst is not None
     found: ResultsByIndex = {}
     for members in groups(scored, rule.unit):
-        first = len(members) - math.floor(exact(rule.worst) * len(members))
+        first = len(members) - rule.worst.rounded_down(len(members))
         for rank, each in enumerate(members, start=1):
             found[id(each)] = _by_worst(rank, len(members), rank > first, rule)
     return _with_alone(found, scored, "not_worst", rule)
@@ -43,7 +44,7 @@ def reject_worst(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
 def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
     assert rule.worst is not None
     of = "" if rule.unit == "all" else f" of its {NAMES[rule.unit]}"
-    words = f"among the worst {percent(rule.worst)}{of} (rank {rank} of {count})"
+    words = f"among the worst {rule.worst}{of} (rank {rank} of {count})"
     if rejected:
         return RuleResult(Verdict.REJECT, "worst", words, relative=True)
     return RuleResult(Verdict.KEEP, "not_worst", f"not {words}")
@@ -54,7 +55,7 @@ def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     assert rule.keep is not None
     found: ResultsByIndex = {}
     for members in groups(scored, rule.unit):
-        stay = rule.keep.of(len(members))
+        stay = rule.keep.rounded_up(len(members))
         near = min(score_of(each) for each in members[:stay]) - rule.margin
         for rank, each in enumerate(members, start=1):
             ties = rule.margin > 0 and rank > stay and score_of(each) >= near

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.rules import percent
 from iqcli.errors import IqError
 from iqcli.records import Verdict
+from iqcli.text import percent
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,37 +13,46 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.records import FrameSet, Verdict
-from iqcli.settings import UNITS, share
+from iqcli.settings import A_QUOTA, UNITS, count_or_share
+from iqcli.text import percent
 
 if TYPE_CHECKING:
     from iqcli.records import Photo
 
-A_QUOTA = "give how many to keep, as 3, or a share, as 20%"
-
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How much of a group to keep: a number of photos (1 or more), or a share of them (0..1]."""
+    """How much of a group is meant: a number of photos, or a share (0..1) of them."""
 
     number: int | None = None
     share: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> Quota:
-        """'3' or '20%'. Raises IqError for anything else, and for none at all."""
+        """'3' or '20%'. Raises IqError for anything else."""
         try:
-            found = cls(None, share(text)) if text.endswith("%") else cls(int(text))
-        except ValueError:
-            raise IqError(f"--keep is {text!r}; {A_QUOTA}") from None
-        if not ((found.number or 0) >= 1 or 0 < (found.share or 0) <= 1):
-            raise IqError(f"--keep is {text!r}; {A_QUOTA}")
-        return found
+            return cls(*count_or_share(text))
+        except ValueError as error:
+            raise IqError(f"{text!r} is no number of photos; {error}") from None
 
-    def of(self, size: int) -> int:
-        """How many of a group of `size` photos (1 or more) to keep; of a share, rounded up."""
+    def rounded_up(self, size: int) -> int:
+        """So many of a group of `size` photos, of a share 1 or more."""
         if self.number is not None:
             return min(self.number, size)
-        return max(1, math.ceil(exact(self.share or 0) * size))
+        return min(size, max(1, math.ceil(exact(self.share or 0) * size)))
+
+    def rounded_down(self, size: int) -> int:
+        """So many of a group of `size` photos."""
+        if self.number is not None:
+            return min(self.number, size)
+        return math.floor(exact(self.share or 0) * size)
+
+    def is_from(self, least: int) -> bool:
+        """Whether it means `least` (0 or 1) photos or more, and no more than there are."""
+        if self.number is not None:
+            return self.number >= least
+        share = self.share or 0
+        return 0 <= share <= 1 and (share > 0 or least == 0)
 
     def __str__(self) -> str:
         return f"{self.number}" if self.number is not None else percent(self.share or 0)
@@ -53,10 +62,11 @@ class Quota:
 class Rule:
     """Which shots to reject; nothing given means the bands.
 
-    `below`: scores under it, 1..10. `worst`: that share (0..1) of each group, rounded down. `keep`:
-    all but the best of each group. What any of these three rejects is rejected. `per` says what the
-    groups are, one of `values.UNITS`, None for all photos together. `margin`: of what `keep` would
-    reject, frames within so many points (0..9) of the last that it keeps are for review.
+    `below`: scores under it, 1..10. `worst`: so many of each group, a share rounded down. `keep`:
+    all but the best of each group, a share rounded up. What any of these three rejects is rejected.
+    `per` says what the groups are, one of `values.UNITS`, None for all photos together. `margin`:
+    of what `keep` would reject, frames within so many points (0..9) of the last that it keeps are
+    for review.
 
     `promise`: at most that share (0..1, both excluded) of the rejects is good; `limit` is the score
     it comes to, see `iqcli.culling.risk_control`. Alone it rejects all that scores under its limit;
@@ -66,7 +76,7 @@ class Rule:
     """
 
     below: float | None = None
-    worst: float | None = None
+    worst: Quota | None = None
     promise: float | None = None
     keep: Quota | None = None
     per: str | None = None
@@ -85,8 +95,9 @@ class Rule:
     def _check_numbers(self) -> None:
         if self.below is not None and not 1 <= self.below <= 10:
             raise IqError(f"--below is {self.below:g}; give a score from 1 to 10")
-        if self.worst is not None and not 0 <= self.worst <= 1:
-            raise IqError(f"--worst is {self.worst:.0%}; give a share from 0% to 100%")
+        for name, quota, least in (("worst", self.worst, 0), ("keep", self.keep, 1)):
+            if quota is not None and not quota.is_from(least):
+                raise IqError(f"--{name} is {quota}; {A_QUOTA}")
         if self.promise is not None and not 0 < self.promise < 1:
             raise IqError(
                 f"--promise is {percent(self.promise)}; give a share above 0% and under 100%, as 1%"
@@ -97,7 +108,7 @@ class Rule:
     def __str__(self) -> str:
         per = "" if self.unit == "all" else f" per {self.unit}"
         parts = [] if self.below is None else [f"below {self.below}"]
-        parts += [] if self.worst is None else [f"worst {percent(self.worst)}{per}"]
+        parts += [] if self.worst is None else [f"worst {self.worst}{per}"]
         parts += [] if self.keep is None else [f"keep {self.keep}{per}{self._margin()}"]
         chosen = " or ".join(parts)
         if self.promise is None:
@@ -126,11 +137,6 @@ class Rule:
     def needs_holdout(self) -> bool:
         """Whether it needs a model that has results on held-out photos."""
         return self.promise is not None or not self.chooses
-
-
-def percent(share: float) -> str:
-    """0.015 as 1.5%."""
-    return f"{100 * share:.6g}%"
 
 
 def exact(share: float) -> Fraction:

@@ -147,7 +147,7 @@ def test_the_guard(iq: Iq, roll: Path) -> None:
     for words in (("-f", "paths"), ("-f", "jsonl"), ("--action", "list"), ("--plan", "my.plan")):
         assert iq("cull", "photos", "--below", "10", *words).out == b""
     assert not (iq.cwd / "my.plan").exists()
-    (roll / ".iq.toml").write_text("max_reject = 0.1\n")
+    (roll / ".iq.toml").write_text('max_reject = "10%"\n')
     assert "more than 10%" in iq("cull", "photos", "--worst", "34%").err
 
 

@@ -26,14 +26,16 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-SHARE = "give 0% to 100%"
+SHARE = "give a share from 0% to 100%"
+QUOTA = "give how many, as 3, or a share, as 20%"
 SCORE = "give a number from 1 to 10"
 WRONG = [
-    (["cull", "photos", "--worst", "120%"], "'120%' is no share", SHARE),
-    (["cull", "photos", "--worst", "-1%"], "'-1%' is no share", SHARE),
-    (["cull", "photos", "--worst", "nan"], "'nan' is no share", SHARE),
-    (["cull", "photos", "--worst", "20"], "'20' is no share", "as in 20%"),
-    (["cull", "photos", "--worst", "5%", "--max-reject", "7"], "'7' is no share", SHARE),
+    (["cull", "photos", "--worst", "120%"], "--worst is '120%'", QUOTA),
+    (["cull", "photos", "--worst", "-1%"], "--worst is '-1%'", QUOTA),
+    (["cull", "photos", "--worst", "nan"], "--worst is 'nan'", QUOTA),
+    (["cull", "photos", "--worst", "0.2"], "--worst is '0.2'", 'give "20%"'),
+    (["cull", "photos", "--worst", "5%", "--max-reject", "7"], "'7'; a share needs", 'give "7%"'),
+    (["cull", "photos", "--worst", "5%", "--max-reject", "700%"], "--max-reject is '700%'", SHARE),
     (["cull", "photos", "--below", "cat"], "--below", "valid number"),
     (["cull", "photos", "--below", "11"], "--below is 11", SCORE),
     (["cull", "photos", "--below", "nan"], "--below is nan", SCORE),
@@ -42,8 +44,9 @@ WRONG = [
     (["cull", "photos", "--worst", "5%", "--margin", "1"], "--margin is for", "give --keep"),
     (["cull", "photos", "--keep", "2", "--margin", "nan"], "--margin is nan", "from 0 to 9"),
     (["cull", "photos", "--keep", "0"], "--keep is '0'", "from 1 to"),
-    (["cull", "photos", "--keep", "0%"], "--keep is '0%'", "as 3, or a share, as 20%"),
-    (["cull", "photos", "--keep", "half"], "--keep is 'half'", "as 3, or a share, as 20%"),
+    (["cull", "photos", "--keep", "0%"], "--keep is '0%'", QUOTA),
+    (["cull", "photos", "--keep", "half"], "--keep is 'half'", QUOTA),
+    (["cull", "photos", "--keep", "0.3"], "--keep is '0.3'", 'give "30%"'),
     (["cull", "photos", "--keep", "2", "--per", "week"], "--per is 'week'", "burst, scene, day"),
     (["cull", "photos", "--worst", "5%", "--action", "burn"], "--action is 'burn'", "move, copy"),
     (["cull", "photos", "--worst", "5%", "--embed"], "--embed says how", "give --xmp with it"),
@@ -66,8 +69,8 @@ WRONG = [
     (["cull", "--from-plan", "p", "--keep", "1"], "own photos", "--from-plan alone"),
     (["cull", "--from-plan", "p", "--include-sets"], "own photos", "--from-plan alone"),
     (["cull", "photos", "--promise", "0%"], "--promise is 0%", "above 0% and under 100%"),
-    (["cull", "photos", "--promise", "1"], "--promise is 100%", "above 0% and under 100%"),
-    (["cull", "photos", "--promise", "few"], "'few' is no share", SHARE),
+    (["cull", "photos", "--promise", "0.01"], "--promise is '0.01'", 'give "1%"'),
+    (["cull", "photos", "--promise", "few"], "--promise is 'few'", SHARE),
     (["cull", "--from-plan", "p", "--promise", "1%"], "own photos", "--from-plan alone"),
     (["cull", "photos", "--from-plan", "p", "--below", "3"], "own photos", "--from-plan alone"),
     (["cull", "--from-plan", "no.plan"], "cannot read ./no.plan", "No such file"),
@@ -164,7 +167,7 @@ def test_a_broken_file_beside_the_photos(iq: Iq, roll: Path, text: str) -> None:
 
 
 def test_a_broken_environment(iq: Iq, roll: Path) -> None:
-    for name, value in {"IQ_JOBS": "many", "IQ_MAX_REJECT": "3", "IQ_DEVICE": "gpu"}.items():
+    for name, value in {"IQ_JOBS": "many", "IQ_MAX_REJECT": "300%", "IQ_DEVICE": "gpu"}.items():
         ran = iq("score", "photos", **{name: value})
         assert ran.code == 2
         assert len(ran.lines) == 1

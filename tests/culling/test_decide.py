@@ -53,8 +53,8 @@ def test_a_reason_says_the_limit_as_it_was_given() -> None:
 
 def test_worst_is_a_share_of_the_judged_shots_rounded_down() -> None:
     found = shots(*[9 - n / 100 for n in range(100)], None, None)
-    decisions = decide(found, Rule(worst=0.2))
-    assert rejects(found, Rule(worst=0.2)) == list(range(80, 100))
+    decisions = decide(found, Rule(worst=Quota(share=0.2)))
+    assert rejects(found, Rule(worst=Quota(share=0.2))) == list(range(80, 100))
     assert decisions[90].reasons == ("among the worst 20% (rank 91 of 100)",)
     assert decisions[0].reasons == ("not among the worst 20% (rank 1 of 100)",)
 
@@ -63,24 +63,24 @@ def test_worst_counts_exactly() -> None:
     """0.29 * 100 is 28.999999999999996, and 29 of 100 are meant."""
     found = shots(*range(100))
     for percent in range(101):
-        assert len(rejects(found, Rule(worst=percent / 100))) == percent
+        assert len(rejects(found, Rule(worst=Quota(share=percent / 100)))) == percent
 
 
 def test_ties_are_broken_by_the_bytes_of_the_path() -> None:
     found = shots(5.0, 5.0, 5.0, 5.0)
-    assert rejects(found, Rule(worst=0.5)) == [2, 3]
-    assert rejects(found[::-1], Rule(worst=0.5)) == [0, 1]
+    assert rejects(found, Rule(worst=Quota(share=0.5))) == [2, 3]
+    assert rejects(found[::-1], Rule(worst=Quota(share=0.5))) == [0, 1]
 
 
 @given(st.permutations(list(range(12))), st.floats(0, 1))
 def test_the_order_of_the_input_changes_nothing(order: list[int], share: float) -> None:
     found = shots(1, 2, 2, 2, 3, None, 5, 5, 8, 9, 1, 2)
-    one = {found[n].shot.path for n in rejects(found, Rule(worst=share))}
+    one = {found[n].shot.path for n in rejects(found, Rule(worst=Quota(share=share)))}
     mixed = [found[n] for n in order]
-    assert {mixed[n].shot.path for n in rejects(mixed, Rule(worst=share))} == one
+    assert {mixed[n].shot.path for n in rejects(mixed, Rule(worst=Quota(share=share)))} == one
 
 
-@pytest.mark.parametrize("rule", [Rule(below=10), Rule(worst=1)])
+@pytest.mark.parametrize("rule", [Rule(below=10), Rule(worst=Quota(share=1))])
 def test_a_shot_without_a_score_is_left_for_review(rule: Rule) -> None:
     decisions = decide(shots(None, float("nan")), rule)
     assert {each.verdict for each in decisions} == {Verdict.REVIEW}
@@ -99,7 +99,7 @@ def test_a_persons_stars_protect() -> None:
 
 def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
     found = [*shots(9, 8, 7), judged(ROOT, ["x.jpg"], 1.0, 5)]
-    assert rejects(found, Rule(worst=0.25)) == []
+    assert rejects(found, Rule(worst=Quota(share=0.25))) == []
 
 
 @pytest.mark.parametrize(
@@ -108,10 +108,10 @@ def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
         ({"per": "burst"}, "--per says of what --keep or --worst is meant; give one of them"),
         ({"below": 4.0, "per": "all"}, "--per says of what"),
         (
-            {"worst": 0.1, "per": "week"},
+            {"worst": Quota(share=0.1), "per": "week"},
             "--per is 'week'; give one of burst, scene, day, folder, all",
         ),
-        ({"worst": 0.1, "margin": 0.2}, "--margin is for what --keep just leaves out"),
+        ({"worst": Quota(share=0.1), "margin": 0.2}, "--margin is for what --keep just leaves out"),
         ({"keep": Quota(2), "margin": -0.1}, "--margin is -0.1; give points from 0 to 9"),
         ({"keep": Quota(2), "margin": float("nan")}, "--margin is nan"),
         ({"promise": 0.0}, "--promise is 0%; give a share above 0% and under 100%"),
@@ -119,8 +119,8 @@ def test_a_protected_shot_is_not_replaced_by_the_next_worst() -> None:
         ({"promise": float("nan")}, "--promise is nan%"),
         ({"below": 0.9}, "--below is 0.9"),
         ({"below": float("nan")}, "--below is nan"),
-        ({"worst": 1.2}, "--worst is 120%"),
-        ({"worst": -0.1}, "--worst is -10%"),
+        ({"worst": Quota(share=1.2)}, "--worst is 120%"),
+        ({"worst": Quota(share=-0.1)}, "--worst is -10%"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(rule: dict[str, Any], says: str) -> None:
@@ -133,8 +133,8 @@ def test_rules_read_as_a_person_would_write_them() -> None:
     told = {
         "bands": Rule(),
         "below 4.0": Rule(below=4.0),
-        "worst 20%": Rule(worst=0.2),
-        "worst 20% per day": Rule(worst=0.2, per="day"),
+        "worst 20%": Rule(worst=Quota(share=0.2)),
+        "worst 20% per day": Rule(worst=Quota(share=0.2), per="day"),
         "keep 3": Rule(keep=Quota(3)),
         "keep 30% per burst with margin 0.25": Rule(
             keep=Quota(share=0.3), per="burst", margin=0.25
@@ -142,7 +142,7 @@ def test_rules_read_as_a_person_would_write_them() -> None:
         "promise 1.5%": Rule(promise=0.015),
         "promise 1.5% (scores under 3.07)": Rule(promise=0.015, limit=3.07),
         "below 4.0 or worst 5% per scene or keep 2 per scene, within promise 1%": Rule(
-            below=4.0, worst=0.05, keep=Quota(2), per="scene", promise=0.01
+            below=4.0, worst=Quota(share=0.05), keep=Quota(2), per="scene", promise=0.01
         ),
     }
     assert {str(rule): rule for rule in told.values()} == told

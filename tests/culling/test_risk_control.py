@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
 from iqcli.culling.risk_control import GOOD, RiskLimit, in_reject_band, keep, with_risk_limit
-from iqcli.culling.rules import Rule
+from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import Exit, IqError
 from iqcli.records import HoldoutSample
 
@@ -274,8 +274,8 @@ def test_a_promise_is_settled_with_what_it_was_measured_on() -> None:
 def test_a_promise_beside_another_rule_says_what_it_is_of() -> None:
     good = [False] * 100 + [True] * 60
     told_of = experience(spread(good), good)
-    rule, told = with_risk_limit(Rule(worst=0.3, promise=0.05), told_of)
-    assert (rule.limit, rule.worst) == (keep(told_of, 0.05).limit, 0.3)
+    rule, told = with_risk_limit(Rule(worst=Quota(share=0.3), promise=0.05), told_of)
+    assert (rule.limit, rule.worst) == (keep(told_of, 0.05).limit, Quota(share=0.3))
     assert told[0].startswith(
         f"promise 5%: nothing that scores {rule.limit:g} or more is rejected, it is left for "
         "review; the promise is of all that scores less, not of what the rest of the rule takes "
@@ -305,7 +305,7 @@ def test_the_bands_are_settled_with_how_often_they_were_right() -> None:
             "SHARE",
         ),
         (
-            Rule(worst=0.1, promise=0.01),
+            Rule(worst=Quota(share=0.1), promise=0.01),
             "no promise: this model has no held-out photos yet; leave it out",
         ),
     ],

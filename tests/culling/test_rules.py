@@ -13,6 +13,7 @@ from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, FrameSet, Photo, Verdict
 
 KEEP, REVIEW, REJECT = Verdict.KEEP, Verdict.REVIEW, Verdict.REJECT
+HALF = Quota(share=0.5)
 
 
 def verdicts(decisions: list[Decision]) -> dict[str, str]:
@@ -53,13 +54,32 @@ def test_a_share_of_a_burst_is_rounded_up() -> None:
 def test_a_share_is_counted_exactly() -> None:
     """0.29 * 100 is 28.999999999999996 and 0.07 * 100 is 7.000000000000001."""
     for percent in range(1, 101):
-        assert Quota.parse(f"{percent}%").of(100) == percent
+        quota = Quota.parse(f"{percent}%")
+        assert quota.rounded_up(100) == quota.rounded_down(100) == percent
 
 
-@pytest.mark.parametrize("text", ["0", "0%", "-1", "101%", "1.5", "0.3", "few", "", "%", "nan%"])
-def test_a_quota_that_keeps_nothing_or_is_none_is_refused(text: str) -> None:
-    with pytest.raises(IqError, match="give how many to keep, as 3, or a share, as 20%"):
+@pytest.mark.parametrize("text", ["101%", "-1%", "1.5", "few", "", "%", "nan%", "20%%"])
+def test_a_quota_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(IqError, match="give how many, as 3, or a share, as 20%"):
         Quota.parse(text)
+
+
+@pytest.mark.parametrize(("text", "meant"), [("0.2", "20%"), ("1.0", "100%"), (".015", "1.5%")])
+def test_a_share_without_its_sign_is_refused_and_named(text: str, meant: str) -> None:
+    with pytest.raises(IqError, match=f'a share needs its %, give "{meant}"'):
+        Quota.parse(text)
+
+
+def test_a_bare_number_is_a_count() -> None:
+    one, all_of_them = Quota.parse("1"), Quota.parse("100%")
+    assert [one.rounded_down(9), all_of_them.rounded_down(9)] == [1, 9]
+    assert [Quota.parse("7").rounded_down(5), Quota.parse("7").rounded_up(5)] == [5, 5]
+
+
+@pytest.mark.parametrize("quota", [Quota(0), Quota(share=0.0), Quota(-1)], ids=str)
+def test_to_keep_nothing_is_refused(quota: Quota) -> None:
+    with pytest.raises(IqError, match=r"--keep is .*; give how many, as 3, or a share, as 20%"):
+        Rule(keep=quota)
 
 
 def test_in_a_burst_the_sharper_of_near_ties_is_best() -> None:
@@ -121,7 +141,7 @@ def test_what_another_rule_rejects_is_no_near_tie() -> None:
 
 def test_the_worst_of_each_group() -> None:
     roll = [*burst("b1", 1, 2, 3, 4), *burst("b2", 8, 9), photo("alone.jpg", 1.0)]
-    found = decide(roll, Rule(worst=0.5, per="burst"))
+    found = decide(roll, Rule(worst=HALF, per="burst"))
     assert [n for n, each in enumerate(found) if each.verdict is REJECT] == [0, 1, 4]
     assert found[0].reasons == ("among the worst 50% of its burst (rank 4 of 4)",)
     assert (found[-1].codes, found[-1].verdict) == (("not_worst",), KEEP)
@@ -148,7 +168,7 @@ def test_a_photo_that_any_rule_rejects_is_rejected() -> None:
 
 
 def test_all_that_reject_are_named() -> None:
-    rule = keep("1", worst=0.5, below=4.0)
+    rule = keep("1", worst=HALF, below=4.0)
     assert codes(burst("b", 9, 2), rule) == [
         ("not_below", "not_worst", "kept_of_all"),
         ("below", "worst", "not_kept_of_all"),
@@ -159,7 +179,7 @@ def test_all_that_reject_are_named() -> None:
     "rule",
     [
         Rule(below=5.0, promise=0.01, limit=3.0),
-        Rule(worst=0.8, promise=0.01, limit=3.0),
+        Rule(worst=Quota(share=0.8), promise=0.01, limit=3.0),
         keep("1", promise=0.01, limit=3.0),
     ],
     ids=["below", "worst", "keep"],
@@ -182,23 +202,23 @@ def test_a_promise_rejects_nothing_that_the_others_keep() -> None:
 
 def test_the_only_photo_of_a_moment_stays() -> None:
     roll = [photo("a.jpg", 9), photo("b.jpg", 2, taken="2024-05-01T10:00:00")]
-    for rule in (Rule(worst=0.5), keep("1")):
+    for rule in (Rule(worst=HALF), keep("1")):
         found = decide(roll, rule)
         assert (found[1].verdict, found[1].codes[0]) == (KEEP, "only_of_moment")
         assert found[1].reasons[0] == "the only photo of its moment"
         assert len(found[1].reasons) == 2  # and why it would have gone
     # What it is by itself is another matter.
     assert rejected(roll, Rule(below=4.0)) == ["b.jpg"]
-    assert rejected(roll, Rule(below=4.0, worst=0.5)) == ["b.jpg"]
+    assert rejected(roll, Rule(below=4.0, worst=HALF)) == ["b.jpg"]
     assert rejected(roll, Rule(promise=0.01, limit=4.0)) == ["b.jpg"]
     # A promise beside them rejects nothing by itself.
-    assert rejected(roll, Rule(worst=0.5, promise=0.01, limit=4.0)) == []
+    assert rejected(roll, Rule(worst=HALF, promise=0.01, limit=4.0)) == []
 
 
 def test_of_a_moment_that_would_be_lost_the_best_stays() -> None:
     lost = burst("b", 2.0, 3.0, 2.5, scene="s1")
     good = [photo(f"{n}.jpg", 9) for n in range(3)]
-    found = decide([*good, *lost], Rule(worst=0.5))
+    found = decide([*good, *lost], Rule(worst=HALF))
     assert [each.codes[0] for each in found[3:]] == ["worst", "best_of_moment", "worst"]
     # Nothing is rejected in its place.
     assert [str(each.verdict) for each in found[:3]] == ["keep"] * 3
@@ -210,25 +230,30 @@ def test_of_a_moment_that_is_one_burst_the_sharper_stays() -> None:
         photo("sharp.jpg", 2.0, group="b1", scene="s1", sharpness=9.0),
     ]
     good = [photo(f"{n}.jpg", 9) for n in range(2)]
-    assert rejected([*good, *lost], Rule(worst=0.5)) == ["soft.jpg"]
+    assert rejected([*good, *lost], Rule(worst=HALF)) == ["soft.jpg"]
 
 
 def test_what_scores_too_low_is_not_the_one_that_stays() -> None:
     lost = [photo("low.jpg", 2.0, scene="s1"), photo("high.jpg", 4.5, scene="s1")]
     good = [photo(f"{n}.jpg", 9) for n in range(2)]
-    assert rejected([*good, *lost], Rule(below=4.0, worst=0.5)) == ["low.jpg"]
-    assert rejected([*good, *lost], Rule(below=5.0, worst=0.5)) == ["low.jpg", "high.jpg"]
+    assert rejected([*good, *lost], Rule(below=4.0, worst=HALF)) == ["low.jpg"]
+    assert rejected([*good, *lost], Rule(below=5.0, worst=HALF)) == [
+        "low.jpg",
+        "high.jpg",
+    ]
 
 
 def test_a_moment_lives_on_in_a_protected_photo_or_one_for_review() -> None:
     good = [photo(f"{n}.jpg", 9) for n in range(2)]
     starred = photo("starred.jpg", 1.0, scene="s1", stars=2)
-    assert rejected([*good, starred, photo("b.jpg", 3.0, scene="s1")], Rule(worst=0.5)) == ["b.jpg"]
+    assert rejected([*good, starred, photo("b.jpg", 3.0, scene="s1")], Rule(worst=HALF)) == [
+        "b.jpg"
+    ]
     near = [photo("a.jpg", 8.9, scene="s1"), photo("b.jpg", 3.0, scene="s1")]
     assert rejected([*good, *near], keep("2", margin=0.2)) == ["b.jpg"]
     # One that nobody could judge is no reason to let the others go.
     blind = photo("blind.jpg", None, scene="s1")
-    found = decide([*good, blind, photo("b.jpg", 3.0, scene="s1")], Rule(worst=0.34))
+    found = decide([*good, blind, photo("b.jpg", 3.0, scene="s1")], Rule(worst=Quota(share=0.34)))
     assert [each.codes[0] for each in found[2:]] == ["not_judged", "best_of_moment"]
 
 
@@ -239,7 +264,7 @@ def test_one_is_said_as_one() -> None:
 
 
 def test_a_burst_without_a_time_is_a_moment_too() -> None:
-    found = decide([photo("good.jpg", 9), *burst("b", 2.0, 3.0)], Rule(worst=0.7))
+    found = decide([photo("good.jpg", 9), *burst("b", 2.0, 3.0)], Rule(worst=Quota(share=0.7)))
     assert [each.codes[0] for each in found] == ["not_worst", "worst", "best_of_moment"]
 
 

@@ -29,6 +29,7 @@ WHOLES = (None, None, FrameSet.BRACKET, FrameSet.PANORAMA)
 FOLDERS = ("", "x/", "y/")
 SHARP = (None, 1.0, 2.0)
 QUOTAS = st.integers(1, 5).map(Quota) | st.integers(1, 100).map(lambda n: Quota(share=n / 100))
+WORST = st.integers(0, 5).map(Quota) | st.floats(0, 1).map(lambda share: Quota(share=share))
 # Of a burst what its frames share, then each frame: numbers that `picked` takes apart.
 BURSTS = st.tuples(st.integers(0, 999), st.lists(st.integers(0, 9999), min_size=1, max_size=5))
 
@@ -64,7 +65,7 @@ def rolls() -> st.SearchStrategy[list[Photo]]:
 def rules(draw: Callable[..., object]) -> Rule:
     """Every combination that is a rule; the bands are not among them."""
     below = draw(st.none() | st.sampled_from([2.5, 3.0, 5.1]))
-    worst = draw(st.none() | st.floats(0, 1))
+    worst = draw(st.none() | WORST)
     keep = draw(st.none() | QUOTAS)
     limit = draw(st.none() | st.sampled_from([2.5, 3.05, 6.0]))
     if below is worst is keep is limit is None:
@@ -165,8 +166,10 @@ def test_keep_leaves_so_many_of_each_group(
             groups.setdefault(key, []).append(each)
     for members in groups.values():
         stay = [each for each in members if each.verdict is Verdict.KEEP]
-        assert len(stay) >= quota.of(len(members)) >= 1
-        assert len(stay) == quota.of(len(members)) + sum(e.codes[0] in CODES[4:] for e in stay)
+        assert len(stay) >= quota.rounded_up(len(members)) >= 1
+        assert len(stay) == quota.rounded_up(len(members)) + sum(
+            e.codes[0] in CODES[4:] for e in stay
+        )
         if per != "burst":  # where the sharper of near ties is the better
             best = max(score(each.photo) for each in members)
             assert any(score(each.photo) == best for each in stay)
@@ -204,9 +207,9 @@ def test_marks_off_rejects_no_less(roll: list[Photo], rule: Rule) -> None:
     assert with_marks <= without | spared
 
 
-@given(rolls(), st.sampled_from([2.5, 3.0, 5.1]), st.floats(0, 1), QUOTAS)
+@given(rolls(), st.sampled_from([2.5, 3.0, 5.1]), WORST, QUOTAS)
 def test_two_rules_reject_what_either_does(
-    roll: list[Photo], below: float, worst: float, quota: Quota
+    roll: list[Photo], below: float, worst: Quota, quota: Quota
 ) -> None:
     timeless = [photo(str(e.shot.path)[8:], score(e)) for e in roll if e.rating]
 

@@ -15,7 +15,7 @@ from scipy import stats
 from support.drawn_scenes import texture
 from support.fake_heads import registry
 
-from iqcli.culling.rules import Rule
+from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
 from iqcli.evaluation import agreement as evaluation
 from iqcli.evaluation import mos_csv
@@ -444,12 +444,12 @@ def test_a_study_keeps_the_uncertainty_beside_the_scores(found: Study) -> None:
             assert result.photos == len(part.kept)
 
 
-@pytest.mark.parametrize("rule", [Rule(below=5.0), Rule(worst=0.25)], ids=str)
+@pytest.mark.parametrize("rule", [Rule(below=5.0), Rule(worst=Quota(share=0.25))], ids=str)
 def test_a_study_rejects_as_culling_does(found: Study, rule: Rule) -> None:
     for part in found.parts("burst"):
         for name, result in part.rejects(rule, 7.3):
             scores = part.scores[name]
-            worst = np.sort(scores)[: int((rule.worst or 0) * len(scores))]
+            worst = np.sort(scores)[: int(((rule.worst and rule.worst.share) or 0) * len(scores))]
             rejected = scores < rule.below if rule.below else np.isin(scores, worst)
             assert result.rejected == rejected.sum()
             assert result.regretted == (rejected & (part.opinions >= 7.3)).sum()

@@ -35,7 +35,7 @@ def random_rule(chance: random.Random) -> Rule:
     """One to three parts, or none for the bands; most reject something."""
     parts = {
         "below": {"below": chance.uniform(3, 9)},
-        "worst": {"worst": chance.random()},
+        "worst": {"worst": Quota(share=chance.random())},
         "keep": {"keep": Quota(chance.randint(1, 3)), "margin": chance.choice([0.0, 0.5])},
         "promise": {"promise": 0.01, "limit": chance.uniform(3, 9)},
     }

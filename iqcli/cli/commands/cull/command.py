@@ -10,10 +10,10 @@ import typer
 
 from iqcli.cli.commands.contact_sheet import Html
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile
-from iqcli.cli.options import Format, Nul, over_photos, parse_share
+from iqcli.cli.options import Format, Nul, over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
-from iqcli.settings import UNITS
+from iqcli.settings import UNITS, checked
 
 ACTIONS = ("move", "copy", "link", "trash", "list")
 
@@ -21,17 +21,14 @@ Below = Annotated[
     float | None, typer.Option("--below", help="Reject photos that score less.", metavar="SCORE")
 ]
 Worst = Annotated[
-    float | None,
-    typer.Option(
-        "--worst", help="Reject the worst photos, this share.", parser=parse_share, metavar="P%"
-    ),
+    str | None,
+    typer.Option("--worst", help="Reject the worst, N or a share.", metavar="N|P%"),
 ]
 Promise = Annotated[
-    float | None,
+    str | None,
     typer.Option(
         "--promise",
         help="Reject as many as possible while at most this share is good; caps other rules.",
-        parser=parse_share,
         metavar="P%",
     ),
 ]
@@ -81,12 +78,9 @@ Review = Annotated[
     bool, typer.Option("--review", help="Decide photo by photo, with keys; A accepts, Q quits.")
 ]
 MaxReject = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        "--max-reject",
-        help="Refuse to reject a larger share [50%].",
-        parser=parse_share,
-        metavar="P%",
+        "--max-reject", help="Refuse to --apply what rejects a larger share [50%].", metavar="P%"
     ),
 ]
 IncludeRated = Annotated[
@@ -156,7 +150,9 @@ def cull(
         action=CullAction.parse(
             session, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed
         ),
-        max_reject=max_reject,
+        max_reject=None
+        if max_reject is None
+        else checked("max_reject", max_reject, "--max-reject"),
         review=review,
         html=html,
         plan_file=plan_file,

@@ -151,8 +151,8 @@ def parse_rule(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[
         del parts["margin"]
     if parts["keep"] is None and parts["worst"] is None and given["per"] is None:
         del parts["per"]
-    keep = Quota.parse(parts["keep"]) if parts["keep"] else None
-    rule = Rule(**parts | {"keep": keep})
+    quotas = {name: Quota.parse(parts[name]) for name in ("worst", "keep") if parts[name]}
+    rule = Rule(**parts | quotas)
     origins = session.origins
     taken = [
         name

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info, progress
-from iqcli.cli.options import over_photos, parse_share
+from iqcli.cli.options import over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
+from iqcli.settings import checked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,9 +50,9 @@ Below = Annotated[
     typer.Option("--below", help="Count good photos that score less.", metavar="SCORE"),
 ]
 Worst = Annotated[
-    float | None,
+    str | None,
     typer.Option(
-        "--worst", help="Count good photos in this share.", parser=parse_share, metavar="P%"
+        "--worst", help="Count good photos among the worst, N or a share.", metavar="N|P%"
     ),
 ]
 Good = Annotated[
@@ -184,14 +185,15 @@ def _refuse(why: str, options: Mapping[str, object]) -> None:
             raise IqError(f"{name} {why}")
 
 
-def _rule(below: float | None, worst: float | None, good: float | None) -> Rule | None:
+def _rule(below: float | None, worst: str | None, good: float | None) -> Rule | None:
     """The rule of `iq cull` that is given, if one is."""
-    from iqcli.culling.rules import Rule
+    from iqcli.culling.rules import Quota, Rule
 
     if good is not None and not 1 <= good <= 10:
         raise IqError(f"--good is {good:g}; give an opinion from 1 to 10")
     if below is not None or worst is not None:
-        return Rule(below, worst)
+        quota = None if worst is None else Quota.parse(checked("worst", worst, "--worst"))
+        return Rule(below, quota)
     if good is not None:
         raise IqError("--good says which rejects count as good; give --below or --worst with it")
     return None
