@@ -56,6 +56,12 @@ CacheDir = Annotated[
 MaxMegapixels = Annotated[
     float | None, typer.Option(help="Refuse photos with more megapixels [250].", metavar="N")
 ]
+IgnoreUnreadable = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-unreadable", help="Exit 0 even if photos could not be read; they are named."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only results and errors.")]
 
 

@@ -32,6 +32,7 @@ class Counts:
     """What became of the photos of a run. `done`, `failed` and `unscored` add up to all of them.
 
     `unlisted` are paths that could not be looked at, `unwritten` files that could not be edited.
+    With `ignores_unreadable` photos without a score are no reason for an exit code of their own.
     """
 
     done: int = 0
@@ -39,6 +40,7 @@ class Counts:
     unscored: dict[Path, str] = field(default_factory=dict)
     unlisted: int = 0
     unwritten: int = 0
+    ignores_unreadable: bool = False
 
     def add_measured(self, photo: Photo) -> None:
         """Count a photo that was measured, or could not be."""
@@ -69,6 +71,8 @@ class Counts:
     @property
     def exit_code(self) -> Exit:
         """The exit code of the run."""
+        if self.ignores_unreadable and not (self.unlisted or self.unwritten):
+            return Exit.DONE
         return Exit.DONE if self.is_complete else Exit.SOME_FAILED
 
     def describe(self, verb: str) -> str:

@@ -11,7 +11,7 @@ import typer
 from iqcli.cli.commands.contact_sheet import Html, sheet_of
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile, choose_xmp
 from iqcli.cli.commands.xmp import write as write_xmp
-from iqcli.cli.options import Limit, Reverse, Sort, format_option, over_photos
+from iqcli.cli.options import IgnoreUnreadable, Limit, Reverse, Sort, format_option, over_photos
 from iqcli.cli.output import arrange, choose, choose_column
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
@@ -42,6 +42,7 @@ def export(
     sort: Sort = None,
     reverse: Reverse = False,
     limit: Limit = None,
+    ignore_unreadable: IgnoreUnreadable = False,
 ) -> Exit:
     """Write scores for other programs.
 
@@ -52,6 +53,7 @@ def export(
     With --xmp, as XMP sidecars that photo programs read. Ratings that a person gave stay, and
     `iq undo` restores the files.
     """
+    session.counts.ignores_unreadable = ignore_unreadable
     form, column = _format(output, format), choose_column(sort)
     profile, stars = choose_xmp(session, xmp_profile, stars, xmp=xmp, embed=embed)
     if xmp and html:

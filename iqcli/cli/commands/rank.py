@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import info
-from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, choice_option, over_photos
+from iqcli.cli.options import (
+    Format,
+    IgnoreUnreadable,
+    Limit,
+    Nul,
+    Reverse,
+    Sort,
+    choice_option,
+    over_photos,
+)
 from iqcli.cli.output import arrange, choose, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
@@ -45,6 +54,7 @@ def rank(
     preview: Annotated[
         bool, typer.Option("--preview", help="Draw the photos in the terminal [the first 24].")
     ] = False,
+    ignore_unreadable: IgnoreUnreadable = False,
 ) -> Exit:
     """Order photos, best first.
 
@@ -54,6 +64,7 @@ def rank(
     first; rank, percentile and --limit apply within each group. Single photos are listed too, and
     all frames of a bracket or panorama together.
     """
+    session.counts.ignores_unreadable = ignore_unreadable
     if per is not None:
         choose(per, UNITS, "--per")
     if preview and (format or "table") != "table":

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from iqcli.cli.options import Format, Limit, Nul, Reverse, Sort, over_photos, removed_option
+from iqcli.cli.options import (
+    Format,
+    IgnoreUnreadable,
+    Limit,
+    Nul,
+    Reverse,
+    Sort,
+    over_photos,
+    removed_option,
+)
 from iqcli.cli.output import arrange, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
@@ -43,6 +52,7 @@ def score(
     sort: Sort = None,
     reverse: Reverse = False,
     limit: Limit = None,
+    ignore_unreadable: IgnoreUnreadable = False,
 ) -> Exit:
     """Score photos from 1 to 10 and name their issues.
 
@@ -52,6 +62,7 @@ def score(
     With --watch it runs until it is stopped. Photos are scored once they are fully written, and
     again when they are overwritten. Those that are there at the start are skipped.
     """
+    session.counts.ignores_unreadable = ignore_unreadable
     form = choose_format(format, session.settings, nul=print0)
     column = choose_column(sort)
     if watch:

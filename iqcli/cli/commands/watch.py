@@ -119,7 +119,9 @@ def _report(session: Session, done: Counter[bool]) -> Exit:
     if not session.quiet:
         failed = f", {done[False]:,} without a score" if done[False] else ""
         info(f"{counted(done.total(), 'photo')} arrived: {done[True]:,} scored{failed}")
-    return Exit.SOME_FAILED if done[False] else Exit.DONE
+    if done[False] and not session.counts.ignores_unreadable:
+        return Exit.SOME_FAILED
+    return Exit.DONE
 
 
 @contextmanager
