@@ -1,18 +1,27 @@
 """Decide: a rule turns scored photos into decisions. Pure, and the same for every model.
 
-A rule by rank compares a photo with those of its burst, moment, day or folder, or with all. No rule
-that compares rejects the whole of a moment: its best photo stays.
+A rule by rank compares a photo with those of its burst, moment, day or folder, or with all. It
+counts the scored photos that no person rejected, the protected ones included, and rejects to the
+number; what is protected stays, and nothing goes in its place.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iqcli.culling.grouping.group import key_of, order_within
 from iqcli.culling.risk_control import IN_WORDS, band, describe_score
-from iqcli.culling.rules import Protection, RuleResult, exact, is_scored, score_of
+from iqcli.culling.rules import (
+    UNCOUNTED,
+    Protection,
+    RuleResult,
+    exact,
+    is_rejected_by_person,
+    is_scored,
+    score_of,
+)
 from iqcli.errors import IqError
 from iqcli.records import BY_HAND, Decision, Verdict, best_first
 from iqcli.text import percent
@@ -28,13 +37,27 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
+# The results of photos that a person rejected already.
+NOT_COUNTED = RuleResult(
+    Verdict.REVIEW, UNCOUNTED, "rejected by a person already, so it is not counted"
+)
+NOT_KEPT = RuleResult(
+    Verdict.REJECT, UNCOUNTED, "rejected by a person already, so it is not among those kept"
+)
+
+
+def _counted(scored: Sequence[Photo]) -> tuple[list[Photo], list[Photo]]:
+    """The photos that numbers and shares are of, and the others."""
+    rest = [each for each in scored if is_rejected_by_person(each)]
+    return [each for each in scored if not is_rejected_by_person(each)], rest
 
 
 def reject_worst(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     """The worst of each group are rejected, so many or a share rounded down."""
     assert rule.worst is not None
-    found: ResultsByIndex = {}
-    for members in groups(scored, rule.unit):
+    counted, rest = _counted(scored)
+    found = {id(each): NOT_COUNTED for each in rest}
+    for members in groups(counted, rule.unit):
         first = len(members) - rule.worst.rounded_down(len(members))
         for rank, each in enumerate(members, start=1):
             found[id(each)] = _by_worst(rank, len(members), rank > first, rule)
@@ -53,8 +76,9 @@ def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
 def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     """The best of each group are kept; what comes near the last of them is for review."""
     assert rule.keep is not None
-    found: ResultsByIndex = {}
-    for members in groups(scored, rule.unit):
+    counted, rest = _counted(scored)
+    found = {id(each): NOT_KEPT for each in rest if key_of(each, rule.unit) is not None}
+    for members in groups(counted, rule.unit):
         stay = rule.keep.rounded_up(len(members))
         near = min(score_of(each) for each in members[:stay]) - rule.margin
         for rank, each in enumerate(members, start=1):
@@ -110,11 +134,11 @@ def protect_moments(photos: Sequence[Photo], found: Mapping[int, Results]) -> di
 
     `found` holds those of every scored shot by its identity. Where they reject all of a moment, the
     best of those stays that only a comparison rejects. A photo alone whose time is unknown is of no
-    moment, and is not protected by that.
+    moment, and is not protected by that; what a person rejected stands for none.
     """
     saved = {}
     for members in _moments(photos):
-        scored = [each for each in members if is_scored(each)]
+        scored = [e for e in members if is_scored(e) and not is_rejected_by_person(e)]
         if any(not found[id(each)][0].rejects for each in scored):
             continue
         if losing := [each for each in scored if _compared(found[id(each)])]:
@@ -153,16 +177,20 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
     """One decision a shot, in the order given, which changes nothing.
 
     Shots without a score are left for review. Then comes what `protect` keeps; it has its rank
-    among the others, and nothing is rejected in its place. A rule that looks at other photos never
-    rejects the whole of a moment: its best stays. Equal scores are ordered by the bytes of their
-    paths, so that a run repeats. A promise must have its limit.
+    among the others, and nothing is rejected in its place. Its codes and reasons go on with why the
+    rule rejects it, if it does. Equal scores are ordered by the bytes of their paths, so that a run
+    repeats. A promise must have its limit.
     """
     assert rule.promise is None or rule.limit is not None
     scored = [each for each in photos if is_scored(each)]
     parts = _parts(scored, rule)
     found = {id(each): _joined(each, [part[id(each)] for part in parts], rule) for each in scored}
-    found |= {id(each): why for each in scored if (why := protect.reasons(each))}
-    found |= protect_moments(photos, found)
+    for each in scored:
+        if why := protect.reasons(each):
+            due = found[id(each)]
+            found[id(each)] = (*why, *due) if due[0].rejects else why
+    if protect.moments:
+        found |= protect_moments(photos, found)
     return [_decision(each, found.get(id(each))) for each in photos]
 
 
@@ -224,21 +252,37 @@ def _decision(photo: Photo, found: Results | None) -> Decision:
     return Decision(photo, found[0].verdict, words, codes)
 
 
-def check_share(decisions: Sequence[Decision], max_reject: float) -> None:
-    """Raise IqError if a rule would reject more than that share (0..1) of the judged shots.
+@dataclass(frozen=True, slots=True)
+class RejectShare:
+    """So many of the judged photos a rule rejects; what a person rejected by hand is not in it."""
 
-    Only rules are limited: what a person rejected by hand does not count.
-    """
-    ruled = [each for each in decisions if BY_HAND not in each.codes]
-    rejects = sum(each.verdict is Verdict.REJECT for each in ruled)
-    check_counts(rejects, sum(is_scored(each.photo) for each in decisions), max_reject)
+    rejects: int
+    judged: int
 
+    @classmethod
+    def of(cls, decisions: Sequence[Decision]) -> RejectShare:
+        """What these decisions come to."""
+        ruled = [each for each in decisions if BY_HAND not in each.codes]
+        rejects = sum(each.verdict is Verdict.REJECT for each in ruled)
+        return cls(rejects, sum(is_scored(each.photo) for each in decisions))
 
-def check_counts(rejects: int, photos: int, max_reject: float) -> None:
-    """Raise IqError if so many rejects are more than that share (0..1) of the judged shots."""
-    if rejects and rejects > exact(max_reject) * photos:
-        raise IqError(
-            f"{rejects} of {photos} judged photos would be rejected, more than "
-            f"{percent(max_reject)}; if that is meant, give "
-            f"--max-reject {math.ceil(100 * rejects / photos)}%"
+    def is_over(self, max_reject: float) -> bool:
+        """Whether that is more than this share (0..1)."""
+        return self.rejects > 0 and self.rejects > exact(max_reject) * self.judged
+
+    def words(self, max_reject: float) -> str:
+        """The fact that it is over the share."""
+        return (
+            f"{self.rejects} of {self.judged} judged photos would be rejected, more than "
+            f"{percent(max_reject)}"
         )
+
+    @property
+    def way_out(self) -> str:
+        """The option that allows it."""
+        return f"--max-reject {math.ceil(100 * self.rejects / max(self.judged, 1))}%"
+
+    def check(self, max_reject: float) -> None:
+        """Raise IqError if it is over this share (0..1)."""
+        if self.is_over(max_reject):
+            raise IqError(f"{self.words(max_reject)}; if that is meant, give {self.way_out}")

@@ -172,19 +172,32 @@ def score_of(photo: Photo) -> float:
     return photo.rating.score
 
 
-# The codes of protected photos; of one that has several, the first that stands here counts.
-CODES = ("rated", "flagged", "set_bracket", "set_panorama", "only_of_moment", "best_of_moment")
+def is_rejected_by_person(photo: Photo) -> bool:
+    """Whether a person marked a shot as a reject, and gave it neither stars nor a pick flag."""
+    marks = (photo.marks.stars or 0, photo.marks.pick or 0)
+    return min(marks) < 0 and max(marks) < 1
+
+
+# The codes of protected photos, by what protects them.
+BY_MARK = ("rated", "flagged")
+BY_SET = ("set_bracket", "set_panorama")
+BY_MOMENT = ("only_of_moment", "best_of_moment")
+CODES = (*BY_MARK, *BY_SET, *BY_MOMENT)
+# The code of a photo that no share or number counts.
+UNCOUNTED = "rejected_by_person"
 
 
 @dataclass(frozen=True, slots=True)
 class Protection:
     """Whether marks protect a photo (stars, or a person's flag), and whether sets are kept whole.
 
-    Members of sets that are not kept whole are treated as any other photos.
+    Members of sets that are not kept whole are treated as any other photos. `moments`: of a moment
+    that would be lost to `worst` and `keep`, the best photo stays.
     """
 
     marked: bool = True
     sets: bool = True
+    moments: bool = False
 
     def reasons(self, photo: Photo) -> tuple[RuleResult, ...]:
         """What protects a shot, nothing for most."""

@@ -76,13 +76,19 @@ class PlannedShot:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to do and why; pure data. `created` is ISO 8601 in UTC, `rule` is for people."""
+    """What to do and why; pure data. `created` is ISO 8601 in UTC, `rule` is for people.
+
+    It was made of so many `judged` photos, of which the share `max_reject` (0..1) could be applied.
+    Both are None in plans of versions before 0.3, which saved none that rejected more.
+    """
 
     created: str
     rule: str
     model: str
     shots: tuple[PlannedShot, ...]
     action: Action = Action.MOVE
+    judged: int | None = None
+    max_reject: float | None = None
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -237,6 +243,8 @@ def records(plan: Plan) -> Iterator[Record]:
         "rule": plan.rule,
         "model": plan.model,
         "shots": len(plan.shots),
+        "judged": plan.judged,
+        "max_reject": plan.max_reject,
     }
     yield from map(_shot, plan.shots)
 
@@ -276,7 +284,7 @@ def parse(found: Sequence[Record | None]) -> Plan:
         raise IqError(f"it holds {len(found) - 1} shots and should hold {header['shots']}")
     shots = tuple(_read_shot(each, number) for number, each in enumerate(found[1:], start=2))
     created, rule, model = (want(header, key, str) for key in ("created", "rule", "model"))
-    return Plan(created, rule, model, shots, _action(header))
+    return Plan(created, rule, model, shots, _action(header), *_guard(header))
 
 
 def _action(header: Record) -> Action:
@@ -287,6 +295,15 @@ def _action(header: Record) -> Action:
         raise IqError(
             f"its action is {str(found)[:40]!r}, this iq knows {', '.join(Action)}"
         ) from None
+
+
+def _guard(header: Record) -> tuple[int | None, float | None]:
+    if header.get("judged") is None or header.get("max_reject") is None:
+        return None, None
+    judged, share = want(header, "judged", int), want(header, "max_reject", float)
+    if judged < 0 or not 0 <= share <= 1:
+        raise IqError("it is of less than no photos, or may reject no share of them")
+    return judged, share
 
 
 def _read_shot(found: Record | None, number: int) -> PlannedShot:

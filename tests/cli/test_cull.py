@@ -8,19 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 from scipy.stats import norm
 from support.fake_heads import held, write_head
 from support.images import encoded, exif_block, noise
 from support.photo_trees import Tree, contents, tree
+from support.xmp_sidecars import RATED
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq, Ran
 
-RATED = (
-    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
-    'syntax-ns#"><rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="3"/>'
-    "</rdf:RDF></x:xmpmeta>"
-)
 ALL = ("--below", "10", "--max-reject", "100%")
 
 
@@ -132,23 +129,105 @@ def test_a_plan_that_no_longer_fits_moves_nothing(iq: Iq, roll: Path) -> None:
     assert tree(iq.cwd) == before
 
 
-def test_the_guard(iq: Iq, roll: Path) -> None:
-    before = tree(iq.cwd)
-    ran = iq("cull", "photos", "--below", "10", "--apply")
+def test_the_guard(seen: Iq, roll: Path) -> None:
+    before = tree(seen.cwd)
+    ran = seen("cull", "photos", "--below", "10", "--apply")
     assert (ran.code, ran.out) == (2, b"")
     assert ran.lines == [
         "iq: 6 of 6 judged photos would be rejected, more than 50%; "
         "if that is meant, give --max-reject 100%"
     ]
-    assert tree(iq.cwd) == before
-    # To look at it does no harm; a list of paths may be piped to anything.
-    looked = iq("cull", "photos", "--below", "10")
-    assert (looked.code, looked.lines[-1], len(looked.out.splitlines())) == (2, ran.lines[0], 7)
-    for words in (("-f", "paths"), ("-f", "jsonl"), ("--action", "list"), ("--plan", "my.plan")):
-        assert iq("cull", "photos", "--below", "10", *words).out == b""
-    assert not (iq.cwd / "my.plan").exists()
+    assert tree(seen.cwd) == before
     (roll / ".iq.toml").write_text('max_reject = "10%"\n')
-    assert "more than 10%" in iq("cull", "photos", "--worst", "34%").err
+    assert "more than 10%" in seen("cull", "photos", "--worst", "34%", "--apply").err
+    assert seen("cull", "photos", "--worst", "34%", "--apply", "--max-reject", "34%").code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ((), 7),
+        (("-f", "csv", "--dry-run"), 7),
+        (("--action", "list", "--apply"), 6),
+        (("--html", "sheet.html"), 7),
+        (("--plan", "my.plan"), 7),
+        (("--xmp",), 7),
+    ],
+)
+def test_a_dry_run_is_shown_whatever_it_rejects(
+    seen: Iq, roll: Path, words: tuple[str, ...], lines: int
+) -> None:
+    before = tree(roll)
+    ran = seen("cull", "photos", "--below", "10", *words)
+    assert (ran.code, len(ran.out.splitlines())) == (0, lines)
+    assert (
+        "6 of 6 judged photos would be rejected, more than 50%; --apply needs --max-reject 100%"
+        in ran.lines
+    )
+    assert ("--dry-run is the default; nothing changes without --apply" in ran.lines) == (
+        "--dry-run" in words
+    )
+    assert tree(roll) == before
+
+
+def test_the_guard_is_asked_when_a_plan_is_applied(seen: Iq, roll: Path) -> None:
+    before = tree(roll)
+    apply = ("cull", "--from-plan", "my.plan", "--apply")
+    assert seen("cull", "photos", "--below", "10", "--plan", "my.plan").code == 0
+    shown = seen("cull", "--from-plan", "my.plan")
+    assert (shown.code, len(shown.out.splitlines())) == (0, 7)
+    assert "more than 50%; --apply needs --max-reject 100%" in shown.err
+    refused = seen(*apply)
+    assert (refused.code, refused.out, refused.lines) == (
+        2,
+        b"",
+        [
+            "iq: 6 of 6 judged photos would be rejected, more than 50%; "
+            "if that is meant, give --max-reject 100%"
+        ],
+    )
+    assert tree(roll) == before
+    assert seen(*apply, "--max-reject", "100%").code == 0
+    assert seen("undo").code == 0
+    # What was allowed when the plan was made is allowed when it is applied.
+    words = ("cull", "photos", "--below", "10", "--plan", "my.plan", "--max-reject", "100%")
+    assert "judged photos" not in seen(*words).err
+    assert seen(*apply).code == 0
+    assert seen("undo").code == 0
+    # What is allowed beside the photos counts, wherever the plan is applied.
+    (roll / ".iq.toml").write_text('max_reject = "10%"\n')
+    assert seen("cull", "photos", "--worst", "2", "--plan", "my.plan").code == 0
+    assert "2 of 6 judged photos would be rejected, more than 10%" in seen(*apply).err
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"judged": -1}, {"judged": "6"}, {"max_reject": 2.0}, {"max_reject": True}],
+    ids=str,
+)
+def test_a_plan_with_a_forged_guard_is_refused(
+    seen: Iq, roll: Path, changes: dict[str, object]
+) -> None:
+    assert seen("cull", "photos", "--below", "10", "--plan", "my.plan").code == 0
+    plan = seen.cwd / "my.plan"
+    header, *shots = plan.read_text().splitlines()
+    plan.write_text("\n".join([json.dumps(json.loads(header) | changes), *shots]) + "\n")
+    before = tree(roll)
+    ran = seen("cull", "--from-plan", "my.plan", "--apply", "--max-reject", "100%")
+    assert (ran.code, len(ran.lines)) == (2, 1)
+    assert "cannot use the plan ./my.plan" in ran.err
+    assert tree(roll) == before
+
+
+def test_a_plan_of_an_earlier_version_has_passed_the_guard(seen: Iq, roll: Path) -> None:
+    assert seen("cull", "photos", "--below", "10", "--plan", "my.plan").code == 0
+    plan = seen.cwd / "my.plan"
+    header, *shots = plan.read_text().splitlines()
+    old = {k: v for k, v in json.loads(header).items() if k not in ("judged", "max_reject")}
+    plan.write_text("\n".join([json.dumps(old), *shots]) + "\n")
+    refused = seen("cull", "--from-plan", "my.plan", "--apply", "--max-reject", "80%")
+    assert refused.code == 2 and "6 of 6 judged photos" in refused.err
+    assert seen("cull", "--from-plan", "my.plan", "--apply").code == 0
 
 
 def test_a_plan_to_list_is_no_plan_to_carry_out(iq: Iq, roll: Path) -> None:
@@ -167,11 +246,15 @@ def test_rated_photos_stay_unless_told_otherwise(iq: Iq, roll: Path) -> None:
     stars = exif_block({0x4746: 5})
     (roll / "day" / "IMG_7.jpg").write_bytes(encoded(noise(320, 240), "JPEG", exif=stars))
     ran = iq("cull", "photos", *ALL, "-f", "jsonl")
-    kept = {row["path"]: row["reasons"] for row in ran.rows if row["decision"] == "keep"}
+    kept = {row["path"]: row["reasons"][0] for row in ran.rows if row["decision"] == "keep"}
     assert kept == {
-        "./photos/IMG_1.jpg": ["rated 3 stars"],
-        "./photos/day/IMG_7.jpg": ["rated 5 stars"],
+        "./photos/IMG_1.jpg": "rated 3 stars",
+        "./photos/day/IMG_7.jpg": "rated 5 stars",
     }
+    assert (
+        "7 were due, 5 are rejected: 2 have stars or a flag (--include-rated lifts that)"
+        in ran.lines
+    )
     assert add_up(ran) == {"photos": 7, "reject": 5, "files": 5}
     assert add_up(iq("cull", "photos", *ALL, "--include-rated")) == {
         "photos": 7,
@@ -190,6 +273,29 @@ def test_companions_move_and_return_together(iq: Iq, roll: Path) -> None:
     assert there == {"IMG_1.jpg", "IMG_1.jpg.xmp", "IMG_1.MOV", "IMG_1.AAE", "MANIFEST.jsonl"}
     assert iq("undo").lines[0].startswith("put back 1 photo (4 files)")
     assert tree(iq.cwd) == before
+
+
+def test_a_person_may_ignore_what_cannot_be_read(seen: Iq, roll: Path) -> None:
+    (roll / "broken.jpg").write_bytes(b"")
+    for words in (
+        ("score", "photos"),
+        ("rank", "photos"),
+        ("export", "photos"),
+        ("cull", "photos", "--worst", "1"),
+        ("cull", "photos", "--worst", "1", "--apply"),
+    ):
+        ran = seen(*words, "--ignore-unreadable")
+        assert ran.code == 0, words
+        assert "iq: ./photos/broken.jpg: empty file" in ran.lines
+        assert "1 could not be read" in ran.err
+        if "--apply" in words:
+            assert seen("undo").code == 0
+        assert seen(*words).code == 1
+        if "--apply" in words:
+            assert seen("undo").code == 0
+    # A path that is not there is no photo that cannot be read.
+    gone = seen("score", "-", "--ignore-unreadable", stdin=b"photos/IMG_1.jpg\nphotos/gone.jpg\n")
+    assert gone.code == 1
 
 
 def test_what_cannot_be_judged_is_left_for_review(iq: Iq, roll: Path) -> None:

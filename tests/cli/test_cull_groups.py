@@ -102,11 +102,14 @@ def test_the_best_of_each_burst(iq: Iq, trip: Path) -> None:
     assert not found(ran, "reject") & {*BRACKET, "burst0.jpg", "alone.jpg", "undated.jpg"}
     assert codes(ran)["burst0.jpg"] == ["kept_of_burst"]
     assert codes(ran)["burst3.jpg"] == ["not_kept_of_burst"]
-    assert codes(ran)["bracket0.jpg"] == ["set_bracket"]
+    assert codes(ran)["bracket0.jpg"][0] == "set_bracket"
     assert codes(ran)["undated.jpg"] == ["kept_of_burst"]
-    assert "of those kept, 3 are protected: in a bracket 3" in ran.lines
-    counts = [int(each) for each in re.findall(r"(?:keep|review|reject) (\d+)", ran.err)]
-    assert sum(counts) == len(rows) == 11
+    keeps, reviews, rejects = map(int, re.findall(r"(?:keep|review|reject) (\d+)", ran.err))
+    assert (
+        f"{rejects + 2} were due, {rejects} are rejected: 2 are in a bracket or panorama "
+        "(--include-sets lifts that)"
+    ) in ran.lines
+    assert keeps + reviews + rejects == len(rows) == 11
 
 
 def test_a_bracket_is_treated_as_a_burst_where_that_is_asked_for(iq: Iq, trip: Path) -> None:
@@ -115,8 +118,10 @@ def test_a_bracket_is_treated_as_a_burst_where_that_is_asked_for(iq: Iq, trip: P
     assert len(found(ran, "reject") & set(BRACKET)) == 2
 
 
-def test_no_moment_is_lost_to_a_comparison(iq: Iq, trip: Path) -> None:
-    ran = iq("cull", "photos", "--worst", "100%", "--max-reject", "100%", "-f", "jsonl")
+def test_no_moment_is_lost_to_a_comparison_where_that_is_asked_for(iq: Iq, trip: Path) -> None:
+    plain = iq("cull", "photos", "--worst", "100%", "-f", "jsonl")
+    assert found(plain, "keep") == set(BRACKET)
+    ran = iq("cull", "photos", "--worst", "100%", "--keep-moments", "-f", "jsonl")
     assert codes(ran)["alone.jpg"][0] == "only_of_moment"
     assert codes(ran)["undated.jpg"] == ["worst"]
     scenes: dict[str, set[str]] = {}
@@ -125,10 +130,13 @@ def test_no_moment_is_lost_to_a_comparison(iq: Iq, trip: Path) -> None:
             scenes.setdefault(row["scene"], set()).add(row["decision"])
     assert scenes and all("keep" in each for each in scenes.values())
     spared = sum(row["codes"][0] in ("only_of_moment", "best_of_moment") for row in ran.rows)
+    assert spared > 1
+    assert f"11 were due, {8 - spared} are rejected: " in ran.err
+    assert "3 are in a bracket or panorama (--include-sets lifts that)" in ran.err
     assert (
-        f"of those kept, {3 + spared} are protected: in a bracket 3, alone in its moment" in ran.err
+        f"{spared} are the best of their moment (leave out --keep-moments to lift that)" in ran.err
     )
-    low = iq("cull", "photos", "--below", "10", "--max-reject", "100%", "-f", "jsonl")
+    low = iq("cull", "photos", "--below", "10", "-f", "jsonl")
     assert found(low, "keep") == set(BRACKET)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from support.photo_trees import judged
 
-from iqcli.culling.decide import check_share, decide
+from iqcli.culling.decide import RejectShare, decide
 from iqcli.culling.risk_control import band
 from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.errors import Exit, IqError
@@ -92,7 +92,10 @@ def test_a_persons_stars_protect() -> None:
     found = [judged(ROOT, ["a.jpg"], 1.5, stars) for stars in (-1, 0, 1, 4)]
     decisions = decide(found, Rule(below=4))
     assert [str(each.verdict) for each in decisions] == ["reject", "reject", "keep", "keep"]
-    assert [each.reasons for each in decisions[2:]] == [("rated 1 star",), ("rated 4 stars",)]
+    assert [each.reasons for each in decisions[2:]] == [
+        ("rated 1 star", "score 1.5 is below 4.0"),
+        ("rated 4 stars", "score 1.5 is below 4.0"),
+    ]
     taken = decide(found, Rule(below=4), Protection(marked=False))
     assert {each.verdict for each in taken} == {Verdict.REJECT}
 
@@ -190,7 +193,7 @@ def test_a_band_without_doubt_is_a_side_and_one_of_unknown_doubt_is_for_review()
 
 def test_stars_protect_from_the_bands() -> None:
     (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule())
-    assert (decision.verdict, decision.reasons) == (Verdict.KEEP, ("rated 2 stars",))
+    assert (decision.verdict, decision.codes) == (Verdict.KEEP, ("rated", "band_low"))
     (decision,) = decide([doubted(1.5, 0.2, stars=2)], Rule(), Protection(marked=False))
     assert decision.verdict is Verdict.REJECT
 
@@ -204,11 +207,11 @@ def test_a_promise_rejects_what_is_strictly_below_its_limit() -> None:
 def test_the_guard_counts_judged_shots_and_names_the_way_out() -> None:
     decisions = decide(shots(1, 1, 1, 9, None), Rule(below=4))
     with pytest.raises(IqError, match=r"3 of 4 judged photos .* than 50%; .*--max-reject 75%"):
-        check_share(decisions, 0.5)
-    check_share(decisions, 0.75)
-    check_share(decide(shots(None), Rule(below=4)), 0.0)
-    check_share(decide([], Rule(below=4)), 0.0)
+        RejectShare.of(decisions).check(0.5)
+    RejectShare.of(decisions).check(0.75)
+    RejectShare.of(decide(shots(None), Rule(below=4))).check(0.0)
+    RejectShare.of(decide([], Rule(below=4))).check(0.0)
 
 
 def test_the_guard_lets_half_of_the_shots_through() -> None:
-    check_share(decide(shots(1, 9), Rule(below=4)), 0.5)
+    RejectShare.of(decide(shots(1, 9), Rule(below=4))).check(0.5)

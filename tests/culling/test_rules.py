@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
 from support.photo_rolls import burst, keep, photo
 
 from iqcli.cli.commands.cull.report import summary
-from iqcli.culling.decide import check_counts, check_share, decide
+from iqcli.culling.decide import RejectShare, decide
 from iqcli.culling.grouping.group import TIE
 from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.errors import IqError
-from iqcli.records import BY_HAND, Decision, FrameSet, Photo, Verdict
+from iqcli.records import BY_HAND, Decision, FrameSet, Marks, Photo, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 KEEP, REVIEW, REJECT = Verdict.KEEP, Verdict.REVIEW, Verdict.REJECT
 HALF = Quota(share=0.5)
+MOMENTS = Protection(moments=True)
 
 
 def verdicts(decisions: list[Decision]) -> dict[str, str]:
@@ -27,6 +34,27 @@ def rejected(judged: list[Photo], rule: Rule, protect: Protection | None = None)
 
 def codes(judged: list[Photo], rule: Rule) -> list[tuple[str, ...]]:
     return [each.codes for each in decide(judged, rule)]
+
+
+def day_of(count: int) -> list[Photo]:
+    """So many photos of one day, each alone in its moment, the worst first."""
+    return [
+        photo(f"{n:03}.jpg", 1 + 8 * n / count, taken=f"2024-05-01T{n // 60:02}:{n % 60:02}:00")
+        for n in range(count)
+    ]
+
+
+def marked(roll: list[Photo], places: Iterable[int], **marks: int) -> list[Photo]:
+    """The same photos, those at these places with a person's marks."""
+    chosen = {*places}
+    return [
+        replace(each, marks=Marks(**marks)) if n in chosen else each for n, each in enumerate(roll)
+    ]
+
+
+def places(found: list[Decision]) -> list[int]:
+    """Where the rejects are."""
+    return [n for n, each in enumerate(found) if each.verdict is REJECT]
 
 
 # --- keep ---
@@ -108,8 +136,6 @@ def test_what_the_best_are_counted_in(per: str, stays: list[str]) -> None:
         photo("x/c.jpg", 3, taken="2024-05-02T10:00:01", scene="s2"),
         photo("undated.jpg", 2),
     ]
-    if per in ("all", "folder"):  # then whole moments would go
-        roll = [photo(str(e.shot.path)[8:], e.rating.score) for e in roll if e.rating]
     found = decide(roll, keep("1", per))
     kept = [str(e.photo.shot.path)[8:] for e in found if e.verdict is KEEP]
     assert kept == stays
@@ -197,28 +223,36 @@ def test_a_promise_rejects_nothing_that_the_others_keep() -> None:
     assert rejected(burst("b", 1, 2), keep("1", promise=0.01, limit=9.0)) == ["b-0.jpg"]
 
 
-# --- moments ---
+# --- moments, where that is asked for ---
+
+
+def test_a_moment_is_lost_where_nobody_asks_for_it() -> None:
+    roll = day_of(8)
+    assert places(decide(roll, Rule(worst=HALF))) == [0, 1, 2, 3]
+    assert places(decide(roll, keep("7"))) == [0]
+    assert places(decide(roll, Rule(worst=HALF), MOMENTS)) == []
+    assert places(decide(roll, keep("7"), MOMENTS)) == []
 
 
 def test_the_only_photo_of_a_moment_stays() -> None:
     roll = [photo("a.jpg", 9), photo("b.jpg", 2, taken="2024-05-01T10:00:00")]
     for rule in (Rule(worst=HALF), keep("1")):
-        found = decide(roll, rule)
+        found = decide(roll, rule, MOMENTS)
         assert (found[1].verdict, found[1].codes[0]) == (KEEP, "only_of_moment")
         assert found[1].reasons[0] == "the only photo of its moment"
         assert len(found[1].reasons) == 2  # and why it would have gone
     # What it is by itself is another matter.
-    assert rejected(roll, Rule(below=4.0)) == ["b.jpg"]
-    assert rejected(roll, Rule(below=4.0, worst=HALF)) == ["b.jpg"]
-    assert rejected(roll, Rule(promise=0.01, limit=4.0)) == ["b.jpg"]
+    assert rejected(roll, Rule(below=4.0), MOMENTS) == ["b.jpg"]
+    assert rejected(roll, Rule(below=4.0, worst=HALF), MOMENTS) == ["b.jpg"]
+    assert rejected(roll, Rule(promise=0.01, limit=4.0), MOMENTS) == ["b.jpg"]
     # A promise beside them rejects nothing by itself.
-    assert rejected(roll, Rule(worst=HALF, promise=0.01, limit=4.0)) == []
+    assert rejected(roll, Rule(worst=HALF, promise=0.01, limit=4.0), MOMENTS) == []
 
 
 def test_of_a_moment_that_would_be_lost_the_best_stays() -> None:
     lost = burst("b", 2.0, 3.0, 2.5, scene="s1")
     good = [photo(f"{n}.jpg", 9) for n in range(3)]
-    found = decide([*good, *lost], Rule(worst=HALF))
+    found = decide([*good, *lost], Rule(worst=HALF), MOMENTS)
     assert [each.codes[0] for each in found[3:]] == ["worst", "best_of_moment", "worst"]
     # Nothing is rejected in its place.
     assert [str(each.verdict) for each in found[:3]] == ["keep"] * 3
@@ -230,41 +264,41 @@ def test_of_a_moment_that_is_one_burst_the_sharper_stays() -> None:
         photo("sharp.jpg", 2.0, group="b1", scene="s1", sharpness=9.0),
     ]
     good = [photo(f"{n}.jpg", 9) for n in range(2)]
-    assert rejected([*good, *lost], Rule(worst=HALF)) == ["soft.jpg"]
+    assert rejected([*good, *lost], Rule(worst=HALF), MOMENTS) == ["soft.jpg"]
 
 
 def test_what_scores_too_low_is_not_the_one_that_stays() -> None:
     lost = [photo("low.jpg", 2.0, scene="s1"), photo("high.jpg", 4.5, scene="s1")]
     good = [photo(f"{n}.jpg", 9) for n in range(2)]
-    assert rejected([*good, *lost], Rule(below=4.0, worst=HALF)) == ["low.jpg"]
-    assert rejected([*good, *lost], Rule(below=5.0, worst=HALF)) == [
-        "low.jpg",
-        "high.jpg",
-    ]
+    both = [*good, *lost]
+    assert rejected(both, Rule(below=4.0, worst=HALF), MOMENTS) == ["low.jpg"]
+    assert rejected(both, Rule(below=5.0, worst=HALF), MOMENTS) == ["low.jpg", "high.jpg"]
 
 
 def test_a_moment_lives_on_in_a_protected_photo_or_one_for_review() -> None:
     good = [photo(f"{n}.jpg", 9) for n in range(2)]
     starred = photo("starred.jpg", 1.0, scene="s1", stars=2)
-    assert rejected([*good, starred, photo("b.jpg", 3.0, scene="s1")], Rule(worst=HALF)) == [
-        "b.jpg"
-    ]
-    near = [photo("a.jpg", 8.9, scene="s1"), photo("b.jpg", 3.0, scene="s1")]
-    assert rejected([*good, *near], keep("2", margin=0.2)) == ["b.jpg"]
+    low = photo("b.jpg", 3.0, scene="s1")
+    assert rejected([*good, starred, low], Rule(worst=HALF), MOMENTS) == ["b.jpg"]
+    near = [photo("a.jpg", 8.9, scene="s1"), low]
+    assert rejected([*good, *near], keep("2", margin=0.2), MOMENTS) == ["b.jpg"]
     # One that nobody could judge is no reason to let the others go.
     blind = photo("blind.jpg", None, scene="s1")
-    found = decide([*good, blind, photo("b.jpg", 3.0, scene="s1")], Rule(worst=Quota(share=0.34)))
+    found = decide([*good, blind, low], Rule(worst=Quota(1)), MOMENTS)
     assert [each.codes[0] for each in found[2:]] == ["not_judged", "best_of_moment"]
+    # Nor is one that a person rejected.
+    out = photo("out.jpg", 3.5, scene="s1", pick=-1)
+    found = decide([*good, out, low], Rule(worst=Quota(1)), MOMENTS)
+    assert [each.codes[0] for each in found[2:]] == ["rejected_by_person", "best_of_moment"]
 
 
-def test_one_is_said_as_one() -> None:
-    found = decide([photo("a.jpg", 5, stars=1), photo("b.jpg", 4)], keep("1", margin=1.0))
+def test_one_point_is_one() -> None:
+    found = decide([photo("a.jpg", 5), photo("b.jpg", 4)], keep("1", margin=1.0))
     assert found[1].reasons[0].endswith("but within 1 point of the last")
-    assert list(summary(found))[1] == "of those kept, 1 is protected: rated 1"
 
 
 def test_a_burst_without_a_time_is_a_moment_too() -> None:
-    found = decide([photo("good.jpg", 9), *burst("b", 2.0, 3.0)], Rule(worst=Quota(share=0.7)))
+    found = decide([photo("good.jpg", 9), *burst("b", 2.0, 3.0)], Rule(worst=Quota(2)), MOMENTS)
     assert [each.codes[0] for each in found] == ["not_worst", "worst", "best_of_moment"]
 
 
@@ -282,17 +316,19 @@ def test_what_is_protected_and_what_lifts_it() -> None:
     ]
     found = decide(roll, Rule(below=5.0))
     assert {e.photo.shot.path.stem: e.codes for e in found} == {
-        "star": ("rated",),
-        "flag": ("flagged",),
-        "both": ("rated", "flagged"),
+        "star": ("rated", "below"),
+        "flag": ("flagged", "below"),
+        "both": ("rated", "flagged", "below"),
         "out": ("below",),
-        "bracket": ("set_bracket",),
-        "panorama": ("set_panorama",),
+        "bracket": ("set_bracket", "below"),
+        "panorama": ("set_panorama", "below"),
     }
     assert [each.reasons for each in found[4:]] == [
-        ("one of a bracket, which is kept whole",),
-        ("one of a panorama, which is kept whole",),
+        ("one of a bracket, which is kept whole", "score 1.0 is below 5.0"),
+        ("one of a panorama, which is kept whole", "score 1.0 is below 5.0"),
     ]
+    # What the rule keeps is protected from nothing.
+    assert codes(roll[:1], Rule(below=1.0)) == [("rated",)]
     marked = ["star.jpg", "flag.jpg", "both.jpg", "out.jpg"]
     sets = ["out.jpg", "bracket.jpg", "panorama.jpg"]
     assert rejected(roll, Rule(below=5.0), Protection(marked=False)) == marked
@@ -322,10 +358,94 @@ def test_what_cannot_be_judged_is_for_review_whatever_else_it_is() -> None:
 def test_the_guard_is_against_rules() -> None:
     """What a person rejects by hand is meant; what a rule rejects beside it still counts."""
     by_hand = [Decision(photo(f"{n}.jpg", 2.0), REJECT, ("chosen",), (BY_HAND,)) for n in range(3)]
-    check_share(by_hand, 0.0)
+    RejectShare.of(by_hand).check(0.0)
     ruled = [Decision(photo(f"r{n}.jpg", 2.0), REJECT, ("low",), ("below",)) for n in range(3)]
-    check_share(by_hand + ruled, 0.5)
+    RejectShare.of(by_hand + ruled).check(0.5)
     with pytest.raises(IqError, match=r"3 of 5 judged photos .* give --max-reject 60%"):
-        check_share(by_hand[:2] + ruled, 0.5)
+        RejectShare.of(by_hand[:2] + ruled).check(0.5)
     with pytest.raises(IqError, match=r"2 of 3 judged photos .* give --max-reject 67%"):
-        check_counts(2, 3, 0.5)
+        RejectShare(2, 3).check(0.5)
+
+
+# --- to the number ---
+
+
+@pytest.mark.parametrize(
+    ("text", "goes"), [("20%", 20), ("7", 7), ("1", 1), ("100%", 100), ("0", 0), ("0.5%", 0)]
+)
+def test_so_many_of_the_worst_go(text: str, goes: int) -> None:
+    assert places(decide(day_of(100), Rule(worst=Quota.parse(text)))) == list(range(goes))
+
+
+@pytest.mark.parametrize(("text", "stays"), [("30", 30), ("30%", 30), ("1", 1), ("100%", 100)])
+def test_so_many_of_the_best_stay(text: str, stays: int) -> None:
+    assert places(decide(day_of(100), keep(text))) == list(range(100 - stays))
+
+
+def test_of_each_group_so_many_go() -> None:
+    roll = [*day_of(9), *(photo(f"b{n}.jpg", n + 1, taken="2024-05-02T10:00:00") for n in range(3))]
+    found = decide(roll, Rule(worst=Quota(4), per="day"))
+    assert places(found) == [0, 1, 2, 3, 9, 10, 11]
+    assert found[0].reasons == ("among the worst 4 of its day (rank 9 of 9)",)
+    assert places(decide(roll, Rule(worst=HALF, per="day"))) == [0, 1, 2, 3, 9]
+
+
+def test_nothing_goes_in_place_of_what_is_protected_and_the_summary_says_why() -> None:
+    roll, rule = marked(day_of(100), (0, 5, 19, 50), stars=3), Rule(worst=Quota.parse("20%"))
+    found = decide(roll, rule)
+    assert places(found) == sorted({*range(20)} - {0, 5, 19})
+    assert list(summary(found))[:2] == [
+        "keep 83, review 0, reject 17",
+        "20 were due, 17 are rejected: 3 have stars or a flag (--include-rated lifts that)",
+    ]
+    lifted = decide(roll, rule, Protection(marked=False))
+    assert places(lifted) == list(range(20))
+    assert "due" not in "".join(summary(lifted))
+
+
+def test_a_protected_photo_outside_of_the_best_stays_too() -> None:
+    found = decide(marked(day_of(100), (0, 99), pick=1), keep("30"))
+    assert places(found) == list(range(1, 70))
+    assert list(summary(found))[:2] == [
+        "keep 31, review 0, reject 69",
+        "70 were due, 69 are rejected: 1 has stars or a flag (--include-rated lifts that)",
+    ]
+
+
+def test_every_protection_is_named_with_what_lifts_it() -> None:
+    roll, rule = marked(day_of(9), (0, 1, 2), stars=1), Rule(worst=Quota(6))
+    roll[2:5] = [replace(each, frame_set=FrameSet.BRACKET) for each in roll[2:5]]
+    found = decide(roll, rule, MOMENTS)
+    assert list(summary(found))[1] == (
+        "6 were due, 0 are rejected: 2 have stars or a flag (--include-rated lifts that), "
+        "1 has stars or a flag and is in a bracket or panorama (--include-rated and "
+        "--include-sets lift that), 2 are in a bracket or panorama (--include-sets lifts that), "
+        "1 is the best of its moment (leave out --keep-moments to lift that)"
+    )
+    # Once a person has chosen by hand, the counts are theirs.
+    by_hand = Decision(roll[8], KEEP, ("chosen by hand",), (BY_HAND,))
+    assert "due" not in "".join(summary([*found[:8], by_hand]))
+
+
+@pytest.mark.parametrize("marks", [{"pick": -1}, {"stars": -1}])
+def test_what_a_person_rejected_is_not_counted(marks: dict[str, int]) -> None:
+    roll = marked(day_of(110), range(10, 20), **marks)
+    found = decide(roll, Rule(worst=Quota.parse("20%")))
+    assert places(found) == [*range(10), *range(20, 30)]
+    assert {each.codes for each in found[10:20]} == {("rejected_by_person",)}
+    assert list(summary(found))[:2] == [
+        "keep 80, review 10, reject 20",
+        "10 that a person rejected already are left for review, not counted",
+    ]
+    # It takes no place among the best either, and 30 are left.
+    best = marked(day_of(100), range(90, 100), **marks)
+    assert places(decide(best, keep("30"))) == [*range(60), *range(90, 100)]
+    # Its own score is another matter.
+    assert places(decide(roll, Rule(below=2.0, worst=Quota(1)))) == list(range(14))
+
+
+def test_what_a_person_rejected_but_rated_is_protected() -> None:
+    assert codes(marked(day_of(9), (0,), stars=2, pick=-1), Rule(worst=Quota(1)))[0] == (
+        "rated",
+        "worst",
+    )

@@ -13,7 +13,16 @@ from support.photo_rolls import photo
 
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.group import key_of
-from iqcli.culling.rules import CODES, Protection, Quota, Rule
+from iqcli.culling.rules import (
+    BY_MARK,
+    BY_MOMENT,
+    BY_SET,
+    CODES,
+    Protection,
+    Quota,
+    Rule,
+    is_rejected_by_person,
+)
 from iqcli.records import Decision, FrameSet, Marks, Photo, Verdict
 from iqcli.settings import UNITS
 
@@ -76,7 +85,7 @@ def rules(draw: Callable[..., object]) -> Rule:
     return Rule(below, worst, promise, keep, per, margin, limit)
 
 
-PROTECTIONS = st.builds(Protection, st.booleans(), st.booleans())
+PROTECTIONS = st.builds(Protection, st.booleans(), st.booleans(), st.booleans())
 
 
 def is_rejected(decision: Decision) -> bool:
@@ -86,6 +95,11 @@ def is_rejected(decision: Decision) -> bool:
 def score(judged: Photo) -> float:
     assert judged.rating
     return judged.rating.score
+
+
+def counts(judged: Photo) -> bool:
+    """Whether numbers and shares are of this photo, too."""
+    return judged.rating is not None and not is_rejected_by_person(judged)
 
 
 def moment(judged: Photo) -> object:
@@ -129,10 +143,10 @@ def test_protection_always_holds(roll: list[Photo], rule: Rule) -> None:
         )
         if judged.rating is not None and marked:
             assert each.verdict is Verdict.KEEP
-            assert each.codes[0] in CODES[:4]
+            assert each.codes[0] in BY_MARK + BY_SET
 
 
-@given(rolls(), rules(), PROTECTIONS)
+@given(rolls(), rules(), st.builds(Protection, st.booleans(), st.booleans(), st.just(True)))
 def test_no_moment_is_lost_by_comparison(
     roll: list[Photo], rule: Rule, protect: Protection
 ) -> None:
@@ -142,10 +156,10 @@ def test_no_moment_is_lost_by_comparison(
         assert rule.limit is not None
         low = rule.limit
     for name in {moment(each) for each in roll} - {None}:
-        of = [each for each in found if moment(each.photo) == name and each.photo.rating]
+        of = [e for e in found if moment(e.photo) == name and counts(e.photo)]
         if any(score(each.photo) >= low for each in of):
             assert not all(is_rejected(each) for each in of)
-        spared = [each for each in of if each.codes[0] in CODES[4:]]
+        spared = [each for each in of if each.codes[0] in BY_MOMENT]
         assert len(spared) <= 1
         # Who is spared stands for others that all went.
         assert not spared or all(is_rejected(each) for each in of if each not in spared)
@@ -158,7 +172,10 @@ def test_keep_leaves_so_many_of_each_group(
     found = decide(roll, Rule(keep=quota, per=per, margin=margin), Protection(False, False))
     groups: dict[str, list[Decision]] = {}
     for each in found:
-        if each.photo.rating is None:
+        if not counts(each.photo):
+            out = each.photo.rating is not None and key_of(each.photo, per) is not None
+            assert each.codes[0] in ("not_judged", "rejected_by_person", f"kept_of_{per}")
+            assert is_rejected(each) == out
             continue
         if (key := key_of(each.photo, per)) is None:
             assert each.verdict is Verdict.KEEP
@@ -166,16 +183,31 @@ def test_keep_leaves_so_many_of_each_group(
             groups.setdefault(key, []).append(each)
     for members in groups.values():
         stay = [each for each in members if each.verdict is Verdict.KEEP]
-        assert len(stay) >= quota.rounded_up(len(members)) >= 1
-        assert len(stay) == quota.rounded_up(len(members)) + sum(
-            e.codes[0] in CODES[4:] for e in stay
-        )
+        assert len(stay) == quota.rounded_up(len(members)) >= 1
         if per != "burst":  # where the sharper of near ties is the better
             best = max(score(each.photo) for each in members)
             assert any(score(each.photo) == best for each in stay)
             gone = [score(each.photo) for each in members if is_rejected(each)]
-            ranked = [score(e.photo) for e in stay if e.codes[0] not in CODES[4:]]
-            assert max(gone, default=0) <= min(ranked)
+            assert max(gone, default=0) <= min(score(each.photo) for each in stay)
+
+
+@given(rolls(), WORST, st.sampled_from(UNITS), PROTECTIONS)
+def test_worst_takes_so_many_of_each_group(
+    roll: list[Photo], quota: Quota, per: str, protect: Protection
+) -> None:
+    found = decide(roll, Rule(worst=quota, per=per), protect)
+    groups: dict[str, list[Decision]] = {}
+    for each in found:
+        if counts(each.photo) and (key := key_of(each.photo, per)) is not None:
+            groups.setdefault(key, []).append(each)
+        else:
+            assert not is_rejected(each)
+    for members in groups.values():
+        due = [each for each in members if "worst" in each.codes]
+        assert len(due) == quota.rounded_down(len(members))
+        # Only what is protected stays of what is due.
+        assert all(is_rejected(each) or each.codes[0] in CODES for each in due)
+        assert all(each in due for each in members if is_rejected(each))
 
 
 @given(rolls(), rules(), PROTECTIONS)
@@ -187,7 +219,7 @@ def test_a_promise_caps_and_never_adds(roll: list[Photo], rule: Rule, protect: P
         free = Rule(rule.below, rule.worst, None, rule.keep, rule.per, rule.margin)
         freely = [each for each in decide(roll, free, protect) if is_rejected(each)]
         paths = {each.photo.shot.path for each in freely}
-        spared = {e.photo.shot.path for e in decide(roll, free, protect) if e.codes[0] in CODES[4:]}
+        spared = {e.photo.shot.path for e in decide(roll, free, protect) if e.codes[0] in BY_MOMENT}
         # Where the promise leaves something of a moment, nothing needs to be spared for it.
         assert {each.photo.shot.path for each in found} <= paths | spared
 
@@ -198,13 +230,7 @@ def test_marks_off_rejects_no_less(roll: list[Photo], rule: Rule) -> None:
         {e.photo.shot.path for e in decide(roll, rule, Protection(on, on)) if is_rejected(e)}
         for on in (True, False)
     )
-    # But for the one that stays for a moment whose protected photo now goes.
-    spared = {
-        e.photo.shot.path
-        for e in decide(roll, rule, Protection(False, False))
-        if e.codes[0] in CODES[4:]
-    }
-    assert with_marks <= without | spared
+    assert with_marks <= without
 
 
 @given(rolls(), st.sampled_from([2.5, 3.0, 5.1]), WORST, QUOTAS)

@@ -9,6 +9,12 @@ from iqcli.xmp.write import CHANGED, IQ, LABEL, LISTS, SIDECAR_FOR
 
 XAP = "http://ns.adobe.com/xap/1.0/"
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+# Three stars that a person gave.
+RATED = (
+    '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'
+    'syntax-ns#"><rdf:Description xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="3"/>'
+    "</rdf:RDF></x:xmpmeta>"
+)
 # Attributes, a history of structures, comments, single quotes, a line break inside a tag.
 DARKTABLE = f"""<?xml version="1.0" encoding="UTF-8"?>
 <!-- of a person's -->

@@ -10,7 +10,8 @@ import typer
 
 from iqcli.cli.commands.contact_sheet import Html
 from iqcli.cli.commands.xmp import Embed, Stars, XmpProfile
-from iqcli.cli.options import Format, Nul, over_photos
+from iqcli.cli.console import info
+from iqcli.cli.options import Format, IgnoreUnreadable, Nul, over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import UNITS, checked
@@ -54,6 +55,7 @@ Margin = Annotated[
     ),
 ]
 Apply = Annotated[bool, typer.Option("--apply", help="Carry it out: move the rejects.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing: this is the default.")]
 ActionName = Annotated[
     str | None,
     typer.Option(
@@ -91,6 +93,12 @@ IncludeSets = Annotated[
     bool,
     typer.Option("--include-sets", help="Do not protect frames of brackets and panoramas."),
 ]
+KeepMoments = Annotated[
+    bool,
+    typer.Option(
+        "--keep-moments", help="With --keep and --worst: keep the best photo of each moment."
+    ),
+]
 Xmp = Annotated[
     bool, typer.Option("--xmp", help="With --apply: also write all decisions to XMP sidecars.")
 ]
@@ -106,6 +114,7 @@ def cull(
     per: Per = None,
     margin: Margin = None,
     apply: Apply = False,
+    dry_run: DryRun = False,
     action: ActionName = None,
     plan_file: PlanFile = None,
     from_plan: FromPlan = None,
@@ -118,24 +127,31 @@ def cull(
     max_reject: MaxReject = None,
     include_rated: IncludeRated = False,
     include_sets: IncludeSets = False,
+    keep_moments: KeepMoments = False,
+    ignore_unreadable: IgnoreUnreadable = False,
     format: Format = None,
     print0: Nul = False,
 ) -> Exit:
-    """Show or move the photos that a rule rejects.
+    """Show the photos that a rule rejects; move them with --apply.
 
     Without a rule: those that people would surely rate below the middle of the scale, as far as the
     model can tell. Several rules reject what any of them rejects.
 
-    With --apply, rejects move to _Rejected/ in the folder that was given.
+    --worst 20% rejects a fifth of all scored photos or of each group --per, --worst 20 twenty.
+    Photos with stars or a flag, brackets and panoramas stay, and nothing goes in their place.
 
-    Nothing is deleted or overwritten, and `iq undo` puts everything back. Photos with stars or a
-    flag, brackets and panoramas stay; so does the best photo of each moment, unless its own score
-    is too low.
+    With --apply, rejects move to _Rejected/ in the folder that was given. Nothing is deleted or
+    overwritten, and `iq undo` puts everything back.
     """
     from iqcli.cli.commands.cull.request import CullAction, CullRequest, parse_rule
     from iqcli.cli.commands.cull.run import cull as run
     from iqcli.culling.rules import Protection, Rule
 
+    if dry_run and apply:
+        raise IqError("--dry-run changes nothing and --apply does; leave one of them out")
+    if dry_run and not session.quiet:
+        info("--dry-run is the default; nothing changes without --apply")
+    session.counts.ignores_unreadable = ignore_unreadable
     given = {
         "below": below,
         "worst": worst,
@@ -146,7 +162,9 @@ def cull(
     }
     request = CullRequest(
         rule=Rule(),
-        protection=Protection(marked=not include_rated, sets=not include_sets),
+        protection=Protection(
+            marked=not include_rated, sets=not include_sets, moments=keep_moments
+        ),
         action=CullAction.parse(
             session, action, xmp_profile, stars, apply=apply, xmp=xmp, embed=embed
         ),
@@ -162,8 +180,13 @@ def cull(
     )
     if from_plan is None:
         rule, notes = parse_rule(given, session)
+        if keep_moments and rule.worst is None and rule.keep is None:
+            raise IqError(
+                "--keep-moments is for what --keep and --worst compare; give one of them with it"
+            )
         return run(session, replace(request, rule=rule), notes)
     rules = any(each is not None for each in given.values())
-    if session.given or plan_file or html or review or rules or include_rated or include_sets:
+    lifted = include_rated or include_sets or keep_moments
+    if session.given or plan_file or html or review or rules or lifted:
         raise IqError("a plan has its own photos and rule; give --from-plan alone")
     return run(session, request)

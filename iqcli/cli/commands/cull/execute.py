@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli.cli.commands import xmp as sidecars
@@ -59,14 +60,19 @@ def make_plan(
     action: CullAction,
     *,
     kept: bool,
+    judged: int,
+    max_reject: float,
 ) -> Plan | None:
     """The plan of what the decisions reject, by the model that scored them.
 
-    It reads all files of the rejects, so it is only made where it is carried out or `kept`.
+    It reads all files of the rejects, so it is only made where it is carried out or `kept`. It
+    remembers of how many `judged` photos it was made, and what share could be rejected.
     """
     if action.acts or kept:
         named = (each.photo.rating.model for each in decisions if each.photo.rating)
-        return planner.make(decisions, rule, next(named, session.settings.model), action.kind)
+        model = next(named, session.settings.model)
+        plan = planner.make(decisions, rule, model, action.kind)
+        return replace(plan, judged=judged, max_reject=max_reject)
     if action.kind is not Action.LIST:
         planner.check_files(decisions)
     return None

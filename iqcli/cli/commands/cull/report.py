@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import warn
 from iqcli.culling import disparity
-from iqcli.culling.rules import CODES
+from iqcli.culling.rules import BY_MARK, BY_MOMENT, BY_SET, CODES, UNCOUNTED
 from iqcli.output import rows
 from iqcli.output.stdout import write
-from iqcli.records import Verdict
+from iqcli.records import BY_HAND, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,19 +24,11 @@ COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
 NARROW = {"issues": 14, "why": 26}
 # The most kinds of photo in a line.
 MOST = 6
-PROTECTED = dict(
-    zip(
-        CODES,
-        (
-            "rated",
-            "flagged",
-            "in a bracket",
-            "in a panorama",
-            "alone in its moment",
-            "best of its moment",
-        ),
-        strict=True,
-    )
+# What protects photos: its codes, what it is of one and of several, and the option that lifts it.
+PROTECTED = (
+    (BY_MARK, "has stars or a flag", "have stars or a flag", "--include-rated"),
+    (BY_SET, "is in a bracket or panorama", "are in a bracket or panorama", "--include-sets"),
+    (BY_MOMENT, "is the best of its moment", "are the best of their moment", ""),
 )
 
 
@@ -81,20 +73,58 @@ def _table(decisions: Sequence[Decision]) -> None:
 
 
 def summary(decisions: Sequence[Decision]) -> Iterator[str]:
-    """The counts by verdict, what protected photos, and what each kind of photo loses."""
+    """The counts by verdict, why fewer go than were due, and what each kind of photo loses."""
     counts = {v: sum(each.verdict is v for each in decisions) for v in Verdict}
     yield ", ".join(f"{verdict.value} {count:,}" for verdict, count in counts.items())
-    kept = (each for each in decisions if each.verdict is Verdict.KEEP and each.codes)
-    spared = Counter(each.codes[0] for each in kept if each.codes[0] in PROTECTED)
-    if spared:
-        parts = (f"{PROTECTED[code]} {spared[code]:,}" for code in CODES if spared[code])
-        verb = "is" if spared.total() == 1 else "are"
-        yield f"of those kept, {spared.total():,} {verb} protected: {', '.join(parts)}"
+    yield from _shortfall(decisions, counts[Verdict.REJECT])
+    left = sum(each.verdict is Verdict.REVIEW and UNCOUNTED in each.codes for each in decisions)
+    if left:
+        yield f"{left:,} that a person rejected already {_are(left)} left for review, not counted"
     found = disparity.losses(decisions)
     lost = [each for each in found if each.rejects and each.photos >= disparity.FEW][:MOST]
     if lost:
         parts = (f"{each.name} {each.rejects:,} of {each.photos:,}" for each in lost)
         yield f"rejected by kind: {', '.join(parts)}"
+
+
+def _shortfall(decisions: Sequence[Decision], rejects: int) -> Iterator[str]:
+    """How many photos were due, how many of them go, and which options lift what protects others.
+
+    Nothing once a person chose by hand: then the counts are theirs.
+    """
+    if any(BY_HAND in each.codes for each in decisions):
+        return
+    spared = Counter(
+        tuple(codes for codes, *_ in PROTECTED if any(code in each.codes for code in codes))
+        for each in decisions
+        # A protected photo has more codes only where the rule rejects it.
+        if each.verdict is Verdict.KEEP
+        and {*each.codes[:1]} & {*CODES}
+        and {*each.codes} - {*CODES}
+    )
+    if spared:
+        due, parts = rejects + spared.total(), (_spared(spared[why], why) for why in spared)
+        yield (
+            f"{due:,} {'was' if due == 1 else 'were'} due, {rejects:,} {_are(rejects)} rejected: "
+            f"{', '.join(parts)}"
+        )
+
+
+def _spared(count: int, why: tuple[tuple[str, ...], ...]) -> str:
+    """So many photos that all of these protect, and what lifts it."""
+    of = [
+        (one if count == 1 else many, option)
+        for codes, one, many, option in PROTECTED
+        if codes in why
+    ]
+    options = [option for _, option in of if option]
+    lifts = f"{' and '.join(options)} {'lifts' if len(options) == 1 else 'lift'} that"
+    way_out = lifts if options else "leave out --keep-moments to lift that"
+    return f"{count:,} {' and '.join(words for words, _ in of)} ({way_out})"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def warn_of_losses(decisions: Sequence[Decision]) -> None:

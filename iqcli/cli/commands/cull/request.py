@@ -14,12 +14,11 @@ from iqcli.settings import DEFAULT, RULE, checked
 from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from iqcli.cli.session import Session
     from iqcli.culling.rules import Protection
-    from iqcli.records import Decision
     from iqcli.settings import Settings
 
 # The options that make the rule.
@@ -72,7 +71,8 @@ class CullAction:
 class CullRequest:
     """A cull by a rule, or from the file `source`: a plan, or decisions of the contact sheet.
 
-    `review` and `html` are looks at the decisions; `max_reject` is None where it was not given.
+    `review` and `html` are looks at the decisions; `max_reject` is None where it was not given;
+    only what is applied is held to it.
     """
 
     rule: Rule
@@ -115,20 +115,13 @@ class CullRequest:
             picture()
 
     @property
-    def binds(self) -> bool:
-        """Whether more follows than a look at what the rule decides."""
-        return self.keeps or self.review
-
-    @property
     def keeps(self) -> bool:
         """Whether the decisions outlive the run."""
         return self.action.acts or self.plan_file is not None
 
-    def check_share(self, decisions: Sequence[Decision], settings: Settings) -> None:
-        """Refuse a rule that rejects a larger share than is allowed. Raises IqError."""
-        from iqcli.culling.decide import check_share
-
-        check_share(decisions, settings.max_reject if self.max_reject is None else self.max_reject)
+    def most_rejects(self, settings: Settings) -> float:
+        """The share (0..1) of the photos that a rule may reject where the cull is applied."""
+        return settings.max_reject if self.max_reject is None else self.max_reject
 
 
 def parse_rule(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[str, ...]]:

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from iqcli.cli.commands.cull.request import CullAction, CullRequest
     from iqcli.cli.session import Session
+    from iqcli.culling.decide import RejectShare
     from iqcli.pipeline.thumbnails import ThumbnailStore
+    from iqcli.settings import Settings
     from iqcli.transactions.plan import Plan, PlannedShot
 
 # The rule of a plan of decisions that a person took.
@@ -46,20 +48,24 @@ class Decided:
 def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) -> Exit:
     """Show the decisions, and carry them out if the request asks for it.
 
-    `notes` are about the rule. Raises IqError like its parts, PlanConflict where a file does not
-    fit the disk.
+    What is only shown or saved may reject any share. `notes` are about the rule. Raises IqError
+    like its parts, PlanConflict where a file does not fit the disk.
     """
     by_rule = request.source is None
     form = request.output_format(request.action.kind, session.settings) if by_rule else ""
     found = decide(session, request, notes) if by_rule else load(session, request)
     form = form or request.output_format(found.action.kind, session.settings)
-    # A person may look at what goes too far, in a table.
-    late = by_rule and form == "table" and not request.binds
-    if not (late or request.review or found.plan):
-        request.check_share(found.decisions, session.settings)
-    kept = request.plan_file is not None
+    share, most = _guard(found, request, session.settings)
+    if found.action.acts:
+        share.check(most)
     plan = found.plan or execute.make_plan(
-        session, found.decisions, found.rule, found.action, kept=kept
+        session,
+        found.decisions,
+        found.rule,
+        found.action,
+        kept=request.plan_file is not None,
+        judged=share.judged,
+        max_reject=most,
     )
     report.show(found.decisions, form, nul=request.nul)
     if plan and request.plan_file:
@@ -71,8 +77,8 @@ def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) ->
             info(line)
         if by_rule:
             report.warn_of_losses(found.decisions)
-    if late:
-        request.check_share(found.decisions, session.settings)
+        if not found.action.acts and share.is_over(most):
+            info(f"{share.words(most)}; --apply needs {share.way_out}")
     if by_rule and not request.keeps and any(BY_HAND in each.codes for each in found.decisions):
         warn("what you chose is not kept; give --review with --apply or --plan FILE for that")
     return max(execute.carry_out(plan, found.decisions, session, found.action), code)
@@ -111,7 +117,10 @@ def _looked_at(
     if request.review:
         from iqcli.cli.commands.cull.review import review
 
-        request.check_share(decisions, session.settings)  # not after an hour of choosing by hand
+        if request.action.acts:  # not after an hour of choosing by hand
+            from iqcli.culling.decide import RejectShare
+
+            RejectShare.of(decisions).check(request.most_rejects(session.settings))
         decisions = review(decisions, store)
     if request.html is not None:
         from iqcli.cli.commands.contact_sheet import write_sheet
@@ -160,12 +169,27 @@ def _check(plan: Plan, request: CullRequest) -> None:
         raise IqError(f"the plan is to {plan.action}; make another plan to {action.kind}")
     if action.profile is not None:
         raise IqError("a plan holds no photo but the rejects; leave --xmp out, see iq export --xmp")
-    if request.max_reject is not None:
-        from iqcli.culling.decide import check_counts
+
+
+def _guard(found: Decided, request: CullRequest, settings: Settings) -> tuple[RejectShare, float]:
+    """What share of the photos the rule rejects, and the largest that may be applied.
+
+    For a plan that is the share that was allowed when it was made, unless another is given now.
+    """
+    from iqcli.culling.decide import RejectShare
+
+    plan, given = found.plan, request.max_reject
+    if plan is None:
+        return RejectShare.of(found.decisions), request.most_rejects(settings)
+    judged, most = plan.judged, plan.max_reject if given is None else given
+    if most is None:  # a plan of an earlier version, which was refused if it rejected too much
+        judged, most = 0, 1.0
+    elif judged is None:
         from iqcli.photos.find import find_again
 
-        photos = max(len(find_again(plan.roots)), len(plan.shots))
-        check_counts(len(plan.shots), photos, request.max_reject)
+        judged = len(find_again(plan.roots))
+    ruled = sum(BY_HAND not in each.codes for each in plan.shots)
+    return RejectShare(ruled, max(judged, len(plan.shots))), most
 
 
 def _decision(shot: PlannedShot, model: str) -> Decision:
