@@ -45,14 +45,15 @@ def test_each_setting_has_a_value_and_an_origin(iq: Iq, roll: Path) -> None:
 
 
 def test_the_table_shows_them_too(iq: Iq, roll: Path) -> None:
-    (roll / ".iq.toml").write_text("worst = 0.2")
+    (roll / ".iq.toml").write_text('worst = "20%"')
     ran = iq("doctor", "photos")
     lines = [line.split() for line in ran.out.decode().splitlines()]
     assert ran.code == 0
     assert ["setting", "value", "from"] in lines
-    assert ["worst", "0.2", str(roll / ".iq.toml")] in lines
+    assert ["worst", "20%", str(roll / ".iq.toml")] in lines
     assert ["promise", "–", "default"] in lines
     assert ["settings", "beside", "photos", str(roll / ".iq.toml")] in lines
+    assert ["max_reject", "50%", "default"] in lines
 
 
 def test_what_may_be_installed_is_named(iq: Iq, tmp_path: Path) -> None:

@@ -200,6 +200,9 @@ def test_what_stays_broken_is_named(photos: Path, watching: Callable[..., Watchi
     watch.until(lambda: "iq: ./photos/cut.jpg: JPEG data ends early" in watch.messages)
     assert watch.end() == 1
     assert watch.messages[-1] == "2 photos arrived: 1 scored, 1 without a score"
+    again = watching("--existing", "--format", "csv", "--settle", "0.1", "--ignore-unreadable")
+    again.until(lambda: "iq: ./photos/cut.jpg: JPEG data ends early" in again.messages)
+    assert again.end() == 0
 
 
 def test_ctrl_c_reports_the_counts(photos: Path, watching: Callable[..., Watching]) -> None:

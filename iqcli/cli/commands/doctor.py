@@ -15,12 +15,14 @@ from iqcli.cli.options import CacheDir, format_option, start_folder
 from iqcli.cli.output import choose
 from iqcli.errors import Exit, IqError
 from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
-from iqcli.text import display_path
+from iqcli.text import display_path, percent
 
 if TYPE_CHECKING:
     from iqcli.settings import Settings
 
 FORMATS = ("table", "json")
+# Settings that a person writes with a per cent sign.
+SHARES = ("max_reject", "promise")
 PACKAGES = (
     "torch",
     "opencv-contrib-python",
@@ -74,11 +76,18 @@ def _render(
         write([json.dumps({"found": dict(checks), "settings": records}) + "\n"])
         return
     table.show(table.plain_table(("what", "found"), checks))
-    rows = [
-        (name, table.NONE if value is None else value, origin) for name, value, origin in chosen
-    ]
+    rows = [(name, _shown(name, value), origin) for name, value, origin in chosen]
     write(["\n"])
     table.show(table.plain_table(("setting", "value", "from"), rows))
+
+
+def _shown(name: str, value: str | float | None) -> str | float:
+    """A value as a person would write it."""
+    from iqcli.output.table import NONE
+
+    if value is None:
+        return NONE
+    return percent(value) if name in SHARES and isinstance(value, float) else value
 
 
 def _value(settings: Settings, name: str) -> str | float | None:
