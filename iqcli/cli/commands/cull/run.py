@@ -12,8 +12,10 @@ from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.records import BY_HAND, Decision, Photo, Rating, Shot, Verdict
 from iqcli.transactions import jsonl
+from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from iqcli.cli.commands.cull.request import CullAction, CullRequest
@@ -72,16 +74,24 @@ def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) ->
         execute.save(plan, request.plan_file, session)
     code = session.report() if by_rule else Exit.DONE
     if not session.quiet:
-        counts = () if found.after is None else report.summary(found.decisions)
-        for line in (*found.before, *counts, *(found.after or ())):
+        for line in _lines(found, share, most):
             info(line)
         if by_rule:
             report.warn_of_losses(found.decisions)
-        if not found.action.acts and share.is_over(most):
-            info(f"{share.words(most)}; --apply needs {share.way_out}")
     if by_rule and not request.keeps and any(BY_HAND in each.codes for each in found.decisions):
         warn("what you chose is not kept; give --review with --apply or --plan FILE for that")
     return max(execute.carry_out(plan, found.decisions, session, found.action), code)
+
+
+def _lines(found: Decided, share: RejectShare, most: float) -> Iterator[str]:
+    """What a person reads beside the decisions, and that applying them later will be refused."""
+    yield from found.before
+    if found.after is not None:
+        yield from report.summary(found.decisions)
+        yield from found.after
+    later = not found.action.acts and found.action.kind is not Action.LIST
+    if later and share.is_over(most):
+        yield f"{share.words(most)}; --apply needs {share.way_out}"
 
 
 def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> Decided:
