@@ -34,6 +34,8 @@ A_QUOTA = "give how many, as 3, or a share, as 20%"
 MOST = 1_000_000
 # One rule in parts: where a source gives any of them, the others of weaker sources are void.
 RULE = ("below", "worst", "promise", "keep")
+# What each source adds to, and none replaces.
+JOINED = "exclude"
 # The time that reading takes may grow with the square of the size.
 FILE_BYTES = 2**16
 DEFAULT = "default"
@@ -104,6 +106,17 @@ def _name(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("give a model's name or file")
     return value
+
+
+def _patterns(value: Any) -> tuple[str, ...]:
+    """Patterns as in .gitignore: a list, or lines of text."""
+    lines = value.splitlines() if isinstance(value, str) else value
+    if not isinstance(lines, (list, tuple)) or not all(isinstance(each, str) for each in lines):
+        raise ValueError('give patterns, as ["*.png", "drafts/"]')
+    from iqcli.photos.ignore import check_patterns
+
+    check_patterns(lines)
+    return tuple(lines)
 
 
 def _address(value: Any) -> str:
@@ -191,9 +204,10 @@ class Settings:
     """Every knob that outlives one command.
 
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
-    decoded; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds
-    what was trained on the person's photos and the weights that were pulled. With a
-    `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
+    decoded; `exclude` are patterns of what is passed over, joined from all sources; `max_reject` is
+    the largest share (0..1) of shots a plan may reject. `data_dir` holds what was trained on the
+    person's photos and the weights that were pulled. With a `weights_mirror`, https://HOST/PATH is
+    pulled from MIRROR/HOST/PATH.
 
     `below` (a score), `worst` and `keep` ("3", "20%"), `promise` (a share) and `per` are the rule
     of `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are
@@ -207,6 +221,7 @@ class Settings:
     batch_size: int = field(default=0, metadata=_by(_batch))
     jobs: int = field(default=0, metadata=_by(_whole(0, 256)))
     max_megapixels: float = field(default=250.0, metadata=_by(_number(0.001, 10_000)))
+    exclude: tuple[str, ...] = field(default=(), metadata=_by(_patterns, beside_photos=True))
     max_reject: float = field(default=0.5, metadata=_by(_share, beside_photos=True))
     format: str = field(default="table", metadata=_by(_one_of(FORMATS), beside_photos=True))
     below: float | None = field(default=None, metadata=_by(_number(1, 10), beside_photos=True))
@@ -255,6 +270,9 @@ def load_with_origins(
     for given in _sources(flags, start, environ):
         if any(name in given for name in RULE):
             found = {name: pair for name, pair in found.items() if name not in RULE}
+        if JOINED in given and JOINED in found:
+            (before, weaker), (source, patterns) = found[JOINED], given[JOINED]
+            given[JOINED] = f"{before}, {source}", weaker + patterns
         found |= given
     chosen = {name: value for name, (_, value) in found.items()}
     origins = {name: found[name][0] if name in found else DEFAULT for name in NAMES}
@@ -311,7 +329,22 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
         if key not in NAMES or not (trusted or _FIELDS[key].metadata["beside_photos"]):
             why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
             raise IqError(f"{where}: {shorten(key)} {why}; remove that line")
-    return {key: (str(path), checked(key, value, f"{where}: {key}")) for key, value in raw.items()}
+    found = {key: (str(path), checked(key, value, f"{where}: {key}")) for key, value in raw.items()}
+    if not trusted and JOINED in found:
+        _check_foreign(found[JOINED][1], where)
+    return found
+
+
+def _check_foreign(patterns: tuple[str, ...], where: str) -> None:
+    """Refuse patterns beside photos that take back what a person excludes. Raises IqError."""
+    from iqcli.photos.ignore import check_foreign
+
+    try:
+        check_foreign(patterns)
+        if lifting := next((each for each in patterns if each.startswith("!")), None):
+            raise ValueError(f"{shorten(lifting)} would lift what you exclude")
+    except ValueError as error:
+        raise IqError(f"{where}: {JOINED}: {error}; remove that pattern") from None
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -93,8 +93,16 @@ def make_session(
     ] = False,
     default_excludes: Annotated[
         bool,
-        typer.Option(help="Skip hidden and system folders.", show_default=False),
+        typer.Option(help="Skip hidden folders and those of other programs.", show_default=False),
     ] = True,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--exclude",
+            help="Skip what fits, as in .gitignore; may be repeated.",
+            metavar="PATTERN",
+        ),
+    ] = None,
     max_megapixels: MaxMegapixels = None,
     model: Annotated[
         str | None,
@@ -132,6 +140,7 @@ def make_session(
     """A session from the shared options; the signature declares them all."""
     given = paths or []
     flags = {
+        "exclude": exclude or None,
         "max_megapixels": max_megapixels,
         "model": model,
         "device": device,

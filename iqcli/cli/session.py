@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
     from iqcli.models.registry import Registry
-    from iqcli.photos.find import OnProblem
+    from iqcli.photos.find import OnProblem, PassedOver
     from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec, ThumbnailStore
@@ -110,6 +110,13 @@ class Session:
         return Cache(self.settings.cache_dir if self.use_cache else None, warn)
 
     @cached_property
+    def passed(self) -> PassedOver:
+        """What the run passed over so far."""
+        from iqcli.photos.find import PassedOver
+
+        return PassedOver()
+
+    @cached_property
     def registry(self) -> Registry:
         """The models and weights that the settings point to."""
         from iqcli.models.registry import Registry
@@ -145,10 +152,15 @@ class Session:
 
         Raises NothingFound where there is none and nothing says why.
         """
-        shots = list(self.walk(self.paths if paths is None else paths, self.skip))
+        shots = list(
+            self.walk(self.paths if paths is None else paths, self.skip, passed=self.passed)
+        )
         if not shots and not self.counts.unlisted:
             names = self.given if paths is None else tuple(map(str, paths))
-            raise NothingFound(f"no photo in {_places(names)}")
+            links, self.passed.links = self.passed.links, 0
+            self.report_passed()
+            way = f", but {counted(links, 'link')}; give -L to follow links" if links else ""
+            raise NothingFound(f"no photo in {_places(names)}{way}")
         return shots
 
     def walk(
@@ -157,10 +169,12 @@ class Session:
         on_problem: OnProblem,
         *,
         skip: Callable[[str], bool] = lambda _: False,
+        passed: PassedOver | None = None,
     ) -> Iterator[Shot]:
         """The shots of these paths by the rules of the shared options, problems to `on_problem`.
 
-        No file of an unknown extension is opened whose name `skip` holds for.
+        No file of an unknown extension is opened whose name `skip` holds for. What is passed over
+        is counted in `passed`.
         """
         from iqcli.photos.find import find_shots
         from iqcli.photos.folder import looks_like_photo
@@ -172,8 +186,10 @@ class Session:
             paths,
             follow_links=self.follow_links,
             default_excludes=self.default_excludes,
+            exclude=self.settings.exclude,
             is_photo=is_photo,
             on_problem=on_problem,
+            passed=passed,
         )
 
     def measure(
@@ -217,9 +233,18 @@ class Session:
         """Show which photos failed, and the counts; the exit code of the run."""
         for path, reason in (self.counts.failed | self.counts.unscored).items():
             problem(path, reason)
+        self.report_passed()
         if not self.quiet:
             info(self.counts.describe(verb))
         return self.counts.exit_code
+
+    def report_passed(self, passed: PassedOver | None = None) -> None:
+        """Show what was passed over, by default in all of the run."""
+        if not self.quiet:
+            from iqcli.cli.passed_over import lines
+
+            for line in lines(passed or self.passed):
+                info(line)
 
     @cached_property
     def paths(self) -> list[Path]:

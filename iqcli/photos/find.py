@@ -1,17 +1,22 @@
-"""From paths to shots: walk folders, group names, yield every shot once. Opens no photo."""
+"""From paths to shots: walk folders, group names, yield every shot once. Opens no photo.
+
+What a walk passes over is counted in a `PassedOver`, so that a person hears of it.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from iqcli.errors import IqError
+from iqcli.fs.other_programs import Kind, OtherProgram
 from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
+from iqcli.photos.ignore import IGNORE_FILE, NO_MEDIA, OPTION, Ignore, RuleSet
 from iqcli.records import Shot
 from iqcli.text import display_path
 
@@ -20,25 +25,55 @@ Identity = tuple[int, int]
 IN_CLOUD = "its content is in the cloud, not on this disk; download it first"
 
 
+@dataclass
+class PassedOver:
+    """What walks passed over, by the reason.
+
+    Folders of other `programs` are counted by their names, the `libraries` among them listed, too.
+    Folders and photos that a person excluded are counted by what excludes them (`--exclude`,
+    `.iqignore`, `.nomedia`). `videos` belong to no shot; `links` are to folders and photos.
+    """
+
+    programs: Counter[str] = field(default_factory=Counter)
+    libraries: dict[Path, OtherProgram] = field(default_factory=dict)
+    hidden: Counter[str] = field(default_factory=Counter)
+    folders: Counter[str] = field(default_factory=Counter)
+    photos: Counter[str] = field(default_factory=Counter)
+    videos: int = 0
+    links: int = 0
+
+    def add_program(self, folder: Path, program: OtherProgram) -> None:
+        """Count a folder of another program."""
+        self.programs[folder.name] += 1
+        if program.kind is Kind.LIBRARY:
+            self.libraries[folder] = program
+
+
 def find_shots(
     paths: Iterable[Path],
     *,
     follow_links: bool = False,
     default_excludes: bool = True,
+    exclude: Iterable[str] = (),
     is_photo: IsPhoto = looks_like_photo,
     on_problem: OnProblem,
+    passed: PassedOver | None = None,
 ) -> Iterator[Shot]:
     """Yield the shots of `paths` in the order given, inside a folder in byte order of the names.
 
     A folder is walked to the end, a file brings its whole shot; a file that is no photo is still
-    yielded, so that reading it reports why. Names that a walk skips (excludes, links) count where
-    they are given themselves. A shot reached twice is yielded once. `is_photo` decides on files of
-    unknown extension; what cannot be listed or is not on this disk goes to `on_problem`.
-    Raises IqError for a path that does not exist, before anything is yielded.
+    yielded, so that reading it reports why. Names that a walk skips (folders of other programs,
+    what is hidden, links, what `.nomedia` and `.iqignore` exclude) count where they are given
+    themselves. `exclude` holds for files that are given, too; a shot goes by its primary file, so
+    that none is torn apart. A shot reached twice is yielded once. `is_photo` decides on files of
+    unknown extension; what cannot be listed or is not on this disk goes to `on_problem`, and what
+    is passed over is counted in `passed`.
+    Raises IqError for a path that does not exist, before anything is yielded, and for an
+    `.iqignore` that cannot be used.
     """
-    given = [(path, _mode(path)) for path in paths]
-    rules = Rules(follow_links, default_excludes, is_photo)
-    return _Finder(rules, on_problem).find(given)
+    given = [(path, _status(path)) for path in paths]
+    rules = Rules(follow_links, default_excludes, is_photo, tuple(exclude))
+    return _Finder(rules, on_problem, PassedOver() if passed is None else passed).find(given)
 
 
 def find_again(paths: Iterable[Path]) -> dict[Path, Shot]:
@@ -46,9 +81,9 @@ def find_again(paths: Iterable[Path]) -> dict[Path, Shot]:
     return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
 
 
-def _mode(path: Path) -> int:
+def _status(path: Path) -> os.stat_result:
     try:
-        return path.stat().st_mode
+        return path.stat()
     except FileNotFoundError:
         raise IqError(f"there is no file or folder {display_path(path)}; check the name") from None
     except (OSError, ValueError) as error:
@@ -64,29 +99,41 @@ class _Siblings:
 
     identity: Identity
     groups: dict[str, Group]
-    in_cloud: frozenset[str]
+    in_cloud: set[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Subfolder:
+    path: Path
+    ignore: Ignore
 
 
 class _Finder:
-    def __init__(self, rules: Rules, on_problem: OnProblem) -> None:
+    def __init__(self, rules: Rules, on_problem: OnProblem, passed: PassedOver) -> None:
         self._rules = rules
         self._on_problem = on_problem
+        self._passed = passed
+        self._asked = RuleSet(rules.exclude, OPTION) if rules.exclude else None
+        self._roots: set[Identity] = set()
         self._walked: set[Identity] = set()
+        self._ignored: dict[Identity, set[str]] = defaultdict(set)
         self._named: dict[Identity, set[str]] = defaultdict(set)
         self._siblings: dict[tuple[Path, bool], _Siblings] = {}
 
-    def find(self, given: list[tuple[Path, int]]) -> Iterator[Shot]:
-        for path, mode in given:
-            if stat.S_ISDIR(mode):
+    def find(self, given: list[tuple[Path, os.stat_result]]) -> Iterator[Shot]:
+        folders = [each for _, each in given if stat.S_ISDIR(each.st_mode)]
+        self._roots = {(each.st_dev, each.st_ino) for each in folders}
+        for path, status in given:
+            if stat.S_ISDIR(status.st_mode):
                 yield from self._walk(path)
-            elif stat.S_ISREG(mode):
+            elif stat.S_ISREG(status.st_mode):
                 yield from self._file(path)
             else:
                 self._on_problem(path, "it is neither a file nor a folder")
 
     def _walk(self, root: Path) -> Iterator[Shot]:
         # An explicit stack: a tree may be deeper than Python's recursion limit.
-        stack = [self._inside(root, root)]
+        stack = [self._inside(_Subfolder(root, Ignore.at(root, self._asked)), root)]
         while stack:
             item = next(stack[-1], None)
             if item is None:
@@ -96,33 +143,80 @@ class _Finder:
             else:
                 stack.append(self._inside(item, root))
 
-    def _inside(self, path: Path, root: Path) -> Iterator[Shot | Path]:
+    def _inside(self, place: _Subfolder, root: Path) -> Iterator[Shot | _Subfolder]:
         """The shots and subfolders of a folder that was not walked before, in byte order."""
+        path, ignore = place.path, place.ignore
         try:
             identity = _identity(path)
             if identity in self._walked:
                 return
-            self._walked.add(identity)
             folder = read_folder(path, self._rules)
         except OSError as error:
             self._on_problem(path, f"it cannot be listed: {error.strerror}")
             return
+        if identity not in self._roots and self._passes(path, folder):
+            return
+        self._walked.add(identity)
+        self._count(path, folder)
+        if folder.has_rules:
+            ignore = ignore.joined(path / IGNORE_FILE)
         groups = {shot[0]: shot for shot in folder.shots}
         for name in sorted([*groups, *folder.folders], key=os.fsencode):
-            if name not in groups:
-                yield path / name
+            is_folder = name not in groups
+            if ignore.sets and self._is_ignored(path, name, ignore, identity, is_folder):
+                continue
+            if is_folder:
+                yield _Subfolder(path / name, ignore.inside(name))
             elif name not in self._named.get(identity, ()):
                 yield from self._shot(root, path, groups[name], folder.in_cloud)
 
+    def _passes(self, path: Path, folder: Folder) -> bool:
+        """Whether a folder that was not given is passed over because of a file in it."""
+        if folder.owner:
+            self._passed.add_program(path, folder.owner)
+        elif folder.no_media:
+            self._passed.folders[NO_MEDIA] += 1
+        return folder.owner is not None or folder.no_media
+
+    def _count(self, path: Path, folder: Folder) -> None:
+        """Count what `read_folder` left out, but for folders that were given themselves."""
+        self._passed.videos += len(folder.videos)
+        self._passed.links += folder.links
+        for name, program in folder.owned.items():
+            if not self._is_root(path / name):
+                self._passed.add_program(path / name, program)
+        self._passed.hidden.update(name for name in folder.hidden if not self._is_root(path / name))
+
+    def _is_ignored(
+        self, path: Path, name: str, ignore: Ignore, identity: Identity, is_folder: bool
+    ) -> bool:
+        source = ignore.source(f"{name}/" if is_folder else name)
+        if source is None or (is_folder and self._is_root(path / name)):
+            return source is not None
+        if not is_folder:
+            self._ignored[identity].add(name)
+        (self._passed.folders if is_folder else self._passed.photos)[source] += 1
+        return True
+
+    def _is_root(self, folder: Path) -> bool:
+        try:
+            return _identity(folder) in self._roots
+        except OSError:
+            return False
+
     def _file(self, path: Path) -> Iterator[Shot]:
         parent, name = path.parent, path.name
-        siblings = self._beside(parent, self._rules.excludes(name))
+        siblings = self._beside(parent, self._rules.hides(name))
         shot = siblings.groups.get(name, (name, ()))
         done = self._named[siblings.identity]
         walked = siblings.identity in self._walked and name in siblings.groups
-        if shot[0] in done or (walked and not self._rules.excludes(shot[0])):
+        walked = walked and shot[0] not in self._ignored[siblings.identity]
+        if shot[0] in done or (walked and not self._rules.hides(shot[0])):
             return
         done.add(shot[0])
+        if self._asked and self._asked.verdict(shot[0]):
+            self._passed.photos[OPTION] += 1
+            return
         in_cloud = siblings.in_cloud | ({name} if is_in_cloud(path.stat()) else set())
         yield from self._shot(parent, parent, shot, in_cloud)
 
@@ -136,14 +230,12 @@ class _Finder:
             except OSError as error:
                 why = f"it cannot be listed, companions in it are not seen: {error.strerror}"
                 self._on_problem(parent, why)
-                folder = Folder([], [], frozenset())
+                folder = Folder()
             groups = {name: shot for shot in folder.shots for name in (shot[0], *shot[1])}
             self._siblings[key] = _Siblings(_identity(parent), groups, folder.in_cloud)
         return self._siblings[key]
 
-    def _shot(
-        self, root: Path, folder: Path, shot: Group, in_cloud: frozenset[str]
-    ) -> Iterator[Shot]:
+    def _shot(self, root: Path, folder: Path, shot: Group, in_cloud: set[str]) -> Iterator[Shot]:
         primary, companions = shot
         if in_cloud and not in_cloud.isdisjoint((primary, *companions)):
             self._on_problem(folder / primary, IN_CLOUD)

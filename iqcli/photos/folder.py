@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import re
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
+from dataclasses import dataclass, field
+from enum import StrEnum, auto
 from pathlib import Path
 
+from iqcli.fs.other_programs import OtherProgram, Ownership, owner_by_mark, owner_by_name
 from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import HEAD_BYTES, PHOTO, SIDECAR, VIDEO, extension, sniff
+from iqcli.photos.ignore import IGNORE_FILE, NO_MEDIA
 
 IsPhoto = Callable[[Path, os.stat_result], bool]
 
-EXCLUDED = re.compile(
-    r"\..*|@eaDir|node_modules|System Volume Information|\$RECYCLE\.BIN|.*\.(photoslibrary|lrdata)",
-    re.IGNORECASE | re.DOTALL,
-)
 REJECTS, MANIFEST, REJECTS_KIND = "_Rejected", "MANIFEST.jsonl", "iq-rejects"
 MANIFEST_HEAD = 2**16
 
@@ -34,63 +30,119 @@ MAY_BE_IN_CLOUD = hasattr(os.stat_result, "st_flags") or hasattr(
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a walk takes for photos, and what it skips."""
+    """What a walk takes for photos, and what it skips; `exclude` are patterns as in .gitignore."""
 
     follow_links: bool
     default_excludes: bool
     is_photo: IsPhoto
+    exclude: tuple[str, ...] = ()
 
-    def excludes(self, name: str) -> bool:
-        """Whether a walk skips this name."""
-        return self.default_excludes and EXCLUDED.fullmatch(name) is not None
+    def hides(self, name: str) -> bool:
+        """Whether a walk skips a file of this name."""
+        return self.default_excludes and name.startswith(".")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Folder:
-    """Names inside one folder. `in_cloud` are those whose content is not on this disk."""
+    """Names inside one folder. `in_cloud` are those whose content is not on this disk.
 
-    shots: list[Group]
-    folders: list[str]
-    in_cloud: frozenset[str]
+    `owned` are the subfolders of other programs, `hidden` other hidden ones, `videos` those that
+    belong to no shot, `links` those to folders and photos that are not followed. The whole folder
+    belongs to the program `owner` if a file in it proves that; `no_media` and `has_rules` tell
+    whether a file in it says to pass it over, and one what to pass over in it.
+    """
+
+    shots: list[Group] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)
+    in_cloud: set[str] = field(default_factory=set)
+    owned: dict[str, OtherProgram] = field(default_factory=dict)
+    hidden: list[str] = field(default_factory=list)
+    videos: list[str] = field(default_factory=list)
+    links: int = 0
+    owner: OtherProgram | None = None
+    no_media: bool = False
+    has_rules: bool = False
 
 
 def read_folder(folder: Path, rules: Rules) -> Folder:
     """List and group one folder; no file of a known extension is opened. Raises OSError."""
+    found = Folder()
     names: dict[_Role, list[str]] = {role: [] for role in _Role}
-    in_cloud: set[str] = set()
     with os.scandir(folder) as entries:
         for entry in entries:
-            # What disappears or cannot be read meanwhile is no photo.
-            with contextlib.suppress(OSError):
-                if role := _role(entry, rules):
-                    names[role].append(entry.name)
-                    if MAY_BE_IN_CLOUD and is_in_cloud(entry.stat()):
-                        in_cloud.add(entry.name)
-    shots = group(names[_Role.PHOTO], names[_Role.OTHER])
-    return Folder(shots, names[_Role.FOLDER], frozenset(in_cloud))
+            try:
+                role = _role(entry, rules)
+                if role is None:
+                    continue
+                if isinstance(role, OtherProgram):
+                    found.owned[entry.name] = role
+                    continue
+                names[role].append(entry.name)
+                if MAY_BE_IN_CLOUD and is_in_cloud(entry.stat()):
+                    found.in_cloud.add(entry.name)
+            except OSError:  # what disappears or cannot be read meanwhile is no photo
+                continue
+    videos = names[_Role.VIDEO]
+    found.shots = group(names[_Role.PHOTO], [*videos, *names[_Role.SIDECAR]])
+    found.folders, found.hidden = names[_Role.FOLDER], names[_Role.HIDDEN]
+    found.links = len(names[_Role.LINK])
+    if videos:
+        taken = {name for _, companions in found.shots for name in companions}
+        found.videos = [name for name in videos if name not in taken]
+    if marks := names[_Role.MARK]:
+        found.no_media, found.has_rules = NO_MEDIA in marks, IGNORE_FILE in marks
+        if rules.default_excludes:
+            found.owner = next((each for each in map(owner_by_mark, marks) if each), None)
+    return found
 
 
-class _Role(Enum):
+class _Role(StrEnum):
     FOLDER = auto()
+    HIDDEN = auto()  # a folder
     PHOTO = auto()
-    OTHER = auto()
+    VIDEO = auto()
+    SIDECAR = auto()
+    LINK = auto()
+    MARK = auto()  # a file that says what the folder is
 
 
-def _role(entry: os.DirEntry[str], rules: Rules) -> _Role | None:
-    if rules.excludes(entry.name) or (entry.is_symlink() and not rules.follow_links):
-        return None
+def _role(entry: os.DirEntry[str], rules: Rules) -> _Role | OtherProgram | None:
+    name = entry.name
+    hidden = name.startswith(".")
+    if hidden and (name in (NO_MEDIA, IGNORE_FILE) or owner_by_mark(name)):
+        return _Role.MARK
+    kind = extension(name)
+    if entry.is_symlink() and not rules.follow_links:
+        leads = entry.is_dir() or (kind in PHOTO and entry.is_file())
+        return _Role.LINK if leads and not rules.hides(name) else None
     if entry.is_dir():
-        return None if is_reject_folder(Path(entry.path)) else _Role.FOLDER
-    if not entry.is_file():
+        return _folder_role(entry, rules, hidden)
+    if (hidden and rules.default_excludes) or not entry.is_file():
         return None
-    kind = extension(entry.name)
     if kind in PHOTO:
         return _Role.PHOTO
-    if kind in VIDEO or kind in SIDECAR:
-        return _Role.OTHER
+    if kind in VIDEO:
+        return _Role.VIDEO
+    if kind in SIDECAR:
+        return _Role.SIDECAR
+    if owner_by_mark(name):
+        return _Role.MARK
     status = entry.stat()
     known = not is_in_cloud(status) and rules.is_photo(Path(entry.path), status)
     return _Role.PHOTO if known else None
+
+
+def _folder_role(
+    entry: os.DirEntry[str], rules: Rules, hidden: bool
+) -> _Role | OtherProgram | None:
+    if rules.default_excludes:
+        owner = owner_by_name(entry.name, entry.path)
+        if not owner and entry.is_symlink():
+            inside = Ownership().of(Path(entry.path))
+            owner = inside[1] if inside else None
+        if owner or hidden:
+            return owner or _Role.HIDDEN
+    return None if is_reject_folder(Path(entry.path)) else _Role.FOLDER
 
 
 def looks_like_photo(path: Path, status: os.stat_result) -> bool:

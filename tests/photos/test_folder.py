@@ -12,6 +12,7 @@ from support.images import encoded, scene
 from support.photo_folder import PhotoFolder
 
 from iqcli.photos import folder
+from iqcli.photos.find import PassedOver
 from iqcli.photos.folder import is_in_cloud
 
 PNG = encoded(scene(8, 8), "PNG")
@@ -39,7 +40,8 @@ def test_unknown_extensions_are_asked_and_known_ones_are_not(folder_of: PhotoFol
         *["._IMG_1.jpg", ".hidden.jpg", ".thumbnails/a.jpg", "@eaDir/a.jpg", ".git/a.jpg"],
         *["node_modules/a.png", "System Volume Information/a.jpg", "$RECYCLE.BIN/a.jpg"],
         *[".Trash-1000/a.jpg", "Photos.photoslibrary/originals/a.jpg", "x.lrdata/a.jpg"],
-        *["Photos.PhotosLibrary/a.jpg", "$Recycle.Bin/a.jpg"],
+        *["Photos.PhotosLibrary/a.jpg", "$Recycle.Bin/a.jpg", "CaptureOne/Cache/t/a.jpg"],
+        *["#recycle/a.jpg", "S.cocatalog/a.jpg", "lost+found/a.jpg", "Temporary Items/a.jpg"],
     ],
 )
 def test_default_excludes(folder_of: PhotoFolder, where: str) -> None:
@@ -47,7 +49,47 @@ def test_default_excludes(folder_of: PhotoFolder, where: str) -> None:
     assert folder_of.found() == []
     assert folder_of.found(default_excludes=False) == [where]
     assert folder_of.found(where) == [where]  # a name that is given is meant
-    assert folder_of.found(where.split("/")[0]) == [where]
+    if not where.startswith("CaptureOne"):
+        assert folder_of.found(where.split("/")[0]) == [where]
+
+
+def test_what_is_passed_over_is_counted(folder_of: PhotoFolder) -> None:
+    library = "P.photoslibrary"
+    folder_of.put("a.jpg", "a.mov", "film.mp4", "d/@eaDir/a.jpg", "e/@eaDir/a.jpg", ".x.jpg")
+    folder_of.put(f"{library}/originals/b.jpg", "thumbs/c.jpg", "d/.private/d.jpg", "._a.jpg")
+    folder_of.put("library/.immich", "library/upload/e.jpg", "e/talk.avi", "e/talk.xmp")
+    (folder_of.root / "link.jpg").symlink_to("a.jpg")
+    (folder_of.root / "more").symlink_to("thumbs")
+    (folder_of.root / "lost.jpg").symlink_to("nowhere.jpg")
+    (folder_of.root / "note").symlink_to("film.mp4")
+    passed = PassedOver()
+    assert folder_of.found(passed=passed) == ["a.jpg", "thumbs/c.jpg"]
+    assert passed.programs == {"@eaDir": 2, library: 1, "library": 1}
+    libraries = {folder.name: each.name for folder, each in passed.libraries.items()}
+    assert libraries == {library: "Apple Photos", "library": "Immich"}
+    assert (passed.hidden, passed.videos, passed.links) == ({".private": 1}, 2, 2)
+
+
+def test_what_is_named_is_not_counted_as_passed_over(folder_of: PhotoFolder) -> None:
+    folder_of.put("a.jpg", "P.photoslibrary/b.jpg", "P.photoslibrary/@eaDir/c.jpg", ".x/d.jpg")
+    passed = PassedOver()
+    found = folder_of.found("", "P.photoslibrary", ".x", passed=passed)
+    assert found == ["a.jpg", "P.photoslibrary/b.jpg", ".x/d.jpg"]
+    assert (passed.programs, passed.libraries, passed.hidden) == ({"@eaDir": 1}, {}, {})
+
+
+def test_a_followed_link_into_a_library_is_passed_over(
+    folder_of: PhotoFolder, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    originals = tmp_path_factory.mktemp("elsewhere") / "Photos.photoslibrary" / "originals"
+    originals.mkdir(parents=True)
+    (originals / "a.jpg").write_bytes(b"x")
+    (folder_of.root / "mine").symlink_to(originals)
+    passed = PassedOver()
+    assert folder_of.found(follow_links=True, passed=passed) == []
+    assert passed.programs == {"mine": 1}
+    assert folder_of.found("mine") == ["mine/a.jpg"]  # named, so meant
+    assert folder_of.found(follow_links=True, default_excludes=False) == ["mine/a.jpg"]
 
 
 def test_a_hidden_file_that_is_named_brings_its_companions(folder_of: PhotoFolder) -> None:

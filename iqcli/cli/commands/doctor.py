@@ -15,7 +15,7 @@ from iqcli.cli.options import CacheDir, format_option, start_folder
 from iqcli.cli.output import choose
 from iqcli.errors import Exit, IqError
 from iqcli.settings import NAMES, beside_photos, load_with_origins, user_config
-from iqcli.text import display_path, percent
+from iqcli.text import display_path, escape, percent
 
 if TYPE_CHECKING:
     from iqcli.settings import Settings
@@ -96,6 +96,8 @@ def _value(settings: Settings, name: str) -> str | float | None:
         from iqcli.weights.download import host
 
         return host(value)
+    if isinstance(value, tuple):
+        return ", ".join(map(escape, value)) or None
     return display_path(value) if isinstance(value, Path) else value
 
 

@@ -93,6 +93,8 @@ def _shot(session: Session) -> Shot:
         raise IqError(f"{display_path(path)} is a folder; name one photo, or see `iq rank`")
     unlisted: list[str] = []
     shots = list(session.walk([path], lambda _, why: unlisted.append(why)))
+    if not shots and not unlisted:
+        raise IqError(f"{display_path(path)} is excluded, by --exclude or your settings; lift that")
     if not shots:
         raise PhotoError(f"{display_path(path)}: {unlisted[0]}")
     return shots[0]
@@ -101,21 +103,23 @@ def _shot(session: Session) -> Shot:
 def _others(session: Session, shot: Shot, among: Path | None) -> list[Shot]:
     """The shots to compare with: those of the folder given, else those right beside the photo."""
     from iqcli.photos.folder import Rules, looks_like_photo, read_folder
+    from iqcli.photos.ignore import Ignore
     from iqcli.records import Shot
 
     if among is not None:
         if among.exists() and not among.is_dir():
             raise IqError(f"--among is {display_path(among)}, which is a file; give a folder")
-        shots = list(session.walk([among], session.skip))
+        shots = list(session.walk([among], session.skip, passed=session.passed))
     else:
         folder = shot.path.parent
+        ignore = Ignore.of(folder, session.settings.exclude)
         beside = read_folder(
             folder, Rules(session.follow_links, session.default_excludes, looks_like_photo)
         )
         shots = [
             Shot(folder, folder / first, tuple(folder / name for name in rest))
             for first, rest in beside.shots
-            if beside.in_cloud.isdisjoint((first, *rest))
+            if beside.in_cloud.isdisjoint((first, *rest)) and not ignore.source(first)
         ]
     return [each for each in shots if not each.path.samefile(shot.path)]
 

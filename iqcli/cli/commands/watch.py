@@ -7,7 +7,6 @@ import threading
 import time
 from collections import Counter
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from iqcli.cli.console import counted, info, problem
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
 from iqcli.output.stdout import exit_on_closed_pipe, write
+from iqcli.photos.find import PassedOver
 from iqcli.photos.watch import FolderScanner, WatchFolder, is_temporary
 from iqcli.text import display_path
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iqcli.cli.session import Session
+    from iqcli.photos.find import OnProblem
     from iqcli.records import Photo, Shot
 
 # Photos rated before their rows are written.
@@ -76,8 +77,7 @@ def _arriving(
 ) -> Iterator[Photo]:
     """The photos that arrive, rated by one model that stays loaded."""
     _ = session.model  # one that cannot be loaded is refused before the wait
-    walk = partial(session.walk, skip=is_temporary)
-    scanner = FolderScanner(folders, walk, problem)
+    scanner = FolderScanner(folders, _Walk(session), problem)
     folder = WatchFolder(scanner, settle)
     if not existing:
         folder.mark_seen()
@@ -93,6 +93,21 @@ def _arriving(
             if folder.accept(photo):
                 yield photo
         ended.wait(max(pause, (SHARE - 1) * looked))
+
+
+class _Walk:
+    """Walks the folders, again and again; what is passed over is shown once."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._shown = False
+
+    def __call__(self, folders: list[Path], on_problem: OnProblem) -> Iterator[Shot]:
+        passed = PassedOver()
+        yield from self._session.walk(folders, on_problem, skip=is_temporary, passed=passed)
+        if not self._shown:
+            self._session.report_passed(passed)
+        self._shown = True
 
 
 def _rated(session: Session, shots: list[Shot], ended: threading.Event) -> Iterator[Photo]:
