@@ -31,6 +31,7 @@ from iqcli.transactions.plan import (
     folded,
     parse,
     records,
+    refuse_other_programs,
 )
 from iqcli.transactions.reject_folder import is_ours
 
@@ -46,7 +47,8 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
     """The plan that moves every rejected shot, or does another `Action`; its files are hashed now.
 
     Raises PlanConflict where a file changed since it was judged, is no plain file, or lies outside
-    its root through a link; IqError where one cannot be read.
+    its root through a link; IqError where one cannot be read, or lies in a folder of another
+    program.
     """
     chosen, now = Action(action), datetime.now(UTC)
     # What goes to the trash gets a folder of its own, whose name meets no other that is there, nor
@@ -62,6 +64,7 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
             shots.append(_planned(decision, root, folders[root]))
     plan = Plan(now.isoformat(timespec="seconds"), rule, model, tuple(shots), chosen)
     check(plan)
+    refuse_other_programs(plan)
     return plan
 
 
@@ -234,7 +237,8 @@ def _is_plan(path: Path) -> bool:
 def load(path: Path) -> Plan:
     """Read a plan, trusting nothing in it.
 
-    Raises IqError if it is no plan, PlanConflict if it does not fit the disk or leaves its roots.
+    Raises IqError if it is no plan or changes a folder of another program, PlanConflict if it does
+    not fit the disk or leaves its roots.
     """
     try:
         plan = parse([record(each) for each in path.read_bytes().splitlines()])
@@ -243,4 +247,5 @@ def load(path: Path) -> Plan:
     except IqError as error:
         raise IqError(f"cannot use the plan {display_path(path)}: {error}") from error
     check(plan)
+    refuse_other_programs(plan)
     return plan

@@ -53,8 +53,9 @@ def require_output(
 ) -> None:
     """Check, before the work for it begins, that a result may get this name. Raises IqError.
 
-    The name ends in one of `suffixes`, if there are any, and its folder exists and is writable. A
-    file of that name is replaced only where `may_replace` says that it is a `kind`.
+    The name ends in one of `suffixes`, if there are any, and its folder exists, is writable and
+    belongs to no other program. A file of that name is replaced only where `may_replace` says that
+    it is a `kind`.
     """
     if suffixes and path.suffix not in suffixes:
         endings = " or ".join(suffixes)
@@ -62,6 +63,9 @@ def require_output(
     if not path.absolute().parent.is_dir():
         folder = display_path(path.parent)
         raise IqError(f"there is no folder {folder} for {escape(path.name)}; make it first")
+    from iqcli.fs.other_programs import refuse_to_write  # deferred: not for `iq --help`
+
+    refuse_to_write([path.resolve().parent])
     if not os.access(path.resolve().parent, os.W_OK):
         raise IqError(
             f"cannot write {display_path(path)}: its folder is not writable; give another place"

@@ -5,13 +5,20 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iqcli.fs import files, locks
+from iqcli.fs import files, locks, other_programs
 from iqcli.photos.find import find_again
 from iqcli.text import display_path
 from iqcli.transactions import journal, reject_folder
 from iqcli.transactions.edit_records import check_edits
 from iqcli.transactions.edits import Backups, WriteFile, checked, edit_steps, write_parts
-from iqcli.transactions.plan import Action, Outcome, Plan, check, refuse
+from iqcli.transactions.plan import (
+    Action,
+    Outcome,
+    Plan,
+    check,
+    refuse,
+    refuse_other_programs,
+)
 from iqcli.transactions.rollback import Transaction, rollback_on_error
 from iqcli.transactions.steps import FileState, JournalState, forward_steps, obstacle
 
@@ -38,6 +45,7 @@ def apply(plan: Plan, state_dir: Path, edits: Sequence[Edit] = ()) -> Outcome:
     check(plan)
     if not plan.shots or plan.action is Action.LIST:
         return Outcome("", "cull", 0, 0, what=plan.action.value)
+    refuse_other_programs(plan)
     if plan.action is Action.TRASH:
         reject_folder.require_trash()
     with checked(edits) as changes:
@@ -73,6 +81,7 @@ def _run(
     """One run of edits, of a plan, or of both; returns its id. Raises like `apply`."""
     edits = [edit for edit, _ in changes]
     check_edits(edits)
+    other_programs.refuse_to_write(each.path.parent for each in edits)
     roots = {*(plan.roots if plan else ()), *(each.root for each in edits)}
     with locks.hold(roots, state_dir):
         refuse(list(_edit_conflicts(edits)), "run again", "nothing was written")

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import files
+from iqcli.fs import files, other_programs
 from iqcli.photos.folder import MANIFEST, REJECTS
 from iqcli.text import display_path, listed
 from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
@@ -133,6 +133,16 @@ def check(plan: Plan) -> None:
                 if end in ends:
                     raise PlanConflict(f"{display_path(end)} stands twice in the plan")
                 ends.add(end)
+
+
+def refuse_other_programs(plan: Plan) -> None:
+    """Refuse a plan that changes anything in a folder of another program. Raises IqError.
+
+    Not part of `check`: an undo takes back what was done there, whoever did it.
+    """
+    if plan.action is not Action.LIST:
+        sources = (shot.root / each.source for shot in plan.shots for each in shot.files)
+        other_programs.refuse_to_write([*plan.rejects, *(path.parent for path in sources)])
 
 
 def below(root: Path, path: Path) -> Path:

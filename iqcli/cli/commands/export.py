@@ -63,7 +63,9 @@ def export(
         raise IqError("--sort, --reverse and --limit are for rows; give --format or --output, too")
     if xmp:
         from iqcli.cli.commands.cull.execute import recover
+        from iqcli.fs.other_programs import refuse_to_write
 
+        refuse_to_write(session.folders)
         recover(session, session.folders)
     photos: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
     if xmp:

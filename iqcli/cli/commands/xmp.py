@@ -83,12 +83,16 @@ def write(
 
     `commit` makes the edits in a transaction, given the state folder: by default one of their own.
     All files are written or none. Those that cannot be edited are reported, left as they are and
-    counted in the session. Raises IqError, also where `embed` lacks ExifTool.
+    counted in the session. Raises IqError, also for photos in folders of other programs and where
+    `embed` lacks ExifTool.
     """
+    from iqcli.fs.other_programs import refuse_to_write
     from iqcli.transactions import apply
     from iqcli.xmp.annotate import XmpWriter, parse_thresholds, xmp_updates
     from iqcli.xmp.profiles import PROFILES
 
+    # Before an embedder puts its parts beside the photos.
+    refuse_to_write(each.photo.shot.path.parent for each in decisions if each.photo.rating)
     when = datetime.now().astimezone().isoformat(timespec="seconds")
     with ExitStack() as stack:
         embedder = _embedder(session, stack) if embed else None

@@ -9,6 +9,7 @@ from iqcli.cli.commands import xmp as sidecars
 from iqcli.cli.console import counted, info
 from iqcli.culling import planner
 from iqcli.fs import scratch
+from iqcli.fs.other_programs import refusal
 from iqcli.records import Verdict
 from iqcli.text import display_path
 from iqcli.transactions import apply as transactions
@@ -106,6 +107,8 @@ def _would(decisions: Sequence[Decision], action: CullAction) -> str:
     if action.kind is Action.LIST:
         return f"{what} listed; nothing is touched"
     written = ", no XMP is written" if action.profile is not None else ""
+    if why := refusal(path.parent for shot in shots for path in (shot.root / " ", *shot.files)):
+        return f"{what} {WOULD[action.kind]}, and --apply would refuse it: {why}"
     if shots:
         return f"{what} {WOULD[action.kind]}{written}, give --apply to do it"
     return f"no photo is rejected; {NOTHING[action.kind]}{written}"

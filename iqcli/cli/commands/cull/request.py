@@ -119,6 +119,11 @@ class CullRequest:
         """Whether the decisions outlive the run."""
         return self.action.acts or self.plan_file is not None
 
+    @property
+    def writes(self) -> bool:
+        """Whether files beside the photos are to change, now or by the plan."""
+        return self.action.acts or (self.keeps and self.action.kind is not Action.LIST)
+
     def most_rejects(self, settings: Settings) -> float:
         """The share (0..1) of the photos that a rule may reject where the cull is applied."""
         return settings.max_reject if self.max_reject is None else self.max_reject

@@ -10,6 +10,7 @@ from iqcli.cli.commands.cull import execute, report
 from iqcli.cli.console import info, warn
 from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
+from iqcli.fs.other_programs import refuse_to_write
 from iqcli.records import BY_HAND, Decision, Photo, Rating, Shot, Verdict
 from iqcli.transactions import jsonl
 from iqcli.transactions.plan import Action
@@ -100,6 +101,8 @@ def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> De
     from iqcli.culling.grouping.group import group
 
     request.check()
+    if request.writes:  # not after an hour of measuring
+        refuse_to_write(session.folders)
     rule = request.rule
     grounds: tuple[str, ...] = ()
     if rule.needs_holdout:
