@@ -17,100 +17,37 @@ from iqcli.fs.other_programs import (
     refuse_to_write,
 )
 
-BINS = [
-    "#recycle",
-    "@Recycle",
-    "RECYCLER",
-    "Recycler",
-    "RECYCLED",
-    "$RECYCLE.BIN",
-    "$Recycle.Bin",
-    ".Trash",
-    ".Trashes",
-    ".Trash-1000",
-    ".Trash-0",
-    "lost+found",
-    "LOST+FOUND",
-    "FOUND.000",
-    "found.012",
-    ".recycle",
-    ".Recycle.Bin",
-    "files_trashbin",
-    ".stversions",
-    ".dtrash",
-    "_NAS_Recycle_RAID",
-    "trashbox",
-]
-SNAPSHOTS = [
-    "#snapshot",
-    "#Snapshot",
-    "@Recently-Snapshot",
-    ".snapshot",
-    ".snapshots",
-    "~snapshot",
-    ".zfs",
-    "files_versions",
-    "@GMT-2024.01.31-12.00.00",
-    "Backups.backupdb",
-    ".picasaoriginals",
-    "Mac.sparsebundle",
-    "timeshift-btrfs",
-]
-CACHES = [
-    "@eaDir",
-    "@EADIR",
-    "@__thumb",
-    ".@__thumb",
-    "@Transcode",
-    ".thumbnails",
-    ".cache",
-    ".wdmc",
-    "appdata_oc4k2j9qx0ab",
-    ".dropbox.cache",
-    ".photoprism",
-    "Previews.lrdata",
-    "x.LRDATA",
-    "Catalog.lrcat-data",
-    "Film.trickplay",
-    "mipmaps-0123456789abcdef0123456789abcdef01234567.d",
-    "CaptureOne/Cache",
-    "captureone/cache",
-    "CaptureOne/Settings131",
-    "Android/data",
-    "Library/Caches",
-]
-LIBRARIES = [
-    "Photos.photoslibrary",
-    "Photos.PhotosLibrary",
-    "i.photolibrary",
-    "m.migratedphotolibrary",
-    "Old.aplibrary",
-    "old.APLIBRARY",
-    "v.apvault",
-    "L.lrlibrary",
-    "S.cocatalog",
-    "S.cosessiondb",
-    "f.fcpbundle",
-    "i.imovielibrary",
-    "Fotos-Mediathek.photoslibrary",
-    "t.tvlibrary",
-]
-SYSTEM = [
-    ".git",
-    ".hg",
-    ".svn",
-    "node_modules",
-    "__pycache__",
-    ".fseventsd",
-    ".Spotlight-V100",
-    ".DocumentRevisions-V100",
-    ".TemporaryItems",
-    ".stfolder",
-    "ix-applications",
-    "$WINDOWS.~BT",
-    "Windows.old",
-    ".AppleDouble",
-]
+
+def words(text: str) -> list[str]:
+    return text.split()
+
+
+BINS = words("""
+    #recycle @Recycle RECYCLER Recycler RECYCLED $RECYCLE.BIN $Recycle.Bin .Trash .Trashes
+    .Trash-1000 .Trash-0 lost+found LOST+FOUND FOUND.000 found.012 .recycle .Recycle.Bin
+    files_trashbin .stversions .dtrash _NAS_Recycle_RAID trashbox
+""")
+SNAPSHOTS = words("""
+    #snapshot #Snapshot @Recently-Snapshot .snapshot .snapshots ~snapshot .zfs
+    files_versions @GMT-2024.01.31-12.00.00 Backups.backupdb .picasaoriginals
+    Mac.sparsebundle timeshift-btrfs
+""")
+CACHES = words("""
+    @eaDir @EADIR @__thumb .@__thumb @Transcode .thumbnails .cache .wdmc
+    appdata_oc4k2j9qx0ab .dropbox.cache .photoprism Previews.lrdata x.LRDATA
+    Catalog.lrcat-data Film.trickplay mipmaps-0123456789abcdef0123456789abcdef01234567.d
+    CaptureOne/Cache captureone/cache CaptureOne/Settings131 Android/data Library/Caches
+""")
+LIBRARIES = words("""
+    Photos.photoslibrary Photos.PhotosLibrary i.photolibrary m.migratedphotolibrary
+    Old.aplibrary old.APLIBRARY v.apvault L.lrlibrary S.cocatalog S.cosessiondb f.fcpbundle
+    i.imovielibrary Fotos-Mediathek.photoslibrary t.tvlibrary
+""")
+SYSTEM = words("""
+    .git .hg .svn node_modules __pycache__ .fseventsd .Spotlight-V100
+    .DocumentRevisions-V100 .TemporaryItems .stfolder ix-applications $WINDOWS.~BT
+    Windows.old .AppleDouble
+""")
 WITH_BLANKS = {
     "Temporary Items": Kind.SYSTEM,
     "System Volume Information": Kind.SYSTEM,
@@ -132,50 +69,13 @@ OF_PROGRAMS = {
     **WITH_BLANKS,
 }
 # What a person may call a folder.
-OF_PEOPLE = [
-    "thumbs",
-    "Thumbnails",
-    "thumbnails",
-    "Trash",
-    "trash",
-    "Recycled",
-    "recycled",
-    "Cache",
-    "cache",
-    "Cache/Cache",
-    "data",
-    "darktable_exported",
-    "CaptureOne",
-    "CaptureOne/2024",
-    "Exports/Settings",
-    "recycle",
-    "Snapshot",
-    "snapshots",
-    "Originals",
-    "originals",
-    "upload",
-    "library",
-    "storage",
-    "@home",
-    "#1",
-    "$cash",
-    "photoslibrary",
-    "cocatalog",
-    "my.photoslibrary.old",
-    "Masters",
-    "Lightroom",
-    "photos.lr",
-    "backup",
-    "found.photos",
-    "Library",
-    "Android",
-    "Android/media",
-    "mipmaps",
-    "previews",
-    "git",
-    "versions",
-    "@Recycled-Paper",
-]
+OF_PEOPLE = words("""
+    thumbs Thumbnails thumbnails Trash trash Recycled recycled Cache cache Cache/Cache data
+    darktable_exported CaptureOne CaptureOne/2024 Exports/Settings recycle Snapshot
+    snapshots Originals originals upload library storage @home #1 $cash photoslibrary
+    cocatalog my.photoslibrary.old Masters Lightroom photos.lr backup found.photos Library
+    Android Android/media mipmaps previews git versions @Recycled-Paper
+""")
 
 
 def make(root: Path, name: str) -> Path:
