@@ -106,6 +106,9 @@ def test_photos_of_a_stranger_choose_no_path_and_no_weights(sources: Sources, li
         ("model = 3", "give a model's name or file"),
         ("device = 1", "give one of auto, cpu, cuda, mps"),
         ('device = ["cpu"]', "give one of auto, cpu, cuda, mps"),
+        ("exclude = 3", 'give patterns, as ["*.png", "drafts/"]'),
+        ("exclude = [3]", 'give patterns, as ["*.png", "drafts/"]'),
+        ('exclude = ["*.png", "!"]', "'!' is no pattern as in .gitignore"),
     ],
 )
 def test_a_value_of_the_wrong_kind(sources: Sources, line: str, says: str) -> None:
@@ -158,6 +161,40 @@ def test_good_values(sources: Sources) -> None:
     assert (found.max_reject, found.batch_size, found.workers) == (0.3, 0, 3)
     assert found.cache_dir == Path.home() / "iq"
     assert load({"jobs": 0}, sources.start, sources.environ).workers in range(1, 17)
+
+
+def test_patterns_of_all_sources_are_joined(sources: Sources) -> None:
+    sources.config.write_text('exclude = ["a", "!b"]')
+    sources.beside.write_text('exclude = ["c"]\nformat = "csv"')
+    sources.environ["IQ_EXCLUDE"] = "d\ne"
+    found, origins = load_with_origins(
+        {"exclude": ["f"], "format": "json"}, sources.start, sources.environ
+    )
+    assert found.exclude == ("a", "!b", "c", "d", "e", "f")
+    parts = f"{sources.config}, {sources.beside}, IQ_EXCLUDE in the environment, --exclude"
+    assert origins["exclude"] == parts
+    assert (found.format, load({}, None, {"IQ_CONFIG": str(sources.config)}).exclude) == (
+        "json",
+        ("a", "!b"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("!private/", "'!private/' would lift what you exclude"),
+        ("*a*a*a*a*a*b", "'*a*a*a*a*a*b' has more than 4 *"),
+    ],
+)
+def test_patterns_beside_photos_only_narrow_and_are_quick(
+    sources: Sources, pattern: str, why: str
+) -> None:
+    sources.beside.write_text(f'exclude = ["*.png", "{pattern}"]')
+    with pytest.raises(IqError, match=re.escape(f": exclude: {why}; remove that pattern")):
+        sources.load()
+    sources.beside.unlink()
+    sources.config.write_text(f'exclude = ["*.png", "{pattern}"]')
+    assert sources.load().exclude == ("*.png", pattern)  # type: ignore[attr-defined]
 
 
 def test_the_rule_of_a_folder(sources: Sources) -> None:

@@ -171,6 +171,16 @@ def test_edits_wait_for_nobody(root: Path, state: Path, held: str) -> None:
     assert tree(root) == before
 
 
+def test_no_edit_is_made_in_a_folder_of_another_program(root: Path, state: Path) -> None:
+    (root / "2024").rename(root / "2024.photoslibrary")
+    inside = Edit(root, root / "2024.photoslibrary/IMG_1234.HEIC.xmp", None, b"<made/>")
+    before = tree(root)
+    with pytest.raises(IqError, match=r"2024\.photoslibrary belongs to Apple Photos; export the"):
+        write([*sidecars(root)[:1], inside], state)
+    assert tree(root) == before
+    assert history(state) == []
+
+
 def test_a_file_edited_twice_at_once_is_refused(root: Path, state: Path) -> None:
     edit = sidecars(root)[1]
     with pytest.raises(PlanConflict, match="stands twice among the edits"):

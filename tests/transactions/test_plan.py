@@ -14,6 +14,7 @@ from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
 from iqcli.transactions.apply import apply
+from iqcli.transactions.plan import Action
 from iqcli.transactions.undo import undo
 
 if TYPE_CHECKING:
@@ -38,6 +39,29 @@ def test_only_rejected_shots_are_planned_with_hash_score_and_reasons(root: Path)
     first = shot.files[0]
     assert (first.mtime_ns, first.sha256) == (leaf[2], leaf[3])
     assert targets(plan) == ["_Rejected/IMG_0001.JPG", "_Rejected/IMG_0001.JPG.xmp"]
+
+
+@pytest.mark.parametrize("where", ["P.photoslibrary", "day/#recycle", "x/CaptureOne/Cache"])
+@pytest.mark.parametrize("root_is_inside", [True, False])
+def test_no_plan_changes_a_folder_of_another_program(
+    tmp_path: Path, where: str, root_is_inside: bool
+) -> None:
+    top = tmp_path / where if root_is_inside else tmp_path
+    names = ["IMG_1.jpg"] if root_is_inside else [f"{where}/IMG_1.jpg"]
+    grow(top, names)
+    with pytest.raises(IqError, match=r"copy the photos|export the originals|name the folder"):
+        plan_for(top, [names])
+    # Made while it was a person's folder, or by hand.
+    (shot,) = grow_planned(tmp_path / "free", {"IMG_1": ["IMG_1.jpg"]}).shots
+    source = Path(names[0])
+    file = dataclasses.replace(shot.files[0], source=source, target=Path("_Rejected") / source)
+    forged = dataclasses.replace(shot, root=top, files=(file,))
+    before = tree(tmp_path)
+    for action in (Action.MOVE, Action.COPY, Action.LINK):
+        plan = plans.Plan("2024-01-01T00:00:00+00:00", "", "", (forged,), action)
+        with pytest.raises(IqError, match=r"(copy the photos|export|name the folder).*( first|s)$"):
+            apply(plan, tmp_path / "state")
+    assert tree(tmp_path) == before
 
 
 def test_a_rejected_folder_of_the_user_is_left_alone(root: Path) -> None:
