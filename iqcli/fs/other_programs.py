@@ -98,6 +98,7 @@ NAMES = {
         snapper=".snapshots | @snapshots",
         the_NAS=".snapshot | ~snapshot | .zfs | .btrfs",
         Timeshift="timeshift-btrfs",
+        Apple_devices="mobilesync",
         Time_Machine="backups.backupdb | .mobilebackups | .timemachine",
         Windows="windowsimagebackup",
         Nextcloud="files_versions",
@@ -122,6 +123,7 @@ NAMES = {
         Mylio="generated images.bundle",
         Plex="plex media server | plex versions | phototranscoder",
         Kodi="extrathumbs | .actors",
+        the_camera="thmbnl",
     ),
     **_rows(Kind.LIBRARY, Photo_Booth="photo booth library"),
     **_rows(
@@ -184,16 +186,18 @@ _PAIRS = [
         (r"camera ?raw/cache", "Adobe Camera Raw", Kind.CACHE),
         (r"library/(caches|containers|group containers)", "macOS", Kind.CACHE),
         (r"android/(data|obb)", "Android", Kind.CACHE),
+        (r"misc/thm", "the camera", Kind.CACHE),
     )
 ]
-_PAIR_NAMES = ("cache", "settings", "containers", "group", "data", "obb")
+_PAIR_NAMES = ("cache", "settings", "containers", "group", "data", "obb", "thm")
 
 IMMICH = OtherProgram("Immich", Kind.LIBRARY)
 _CAPTURE_ONE = OtherProgram("Capture One", Kind.LIBRARY)
+_PHOTOPRISM = OtherProgram("PhotoPrism", Kind.CACHE)
 # A file of this name proves whose folder it lies in.
 MARKS = {
     ".immich": IMMICH,
-    ".ppstorage": OtherProgram("PhotoPrism", Kind.CACHE),
+    ".ppstorage": _PHOTOPRISM,
     "AlbumData.xml": OtherProgram("Apple iPhoto", Kind.LIBRARY),
     "Library.iPhoto": OtherProgram("Apple iPhoto", Kind.LIBRARY),
     "Library6.iPhoto": OtherProgram("Apple iPhoto", Kind.LIBRARY),
@@ -222,6 +226,10 @@ _PROVEN: dict[str, list[tuple[Callable[[Path], bool], OtherProgram]]] = {
         (_session_beside, OtherProgram("Capture One", Kind.BIN)),
     ],
     "thumbs": [(lambda each: _has(each.parent, "encoded-video"), IMMICH)],
+    "upload": [(lambda each: _has(each.parent, "encoded-video", "thumbs"), IMMICH)],
+    "library": [(lambda each: _has(each.parent, "encoded-video", "thumbs"), IMMICH)],
+    "cache": [(lambda each: _has(each.parent, "sidecar", "config"), _PHOTOPRISM)],
+    "sidecar": [(lambda each: _has(each.parent, "cache", "config"), _PHOTOPRISM)],
     "thumbnails": [
         (lambda each: _has(each.parent, "files_trashbin"), OtherProgram("Nextcloud", Kind.CACHE)),
         (lambda each: _has(each.parent, "addon_data"), OtherProgram("Kodi", Kind.CACHE)),

@@ -37,6 +37,7 @@ CACHES = words("""
     appdata_oc4k2j9qx0ab .dropbox.cache .photoprism Previews.lrdata x.LRDATA
     Catalog.lrcat-data Film.trickplay mipmaps-0123456789abcdef0123456789abcdef01234567.d
     CaptureOne/Cache captureone/cache CaptureOne/Settings131 Android/data Library/Caches
+    PRIVATE/M4ROOT/THMBNL MISC/THM
 """)
 LIBRARIES = words("""
     Photos.photoslibrary Photos.PhotosLibrary i.photolibrary m.migratedphotolibrary
@@ -122,6 +123,10 @@ def test_a_folder_that_may_be_a_persons_is_one(tmp_path: Path, name: str) -> Non
         ("thumbs/a.webp | encoded-video/", "thumbs", "Immich"),
         ("thumbs/.immich", "thumbs", "Immich"),
         ("library/.immich", "library", "Immich"),
+        ("upload/a.jpg | thumbs/ | encoded-video/", "upload", "Immich"),
+        ("library/a.jpg | thumbs/ | encoded-video/", "library", "Immich"),
+        ("cache/thumbnails/1.jpg | sidecar/ | config/", "cache/thumbnails", "PhotoPrism"),
+        ("sidecar/1.jpg | cache/ | config/", "sidecar", "PhotoPrism"),
         ("storage/.ppstorage", "storage", "PhotoPrism"),
         ("thumbnails/1.jpg | files_trashbin/", "thumbnails", "Nextcloud"),
         ("iPhoto Library/AlbumData.xml", "iPhoto Library", "Apple iPhoto"),
@@ -141,7 +146,7 @@ def test_what_lies_around_proves_whose_a_folder_is(
             path.write_bytes(b"x")
     found = Ownership().of(tmp_path / owned)
     assert found is not None
-    assert (found[0], found[1].name) == (tmp_path / owned, program)
+    assert (found[0], found[1].name) == (tmp_path / owned.split("/")[0], program)
     assert refusal([tmp_path]) is None
 
 
