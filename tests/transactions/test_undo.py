@@ -463,17 +463,30 @@ def test_a_journal_with_any_edits_in_it_is_unreadable(state: Path, edits: str) -
     assert [row.state for row in history(state)] == [State.UNREADABLE]
 
 
-@pytest.mark.parametrize("length", [0, 100, 400])
-def test_a_journal_cut_off_in_its_first_line_is_named(root: Path, state: Path, length: int) -> None:
+@pytest.mark.parametrize("named", [False, True])
+def test_a_journal_cut_off_in_its_first_line_is_named(root: Path, state: Path, named: bool) -> None:
     """With the manifest that lists its photos, where the journal still says where that is."""
     run = apply(plan_for(root), state).run
     path = state / f"journal/{run}.jsonl"
-    path.write_bytes(path.read_bytes()[:length])
+    whole = path.read_bytes()
+    after_rejects = whole.index(b"_Rejected") + len(b'_Rejected",')
+    path.write_bytes(whole[: after_rejects if named else 100])
     [row] = history(state)
     assert (row.run, row.state) == (run, State.UNREADABLE)
     [why] = unreadable(state)
-    manifest = root / "_Rejected/MANIFEST.jsonl" if length > 200 else "MANIFEST.jsonl beside"
+    manifest = root / "_Rejected/MANIFEST.jsonl" if named else "MANIFEST.jsonl beside"
     assert f"{path}: it is cut off in its first line; move it elsewhere; see {manifest}" in why
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_a_journal_with_next_to_nothing_in_it_is_named(
+    root: Path, state: Path, length: int
+) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    path.write_bytes(path.read_bytes()[:length])
+    [why] = unreadable(state)
+    assert f"{path}: it is cut off in its first line" in why
 
 
 def test_an_intent_cut_off_in_writing_never_began(root: Path, state: Path) -> None:
