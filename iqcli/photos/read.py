@@ -49,7 +49,7 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
     The format is known by content. Raises PhotoError with a reason that names no path.
     """
     kind = kind_of(data)
-    with _photo_errors(kind):
+    with photo_errors(kind):
         raw = kind in RAW_KINDS
         picture = decode_raw(data, max_megapixels) if raw else decode(data, kind, max_megapixels)
         views = views_of(upright(picture.pixels, picture.orientation), picture.profile)
@@ -65,7 +65,7 @@ def read_whole(data: bytes, *, max_megapixels: float, part: Part | None = None) 
     kind = kind_of(data)
     if kind in RAW_KINDS:
         raise PhotoError("a raw file has no pixels of its own; develop it, to TIFF say")
-    with _photo_errors(kind):
+    with photo_errors(kind):
         picture = decode(data, kind, max_megapixels, whole=True, part=part)
         return to_srgb(upright(picture.pixels, picture.orientation), picture.profile)
 
@@ -84,7 +84,8 @@ def kind_of(data: bytes) -> str:
 
 
 @contextmanager
-def _photo_errors(kind: str) -> Iterator[None]:
+def photo_errors(kind: str) -> Iterator[None]:
+    """Decode a file of this kind in here: whatever a decoder raises becomes a PhotoError."""
     try:
         yield
     except PhotoError:

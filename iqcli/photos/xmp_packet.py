@@ -172,6 +172,8 @@ def _open(data: bytes, errors: str) -> tuple[Envelope, bytes]:
     except UnicodeDecodeError:
         raise BrokenPacket("is neither UTF-8 nor UTF-16") from None
     core = text.strip("\ufeff\0 \t\r\n")
+    if "\0" in core:  # UTF-32, read as UTF-16: expat would take it for another encoding again
+        raise BrokenPacket("is neither UTF-8 nor UTF-16")
     lead, _, tail = text.partition(core) if core else ("", "", "")
     return Envelope(bom, codec, lead, tail), core.encode()
 

@@ -111,9 +111,9 @@ class XmpWriter:
     """Collects the edits of a run: of sidecars, and of photos where there is an `embedder`.
 
     `when` is ISO 8601. `kept` are photos where a person's rating, label or flag stays, `changed`
-    those with an edit, `problems` the files that cannot be edited, with the reason. `unread`
-    counts sidecars that the program of the profile does not read, `raw_skipped` raw files that are
-    not written into.
+    those with an edit, `problems` the files that cannot be edited, with the reason, and `failed`
+    their photos. `unread` counts sidecars that the program of the profile does not read,
+    `raw_skipped` raw files that are not written into.
     """
 
     profile: Profile
@@ -123,6 +123,7 @@ class XmpWriter:
     kept: set[Path] = field(default_factory=set)
     changed: set[Path] = field(default_factory=set)
     problems: list[tuple[Path, str]] = field(default_factory=list)
+    failed: set[Path] = field(default_factory=set)
     unread: int = 0
     raw_skipped: int = 0
     _used: set[Path] = field(default_factory=set)
@@ -162,15 +163,17 @@ class XmpWriter:
             below(shot.root.resolve(), path)
             pending = make(path, update, self.when)
         except (BrokenPacket, PhotoError, PlanConflict) as error:
-            self.problems.append((path, str(error)))
-            return
+            return self._leave(shot.path, path, str(error))
         except OSError as error:
-            self.problems.append((path, error.strerror or "it cannot be read"))
-            return
+            return self._leave(shot.path, path, error.strerror or "it cannot be read")
         if pending.kept:
             self.kept.add(shot.path)
         if pending.after is not None:
             yield Edit(shot.root, path, pending.before, pending.after, shot.path)
+
+    def _leave(self, photo: Path, path: Path, why: str) -> None:
+        self.problems.append((path, why))
+        self.failed.add(photo)
 
     def _names(self, folder: Path) -> frozenset[str]:
         """The names in a folder, listed once for consecutive shots of it."""

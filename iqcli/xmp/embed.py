@@ -84,10 +84,12 @@ class Embedder:
 
     def _checked(self, old: bytes, new: bytes, kind: str) -> Facts:
         """The metadata of the new photo. Raises PhotoError where more than its XMP differs."""
-        from iqcli.photos.read import read_photo
+        from iqcli.photos.read import photo_errors, read_photo
 
-        one, two = (self._picture(each, kind) for each in (old, new))
-        if not _same(one, two) or not all(same(old, new) for same in CHECKS.get(kind, ())):
+        with photo_errors(kind):  # a photo has a score already if its preview can be read
+            one, two = (self._picture(each, kind) for each in (old, new))
+            same = _same(one, two) and all(same(old, new) for same in CHECKS.get(kind, ()))
+        if not same:
             raise PhotoError("ExifTool would change more of it than its XMP")
         return read_photo(new, max_megapixels=self.max_megapixels)[0]
 

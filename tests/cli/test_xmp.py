@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import ImageCms
-from support.images import encoded, exif_block, noise, scene
+from support.images import broken_dng, encoded, exif_block, noise, scene
 from support.photo_trees import tree
 from support.xmp_sidecars import DARKTABLE, LIGHTROOM, others
 
@@ -149,7 +149,9 @@ def test_without_exiftool_nothing_is_written(iq: Iq, roll: Path) -> None:
 def test_a_cull_writes_its_decisions_and_undo_takes_all_back(iq: Iq, roll: Path) -> None:
     before = tree(iq.cwd)
     words = ("--worst", "34%", "--apply", "--xmp", "--xmp-profile", "digikam")
-    assert iq("cull", "photos", *words).code == 0
+    ran = iq("cull", "photos", *words)
+    assert ran.code == 0
+    assert ran.err.count("(run ") == ran.err.count("puts them back and takes the XMP back") == 1
     rejects = list((roll / "_Rejected").rglob("*.xmp"))
     assert len(rejects) == 2
     for path in rejects:
@@ -283,7 +285,7 @@ def test_what_a_killed_run_left_beside_photos_is_swept_away(iq: Iq, tmp_path: Pa
 
 
 @pytest.mark.exiftool
-def test_what_exiftool_cannot_do_safely_is_left_alone(iq: Iq) -> None:
+def test_what_cannot_be_written_into_is_left_alone_and_all_else_is_written(iq: Iq) -> None:
     folder = iq.cwd / "photos"
     extended = LIGHTROOM.replace(
         'rdf:about=""', 'rdf:about="" xmlns:n="urn:n" n:HasExtendedXMP="A"'
@@ -292,13 +294,22 @@ def test_what_exiftool_cannot_do_safely_is_left_alone(iq: Iq) -> None:
         "a.jpg": encoded(scene(256, 256), "JPEG", xmp=extended.encode()),
         "b.jpg": encoded(scene(256, 256), "JPEG", xmp=b"<broken"),
         "c.bmp": encoded(scene(256, 256), "BMP"),
+        # Scored by its preview, and no embedding could be shown to leave the sensor as it is.
+        "d.dng": broken_dng(encoded(scene(512, 512), "JPEG"), (512, 512)),
+        "e.jpg": encoded(scene(256, 256), "JPEG"),
     }
     for name, data in made.items():
         (folder / name).write_bytes(data)
     before = tree(iq.cwd)
     ran = iq("export", "photos", "--xmp", "--embed")
     assert ran.code == 1
-    assert ran.err.count("it is left as it is") == 3
+    left = [line for line in ran.lines if "it is left as it is" in line]
+    assert [line.split(":")[1].split("/")[-1] for line in left] == [*made][:4]
+    assert "XMP of 5 photos: 1 file written, 0 unchanged, 4 files left alone" in ran.err
+    assert [name for name, data in made.items() if (folder / name).read_bytes() != data] == [
+        "e.jpg"
+    ]
+    assert iq("undo").code == 0
     assert tree(iq.cwd) == before
 
 

@@ -109,7 +109,17 @@ def test_a_rating_of_another_namespace_is_another_rating() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"garbage", b"\xff\xfe", b"\0\0\0", b"<a", packet(attribute("3"))[:-9].encode(), b"<a/>"],
+    [
+        b"",
+        b"garbage",
+        b"\xff\xfe",
+        b"\0\0\0",
+        b"<a",
+        packet(attribute("3"))[:-9].encode(),
+        b"<a/>",
+        packet(attribute("3")).encode("utf-32"),
+        packet(attribute("3")).encode("utf-32-le"),
+    ],
 )
 def test_what_does_not_parse_says_nothing(data: bytes) -> None:
     assert stars_of(data) is None

@@ -83,6 +83,13 @@ def cut_dng(sensor: Pixels) -> bytes:
     return _tiff(_thumbnail(1), [_sensor(sensor) | {273: ("I", (2**30,))}])
 
 
+def broken_dng(preview: bytes, preview_size: tuple[int, int]) -> bytes:
+    """A DNG with a good preview, whose sensor data cannot be decompressed."""
+    tags = _sensor(np.zeros((64, 64, 3), np.uint8))
+    tags |= _directory(64, 64, 0, 8, 32803, (16,), bytes(5000))
+    return _tiff(_thumbnail(1), [_directory(*preview_size, 1, 7, 6, (8, 8, 8), preview), tags])
+
+
 def lossy_dng(width: int, height: int, jpeg: bytes) -> bytes:
     """A DNG whose picture is a linear JPEG, which LibRaw decodes through libjpeg."""
     return _tiff(_thumbnail(1), [_directory(width, height, 0, 34892, 34892, (8, 8, 8), jpeg)])

@@ -271,6 +271,8 @@ def test_no_value_breaks_out(text: str) -> None:
         (b"<svg/>", "holds no XMP"),
         (b"\xff\xfe\0\0<\0\0\0", "no well-formed XML"),
         (DARKTABLE.encode("latin-1"), "neither UTF-8 nor UTF-16"),
+        (DARKTABLE.encode("utf-32"), "neither UTF-8 nor UTF-16"),
+        (DARKTABLE.replace("rdf", "r\0f").encode(), "neither UTF-8 nor UTF-16"),
         (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "has a DTD"),
         (b'<!DOCTYPE a SYSTEM "file:///etc/passwd"><a/>', "has a DTD"),
         (b"<a:b/>", "no well-formed XML"),

@@ -106,7 +106,8 @@ def write(
         done = (commit or apply.write)(writer.edits, session.settings.state_dir)
     if embedder:
         _carry_over(session, embedder.rewritten)
-    _report(session, writer, len(updates), done.run)
+    # A cull that moves photos, too, says so itself, once.
+    _report(session, writer, len(updates), "" if done.kind == "cull" else done.run)
     return done
 
 
@@ -138,7 +139,7 @@ def _report(session: Session, writer: XmpWriter, scored: int, undoable: str) -> 
     undo = f"; `iq undo` takes it back (run {undoable})" if undoable else ""
     kept = f", {len(writer.kept):,} rated by a person and kept so" if writer.kept else ""
     left = f", {counted(len(writer.problems), 'file')} left alone" if writer.problems else ""
-    same = scored - len(writer.changed)
+    same = scored - len(writer.changed | writer.failed)
     summary = f"XMP of {counted(scored, 'photo')}: {files} written, {same:,} unchanged"
     info(summary + kept + left + undo)
     if writer.raw_skipped:

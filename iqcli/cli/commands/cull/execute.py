@@ -146,9 +146,10 @@ def describe(done: Outcome, plan: Plan) -> str:
     """What was done by that plan, and the way back."""
     what, action = _photos(len(plan.shots), plan.files), plan.action
     where = ", ".join(display_path(folder) for folder in done.rejects)
+    xmp = " and takes the XMP back" if done.edited else ""
     if action is Action.TRASH:
         return f"put {what} in the trash, as one folder; restore it and `iq undo {done.run}`"
     if action is Action.MOVE:
-        return f"moved {what} to {where}; `iq undo` puts them back (run {done.run})"
+        return f"moved {what} to {where}; `iq undo` puts them back{xmp} (run {done.run})"
     verb, new = ("copied", "copies") if action is Action.COPY else ("linked", "links")
-    return f"{verb} {what} in {where}; `iq undo` removes the {new} (run {done.run})"
+    return f"{verb} {what} to {where}; `iq undo` removes the {new}{xmp} (run {done.run})"
