@@ -95,8 +95,9 @@ class Row:
     """One line of the history.
 
     `kind` is "cull", or its action if it did not move, with ", xmp" if it has edits as well; or
-    "undo"; or that of edits alone. `of` is the run that an undo undoes; `when` is ISO 8601 in UTC.
-    Of a run that is unreadable only `run` is known; `roots` has its journal, `error` the reason.
+    "undo"; or that of edits alone. `files` are those moved or written, each once. `of` is the run
+    that an undo undoes; `when` is ISO 8601 in UTC. Of a run that is unreadable only `run` is known;
+    `roots` has its journal, `error` the reason.
     """
 
     run: str
@@ -141,7 +142,8 @@ def _row(past: RunHistory, roots: tuple[Path, ...]) -> Row:
         kind = run.plan.action.value
     if run.plan and run.edits:
         kind += ", xmp"
-    return Row(run.id, run.when, kind, run.of, run.shots, run.files, past.state, roots)
+    count = len(run.sources) if run.plan and run.edits else run.files
+    return Row(run.id, run.when, kind, run.of, run.shots, count, past.state, roots)
 
 
 def changes(state_dir: Path) -> list[RunHistory]:

@@ -76,6 +76,13 @@ class JournalRecord:
     sending: bool = False
 
     @property
+    def sources(self) -> frozenset[Path]:
+        """Every file that the run moved or changed, by its name before it."""
+        shots = self.plan.shots if self.plan else ()
+        moved = {shot.root / each.source for shot in shots for each in shot.files}
+        return frozenset(moved | {each.path for each in self.edits})
+
+    @property
     def paths(self) -> frozenset[Path]:
         """Every name that the run gave, took or changed."""
         shots = self.plan.shots if self.plan else ()
