@@ -36,6 +36,8 @@ MOST = 1_000_000
 RULE = ("below", "worst", "promise", "keep")
 # What each source adds to, and none replaces.
 JOINED = "exclude"
+# What a file beside photos may lower and not raise, and what its origin says if it tried.
+CAPPED, HELD_BACK = "max_reject", "not raised to"
 # The time that reading takes may grow with the square of the size.
 FILE_BYTES = 2**16
 DEFAULT = "default"
@@ -267,7 +269,9 @@ def load_with_origins(
         f"{kind}_dir": _user_dir(kind) for kind in ("cache", "state", "data")
     }
     found: dict[str, tuple[str, Any]] = {}
-    for given in _sources(flags, start, environ):
+    for given, trusted in _sources(flags, start, environ):
+        if not trusted and CAPPED in given:
+            given[CAPPED] = _lower(found.get(CAPPED, _default(CAPPED)), given[CAPPED])
         if any(name in given for name in RULE):
             found = {name: pair for name, pair in found.items() if name not in RULE}
         if JOINED in given and JOINED in found:
@@ -279,28 +283,43 @@ def load_with_origins(
     return Settings(**folders | chosen), origins
 
 
+def _default(name: str) -> tuple[str, Any]:
+    return DEFAULT, _FIELDS[name].default
+
+
+def _lower(before: tuple[str, float], given: tuple[str, float]) -> tuple[str, float]:
+    """The lower of two shares; if it is the one before, its origin says what was held back."""
+    source, share = given
+    if share <= before[1]:
+        return given
+    return f"{before[0]}, {HELD_BACK} {percent(share)} by {source}", before[1]
+
+
 def _sources(
     flags: Mapping[str, Any], start: Path | None, environ: Mapping[str, str]
-) -> Iterator[dict[str, tuple[str, Any]]]:
-    """What each source gives, the weakest first: by setting its origin and the checked value."""
-    yield _from_file(user_config(environ), trusted=True)
+) -> Iterator[tuple[dict[str, tuple[str, Any]], bool]]:
+    """What each source gives, the weakest first, and whether it is the person's own.
+
+    That is, by setting, its origin and the checked value.
+    """
+    yield _from_file(user_config(environ), trusted=True), True
     if start is not None and (nearest := beside_photos(start)):
-        yield _from_file(nearest, trusted=False)
+        yield _from_file(nearest, trusted=False), False
     variables = {name: f"IQ_{name.upper()}" for name in NAMES}
     for name, way in REMOVED.items():
         if environ.get(f"IQ_{name.upper()}"):
             raise IqError(f"IQ_{name.upper()} was removed; unset it, and {way}")
-    yield {
-        name: (f"{each} in the environment", checked(name, environ[each], each))
-        for name, each in variables.items()
-        if environ.get(each)
-    }
+    yield (
+        {
+            name: (f"{each} in the environment", checked(name, environ[each], each))
+            for name, each in variables.items()
+            if environ.get(each)
+        },
+        True,
+    )
     options = {name: f"--{name.replace('_', '-')}" for name in flags}
-    yield {
-        name: (each, checked(name, flags[name], each))
-        for name, each in options.items()
-        if flags[name] is not None
-    }
+    given = {name: each for name, each in options.items() if flags[name] is not None}
+    yield {name: (each, checked(name, flags[name], each)) for name, each in given.items()}, True
 
 
 def user_config(environ: Mapping[str, str] = os.environ) -> Path:

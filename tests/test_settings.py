@@ -53,6 +53,31 @@ def test_the_nearest_file_counts_alone(sources: Sources) -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "beside", "holds"),
+    [
+        ("", "90%", 0.5),
+        ("", "50.1%", 0.5),
+        ("", "10%", 0.1),
+        ("", "0%", 0.0),
+        ('max_reject = "20%"', "50%", 0.2),
+        ('max_reject = "100%"', "90%", 0.9),
+    ],
+)
+def test_a_file_beside_photos_lowers_the_guard_and_never_raises_it(
+    sources: Sources, own: str, beside: str, holds: float
+) -> None:
+    sources.config.write_text(own)
+    sources.beside.write_text(f'max_reject = "{beside}"')
+    found, origins = load_with_origins({}, sources.start, sources.environ)
+    assert found.max_reject == holds
+    held = share(beside) > holds
+    weaker = str(sources.config) if own else DEFAULT
+    says = f"{weaker}, not raised to {beside} by {sources.beside}"
+    assert origins["max_reject"] == (says if held else str(sources.beside))
+    assert load({"max_reject": "100%"}, sources.start, sources.environ).max_reject == 1.0
+
+
+@pytest.mark.parametrize(
     "line",
     [
         'cache_dir = "/tmp/x"',

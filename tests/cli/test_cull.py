@@ -138,6 +138,12 @@ def test_the_guard(seen: Iq, roll: Path) -> None:
         "if that is meant, give --max-reject 100%"
     ]
     assert tree(seen.cwd) == before
+    (roll / ".iq.toml").write_text('max_reject = "100%"\n')
+    ran = seen("cull", "photos", "--below", "10", "--apply")
+    held = f"max_reject is 50% (default, not raised to 100% by {roll}/.iq.toml)"
+    assert (ran.code, ran.lines[0]) == (2, held)
+    assert "more than 50%" in ran.lines[1]
+    assert tree(seen.cwd) == before | {b"photos/.iq.toml": tree(seen.cwd)[b"photos/.iq.toml"]}
     (roll / ".iq.toml").write_text('max_reject = "10%"\n')
     assert "more than 10%" in seen("cull", "photos", "--worst", "34%", "--apply").err
     assert seen("cull", "photos", "--worst", "34%", "--apply", "--max-reject", "34%").code == 0

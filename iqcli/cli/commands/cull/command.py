@@ -14,7 +14,8 @@ from iqcli.cli.console import info
 from iqcli.cli.options import Format, IgnoreUnreadable, Nul, over_photos
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
-from iqcli.settings import UNITS, checked
+from iqcli.settings import CAPPED, HELD_BACK, UNITS, checked
+from iqcli.text import percent
 
 ACTIONS = ("move", "copy", "link", "trash", "list")
 
@@ -151,6 +152,9 @@ def cull(
         raise IqError("--dry-run changes nothing and --apply does; leave one of them out")
     if dry_run and not session.quiet:
         info("--dry-run is the default; nothing changes without --apply")
+    where = session.origins.get(CAPPED, "")
+    if max_reject is None and HELD_BACK in where and not session.quiet:
+        info(f"{CAPPED} is {percent(session.settings.max_reject)} ({where})")
     session.counts.ignores_unreadable = ignore_unreadable
     given = {
         "below": below,
