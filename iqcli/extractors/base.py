@@ -41,6 +41,11 @@ class Block(Protocol):
         ...
 
     @property
+    def may_be_nan(self) -> bool:
+        """Whether there are pictures that it is not defined for, whose vector is NaN throughout."""
+        ...
+
+    @property
     def fingerprint(self) -> str:
         """Changes whenever the same picture could give another vector.
 
@@ -68,6 +73,7 @@ class PhotoBlock:
     size: int
     module: str
     packages: tuple[str, ...] = field(default=("numpy", "opencv-contrib-python"))
+    may_be_nan: bool = True
 
     @cached_property
     def fingerprint(self) -> str:

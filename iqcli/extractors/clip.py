@@ -71,6 +71,7 @@ class ClipTowerBlock(ABC):
     size: int
     whole: bool = False
     short: bool = True
+    may_be_nan = False
 
     @cached_property
     def fingerprint(self) -> str:

@@ -52,6 +52,7 @@ class MiniBlock:
     weights: Path
     name: str = "mini"
     size: int = SIZE
+    may_be_nan = False
 
     @cached_property
     def fingerprint(self) -> str:

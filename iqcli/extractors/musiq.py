@@ -43,6 +43,7 @@ class MusiqBlock:
     name: str
     size: int = SIZE
     store: WeightStore = field(kw_only=True, repr=False)
+    may_be_nan = False
 
     @cached_property
     def fingerprint(self) -> str:

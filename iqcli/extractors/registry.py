@@ -25,7 +25,13 @@ BLOCKS: dict[str, AnyBlock] = {
     block.name: block
     for block in (
         PhotoBlock("brisque", version=1, size=36, module="iqcli.extractors.brisque"),
-        PhotoBlock("photometry", version=1, size=94, module="iqcli.extractors.photometry"),
+        PhotoBlock(
+            "photometry",
+            version=1,
+            size=94,
+            module="iqcli.extractors.photometry",
+            may_be_nan=False,
+        ),
         PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles"),
         PhotoBlock("niqe", version=1, size=702, module="iqcli.extractors.niqe"),
         MiniBlock(EMBEDDED / "mini.safetensors"),

@@ -82,7 +82,7 @@ class Cache:
     def is_photo(self, path: Path, stat: os.stat_result, check: IsPhoto) -> bool:
         """What `check` gives for a file, called again only once the file has changed."""
         key = _path_key(b"p", path)
-        if (found := self._by_stat(key, stat, 1)) is not None:
+        if (found := self._by_stat(key, stat, 1)) in (b"\0", b"\1"):
             return found == b"\1"
         at_ns = time.time_ns()
         verdict = check(path, stat)
@@ -109,10 +109,14 @@ class Cache:
         """Keep the facts of a picture, or why it could not be decoded."""
         self._keep(_content_key(b"t", sha256, fingerprint), cache_codec.pack_facts(facts))
 
-    def block(self, sha256: str, fingerprint: str, size: int) -> Vector | None:
-        """A block of a picture: read-only float32 of length `size`, NaN allowed."""
+    def block(
+        self, sha256: str, fingerprint: str, size: int, *, may_be_nan: bool = True
+    ) -> Vector | None:
+        """A block of a picture: read-only float32 of length `size`, finite or all NaN."""
         key = _content_key(b"b", sha256, fingerprint)
-        return self._read(key, lambda data: cache_codec.unpack_vector(data, size))
+        return self._read(
+            key, lambda data: cache_codec.unpack_vector(data, size, may_be_nan=may_be_nan)
+        )
 
     def remember_block(self, sha256: str, fingerprint: str, vector: Vector) -> None:
         """Keep a block of a picture."""
@@ -145,7 +149,7 @@ class Cache:
         if self._folder is None:
             return None
         count = self._store.count() if self._exists and self._store else 0
-        sizes = [each.stat().st_size for each in self._folder.glob("*")]
+        sizes = [each.lstat().st_size for each in self._folder.glob("*") if self._exists]
         return CacheInfo(self._folder, count, sum(sizes), _filesystem(self._folder))
 
     @property
@@ -154,7 +158,9 @@ class Cache:
 
     @property
     def _exists(self) -> bool:
-        return self._folder is not None and self._folder.is_dir()
+        folder = self._folder  # through no link: see `cache_store.refuse_links`
+        linked = folder is None or folder.is_symlink() or folder.parent.is_symlink()
+        return folder is not None and not linked and folder.is_dir()
 
     def _by_stat(self, key: bytes, stat: os.stat_result, size: int) -> bytes | None:
         return self._read(key, lambda data: cache_codec.unpack_stat(data, stat, size))

@@ -1,20 +1,23 @@
 """The codec of cache entries: pure functions from a value to sealed bytes and back.
 
 Every value is sealed with a magic and a CRC-32; `unseal` and all that is built on it raise
-ValueError for anything that is not exactly what was written.
+ValueError for anything that is not exactly what was written, and for what no photo can have.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 import zlib
 from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iqcli.photos.formats import FORMATS
 from iqcli.records import Facts, Marks
 
 if TYPE_CHECKING:
@@ -34,11 +37,20 @@ _STAT = struct.Struct("<QqqQ")
 _FLOAT = np.dtype("<f4")
 # What each field of `Facts` may be, in their order; "?" marks one that may be missing.
 _FACT_KINDS = (
-    *("size", "size", "text", "text?", "text?", "text?", "stars?", "pick?"),
-    *("text?", "real?", "real?", "flag"),
+    *("size", "size", "format", "time?", "text?", "text?", "stars?", "pick?"),
+    *("burst?", "ev?", "ev?", "flag"),
 )
-_RANGES = {"size": (1, 2**31), "stars?": (-1, 5), "pick?": (-1, 1)}
-_LONGEST_TEXT = 1000
+_RANGES = {"size": (1, 2**31 - 1), "stars?": (-1, 5), "pick?": (-1, 1)}
+# Times as `datetime` reads them, with a fraction of a second and an offset where they are known.
+_TEXTS = {
+    "time?": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d:\d\d)?", re.ASCII),
+    "text?": re.compile(r".{1,100}"),
+    "burst?": re.compile(r"[a-z]+:[\w.:+/=-]{1,100}", re.ASCII),
+}
+# No value of a photo comes near these: stops, and the numbers of a block.
+_MOST_EV = 100.0
+_MOST = 1e6
+_LONGEST_REASON = 1000
 _MISSING = 127
 
 
@@ -107,12 +119,16 @@ def pack_vector(vector: Vector) -> bytes:
     return seal(VECTOR, vector.astype(_FLOAT, copy=False).tobytes())
 
 
-def unpack_vector(data: object, size: int) -> Vector:
-    """The block of `size` numbers, read-only."""
+def unpack_vector(data: object, size: int, *, may_be_nan: bool = True) -> Vector:
+    """The block of `size` numbers, read-only: finite, or NaN all of them if it may be."""
     body = unseal(VECTOR, data)
     if len(body) != size * _FLOAT.itemsize:
         raise ValueError("wrong length")
-    return np.frombuffer(body, _FLOAT).astype(np.float32, copy=False)
+    vector: Vector = np.frombuffer(body, _FLOAT).astype(np.float32, copy=False)
+    # NaN is under no limit.
+    if not ((np.abs(vector) <= _MOST).all() or (may_be_nan and np.isnan(vector).all())):
+        raise ValueError("not the numbers of a block")
+    return vector
 
 
 def pack_facts(facts: Facts | Failure) -> bytes:
@@ -125,12 +141,20 @@ def unpack_facts(data: object) -> Facts | Failure:
     values = json.loads(unseal(FACTS, data))
     if not isinstance(values, list):
         raise ValueError("not a list")
-    if len(values) == 2 and isinstance(values[0], str) and isinstance(values[1], float):
-        return Failure(*values)
+    if len(values) == 2:
+        return _failure(*values)
     pairs = zip(values, _FACT_KINDS, strict=True)  # ValueError for another length
     if not all(_is_fact(value, kind) for value, kind in pairs):
         raise ValueError("not the facts of a picture")
     return Facts(*values)
+
+
+def _failure(reason: object, limit: object) -> Failure:
+    if type(reason) is not str or type(limit) is not float:
+        raise ValueError("not a failure")
+    if not (0 < len(reason) <= _LONGEST_REASON and 0 < limit < math.inf):
+        raise ValueError("not a failure")
+    return Failure(reason, limit)
 
 
 def _is_fact(value: object, kind: str) -> bool:
@@ -141,10 +165,19 @@ def _is_fact(value: object, kind: str) -> bool:
         low, high = _RANGES.get(kind, (0, -1))
         return low <= value <= high
     if type(value) is float:
-        return kind == "real?" and math.isfinite(value)
+        return kind == "ev?" and abs(value) <= _MOST_EV
     if type(value) is str:
-        return kind.startswith("text") and len(value) <= _LONGEST_TEXT
+        return value in FORMATS if kind == "format" else _is_text(value, kind)
     return type(value) is bool and kind == "flag"
+
+
+def _is_text(value: str, kind: str) -> bool:
+    if kind not in _TEXTS or not _TEXTS[kind].fullmatch(value) or not value.isprintable():
+        return False
+    try:
+        return kind != "time?" or bool(datetime.fromisoformat(value))
+    except ValueError:
+        return False
 
 
 def pack_thumbnail(picture: bytes) -> bytes:

@@ -89,6 +89,20 @@ def require_ours(folder: Path) -> None:
         raise OSError("the folder is not empty and no cache of iq")
 
 
+def refuse_links(folder: Path) -> None:
+    """Raise OSError where the folder, the one that it lies in or a file in it is a link.
+
+    What it leads to would be given other permissions, or tables. Folders further up may be links.
+    """
+    inside = folder.iterdir() if folder.is_dir() and not folder.is_symlink() else ()
+    for each in (folder.parent, folder, *inside):
+        if each.is_symlink():
+            raise OSError(
+                f"{display_path(each)} is a link, and none is followed there; remove it, or let "
+                "--cache-dir name the folder itself"
+            )
+
+
 def _inspect(folder: Path) -> None:
     # diskcache takes each row of this table for an attribute of its own, `_directory` not excepted.
     with closing(sqlite3.connect(folder / DBNAME, timeout=PATIENCE)) as db:
@@ -257,6 +271,7 @@ class Store:
 
     def _open(self) -> None:
         try:
+            refuse_links(self._folder)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             require_ours(self._folder)
             self._folder.chmod(0o700)

@@ -108,7 +108,9 @@ class MeasureSpec:
         if facts and facts.width * facts.height <= self._limit * 1e6:
             known.facts, known.facts_cached = facts, True
         for block in self.blocks:
-            vector = cache.block(sha256, self._keys[block.name], block.size)
+            vector = cache.block(
+                sha256, self._keys[block.name], block.size, may_be_nan=block.may_be_nan
+            )
             if vector is not None:
                 known.blocks[block.name] = vector
         for thumbnail in self.thumbnails:

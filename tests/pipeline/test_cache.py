@@ -30,7 +30,9 @@ SHA = "ab" * 32
 LONG_AGO = 10**9
 FACTS = Facts(4000, 3000, "jpeg", "2024-05-01T12:00:00.5+02:00", "X100V", "Fujifilm", -1)
 TOLD = replace(FACTS, pick=1, burst="apple:1", bias=-0.5, exposure=-6.64, panorama=True)
-VECTOR = np.array([1.5, np.nan, -np.inf, 0], np.float32)
+VECTOR = np.array([1.5, -7, 1e5, 0], np.float32)
+# No block has such a number beside others.
+ODD = (np.nan, np.inf, -np.inf, 2e6, -2e6)
 
 
 class Warned(list):
@@ -151,6 +153,37 @@ def test_a_folder_that_holds_other_things_is_left_alone(tmp_path: Path, warned: 
     assert len(warned) == 1 and "no cache of iq" in warned[0]
 
 
+@pytest.mark.parametrize("inner", ["", FOLDER, f"{FOLDER}/cache.db", f"{FOLDER}/cache.db-wal"])
+def test_a_link_is_not_followed(tmp_path: Path, warned: Warned, inner: str) -> None:
+    """Neither in place of the folder of the cache nor in it; what it leads to stays as it is."""
+    victim, link = tmp_path / "victim", tmp_path / "cache" / inner
+    if link.suffix:
+        victim.write_bytes(b"a database of mine")
+    else:
+        victim.mkdir(mode=0o755)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(victim)
+    before = victim.stat(), list(tmp_path.rglob("*"))
+    cache = Cache(tmp_path / "cache", warned)
+    cache.remember_block(SHA, "b", VECTOR)
+    assert cache.block(SHA, "b", 4) is None
+    assert cache.info().entries == cache.clear() == 0
+    assert cache.info().bytes < 1000
+    cache.close()
+    assert (victim.stat(), list(tmp_path.rglob("*"))) == before
+    [why] = warned
+    assert f"{str(link).rstrip('/')} is a link, and none is followed there" in why
+
+
+def test_a_link_above_the_folder_is_followed(tmp_path: Path, warned: Warned) -> None:
+    """A person's caches may lie on another disk."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / ".cache").symlink_to(tmp_path / "disk")
+    fill(tmp_path / ".cache" / "iq", warned)
+    assert (tmp_path / "disk" / "iq" / FOLDER / "cache.db").is_file()
+    assert warned == []
+
+
 def test_the_folder_is_for_its_owner_only(tmp_path: Path, warned: Warned) -> None:
     (tmp_path / FOLDER).mkdir(mode=0o755)
     fill(tmp_path, warned)
@@ -221,6 +254,7 @@ def test_a_planted_file_name_is_neither_read_nor_removed(
         cache_codec.pack_vector(VECTOR) + b"\0",
         cache_codec.pack_facts(FACTS),
         cache_codec.pack_vector(VECTOR)[:-1] + b"\1",
+        *[cache_codec.pack_vector(np.array([1, 2, 3, each], np.float32)) for each in ODD],
     ],
 )
 def test_a_malformed_block_is_a_miss(tmp_path: Path, warned: Warned, value: object) -> None:
@@ -232,6 +266,15 @@ def test_a_malformed_block_is_a_miss(tmp_path: Path, warned: Warned, value: obje
     assert cache.block(SHA, "b", 4) is None
     assert cache.block(SHA, "b", 4) is None
     cache.close()
+    assert len(warned) == 1
+
+
+def test_only_a_block_that_may_be_undefined_is_nan(tmp_path: Path, warned: Warned) -> None:
+    cache = Cache(tmp_path, warned)
+    cache.remember_block(SHA, "b", np.full(4, np.nan, np.float32))
+    assert np.isnan(cache.block(SHA, "b", 4, may_be_nan=True)).all()
+    assert warned == []
+    assert cache.block(SHA, "b", 4, may_be_nan=False) is None
     assert len(warned) == 1
 
 
@@ -255,13 +298,15 @@ def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        *[("width", value) for value in (0, -1, True, 4.0, None, 2**70)],
-        *[("format", value) for value in (None, 3, "x" * 1001)],
-        *[("taken", value) for value in (3, ["x"], "x" * 1001)],
+        *[("width", value) for value in (0, -1, True, 4.0, None, 2**31, 2**70)],
+        *[("format", value) for value in (None, 3, "x" * 1001, "exe", "JPEG")],
+        *[("taken", value) for value in (3, ["x"], "x" * 1001, "2024-02-30T00:00:00", "2024")],
+        *[("taken", value) for value in ("2024-02-03T00:00:00\n", "2024-02-03T00:00:00+99:99")],
+        *[("camera", value) for value in ("", "x" * 101, "a\x1b[31m", "a\nb")],
         *[("stars", value) for value in (-2, 6, 3.0, "3", False)],
         *[("pick", value) for value in (2, -2, True)],
-        *[("burst", value) for value in (1, {}, "x" * 1001)],
-        *[("exposure", value) for value in (float("nan"), float("inf"), 1, "1", True)],
+        *[("burst", value) for value in (1, {}, "x" * 1001, "x", "apple:", "apple:a b")],
+        *[("exposure", value) for value in (float("nan"), float("inf"), 1, "1", True, 1e3)],
         *[("panorama", value) for value in (None, 0, 1, "true")],
     ],
 )
@@ -271,6 +316,15 @@ def test_facts_of_a_wrong_sort_are_a_miss(name: str, value: object) -> None:
     forged = cache_codec.seal(cache_codec.FACTS, json.dumps(list(fields.values())).encode())
     with pytest.raises(ValueError, match="not the facts"):
         cache_codec.unpack_facts(forged)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["", 250.0], ["x" * 1001, 250.0], ["x", -1.0], ["x", float("inf")], ["x", 3], [3, 3.0]],
+)
+def test_failures_of_a_wrong_sort_are_a_miss(values: list[object]) -> None:
+    with pytest.raises(ValueError, match="not a failure"):
+        cache_codec.unpack_facts(cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode()))
 
 
 @pytest.mark.parametrize("payload", [b"\6\0", b"\0\2", b"\x80\0", b"\3", b"\3\1\1", b""])

@@ -12,7 +12,7 @@ from iqcli.pipeline.cache import Cache
 if TYPE_CHECKING:
     from pathlib import Path
 
-VECTOR = np.array([1.5, np.nan, -np.inf, 0], np.float32)
+VECTOR = np.array([1.5, -7, 1e5, 0], np.float32)
 
 
 def write_many(root: Path, offset: int) -> None:
