@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PART = ".iq-part-"
+# The user who may do anything.
+ROOT = 0
 # Unix keeps temporary files here that are large; the usual folder is often in memory.
 LARGE = "/var/tmp"  # noqa: S108  # nothing there is opened by a name
 _NO_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
@@ -42,6 +44,23 @@ def lstat_or_none(path: Path) -> os.stat_result | None:
         return path.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+
+
+def refuse_foreign_links(folder: Path) -> None:
+    """Raise IqError where a folder of ours, or a name in it, is a link that another user made.
+
+    Links that the person or root made are followed: what iq keeps may lie on another disk.
+    """
+    if not hasattr(os, "geteuid"):  # Windows, where only an administrator makes links
+        return
+    inside = sorted(folder.iterdir()) if folder.is_dir() else ()
+    for path in (folder, *inside):
+        status = lstat_or_none(path)
+        if status and stat.S_ISLNK(status.st_mode) and status.st_uid not in (ROOT, os.geteuid()):
+            raise IqError(
+                f"{display_path(path)} is a link that another user made, and is not followed; "
+                "look who writes there, and remove it"
+            )
 
 
 def require_output(

@@ -48,6 +48,7 @@ def hold(roots: Iterable[Path], state_dir: Path) -> Iterator[None]:
     Each root is locked exclusively and each folder above it shared, so that two runs also exclude
     each other where one root lies in the other's. Raises IqError at once where one is locked.
     """
+    files.refuse_foreign_links(state_dir)
     alone = set(roots)
     above = {folder for root in alone for folder in root.parents} - alone
     with ExitStack() as stack:

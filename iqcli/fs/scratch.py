@@ -64,6 +64,7 @@ def _claimed(work: Path) -> tuple[int, Path]:
 
 def sweep(state_dir: Path) -> None:
     """Remove the scratch folders of dead processes; what cannot be removed stays for later."""
+    files.refuse_foreign_links(state_dir)
     for lock in (state_dir / "work").glob(f"*{LOCK}"):
         with suppress(OSError):
             fd = os.open(lock, os.O_RDWR)

@@ -185,6 +185,7 @@ def _remove_stale(folder: Path) -> None:
 
 
 def _folder(state_dir: Path) -> Path:
+    files.refuse_foreign_links(state_dir)
     return state_dir / "journal"
 
 
@@ -218,6 +219,8 @@ def _paths(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> JournalRecord | UnreadableJournal:
+    if path.is_symlink():
+        return _unreadable(path, "it is a link, and iq makes none there")
     try:
         status = path.stat()
     except OSError as error:

@@ -14,7 +14,8 @@ from support.fault_injection import Fault, calls_of, in_child
 from support.photo_trees import SHOTS, grow, plan_for, tree
 
 from iqcli.errors import IqError, PlanConflict
-from iqcli.fs import locks
+from iqcli.fs import files, locks
+from iqcli.fs.scratch import sweep
 from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history, unreadable
 from iqcli.transactions.undo import recover, undo, undo_each
@@ -524,7 +525,9 @@ def test_a_journal_with_a_bad_date_is_named(root: Path, state: Path, when: objec
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")
-@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "folder", "link to nowhere"])
+@pytest.mark.parametrize(
+    "kind", ["pipe", "link to a pipe", "folder", "link to nowhere", "link to another journal"]
+)
 def test_whatever_lies_in_the_place_of_a_journal_is_named(
     root: Path, state: Path, kind: str
 ) -> None:
@@ -536,12 +539,38 @@ def test_whatever_lies_in_the_place_of_a_journal_is_named(
     elif kind == "pipe":
         os.mkfifo(path)
     else:
-        path.symlink_to(state / "pipe")
+        path.symlink_to(state / (f"journal/{run}.jsonl" if "journal" in kind else "pipe"))
         if "pipe" in kind:
             os.mkfifo(state / "pipe")
     [why] = unreadable(state)
     assert f"cannot read the journal {path}: " in why
     assert [row.state for row in history(state)] == [State.APPLIED, State.UNREADABLE]
+    assert undo(None, state).of == run
+    assert tree(root) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="files have no such owners there")
+@pytest.mark.parametrize("name", ["", "journal", "kept", "work", "locks"])
+def test_a_link_of_another_user_is_not_followed(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Nor is one of our own refused: what iq keeps may lie on another disk."""
+    before = tree(root)
+    run = apply(plan_for(root, SHOTS[:1]), state).run
+    later = plan_for(root, SHOTS[1:])
+    link, elsewhere = state / name, state.with_name("elsewhere")
+    link.mkdir(exist_ok=True)
+    link.rename(elsewhere)
+    link.symlink_to(elsewhere)
+    assert [row.run for row in history(state)] == [run]
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "geteuid", lambda: link.lstat().st_uid + 1)
+        patch.setattr(files, "ROOT", -1)
+        for work in (lambda: history(state), lambda: undo(None, state), lambda: sweep(state)):
+            with pytest.raises(IqError, match=f"{link} is a link that another user made"):
+                work()
+        with pytest.raises(IqError, match="is a link that another user made"):
+            apply(later, state)
     assert undo(None, state).of == run
     assert tree(root) == before
 
