@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from iqcli.errors import PhotoError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 PHOTO_BYTES = 2**31
+# A file of more than so many bytes is looked at before it is read, by so many of them.
+LARGE_BYTES, HEAD_BYTES = 2**24, 2**16
 BINARY = getattr(os, "O_BINARY", 0)
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY
 
@@ -25,10 +28,17 @@ class Stamp(NamedTuple):
     stat: os.stat_result | None
 
 
-def read_bytes(path: Path, limit: int = PHOTO_BYTES) -> tuple[bytes, Stamp]:
+def read_bytes(
+    path: Path,
+    limit: int = PHOTO_BYTES,
+    check: Callable[[bytes], object] | None = None,
+    way_out: str = "",
+) -> tuple[bytes, Stamp]:
     """Read a regular file whole; links are followed.
 
     Raises OSError, and PhotoError for what is not a regular file or has more than `limit` bytes.
+    Of a large file `check` gets the beginning first, and may raise. `way_out` says how to lift the
+    limit.
     """
     at_ns = time.time_ns()
     # Not blocking: opening a named pipe would wait for its other end.
@@ -37,7 +47,11 @@ def read_bytes(path: Path, limit: int = PHOTO_BYTES) -> tuple[bytes, Stamp]:
         if not stat.S_ISREG(before.st_mode):
             raise PhotoError("is not a regular file")
         if before.st_size > limit:
-            raise PhotoError(f"is larger than {limit >> 20} MiB")
+            way = f" ({way_out})" if way_out else ""
+            raise PhotoError(f"is larger than {limit >> 20} MiB{way}")
+        if check and before.st_size > LARGE_BYTES:
+            check(file.read(HEAD_BYTES))
+            file.seek(0)
         data = file.read(before.st_size + 1)
         after = os.fstat(file.fileno())
     steady = len(data) == before.st_size and _state(before) == _state(after)

@@ -11,9 +11,13 @@ import numpy as np
 from PIL import Image, ImageCms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from iqcli.records import Pixels
+
+    Span = tuple[float, float]
 
 PLAIN = {2: "L", 3: "RGB", 4: "CMYK"}
 TRANSPARENT = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
@@ -21,16 +25,18 @@ TRANSPARENT = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 SAME = 2
 
 
-def flatten(image: Image.Image) -> Image.Image:
+def flatten(image: Image.Image, span: Span | None = None) -> Image.Image:
     """The picture as opaque 8-bit L, RGB or CMYK; transparent parts become white.
 
     16-bit grey keeps its high byte, as Pillow does for 16-bit colour. Modes I and F have no defined
-    range: 0..1 is taken as it is, anything else is stretched from minimum to maximum.
+    range: 0..1 is taken as it is, anything else is stretched from minimum to maximum, which for a
+    part of a picture are the `span` of the whole.
     """
     if image.mode.startswith("I;16"):
         return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode in ("I", "F"):
-        return Image.fromarray(_stretched(np.asarray(image, dtype=np.float32)))
+        values = _finite(np.asarray(image, dtype=np.float32))
+        return Image.fromarray(_stretched(values, span or (values.min(), values.max())))
     if image.mode in TRANSPARENT or ("transparency" in image.info and image.mode != "1"):
         return _on_white(image.convert("RGBA"))
     if image.mode == "LAB":
@@ -40,12 +46,27 @@ def flatten(image: Image.Image) -> Image.Image:
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _stretched(values: NDArray[np.float32]) -> Pixels:
-    known = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-    low, high = float(known.min()), float(known.max())
+def span_of(strips: Iterable[Image.Image]) -> Span | None:
+    """The smallest and largest value of a picture given in parts, None for 8 and 16 bits."""
+    span = None
+    for strip in strips:
+        if strip.mode not in ("I", "F"):
+            return None
+        values = _finite(np.asarray(strip, dtype=np.float32))
+        low, high = float(values.min()), float(values.max())
+        span = (min(low, span[0]), max(high, span[1])) if span else (low, high)
+    return span
+
+
+def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _stretched(values: NDArray[np.float32], span: Span) -> Pixels:
+    low, high = float(span[0]), float(span[1])
     if low < 0 or high > 1:
-        known = (known - low) / max(high - low, 1e-9)
-    return np.rint(known * 255).astype(np.uint8)
+        values = (values - low) / max(high - low, 1e-9)
+    return np.rint(values * 255).astype(np.uint8)
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,21 +13,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile
 
-from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos import exif
-from iqcli.photos.colour import flatten, to_rgb
+from iqcli.photos.colour import flatten, span_of, to_rgb
 from iqcli.photos.formats import FORMATS
+from iqcli.photos.limits import check, jpeg_scale, require_size
 from iqcli.photos.stderr import quiet_stderr
-from iqcli.photos.views import limited, stored
+from iqcli.photos.views import halved, halvings, limited, stored
 
 if TYPE_CHECKING:
     from iqcli.photos.views import Part
     from iqcli.records import Pixels
 
-# A JPEG is decoded at the smallest of its own scales that leaves this much of the long side.
-ENOUGH_LONG = 1440
+# Pictures that are halved are converted in strips of about so many pixels.
+STRIP_PIXELS = 2**21
 
-# The size is checked here, for all formats alike and against the setting; Pillow's own limit
+# The size is checked in `limits`, for all formats alike and against the setting; Pillow's own limit
 # would warn on stderr and refuse at another size.
 Image.MAX_IMAGE_PIXELS = None
 ImageFile.LOAD_TRUNCATED_IMAGES = False
@@ -62,6 +61,7 @@ def decode(
     With `whole` the pixels keep their number, however many, or are those of a `part` of the upright
     picture. Raises PhotoError above the limit, and whatever the decoder raises.
     """
+    check(data, kind, max_megapixels, whole=whole)
     image = _opened(data, kind)
     width, height = image.size
     require_size(width, height, max_megapixels)
@@ -72,10 +72,12 @@ def decode(
         image.load()
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
     turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")
-    flat = flatten(_cut(image, part, turn) if part else image)
-    kept = np.asarray(flat)
-    pixels = to_rgb(kept if whole else limited(kept), profile)
-    left = profile if flat.mode == "RGB" else None
+    if whole:
+        kept = np.asarray(flatten(_cut(image, part, turn) if part else image))
+    else:
+        kept = limited(_less(image))
+    pixels = to_rgb(kept, profile)
+    left = profile if kept.ndim == 3 and kept.shape[2] == 3 else None
     return Picture(pixels, width, height, turn, tags, _packet(image), left)
 
 
@@ -91,25 +93,33 @@ def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
     return plugin(BytesIO(data))
 
 
-def require_size(width: int, height: int, max_megapixels: float) -> None:
-    """Refuse a picture by the size in its header, before it is decoded. Raises PhotoError."""
-    megapixels = width * height / 1e6
-    if not megapixels:
-        raise PhotoError("a picture without pixels")
-    if megapixels > max_megapixels:
-        need = math.ceil(megapixels)
-        limit = f"the limit is {max_megapixels:g} (raise max_megapixels)"
-        raise TooLarge(f"needs {need} megapixels, {limit}")
-
-
 def _draft(image: ImageFile.ImageFile) -> None:
     """Ask for the smallest scale 1, 1/2, 1/4, 1/8 that leaves `ENOUGH_LONG` of the long side."""
     width, height = image.size
-    scale = next((s for s in (8, 4, 2) if max(width, height) / s >= ENOUGH_LONG), 1)
+    scale = jpeg_scale(width, height)
     # Pillow divides the size by this one and rounds down: rounding up would give the next larger
     # scale.
     if scale > 1:
         image.draft(None, (max(1, width // scale), max(1, height // scale)))
+
+
+def _less(image: Image.Image) -> Pixels:
+    """L (h, w), RGB or CMYK (h, w, bands), halved as often as `limited` would.
+
+    In strips: converted as a whole, a picture of hundreds of megapixels would take many times its
+    own memory.
+    """
+    width, height = image.size
+    times = halvings(width, height)
+    if not times:
+        return np.asarray(flatten(image))
+    rows = max(1, STRIP_PIXELS // width >> times) << times
+    # The rows that halving would drop go with the last strip, as the columns do with their row.
+    tops = range(0, height >> times << times, rows)
+    boxes = [(0, top, width, height if top == tops[-1] else top + rows) for top in tops]
+    span = span_of(map(image.crop, boxes))
+    strips = (np.asarray(flatten(image.crop(box), span)) for box in boxes)
+    return np.concatenate([halved(strip, times) for strip in strips])
 
 
 def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:

@@ -100,6 +100,11 @@ def extension(name: str) -> str:
     return name.rpartition(".")[2].lower() if "." in name[1:] else ""
 
 
+def title(kind: str) -> str:
+    """The name of a format in messages."""
+    return "WebP" if kind == "webp" else kind.upper()
+
+
 def sniff(head: bytes) -> str | None:
     """The format by the first `HEAD_BYTES` bytes, None if iq reads no such thing.
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.photos import exif
-from iqcli.photos.decode import ENOUGH_LONG, Picture, decode, require_size
+from iqcli.photos.decode import Picture, decode
+from iqcli.photos.limits import ENOUGH_LONG, require_size
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.tiff import xmp_of
 from iqcli.photos.views import limited

@@ -10,7 +10,7 @@ from iqcli.photos import exif
 from iqcli.photos.colour import to_srgb
 from iqcli.photos.decode import decode
 from iqcli.photos.find import find_shots
-from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff
+from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff, title
 from iqcli.photos.raw import decode_raw
 from iqcli.photos.tiff import raw_kind
 from iqcli.photos.views import upright, views_of
@@ -102,7 +102,7 @@ def _facts(picture: Picture, kind: str) -> Facts:
 
 
 def _reason(error: Exception, kind: str) -> str:
-    name = "WebP" if kind == "webp" else kind.upper()
+    name = title(kind)
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
     first = error.args[0] if error.args else ""

@@ -51,6 +51,20 @@ def stored(part: Part, orientation: int, height: int, width: int) -> Part:
     return rows, columns
 
 
+def halvings(width: int, height: int) -> int:
+    """How often both sides can be halved so that the long one stays above `DETAIL_LONG`."""
+    often = max(width, height) // DETAIL_LONG
+    return max(0, min(often.bit_length(), min(width, height).bit_length()) - 1)
+
+
+def halved(pixels: Pixels, times: int) -> Pixels:
+    """A picture whose sides were halved so many times, rounded down."""
+    for _ in range(times):
+        height, width = pixels.shape[:2]
+        pixels = _resized(pixels, width // 2, height // 2, cv2.INTER_AREA)
+    return pixels
+
+
 def limited(pixels: Pixels) -> Pixels:
     """The picture with a long side of at most `DETAIL_LONG`; never enlarged."""
     return _scaled(pixels, min(1.0, DETAIL_LONG / max(pixels.shape[:2])))

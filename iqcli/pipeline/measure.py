@@ -15,7 +15,6 @@ from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.extractors.base import PhotoBlock
-from iqcli.fs.read import read_bytes
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.filenames import is_panorama_name
 from iqcli.photos.xmp import highest
@@ -94,7 +93,7 @@ def measure(
     that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
     where they can be. Photos are read by `reader`, by default as they are.
     """
-    spec = MeasureSpec(blocks, reader or PlainReader(), settings.max_megapixels, thumbnails)
+    spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails)
     run = _Run(spec, cache, settings)
     try:
         yield from run.results(shots)
@@ -178,7 +177,7 @@ class _Run:
 
     def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
-        data, stamp = read_bytes(task.shot.path)
+        data, stamp = self._spec.read(task.shot.path)
         task.sha256 = hashlib.sha256(data).hexdigest()
         original = self._originals.setdefault(task.sha256, task)
         if original is not task:

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from threading import Lock
+from threading import Condition
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.errors import IqError, PhotoError, TooLarge
+from iqcli.errors import IqError, PhotoError
 from iqcli.extractors.base import PhotoBlock
+from iqcli.fs.read import read_bytes
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.pipeline.cache_codec import Failure
 from iqcli.pipeline.devices import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
+    from iqcli.fs.read import Stamp
     from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec
     from iqcli.records import Facts, Vector, Views
+    from iqcli.settings import Settings
 
-# Megapixels beyond which pictures are decoded one at a time: sixteen at once, of 250 each, would
-# need 12 GB.
-GIANT = 64.0
+# What each worker may take for decoding, in bytes: a HEIC of 12 megapixels. Where pictures are
+# larger, they wait for each other.
+WORKER_BYTES = 150 * 10**6
 # Causes that lie with the machine, not with the picture: a failure not worth remembering.
 _TRANSIENT = (MemoryError, ImportError)
 
@@ -84,15 +88,15 @@ class MeasureSpec:
         self,
         blocks: Sequence[AnyBlock],
         reader: PhotoReader,
-        max_megapixels: float,
+        settings: Settings,
         thumbnails: Sequence[ThumbnailSpec] = (),
     ) -> None:
         self.blocks = tuple(blocks)
         self.thumbnails = tuple(thumbnails)
         self.fingerprint = reader.fingerprint
         self._read = reader
-        self._limit = max_megapixels
-        self._giants = Lock()
+        self._limit = settings.max_megapixels
+        self._memory = _Memory(settings)
         self._keys = {
             each.name: f"{each.fingerprint}|{self.fingerprint}" for each in (*blocks, *thumbnails)
         }
@@ -144,7 +148,8 @@ class MeasureSpec:
     def compute(self, known: Measurement, data: bytes) -> None:
         """Decode, compute the blocks that run here and prepare the others; failure is a value."""
         try:
-            facts, views = self._decode(data)
+            with self._memory.taken_by(data):
+                facts, views = self._read(data, max_megapixels=self._limit)
         except PhotoError as error:
             known.error = str(error)
             if not isinstance(error.__cause__, _TRANSIENT):
@@ -159,8 +164,7 @@ class MeasureSpec:
                 _compute_block(known, block, views)
         for thumbnail in self.thumbnails:
             if thumbnail.name not in known.thumbnails:
-                is_giant = facts.width * facts.height > GIANT * 1e6
-                with self._giants if is_giant else nullcontext():
+                with self._memory.taken_by(data, whole=True):
                     self._make_thumbnail(known, thumbnail, facts, views, data)
 
     def _make_thumbnail(
@@ -181,14 +185,46 @@ class MeasureSpec:
             picture = b""
         known.add_thumbnail(thumbnail.name, picture)
 
-    def _decode(self, data: bytes) -> tuple[Facts, Views]:
-        if self._limit <= GIANT:
-            return self._read(data, max_megapixels=self._limit)
+    def read(self, path: Path) -> tuple[bytes, Stamp]:
+        """The bytes of a photo. Raises OSError, and PhotoError for what is larger than a photo.
+
+        A large file that is no picture is not read to its end.
+        """
+        from iqcli.photos.limits import memory_limit
+        from iqcli.photos.read import kind_of
+
+        return read_bytes(path, memory_limit(self._limit), kind_of, way_out="raise max_megapixels")
+
+
+class _Memory:
+    """What all decodes take together: a picture waits until there is room for it beside the others.
+
+    Headers tell how much that is. There is room for the largest picture alone, and for
+    `WORKER_BYTES` for each worker.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._taken = 0
+        self._changed = Condition()
+
+    @contextmanager
+    def taken_by(self, data: bytes, *, whole: bool = False) -> Iterator[None]:
+        """Take what decoding a file needs, `whole` for all its pixels, and give it back."""
+        from iqcli.photos.limits import memory_limit, memory_of
+
+        alone = memory_limit(self._settings.max_megapixels)
+        most = max(alone, self._settings.workers * WORKER_BYTES)
+        needed = min(most, memory_of(data, whole=whole))
+        with self._changed:
+            self._changed.wait_for(lambda: self._taken + needed <= most)
+            self._taken += needed
         try:
-            return self._read(data, max_megapixels=GIANT)
-        except TooLarge:
-            with self._giants:
-                return self._read(data, max_megapixels=self._limit)
+            yield
+        finally:
+            with self._changed:
+                self._taken -= needed
+                self._changed.notify_all()
 
 
 def _compute_block(known: Measurement, block: AnyBlock, views: Views) -> None:

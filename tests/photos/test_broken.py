@@ -18,7 +18,7 @@ from PIL import Image, PngImagePlugin
 from support.images import LIMIT, dng, encoded, lossy_dng, noise, scene
 
 from iqcli.errors import PhotoError
-from iqcli.photos import decode, read
+from iqcli.photos import limits, read
 from iqcli.photos.stderr import quiet_stderr
 
 
@@ -236,4 +236,4 @@ def test_photos_are_read_in_many_threads_alike() -> None:
 
 def test_size_is_checked_before_anything_is_allocated() -> None:
     with pytest.raises(PhotoError, match="without pixels"):
-        decode.require_size(0, 10, LIMIT)
+        limits.require_size(0, 10, LIMIT)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -17,9 +18,10 @@ import numpy as np
 import pytest
 from support import fake_pipeline
 from support.fake_pipeline import OnDevice, Reader, block, calls, photos, run, settings
+from support.hostile_files import solid_webp
+from support.images import encoded, noise
 
-from iqcli.errors import IqError, PhotoError, TooLarge
-from iqcli.fs.read import PHOTO_BYTES
+from iqcli.errors import IqError, PhotoError
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import sidecars, spec
 from iqcli.pipeline.cache import Cache
@@ -269,7 +271,7 @@ def test_too_large_a_file_and_too_little_memory_are_values(
 ) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
     with shots[0].path.open("r+b") as file:
-        file.truncate(PHOTO_BYTES + 1)
+        file.truncate(1_300_000_000)
     monkeypatch.setattr(fake_pipeline, "extract", lambda _: bytearray(2**62))
     done = run(shots, caches(), settings(tmp_path), block("m"))
     assert [each.error for each in done] == [
@@ -530,24 +532,51 @@ def test_the_look_ahead_is_bounded(tmp_path: Path) -> None:
             assert len(taken) <= number + ahead
 
 
-def test_giants_are_decoded_one_at_a_time(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("side", "together"), [(7000, 1), (4000, 4)])
+def test_decodes_take_together_what_there_is_room_for(
+    tmp_path: Path, side: int, together: int
+) -> None:
     inside, most = [], []
 
     def decode(data: bytes, *, max_megapixels: float):
-        if max_megapixels == spec.GIANT:
-            raise TooLarge("needs 100 megapixels")
         inside.append(1)
         most.append(len(inside))
-        time.sleep(0.01)
+        time.sleep(0.02)
         inside.pop()
-        return fake_pipeline.decode(data, max_megapixels=max_megapixels)
+        return fake_pipeline.decode(b"tiny 1", max_megapixels=max_megapixels)
 
-    shots = photos(tmp_path / "p", [f"tiny {number}" for number in range(6)])
-    given = settings(tmp_path, jobs=4)
+    given = settings(tmp_path, jobs=6)
+    (tmp_path / "p").mkdir()
+    for number in range(12):
+        (tmp_path / "p" / f"{number}.webp").write_bytes(solid_webp(side, side) + bytes([number]))
+    shots = [Shot(tmp_path / "p", path) for path in sorted((tmp_path / "p").iterdir())]
     cache = Cache(None, pytest.fail)
     done = list(measure(shots, [block()], cache, given, reader=Reader(decode)))
-    assert values(done) == list(range(6))
-    assert max(most) == 1
+    assert values(done) == [1] * 12
+    # 16 bytes a pixel, of 1.19 GB.
+    assert max(most) == together
+
+
+@pytest.mark.parametrize("head", [b"", encoded(noise(64, 48), "JPEG")])
+def test_a_file_larger_than_a_decode_may_take_is_not_read(tmp_path: Path, head: bytes) -> None:
+    (shot,) = photos(tmp_path / "p", ["x"])
+    with shot.path.open("wb") as file:
+        file.write(head)
+        file.truncate(1_900_000_000)
+    (done,) = run([shot], Cache(None, pytest.fail), settings(tmp_path))
+    assert done.error == "is larger than 1145 MiB (raise max_megapixels)"
+
+
+def test_of_a_large_file_that_is_no_picture_only_the_head_is_read(tmp_path: Path) -> None:
+    (shot,) = photos(tmp_path / "p", ["x"])
+    with shot.path.open("wb") as file:
+        file.truncate(900_000_000)
+    tracemalloc.start()
+    (done,) = run([shot], Cache(None, pytest.fail), settings(tmp_path))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert done.error == "not a picture iq can read (it looks like nothing but zeros)"
+    assert peak < 50e6
 
 
 def test_what_cannot_be_decoded_is_tried_once(tmp_path: Path) -> None:
@@ -560,7 +589,7 @@ def test_what_cannot_be_decoded_is_tried_once(tmp_path: Path) -> None:
     shots = photos(tmp_path / "p", ["x"])
     cache = Cache(None, pytest.fail)
     (done,) = measure(shots, [], cache, settings(tmp_path), reader=Reader(broken))
-    assert done.error == "is torn" and tries == [spec.GIANT]
+    assert done.error == "is torn" and tries == [250.0]
 
 
 def open_files() -> int:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from iqcli.errors import IqError
 from iqcli.photos.read import read_whole
 from iqcli.photos.views import upright
 from iqcli.pipeline import cache as cache_module
-from iqcli.pipeline import spec, thumbnails
+from iqcli.pipeline import thumbnails
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.cache_codec import LARGEST_THUMBNAIL as LARGEST
 from iqcli.pipeline.cache_codec import THUMBNAIL, seal
@@ -164,25 +163,16 @@ def test_a_raw_file_gives_a_crop_of_its_preview() -> None:
 
 @dataclass
 class Fake:
-    """A thumbnail that counts, and may fail."""
+    """A thumbnail that may fail."""
 
     name: str = "fake"
     fingerprint: str = "fake-1"
     fault: Exception | None = None
-    running: int = 0
-    most: int = 0
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
     def make(self, *_: object) -> bytes:
         calls["thumbnail"] += 1
         if self.fault:
             raise self.fault
-        with self.lock:
-            self.running += 1
-            self.most = max(self.most, self.running)
-        time.sleep(0.01)
-        with self.lock:
-            self.running -= 1
         return WEBP
 
 
@@ -226,16 +216,6 @@ def test_a_want_of_memory_is_not_remembered(tmp_path: Path, cache: Cache) -> Non
     assert done.error is None and not done.thumbnails
     (done,) = run(shots, cache, tmp_path, Fake())
     assert done.thumbnails == {"fake": WEBP}
-
-
-@pytest.mark.parametrize(("giant", "at_once"), [(64.0, (2, 4)), (1e-6, (1, 1))])
-def test_giants_are_decoded_whole_one_at_a_time(
-    tmp_path: Path, cache: Cache, monkeypatch: pytest.MonkeyPatch, giant: float, at_once: tuple
-) -> None:
-    monkeypatch.setattr(spec, "GIANT", giant)
-    thumbnail = Fake()
-    run(photos(tmp_path / "p", [f"tiny {n}" for n in range(12)]), cache, tmp_path, thumbnail)
-    assert at_once[0] <= thumbnail.most <= at_once[1]
 
 
 @pytest.mark.parametrize(

@@ -125,8 +125,7 @@ def _carry_over(session: Session, rewritten: Sequence[RewrittenPhoto]) -> None:
     """Keep what was measured for the photos' new bytes: their pixels are the same."""
     from iqcli.pipeline.spec import MeasureSpec, PlainReader
 
-    limit = session.settings.max_megapixels
-    spec = MeasureSpec(session.model.blocks, PlainReader(), limit)
+    spec = MeasureSpec(session.model.blocks, PlainReader(), session.settings)
     for photo in rewritten:
         spec.carry_over(session.cache, photo.before, photo.after, photo.facts)
     session.cache.flush()
