@@ -72,7 +72,13 @@ def test_one_module_reaches_out() -> None:
 
 
 def test_rich_draws_for_people_only() -> None:
-    assert users_of("rich") == {"output/table.py", "output/terminal_images.py", "cli/console.py"}
+    assert users_of("rich") == {
+        "output/fit.py",
+        "output/table.py",
+        "output/terminal_images.py",
+        "cli/console.py",
+        "cli/commands/history.py",
+    }
     assert users_of("textual") == {"output/review_app.py"}
     assert users_of("textual_image") == {"output/terminal_images.py", "output/review_app.py"}
 

@@ -227,7 +227,7 @@ def _by_band(photo: Photo) -> RuleResult:
     assert rating and rating.uncertainty is not None
     verdict = band(rating.score, rating.uncertainty)
     code = {Verdict.KEEP: "band_high", Verdict.REJECT: "band_low", Verdict.REVIEW: "band_unsure"}
-    words = f"score {rating.score:.1f} +- {rating.uncertainty:.1f}{IN_WORDS[verdict]}"
+    words = f"score {rating.score:.1f} ± {rating.uncertainty:.1f}{IN_WORDS[verdict]}"
     return RuleResult(verdict, code[verdict], words)
 
 

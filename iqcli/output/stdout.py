@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import select
 import sys
-from typing import TYPE_CHECKING
+from io import TextIOWrapper
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,9 +38,29 @@ def exit_on_closed_pipe() -> None:
         raise SystemExit(0)
 
 
+# The name of the error handler, and what stands for signs of ours that an encoding lacks.
+SPELLED = "iq-spelled"
+SIGNS = {"±": "+-", "…": "...", "–": "-"}
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    if isinstance(error, UnicodeEncodeError) and error.object[error.start] in SIGNS:
+        return SIGNS[error.object[error.start]], error.start + 1
+    return codecs.backslashreplace_errors(error)
+
+
+codecs.register_error(SPELLED, _spell)
+
+
 def encoded(text: str, encoding: str = "utf-8") -> bytes:
     """The text in an encoding; what it lacks, a lone surrogate for instance, is escaped."""
-    return text.encode(encoding, "backslashreplace")
+    return text.encode(encoding, SPELLED)
+
+
+def spell_out(stream: TextIO) -> None:
+    """Have a stream write what its encoding lacks as `encoded` does, instead of an error."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors=SPELLED)
 
 
 def discard_stdout() -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from iqcli.output.stdout import encoded, write
+from iqcli.output.fit import GAP, Column, Kind, fitted
+from iqcli.output.stdout import encoded, spell_out, write
 from iqcli.text import escape
 
 if TYPE_CHECKING:
@@ -20,20 +22,15 @@ if TYPE_CHECKING:
 
 # Wide enough that no name is cut when the table goes to a file or a pipe.
 UNBOUNDED = 10_000
-# The characters that a line of text beside several columns needs.
-ROOMY = 110
 WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
-# What follows such a word, for issues whose names are no adjectives.
-PHRASES = {
-    "low_contrast": "low in contrast",
-    "high_contrast": "high in contrast",
-    "over_suppressed": "dull in the highlights",
-    "crushed_shadows": "crushed in the shadows",
-    "lifted_shadows": "lifted in the shadows",
-    **{f"{colour}_cast": f"too {colour}" for colour in ("red", "blue", "green", "yellow")},
+# What gives way on a narrow terminal: see `iqcli.output.fit`.
+KINDS = {
+    "bar": Kind.EXTRA,
+    **dict.fromkeys(("issues", "reasons"), Kind.PROSE),
+    **dict.fromkeys(("group", "scene", "folder", "path"), Kind.NAME),
 }
-# Columns that may be broken on a narrow terminal, so that no path is pushed off the screen.
-PROSE = ("issues", "reasons", "path")
+# A text of so few cells is not worth breaking.
+BRIEF = 12
 PARTS = ("technical", "aesthetic")
 BAD, FAIR = 4.0, 6.0
 # From an eighth of a cell to the whole of it.
@@ -41,56 +38,61 @@ BLOCKS = "▏▎▍▌▋▊▉█"
 CELLS_A_BAR = 10
 
 
-def score_table(rows: Iterable[Row], columns: Sequence[str]) -> Table:
+def score_table(rows: Iterable[Row], columns: Sequence[str]) -> list[Column]:
     """A table of records with the given `columns`, all of them keys of `CELLS`.
 
     A technical part without an aesthetic one beside it is the score again, and left out.
     """
     rows = list(rows)
     whole = all(row["aesthetic"] is None for row in rows)
-    columns = [name for name in columns if not (whole and name in PARTS)]
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    found = []
     for name in columns:
-        title, justify, _ = CELLS[name]
-        table.add_column(title, justify=justify, overflow="fold", no_wrap=name not in PROSE)  # type: ignore[arg-type]
-    for row in rows:
-        table.add_row(*(CELLS[name][2](row) for name in columns))
-    return table
+        title, justify, cell = CELLS[name]
+        if not (whole and name in PARTS):
+            cells = tuple(cell(row) for row in rows)
+            found.append(Column(title, cells, KINDS.get(name, Kind.FIXED), justify == "right"))
+    return found
 
 
 # The text of a cell without a value.
 NONE = "–"
 
 
-def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
+def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> list[Column]:
     """A table of anything: numbers to the right, text to the left, odd characters escaped.
 
-    The first column names the row, so it is not broken, however narrow the terminal is.
+    The first column names the row.
     """
-    table = Table(box=None, pad_edge=False, header_style="bold")
     lines = [list(row) for row in rows]
+    found = []
     for index, title in enumerate(titles):
-        cells = [line[index] for line in lines if line[index] != NONE]
-        number = bool(cells) and all(isinstance(cell, int | float) for cell in cells)
-        justify = "right" if number else "left"
-        table.add_column(title, justify=justify, overflow="fold", no_wrap=index == 0)  # type: ignore[arg-type]
-    for line in lines:
-        table.add_row(*(Text(escape(str(cell))) for cell in line))
-    return table
+        values = [line[index] for line in lines]
+        known = [value for value in values if value != NONE]
+        number = bool(known) and all(isinstance(value, int | float) for value in known)
+        column = Column(title, tuple(Text(escape(str(value))) for value in values), right=number)
+        brief = number or column.width <= BRIEF
+        kind = Kind.NAME if index == 0 else Kind.FIXED if brief else Kind.PROSE
+        found.append(replace(column, kind=kind))
+    return found
 
 
-def show(table: Table, narrow: Mapping[str, int] | None = None) -> None:
-    """Print to stdout: with the terminal's width and colours, or plain and unbounded.
-
-    `narrow` is how wide columns may be, by title, on a terminal too narrow for all.
-    """
-    console = stdout_console()
+def show(columns: Sequence[Column]) -> None:
+    """Print to stdout: with the terminal's width and colours, or plain and unbounded."""
+    console, gap = stdout_console(), GAP
     if console.is_terminal:
-        for column in table.columns if console.width < ROOMY else ():
-            column.max_width = (narrow or {}).get(str(column.header))
+        columns, gap = fitted(columns, console.width)
+    table = Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="bold")
+    for each in columns:
+        justify: Any = "right" if each.right else "left"
+        table.add_column(each.title, justify=justify, no_wrap=True, overflow="crop")
+    for cells in zip(*(each.cells for each in columns), strict=True):
+        table.add_row(*cells)
+    screen = console.is_terminal
+    console.width = UNBOUNDED
+    if screen:
+        spell_out(sys.stdout)
         console.print(table)
         return
-    console.width = UNBOUNDED
     with console.capture() as captured:
         console.print(table)
     lines = (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
@@ -113,8 +115,8 @@ def describe_issues(issues: Iterable[Mapping[str, Any]]) -> str:
 
 
 def phrase_of(name: str) -> str:
-    """An issue in words: "dull in the highlights"."""
-    return PHRASES.get(name, name.replace("_", " "))
+    """An issue as people read it: its name in all other formats, with blanks."""
+    return name.replace("_", " ")
 
 
 def _number(key: str, digits: int = 1) -> Callable[[Row], Text]:

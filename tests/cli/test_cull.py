@@ -476,7 +476,7 @@ def test_the_bands_decide_where_there_is_no_rule(iq: Iq, roll: Path) -> None:
             under = norm.cdf(5.5, scores[name], doubts[name] * factor)
             wanted = "reject" if under >= 0.9 else "keep" if under <= 0.1 else "review"
             assert row["decision"] == wanted
-            assert row["reasons"][0].startswith(f"score {row['score']:.1f} +- ")
+            assert row["reasons"][0].startswith(f"score {row['score']:.1f} ± ")
             seen.add(wanted)
         counts = {
             v: sum(r["decision"] == v for r in ran.rows) for v in ("keep", "review", "reject")

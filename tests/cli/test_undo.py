@@ -9,15 +9,17 @@ import shutil
 import struct
 import sys
 import termios
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from support.fake_trash import Trash
 from support.photo_trees import Tree, tree
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from iqcli.cli.commands import history
+from iqcli.transactions.history import Row, State
 
+if TYPE_CHECKING:
     from support.cli_runner import Iq
 
 if sys.platform != "win32":
@@ -204,8 +206,24 @@ def test_the_history_fits_a_narrow_terminal(iq: Iq, roll: Path, two: tuple[str, 
     lines = desk.seen.splitlines()
     runs = [row["run"] for row in iq("history", "-f", "jsonl").rows]
     assert [line.split()[0] for line in lines[1::2]] == runs
-    assert all(len(line) <= 80 for line in lines[:1] + lines[1::2])
-    assert lines[2::2] == [f"  {two[1]}", f"  {roll}", f"  {roll}"]
+    assert all(len(line) <= 80 for line in lines)
+    assert lines[2] == f"  {two[1]}"
+    for line in lines[4::2]:  # whole, or shortened in the middle
+        head, _, tail = line.strip().partition("…")
+        assert str(roll).startswith(head) and str(roll).endswith(tail)
+
+
+@pytest.mark.parametrize("width", [80, 81, 200])
+def test_the_longest_lines_of_the_history_fit(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    run, long = "20261130-145931-525868-9267", Path("/a" * 60)
+    rows = [
+        Row(run, "2026-11-30T14:59:31+00:00", "trash, xmp", None, 12345, 12345, state, (long,))
+        for state in State
+    ]
+    monkeypatch.setattr(history, "_width", lambda: width)
+    lines = history._table(rows)
+    assert max(map(len, lines)) <= width
+    assert sum(line.startswith(run) for line in lines) == len(rows)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")

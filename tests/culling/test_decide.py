@@ -167,10 +167,10 @@ def test_without_a_rule_the_bands_decide() -> None:
         "review",
     ]
     assert [each.reasons for each in decisions] == [
-        ("score 3.1 +- 0.8: nine in ten like it are rated under 5.5",),
-        ("score 5.9 +- 1.1 may lie on either side of 5.5",),
-        ("score 8.2 +- 0.9: nine in ten like it are rated 5.5 or more",),
-        ("score 2.0 +- 3.0 may lie on either side of 5.5",),
+        ("score 3.1 ± 0.8: nine in ten like it are rated under 5.5",),
+        ("score 5.9 ± 1.1 may lie on either side of 5.5",),
+        ("score 8.2 ± 0.9: nine in ten like it are rated 5.5 or more",),
+        ("score 2.0 ± 3.0 may lie on either side of 5.5",),
         ("not judged: cannot be decoded",),
     ]
 

@@ -319,8 +319,8 @@ def test_blown_tiles_do_not_hide_the_noise_of_the_others() -> None:
 def test_issues_read_as_a_person_says_them() -> None:
     levels = zip(BOUNDS, (2, 3, 4, 2, 3, 4, 2, 3), strict=True)
     assert describe_issues({"name": name, "level": level} for name, level in levels) == (
-        "slightly too bright, clearly too dark, badly high in contrast, slightly low in contrast, "
-        "clearly overexposed, badly dull in the highlights, slightly blurred, clearly noisy"
+        "slightly too bright, clearly too dark, badly high contrast, slightly low contrast, "
+        "clearly overexposed, badly over suppressed, slightly blurred, clearly noisy"
     )
 
 

@@ -26,6 +26,7 @@ COLUMNS = ("run", "when", "kind", "photos", "files", "state", "of", "roots", "er
 TITLES = ("run", "when", "what", "photos", "files", "state", "of")
 # Those of the table that are numbers.
 NUMBERS = ("photos", "files")
+TIME, YEARLESS = "%Y-%m-%d %H:%M", "%m-%d %H:%M"
 
 
 def history(
@@ -68,7 +69,27 @@ def _record(row: Row) -> dict[str, Any]:
 
 def _table(shown: Sequence[Row]) -> list[str]:
     """The lines of the table: one a run, or two where the terminal is too narrow for one."""
-    cells = [TITLES, *map(_cells, shown)]
+    from rich.cells import cell_len  # deferred: rich is not for `iq --help`
+
+    from iqcli.output.fit import shortened
+
+    width = _width()
+    lines = _aligned([TITLES, *map(_cells, shown)])
+    if max(cell_len(f"{line} {last}") for line, last in lines) <= width:
+        return [f"{line} {last}".rstrip() for line, last in lines]
+    if max(cell_len(line) for line, _ in lines) > width:  # the name of a run has its year
+        lines = _aligned([TITLES, *(_cells(row, YEARLESS) for row in shown)])
+    (header, _), *body = lines
+    below = (
+        part
+        for line, last in body
+        for part in (line.rstrip(), last and f"  {shortened(last, width - 2)}")
+    )
+    return [header.rstrip(), *(part for part in below if part)]
+
+
+def _aligned(cells: Sequence[tuple[str, ...]]) -> list[tuple[str, str]]:
+    """Each line of cells as a text with aligned columns, and its last cell."""
     widths = [max(len(line[column]) for line in cells) for column in range(len(TITLES) - 1)]
     lines = []
     for *line, last in cells:
@@ -77,18 +98,14 @@ def _table(shown: Sequence[Row]) -> list[str]:
             for title, cell, width in zip(TITLES, line, widths, strict=False)
         ]
         lines.append((" ".join(aligned), last))
-    if max(len(line) + 1 + len(last) for line, last in lines) <= _width():
-        return [f"{line} {last}".rstrip() for line, last in lines]
-    (header, _), *body = lines
-    below = (part for line, last in body for part in (line.rstrip(), f"  {last}" if last else ""))
-    return [header.rstrip(), *(part for part in below if part)]
+    return lines
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: Row, time: str = TIME) -> tuple[str, ...]:
     counts = ("", "") if row.error else (str(row.shots), str(row.files))
     where = row.of or ", ".join(display_path(root) for root in row.roots)
-    state = row.state.value
-    return (escape(row.run), _local(row.when), escape(row.kind), *counts, state, escape(where))
+    state, when = row.state.value, _local(row.when, time)
+    return (escape(row.run), when, escape(row.kind), *counts, state, escape(where))
 
 
 def _width() -> int:
@@ -101,5 +118,5 @@ def _width() -> int:
         return 80
 
 
-def _local(when: str) -> str:
-    return f"{datetime.fromisoformat(when).astimezone():%Y-%m-%d %H:%M}" if when else ""
+def _local(when: str, time: str) -> str:
+    return f"{datetime.fromisoformat(when).astimezone():{time}}" if when else ""

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from iqcli.records import Decision
 
 COLUMNS = ("score", "uncertainty", "issues", "reasons", "path")
-# On a narrow terminal the reasons hold the uncertainty, too.
-NARROW = {"issues": 14, "why": 26}
 # The most kinds of photo in a line.
 MOST = 6
 # What protects photos: its codes, what it is of one and of several, and the option that lifts it.
@@ -69,7 +67,7 @@ def _table(decisions: Sequence[Decision]) -> None:
         columns.insert(0, "group")
     if len({row["decision"] for row in wanted}) > 1 or wanted[0]["decision"] != "reject":
         columns.insert(0, "decision")
-    table.show(table.score_table(wanted, columns), NARROW)
+    table.show(table.score_table(wanted, columns))
 
 
 def summary(decisions: Sequence[Decision]) -> Iterator[str]:

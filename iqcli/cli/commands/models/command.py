@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from iqcli.models.status import Item
 
 FORMATS = ("table", "json", "jsonl")
-# On a narrow terminal these columns are broken before the sentences are minced.
-NARROW = {"state": 7, "licence": 12}
 
 app = typer.Typer(
     help="Which models there are, what is known of each, and their weights.",
@@ -70,7 +68,7 @@ def list_(
     if format_ == "table":
         titles = ("weights" if weights else "model", "state", "download", "commercial", "licence")
         last = "what it is" if weights else "what it is [weights it needs]"
-        table.show(table.plain_table((*titles, last), map(_line, items)), NARROW)
+        table.show(table.plain_table((*titles, last), map(_line, items)))
         return Exit.DONE
     records = ({**asdict(each), "needs": list(each.needs)} for each in items)
     write(rows.to_text(format_, records))
