@@ -275,7 +275,7 @@ def test_too_large_a_file_and_too_little_memory_are_values(
     monkeypatch.setattr(fake_pipeline, "extract", lambda _: bytearray(2**62))
     done = run(shots, caches(), settings(tmp_path), block("m"))
     assert [each.error for each in done] == [
-        "is larger than 2048 MiB",
+        "is larger than 1145 MiB (raise max_megapixels)",
         "m: there is not enough memory for it",
     ]
 
