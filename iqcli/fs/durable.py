@@ -11,6 +11,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
+from iqcli.fs.anchors import at
 from iqcli.fs.read import BINARY, open_quietly
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY
 # From this many files on, one call for their whole disk is faster, whatever else it has to write.
 MANY = 16
+# Whether times, modes and owners go by an open file; flags, as macOS has them, only by a path.
+BY_FD = {os.utime, os.chmod, os.chown} <= os.supports_fd and not hasattr(os.stat_result, "st_flags")
 _NO_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 
 
@@ -27,7 +30,8 @@ def sync_folder(folder: Path) -> None:
     """Sync the names in a folder to the disk, where the system can."""
     if sys.platform == "win32":
         return
-    fd = os.open(folder, os.O_RDONLY)
+    with at(folder, check=False) as place:
+        fd = os.open(place.name, os.O_RDONLY | place.no_follow, dir_fd=place.dir_fd)
     try:
         os.fsync(fd)
     except OSError as error:  # some network file systems know no fsync of a folder
@@ -39,7 +43,9 @@ def sync_folder(folder: Path) -> None:
 
 def _sync_file(path: Path) -> None:
     # Except on Windows, a file opened for reading can be synced: it may be read-only.
-    fd = os.open(path, (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | BINARY)
+    flags = (os.O_RDWR if sys.platform == "win32" else os.O_RDONLY) | BINARY
+    with at(path, check=False) as place:
+        fd = os.open(place.name, flags | place.no_follow, dir_fd=place.dir_fd)
     try:
         os.fsync(fd)
     finally:
@@ -52,7 +58,8 @@ def sync_files(paths: Iterable[Path]) -> None:
 
     disks: dict[int, list[Path]] = {}
     for path in paths:
-        disks.setdefault(path.lstat().st_dev, []).append(path)
+        with at(path, check=False) as place:
+            disks.setdefault(place.stat().st_dev, []).append(path)
     for same in disks.values():
         # One call for the whole disk: each call for a file would wait for the disk anew.
         if len(same) < MANY or not syscalls.sync_disk(same[0]):
@@ -73,19 +80,42 @@ def create(path: Path, data: bytes, mode: int = 0o666) -> None:
     sync_folder(path.parent)
 
 
-def create_of(path: Path, pieces: Iterable[bytes], mode: int = 0o666, *, sync: bool = True) -> None:
+def create_of(
+    path: Path,
+    pieces: Iterable[bytes],
+    mode: int = 0o666,
+    *,
+    like: os.stat_result | None = None,
+    sync: bool = True,
+) -> None:
     """As `create`, from pieces that need not be in memory together.
 
-    The name is not synced, nor is the content without `sync`.
+    The mode and, where permitted, the owner are those of `like`, if it is given. The name is not
+    synced, nor is the content without `sync`.
     """
-    fd = os.open(path, NEW, mode)
-    try:
+    with _new_file(path, mode) as fd:
         for piece in pieces:
             write_all(fd, piece)
+        if like:
+            _mode_like(fd, path, like)
         if sync:
             os.fsync(fd)
-    finally:
-        os.close(fd)
+
+
+@contextlib.contextmanager
+def _new_file(path: Path, mode: int) -> Iterator[int]:
+    with at(path) as place:
+        fd = os.open(place.name, NEW, mode, dir_fd=place.dir_fd)
+        try:
+            place.check()
+        except OSError:  # nothing stays where a link led
+            os.close(fd)
+            os.unlink(place.name, dir_fd=place.dir_fd)
+            raise
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:
@@ -93,7 +123,9 @@ def append_line(path: Path, line: bytes, *, sync: bool = True) -> None:
 
     Raises OSError; the file then keeps its old length.
     """
-    fd = os.open(path, os.O_RDWR | os.O_APPEND | BINARY)
+    with at(path, check=False) as place:
+        flags = os.O_RDWR | os.O_APPEND | BINARY | place.no_follow
+        fd = os.open(place.name, flags, dir_fd=place.dir_fd)
     try:
         length = os.fstat(fd).st_size
         try:
@@ -126,19 +158,15 @@ def copied(source: Path, part: Path, status: os.stat_result, *, sync: bool = Tru
     Without `sync` the caller syncs. Raises OSError; the part may then be left.
     """
     digest = hashlib.sha256()
-    with os.fdopen(open_quietly(source), "rb") as file:
-        fd = os.open(part, NEW, 0o600)
-        try:
-            while block := file.read(1 << 20):
-                digest.update(block)
-                write_all(fd, block)
-            _own_like(part, status)
-            with _if_permitted():
-                shutil.copystat(source, part)  # times first, then what may be refused
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
+    with os.fdopen(open_quietly(source), "rb") as file, _new_file(part, 0o600) as fd:
+        while block := file.read(1 << 20):
+            digest.update(block)
+            write_all(fd, block)
+        _own_like(fd, part, status)
+        with _if_permitted():  # times first, then what may be refused
+            shutil.copystat(*((file.fileno(), fd) if BY_FD else (source, part)))
+        if sync:
+            os.fsync(fd)
     return digest.hexdigest()
 
 
@@ -149,23 +177,30 @@ def write_part(
 
     Without `sync` the caller syncs.
     """
-    create_of(part, pieces, sync=sync)
-    if like:
-        copy_mode(part, like)
+    create_of(part, pieces, like=like, sync=sync)
 
 
 def copy_mode(part: Path, like: os.stat_result) -> None:
     """Copy another file's mode, and its owner where permitted, to one of ours. Raises OSError."""
-    _own_like(part, like)
+    with at(part, check=False) as place:
+        fd = os.open(place.name, os.O_RDONLY | BINARY | place.no_follow, dir_fd=place.dir_fd)
+    try:
+        _mode_like(fd, part, like)
+    finally:
+        os.close(fd)
+
+
+def _mode_like(fd: int, path: Path, like: os.stat_result) -> None:
+    _own_like(fd, path, like)
     with _if_permitted():
-        part.chmod(stat.S_IMODE(like.st_mode))
+        os.chmod(fd if BY_FD else path, stat.S_IMODE(like.st_mode))
 
 
-def _own_like(path: Path, status: os.stat_result) -> None:
+def _own_like(fd: int, path: Path, status: os.stat_result) -> None:
     """Copy the owner where permitted; most people own all their photos anyway."""
     if sys.platform != "win32":
         with _if_permitted():
-            os.chown(path, status.st_uid, status.st_gid)
+            os.chown(fd if BY_FD else path, status.st_uid, status.st_gid)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 Only `write_atomic` and `write_stream` replace a file that is not our own. A move that is cut off
 leaves one of a few states behind, which `iqcli.transactions.steps` tells apart. A symbolic link is
-removed only while it reads as it was made.
+removed only while it reads as it was made. Where folders are held (see `anchors`), every change is
+made in them, and one that ended up elsewhere is taken back.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 from typing import TYPE_CHECKING, BinaryIO
 
 from iqcli.errors import IqError, PhotoError
+from iqcli.fs.anchors import at, is_anchored
 from iqcli.fs.durable import NEW, copied, sync_folder, write_part
 from iqcli.fs.read import sha256 as sha256
 from iqcli.text import display_path, escape
@@ -26,6 +28,8 @@ from iqcli.text import display_path, escape
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from iqcli.fs.anchors import Place
 
 PART = ".iq-part-"
 # The user who may do anything.
@@ -41,7 +45,8 @@ _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 def lstat_or_none(path: Path) -> os.stat_result | None:
     """The stat of this name (links not followed), None if it is free. Raises other OSErrors."""
     try:
-        return path.lstat()
+        with at(path, check=False) as place:
+            return place.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -61,6 +66,24 @@ def refuse_foreign_links(folder: Path) -> None:
                 f"{display_path(path)} is a link that another user made, and is not followed; "
                 "look who writes there, and remove it"
             )
+
+
+def lstat(path: Path) -> os.stat_result:
+    """The stat of this name, no link followed. Raises OSError, also where there is none."""
+    with at(path, check=False) as place:
+        return place.stat()
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names in a folder, no link to it followed. Raises OSError."""
+    with at(folder / PART) as inside:
+        if inside.dir_fd is None:
+            return os.listdir(folder)
+        fd = os.open(".", os.O_RDONLY, dir_fd=inside.dir_fd)
+        try:
+            return os.listdir(fd)
+        finally:
+            os.close(fd)
 
 
 def require_output(
@@ -129,12 +152,13 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 def write_stream(path: Path, pieces: Iterable[bytes]) -> None:
     """As `write_atomic`, from pieces that need not be in memory together."""
-    path = path.resolve()
+    if not is_anchored(path):  # there a link leads nowhere
+        path = path.resolve()
     part = path.with_name(PART + secrets.token_hex(8))
     old = lstat_or_none(path)
     try:
         write_part(part, pieces, old)
-        part.replace(path)
+        _replace(part, path)
     except BaseException:
         with contextlib.suppress(OSError):
             remove(part)
@@ -155,11 +179,17 @@ def anonymous_file() -> BinaryIO:
 def rename_into_place(part: Path, target: Path, *, sync: bool = True) -> None:
     """Give a finished part its name, replacing what we wrote there before, and sync its folder.
 
-    Without `sync` the caller syncs. Raises OSError; the part then keeps its own name.
+    Without `sync` the caller syncs. Raises OSError; the part then keeps its own name, unless its
+    folder was replaced meanwhile.
     """
-    part.replace(target)
+    _replace(part, target)
     if sync:
         sync_folder(target.parent)
+
+
+def _replace(part: Path, target: Path) -> None:
+    with at(part) as old, at(target) as new:
+        os.replace(old.name, new.name, src_dir_fd=old.dir_fd, dst_dir_fd=new.dir_fd)
 
 
 def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
@@ -174,9 +204,9 @@ def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     try:
         for folder in reversed(missing):
             try:
-                folder.mkdir(mode)
+                _make_folder(folder, mode)
             except FileExistsError:
-                if not folder.is_dir():  # otherwise another process was faster
+                if not is_folder(folder):  # otherwise another process was faster
                     raise
                 continue
             made.append(folder)
@@ -189,10 +219,35 @@ def make_folders(path: Path, mode: int = 0o777) -> tuple[Path, ...]:
     return tuple(made)
 
 
+def _make_folder(folder: Path, mode: int) -> None:
+    with at(folder, check=False) as place:
+        os.mkdir(place.name, mode, dir_fd=place.dir_fd)
+        with _taken_back(lambda: os.rmdir(place.name, dir_fd=place.dir_fd)):
+            place.check()
+
+
+@contextlib.contextmanager
+def _taken_back(undo: Callable[[], None]) -> Iterator[None]:
+    """Take a change back where the checks in here find that it was made elsewhere."""
+    try:
+        yield
+    except OSError:
+        with contextlib.suppress(OSError):
+            undo()
+        raise
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there, and no link to one. Raises OSError."""
+    status = lstat_or_none(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
+
+
 def remove_folder(path: Path) -> None:
     """Remove a folder if it is there and empty, else leave it. Raises other OSErrors."""
     try:
-        path.rmdir()
+        with at(path) as place:
+            os.rmdir(place.name, dir_fd=place.dir_fd)
     except OSError as error:
         if error.errno not in _NOT_EMPTY:
             raise
@@ -201,17 +256,23 @@ def remove_folder(path: Path) -> None:
 def remove(path: Path) -> None:
     """Remove a file of our own, such as a part; it may be absent."""
     if lstat_or_none(path):  # a read-only disk refuses to remove even what is not there
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError), at(path) as place:
+            _unlink(place)
+
+
+def _unlink(place: Place) -> None:
+    os.unlink(place.name, dir_fd=place.dir_fd)
 
 
 def remove_claim(path: Path) -> None:
     """Remove an empty file that only reserved a name. Raises OSError if it is not empty."""
-    _check_empty(path)
-    path.unlink()
+    with at(path) as place:
+        _check_empty(place, path)
+        _unlink(place)
 
 
-def _check_empty(path: Path) -> None:
-    if path.lstat().st_size:
+def _check_empty(place: Place, path: Path) -> None:
+    if place.stat().st_size:
         raise OSError(errno.EEXIST, "the name was taken meanwhile", str(path))
 
 
@@ -222,13 +283,15 @@ def remove_spare(spare: Path, kept: Path, *, sync: bool = True) -> None:
     `kept` is neither a second link nor an equal copy; one link that appears under two names (a
     bind mount) is the last copy.
     """
-    one, two = spare.lstat(), kept.lstat()
-    linked = os.path.samestat(one, two)
-    if not (one.st_nlink > 1 if linked else sha256(spare) == sha256(kept)):
-        raise OSError(errno.EEXIST, f"differs from {display_path(kept)}", str(spare))
-    if sync:
-        sync_folder(kept.parent)
-    spare.unlink()
+    with at(spare) as one, at(kept) as two:
+        linked = os.path.samestat(one.stat(), two.stat())
+        if not (one.stat().st_nlink > 1 if linked else sha256(spare) == sha256(kept)):
+            raise OSError(errno.EEXIST, f"differs from {display_path(kept)}", str(spare))
+        if sync:
+            sync_folder(kept.parent)
+        one.check()
+        two.check()
+        _unlink(one)
 
 
 def part_of(target: Path) -> Path:
@@ -261,58 +324,132 @@ def move(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
-        copy(source, target, on_claim)
+        before = copy(source, target, on_claim)
         sync_folder(target.parent)
-        source.unlink()
+        with at(source) as place:
+            _check_same(before, place.stat(), source)
+            _unlink(place)
 
 
 def place_new(source: Path, target: Path, on_claim: Callable[[Path], None]) -> None:
-    """Move as `move` does, on one file system only. Raises like it."""
+    """Move as `move` does, on one file system only. Raises like it.
+
+    What turns out to be another file than was there before, or in another folder than the path
+    leads to, goes back.
+    """
+    with at(source, check=False) as old, at(target, check=False) as new:
+        before = old.stat()
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file", str(source))
+        linked = _rename_or_link(source, old, target, new, on_claim)
+
+        def undo() -> None:
+            if not linked:
+                _rename_back(target, new, source, old)
+            elif os.path.samestat(before, new.stat()):
+                _unlink(new)
+
+        with _taken_back(undo):
+            _check_same(before, new.stat(), source)
+            old.check()
+            new.check()
+            if linked:
+                sync_folder(target.parent)
+                _check_same(before, old.stat(), source)
+        if linked:
+            _unlink(old)
+
+
+def _rename_or_link(
+    source: Path, old: Place, target: Path, new: Place, on_claim: Callable[[Path], None]
+) -> bool:
+    """Give a file its new name; True where that is a second one, and the old one is to go."""
     try:
-        return rename_new(source, target)
+        rename_new(source, target, old.dir_fd, new.dir_fd)
     except OSError as error:
         if error.errno not in _NO_CALL:
             raise
+    else:
+        return False
     try:
-        target.hardlink_to(source)
+        _link(old, new)
     except OSError as error:
         if error.errno not in _NO_LINKS:
             raise
     else:
-        sync_folder(target.parent)
-        return source.unlink()
+        return True
     on_claim(target)
-    os.close(os.open(target, NEW, 0o600))
-    _check_empty(target)
-    source.rename(target)
+    os.close(os.open(new.name, NEW, 0o600, dir_fd=new.dir_fd))
+    _check_empty(new, target)
+    os.rename(old.name, new.name, src_dir_fd=old.dir_fd, dst_dir_fd=new.dir_fd)
+    return False
 
 
-def rename_new(source: Path, target: Path) -> None:
-    """Rename in one step that fails if `target` exists; ENOSYS where there is no such call."""
+def _link(old: Place, new: Place) -> None:
+    if old.dir_fd is None and new.dir_fd is None:
+        os.link(old.name, new.name)
+    else:
+        os.link(
+            old.name,
+            new.name,
+            src_dir_fd=old.dir_fd,
+            dst_dir_fd=new.dir_fd,
+            follow_symlinks=False,
+        )
+
+
+def _rename_back(target: Path, new: Place, source: Path, old: Place) -> None:
+    try:
+        rename_new(target, source, new.dir_fd, old.dir_fd)
+    except OSError as error:
+        if error.errno not in _NO_CALL:
+            raise
+        _link(new, old)
+        _unlink(new)
+
+
+def _check_same(before: os.stat_result, now: os.stat_result, path: Path) -> None:
+    """See that this is the file of before; some network disks give it a new number."""
+    same = os.path.samestat(before, now) or (
+        stat.S_ISREG(now.st_mode)
+        and (before.st_size, before.st_mtime_ns) == (now.st_size, now.st_mtime_ns)
+    )
+    if not same:
+        raise OSError(errno.ESTALE, "it was replaced meanwhile", str(path))
+
+
+def rename_new(
+    source: Path, target: Path, source_folder: int | None = None, target_folder: int | None = None
+) -> None:
+    """Rename in one step that fails if `target` exists; ENOSYS where there is no such call.
+
+    With open folders only the names of the paths count.
+    """
     if sys.platform == "win32":
         source.rename(target)  # refuses by itself there
         return
     from iqcli.fs import syscalls  # deferred: loads ctypes, and only moves need it
 
-    syscalls.rename_new(source, target)
+    syscalls.rename_new(source, target, source_folder, target_folder)
 
 
 def copy(
     source: Path, target: Path, on_claim: Callable[[Path], None], expect: str | None = None
-) -> None:
+) -> os.stat_result:
     """Copy a regular file, verified, to a name that must be free, with its time, mode and owner.
 
-    The content is synced, the name is not. `on_claim` is as for `move`; `expect` is the hex digest
-    that the content must have. Raises FileExistsError if the name is taken, OSError otherwise; a
-    part of ours may then be left.
+    Returns the stat of what was copied. The content is synced, the name is not. `on_claim` is as
+    for `move`; `expect` is the hex digest that the content must have. Raises FileExistsError if the
+    name is taken, OSError otherwise; a part of ours may then be left.
     """
-    part, before = part_of(target), source.lstat()
+    part, before = part_of(target), lstat(source)
     digest = copied(source, part, before)
-    after = source.lstat()
+    after = lstat(source)
     steady = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
     if not steady or sha256(part) != digest or digest != (expect or digest):
         raise OSError(errno.EIO, "the copy differs from the original", str(source))
     place_new(part, target, on_claim)
+    return after
 
 
 def trash(folder: Path) -> None:
@@ -326,17 +463,24 @@ def trash(folder: Path) -> None:
 
 def make_link(path: Path, text: str) -> None:
     """Make a symbolic link to `text`. Raises FileExistsError if the name is taken, or OSError."""
-    path.symlink_to(text)
+    with at(path, check=False) as place:
+        os.symlink(text, place.name, dir_fd=place.dir_fd)
+        with _taken_back(lambda: _unlink(place)):
+            place.check()
 
 
 def link_reads(path: Path, text: str) -> bool:
     """Whether this is a symbolic link to `text`. Raises OSError where that cannot be found out."""
     status = lstat_or_none(path)
-    return status is not None and stat.S_ISLNK(status.st_mode) and str(path.readlink()) == text
+    if status is None or not stat.S_ISLNK(status.st_mode):
+        return False
+    with at(path, check=False) as place:
+        return os.readlink(place.name, dir_fd=place.dir_fd) == text
 
 
 def remove_link(path: Path, text: str) -> None:
     """Remove a symbolic link to `text`. Raises OSError, removing nothing, if it is another file."""
     if not link_reads(path, text):
         raise OSError(errno.EEXIST, "it is no link of iq", str(path))
-    path.unlink()
+    with at(path) as place:
+        _unlink(place)

@@ -296,7 +296,7 @@ class Ownership:
 
 def _listed(folder: Path) -> list[str]:
     try:
-        return os.listdir(folder)  # noqa: PTH208  names, not paths
+        return os.listdir(folder)
     except OSError:
         return []
 

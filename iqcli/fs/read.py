@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
+from iqcli.fs.anchors import at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,6 +19,7 @@ PHOTO_BYTES = 2**31
 # A file of more than so many bytes is looked at before it is read, by so many of them.
 LARGE_BYTES, HEAD_BYTES = 2**24, 2**16
 BINARY = getattr(os, "O_BINARY", 0)
+# Not blocking: opening a named pipe would wait for its other end.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY
 
 
@@ -41,8 +43,7 @@ def read_bytes(
     limit.
     """
     at_ns = time.time_ns()
-    # Not blocking: opening a named pipe would wait for its other end.
-    with os.fdopen(os.open(path, _FLAGS), "rb") as file:
+    with os.fdopen(_open(path, _FLAGS), "rb") as file:
         before = os.fstat(file.fileno())
         if not stat.S_ISREG(before.st_mode):
             raise PhotoError("is not a regular file")
@@ -58,13 +59,20 @@ def read_bytes(
     return data, Stamp(at_ns, before if steady else None)
 
 
+def _open(path: Path, flags: int) -> int:
+    with at(path, check=False) as place:
+        return os.open(place.name, flags | place.no_follow, dir_fd=place.dir_fd)
+
+
 def _state(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def read_regular(path: Path, limit: int) -> bytes:
     """Read a regular file whole, through no link. Raises like `read_bytes`."""
-    if not stat.S_ISREG(path.lstat().st_mode):
+    with at(path, check=False) as place:
+        status = place.stat()
+    if not stat.S_ISREG(status.st_mode):
         raise PhotoError("is not a regular file")
     return read_bytes(path, limit)[0]
 
@@ -78,6 +86,6 @@ def sha256(path: Path) -> str:
 def open_quietly(path: Path) -> int:
     """Open for reading without changing the access time, where permitted. Raises OSError."""
     try:
-        return os.open(path, os.O_RDONLY | BINARY | getattr(os, "O_NOATIME", 0))
+        return _open(path, _FLAGS | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # only the owner may ask for O_NOATIME
-        return os.open(path, os.O_RDONLY | BINARY)
+        return _open(path, _FLAGS)

@@ -14,28 +14,45 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1  # linux/fcntl.h, linux/fs.h
-_RENAME_EXCL = 4  # macOS, sys/stdio.h
+_AT_FDCWD_DARWIN, _RENAME_EXCL = -2, 4  # macOS, sys/fcntl.h, sys/stdio.h
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h of glibc
 
 
-def rename_new(source: Path, target: Path) -> None:
+def rename_new(
+    source: Path, target: Path, source_folder: int | None = None, target_folder: int | None = None
+) -> None:
     """Rename in one step. Raises FileExistsError if taken, OSError (ENOSYS: there is no call).
 
-    Source: renameat2(2) of Linux, renamex_np(2) of macOS.
+    Where folders are given, open, only the names of the paths count. Source: renameat2(2) of Linux,
+    renameatx_np(2) of macOS.
     """
-    old, new = os.fsencode(source), os.fsencode(target)
     libc = ctypes.CDLL(None, use_errno=True)
+    words = (*_from(source, source_folder), *_from(target, target_folder))
     try:
         if sys.platform == "darwin":
-            failed = libc.renamex_np(old, new, _RENAME_EXCL)
+            failed = libc.renameatx_np(*words, _RENAME_EXCL)
         else:
-            failed = libc.renameat2(_AT_FDCWD, old, _AT_FDCWD, new, _RENAME_NOREPLACE)
+            failed = libc.renameat2(*words, _RENAME_NOREPLACE)
     except AttributeError:  # a C library without it
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), str(source)) from None
     if failed:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), str(source), None, str(target))
+
+
+def _from(path: Path, folder: int | None) -> tuple[int, bytes]:
+    if folder is None:
+        return (_AT_FDCWD_DARWIN if sys.platform == "darwin" else _AT_FDCWD), os.fsencode(path)
+    return folder, os.fsencode(path.name)
+
+
+def can_rename_new() -> bool:
+    """Whether this system renames in one step that never replaces a file; a disk may still not."""
+    if sys.platform == "win32":  # `os.rename` refuses by itself there
+        return True
+    name = "renameatx_np" if sys.platform == "darwin" else "renameat2"
+    return hasattr(ctypes.CDLL(None), name)
 
 
 def sync_disk(path: Path) -> bool:

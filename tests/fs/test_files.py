@@ -263,10 +263,10 @@ def test_folders_that_another_process_makes_at_once_are_not_ours(
 ) -> None:
     real = os.mkdir
 
-    def late(path: Path, mode: int = 0o777) -> None:
+    def late(path: Path, mode: int = 0o777, **folder: int | None) -> None:
         if path.name == "b":
             real(path, mode)
-        real(path, mode)
+        real(path, mode, **folder)
 
     monkeypatch.setattr(os, "mkdir", late)
     assert files.make_folders(tmp_path / "a/b/c") == (tmp_path / "a", tmp_path / "a/b/c")

@@ -9,6 +9,7 @@ import sys
 import traceback
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -41,15 +42,23 @@ def _fail(code: int) -> Callable[..., Any]:
     return refuse
 
 
-def _crosses(old: Any, new: Any) -> bool:
-    return (b"_Rejected" in os.fsencode(old)) != (b"_Rejected" in os.fsencode(new))
+def whole(name: Any, folder: int | None) -> bytes:
+    """The path that a call is about, as a name and the open folder that it counts from."""
+    if folder is None:
+        return os.fsencode(name)
+    return os.fsencode(Path(f"/proc/self/fd/{folder}").readlink() / os.fsdecode(name))
+
+
+def _crosses(old: Any, new: Any, folders: dict[str, int | None]) -> bool:
+    one, two = whole(old, folders.get("src_dir_fd")), whole(new, folders.get("dst_dir_fd"))
+    return (b"_Rejected" in one) != (b"_Rejected" in two)
 
 
 def _walled(real: Callable[..., Any]) -> Callable[..., Any]:
     """As if the rejects lay on another file system."""
 
     def across(old: Any, new: Any, *args: Any, **more: Any) -> Any:
-        if _crosses(old, new):
+        if _crosses(old, new, more):
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), old, None, new)
         return real(old, new, *args, **more)
 
@@ -75,14 +84,15 @@ def disk(kind: str) -> Iterator[None]:
 class Fault:
     """What happens at the n-th change of the disk: a kill before it, in it or after it, or errors.
 
-    `code` is the error; with `lasting`, every later change meets it as well. `calls` are the names
-    of the changes so far.
+    `code` is the error; with `lasting`, every later change meets it as well. Or something is done
+    `meanwhile`, just before it. `calls` are the names of the changes so far.
     """
 
     at: int = 0
     kill: str = ""
     code: int = 0
     lasting: bool = False
+    meanwhile: Callable[[], object] | None = None
     calls: list[str] = field(default_factory=list)
 
     def wrap(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -93,6 +103,8 @@ class Fault:
                 return real(*args, **more)
             self.calls.append(name)
             hit = len(self.calls) == self.at
+            if hit and self.meanwhile:
+                self.meanwhile()
             if self.code and (hit or (self.lasting and len(self.calls) > self.at)):
                 raise OSError(self.code, os.strerror(self.code), *args[:1])
             if hit and self.kill == "torn" and name == "write":
