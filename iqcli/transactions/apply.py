@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from iqcli.fs import files, locks, other_programs
+from iqcli.fs import files, other_programs
 from iqcli.photos.find import find_again
 from iqcli.text import display_path
 from iqcli.transactions import journal, reject_folder
@@ -19,7 +19,7 @@ from iqcli.transactions.plan import (
     refuse,
     refuse_other_programs,
 )
-from iqcli.transactions.rollback import Transaction, rollback_on_error
+from iqcli.transactions.rollback import Transaction, held, named_errors, rollback_on_error
 from iqcli.transactions.steps import FileState, JournalState, forward_steps, obstacle
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 _AS_PLANNED = JournalState(settled=True, at_source=True)
 
 
+@named_errors()
 def apply(plan: Plan, state_dir: Path, edits: Sequence[Edit] = ()) -> Outcome:
     """Make the edits, then do what the plan says: all of it or nothing, in one run.
 
@@ -61,6 +62,7 @@ def apply(plan: Plan, state_dir: Path, edits: Sequence[Edit] = ()) -> Outcome:
     )
 
 
+@named_errors()
 def write(edits: Sequence[Edit], state_dir: Path, kind: str = "xmp") -> Outcome:
     """Give every file its new content, or none; `undo` gives the old ones back, with their times.
 
@@ -83,7 +85,7 @@ def _run(
     check_edits(edits)
     other_programs.refuse_to_write(each.path.parent for each in edits)
     roots = {*(plan.roots if plan else ()), *(each.root for each in edits)}
-    with locks.hold(roots, state_dir):
+    with held(roots, state_dir):
         refuse(list(_edit_conflicts(edits)), "run again", "nothing was written")
         if plan:
             steps = _plan_steps(plan, edits)

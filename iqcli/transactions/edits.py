@@ -88,14 +88,17 @@ class Backups:
         """Copy all that will be replaced and see it on the disk. Raises PlanConflict, OSError."""
         files.make_folders(self.folder, 0o700)
         old = [(number, each.path) for number, each in enumerate(edits) if each.before]
-        need, free = sum(path.lstat().st_size for _, path in old), durable.free_bytes(self.folder)
+        need, free = (
+            sum(files.lstat(path).st_size for _, path in old),
+            durable.free_bytes(self.folder),
+        )
         if need > free:
             raise IqError(
                 f"to keep what is replaced takes {need / 2**20:,.0f} MiB in "
                 f"{display_path(self.folder.parent)}, and {free / 2**20:,.0f} are free; make room"
             )
         for number, path in old:
-            digest = durable.copied(path, self.path(number), path.lstat(), sync=False)
+            digest = durable.copied(path, self.path(number), files.lstat(path), sync=False)
             if digest != edits[number].before:
                 raise PlanConflict(f"{display_path(path)} has changed since")
         durable.sync_files(self.path(number) for number, _ in old)
@@ -182,7 +185,7 @@ class RestoreFile(_EditStep):
             files.remove(self.target)
         elif state is FileState.AT_SOURCE:
             part = files.part_of(self.target)
-            if durable.copied(self.backup, part, self.backup.lstat()) != self.edit.before:
+            if durable.copied(self.backup, part, files.lstat(self.backup)) != self.edit.before:
                 files.remove(part)
                 raise OSError(errno.EIO, "what was kept of it is damaged", str(self.backup))
             files.rename_into_place(part, self.target, sync=False)

@@ -8,11 +8,13 @@ that it can be restored whole.
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 from typing import TYPE_CHECKING
 
-from iqcli.errors import IqError, PlanConflict
+from iqcli.errors import IqError, PhotoError, PlanConflict
 from iqcli.fs import durable, files
+from iqcli.fs.read import read_regular
 from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
 from iqcli.text import display_path
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from iqcli.transactions.journal import JournalRecord, JournalWriter
     from iqcli.transactions.plan import Plan, PlannedShot
 
+# No manifest is larger: its lines are those of the runs that wait to be undone.
+MANIFEST_BYTES = 1 << 30
 _HEADER = {
     "kind": REJECTS_KIND,
     "schema": 1,
@@ -44,7 +48,7 @@ _BY_HAND = {
 
 def is_ours(folder: Path) -> bool:
     """Whether iq made this folder, and it is a real one and no link."""
-    return not folder.is_symlink() and is_reject_folder(folder)
+    return files.is_folder(folder) and is_reject_folder(folder)
 
 
 def write_entries(plan: Plan, run: str, when: str) -> None:
@@ -66,7 +70,7 @@ def write_entries(plan: Plan, run: str, when: str) -> None:
 
 def mode_like(folder: Path) -> int:
     """The mode for a folder that is to hold what this one held: never more open than it."""
-    return folder.stat().st_mode & 0o777 | 0o700
+    return files.lstat(folder).st_mode & 0o777 | 0o700
 
 
 def _entry(shot: PlannedShot, action: Action, run: str, when: str) -> Record:
@@ -97,10 +101,11 @@ def clean_up(plan: Plan, run: str, shots: Collection[PlannedShot]) -> None:
     Can be run again after it was cut off. Raises OSError.
     """
     for folder in plan.rejects:
-        if folder.is_symlink() or not folder.is_dir():
+        if not files.lstat_or_none(folder):
             continue
-        for part in folder.glob(f"{files.PART}*"):
-            files.remove(part)
+        for name in files.names_in(folder):
+            if name.startswith(files.PART):
+                files.remove(folder / name)
         targets = [each.target for shot in shots if shot.rejects == folder for each in shot.files]
         if is_ours(folder):
             _remove_entries(folder / MANIFEST, run, set(targets))
@@ -116,10 +121,17 @@ def _remove_folders(folder: Path, targets: Collection[Path]) -> None:
 
 
 def _remove_entries(manifest: Path, run: str, targets: Collection[Path]) -> None:
-    old = manifest.read_bytes()
+    old = _read(manifest)
     kept = [each for each in old.split(b"\n") if not _speaks_of(each, run, targets)]
     if (new := b"\n".join(kept)) != old:
         files.write_atomic(manifest, new)
+
+
+def _read(manifest: Path) -> bytes:
+    try:
+        return read_regular(manifest, MANIFEST_BYTES)
+    except PhotoError as error:
+        raise OSError(errno.EFBIG, f"it {error}", str(manifest)) from error
 
 
 def _speaks_of(data: bytes, run: str, targets: Collection[Path]) -> bool:
@@ -137,8 +149,8 @@ def _speaks_of(data: bytes, run: str, targets: Collection[Path]) -> bool:
 def _remove_if_empty(folder: Path) -> None:
     manifest = folder / MANIFEST
     ours = is_ours(folder)
-    entries = manifest.read_bytes().split(b"\n")[1:] if ours else []
-    if not any(entries) and {each.name for each in folder.iterdir()} <= {MANIFEST}:
+    entries = _read(manifest).split(b"\n")[1:] if ours else []
+    if not any(entries) and set(files.names_in(folder)) <= {MANIFEST}:
         if ours:
             files.remove(manifest)
         files.remove_folder(folder)
@@ -156,6 +168,8 @@ def require_trash() -> None:
 def send_to_trash(plan: Plan, log: JournalWriter) -> None:
     """Send the folder of rejects to the trash. Raises IqError while the folder is still there."""
     (folder,) = plan.rejects
+    if not is_ours(folder):
+        raise PlanConflict(f"{display_path(folder)} was replaced meanwhile")
     log.note("sending")
     try:
         files.trash(folder)

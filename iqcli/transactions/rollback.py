@@ -6,17 +6,41 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
-from iqcli.fs import durable, files
+from iqcli.fs import durable, files, locks
+from iqcli.fs.anchors import anchored
 from iqcli.text import display_path
 from iqcli.transactions.reject_folder import mode_like
 from iqcli.transactions.steps import FileState, JournalState, Link
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from iqcli.transactions.journal import JournalWriter
     from iqcli.transactions.steps import Step
+
+
+@contextmanager
+def held(roots: Collection[Path], state_dir: Path) -> Iterator[None]:
+    """Lock these roots for the block, and hold their folders open while it changes them.
+
+    Raises IqError where another process is at work.
+    """
+    with locks.hold(roots, state_dir), anchored(roots, state_dir):
+        yield
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """What cannot be looked at before or after the changes, such as a folder gone meanwhile.
+
+    Its OSError becomes an IqError that names it.
+    """
+    try:
+        yield
+    except OSError as error:
+        name = display_path(error.filename) if error.filename else "a folder of photos"
+        raise IqError(f"cannot look at {name}: {_reason(error)}; run again") from error
 
 
 class Transaction:
@@ -69,12 +93,19 @@ class Transaction:
             durable.sync_folder(folder)
 
     def rollback(self) -> list[str]:
-        """Take back what was begun, the latest first, and name what could not be taken back."""
+        """Take back what was begun, the latest first, and name what could not be taken back.
+
+        A file that stays moved or copied keeps its edit: an undo compares it as it was then.
+        """
         with suppress(OSError):
             self._log.note("back")
         known = JournalState(settled=False, at_source=False, claims=self._claims)
-        stuck = []
+        stuck: list[str] = []
+        stay: set[Path] = set()
         for step in reversed(self._begun):
+            if step.source in stay:
+                continue
+            left = len(stuck)
             try:
                 _remove_leftovers(step)
                 step.inverse().apply(step.inverse().inspect(known), self._claim)
@@ -82,6 +113,8 @@ class Transaction:
                 stuck.append(f"{display_path(step.target)}: {_reason(error)}")
             except IqError as error:
                 stuck.append(str(error))
+            if len(stuck) > left:
+                stay.add(step.source)
         for part in self.parts:
             try:
                 files.remove(part)

@@ -320,7 +320,7 @@ def _remove_spare(spare: Path, kept: Path, file: PlannedFile, *, sync: bool = Tr
 
     `sync` is as for `files.remove_spare`.
     """
-    if file.size and not spare.lstat().st_size:
+    if file.size and not files.lstat(spare).st_size:
         files.remove_claim(spare)
     else:
         files.remove_spare(spare, kept, sync=sync)

@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from iqcli.errors import Interrupted, IqError, PlanConflict
-from iqcli.fs import locks
 from iqcli.fs.files import lstat_or_none
 from iqcli.text import display_path
 from iqcli.transactions import history, journal, reject_folder
@@ -23,7 +22,7 @@ from iqcli.transactions.edit_records import check_edits
 from iqcli.transactions.edits import Backups, edit_steps
 from iqcli.transactions.history import State
 from iqcli.transactions.plan import Outcome, check, refuse_each
-from iqcli.transactions.rollback import Transaction, rollback_on_error
+from iqcli.transactions.rollback import Transaction, held, named_errors, rollback_on_error
 from iqcli.transactions.steps import FileState, JournalState, Move, inverse_steps, obstacle
 
 if TYPE_CHECKING:
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
     from iqcli.transactions.steps import Step
 
 
+@named_errors()
 def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
     """Put back what a run did (None: the latest that waits to be undone), or nothing of it.
 
@@ -44,7 +44,7 @@ def undo(run: str | None, state_dir: Path, partly: bool = False) -> Outcome:
     closed. Raises like `apply`.
     """
     past = history.pick(state_dir, run)
-    with locks.hold(past.run.roots, state_dir):
+    with held(past.run.roots, state_dir):
         done = _undo(history.pick(state_dir, past.run.id), state_dir, partly)
     return _undo_linked(done, past.run.linked_run, state_dir, partly)
 
@@ -93,8 +93,9 @@ def _cut_off(state_dir: Path) -> list[RunHistory]:
     return [past for past in history.changes(state_dir) if past.state is State.INTERRUPTED]
 
 
+@named_errors()
 def _recover(past: RunHistory, state_dir: Path) -> Outcome | None:
-    with locks.hold(past.run.roots, state_dir):
+    with held(past.run.roots, state_dir):
         # Whoever held the lock until now may have worked on this very run, and be done.
         now = next((each for each in _cut_off(state_dir) if each.run.id == past.run.id), None)
         if now is None:

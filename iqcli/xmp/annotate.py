@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PhotoError, PlanConflict
 from iqcli.fs import files
+from iqcli.fs.anchors import anchored
 from iqcli.fs.files import require_writable
 from iqcli.fs.read import read_regular
 from iqcli.photos.xmp_packet import MAX_BYTES, BrokenPacket, read_packet
@@ -160,8 +161,10 @@ class XmpWriter:
             if path in self._used:
                 raise PhotoError("is the sidecar of another photo, too")
             self._used.add(path)
-            below(shot.root.resolve(), path)
-            pending = make(path, update, self.when)
+            root = shot.root.resolve()
+            inside = root / below(root, path)
+            with anchored([root]):
+                pending = make(inside, update, self.when)
         except (BrokenPacket, PhotoError, PlanConflict) as error:
             return self._leave(shot.path, path, str(error))
         except OSError as error:

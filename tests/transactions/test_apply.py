@@ -114,11 +114,11 @@ def test_a_late_taker_of_a_name_keeps_his_file(
     plan, before = plan_for(root), tree(root)
     real, moves = syscalls.rename_new, []
 
-    def late(source: Path, target: Path) -> None:
+    def late(source: Path, target: Path, *folders: int | None) -> None:
         moves.append(target)
         if len(moves) == nth:
             target.write_bytes(b"from somebody else")
-        real(source, target)
+        real(source, target, *folders)
 
     monkeypatch.setattr(syscalls, "rename_new", late)
     with pytest.raises(PlanConflict, match="was taken meanwhile; all files are where they were"):
@@ -134,8 +134,8 @@ def test_a_late_change_rolls_back(root: Path, state: Path, monkeypatch: pytest.M
     last = plan.shots[-1]
     real = syscalls.rename_new
 
-    def late(source: Path, target: Path) -> None:
-        real(source, target)
+    def late(source: Path, target: Path, *folders: int | None) -> None:
+        real(source, target, *folders)
         (root / last.files[0].source).write_bytes(b"edited meanwhile")
 
     with monkeypatch.context() as patch:

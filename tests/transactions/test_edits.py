@@ -6,11 +6,12 @@ import errno
 import hashlib
 import os
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from support.fault_injection import Fault, calls_of, disk, here, in_child, kills
+from support.fault_injection import Fault, calls_of, disk, here, in_child, kills, whole
 from support.kill_scene import Scene
 from support.photo_trees import SHOTS, contents, plan_for, tree
 
@@ -88,11 +89,11 @@ def test_what_is_read_only_is_edited_by_who_is_not_root(
 ) -> None:
     opened = os.open
 
-    def by_a_person(path: Path, flags: int, mode: int = 0o777) -> int:
-        old = files.lstat_or_none(path) if flags & (os.O_WRONLY | os.O_RDWR) else None
-        if old and not old.st_mode & 0o200:
+    def by_a_person(path: Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        old = Path(os.fsdecode(whole(path, dir_fd))) if flags & (os.O_WRONLY | os.O_RDWR) else None
+        if old and old.exists() and not old.stat().st_mode & 0o200:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
-        return opened(path, flags, mode)
+        return opened(path, flags, mode, dir_fd=dir_fd)
 
     for name in (OLD, EMBEDDED):
         (root / name).chmod(0o444)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from support.fault_injection import Fault, calls_of, disk, here
+from support.fault_injection import Fault, calls_of, disk, here, whole
 from support.kill_scene import Scene
 from support.photo_trees import contents, plan_for, tree
 
@@ -87,10 +87,10 @@ def test_after_a_rollback_that_failed_undo_goes_on_and_minds_no_edits(quick_path
     first, last = plan.shots[0].files[0], plan.shots[-1].files[0]
     real = syscalls.rename_new
 
-    def failing(source: Path, target: Path) -> None:
+    def failing(source: Path, target: Path, *folders: int | None) -> None:
         if source == scene.root / last.source or target == scene.root / first.source:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        real(source, target)
+        real(source, target, *folders)
 
     with mock.patch.object(syscalls, "rename_new", failing), pytest.raises(IqError) as caught:
         apply(plan, scene.state)
@@ -119,10 +119,11 @@ def test_a_card_that_is_read_only_keeps_its_photos_and_no_copy_stays(quick_path:
     scene = Scene(quick_path / "scene", "copies")
     real = os.unlink
 
-    def refusing(path: Path) -> None:
-        if "_Rejected" not in str(path) and "photos" in str(path):
+    def refusing(path: Path, *, dir_fd: int | None = None) -> None:
+        where = whole(path, dir_fd)
+        if b"_Rejected" not in where and b"photos" in where:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS))
-        real(path)
+        real(path, dir_fd=dir_fd)
 
     with mock.patch.object(os, "unlink", refusing):
         ended = here(scene.apply, "copies")
@@ -135,11 +136,11 @@ def test_ctrl_c_takes_everything_back(quick_path: Path, monkeypatch: pytest.Monk
     plan = plan_for(scene.root)
     real, moved = syscalls.rename_new, []
 
-    def interrupted(source: Path, target: Path) -> None:
+    def interrupted(source: Path, target: Path, *folders: int | None) -> None:
         moved.append(target)
         if len(moved) == 3:
             raise KeyboardInterrupt
-        real(source, target)
+        real(source, target, *folders)
 
     monkeypatch.setattr(syscalls, "rename_new", interrupted)
     with pytest.raises(Interrupted, match="all files are where they were") as caught:
