@@ -78,10 +78,9 @@ class Place:
 class _Anchors:
     """The open folders below some roots; `busy` places are in use, whose folders stay open."""
 
-    def __init__(self, roots: Iterable[Path], state_dir: Path | None) -> None:
-        self._roots = {str(root): str(root) for root in roots}
-        if state_dir is not None:
-            self._roots.setdefault(str(state_dir), os.path.realpath(state_dir))
+    def __init__(self, roots: Iterable[Path], own: Iterable[Path]) -> None:
+        self._roots = {str(folder): os.path.realpath(folder) for folder in own}
+        self._roots |= {str(root): str(root) for root in roots}
         self._open: dict[str, _Opened] = {}
         self._replaced: list[_Opened] = []
         self._chains: dict[str, tuple[str, ...]] = {}
@@ -130,12 +129,12 @@ _ANCHORS: ContextVar[_Anchors | None] = ContextVar("anchors", default=None)
 
 
 @contextmanager
-def anchored(roots: Iterable[Path], state_dir: Path | None = None) -> Iterator[None]:
+def anchored(roots: Iterable[Path], own: Iterable[Path] = ()) -> Iterator[None]:
     """Hold what lies below these roots (absolute, link-free) while the block changes it.
 
-    So is what lies below `state_dir`, to which links may lead, if it is given.
+    So is what lies below folders of our `own`, where links lead to them now.
     """
-    anchors = _Anchors(roots, state_dir)
+    anchors = _Anchors(roots, own)
     before = _ANCHORS.set(anchors)
     try:
         yield

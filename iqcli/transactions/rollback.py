@@ -26,7 +26,8 @@ def held(roots: Collection[Path], state_dir: Path) -> Iterator[None]:
 
     Raises IqError where another process is at work.
     """
-    with locks.hold(roots, state_dir), anchored(roots, state_dir):
+    own = (state_dir / name for name in ("journal", "kept"))
+    with locks.hold(roots, state_dir), anchored(roots, own):
         yield
 
 

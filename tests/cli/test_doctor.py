@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from iqcli.cli.commands import doctor
+from iqcli.fs import anchors, syscalls
 from iqcli.settings import NAMES
 
 if TYPE_CHECKING:
@@ -89,3 +91,14 @@ def test_a_setting_that_cannot_be_used_is_the_answer(iq: Iq, roll: Path) -> None
     ran = iq("doctor", "photos")
     assert ran.code == 2
     assert ran.lines[0].startswith(f"iq: {roll / '.iq.toml'}: per is 'hour'; give one of burst")
+
+
+def test_a_system_where_moves_are_weaker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor._moves() == "in folders held open, onto free names alone"
+    monkeypatch.setattr(anchors, "DESCRIPTORS", False)
+    monkeypatch.setattr(syscalls, "can_rename_new", lambda: False)
+    assert doctor._moves() == (
+        "weaker on this system: no folder can be held open, so a link swapped in for one is "
+        "noticed, not prevented; no rename refuses a name that is taken, so names are claimed "
+        "before a move; let nobody else change folders meanwhile"
+    )

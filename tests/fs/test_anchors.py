@@ -120,14 +120,14 @@ def test_another_file_than_was_looked_at_goes_back(held: Path, tmp_path: Path) -
     assert not os.path.lexists(held / "new")
 
 
-def test_links_may_lead_to_the_state_folder_but_not_below_it(held: Path, tmp_path: Path) -> None:
-    (tmp_path / "state").symlink_to(tmp_path / "elsewhere")
-    with anchored([held], tmp_path / "state"):
-        files.make_folders(tmp_path / "state/kept")
+def test_links_may_lead_to_a_folder_of_our_own_but_not_below_it(held: Path, tmp_path: Path) -> None:
+    (tmp_path / "kept").symlink_to(tmp_path / "elsewhere")
+    with anchored([held], [tmp_path / "kept"]):
+        files.make_folders(tmp_path / "kept/run")
         (tmp_path / "elsewhere/link").symlink_to(held)
         with pytest.raises(OSError, match="link leads elsewhere"):
-            files.make_folders(tmp_path / "state/link/new")
-    assert (tmp_path / "elsewhere/kept").is_dir()
+            files.make_folders(tmp_path / "kept/link/new")
+    assert (tmp_path / "elsewhere/run").is_dir()
 
 
 def test_a_root_below_a_link_that_came_later_is_refused(held: Path, tmp_path: Path) -> None:

@@ -126,8 +126,13 @@ def attack(root: Path, outside: Path, shared: Shared, seed: int) -> None:
 
 
 def _swap(root: Path, outside: Path, chance: random.Random, number: int) -> Swap:
-    name = chance.choice((*FOLDERS, *FOLDERS, *FILES, "kept"))
-    path = root / name if name != "kept" else root.with_name("state") / name
+    name, kept = (
+        chance.choice((*FOLDERS, *FOLDERS, *FILES, "kept")),
+        root.with_name("state") / "kept",
+    )
+    path = root / name
+    if name == "kept":  # what the run at work keeps
+        path = max(kept.iterdir() if kept.is_dir() else (), default=kept / "none")
     place = path.parent if chance.random() < 0.5 else outside.with_name("away")
     return Swap(path, place / f"away-{number}", outside / name)
 

@@ -120,9 +120,26 @@ def _places(settings: Settings, start: Path) -> list[tuple[str, str]]:
         ("settings beside photos", display_path(beside) if beside else "none"),
         ("cache", _cache(settings)),
         ("journals", display_path(settings.state_dir)),
+        ("moves", _moves()),
         ("models and weights", display_path(settings.data_dir)),
         ("decode workers", str(settings.workers)),
     ]
+
+
+def _moves() -> str:
+    """How safe moves are while another process changes the same folders."""
+    from iqcli.fs import anchors, syscalls
+
+    weaker = []
+    if not anchors.DESCRIPTORS:
+        weaker.append(
+            "no folder can be held open, so a link swapped in for one is noticed, not prevented"
+        )
+    if not syscalls.can_rename_new():
+        weaker.append("no rename refuses a name that is taken, so names are claimed before a move")
+    if not weaker:
+        return "in folders held open, onto free names alone"
+    return f"weaker on this system: {'; '.join(weaker)}; let nobody else change folders meanwhile"
 
 
 def _extras() -> list[tuple[str, str]]:
