@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli.errors import IqError
 from iqcli.fs import files
 from iqcli.output.rows import FORMATS
-from iqcli.text import display_path, escape, percent, shorten
+from iqcli.text import display_path, escape, meant, percent, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -130,7 +130,8 @@ def _address(value: Any) -> str:
 def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if value not in choices:
-            raise ValueError(f"give one of {', '.join(choices)}")
+            near = meant(str(value)[:50], choices)
+            raise ValueError(f"give one of {', '.join(choices)}{near}")
         return str(value)
 
     return check
@@ -346,7 +347,9 @@ def _from_file(path: Path, *, trusted: bool) -> dict[str, tuple[str, Any]]:
         if trusted and key in REMOVED:
             raise IqError(f"{where}: {key} was removed; delete that line, and {REMOVED[key]}")
         if key not in NAMES or not (trusted or _FIELDS[key].metadata["beside_photos"]):
-            why = "may only stand in your own config" if key in NAMES else "is no setting of iq"
+            why = "may only stand in your own config"
+            if key not in NAMES:
+                why = f"is no setting of iq{meant(key[:50], NAMES)}"
             raise IqError(f"{where}: {shorten(key)} {why}; remove that line")
     found = {key: (str(path), checked(key, value, f"{where}: {key}")) for key, value in raw.items()}
     if not trusted and JOINED in found:

@@ -13,7 +13,7 @@ import reprlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
 
@@ -42,6 +42,15 @@ def listed(lines: Sequence[str], most: int = 50) -> tuple[str, ...]:
     if len(lines) <= most:
         return tuple(lines)
     return (*lines[:most], f"and {len(lines) - most:,} more")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """ " (did you mean NAME?)" for a word that is nearly one of those known, "" for any other."""
+    from difflib import get_close_matches  # deferred: only mistakes need it
+
+    by_lower = {name.lower(): name for name in known}
+    near = get_close_matches(word.lower(), by_lower, n=1)
+    return f" (did you mean {by_lower[near[0]]}?)" if near else ""
 
 
 def percent(share: float) -> str:

@@ -13,7 +13,7 @@ import typer
 
 from iqcli.cli.output import SORTABLE
 from iqcli.cli.session import Session
-from iqcli.errors import Exit, IqError
+from iqcli.errors import Exit
 from iqcli.output.rows import FORMATS
 from iqcli.settings import DEVICES, load_with_origins
 
@@ -28,16 +28,6 @@ def format_option(formats: Sequence[str]) -> Any:
     *first, last = formats
     text = f"{', '.join(first)} or {last}."
     return choice_option("--format", "-f", help=text, choices=formats, metavar="FORMAT")
-
-
-def removed_option(name: str, instead: str) -> Any:
-    """A hidden option of an earlier version. Giving it raises IqError with what to do `instead`."""
-
-    def refuse(value: str | None) -> None:
-        if value is not None:
-            raise IqError(f"{name} was removed; {instead}")
-
-    return typer.Option(name, hidden=True, callback=refuse)
 
 
 Format = Annotated[str | None, format_option(FORMATS)]
@@ -113,10 +103,6 @@ def make_session(
             metavar="MODEL",
             autocompletion=_model_names,
         ),
-    ] = None,
-    # Removed in 0.2; to be dropped in 0.3.
-    magnitude: Annotated[
-        str | None, removed_option("--magnitude", "give --model maclip-norm for --magnitude norm")
     ] = None,
     device: Annotated[
         str | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli.errors import IqError
 from iqcli.output import rows
 from iqcli.output.stdout import write
+from iqcli.text import meant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
@@ -24,7 +25,8 @@ SORTABLE = [name for name, kind in rows.COLUMNS.items() if kind not in ("issues"
 def choose(value: str, allowed: Collection[str], option: str = "--format") -> str:
     """The value of an option, if it is one of those allowed. Raises IqError with their names."""
     if value not in allowed:
-        raise IqError(f"{option} is {value!r}; give one of {', '.join(allowed)}")
+        near = meant(value, allowed)
+        raise IqError(f"{option} is {value!r}{near}; give one of {', '.join(allowed)}")
     return value
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError
 from iqcli.records import FrameSet, Verdict
 from iqcli.settings import A_QUOTA, UNITS, count_or_share
-from iqcli.text import percent
+from iqcli.text import meant, percent
 
 if TYPE_CHECKING:
     from iqcli.records import Photo
@@ -86,7 +86,8 @@ class Rule:
     def __post_init__(self) -> None:
         self._check_numbers()
         if self.per is not None and self.per not in UNITS:
-            raise IqError(f"--per is {self.per!r}; give one of {', '.join(UNITS)}")
+            near = meant(self.per, UNITS)
+            raise IqError(f"--per is {self.per!r}{near}; give one of {', '.join(UNITS)}")
         if self.per is not None and self.worst is None and self.keep is None:
             raise IqError("--per says of what --keep or --worst is meant; give one of them with it")
         if self.margin and self.keep is None:

@@ -16,7 +16,7 @@ import numpy as np
 from iqcli.errors import IqError
 from iqcli.evaluation.mos_csv import IMAGE, column_of, filtered, lines_of, named, shots_of
 from iqcli.models.hex.graph import is_legal
-from iqcli.text import display_path, escape
+from iqcli.text import display_path, escape, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,7 +48,8 @@ class LabelledPhotos:
     def column(self, name: str) -> list[str]:
         """One value a photo. Raises IqError for a column that is not there."""
         if name not in self.rows[0]:
-            raise IqError(f"there is no column {name!r}; give one of {named(self.rows[0])}")
+            near = meant(name, self.rows[0])
+            raise IqError(f"there is no column {name!r}{near}; give one of {named(self.rows[0])}")
         return [row[name] for row in self.rows]
 
     def check(self) -> None:

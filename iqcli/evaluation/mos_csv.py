@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.records import Shot
-from iqcli.text import display_path, escape
+from iqcli.text import display_path, escape, meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,7 +54,10 @@ class Opinions:
         if name == "prefix":
             return [_prefix(each.shot.path.name) for each in self.rows]
         if any(name not in each.row for each in self.rows):
-            raise IqError(f"there is no column {name!r}; give one of {named(self.rows[0].row)}")
+            near = meant(name, self.rows[0].row)
+            raise IqError(
+                f"there is no column {name!r}{near}; give one of {named(self.rows[0].row)}"
+            )
         return [each.row[name] for each in self.rows]
 
 

@@ -15,6 +15,7 @@ from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewCache, ScoringViewReader
 from iqcli.errors import IqError
 from iqcli.models.scoring import judge
+from iqcli.text import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -110,7 +111,10 @@ def chosen_distortions(names: Sequence[str], *, full_size: bool) -> list[str]:
     for name in names:
         if name not in known:
             size = " at full size" if full_size else ""
-            raise IqError(f"there is no distortion {name!r}{size}; give one of {', '.join(known)}")
+            near = meant(name, known)
+            raise IqError(
+                f"there is no distortion {name!r}{size}{near}; give one of {', '.join(known)}"
+            )
     return list(dict.fromkeys(names)) or list(known)
 
 

@@ -12,6 +12,7 @@ from iqcli.extractors.clip import ClipBlock
 from iqcli.extractors.maclip import MaclipBlock
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.musiq import MusiqBlock
+from iqcli.text import meant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,5 +61,6 @@ def blocks_of(names: str, table: Mapping[str, AnyBlock]) -> tuple[AnyBlock, ...]
     """The blocks of a list with commas, each once. Raises IqError for an unknown name."""
     wanted = dict.fromkeys(each.strip() for each in names.split(","))
     if unknown := [each for each in wanted if each not in table]:
-        raise IqError(f"there is no block {unknown[0]!r}; give some of {', '.join(table)}")
+        near = meant(unknown[0], table)
+        raise IqError(f"there is no block {unknown[0]!r}{near}; give some of {', '.join(table)}")
     return tuple(table[each] for each in wanted)

@@ -13,6 +13,7 @@ from iqcli.errors import IqError
 from iqcli.extractors.registry import EMBEDDED, block_table, blocks_of
 from iqcli.models.base import Entry, RatedModel, Source
 from iqcli.models.calibration import calibration_of
+from iqcli.text import display_path, meant
 from iqcli.weights.store import WeightStore
 
 if TYPE_CHECKING:
@@ -110,12 +111,17 @@ class Registry:
             summary, module = "a fusion network with weights of your own", ENTRIES["fusion"].module
             return Entry(path.resolve().name, summary, "yours", path, module=module)
         if name.endswith(".safetensors"):
+            if not path.is_file():
+                raise IqError(f"there is no file {display_path(path)}; check the name")
             from iqcli.models import checkpoint  # deferred: no safetensors for a completion
 
             module = FORMATS.get(checkpoint.format_of(path) or "", "fusion")
             return Entry(path.stem, "trained by you", "yours", path, module=module)
         known = ", ".join(NAMES)
-        raise IqError(f"there is no model {name!r}; give one of {known}, or a .safetensors file")
+        near = meant(name, NAMES)
+        raise IqError(
+            f"there is no model {name!r}{near}; give one of {known}, or a .safetensors file"
+        )
 
     def is_ready(self, entry: Entry) -> bool:
         """Whether nothing has to be pulled or trained first."""

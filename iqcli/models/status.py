@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.models.registry import ENTRIES, HUB_ID, OWN
-from iqcli.text import escape
+from iqcli.text import escape, meant
 from iqcli.weights.manifest import megabytes
 
 if TYPE_CHECKING:
@@ -119,7 +119,8 @@ def _needs(name: str, weights: WeightStore) -> tuple[str, ...]:
         raise IqError(f"{name} needs no weights that are pulled; see `iq models info {name}`")
     known = dict.fromkeys([*(k for k, v in ENTRIES.items() if v.needs), *weights.rows])
     raise IqError(
-        f"there is no model {name!r} and no weights of that name; give one of {', '.join(known)}"
+        f"there is no model {name!r} and no weights of that name{meant(name, known)}; "
+        f"give one of {', '.join(known)}"
     )
 
 

@@ -28,7 +28,7 @@ NAME, SHORT, PROSE, ROOMY = 32, 12, 8, 24
 PIECES = re.compile(r"/*[^/]+/?|/+")
 
 
-class Kind(StrEnum):
+class Leeway(StrEnum):
     """What may be done to a column: nothing, leave it out, break it between words, or shorten it.
 
     The last of the names is the last to be shortened.
@@ -46,7 +46,7 @@ class Column:
 
     title: str
     cells: tuple[Text, ...]
-    kind: Kind = Kind.FIXED
+    kind: Leeway = Leeway.FIXED
     right: bool = False
     liked: int = ROOMY
 
@@ -58,9 +58,9 @@ class Column:
     @property
     def least(self) -> int:
         """The narrowest that it may be."""
-        if self.kind is Kind.NAME:
+        if self.kind is Leeway.NAME:
             return min(self.width, SHORT)
-        if self.kind is Kind.PROSE:
+        if self.kind is Leeway.PROSE:
             pieces = (piece for text in self.cells for piece in _pieces(text.plain))
             longest = max((cell_len(piece) for piece in pieces), default=0)
             words = max(PROSE, min(longest, ROOMY), *map(cell_len, self.title.split()))
@@ -72,7 +72,7 @@ def fitted(columns: Sequence[Column], width: int) -> tuple[list[Column], int]:
     """The columns that a terminal of that width shows, cells broken or shortened; and their gap."""
     shown = list(columns)
     for each in columns:
-        if each.kind is Kind.EXTRA and _is_over(shown, width) and _is_tight(shown, width):
+        if each.kind is Leeway.EXTRA and _is_over(shown, width) and _is_tight(shown, width):
             shown.remove(each)
     gap = NARROW_GAP if _total([each.least for each in shown], GAP) > width else GAP
     rooms = _widths(shown, width, gap)
@@ -95,7 +95,7 @@ def _is_tight(columns: Sequence[Column], width: int) -> bool:
 
 
 def _main(columns: Sequence[Column]) -> Column | None:
-    names = [each for each in columns if each.kind is Kind.NAME]
+    names = [each for each in columns if each.kind is Leeway.NAME]
     return names[-1] if names else None
 
 
@@ -126,7 +126,7 @@ def _spread(widths: list[int], aim: Sequence[int], room: int) -> None:
 def _cut(column: Column, width: int) -> Column:
     if column.width <= width:
         return column
-    cut = shortened if column.kind is Kind.NAME else broken
+    cut = shortened if column.kind is Leeway.NAME else broken
     cells = tuple(Text(cut(text.plain, width), text.style) for text in column.cells)
     return replace(column, title=broken(column.title, width), cells=cells)
 

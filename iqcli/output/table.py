@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from iqcli.output.fit import GAP, Column, Kind, fitted
+from iqcli.output.fit import GAP, Column, Leeway, fitted
 from iqcli.output.stdout import encoded, spell_out, write
 from iqcli.text import escape
 
@@ -25,9 +25,9 @@ UNBOUNDED = 10_000
 WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
 # What gives way on a narrow terminal: see `iqcli.output.fit`.
 KINDS = {
-    "bar": Kind.EXTRA,
-    **dict.fromkeys(("issues", "reasons"), Kind.PROSE),
-    **dict.fromkeys(("group", "scene", "folder", "path"), Kind.NAME),
+    "bar": Leeway.EXTRA,
+    **dict.fromkeys(("issues", "reasons"), Leeway.PROSE),
+    **dict.fromkeys(("group", "scene", "folder", "path"), Leeway.NAME),
 }
 # A text of so few cells is not worth breaking.
 BRIEF = 12
@@ -50,7 +50,7 @@ def score_table(rows: Iterable[Row], columns: Sequence[str]) -> list[Column]:
         title, justify, cell = CELLS[name]
         if not (whole and name in PARTS):
             cells = tuple(cell(row) for row in rows)
-            found.append(Column(title, cells, KINDS.get(name, Kind.FIXED), justify == "right"))
+            found.append(Column(title, cells, KINDS.get(name, Leeway.FIXED), justify == "right"))
     return found
 
 
@@ -71,7 +71,7 @@ def plain_table(titles: Sequence[str], rows: Iterable[Sequence[object]]) -> list
         number = bool(known) and all(isinstance(value, int | float) for value in known)
         column = Column(title, tuple(Text(escape(str(value))) for value in values), right=number)
         brief = number or column.width <= BRIEF
-        kind = Kind.NAME if index == 0 else Kind.FIXED if brief else Kind.PROSE
+        kind = Leeway.NAME if index == 0 else Leeway.FIXED if brief else Leeway.PROSE
         found.append(replace(column, kind=kind))
     return found
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.errors import IqError
 from iqcli.fs.files import remove, write_atomic
-from iqcli.text import display_path
+from iqcli.text import display_path, meant
 from iqcli.weights import manifest
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ class WeightStore:
     def row(self, name: str) -> Weight:
         """The row of that name. Raises IqError with the names there are."""
         if name not in self.rows:
-            raise IqError(f"there are no weights {name!r}; give one of {', '.join(self.rows)}")
+            near = meant(name, self.rows)
+            raise IqError(
+                f"there are no weights {name!r}{near}; give one of {', '.join(self.rows)}"
+            )
         return self.rows[name]
 
     def folder(self, name: str) -> Path:

@@ -239,7 +239,6 @@ def test_it_ends_silently_on_a_closed_pipe(iq: Iq, photos: Path, tmp_path: Path)
         (("photos", "--watch", "-f", "csv", "--settle", "nan"), "--settle is nan; give 0.05 to"),
         (("photos", "--watch", "-f", "csv", "--settle", "0"), "--settle is 0.0; give 0.05 to"),
         (("photos", "--settle", "2"), "--existing and --settle are for --watch"),
-        (("photos", "--watch", "--interval", "2"), "--interval was removed; leave it out"),
     ],
 )
 def test_what_cannot_be_watched(iq: Iq, photos: Path, words: tuple[str, ...], message: str) -> None:

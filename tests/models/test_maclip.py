@@ -171,13 +171,6 @@ def test_both_models_read_one_block(iq: Iq, roll: Path) -> None:
     assert {row["model"] for row in second.rows} == {"maclip-norm"}
 
 
-def test_the_removed_option_names_the_model(iq: Iq, roll: Path) -> None:
-    ran = iq("score", "photos", "--model", "maclip", "--magnitude", "norm")
-    assert (ran.code, ran.out) == (2, b"")
-    assert ran.err == "iq: --magnitude was removed; give --model maclip-norm for --magnitude norm\n"
-    assert b"--magnitude" not in iq("score", "--help").out
-
-
 def test_a_head_view_is_what_is_cut(block: MaclipBlock) -> None:
     """One rule for all photos: a short side of 512, never the name of a data set."""
     views = views_of(limited(texture(1, 1200, 1600)))

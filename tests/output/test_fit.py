@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.text import Text
 
-from iqcli.output.fit import CUT, GAP, NARROW_GAP, Column, Kind, broken, fitted, shortened
+from iqcli.output.fit import CUT, GAP, NARROW_GAP, Column, Leeway, broken, fitted, shortened
 
 LONG = "./trips/2024 Norway/PXL_20240504_123456789.PORTRAIT-01.ORIGINAL.jpg"
 FACES = "./猫の写真とても長い名前のファイルです東京タワー富士山京都大阪神戸.jpg"
 WHY = "among the worst 30% (rank 17 of 20); score 3.1 ± 2.4, surely under 5.5"
 
 
-def column(title: str, *cells: str, kind: Kind = Kind.FIXED) -> Column:
+def column(title: str, *cells: str, kind: Leeway = Leeway.FIXED) -> Column:
     return Column(title, tuple(Text(cell) for cell in cells), kind)
 
 
@@ -24,10 +24,10 @@ def cull(*names: str) -> list[Column]:
     count = len(names)
     return [
         column("score", *["3.1"] * count),
-        column("", *["████████▏"] * count, kind=Kind.EXTRA),
-        column("issues", *["badly blurred, slightly low contrast"] * count, kind=Kind.PROSE),
-        column("why", *[WHY] * count, kind=Kind.PROSE),
-        column("photo", *names, kind=Kind.NAME),
+        column("", *["████████▏"] * count, kind=Leeway.EXTRA),
+        column("issues", *["badly blurred, slightly low contrast"] * count, kind=Leeway.PROSE),
+        column("why", *[WHY] * count, kind=Leeway.PROSE),
+        column("photo", *names, kind=Leeway.NAME),
     ]
 
 
@@ -81,9 +81,9 @@ def test_a_path_in_a_text_breaks_after_a_slash() -> None:
 
 
 def test_the_last_of_the_names_is_shortened_last() -> None:
-    folder = column("folder", "./trips/2024 Norway/day 1", kind=Kind.NAME)
+    folder = column("folder", "./trips/2024 Norway/day 1", kind=Leeway.NAME)
     found = shown(
-        [folder, column("photo", "./trips/2024 Norway/day 1/IMG_1.jpg", kind=Kind.NAME)], 50
+        [folder, column("photo", "./trips/2024 Norway/day 1/IMG_1.jpg", kind=Leeway.NAME)], 50
     )
     assert found == {"folder": ["./tr…ay/day 1"], "photo": ["./trips/2024 Norway/day 1/IMG_1.jpg"]}
 

@@ -14,7 +14,6 @@ from iqcli.cli.options import (
     Reverse,
     Sort,
     over_photos,
-    removed_option,
 )
 from iqcli.cli.output import arrange, choose_column, choose_format, write_results
 from iqcli.cli.session import Session
@@ -41,11 +40,6 @@ def score(
             help="With --watch: a file is complete after so long without a change [2].",
             metavar="SECONDS",
         ),
-    ] = None,
-    # Removed in 0.2; to be dropped in 0.3.
-    interval: Annotated[
-        str | None,
-        removed_option("--interval", "leave it out, folders are looked at once a second"),
     ] = None,
     format: Format = None,
     print0: Nul = False,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from iqcli.errors import IqError
 from iqcli.extractors.registry import EMBEDDED
 from iqcli.models.hex.states import Component, Edges, TooManyStates, components
-from iqcli.text import display_path, shorten
+from iqcli.text import display_path, meant, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -102,7 +102,8 @@ def named(name: str) -> Graph:
     if name in GRAPHS:
         return read_graph(EMBEDDED / f"{name}.toml")
     if not name.endswith(".toml"):
-        raise IqError(f"there is no graph {name!r}; give {', '.join(GRAPHS)} or a .toml file")
+        near = meant(name, GRAPHS)
+        raise IqError(f"there is no graph {name!r}{near}; give {', '.join(GRAPHS)} or a .toml file")
     return read_graph(Path(name))
 
 

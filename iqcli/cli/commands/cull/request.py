@@ -11,6 +11,7 @@ from iqcli.culling.planner import check_name
 from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
 from iqcli.settings import DEFAULT, RULE, checked
+from iqcli.text import meant
 from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class CullAction:
     ) -> CullAction:
         """The action of these options. Raises IqError where they do not go together."""
         if name is not None and name not in tuple(Action):
-            raise IqError(f"--action is {name!r}; give one of {', '.join(Action)}")
+            near = meant(name, Action)
+            raise IqError(f"--action is {name!r}{near}; give one of {', '.join(Action)}")
         kind = Action(name or Action.MOVE)
         if xmp and kind is Action.LIST:
             raise IqError("--action list touches nothing; leave --xmp out")

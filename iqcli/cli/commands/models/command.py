@@ -13,7 +13,7 @@ from iqcli.cli.commands.models import weights as pull
 from iqcli.cli.console import warn
 from iqcli.cli.options import format_option
 from iqcli.cli.output import choose
-from iqcli.errors import Exit, IqError
+from iqcli.errors import Exit
 from iqcli.output.stdout import write
 from iqcli.text import display_path
 
@@ -133,8 +133,6 @@ def use(
     registry = pull.registry_of_user()
     entry = registry.entry(name)
     own = entry.weights if name not in {*NAMES, HUB_ID} else None
-    if own and not own.exists():
-        raise IqError(f"no file {name}; train it first, or name a model")
     path = settings.put("model", str(own.absolute()) if own else name)
     console.info(f"{name} is now the model in {display_path(path)}")
     if (state := status.model(entry, registry.weights).state) != status.READY:
