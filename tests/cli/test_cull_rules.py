@@ -96,7 +96,11 @@ WRONG = [
     (["score", "photos", "--max-megapixels", "nan"], "--max-megapixels is nan", "a number from"),
     (["score", "photos", "--cache-dir", ""], "--cache-dir is ''", "give a folder"),
     (["score", "photos", "--model", "nope"], "no model 'nope'", "give one of fusion-mini"),
-    (["score", "photos", "--model", "no.safetensors"], "no.safetensors", "there is no file ./no.safetensors; check the name"),
+    (
+        ["score", "photos", "--model", "no.safetensors"],
+        "there is no file ./no.saf",
+        "check the name",
+    ),
     (["models", "info", "nope"], "no model 'nope'", "give one of"),
     (["export", "photos", "-o", "scores.xls"], "--output is 'xls'", "give one of csv, json"),
     (["export", "photos", "-f", "parquet"], "Parquet goes to a file", "--output"),
