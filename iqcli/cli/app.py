@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -111,6 +112,30 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115
+    _own_stderr()
+
+
+def _own_stderr() -> None:
+    """Give what Python writes to stderr a descriptor of its own, and hide warnings of libraries.
+
+    Decoders in C write to descriptor 2, which is redirected while they run (`photos.stderr`); a
+    message of another thread at that moment must not go the same way.
+    """
+    if not sys.warnoptions:  # nor PYTHONWARNINGS
+        warnings.simplefilter("ignore")
+    before = sys.stderr
+    try:
+        if before.fileno() != 2:
+            return
+        own = os.dup(2)
+    except (OSError, ValueError):  # a stream of a test or of a program around
+        return
+    before.flush()
+    stream = open(  # noqa: PTH123, SIM115
+        own, "w", buffering=1, encoding=before.encoding, errors=before.errors
+    )
+    for name in ("stderr", "__stderr__"):
+        setattr(sys, name, stream)
 
 
 def _report_error(error: Exception, sentence: str, code: Exit) -> int:

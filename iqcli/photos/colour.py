@@ -65,7 +65,10 @@ def _finite(values: NDArray[np.float32]) -> NDArray[np.float32]:
 def _stretched(values: NDArray[np.float32], span: Span) -> Pixels:
     low, high = float(span[0]), float(span[1])
     if low < 0 or high > 1:
-        values = (values - low) / max(high - low, 1e-9)
+        # A range may be wider than its type holds.
+        is_wide = high - low > float(np.finfo(np.float32).max)
+        known = values.astype(np.float64) if is_wide else values
+        return np.rint((known - low) / max(high - low, 1e-9) * 255).astype(np.uint8)
     return np.rint(values * 255).astype(np.uint8)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import warnings
-from contextlib import nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
@@ -62,13 +61,12 @@ def decode(
     picture. Raises PhotoError above the limit, and whatever the decoder raises.
     """
     check(data, kind, max_megapixels, whole=whole)
-    image = _opened(data, kind)
-    width, height = image.size
-    require_size(width, height, max_megapixels)
-    if kind == "jpeg" and not whole:
-        _draft(image)
-    # Only libtiff writes to stderr, of all decoders of Pillow.
-    with quiet_stderr() if kind == "tiff" else nullcontext():
+    with quiet_stderr():
+        image = _opened(data, kind)
+        width, height = image.size
+        require_size(width, height, max_megapixels)
+        if kind == "jpeg" and not whole:
+            _draft(image)
         image.load()
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
     turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")

@@ -266,8 +266,10 @@ def _png(data: bytes) -> Demand | None:
         _require_count(sum(1 for _ in _png_chunks(data)), MAX_CHUNKS, "chunks")
     pixels = width * height
     kept = PIXEL_BYTES if samples > 1 else 2 if depth == 16 else 1
-    least = pixels * samples * depth // 8 // DEFLATE
-    return Demand(width, height, len(data) + kept * pixels + _views_bytes(width, height), least)
+    unpacked = pixels * samples * depth // 8
+    # Row by row, unpacking takes no memory, but as much time as if it did.
+    memory = max(unpacked, len(data) + kept * pixels + _views_bytes(width, height))
+    return Demand(width, height, memory, unpacked // DEFLATE)
 
 
 def _png_chunks(data: bytes) -> Iterator[None]:

@@ -30,7 +30,7 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     """
     import rawpy  # deferred: few folders hold raw files
 
-    with rawpy.imread(BytesIO(data)) as raw:
+    with quiet_stderr(), rawpy.imread(BytesIO(data)) as raw:
         sizes = raw.sizes
         require_size(sizes.raw_width, sizes.raw_height, max_megapixels)
         preview = _preview(raw, max_megapixels)
@@ -49,7 +49,7 @@ def sensor(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
     """Every value of the sensor, as a raw file stores it. Raises whatever LibRaw raises."""
     import rawpy
 
-    with rawpy.imread(BytesIO(data)) as raw:
+    with quiet_stderr(), rawpy.imread(BytesIO(data)) as raw:
         return raw.raw_image.copy()
 
 
@@ -84,5 +84,4 @@ def _turn(preview: Picture, sizes: rawpy.ImageSizes) -> int:
 
 
 def _developed(raw: rawpy.RawPy) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    with quiet_stderr():
-        return raw.postprocess(half_size=True, use_camera_wb=True)
+    return raw.postprocess(half_size=True, use_camera_wb=True)

@@ -21,8 +21,8 @@ _kept: int | None = None
 def quiet_stderr() -> Iterator[None]:
     """Redirect descriptor 2 to nowhere while at least one thread is inside.
 
-    libtiff and LibRaw report broken data there, bypassing Python. The redirection holds for the
-    whole process, hence it is used around these two only.
+    Decoders report broken data there, bypassing Python. The redirection holds for the whole
+    process; what `iq` itself writes goes to a descriptor of its own (`cli/app.py`).
     """
     _enter()
     try:
