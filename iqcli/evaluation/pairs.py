@@ -13,11 +13,11 @@ from iqcli.pipeline.spec import reason
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from iqcli.evaluation.full_reference import Fidelity
-    from iqcli.records import Pixels
+    from iqcli.records import Pixels, Shot
 
 # Sides of a scaled copy are rounded to whole pixels; a larger difference is another crop.
 ROUNDED = 1.0
@@ -47,7 +47,12 @@ class PairResult:
     error: str | None = None
 
 
-def pairs(original: Path, copy: Path, on_problem: Callable[[Path, str], None]) -> list[Pair]:
+def pairs(
+    original: Path,
+    copy: Path,
+    on_problem: Callable[[Path, str], None],
+    exclude: Sequence[str] = (),
+) -> list[Pair]:
     """Two files as one pair; of two folders the shots that have one name, in path order.
 
     One name is the same path inside the folder, else the same but for the extension. Raises
@@ -68,16 +73,20 @@ def pairs(original: Path, copy: Path, on_problem: Callable[[Path, str], None]) -
         raise IqError(
             f"{display_path(original)} is given twice; give the folder of the copies, too"
         )
-    pictures = _inside(original, copy, on_problem), _inside(copy, original, on_problem)
+    both = (original, copy), (copy, original)
+    pictures = (
+        _inside(*each, find_shots(each[:1], on_problem=on_problem, exclude=exclude))
+        for each in both
+    )
     return sorted(_matched(*pictures), key=lambda pair: str(pair.original or pair.copy))
 
 
-def _inside(folder: Path, other: Path, on_problem: Callable[[Path, str], None]) -> dict[str, Path]:
+def _inside(folder: Path, other: Path, shots: Iterable[Shot]) -> dict[str, Path]:
     """The pictures of a folder by their path in it, without those of the other folder in it."""
     inner = other.resolve()
     return {
         shot.path.relative_to(folder).as_posix(): shot.path
-        for shot in find_shots([folder], on_problem=on_problem)
+        for shot in shots
         if not (folder.resolve() in inner.parents and shot.path.resolve().is_relative_to(inner))
     }
 

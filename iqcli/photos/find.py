@@ -16,7 +16,7 @@ from iqcli.errors import IqError
 from iqcli.fs.other_programs import Kind, OtherProgram
 from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
-from iqcli.photos.ignore import IGNORE_FILE, NO_MEDIA, OPTION, Ignore, RuleSet
+from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
 from iqcli.records import Shot
 from iqcli.text import display_path
 
@@ -158,8 +158,8 @@ class _Finder:
             return
         self._walked.add(identity)
         self._count(path, folder)
-        if folder.has_rules:
-            ignore = ignore.joined(path / IGNORE_FILE)
+        for name in folder.rules:
+            ignore = ignore.joined(path / name)
         groups = {shot[0]: shot for shot in folder.shots}
         for name in sorted([*groups, *folder.folders], key=os.fsencode):
             is_folder = name not in groups

@@ -13,7 +13,7 @@ from pathlib import Path
 from iqcli.fs.other_programs import OtherProgram, Ownership, owner_by_mark, owner_by_name
 from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import HEAD_BYTES, PHOTO, SIDECAR, VIDEO, extension, sniff
-from iqcli.photos.ignore import IGNORE_FILE, NO_MEDIA
+from iqcli.photos.ignore import IGNORE_FILES, NO_MEDIA
 
 IsPhoto = Callable[[Path, os.stat_result], bool]
 
@@ -61,7 +61,7 @@ class Folder:
     links: int = 0
     owner: OtherProgram | None = None
     no_media: bool = False
-    has_rules: bool = False
+    rules: tuple[str, ...] = ()
 
 
 def read_folder(folder: Path, rules: Rules) -> Folder:
@@ -90,7 +90,8 @@ def read_folder(folder: Path, rules: Rules) -> Folder:
         taken = {name for _, companions in found.shots for name in companions}
         found.videos = [name for name in videos if name not in taken]
     if marks := names[_Role.MARK]:
-        found.no_media, found.has_rules = NO_MEDIA in marks, IGNORE_FILE in marks
+        found.no_media = NO_MEDIA in marks
+        found.rules = tuple(name for name in IGNORE_FILES if name in marks)
         if rules.default_excludes:
             found.owner = next((each for each in map(owner_by_mark, marks) if each), None)
     return found
@@ -109,7 +110,7 @@ class _Role(StrEnum):
 def _role(entry: os.DirEntry[str], rules: Rules) -> _Role | OtherProgram | None:
     name = entry.name
     hidden = name.startswith(".")
-    if hidden and (name in (NO_MEDIA, IGNORE_FILE) or owner_by_mark(name)):
+    if hidden and (name in (NO_MEDIA, *IGNORE_FILES) or owner_by_mark(name)):
         return _Role.MARK
     kind = extension(name)
     if entry.is_symlink() and not rules.follow_links:

@@ -1,9 +1,9 @@
 """What a person excludes from a walk, by the rules of gitignore: `--exclude`, `.iqignore` files.
 
-The patterns of `--exclude` and of the settings count from each root, those of an `.iqignore` from
-its own folder; it holds for all that lies below, also where a walk begins below it. The last
-pattern that fits decides, that of a deeper file before that of a higher one, and `--exclude` before
-those of all files.
+The patterns of `--exclude` and of the settings count from each root, those of an `.iqignore` (or of
+PhotoPrism's `.ppignore`) from its own folder; it holds for all that lies below, also where a walk
+begins below it. The last pattern that fits decides, that of a deeper file before that of a higher
+one, `.iqignore` before `.ppignore`, and `--exclude` before those of all files.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-IGNORE_FILE, NO_MEDIA = ".iqignore", ".nomedia"
+# The files of rules, the stronger last.
+IGNORE_FILES, NO_MEDIA = (".ppignore", ".iqignore"), ".nomedia"
 OPTION = "--exclude"
 # What lies beside photos may come from a stranger. The time that a pattern takes grows with the
 # length of a name to the power of its stars.
@@ -29,7 +30,7 @@ FILE_BYTES, MOST_STARS = 2**16, 4
 
 
 class RuleSet:
-    """Patterns in their order, and where they come from: `--exclude` or `.iqignore`."""
+    """Patterns in their order, and where they come from: `--exclude` or the name of a file."""
 
     def __init__(self, patterns: Sequence[str], source: str) -> None:
         """Raises ValueError for a pattern that is none."""
@@ -80,8 +81,10 @@ class Ignore:
         above = []
         real = root.resolve()
         for folder in real.parents:
-            if os.path.lexists(folder / IGNORE_FILE):
-                rules = read_rules(folder / IGNORE_FILE)
+            for name in reversed(IGNORE_FILES):
+                if not os.path.lexists(folder / name):
+                    continue
+                rules = read_rules(folder / name)
                 ways = [f"{each.as_posix()}/" for each in _down(real.relative_to(folder))]
                 if not any(map(rules.verdict, ways)):
                     above.append((rules, ways[-1]))
@@ -91,15 +94,17 @@ class Ignore:
     def of(cls, folder: Path, exclude: Sequence[str]) -> Ignore:
         """The rules for one folder alone: the patterns given, its own file, and those above it."""
         rules = cls.at(folder, RuleSet(exclude, OPTION) if exclude else None)
-        file = folder / IGNORE_FILE
-        return rules.joined(file) if os.path.lexists(file) else rules
+        for name in IGNORE_FILES:
+            if os.path.lexists(folder / name):
+                rules = rules.joined(folder / name)
+        return rules
 
     def inside(self, name: str) -> Ignore:
         """The rules for a subfolder."""
         return Ignore(tuple((rules, f"{way}{name}/") for rules, way in self.sets))
 
     def joined(self, file: Path) -> Ignore:
-        """With the `.iqignore` of this folder. Raises IqError for one that cannot be used."""
+        """With a file of rules in this folder. Raises IqError for one that cannot be used."""
         first = self.sets[:1] if self.sets and self.sets[0][0].source == OPTION else ()
         return Ignore((*first, (read_rules(file), ""), *self.sets[len(first) :]))
 
@@ -117,7 +122,7 @@ def _down(path: Path) -> list[Path]:
 
 
 def read_rules(file: Path) -> RuleSet:
-    """The rules of an `.iqignore`. Raises IqError for one that cannot be used."""
+    """The rules of such a file. Raises IqError for one that cannot be used."""
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise ValueError("it is no plain file")
@@ -127,7 +132,7 @@ def read_rules(file: Path) -> RuleSet:
             raise ValueError(f"it is larger than {FILE_BYTES >> 10} KiB")
         patterns = os.fsdecode(data.removeprefix(b"\xef\xbb\xbf")).splitlines()
         check_foreign(patterns)
-        return RuleSet(patterns, IGNORE_FILE)
+        return RuleSet(patterns, file.name)
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         where = display_path(file)

@@ -114,7 +114,10 @@ def _reason(error: Exception, kind: str) -> str:
 
 
 def views_in(
-    folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
+    folders: Sequence[Path],
+    max_megapixels: float,
+    say: Callable[[str], None],
+    exclude: Sequence[str] = (),
 ) -> Iterator[tuple[str, Views]]:
     """The name and the views of each photo of folders, in path order.
 
@@ -124,7 +127,7 @@ def views_in(
     def problem(path: Path, reason: str) -> None:
         say(f"iq: {display_path(path)}: {reason}")
 
-    for shot in find_shots(folders, on_problem=problem):
+    for shot in find_shots(folders, on_problem=problem, exclude=exclude):
         try:
             data = shot.path.read_bytes()
             yield shot.path.name, read_photo(data, max_megapixels=max_megapixels)[1]

@@ -102,10 +102,12 @@ class IssueReport:
     issues: tuple[IssueFigures, ...]
 
 
-def fit_folders(folders: Sequence[Path], max_megapixels: float, say: Say) -> IssueReport:
+def fit_folders(
+    folders: Sequence[Path], max_megapixels: float, say: Say, exclude: Sequence[str] = ()
+) -> IssueReport:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
     graph = issue_model.graph()
-    found = views_in(folders, max_megapixels, say)
+    found = views_in(folders, max_megapixels, say, exclude)
     samples = distort_and_measure(((name, views.detail) for name, views in found), graph)
     if samples is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")

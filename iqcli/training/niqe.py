@@ -69,10 +69,14 @@ def sharp(features: Doubles, sharpness: Doubles) -> Doubles:
 
 
 def fit_folders(
-    folders: Sequence[Path], max_megapixels: float, say: Callable[[str], None]
+    folders: Sequence[Path],
+    max_megapixels: float,
+    say: Callable[[str], None],
+    exclude: Sequence[str] = (),
 ) -> NiqeFit:
     """Fit on all photos of the folders. Raises IqError like `fit`, NothingFound for no photo."""
-    pictures = (views.scoring for _, views in views_in(folders, max_megapixels, say))
+    found = views_in(folders, max_megapixels, say, exclude)
+    pictures = (views.scoring for _, views in found)
     if (first := next(pictures, None)) is None:
         raise NothingFound(f"no photo in {', '.join(map(display_path, folders))}")
     return fit(each for some in ((first,), pictures) for each in some)

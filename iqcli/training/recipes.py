@@ -56,7 +56,8 @@ if TYPE_CHECKING:
 class FitRequest:
     """Which model to fit on which opinions: on vectors of `blocks`, `scene` is a column.
 
-    The model calls itself `name`; its file is `output`.
+    The model calls itself `name`; its file is `output`. `exclude` are patterns for the folders of
+    ladders.
     """
 
     opinions: Opinions
@@ -64,6 +65,7 @@ class FitRequest:
     scene: str | None
     output: Path
     name: str
+    exclude: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ def fit_fusion(
     blocks = request.blocks
     data, shots = _measured(request, measure)
     rows = _liked(data, config.ladder_photos)
-    shots = [*(shots[k] for k in rows.tolist()), *_shots_in(ladders, say)]
+    shots = [*(shots[k] for k in rows.tolist()), *_shots_in(ladders, say, request.exclude)]
     frames = measure_views(
         map(views_of, blank_frames(config.blank_frames if shots else 0)), blocks, device
     )
@@ -178,11 +180,12 @@ def train_backbone(
     config: BackboneConfig,
     device: str,
     say: Say,
+    exclude: Sequence[str] = (),
 ) -> None:
     """Train a backbone, or go on with the state in `OUTPUT.run`, and write it to `output`."""
     shots = [row.shot for row in opinions.rows]
     photos = [shot.path for shot in shots]
-    pristine = [shot.path for shot in _shots_in(ladders, say)]
+    pristine = [shot.path for shot in _shots_in(ladders, say, exclude)]
     scenes = scenes_of(opinions, shots, scene)
     _check_readable([*photos, *pristine])
     network = initial_backbone(start, config.seed)
@@ -218,8 +221,8 @@ def _check_readable(paths: Sequence[Path]) -> None:
         raise IqError(f"{'; '.join(bad[:3])}{more}; leave them out, or give --images")
 
 
-def _shots_in(folders: Sequence[Path], say: Say) -> list[Shot]:
+def _shots_in(folders: Sequence[Path], say: Say, exclude: Sequence[str]) -> list[Shot]:
     def problem(path: Path, reason: str) -> None:
         say(f"iq: {display_path(path)}: {reason}")
 
-    return list(find_shots(folders, on_problem=problem))
+    return list(find_shots(folders, on_problem=problem, exclude=exclude))

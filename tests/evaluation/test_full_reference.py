@@ -296,6 +296,15 @@ def test_folders_pair_by_path_and_stem(iq: Iq, folders: tuple[Path, Path]) -> No
     assert alone == ["./copies/other.png", "./originals/lone.png"]
 
 
+def test_what_a_person_excludes_is_no_pair(iq: Iq, folders: tuple[Path, Path]) -> None:
+    (iq.cwd / "originals" / ".iq.toml").write_text('exclude = ["lone.png", "day/"]')
+    (iq.cwd / "copies" / ".iqignore").write_text("other.png\nDSC2.*\n")
+    ran = iq("compare", "originals", "copies", "-f", "jsonl")
+    names = [row["original"] for row in ran.rows if row["copy"]]
+    assert names == ["./originals/DSC0.png", "./originals/DSC1.png"]
+    assert ran.lines[-1].endswith("; 1 photo unpaired")
+
+
 def test_a_copy_of_another_size_is_refused_with_the_way_out(
     iq: Iq, folders: tuple[Path, Path]
 ) -> None:

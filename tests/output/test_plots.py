@@ -14,6 +14,8 @@ from PIL import Image
 from support.cli_runner import SOURCE, Iq
 from support.drawn_scenes import texture
 
+from iqcli.cli.commands.evaluate.report import check_plots
+from iqcli.errors import IqError
 from iqcli.output import plots
 from iqcli.output.plots import COLOURS, Curve, Points
 
@@ -154,6 +156,14 @@ def test_without_matplotlib_nothing_is_measured(iq: Iq, opinions: Path, tmp_path
     assert (ran.code, ran.out) == (2, b"")
     assert ran.lines == ["iq: --plots needs matplotlib; run `pip install 'iqcli[plots]'`"]
     assert not iq.cache.exists() and not (iq.cwd / "figures").exists()
+
+
+@pytest.mark.parametrize("name", ["", "figures", "new/figures"])
+def test_nothing_is_drawn_in_the_library_of_another_program(tmp_path: Path, name: str) -> None:
+    library = tmp_path / "Photos Library.photoslibrary"
+    library.mkdir()
+    with pytest.raises(IqError, match="export originals from Photos first"):
+        check_plots(library / name)
 
 
 def test_a_file_is_no_folder_for_plots(iq: Iq, opinions: Path) -> None:

@@ -72,6 +72,26 @@ def test_a_deeper_file_counts_from_its_folder_and_decides(folder_of: PhotoFolder
     assert folder_of.found() == ["2024/may/f.jpg", "a.png"]
 
 
+def test_rules_of_photoprism_are_read_as_well(folder_of: PhotoFolder) -> None:
+    """Where both files speak of a name, ours decides, also where a walk begins below them."""
+    folder_of.put(*TREE)
+    folder_of.put(".ppignore", data=b"drafts\n*.png\n")
+    passed = PassedOver()
+    assert folder_of.found(passed=passed) == [
+        "2024/[x].jpg",
+        "2024/e_edit.jpg",
+        "2024/may/f.jpg",
+        "2024/may/g h.jpg",
+        "a.jpg",
+    ]
+    assert passed.folders == {".ppignore": 2} and passed.photos == {".ppignore": 1}
+    folder_of.put(".iqignore", data=b"!drafts\nmay\n")
+    found = [name for name in TREE if name.endswith(".jpg") and "may" not in name]
+    assert folder_of.found() == sorted(found)
+    below = sorted(name for name in found if name.startswith("2024/"))
+    assert folder_of.found("2024") == below
+
+
 def test_rules_hold_where_a_walk_begins_below_them(folder_of: PhotoFolder) -> None:
     folder_of.put(*TREE)
     folder_of.put(".iqignore", data=b"2024/drafts/\n*_edit.jpg\n")

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 from support.images import corners, encoded, exif_block, noise, read, scene
 
+from iqcli.photos.read import views_in
 from iqcli.photos.views import limited, upright
 
 UPRIGHT = corners(scene())
@@ -164,3 +166,11 @@ def test_of_several_frames_the_first_counts(kind: str) -> None:
     facts, views = read(data)
     assert np.abs(np.subtract(corners(views.detail), UPRIGHT)).max() <= 8
     assert facts.format == ("jpeg" if kind == "MPO" else kind.lower())
+
+
+def test_views_of_a_folder_leave_out_what_is_excluded(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png", "drafts/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(encoded(scene(64, 64), "PNG"))
+    found = views_in([tmp_path], 1, pytest.fail, ("drafts/", "b.*"))
+    assert [name for name, _ in found] == ["a.png"]

@@ -150,7 +150,7 @@ def _compared(
     """Every pair compared, and every photo without a partner, counted, under a progress bar."""
     from iqcli.evaluation.pairs import compare_pair, pairs
 
-    found = pairs(original, copy, counts.skip)
+    found = pairs(original, copy, counts.skip, settings.exclude)
     if not found:
         raise NothingFound(f"no photo in {display_path(original)} and {display_path(copy)}")
     limit = settings.max_megapixels

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from iqcli.cli.console import counted, info
 from iqcli.errors import IqError
 from iqcli.evaluation.issue_metrics import MEASURES
+from iqcli.fs.other_programs import refuse_to_write
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
@@ -159,6 +160,7 @@ def check_plots(folder: Path) -> None:
         raise IqError("--plots needs matplotlib; run `pip install 'iqcli[plots]'`")
     if folder.exists() and not folder.is_dir():
         raise IqError(f"--plots is {display_path(folder)}, which is a file; give a folder")
+    refuse_to_write([folder.resolve()])
 
 
 def draw(study: Study, name: str, by: str | None, folder: Path) -> None:

@@ -67,8 +67,9 @@ def fusion(
     require_weights(output)
     warn_without_scene(scene)
     read = session.registry.blocks_of(blocks)
-    request = FitRequest(opinions, read, scene, output, name or output.stem)
-    device = session.settings.device
+    settings = session.settings
+    request = FitRequest(opinions, read, scene, output, name or output.stem, settings.exclude)
+    device = settings.device
     return _report_fit(
         fit_fusion(request, ladders or [], session.measure, device, info), output, session
     )
@@ -173,7 +174,9 @@ def niqe(session: Session, output: Weights) -> Exit:
     from iqcli.training.niqe import fit_folders
 
     require_weights(output)
-    fitted = fit_folders(session.paths, session.settings.max_megapixels, info)
+    fitted = fit_folders(
+        session.paths, session.settings.max_megapixels, info, session.settings.exclude
+    )
     write_atomic(output, fitted.file())
     photos, blocks = counted(fitted.photos, "photo"), counted(fitted.blocks, "sharp block")
     info(f"learnt from {blocks} of {photos}; wrote {display_path(output)}")

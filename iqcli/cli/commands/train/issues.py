@@ -43,7 +43,9 @@ def issues(session: Session, output: Weights) -> Exit:
     from iqcli.training.issues import fit_folders
 
     require_weights(output)
-    report = fit_folders(session.paths, session.settings.max_megapixels, info)
+    report = fit_folders(
+        session.paths, session.settings.max_megapixels, info, session.settings.exclude
+    )
     write_atomic(output, report.file)
     titles = ("issue", "false alarms", "found slight", "found clear", "found severe")
     rows = [

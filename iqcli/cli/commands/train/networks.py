@@ -59,7 +59,8 @@ def backbone(
     require_weights(output)
     device = choose_device(session.settings.device)
     values = read_config(config, BackboneConfig(), BACKBONE_LEAST)
-    train_backbone(opinions, scene, start, ladders or [], output, values, device, info)
+    exclude = session.settings.exclude
+    train_backbone(opinions, scene, start, ladders or [], output, values, device, info, exclude)
     report_written(output)
     return Exit.DONE
 
