@@ -162,7 +162,7 @@ def test_without_matplotlib_nothing_is_measured(iq: Iq, opinions: Path, tmp_path
 def test_nothing_is_drawn_in_the_library_of_another_program(tmp_path: Path, name: str) -> None:
     library = tmp_path / "Photos Library.photoslibrary"
     library.mkdir()
-    with pytest.raises(IqError, match="export originals from Photos first"):
+    with pytest.raises(IqError, match="export the originals from Photos first"):
         check_plots(library / name)
 
 
