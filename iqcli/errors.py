@@ -5,7 +5,8 @@
     ├── PlanConflict      4  the plan no longer fits the disk; nothing was applied
     ├── Interrupted     130  stopped while photos were moving
     └── PhotoError        1  one photo cannot be rated; inside a run it becomes a value
-        └── TooLarge      1  more pixels than may be decoded
+        ├── TooLarge      1  more pixels than may be decoded
+        └── TooSlow       1  decoding takes longer than it may
 
 A message states the fact, the path and the way out, in one line and without a full stop at the end.
 """
@@ -60,3 +61,7 @@ class PhotoError(IqError):
 
 class TooLarge(PhotoError):
     """The picture has more pixels than may be decoded now."""
+
+
+class TooSlow(PhotoError):
+    """Decoding the picture takes longer than it may now."""

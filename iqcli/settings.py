@@ -207,7 +207,8 @@ class Settings:
     """Every knob that outlives one command.
 
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
-    decoded; `exclude` are patterns of what is passed over, joined from all sources; `max_reject` is
+    decoded, `max_seconds` the time of the processor that it takes (more for large pictures);
+    `exclude` are patterns of what is passed over, joined from all sources; `max_reject` is
     the largest share (0..1) of shots a plan may reject. `data_dir` holds what was trained on the
     person's photos and the weights that were pulled. With a `weights_mirror`, https://HOST/PATH is
     pulled from MIRROR/HOST/PATH.
@@ -224,6 +225,7 @@ class Settings:
     batch_size: int = field(default=0, metadata=_by(_batch))
     jobs: int = field(default=0, metadata=_by(_whole(0, 256)))
     max_megapixels: float = field(default=250.0, metadata=_by(_number(0.001, 10_000)))
+    max_seconds: float = field(default=3.0, metadata=_by(_number(0.1, 86_400)))
     exclude: tuple[str, ...] = field(default=(), metadata=_by(_patterns, beside_photos=True))
     max_reject: float = field(default=0.5, metadata=_by(_share, beside_photos=True))
     format: str = field(default="table", metadata=_by(_one_of(FORMATS), beside_photos=True))

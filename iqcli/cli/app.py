@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import warnings
 from typing import Annotated
 
 import typer
 
-from iqcli import __version__
+from iqcli import __version__, interrupts
 from iqcli.cli.commands import cache, compare, doctor, explain, export, history, rank, score, undo
 from iqcli.cli.commands.cull.command import cull
 from iqcli.cli.commands.evaluate.command import evaluate
@@ -69,35 +68,32 @@ app.add_typer(train.app, name="train")
 app.add_typer(cache.app, name="cache")
 
 
-def main() -> None:
-    """Run the command line and exit with its code."""
-    code = run()
-    # A second Ctrl-C while Python ends must not look like a crash.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    sys.exit(code)
-
-
 def run() -> int:
     """Run the command line of this process; the exit code. Every error becomes one sentence."""
     _open_streams()
     try:
         code = int(app(prog_name="iq", standalone_mode=False) or Exit.DONE)
     except typer.exceptions.TyperException as error:
-        return _report_error(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
+        code = _report_error(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
     except IqError as error:
-        return _report_error(error, str(error), error.exit_code)
+        code = _report_error(error, str(error), error.exit_code)
     except OSError as error:
-        return _report_error(error, _describe_os_error(error), Exit.USAGE)
+        code = _report_error(error, _describe_os_error(error), Exit.USAGE)
     except (KeyboardInterrupt, typer.Abort):
-        code = Exit.INTERRUPTED
+        code = _report_interrupt()
     except Exception as error:
         kind = type(error).__name__
-        return _report_error(
-            error, f"a fault of iq ({kind}); report what `iq --traceback` shows", Exit.USAGE
-        )
-    if code == Exit.INTERRUPTED:  # Typer itself makes Ctrl-C a code
-        info("iq: interrupted; what was done so far is kept")
-    return code
+        sentence = f"a fault of iq ({kind}); report what `iq --traceback` shows"
+        code = _report_error(error, sentence, Exit.USAGE)
+    else:
+        if code == Exit.INTERRUPTED:  # Typer itself makes Ctrl-C a code
+            code = _report_interrupt()
+    return interrupts.exit_code() if interrupts.received() else code
+
+
+def _report_interrupt() -> int:
+    info(f"iq: {interrupts.announce()}")
+    return interrupts.exit_code()
 
 
 def _describe_os_error(error: OSError) -> str:

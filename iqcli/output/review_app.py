@@ -21,6 +21,7 @@ from textual.screen import ModalScreen, Screen
 from textual.widgets import Footer, OptionList, Static
 from textual.widgets.option_list import Option
 
+from iqcli import interrupts
 from iqcli.output.review_state import Choices, ReviewList
 from iqcli.output.rows import row
 from iqcli.output.table import bar, colour, describe_issues
@@ -313,10 +314,16 @@ class Review(App["list[Decision] | None"]):
 
     def on_mount(self) -> None:
         """Show the table. Signals that end programs leave it, with the terminal as it was."""
-        for name in ("SIGTERM", "SIGHUP"):
-            with suppress(AttributeError, NotImplementedError):  # not on Windows
-                asyncio.get_running_loop().add_signal_handler(getattr(signal, name), self.exit)
+        loop = asyncio.get_running_loop()
+        for name in interrupts.NAMES:
+            with suppress(NotImplementedError):  # not on Windows
+                number = getattr(signal, name)
+                loop.add_signal_handler(number, self._end, number)
         self.push_screen(self._opening)
+
+    def _end(self, number: int) -> None:
+        interrupts.note(number)
+        self.exit()
 
     def action_leave(self) -> None:
         """As Esc does; the second time leave without a question."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile
 
-from iqcli.photos import exif
+from iqcli.photos import exif, time_limit
 from iqcli.photos.colour import flatten, span_of, to_rgb
 from iqcli.photos.formats import FORMATS
 from iqcli.photos.limits import check, jpeg_scale, require_size
@@ -52,6 +52,7 @@ class Picture:
     profile: bytes | None = None
 
 
+@time_limit.bounded
 def decode(
     data: bytes, kind: str, max_megapixels: float, *, whole: bool = False, part: Part | None = None
 ) -> Picture:
@@ -65,6 +66,7 @@ def decode(
         image = _opened(data, kind)
         width, height = image.size
         require_size(width, height, max_megapixels)
+        time_limit.allow(kind, width * height / 1e6)
         if kind == "jpeg" and not whole:
             _draft(image)
         image.load()

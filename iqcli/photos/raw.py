@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.photos import exif
+from iqcli.photos import exif, time_limit
 from iqcli.photos.decode import Picture, decode
 from iqcli.photos.limits import ENOUGH_LONG, require_size
 from iqcli.photos.stderr import quiet_stderr
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 ORIENTATIONS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
 
 
+@time_limit.bounded
 def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     """Decode a raw file; its size is that of the visible sensor, not of the preview.
 
@@ -33,6 +34,7 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     with quiet_stderr(), rawpy.imread(BytesIO(data)) as raw:
         sizes = raw.sizes
         require_size(sizes.raw_width, sizes.raw_height, max_megapixels)
+        time_limit.allow("raw", sizes.raw_width * sizes.raw_height / 1e6)
         preview = _preview(raw, max_megapixels)
         own = exif.tags_of(data) or (preview.tags if preview else {})
         if preview is None or _long(preview) < min(ENOUGH_LONG, _long(sizes) // 2):
@@ -45,6 +47,7 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     return Picture(pixels, width, height, orientation, own, xmp_of(data), profile)
 
 
+@time_limit.bounded
 def sensor(data: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
     """Every value of the sensor, as a raw file stores it. Raises whatever LibRaw raises."""
     import rawpy

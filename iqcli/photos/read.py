@@ -13,6 +13,7 @@ from iqcli.photos.find import find_shots
 from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff, title
 from iqcli.photos.raw import decode_raw
 from iqcli.photos.tiff import raw_kind
+from iqcli.photos.time_limit import bounded
 from iqcli.photos.views import upright, views_of
 from iqcli.records import Facts, Views
 from iqcli.text import display_path
@@ -43,6 +44,7 @@ class PhotoReader(Protocol):
         ...
 
 
+@bounded
 def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
     """Decode a whole file once, upright, to its metadata and the two views.
 
@@ -56,6 +58,7 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
         return _facts(picture, kind), views
 
 
+@bounded
 def read_whole(data: bytes, *, max_megapixels: float, part: Part | None = None) -> Pixels:
     """Every pixel of a file, or of a part of it, upright and sRGB: (height, width, 3) of uint8.
 

@@ -56,10 +56,14 @@ _MISSING = 127
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A picture that could not be decoded, why, and the limit (megapixels) it was tried under."""
+    """A picture that could not be decoded, why, and the limit (megapixels) it was tried under.
+
+    `max_seconds` is the limit that it took too long for, if that is why.
+    """
 
     reason: str
     max_megapixels: float
+    max_seconds: float | None = None
 
 
 def seal(magic: bytes, body: bytes) -> bytes:
@@ -132,8 +136,11 @@ def unpack_vector(data: object, size: int, *, may_be_nan: bool = True) -> Vector
 
 
 def pack_facts(facts: Facts | Failure) -> bytes:
-    """One line of JSON: a list in the order of the record's fields, two long for a failure."""
-    return seal(FACTS, json.dumps(astuple(facts)).encode())
+    """One line of JSON: a list in the order of the record's fields, two or three for a failure."""
+    values = astuple(facts)
+    if isinstance(facts, Failure) and facts.max_seconds is None:
+        values = values[:2]  # as earlier versions write and read it
+    return seal(FACTS, json.dumps(values).encode())
 
 
 def unpack_facts(data: object) -> Facts | Failure:
@@ -141,7 +148,7 @@ def unpack_facts(data: object) -> Facts | Failure:
     values = json.loads(unseal(FACTS, data))
     if not isinstance(values, list):
         raise ValueError("not a list")
-    if len(values) == 2:
+    if 2 <= len(values) <= 3:
         return _failure(*values)
     pairs = zip(values, _FACT_KINDS, strict=True)  # ValueError for another length
     if not all(_is_fact(value, kind) for value, kind in pairs):
@@ -149,12 +156,12 @@ def unpack_facts(data: object) -> Facts | Failure:
     return Facts(*values)
 
 
-def _failure(reason: object, limit: object) -> Failure:
-    if type(reason) is not str or type(limit) is not float:
+def _failure(reason: object, *limits: object) -> Failure:
+    if type(reason) is not str or not 0 < len(reason) <= _LONGEST_REASON:
         raise ValueError("not a failure")
-    if not (0 < len(reason) <= _LONGEST_REASON and 0 < limit < math.inf):
+    if not all(type(limit) is float and 0 < limit < math.inf for limit in limits):
         raise ValueError("not a failure")
-    return Failure(reason, limit)
+    return Failure(reason, *limits)  # type: ignore[arg-type]
 
 
 def _is_fact(value: object, kind: str) -> bool:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import hashlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from iqcli import interrupts
+from iqcli.errors import IqError
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.filenames import is_panorama_name
+from iqcli.photos.time_limit import at_most
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
@@ -37,6 +41,8 @@ if TYPE_CHECKING:
     from iqcli.settings import Settings
 
 T = TypeVar("T")
+# Seconds that a run which ends early waits for photos that are being measured.
+PATIENCE = 0.3
 
 
 @dataclass(slots=True, eq=False)
@@ -95,11 +101,11 @@ def measure(
     """
     spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails)
     run = _Run(spec, cache, settings)
-    try:
-        yield from run.results(shots)
-    finally:
-        run.stop()
-        cache.flush()
+    with interrupts.saving(cache.flush), at_most(settings.max_seconds):
+        try:
+            yield from run.results(shots)
+        finally:
+            run.stop()
 
 
 class _Run:
@@ -139,13 +145,25 @@ class _Run:
             yield self._finish()
 
     def stop(self) -> None:
-        """Give up what has not begun and wait, not long, for what has."""
+        """Give up what has not begun, keep what is measured, and wait, not long, for the rest."""
         self._stopped.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._keep_measured()
         # Not for the threads yet: Python 3.11 takes one for ended whose `join` a key press
         # interrupts, and then ends under it.
-        wait(list(self._begun))
+        if wait(list(self._begun), PATIENCE).not_done:
+            interrupts.leave_threads()
+            return
+        self._keep_measured()
         self._pool.shutdown()
+
+    def _keep_measured(self) -> None:
+        for task in self._window:
+            # An equal picture that came first has a place before it in the window, or is kept.
+            if task.original is None and task.reading and task.reading.done():
+                with suppress(IqError, CancelledError):  # it concerns a run that ends anyway
+                    self._await(task)
+        self._cache.flush()
 
     def _submit(self, work: Callable[..., T], *given: Any) -> Future[T]:
         future = self._pool.submit(work, *given)
@@ -201,14 +219,15 @@ class _Run:
         return task.photo(self._spec.blocks)
 
     def _await(self, task: Task) -> None:
-        if (reading := task.reading) is None:
+        if task.reading is None:
             return
-        task.reading = None
         try:
-            at_ns, stat = reading.result()
+            at_ns, stat = task.reading.result()
         except Exception as error:
+            task.reading = None
             task.error = task.error or reason(error)
             return
+        task.reading = None
         if stat:
             self._cache.remember_content(task.shot.path, stat, at_ns, task.sha256)
         if original := task.original:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.errors import IqError, PhotoError
+from iqcli.errors import IqError, PhotoError, TooSlow
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.read import read_bytes
 from iqcli.photos.formats import decoder_fingerprint
@@ -82,7 +82,7 @@ class Measurement:
 
 
 class MeasureSpec:
-    """The blocks and thumbnails wanted of every picture, how it is read, and the size limit."""
+    """The blocks and thumbnails wanted of every picture, how it is read, and the limits."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class MeasureSpec:
         self.thumbnails = tuple(thumbnails)
         self.fingerprint = reader.fingerprint
         self._read = reader
-        self._limit = settings.max_megapixels
+        self._limit, self._seconds = settings.max_megapixels, settings.max_seconds
         self._memory = _Memory(settings)
         self._keys = {
             each.name: f"{each.fingerprint}|{self.fingerprint}" for each in (*blocks, *thumbnails)
@@ -106,7 +106,8 @@ class MeasureSpec:
         known = Measurement(sha256)
         facts = cache.facts(sha256, self.fingerprint)
         if isinstance(facts, Failure):
-            if facts.max_megapixels == self._limit:
+            enough = facts.max_seconds is None or self._seconds <= facts.max_seconds
+            if facts.max_megapixels == self._limit and enough:
                 known.error = facts.reason
             return known
         if facts and facts.width * facts.height <= self._limit * 1e6:
@@ -153,7 +154,8 @@ class MeasureSpec:
         except PhotoError as error:
             known.error = str(error)
             if not isinstance(error.__cause__, _TRANSIENT):
-                known.facts = Failure(known.error, self._limit)
+                seconds = self._seconds if isinstance(error, TooSlow) else None
+                known.facts = Failure(known.error, self._limit, seconds)
             return
         except Exception as error:
             known.error = reason(error)
@@ -179,6 +181,7 @@ class MeasureSpec:
         try:
             picture = thumbnail.make(views, facts, data, self._limit)
         except Exception as error:
+            reason(error)
             if isinstance(error, _TRANSIENT) or isinstance(error.__cause__, _TRANSIENT):
                 known.thumbnails[thumbnail.name] = b""
                 return

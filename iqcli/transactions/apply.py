@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from iqcli import interrupts
 from iqcli.fs import files, other_programs
 from iqcli.photos.find import find_again
 from iqcli.text import display_path
@@ -99,7 +100,8 @@ def _run(
             if plan:
                 reject_folder.clean_up(plan, log.run, plan.shots)
 
-        with rollback_on_error(transaction, log, clean_up):
+        way_out = f"run iq undo {log.subject} to put everything back"
+        with interrupts.promise(way_out), rollback_on_error(transaction, log, clean_up):
             if edits:
                 backups.take(edits)
                 write_parts(edits, [content for _, content in changes], transaction.parts)

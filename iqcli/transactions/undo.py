@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from iqcli import interrupts
 from iqcli.errors import Interrupted, IqError, PlanConflict
 from iqcli.fs.files import lstat_or_none
 from iqcli.text import display_path
@@ -246,7 +247,8 @@ def _undo(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
     count = sum(len(each.files) for each in items.shots.values()) if run.plan else edited
     left = tuple(items.describe_left())
     log = journal.begin_undo(state_dir, run.id, shots, count)
-    _carry_out(items, Transaction(log, past.claims), log, backups)
+    with interrupts.promise(f"run iq undo {run.id} again to finish"):
+        _carry_out(items, Transaction(log, past.claims), log, backups)
     return Outcome(
         log.run,
         "undo",

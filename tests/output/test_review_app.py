@@ -14,6 +14,7 @@ import pytest
 from support.images import encoded, scene
 from textual_image.widget import HalfcellImage
 
+from iqcli import interrupts
 from iqcli.output.review_app import Message, Review
 from iqcli.output.review_state import Choices, ReviewList
 from iqcli.records import Decision, Facts, Issue, Photo, Rating, Shot, Verdict
@@ -150,9 +151,10 @@ def test_leaving_forgets_what_was_chosen() -> None:
 
 
 @posix
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
-def test_a_signal_leaves(name: str) -> None:
+@pytest.mark.parametrize("name", interrupts.NAMES)
+def test_a_signal_leaves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also with a question open; the terminal is given back on the way."""
+    monkeypatch.setattr(interrupts, "_received", 0)
 
     async def do(pilot: Pilot) -> None:
         await pilot.press("p", "escape")
@@ -161,6 +163,7 @@ def test_a_signal_leaves(name: str) -> None:
         assert not pilot.app.is_running
 
     assert sit(do).return_value is None
+    assert interrupts.received() == getattr(signal, name)
 
 
 def test_help_is_shown_and_goes() -> None:

@@ -21,7 +21,7 @@ from support.fake_pipeline import OnDevice, Reader, block, calls, photos, run, s
 from support.hostile_files import solid_webp
 from support.images import encoded, noise
 
-from iqcli.errors import IqError, PhotoError
+from iqcli.errors import IqError, PhotoError, TooSlow
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import sidecars, spec
 from iqcli.pipeline.cache import Cache
@@ -653,6 +653,38 @@ def test_ctrl_c_stops_soon_and_keeps_what_is_done(tmp_path: Path, caches) -> Non
         )
     )
     assert not calls
+
+
+def test_what_is_measured_is_kept_though_another_takes_long(tmp_path: Path, caches) -> None:
+    shots = photos(tmp_path / "p", ["tiny 0", "tiny 1 3", "tiny 2"])
+    results = measure(shots, [block()], caches(), settings(tmp_path, jobs=3), reader=Reader())
+    assert next(results).error is None
+    for _ in range(500):
+        time.sleep(0.01)
+        if calls["extract"] == 2:
+            break
+    began = time.monotonic()
+    results.close()  # as an interrupt does
+    assert time.monotonic() - began < 2.5
+    calls.clear()
+    cache = caches()
+    again = [
+        measure([shots[n]], [block()], cache, settings(tmp_path), reader=Reader()) for n in (0, 2)
+    ]
+    assert values([photo for each in again for photo in each]) == [0, 2]
+    assert not calls
+
+
+def test_what_takes_too_long_is_remembered_until_more_is_allowed(tmp_path: Path, caches) -> None:
+    def slow(data: bytes, *, max_megapixels: float):
+        calls["slow"] += 1
+        raise TooSlow("takes too long")
+
+    shots = photos(tmp_path / "p", ["tiny 1"])
+    for seconds, tries in ((3.0, 1), (3.0, 1), (9.0, 2), (3.0, 2)):
+        given = settings(tmp_path, max_seconds=seconds)
+        (done,) = measure(shots, [block()], caches(), given, reader=Reader(slow))
+        assert (done.error, calls["slow"]) == ("takes too long", tries)
 
 
 def test_a_consumer_that_leaves_stops_the_work(tmp_path: Path, caches) -> None:

@@ -33,7 +33,7 @@ def report():
     print(json.dumps({"opened": opened, "loaded": sorted(sys.modules)}), file=sys.stderr)
 atexit.register(report)
 sys.argv[0] = "iq"
-from iqcli.cli.app import main
+from iqcli.__main__ import main
 main()
 """
 

@@ -587,7 +587,7 @@ torch.set_num_threads(1)
 from iqcli.training.backbone import monitor, train as backbone
 backbone.SCALED_BY = 8
 monitor.DISTORTIONS = {"jpeg": monitor.DISTORTIONS["jpeg"]}
-from iqcli.cli.app import main
+from iqcli.__main__ import main
 main()
 """
 

@@ -273,7 +273,7 @@ def test_objects_in_an_npz_are_not_read(tmp_path: Path) -> None:
 def test_scoring_never_reaches_out(iq: Iq, roll: Path) -> None:
     """Not one connection is tried, with or without weights."""
     spy = "import sys\nsys.addaudithook(lambda e, a: e.startswith('socket.') and sys.exit(77))\n"
-    run = "from iqcli.cli.app import main\nmain()\n"
+    run = "from iqcli.__main__ import main\nmain()\n"
     for model in ("fusion-mini", "qualiclip"):
         command = (sys.executable, "-c", spy + run, "score", "photos", "--model", model)
         done = subprocess.run(command, cwd=iq.cwd, env=iq.environ, capture_output=True)

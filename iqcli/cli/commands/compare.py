@@ -149,15 +149,17 @@ def _compared(
 ) -> Iterator[PairResult]:
     """Every pair compared, and every photo without a partner, counted, under a progress bar."""
     from iqcli.evaluation.pairs import compare_pair, pairs
+    from iqcli.photos.time_limit import at_most
 
     found = pairs(original, copy, counts.skip, settings.exclude)
     if not found:
         raise NothingFound(f"no photo in {display_path(original)} and {display_path(copy)}")
     limit = settings.max_megapixels
     results = (compare_pair(each, max_megapixels=limit, resize=resize) for each in found)
-    for result in progress(results, len(found), quiet=quiet, things="pairs"):
-        counts.add(result)
-        yield result
+    with at_most(settings.max_seconds):
+        for result in progress(results, len(found), quiet=quiet, things="pairs"):
+            counts.add(result)
+            yield result
 
 
 # --- rows ---

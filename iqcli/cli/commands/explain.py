@@ -148,9 +148,11 @@ def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
     from iqcli.fs.read import read_bytes
     from iqcli.output.heatmap import draw_panels
     from iqcli.photos.read import read_photo
+    from iqcli.photos.time_limit import at_most
 
     limit = session.settings.max_megapixels
-    _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
+    with at_most(session.settings.max_seconds):
+        _, views = read_photo(read_bytes(photo)[0], max_megapixels=limit)
     with writing(file, "give another name"):
         create(file, draw_panels(views.scoring, maps(tiles[None])[0], LAYERS))
     info(f"drawn: {display_path(file)}")

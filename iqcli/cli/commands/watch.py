@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iqcli import interrupts
 from iqcli.cli.console import counted, info, problem
 from iqcli.errors import Exit, IqError
 from iqcli.output import rows
@@ -38,7 +37,7 @@ def watch(session: Session, form: str, *, settle: float, existing: bool, nul: bo
 
     A file is complete after `settle` seconds without a change. With `existing` photos that are
     there at the start count as arriving. Raises IqError for what cannot be watched,
-    KeyboardInterrupt after the counts.
+    KeyboardInterrupt after the counts, but not for SIGTERM, the way to end it.
     """
     if form not in rows.STREAMING:
         *first, last = rows.STREAMING
@@ -47,17 +46,18 @@ def watch(session: Session, form: str, *, settle: float, existing: bool, nul: bo
     folders = _folders(session)
     done: Counter[bool] = Counter()  # by whether there is a score
     try:
-        with _until_terminated() as ended:
-            _write([], form, nul)
-            for photo in _arriving(session, folders, settle, existing, ended):
-                done[photo.rating is not None] += 1
-                if photo.error:
-                    problem(photo.shot.path, photo.error)
-                _write([photo], form, nul)
+        _write([], form, nul)
+        for photo in _arriving(session, folders, settle, existing):
+            done[photo.rating is not None] += 1
+            if photo.error:
+                problem(photo.shot.path, photo.error)
+            _write([photo], form, nul)
     except KeyboardInterrupt:
-        _report(session, done)
-        raise
-    return _report(session, done)
+        code = _report(session, done)
+        if interrupts.received() != signal.SIGTERM:
+            raise
+        interrupts.dismiss()
+    return code
 
 
 def _folders(session: Session) -> list[Path]:
@@ -73,7 +73,6 @@ def _arriving(
     folders: list[Path],
     settle: float,
     existing: bool,
-    ended: threading.Event,
 ) -> Iterator[Photo]:
     """The photos that arrive, rated by one model that stays loaded."""
     _ = session.model  # one that cannot be loaded is refused before the wait
@@ -84,15 +83,15 @@ def _arriving(
     if not session.quiet:
         info(f"watching {', '.join(map(display_path, folders))}; Ctrl-C ends it")
     pause = min(max(settle / 2, FASTEST), SLOWEST)
-    while not ended.is_set():
+    while True:
         exit_on_closed_pipe()
         began = time.monotonic()
         shots = folder.settled()
         looked = time.monotonic() - began
-        for photo in _rated(session, shots, ended):
+        for photo in _rated(session, shots):
             if folder.accept(photo):
                 yield photo
-        ended.wait(max(pause, (SHARE - 1) * looked))
+        time.sleep(max(pause, (SHARE - 1) * looked))
 
 
 class _Walk:
@@ -110,12 +109,10 @@ class _Walk:
         self._shown = True
 
 
-def _rated(session: Session, shots: list[Shot], ended: threading.Event) -> Iterator[Photo]:
+def _rated(session: Session, shots: list[Shot]) -> Iterator[Photo]:
     from iqcli.models.scoring import judge
 
     for start in range(0, len(shots), CHUNK):
-        if ended.is_set():
-            return
         chunk = shots[start : start + CHUNK]
         photos = session.measure(session.model.blocks, chunk, tracked=False)
         yield from judge(photos, session.model)
@@ -137,14 +134,3 @@ def _report(session: Session, done: Counter[bool]) -> Exit:
     if done[False] and not session.counts.ignores_unreadable:
         return Exit.SOME_FAILED
     return Exit.DONE
-
-
-@contextmanager
-def _until_terminated() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets: what was begun is finished, and the counts are reported."""
-    ended = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: ended.set())
-    try:
-        yield ended
-    finally:
-        signal.signal(signal.SIGTERM, before)

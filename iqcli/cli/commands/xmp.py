@@ -113,9 +113,11 @@ def write(
 
 def _embedder(session: Session, stack: ExitStack) -> Embedder:
     from iqcli.fs.scratch import scratch_folder
+    from iqcli.photos.time_limit import at_most
     from iqcli.xmp.embed import Embedder
     from iqcli.xmp.exiftool import running
 
+    stack.enter_context(at_most(session.settings.max_seconds))
     scratch = stack.enter_context(scratch_folder(session.settings.state_dir))
     tool = stack.enter_context(running(scratch.folder))
     return Embedder(scratch, tool, session.settings.max_megapixels)

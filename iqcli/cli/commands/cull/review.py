@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from iqcli import interrupts
 from iqcli.errors import Interrupted, IqError
 from iqcli.output import terminal_images
 
@@ -41,7 +42,8 @@ def review(decisions: Sequence[Decision], store: ThumbnailStore) -> list[Decisio
     widget = picture()
     from iqcli.output.review_app import Review
 
-    chosen = Review(decisions, store.get, widget).run()
+    with interrupts.lent():
+        chosen = Review(decisions, store.get, widget).run()
     if chosen is None:
         raise Interrupted(
             "nothing was applied; you quit --review and nothing has moved; run it again, "
