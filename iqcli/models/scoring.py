@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
     from iqcli.models.base import RatedModel
     from iqcli.records import Photo, Rating
 
-# Photos rated at once: enough to make the arithmetic cheap, few enough that rows keep flowing.
+# Photos rated at once, at most: enough to make the arithmetic cheap. They are so many only while
+# they come fast, from the cache; one that has to be measured does not wait for others.
 CHUNK = 128
+# Seconds within which a chunk has come fast.
+FAST = 0.02
 
 
 def blocks_for(model: RatedModel, *, grouped: bool = False) -> list[AnyBlock]:
@@ -37,8 +41,7 @@ def judge(
     """
     from iqcli.extractors.descriptor import descriptor_of
 
-    source = iter(measured)
-    while chunk := list(islice(source, CHUNK)):
+    for chunk in _chunks(measured):
         whole = [each.blocks for each in chunk if each.blocks is not None]
         ratings = iter(model.rate(whole))
         for each in chunk:
@@ -47,6 +50,16 @@ def judge(
                 seen = descriptor_of(each.blocks) if grouped else None
                 rated = _with(replace(rated, descriptor=seen), next(ratings))
             yield rated
+
+
+def _chunks(photos: Iterable[Photo]) -> Iterator[list[Photo]]:
+    source, size = iter(photos), 1
+    began = time.monotonic()
+    while chunk := list(islice(source, size)):
+        fast = time.monotonic() - began < FAST
+        yield chunk
+        size = min(2 * size, CHUNK) if fast else 1
+        began = time.monotonic()
 
 
 def _with(photo: Photo, rating: Rating | NoRating) -> Photo:

@@ -21,7 +21,7 @@ def write(chunks: Iterable[str | bytes]) -> None:
     try:
         for chunk in chunks:
             sys.stdout.buffer.write(chunk if isinstance(chunk, bytes) else encoded(chunk))
-        sys.stdout.buffer.flush()
+            sys.stdout.buffer.flush()  # a reader waits for no more than one photo
     except BrokenPipeError:
         discard_stdout()
         raise SystemExit(0) from None

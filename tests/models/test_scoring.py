@@ -60,7 +60,12 @@ def test_every_shot_is_judged_once_in_order_whatever_failed(count: int) -> None:
             assert after.error == "broken"
 
 
-def test_photos_are_rated_in_batches_and_rows_keep_flowing() -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_photos_that_come_fast_are_rated_in_batches(
+    fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others one by one: a row that is known does not wait for a photo that takes its time."""
+    monkeypatch.setattr(scoring, "FAST", 1e9 if fast else 0.0)
     model, taken = Echo(), 0
 
     def source():
@@ -71,9 +76,13 @@ def test_photos_are_rated_in_batches_and_rows_keep_flowing() -> None:
 
     rows = judge(source(), model)
     assert next(rows).rating.score == 0
-    assert taken == CHUNK and model.batches == [CHUNK]
-    assert sum(1 for _ in rows) == 10 * CHUNK - 1
-    assert model.batches == [CHUNK] * 10
+    assert taken == 1
+    assert next(rows).rating.score == 1
+    assert taken == (3 if fast else 2)
+    assert sum(1 for _ in rows) == 10 * CHUNK - 2
+    growing = [1, 2, 4, 8, 16, 32, 64]
+    expected = [*growing, *[CHUNK] * 9, 1] if fast else [1] * 10 * CHUNK
+    assert model.batches == expected
 
 
 def test_a_chunk_of_failures_alone() -> None:
