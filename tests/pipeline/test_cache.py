@@ -74,7 +74,7 @@ def test_what_is_kept_comes_back_in_another_run(tmp_path: Path, warned: Warned) 
         first.remember_marks(Path(f"{number}.xmp"), old_stat(), late, "x", each)
     first.remember_facts(SHA, "d", FACTS)
     first.remember_facts(SHA, "e", Failure("is torn", 250.0))
-    first.remember_facts(SHA, "f", Failure("takes too long", 250.0, 3.0))
+    first.remember_facts(SHA, "h", Failure("takes too long", 250.0, 3.0))
     first.remember_facts(SHA, "f", TOLD)
     first.remember_block(SHA, "b", VECTOR)
     for cache in (first, Cache(tmp_path, warned)):
@@ -85,7 +85,7 @@ def test_what_is_kept_comes_back_in_another_run(tmp_path: Path, warned: Warned) 
         assert cache.marks(names[0], old_stat(st_size=9), "x") is None
         assert cache.facts(SHA, "d") == FACTS
         assert cache.facts(SHA, "e") == Failure("is torn", 250.0)
-        assert cache.facts(SHA, "f") == Failure("takes too long", 250.0, 3.0)
+        assert cache.facts(SHA, "h") == Failure("takes too long", 250.0, 3.0)
         assert cache.facts(SHA, "f") == TOLD
         np.testing.assert_array_equal(cache.block(SHA, "b", 4), VECTOR)
         assert cache.block(SHA, "c", 4) is None
