@@ -42,10 +42,23 @@ def listen() -> None:
             signal.signal(number, _interrupt)
     if sys.platform == "win32":  # there, pipes cannot be waited for
         return
-    reading, writing = os.pipe()
+    reading, writing = _pipe()
     os.set_blocking(writing, False)
     threading.Thread(target=_watch, args=(reading, ours), name="signals", daemon=True).start()
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+
+
+def _pipe() -> tuple[int, int]:
+    """A pipe that takes no number of a standard stream that the shell has closed."""
+    low: list[int] = []
+    while True:
+        ends = os.pipe()
+        if min(ends) > 2:
+            break
+        low += ends
+    for each in low:
+        os.close(each)
+    return ends
 
 
 @contextmanager

@@ -26,13 +26,13 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals
 
 # Code in C that lets other threads run, and takes minutes; a line on stderr says that it is there.
 IN_C = (
-    "threading.Timer(0.2, os.write, (2, b'inside\\n')).start(); "
+    "threading.Timer(0.2, print, ('inside',), {'file': sys.stderr, 'flush': True}).start(); "
     "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"
 )
 # `iq` whose decoder is this for a photo that holds SLOW.
 SLOW = b"SLOW"
 WITH_SLOW_DECODER = f"""
-import hashlib, os, threading
+import hashlib, os, sys, threading
 from iqcli.photos import decode
 opened = decode._opened
 def slow(data, kind):
@@ -45,7 +45,7 @@ main()
 """
 # A run whose main thread is inside C code.
 STUCK = f"""
-import hashlib, os, threading
+import hashlib, os, sys, threading
 from contextlib import nullcontext
 from iqcli import interrupts
 def work():
