@@ -209,8 +209,8 @@ def test_a_command_alone_says_what_there_is(iq: Iq) -> None:
 
 
 def test_a_key_press_ends_it_and_the_cache_is_kept(iq: Iq) -> None:
-    photo = encoded(scene(3000, 2000), "JPEG")
-    for number in range(400):
+    photo = encoded(scene(600, 400), "JPEG")
+    for number in range(80):
         (iq.cwd / "photos" / f"{number}.jpg").write_bytes(photo + b"%d" % number)
     process = iq.start("score", "photos", "--jobs", "1")
     deadline = time.monotonic() + 60
@@ -297,12 +297,12 @@ def test_only_colour_depends_on_the_terminal(iq: Iq, roll: Path) -> None:
 
 
 def test_rows_on_a_screen_do_not_run_into_the_bar(iq: Iq) -> None:
-    photo = encoded(scene(3000, 2000), "JPEG")
-    for number in range(120):
+    photo = encoded(scene(600, 400), "JPEG")
+    for number in range(30):
         (iq.cwd / "photos" / f"{number}.jpg").write_bytes(photo + b"%d" % number)
     seen = on_a_screen(iq, "score", "photos", "-f", "paths")
     bar, _, rows = seen.partition(b"./photos/")
     assert b"photos/s" in bar
     assert b"\x1b" not in rows
-    assert rows.count(b"./photos/") == 119
-    assert rows.endswith(b"120 photos: 120 scored\n")
+    assert rows.count(b"./photos/") == 29
+    assert rows.endswith(b"30 photos: 30 scored\n")

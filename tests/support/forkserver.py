@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 # Nothing of ours, and nothing that reads the environment when it is imported.
 PRELOADED = ("torch", "torchvision", "cv2", "scipy.stats", "PIL.Image", "safetensors.torch")
-PRELOADED += ("typer", "rich.console", "diskcache", "platformdirs")
+PRELOADED += ("typer", "rich.console", "diskcache", "platformdirs", "exifread", "tomllib")
+PRELOADED += ("xml.etree.ElementTree", "zoneinfo")
 # What a process takes from its environment before any line of ours runs.
 EARLY = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_", "TZ", "TMPDIR")
 EARLY += ("CUDA_", "TORCH", "OPENCV_", "TYPER_")
@@ -173,9 +174,21 @@ def end(code: Any) -> NoReturn:
     os._exit(code or 0)
 
 
+def warm_typer() -> None:
+    """Run a command of nobody: Typer imports half of itself when the first one runs."""
+    import typer
+
+    def nothing(number: int = 0) -> None: ...
+
+    app = typer.Typer()
+    app.command()(nothing)
+    app([], standalone_mode=False)
+
+
 def main() -> NoReturn:
     for name in PRELOADED:
         __import__(name)
+    warm_typer()
     gc.freeze()  # garbage collection in a child then copies none of this
     if found := serve(socket.socket(fileno=int(sys.argv[1]))):
         run_iq(*found)
