@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.cli_runner import IQ
-from support.forkserver import ForkServer
+from support.forkserver import FORK_SERVER, ForkServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,19 +47,17 @@ def test_output_and_exit_code_are_the_same(iq: Iq, roll: Path, words: tuple[str,
 
 
 def test_variables_that_act_before_python_runs_need_a_new_python(iq: Iq) -> None:
-    server = ForkServer()
-    first = server.run(("--version",), iq.cwd, iq.environ, b"", 60)
+    first = FORK_SERVER.run(("--version",), iq.cwd, iq.environ, b"", 60)
     assert first and first.returncode == 0
     other = iq.environ | {"PYTHONIOENCODING": "ascii"}
-    assert server.run(("--version",), iq.cwd, other, b"", 60) is None
+    assert FORK_SERVER.run(("--version",), iq.cwd, other, b"", 60) is None
 
 
 def test_a_process_that_hangs_is_ended(iq: Iq) -> None:
-    server = ForkServer()
     words = ("score", "--watch", ".", "-f", "csv")
     with pytest.raises(subprocess.TimeoutExpired):
-        server.run(words, iq.cwd, iq.environ, b"", 2)
-    after = server.run(("--version",), iq.cwd, iq.environ, b"", 60)
+        FORK_SERVER.run(words, iq.cwd, iq.environ, b"", 2)
+    after = FORK_SERVER.run(("--version",), iq.cwd, iq.environ, b"", 60)
     assert after and after.stdout.startswith(b"iq ")
 
 

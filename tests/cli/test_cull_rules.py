@@ -235,7 +235,7 @@ def kept(iq: Iq) -> int:
 
 @pytest.mark.parametrize("form", ["table", "csv", "jsonl", "paths"])
 def test_a_reader_that_goes_away_ends_it_silently(iq: Iq, roll: Path, form: str) -> None:
-    process = iq.start("score", "photos", "-f", form)
+    process = iq.start("score", "photos", "-f", form, "--model", "brisque-refit")
     assert process.stdout and process.stderr
     process.stdout.close()
     assert process.stderr.read() == b""
@@ -246,7 +246,8 @@ def test_a_reader_that_goes_away_ends_it_silently(iq: Iq, roll: Path, form: str)
 def test_a_full_disk_is_one_line(iq: Iq, roll: Path) -> None:
     for form in ("table", "csv"):
         with open("/dev/full", "wb") as full:  # noqa: PTH123
-            process = iq.start("score", "photos", "-f", form, stdout=full)
+            words = ("score", "photos", "-f", form, "--model", "brisque-refit")
+            process = iq.start(*words, stdout=full)
             _, err = process.communicate(timeout=30)
         assert process.returncode == 2
         assert err.decode().startswith("iq: cannot write the results: No space left on device")
@@ -258,7 +259,8 @@ def test_streams_that_the_shell_closed(iq: Iq, roll: Path) -> None:
         os.close(1)
         os.close(2)
 
-    process = iq.start("score", "photos", "-f", "csv", stdout=None, stderr=None, preexec_fn=close)
+    words = ("score", "photos", "-f", "csv", "--model", "brisque-refit")
+    process = iq.start(*words, stdout=None, stderr=None, preexec_fn=close)
     assert process.wait(60) == 0
 
 

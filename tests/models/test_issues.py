@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from functools import cache
 from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -157,6 +158,7 @@ def test_a_sharp_subject_before_a_soft_ground_is_not_blurred() -> None:
 ANGLES = (0, 20, 45, 70, 90, 110, 155)
 
 
+@cache
 def dead_leaves(height: int = 1365, width: int = 2048) -> Pixels:
     """Discs of all sizes one on another, which has the statistics of a sharp photo."""
     random = chance(8)
@@ -168,6 +170,7 @@ def dead_leaves(height: int = 1365, width: int = 2048) -> Pixels:
     return faults_free(picture)
 
 
+@cache
 def facade(angle: float) -> Pixels:
     """A house front of many windows and narrow pillars, sharp, turned by an angle in degrees."""
     random = chance(9)
@@ -186,7 +189,9 @@ def facade(angle: float) -> Pixels:
 def faults_free(picture: Pixels) -> Pixels:
     """As sharp as a camera makes it: nothing changes from one pixel to the next at once."""
     soft = cv2.GaussianBlur(picture, (0, 0), 0.5).astype(float)
-    return (soft + chance(3).normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)
+    found = (soft + chance(3).normal(0, 1.5, picture.shape)).clip(0, 255).astype(np.uint8)
+    found.setflags(write=False)  # tests share it
+    return found
 
 
 @pytest.mark.parametrize("degrees", ANGLES)

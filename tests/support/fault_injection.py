@@ -32,6 +32,8 @@ NAMES = (
     "fsync",
 )
 MARKS = ("utime", "chmod", "chown", "ftruncate", "setxattr")
+# Set where nothing is left out: see `points`.
+EVERY = "IQ_TEST_EVERY_FAULT"
 DISKS = ("native", "links", "claims", "copies", "copies-links", "copies-claims")
 
 
@@ -181,13 +183,31 @@ def calls_of(work: Callable[[], Any], kind: str = "native") -> list[str]:
     return fault.calls
 
 
-def kills(calls: list[str]) -> Iterator[Fault]:
-    """A kill before each of these changes, half way through each write, and after the last one.
+def seeds(start: int, stop: int) -> range:
+    """The seeds of made-up cases; where nothing is left out, many more."""
+    return range(start, stop * 10) if EVERY in os.environ else range(start, stop)
+
+
+def points(calls: list[str], nth: int, of: int = 4) -> list[int]:
+    """The changes to fail at: the first and the last of each name, and one in `of` of the others.
+
+    `nth` shifts these, so that the kinds of disk have different ones. `tests/bench/faults.py` has
+    them all.
+    """
+    if EVERY in os.environ:
+        return list(range(1, len(calls) + 1))
+    ends = {calls.index(name) for name in calls}
+    ends |= {len(calls) - 1 - calls[::-1].index(name) for name in calls}
+    return [at + 1 for at in range(len(calls)) if at in ends or at % of == nth % of]
+
+
+def kills(calls: list[str], nth: int, of: int = 4) -> Iterator[Fault]:
+    """A kill before each of their `points`, half way through each write, and after the last one.
 
     After one change is before the next: nothing on the disk lies between.
     """
-    for at, name in enumerate(calls, start=1):
+    for at in points(calls, nth, of):
         yield Fault(at, "before")
-        if name == "write":
+        if calls[at - 1] == "write":
             yield Fault(at, "torn")
     yield Fault(len(calls), "after")

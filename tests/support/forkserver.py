@@ -1,10 +1,10 @@
-"""Processes of `iq` that are forked from a parent which has already imported torch and the like.
+"""Processes of `iq` that are forked from a parent which has imported torch, the like and iqcli.
 
-Each is a process of its own, with arguments, folder, environment and streams of its own, and
-imports all of iqcli itself. That saves a second and a half of processor time a run. It cannot
-show these: that the order of a set matters (all children hash alike), that one of `PRELOADED` is
-used without being imported, how Python ends, and pipes (its streams are files). Tests of those
-start a new Python: `Iq.start`, `Iq.spied`, a terminal.
+Each is a process of its own, with arguments, folder, environment and streams of its own. That
+saves two seconds of processor time a run. It cannot show these: that the order of a set matters
+(all children hash alike), that a module is used without being imported, what an import does or
+costs, how Python ends, and pipes (its streams are files). Tests of those start a new Python:
+`Iq.start`, `Iq.spied`, a terminal, a shell (every command of the README).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import atexit
 import gc
 import json
 import os
+import pkgutil
 import runpy
 import select
 import signal
@@ -29,7 +30,7 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Nothing of ours, and nothing that reads the environment when it is imported.
+# Nothing that reads the environment when it is imported.
 PRELOADED = ("torch", "torchvision", "cv2", "scipy.stats", "PIL.Image", "safetensors.torch")
 PRELOADED += ("typer", "rich.console", "diskcache", "platformdirs", "exifread", "tomllib")
 PRELOADED += ("xml.etree.ElementTree", "zoneinfo")
@@ -186,8 +187,12 @@ def warm_typer() -> None:
 
 
 def main() -> NoReturn:
-    for name in PRELOADED:
-        __import__(name)
+    import iqcli
+
+    ours = [each.name for each in pkgutil.walk_packages(iqcli.__path__, "iqcli.")]
+    for name in (*PRELOADED, *ours):
+        if name != "iqcli.__main__":
+            __import__(name)
     warm_typer()
     gc.freeze()  # garbage collection in a child then copies none of this
     if found := serve(socket.socket(fileno=int(sys.argv[1]))):

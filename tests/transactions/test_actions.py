@@ -16,7 +16,7 @@ from unittest import mock
 
 import pytest
 from support.fake_trash import Trash
-from support.fault_injection import Fault, calls_of, disk, here, in_child, kills
+from support.fault_injection import Fault, calls_of, disk, here, in_child, kills, points
 from support.kill_scene import Scene
 from support.photo_trees import SHOTS, contents, grow, grow_planned, plan_for, rejected, tree
 
@@ -89,7 +89,7 @@ def test_apply_killed_at_every_change(quick_path: Path, action: str, kind: str) 
     scene = Scene(quick_path / "scene", kind, action)
     calls = calls_of(scene.apply, kind)
     assert len(calls) > 30
-    for fault in kills(calls):
+    for fault in kills(calls, KINDS.index((action, kind))):
         scene.renew()
         scene.kill(scene.apply, fault)
         now = tree(scene.root)
@@ -103,7 +103,7 @@ def test_undo_killed_at_every_change(quick_path: Path, action: str, kind: str) -
     scene.applied()
     calls = calls_of(scene.undo, kind)
     assert len(calls) > 20
-    for fault in kills(calls):
+    for fault in kills(calls, KINDS.index((action, kind))):
         scene.applied()
         scene.kill(scene.undo, fault)
         scene.restore(fault)
@@ -114,7 +114,7 @@ def test_whole_or_nothing_under_every_error(quick_path: Path, action: str, kind:
     scene = Scene(quick_path / "scene", kind, action)
     calls = calls_of(scene.apply, kind)
     after = {name: leaf for name, leaf in tree(scene.root).items() if b"MANIFEST" not in name}
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, KINDS.index((action, kind))):
         scene.renew()
         ended = here(scene.apply, kind, Fault(at, code=(errno.ENOSPC, errno.EIO)[at % 2]))
         now = {name: leaf for name, leaf in tree(scene.root).items() if b"MANIFEST" not in name}
@@ -319,7 +319,7 @@ def test_trash_killed_at_every_change(quick_path: Path, bin_: Trash) -> None:
     bin = Bin(quick_path, bin_)
     calls = calls_of(bin.scene.apply)
     assert calls.count("rename") == 1  # the folder's, as one thing
-    for fault in kills(calls):
+    for fault in kills(calls, 0):
         bin.renew()
         bin.kill(bin.scene.apply, fault)
         bin.restore(fault)
@@ -331,7 +331,7 @@ def test_undo_from_the_trash_killed_at_every_change(quick_path: Path, bin_: Tras
     bin.applied()
     bin_.restore()
     calls = calls_of(bin.scene.undo)
-    for fault in kills(calls):
+    for fault in kills(calls, 1):
         bin.applied()
         bin_.restore()
         bin.kill(bin.scene.undo, fault)
@@ -342,7 +342,7 @@ def test_the_next_cull_leaves_in_the_trash_what_had_reached_it(
     quick_path: Path, bin_: Trash
 ) -> None:
     bin = Bin(quick_path, bin_)
-    for fault in kills(calls_of(bin.scene.apply)):
+    for fault in kills(calls_of(bin.scene.apply), 2):
         bin.renew()
         bin.kill(bin.scene.apply, fault)
         ended = in_child(partial(recover, [bin.scene.root], bin.scene.state))

@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from support.fault_injection import Fault, calls_of, disk, here, in_child, kills, whole
+from support.fault_injection import (
+    DISKS,
+    Fault,
+    calls_of,
+    disk,
+    here,
+    in_child,
+    kills,
+    points,
+    whole,
+)
 from support.kill_scene import Scene
 from support.photo_trees import SHOTS, contents, plan_for, tree
 
@@ -193,7 +203,7 @@ def test_killed_at_every_change(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)
     calls = desk.calls(desk.write)
     assert len(calls) > 30
-    for fault in kills(calls):
+    for fault in kills(calls, DISKS.index(kind)):
         desk.renew()
         desk.kill(desk.write, fault)
         desk.restore(fault)
@@ -204,7 +214,7 @@ def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)
     desk.written()
     calls = desk.calls(desk.undo)
-    for fault in kills(calls):
+    for fault in kills(calls, DISKS.index(kind)):
         desk.written()
         desk.kill(desk.undo, fault)
         desk.restore(fault)
@@ -214,7 +224,7 @@ def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
 def test_whole_or_nothing_under_every_error(quick_path: Path, kind: str) -> None:
     desk = Desk(quick_path / "desk", kind)
     calls = desk.calls(desk.write)
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, DISKS.index(kind)):
         desk.renew()
         code = (errno.ENOSPC, errno.EACCES, errno.EIO)[at % 3]
         ended = here(desk.write, kind, Fault(at, code=code))
@@ -262,7 +272,7 @@ def test_an_undo_that_could_not_finish_goes_on(quick_path: Path) -> None:
     desk = Desk(quick_path / "desk")
     desk.written()
     calls = desk.calls(desk.undo)
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, 1):
         desk.written()
         ended = here(desk.undo, fault=Fault(at, code=errno.EIO))
         if ended.code:
@@ -273,7 +283,8 @@ def test_an_undo_that_could_not_finish_goes_on(quick_path: Path) -> None:
 
 def test_the_next_run_takes_cut_off_edits_back(quick_path: Path) -> None:
     desk = Desk(quick_path / "desk")
-    for fault in list(kills(desk.calls(desk.write)))[20:-1:3]:
+    calls = desk.calls(desk.write)
+    for fault in (each for each in kills(calls, 1) if 20 < each.at < len(calls)):
         desk.renew()
         desk.kill(desk.write, fault)
         assert len(recover([desk.root / "2024"], desk.state)) == 1, fault

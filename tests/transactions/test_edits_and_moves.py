@@ -11,7 +11,16 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fault_injection import DISKS, Fault, calls_of, here, in_child, kills
+from support.fault_injection import (
+    DISKS,
+    Fault,
+    calls_of,
+    here,
+    in_child,
+    kills,
+    points,
+    seeds,
+)
 from support.kill_scene import NOTHING_TO_UNDO, Scene
 from support.photo_trees import SHOTS, contents, grow, plan_for, random_names, shots_in, tree
 
@@ -146,7 +155,7 @@ def test_killed_at_every_change(quick_path: Path, bin_: Trash, action: str, kind
     both = scene(quick_path, kind, action, bin_)
     calls = both.calls(both.apply)
     assert len(calls) > 60
-    for fault in kills(calls):
+    for fault in kills(calls, KINDS.index((action, kind)), of=6):
         both.renew()
         both.kill(both.apply, fault)
         both.restore(fault)
@@ -163,7 +172,7 @@ def test_undo_killed_at_every_change(quick_path: Path, bin_: Trash, action: str,
 
     applied()
     calls = both.calls(both.undo)
-    for fault in kills(calls):
+    for fault in kills(calls, KINDS.index((action, kind)), of=6):
         applied()
         both.kill(both.undo, fault)
         both.restore(fault)
@@ -172,7 +181,7 @@ def test_undo_killed_at_every_change(quick_path: Path, bin_: Trash, action: str,
 def test_undo_killed_after_a_killed_run(quick_path: Path) -> None:
     both = Both(quick_path / "scene", "native", "move")
     hits = 0
-    for nth, first in enumerate(list(kills(both.calls(both.apply)))[3::9]):
+    for nth, first in enumerate(list(kills(both.calls(both.apply), 0))[3::9]):
         both.renew()
         both.kill(both.apply, first)
         for at in range(20 + nth % 3, 500, 7):  # the first changes are those of locks and journal
@@ -190,7 +199,7 @@ def test_whole_or_nothing_under_every_error(quick_path: Path, action: str, kind:
     both = Both(quick_path / "scene", kind, action)
     calls = both.calls(both.apply)
     after = set(tree(both.root))
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, DISKS.index(kind)):
         both.renew()
         code = (errno.ENOSPC, errno.EACCES, errno.EIO)[at % 3]
         ended = here(both.apply, kind, Fault(at, code=code))
@@ -208,7 +217,7 @@ def test_an_undo_that_could_not_finish_goes_on(quick_path: Path) -> None:
     both = Both(quick_path / "scene", "native", "move")
     both.applied()
     calls = both.calls(both.undo)
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, 1):
         both.applied()
         if here(both.undo, fault=Fault(at, code=errno.EIO)).code:
             assert here(both.undo).code == 0, at
@@ -217,7 +226,8 @@ def test_an_undo_that_could_not_finish_goes_on(quick_path: Path) -> None:
 
 def test_the_next_run_takes_a_killed_one_back(quick_path: Path) -> None:
     both = Both(quick_path / "scene", "native", "move")
-    for fault in list(kills(both.calls(both.apply)))[20:-1:9]:
+    calls = both.calls(both.apply)
+    for fault in (each for each in kills(calls, 2, of=9) if 20 < each.at < len(calls)):
         both.renew()
         both.kill(both.apply, fault)
         assert len(recover([both.root / "2024"], both.state)) == 1, fault
@@ -313,7 +323,7 @@ def random_edits(chance: random.Random, root: Path, shots: list[list[str]]) -> l
     return found
 
 
-@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 120), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seeds", [seeds(0, 8), pytest.param(seeds(8, 40), marks=pytest.mark.slow)])
 def test_any_edits_and_moves_are_undone_as_one(quick_path: Path, seeds: range) -> None:
     for seed in seeds:
         edit_and_undo(quick_path / str(seed), seed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from unittest import mock
 
 import pytest
-from support.fault_injection import Fault, calls_of, disk, here, whole
+from support.fault_injection import DISKS, Fault, calls_of, disk, here, points, whole
 from support.kill_scene import Scene
 from support.photo_trees import contents, plan_for, tree
 
@@ -32,7 +32,7 @@ def test_apply_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
     calls = calls_of(scene.apply, kind)
     after = tree(scene.root)
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, DISKS.index(kind)):
         code = CODES[at % len(CODES)]
         scene.renew()
         ended = here(scene.apply, kind, Fault(at, code=code))
@@ -49,7 +49,7 @@ def test_undo_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
     scene.applied()
     calls = calls_of(scene.undo, kind)
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, DISKS.index(kind)):
         code = CODES[at % len(CODES)]
         scene.applied()
         after = tree(scene.root)
@@ -66,7 +66,7 @@ def test_undo_is_whole_or_nothing(quick_path: Path, kind: str) -> None:
 def test_a_disk_that_fails_for_good_loses_nothing(quick_path: Path, kind: str) -> None:
     scene = Scene(quick_path / "scene", kind)
     calls = calls_of(scene.apply, kind)
-    for at in range(1, len(calls) + 1):
+    for at in points(calls, DISKS.index(kind)):
         scene.renew()
         fault = Fault(at, code=CODES[at % len(CODES)], lasting=True)
         ended = here(scene.apply, kind, fault)

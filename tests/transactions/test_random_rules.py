@@ -10,7 +10,7 @@ import signal
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fault_injection import Fault, in_child
+from support.fault_injection import Fault, in_child, seeds
 from support.photo_trees import contents, grow, judged, random_names, shots_in, tree
 
 from iqcli.culling import planner as plans
@@ -86,7 +86,9 @@ def folder_of(root: Path, path: Path) -> str:
     return path.relative_to(root).parts[0]
 
 
-@pytest.mark.parametrize("seeds", [range(20), pytest.param(range(20, 200), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seeds", [seeds(0, 10), pytest.param(seeds(10, 50), marks=pytest.mark.slow)]
+)
 def test_any_rule_and_action_leave_no_trace_after_undo(quick_path: Path, seeds: range) -> None:
     for seed in seeds:
         (quick_path / str(seed)).mkdir()
