@@ -13,6 +13,7 @@ from iqcli import settings
 from iqcli.errors import PhotoError
 from iqcli.models.card import about
 from iqcli.models.registry import Registry
+from iqcli.models.scoring import with_damage
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.devices import measure_views
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Rating, Views
+    from iqcli.records import Facts, Rating, Views
 
     Photo = str | Path | bytes | Image | NDArray[np.uint8]
 
@@ -68,16 +69,21 @@ class ImageQualityFusion:
         """The full ratings: score, uncertainty, parts, issues, reasons."""
         names: list[str] = []
 
+        facts: list[Facts | None] = []
+
         def seen() -> Iterator[Views]:
             for count, photo in enumerate(photos, start=1):
                 name = (
                     display_path(Path(photo)) if isinstance(photo, str | Path) else f"photo {count}"
                 )
                 names.append(name)
-                yield _views(photo)
+                known, views = _read(photo)
+                facts.append(known)
+                yield views
 
         rated = self._model.rate(measure_views(seen(), self._model.blocks))
-        return [_rated(each, name) for each, name in zip(rated, names, strict=True)]
+        found = zip(rated, names, facts, strict=True)
+        return [with_damage(_rated(each, name), known) for each, name, known in found]
 
     def get_model_info(self) -> dict[str, Any]:
         """What is known of the model: its name, version, licence, blocks, figures and limits.
@@ -100,22 +106,23 @@ def _rated(found: Rating | NoRating, name: str) -> Rating:
     return found
 
 
-def _views(photo: Photo) -> Views:
+def _read(photo: Photo) -> tuple[Facts | None, Views]:
+    """The views, and the facts of what came as a file."""
     if isinstance(photo, np.ndarray):
-        return _views_of_array(photo)
+        return None, _views_of_array(photo)
     if isinstance(photo, bytes):
-        return read_photo(photo, max_megapixels=MAX_MEGAPIXELS)[1]
+        return read_photo(photo, max_megapixels=MAX_MEGAPIXELS)
     if isinstance(photo, str | Path):
-        return _views_of_file(Path(photo))
+        return _read_file(Path(photo))
     if isinstance(photo, Image):
-        return _views_of_picture(photo)
+        return None, _views_of_picture(photo)
     kind = type(photo).__name__
     raise TypeError(f"a photo is a path, bytes, PIL picture or array, not {kind}")
 
 
-def _views_of_file(path: Path) -> Views:
+def _read_file(path: Path) -> tuple[Facts, Views]:
     try:
-        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1]
+        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)
     except (OSError, ValueError, PhotoError) as error:
         why = getattr(error, "strerror", None) or error
         raise PhotoError(f"{display_path(path)}: {why}") from error

@@ -60,6 +60,7 @@ class Facts:
     embedded flag: -1 (rejected), 0 (none), 1 (picked, favourite). `burst` is the maker's own mark
     of a burst, such as "apple:UUID". `bias` is the exposure compensation and `exposure` the light
     let in, log2(seconds * ISO / 100 / aperture^2), both in EV. `panorama`: stitched in the camera.
+    `damage` is the share (0..1) of the picture whose data are missing or corrupt.
     """
 
     width: int
@@ -74,6 +75,7 @@ class Facts:
     bias: float | None = None
     exposure: float | None = None
     panorama: bool = False
+    damage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +95,18 @@ class Views:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """A visible fault: its name (`blurred`, …) and level 2 slight, 3 clear, 4 severe."""
+    """A visible fault: its name (`blurred`, …) and level 2 slight, 3 clear, 4 severe.
+
+    `share` is how much of the picture (0..1) has it, where that is known.
+    """
 
     name: str
     level: int
+    share: float | None = None
+
+
+# The issue of a picture whose data are missing or corrupt.
+DAMAGED = "damaged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +201,11 @@ def best_first(photo: Photo) -> tuple[float, bytes]:
     """The sort key of rated photos: the higher score first, equal ones by the bytes of the path."""
     assert photo.rating
     return -photo.rating.score, os.fsencode(photo.shot.path)
+
+
+def is_damaged(photo: Photo) -> bool:
+    """Whether data of the picture are missing or corrupt."""
+    return photo.facts is not None and photo.facts.damage > 0
 
 
 class Verdict(StrEnum):

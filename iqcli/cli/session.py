@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, info, problem, progress, warn
 from iqcli.errors import Exit, IqError, NothingFound
+from iqcli.records import is_damaged
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ class Counts:
     """What became of the photos of a run. `done`, `failed` and `unscored` add up to all of them.
 
     `unlisted` are paths that could not be looked at, `unwritten` files that could not be edited.
-    With `ignores_unreadable` photos without a score are no reason for an exit code of their own.
+    `damaged` are those of `done` of which a part is missing. With `ignores_unreadable` photos
+    without a score are no reason for an exit code of their own.
     """
 
     done: int = 0
+    damaged: int = 0
     failed: dict[Path, str] = field(default_factory=dict)
     unscored: dict[Path, str] = field(default_factory=dict)
     unlisted: int = 0
@@ -48,11 +51,13 @@ class Counts:
             self.failed[photo.shot.path] = photo.error or "no reason known"
         else:
             self.done += 1
+            self.damaged += is_damaged(photo)
 
     def add_rated(self, photo: Photo) -> None:
         """Move a photo that was measured, but got no score, from `done` to `unscored`."""
         if photo.error and photo.shot.path not in self.failed:
             self.done -= 1
+            self.damaged -= is_damaged(photo)
             self.unscored[photo.shot.path] = photo.error
 
     def add_unlisted(self) -> None:
@@ -81,7 +86,8 @@ class Counts:
         failed = f", {len(self.failed):,} could not be read" if self.failed else ""
         unscored = f", {len(self.unscored):,} without a score" if self.unscored else ""
         skipped = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
-        return f"{total}: {self.done:,} {verb}{failed}{unscored}{skipped}"
+        damaged = f" ({self.damaged:,} damaged)" if self.damaged else ""
+        return f"{total}: {self.done:,} {verb}{damaged}{failed}{unscored}{skipped}"
 
 
 @dataclass

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from iqcli.culling.grouping.group import key_of, order_within
+from iqcli.culling.grouping.group import key_of, order_scored, order_within
 from iqcli.culling.risk_control import IN_WORDS, band, describe_score
 from iqcli.culling.rules import (
     UNCOUNTED,
@@ -23,7 +23,7 @@ from iqcli.culling.rules import (
     score_of,
 )
 from iqcli.errors import IqError
-from iqcli.records import BY_HAND, Decision, Verdict, best_first
+from iqcli.records import BY_HAND, DAMAGED, Decision, Verdict, is_damaged
 from iqcli.text import percent
 
 if TYPE_CHECKING:
@@ -82,9 +82,14 @@ def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
         stay = rule.keep.rounded_up(len(members))
         near = min(score_of(each) for each in members[:stay]) - rule.margin
         for rank, each in enumerate(members, start=1):
-            ties = rule.margin > 0 and rank > stay and score_of(each) >= near
+            beaten = is_damaged(each) and any(_is_whole_frame_of(each, one) for one in members)
+            ties = rule.margin > 0 and rank > stay and score_of(each) >= near and not beaten
             found[id(each)] = _by_rank(rank, len(members), stay, ties, rule)
     return _with_alone(found, scored, f"kept_of_{rule.unit}", rule)
+
+
+def _is_whole_frame_of(damaged: Photo, other: Photo) -> bool:
+    return other.group == damaged.group is not None and not is_damaged(other)
 
 
 def _by_rank(rank: int, count: int, stay: int, ties: bool, rule: Rule) -> RuleResult:
@@ -105,14 +110,14 @@ def groups(scored: Sequence[Photo], unit: str) -> list[list[Photo]]:
     Frames of a burst are ordered by `order_within`; sharpness compares no other photos.
     """
     if unit == "all":
-        return [sorted(scored, key=best_first)] if scored else []
+        return [order_scored(scored)] if scored else []
     found: dict[str, list[Photo]] = {}
     for each in scored:
         if (key := key_of(each, unit)) is not None:
             found.setdefault(key, []).append(each)
     if unit == "burst":
         return [order_within(members) for members in found.values()]
-    return [sorted(members, key=best_first) for members in found.values()]
+    return [order_scored(members) for members in found.values()]
 
 
 def _with_alone(
@@ -162,7 +167,7 @@ def _best(members: Sequence[Photo]) -> Photo:
     bursts = {each.group for each in members}
     if len(bursts) == 1 and None not in bursts:
         return order_within(members)[0]
-    return min(members, key=best_first)
+    return order_scored(members)[0]
 
 
 def _compared(found: Results) -> bool:
@@ -248,8 +253,17 @@ def _decision(photo: Photo, found: Results | None) -> Decision:
     if found is None:
         why = f"not judged: {photo.error or 'it has no score'}"
         found = (RuleResult(Verdict.REVIEW, "not_judged", why),)
+    if is_damaged(photo):
+        found = (*found, RuleResult(found[0].verdict, DAMAGED, describe_damage(photo)))
     words, codes = tuple(each.words for each in found), tuple(each.code for each in found)
     return Decision(photo, found[0].verdict, words, codes)
+
+
+def describe_damage(photo: Photo) -> str:
+    """How much of a damaged picture is lost, in words."""
+    assert photo.facts
+    share = percent(max(round(photo.facts.damage, 2), 0.01))
+    return f"damaged: {share} of the picture is missing"
 
 
 @dataclass(frozen=True, slots=True)

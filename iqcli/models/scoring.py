@@ -7,20 +7,22 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.records import NoRating, best_first
+from iqcli.records import DAMAGED, Issue, NoRating, best_first
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
-    from iqcli.records import Photo, Rating
+    from iqcli.records import Facts, Photo, Rating
 
 # Photos rated at once, at most: enough to make the arithmetic cheap. They are so many only while
 # they come fast, from the cache; one that has to be measured does not wait for others.
 CHUNK = 128
 # Seconds within which a chunk has come fast.
 FAST = 0.02
+# From which shares of the picture on damage is clear, and severe; below it is slight.
+LEAST_LEVEL, WORSE_FROM = 2, (0.05, 0.2)
 
 
 def blocks_for(model: RatedModel, *, grouped: bool = False) -> list[AnyBlock]:
@@ -65,7 +67,16 @@ def _chunks(photos: Iterable[Photo]) -> Iterator[list[Photo]]:
 def _with(photo: Photo, rating: Rating | NoRating) -> Photo:
     if isinstance(rating, NoRating):
         return replace(photo, error=rating.reason)
-    return replace(photo, rating=rating)
+    return replace(photo, rating=with_damage(rating, photo.facts))
+
+
+def with_damage(rating: Rating, facts: Facts | None) -> Rating:
+    """The rating with the issue `damaged` before the others, if the picture is."""
+    if facts is None or not facts.damage:
+        return rating
+    level = LEAST_LEVEL + sum(facts.damage >= share for share in WORSE_FROM)
+    issue = Issue(DAMAGED, level, round(facts.damage, 3))
+    return replace(rating, issues=(issue, *rating.issues))
 
 
 def percentile(rank: int, count: int) -> float:

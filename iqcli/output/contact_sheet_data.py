@@ -9,6 +9,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+from iqcli.output.rows import issue_record
 from iqcli.output.table import describe_issues
 from iqcli.records import FrameSet
 from iqcli.text import display_path, escape
@@ -202,7 +203,7 @@ def _rating(photo: Photo) -> Data:
     if rating is None or not math.isfinite(rating.score):
         return {"score": None, "doubt": None, "parts": [], "issues": []}
     named = {"technical": rating.technical, "aesthetic": rating.aesthetic}
-    issues = [{"name": each.name, "level": each.level} for each in rating.issues]
+    issues = [issue_record(each) for each in rating.issues]
     return {
         "score": round(rating.score, 3),
         "doubt": None if rating.uncertainty is None else round(rating.uncertainty, 3),

@@ -15,7 +15,7 @@ from iqcli.text import display_path, escape, exact, with_dot
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from iqcli.records import Facts, Photo, Rating
+    from iqcli.records import Facts, Issue, Photo, Rating
 
     Row = dict[str, Any]
 
@@ -87,12 +87,21 @@ def _rating(rating: Rating | None) -> Row:
     parts = {name: getattr(rating, name) for name in ("score", "uncertainty", "technical")}
     parts["aesthetic"] = rating.aesthetic
     rounded = {name: None if value is None else round(value, 3) for name, value in parts.items()}
-    issues = [{"name": issue.name, "level": issue.level} for issue in rating.issues]
+    issues = [issue_record(each) for each in rating.issues]
     return {**rounded, "issues": issues, "model": rating.model}
 
 
+def issue_record(issue: Issue) -> Row:
+    """Name and level of an issue, and its share where it has one."""
+    found: Row = {"name": issue.name, "level": issue.level}
+    return found if issue.share is None else {**found, "share": issue.share}
+
+
 def to_csv(rows: Iterable[Row], columns: Collection[str] = COLUMNS.keys()) -> Iterator[str]:
-    """RFC 4180: CRLF, quotes where needed; lists joined by `;`, an issue as `name:level`."""
+    """RFC 4180: CRLF, quotes where needed; lists joined by `;`, an issue as `name:level`.
+
+    Where an issue has a share, it is `name:level:share`.
+    """
     yield _csv_line(list(columns))
     for each in rows:
         yield _csv_line([_flat(each[name]) for name in columns])
@@ -108,7 +117,7 @@ def _flat(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, list):
-        parts = (f"{v['name']}:{v['level']}" if isinstance(v, dict) else str(v) for v in value)
+        parts = (":".join(map(str, v.values())) if isinstance(v, dict) else str(v) for v in value)
         value = ";".join(parts)
     text = str(value)
     # A cell that a spreadsheet would run as a formula; numbers of ours are not such.
@@ -187,7 +196,9 @@ def to_parquet(rows: Iterable[Row]) -> bytes:
     import pyarrow.parquet as pq
 
     kinds = {
-        "issues": pa.list_(pa.struct([("name", pa.string()), ("level", pa.int32())])),
+        "issues": pa.list_(
+            pa.struct([("name", pa.string()), ("level", pa.int32()), ("share", pa.float64())])
+        ),
         "strings": pa.list_(pa.string()),
     }
     fields = [(name, kinds.get(kind) or getattr(pa, kind)()) for name, kind in COLUMNS.items()]

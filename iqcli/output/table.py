@@ -13,7 +13,7 @@ from rich.text import Text
 
 from iqcli.output.fit import GAP, Column, Leeway, fitted
 from iqcli.output.stdout import encoded, spell_out, write
-from iqcli.text import escape
+from iqcli.text import escape, percent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -110,8 +110,14 @@ def stdout_console() -> Console:
 
 
 def describe_issues(issues: Iterable[Mapping[str, Any]]) -> str:
-    """`[{name, level}]` in words: "badly blurred, slightly too dark"."""
-    return ", ".join(f"{WORDS[i['level']]} {phrase_of(i['name'])}" for i in issues)
+    """`[{name, level}]` in words: "badly damaged (40%), slightly too dark"."""
+    return ", ".join(
+        f"{WORDS[i['level']]} {phrase_of(i['name'])}" + _share(i.get("share")) for i in issues
+    )
+
+
+def _share(share: float | None) -> str:
+    return "" if share is None else f" ({percent(max(round(share, 2), 0.01))})"
 
 
 def phrase_of(name: str) -> str:

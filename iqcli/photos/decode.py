@@ -16,6 +16,7 @@ from iqcli.photos import exif, time_limit
 from iqcli.photos.colour import flatten, span_of, to_rgb
 from iqcli.photos.formats import FORMATS
 from iqcli.photos.limits import check, jpeg_scale, require_size
+from iqcli.photos.load import load
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import halved, halvings, limited, stored
 
@@ -40,7 +41,7 @@ class Picture:
 
     `width` and `height` are those of the original as stored, `orientation` (EXIF, 1..8) is the turn
     that `pixels` still need. `profile` is the ICC profile of the pixels, None for sRGB. `xmp` is
-    empty if there is none.
+    empty if there is none. `damage` is the share (0..1) of the picture that is lost.
     """
 
     pixels: Pixels
@@ -50,6 +51,7 @@ class Picture:
     tags: exif.Tags
     xmp: bytes
     profile: bytes | None = None
+    damage: float = 0.0
 
 
 @time_limit.bounded
@@ -69,7 +71,7 @@ def decode(
         time_limit.allow(kind, width * height / 1e6)
         if kind == "jpeg" and not whole:
             _draft(image)
-        image.load()
+        image, damage = load(image, data, kind, lambda: _opened(data, kind))
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
     turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")
     if whole:
@@ -78,7 +80,7 @@ def decode(
         kept = limited(_less(image))
     pixels = to_rgb(kept, profile)
     left = profile if kept.ndim == 3 and kept.shape[2] == 3 else None
-    return Picture(pixels, width, height, turn, tags, _packet(image), left)
+    return Picture(pixels, width, height, turn, tags, _packet(image), left, damage)
 
 
 def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:

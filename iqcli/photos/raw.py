@@ -66,7 +66,8 @@ def _preview(raw: rawpy.RawPy, max_megapixels: float) -> Picture | None:
     try:
         thumb = raw.extract_thumb()
         if thumb.format is rawpy.ThumbFormat.JPEG:
-            return decode(bytes(thumb.data), "jpeg", max_megapixels)
+            preview = decode(bytes(thumb.data), "jpeg", max_megapixels)
+            return None if preview.damage else preview
     except Exception:  # without a usable preview, the raw data may still be good
         return None
     pixels = np.asarray(thumb.data)

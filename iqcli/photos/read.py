@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from iqcli.errors import PhotoError
@@ -101,7 +102,8 @@ def _facts(picture: Picture, kind: str) -> Facts:
     width, height = picture.width, picture.height
     if picture.orientation >= 5:
         width, height = height, width
-    return exif.facts_of(picture.tags, picture.xmp, kind, width, height)
+    facts = exif.facts_of(picture.tags, picture.xmp, kind, width, height)
+    return replace(facts, damage=picture.damage)
 
 
 def _reason(error: Exception, kind: str) -> str:
@@ -124,7 +126,7 @@ def views_in(
 ) -> Iterator[tuple[str, Views]]:
     """The name and the views of each photo of folders, in path order.
 
-    One that cannot be read is reported with `say` and left out.
+    One that cannot be read, or is damaged, is reported with `say` and left out.
     """
 
     def problem(path: Path, reason: str) -> None:
@@ -133,6 +135,10 @@ def views_in(
     for shot in find_shots(folders, on_problem=problem, exclude=exclude):
         try:
             data = shot.path.read_bytes()
-            yield shot.path.name, read_photo(data, max_megapixels=max_megapixels)[1]
+            facts, views = read_photo(data, max_megapixels=max_megapixels)
+            if facts.damage:
+                problem(shot.path, "a part of the picture is missing")
+            else:
+                yield shot.path.name, views
         except (OSError, PhotoError) as error:
             problem(shot.path, str(error))

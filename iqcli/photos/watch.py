@@ -2,7 +2,7 @@
 
 Polling also sees what other machines write to a network disk, which sends no events. A shot has
 settled once all of its files have kept their size, time and inode for a while. One that cannot be
-read then gets ten times as long: it may still be being written.
+read then, or is damaged, gets ten times as long: it may still be being written.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
+from iqcli.records import is_damaged
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     State = tuple[tuple[str, int, int, int], ...]
     Walk = Callable[[list[Path], OnProblem], Iterable[Shot]]
 
-# An unreadable photo gets this many times the usual time to settle.
+# An unreadable or damaged photo gets this many times the usual time to settle.
 PATIENCE = 10
 # Photos remembered of disks that are not mounted now.
 ABSENT = 100_000
@@ -152,11 +153,11 @@ class WatchFolder:
     def accept(self, photo: Photo) -> bool:
         """Whether the result of a settled shot is to be reported.
 
-        Not if its content was reported before, and not yet if it cannot be read and may still be
-        being written.
+        Not if its content was reported before, and not yet if it cannot be read, or in part, and
+        may still be being written.
         """
         seen = self._seen[photo.shot.path]
-        if photo.error and not seen.tried:
+        if (photo.error or is_damaged(photo)) and not seen.tried:
             seen.tried = True
             return False
         seen.done, seen.state = True, seen.state[:1]

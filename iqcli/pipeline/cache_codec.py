@@ -40,6 +40,8 @@ _FACT_KINDS = (
     *("size", "size", "format", "time?", "text?", "text?", "stars?", "pick?"),
     *("burst?", "ev?", "ev?", "flag"),
 )
+# A row has one value more where the picture is damaged: by what share.
+_DAMAGED_KINDS = (*_FACT_KINDS, "share")
 _RANGES = {"size": (1, 2**31 - 1), "stars?": (-1, 5), "pick?": (-1, 1)}
 # Times as `datetime` reads them, with a fraction of a second and an offset where they are known.
 _TEXTS = {
@@ -52,6 +54,8 @@ _MOST_EV = 100.0
 _MOST = 1e6
 _LONGEST_REASON = 1000
 _MISSING = 127
+# The last value of a failure: versions up to 0.2 had none, and refused all that is cut off.
+TRIED_IN_PARTS = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,21 +140,32 @@ def unpack_vector(data: object, size: int, *, may_be_nan: bool = True) -> Vector
 
 
 def pack_facts(facts: Facts | Failure) -> bytes:
-    """One line of JSON: a list in the order of the record's fields, two or three for a failure."""
+    """One line of JSON: a list in the order of the record's fields.
+
+    Facts of a whole picture leave out its damage; a failure is four long.
+    """
     values = astuple(facts)
-    if isinstance(facts, Failure) and facts.max_seconds is None:
-        values = values[:2]  # as earlier versions write and read it
+    if isinstance(facts, Failure):
+        values = (*values, TRIED_IN_PARTS)
+    elif not facts.damage:
+        values = values[:-1]
     return seal(FACTS, json.dumps(values).encode())
 
 
-def unpack_facts(data: object) -> Facts | Failure:
-    """The facts, or the failure, that were packed."""
+def unpack_facts(data: object) -> Facts | Failure | None:
+    """The facts, or the failure, that were packed.
+
+    None for a failure of a version that did not try to decode a part of the picture.
+    """
     values = json.loads(unseal(FACTS, data))
     if not isinstance(values, list):
         raise ValueError("not a list")
-    if 2 <= len(values) <= 3:
-        return _failure(*values)
-    pairs = zip(values, _FACT_KINDS, strict=True)  # ValueError for another length
+    if len(values) in (2, 4):
+        reason, *limits = values[:3]
+        failure = _failure(reason, *(each for each in limits if each is not None))
+        return failure if values[3:] == [TRIED_IN_PARTS] else None
+    kinds = _FACT_KINDS if len(values) == len(_FACT_KINDS) else _DAMAGED_KINDS
+    pairs = zip(values, kinds, strict=True)  # ValueError for another length
     if not all(_is_fact(value, kind) for value, kind in pairs):
         raise ValueError("not the facts of a picture")
     return Facts(*values)
@@ -172,7 +187,7 @@ def _is_fact(value: object, kind: str) -> bool:
         low, high = _RANGES.get(kind, (0, -1))
         return low <= value <= high
     if type(value) is float:
-        return kind == "ev?" and abs(value) <= _MOST_EV
+        return abs(value) <= _MOST_EV if kind == "ev?" else kind == "share" and 0 < value <= 1
     if type(value) is str:
         return value in FORMATS if kind == "format" else _is_text(value, kind)
     return type(value) is bool and kind == "flag"

@@ -160,7 +160,8 @@ class MeasureSpec:
         except Exception as error:
             known.error = reason(error)
             return
-        known.facts = facts
+        # Those of an earlier version may not know of any damage.
+        known.facts, known.facts_cached = facts, known.facts_cached and known.facts == facts
         for block in self.blocks:
             if block.name not in known.blocks:
                 _compute_block(known, block, views)

@@ -16,6 +16,7 @@ from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.fs.files import require_output, writing
 from iqcli.output.stdout import write
+from iqcli.records import DAMAGED
 from iqcli.text import display_path, exact
 
 if TYPE_CHECKING:
@@ -163,8 +164,11 @@ def _draw(session: Session, photo: Path, tiles: Vector, file: Path) -> None:
 
 def to_record(explanation: Explanation, folder: Path) -> dict[str, Any]:
     """Everything as raw numbers, for a program; None for what does not apply."""
+    from iqcli.output.rows import issue_record
+
     photo, rating, tile = explanation.photo, explanation.photo.rating, explanation.tile
     assert rating
+    damage = [issue_record(each) for each in rating.issues if each.name == DAMAGED]
     levels = {each.name: each.level for each in rating.issues}
     return {
         "schema": SCHEMA,
@@ -184,12 +188,15 @@ def to_record(explanation: Explanation, folder: Path) -> dict[str, Any]:
         "blocks": [asdict(each) for each in explanation.effects],
         "features": [asdict(each) for each in explanation.features],
         "issues": [
-            {
-                "name": each.issue,
-                "level": levels.get(each.issue, 1),
-                "at_least": {str(level): p for level, p in enumerate(each.at_least, 2)},
-            }
-            for each in explanation.chances
+            *({**each, "at_least": {}} for each in damage),
+            *(
+                {
+                    "name": each.issue,
+                    "level": levels.get(each.issue, 1),
+                    "at_least": {str(level): p for level, p in enumerate(each.at_least, 2)},
+                }
+                for each in explanation.chances
+            ),
         ],
         "sharpest": tile
         and {
@@ -264,9 +271,10 @@ def _share(share: float, crowd: str) -> str:
 
 
 def _issue_lines(explanation: Explanation, rating: Rating) -> Iterator[str]:
+    from iqcli.output.rows import issue_record
     from iqcli.output.table import describe_issues, phrase_of
 
-    seen = describe_issues({"name": each.name, "level": each.level} for each in rating.issues)
+    seen = describe_issues(map(issue_record, rating.issues))
     yield f"issues: {seen or 'none seen'}"
     for each in explanation.chances:
         if each.at_least[0] >= LIKELY:

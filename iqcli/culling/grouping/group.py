@@ -22,7 +22,7 @@ from iqcli.culling.grouping.frames import frames_of
 from iqcli.culling.grouping.panoramas import panoramas
 from iqcli.culling.grouping.scenes import scenes
 from iqcli.culling.rules import is_scored
-from iqcli.records import FrameSet, best_first
+from iqcli.records import FrameSet, best_first, is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -113,8 +113,13 @@ def order_within(members: Sequence[Photo]) -> list[Photo]:
 
     Frames whose scores are within `TIE` of the best are ordered by sharpness, and so on with the
     best of the rest: which are near depends on one frame alone, so that no three can be in a
-    circle. A sharpness that is not known counts as the median of the others.
+    circle. A sharpness that is not known counts as the median of the others. Damaged frames come
+    behind all that are whole.
     """
+    whole = [each for each in members if not is_damaged(each)]
+    damaged = [each for each in members if is_damaged(each)]
+    if whole and damaged:
+        return [*order_within(whole), *order_within(damaged)]
     scored = sorted((each for each in members if is_scored(each)), key=best_first)
     rest = [each for each in members if not is_scored(each)]
     found: list[Photo] = []
@@ -142,6 +147,22 @@ def _sharpest_first(near: Sequence[Photo]) -> list[Photo]:
     return sorted(near, key=key)
 
 
+def order_scored(photos: Iterable[Photo]) -> list[Photo]:
+    """The scored photos, best first, but a damaged one right behind the whole frames of its burst.
+
+    See `order_within` for the frames of one burst among themselves.
+    """
+    order = sorted(photos, key=best_first)
+    last = {each.group or "": place for place, each in enumerate(order) if not is_damaged(each)}
+
+    def key(place: int) -> tuple[int, bool, int]:
+        group = order[place].group
+        behind = last.get(group, -1) if group and is_damaged(order[place]) else -1
+        return max(place, behind), behind > place, place
+
+    return [order[place] for place in sorted(range(len(order)), key=key)]
+
+
 def sections(photos: Iterable[Photo], per: str) -> list[list[Photo]]:
     """The scored shots by `per` (see `iqcli.culling.grouping.group.key_of`), the best section
     first.
@@ -159,4 +180,4 @@ def sections(photos: Iterable[Photo], per: str) -> list[list[Photo]]:
     parts = sorted(found.values(), key=lambda members: min(map(best_first, members)))
     if per == "burst":
         return [order_within(members) for members in parts]
-    return [sorted(members, key=best_first) for members in parts]
+    return [order_scored(members) for members in parts]

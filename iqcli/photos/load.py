@@ -1,0 +1,187 @@
+"""The pixels of an opened picture as far as its data go, and how much of it is lost.
+
+Pillow does not pass on what libjpeg complains of, so JPEG is decoded by simplejpeg, which is the
+same libjpeg-turbo, gives the same pixels and is no slower. Other formats are decoded by Pillow, and
+where it fails, what it got so far is kept, if there is any.
+"""
+
+from __future__ import annotations
+
+import zlib
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+import simplejpeg
+
+from iqcli.errors import PhotoError
+from iqcli.photos.jpeg_damage import lost, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from PIL.ImageFile import ImageFile
+
+    from iqcli.photos.jpeg_damage import Jpeg
+    from iqcli.records import Pixels
+
+# The modes that Pillow gives to a JPEG, and what they are called here.
+COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
+# Formats whose decoder gives the part that is there.
+IN_PARTS = frozenset({"bmp", "gif", "png", "tiff"})
+# What is heard of loses this much at least, and nothing is left to judge where it is more.
+LEAST, MOST = 0.01, 0.98
+# The grey of a place without data.
+GREY = 128
+# A PNG chunk up to this size (bytes) tells where in it the fault is.
+SMALL_CHUNK = 1 << 16
+
+
+def load(
+    image: ImageFile, data: bytes, kind: str, again: Callable[[], ImageFile]
+) -> tuple[ImageFile, float]:
+    """The picture with its pixels, and the share (0..1) of it that is lost.
+
+    `again` opens the same file anew. Raises PhotoError where next to nothing is left, and whatever
+    the decoder raises where it gives no part of the picture.
+    """
+    if kind == "jpeg":
+        share = _load_jpeg(image, data)
+    else:
+        image, share = _load_other(image, data, kind, again)
+    if share > MOST:
+        raise PhotoError(f"broken {kind.upper()} data (next to nothing of the picture is left)")
+    return image, max(share, LEAST) if share else 0.0
+
+
+# --- JPEG ---
+
+
+def _load_jpeg(image: ImageFile, data: bytes) -> float:
+    if image.mode not in COLOURS:
+        image.load()
+        return 0.0
+    pixels, complaint = _decoded(image, data)
+    share = 0.0
+    if complaint:
+        # What stands around the coded data does no harm, nor does what is missing behind it.
+        found = parse(data)
+        pixels, complaint = _decoded(image, found.clean)
+        if pixels is not None and (complaint or not found.is_whole):
+            share = _lost_of_jpeg(found, pixels, complaint)
+    if pixels is None:
+        image.load()  # a JPEG of another kind, or Pillow says what is wrong with it
+        return 0.0
+    image.tile = []
+    image.load_prepare()
+    image.frombytes(pixels.data)
+    return share
+
+
+def _decoded(image: ImageFile, data: bytes) -> tuple[Pixels | None, str]:
+    """The pixels at the size of the picture, None if there are none; and the first complaint."""
+    width, height = image.size
+    pixels = np.zeros((height, width, len(image.getbands())), np.uint8)
+    complaint = ""
+    for strict in (True, False):
+        try:
+            found = simplejpeg.decode_jpeg(
+                data,
+                COLOURS[image.mode],
+                min_height=height,
+                min_width=width,
+                buffer=pixels,
+                strict=strict,
+            )
+            return (found, complaint) if found.shape == pixels.shape else (None, complaint)
+        except ValueError as error:
+            complaint = complaint or str(error) or "broken"
+    return None, complaint
+
+
+def _lost_of_jpeg(found: Jpeg, pixels: Pixels, complaint: str) -> float:
+    share = lost(found)
+    if share is None:
+        grey = (pixels == GREY).all(axis=(1, 2))
+        share = float(np.argmin(grey[::-1]) / len(grey)) if not grey.all() else 1.0
+    # More data than the picture needs are no loss.
+    return share if share or "extraneous" in complaint else LEAST
+
+
+# --- others ---
+
+
+def _load_other(
+    image: ImageFile, data: bytes, kind: str, again: Callable[[], ImageFile]
+) -> tuple[ImageFile, float]:
+    try:
+        image.load()
+        return image, _lost_of_png(data) if kind == "png" else 0.0
+    except Exception:
+        if kind not in IN_PARTS:
+            raise
+        # Where two decodes over different grounds do not agree, nothing was decoded.
+        part, other = again(), again()
+        for each, ground in ((part, GREY), (other, GREY + 1)):
+            _load_part(each, ground)
+        differs = np.asarray(part) != np.asarray(other)
+        share = float(differs.reshape(*differs.shape[:2], -1).any(axis=2).mean())
+        if share > MOST:
+            raise
+    return part, max(share, LEAST, _lost_of_png(data) if kind == "png" else 0.0)
+
+
+def _load_part(image: ImageFile, ground: int) -> None:
+    """Load what can be decoded, over an even ground."""
+    prepare = image.load_prepare
+
+    def prepare_ground() -> None:
+        prepare()
+        bands = len(image.getbands())
+        image.im.paste((ground,) * bands if bands > 1 else ground, (0, 0, *image.im.size))
+
+    image.load_prepare = prepare_ground  # type: ignore[method-assign]
+    with suppress(Exception):
+        image.load()
+    image.tile = []
+    if image.format == "TIFF":
+        with suppress(Exception):
+            image.load_end()  # which turns it
+
+
+def _lost_of_png(data: bytes) -> float:
+    """The share behind the first wrong checksum of coded data, which Pillow does not look at."""
+    chunks = list(_coded_chunks(data))
+    if all(is_right for _, is_right in chunks):
+        return 0.0
+    inflate, filled, sound = zlib.decompressobj(), 0, None
+    try:
+        for body, is_right in chunks:
+            if not is_right and sound is None and len(body) <= SMALL_CHUNK:
+                sound = filled
+            for at in range(0, len(body), SMALL_CHUNK):
+                filled += len(inflate.decompress(body[at : at + SMALL_CHUNK]))
+        if inflate.eof:
+            return 0.0  # by the checksum of its own, the pixels are whole
+    except zlib.error:
+        pass
+    return max(1 - (filled if sound is None else sound) / max(_size_of_png(data), 1), 0.0)
+
+
+def _coded_chunks(data: bytes) -> Iterator[tuple[bytes, bool]]:
+    """The chunks of coded pixels, and whether their checksum is right."""
+    at = 8
+    while at + 12 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        end = at + 8 + size
+        if data[at + 4 : at + 8] == b"IDAT" and end + 4 <= len(data):
+            is_right = zlib.crc32(data[at + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
+            yield data[at + 8 : end], is_right
+        at = end + 4
+
+
+def _size_of_png(data: bytes) -> int:
+    """How many bytes the pixels of a PNG take, one more for each row."""
+    width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
+    bands = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(data[25], 1)
+    return height * (1 - (-width * bands * data[24] // 8))
