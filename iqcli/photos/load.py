@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
-from iqcli.errors import PhotoError
 from iqcli.photos.jpeg_damage import lost, parse
 
 if TYPE_CHECKING:
@@ -42,16 +41,12 @@ def load(
 ) -> tuple[ImageFile, float]:
     """The picture with its pixels, and the share (0..1) of it that is lost.
 
-    `again` opens the same file anew. Raises PhotoError where next to nothing is left, and whatever
-    the decoder raises where it gives no part of the picture.
+    `again` opens the same file anew. Raises whatever the decoder raises, and OSError, where it
+    gives nothing of the picture, or next to nothing.
     """
     if kind == "jpeg":
-        share = _load_jpeg(image, data)
-    else:
-        image, share = _load_other(image, data, kind, again)
-    if share > MOST:
-        raise PhotoError(f"broken {kind.upper()} data (next to nothing of the picture is left)")
-    return image, max(share, LEAST) if share else 0.0
+        return image, _load_jpeg(image, data)
+    return _load_other(image, data, kind, again)
 
 
 # --- JPEG ---
@@ -69,12 +64,15 @@ def _load_jpeg(image: ImageFile, data: bytes) -> float:
         pixels, complaint = _decoded(image, found.clean)
         if pixels is not None and (complaint or not found.is_whole):
             share = _lost_of_jpeg(found, pixels, complaint)
+        if share > MOST:
+            raise OSError(complaint or "premature end of the picture")
     if pixels is None:
         image.load()  # a JPEG of another kind, or Pillow says what is wrong with it
         return 0.0
     image.tile = []
     image.load_prepare()
-    image.frombytes(pixels.data)
+    # By the conventions of Adobe, CMYK is stored inverted.
+    image.frombytes(pixels.data, "raw", "CMYK;I" if image.mode == "CMYK" else image.mode)
     return share
 
 
@@ -105,7 +103,7 @@ def _lost_of_jpeg(found: Jpeg, pixels: Pixels, complaint: str) -> float:
         grey = (pixels == GREY).all(axis=(1, 2))
         share = float(np.argmin(grey[::-1]) / len(grey)) if not grey.all() else 1.0
     # More data than the picture needs are no loss.
-    return share if share or "extraneous" in complaint else LEAST
+    return max(share, LEAST) if share or "extraneous" not in complaint else 0.0
 
 
 # --- others ---
@@ -116,7 +114,7 @@ def _load_other(
 ) -> tuple[ImageFile, float]:
     try:
         image.load()
-        return image, _lost_of_png(data) if kind == "png" else 0.0
+        return image, max(LEAST, lost) if (lost := _lost_of_png(data, kind)) else 0.0
     except Exception:
         if kind not in IN_PARTS:
             raise
@@ -128,7 +126,7 @@ def _load_other(
         share = float(differs.reshape(*differs.shape[:2], -1).any(axis=2).mean())
         if share > MOST:
             raise
-    return part, max(share, LEAST, _lost_of_png(data) if kind == "png" else 0.0)
+    return part, max(share, LEAST, _lost_of_png(data, kind))
 
 
 def _load_part(image: ImageFile, ground: int) -> None:
@@ -149,9 +147,9 @@ def _load_part(image: ImageFile, ground: int) -> None:
             image.load_end()  # which turns it
 
 
-def _lost_of_png(data: bytes) -> float:
+def _lost_of_png(data: bytes, kind: str) -> float:
     """The share behind the first wrong checksum of coded data, which Pillow does not look at."""
-    chunks = list(_coded_chunks(data))
+    chunks = list(_coded_chunks(data)) if kind == "png" else []
     if all(is_right for _, is_right in chunks):
         return 0.0
     inflate, filled, sound = zlib.decompressobj(), 0, None

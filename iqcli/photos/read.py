@@ -29,7 +29,14 @@ if TYPE_CHECKING:
 
 MAX_REASON = 120
 # Words of decoders for a file that is cut off. Reading from memory has no other "I/O error".
-CUT_OFF = ("truncated", "end of file", "end-of-file", "unexpected eof", "input/output error")
+CUT_OFF = (
+    "truncated",
+    "premature end",
+    "end of file",
+    "end-of-file",
+    "unexpected eof",
+    "input/output error",
+)
 
 
 class PhotoReader(Protocol):
