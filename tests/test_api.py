@@ -44,6 +44,14 @@ def model() -> ImageQualityFusion:
     return ImageQualityFusion.from_pretrained()
 
 
+def test_a_damaged_file_is_scored_as_seen_and_named(model: ImageQualityFusion) -> None:
+    data = file_of(picture(), "JPEG")
+    whole, damaged = model.rate([data, data[: len(data) // 2]])
+    assert damaged.issues[0].name == "damaged"
+    assert damaged.issues[0].level == 4 and 0.3 < (damaged.issues[0].share or 0) < 0.7
+    assert "damaged" not in {each.name for each in whole.issues}
+
+
 @pytest.fixture(scope="module")
 def chelsea(model: ImageQualityFusion) -> float:
     """The score that every way of giving this photo must get."""

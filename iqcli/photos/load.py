@@ -114,7 +114,8 @@ def _load_other(
 ) -> tuple[ImageFile, float]:
     try:
         image.load()
-        return image, max(LEAST, lost) if (lost := _lost_of_png(data, kind)) else 0.0
+        share = _lost_of_png(data, kind)
+        return image, max(share, LEAST) if share else 0.0
     except Exception:
         if kind not in IN_PARTS:
             raise

@@ -160,10 +160,11 @@ def unpack_facts(data: object) -> Facts | Failure | None:
     values = json.loads(unseal(FACTS, data))
     if not isinstance(values, list):
         raise ValueError("not a list")
-    if len(values) in (2, 4):
-        reason, *limits = values[:3]
-        failure = _failure(reason, *(each for each in limits if each is not None))
-        return failure if values[3:] == [TRIED_IN_PARTS] else None
+    if len(values) == 2:
+        _failure(*values)
+        return None
+    if len(values) == 4 and values[3] is TRIED_IN_PARTS:
+        return _failure(*(values[:2] if values[2] is None else values[:3]))
     kinds = _FACT_KINDS if len(values) == len(_FACT_KINDS) else _DAMAGED_KINDS
     pairs = zip(values, kinds, strict=True)  # ValueError for another length
     if not all(_is_fact(value, kind) for value, kind in pairs):

@@ -48,7 +48,7 @@ ODD = [
     b"no\xff\xe9text.jpg",
 ]
 BROKEN = {
-    b"short.jpg": (encoded(noise(300, 200), "JPEG")[:5000], "data ends early"),
+    b"short.jpg": (encoded(noise(300, 200), "JPEG")[:900], "data ends early"),
     b"empty.jpg": (b"", "empty file"),
     b"letter.jpg": (b"Dear all,\n", "looks like text"),
     b"lost\n\x1b]0;.jpg": (b"Dear all,\n", "looks like text"),
@@ -141,7 +141,10 @@ def test_every_format_speaks_the_same_record(hostile: Iq, shown: dict[str, Ran])
     assert json.loads(shown["json"].out) == rows
     exported = hostile("export", "photos", "-o", "all.parquet")
     assert exported.code == 1
-    assert pq.read_table(hostile.cwd / "all.parquet").to_pylist() == rows
+    found = pq.read_table(hostile.cwd / "all.parquet").to_pylist()
+    for issue in (each for row in found for each in row["issues"]):
+        assert issue.pop("share") is None
+    assert found == rows
     for row, cells in zip(rows, shown["csv"].cells, strict=True):
         assert list(row) == list(cells)
         assert all(flat(row[name]) == cells[name].removeprefix("'") for name in row)

@@ -195,7 +195,7 @@ def test_what_stays_broken_is_named(photos: Path, watching: Callable[..., Watchi
     watch = watching("--existing", "--format", "csv", "--settle", "0.1")
     assert watch.line().startswith(b"schema,path,")
     assert b"./photos/there.jpg" in watch.line()
-    (photos / "cut.jpg").write_bytes(JPEG[:700])
+    (photos / "cut.jpg").write_bytes(JPEG[:600])
     assert b"JPEG data ends early" in watch.line()
     watch.until(lambda: "iq: ./photos/cut.jpg: JPEG data ends early" in watch.messages)
     assert watch.end() == 1

@@ -44,9 +44,9 @@ def test_what_is_no_picture(data: bytes, message: str) -> None:
     assert reason(data) == message
 
 
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "TIFF", "HEIF", "WEBP", "AVIF", "GIF"])
+@pytest.mark.parametrize("kind", ["HEIF", "WEBP", "AVIF"])
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
-def test_a_truncated_file_is_never_half_a_picture(kind: str, share: float) -> None:
+def test_what_no_part_is_decoded_of_is_refused(kind: str, share: float) -> None:
     data = encoded(noise(300, 200), kind)
     message = reason(data[: int(share * len(data))])
     name = {"WEBP": "WebP"}.get(kind, kind)
@@ -56,7 +56,9 @@ def test_a_truncated_file_is_never_half_a_picture(kind: str, share: float) -> No
 def test_a_truncated_jpeg_says_so_at_every_scale() -> None:
     for size in ((300, 200), (3200, 400)):
         data = encoded(noise(*size), "JPEG")
-        assert reason(data[: len(data) // 2]) == "JPEG data ends early"
+        assert reason(data[:900]) == "JPEG data ends early"
+        facts, _ = read.read_photo(data[: len(data) // 2], max_megapixels=LIMIT)
+        assert facts.damage == pytest.approx(0.5, abs=0.05)
 
 
 def test_a_wrong_extension_does_not_matter_for_content_decides() -> None:

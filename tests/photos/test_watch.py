@@ -12,7 +12,7 @@ from support.images import encoded, noise
 
 from iqcli.photos.find import find_shots
 from iqcli.photos.watch import ABSENT, PATIENCE, FolderScanner, WatchFolder, is_temporary
-from iqcli.records import Photo
+from iqcli.records import Facts, Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -50,7 +50,10 @@ class Scene:
         return [shot.path.name for shot in self.watch.settled()]
 
     def accepted(
-        self, after: float = SETTLE, readable: Callable[[Path], bool] = Path.exists
+        self,
+        after: float = SETTLE,
+        readable: Callable[[Path], bool] = Path.exists,
+        damage: float = 0.0,
     ) -> list[str]:
         """The names that are accepted after so many seconds, in two looks."""
         self.watch.settled()
@@ -59,7 +62,8 @@ class Scene:
         for shot in self.watch.settled():
             sha256 = hashlib.sha256(shot.path.read_bytes()).hexdigest()
             error = None if readable(shot.path) else "JPEG data ends early"
-            if self.watch.accept(Photo(shot, sha256, error=error)):
+            facts = Facts(8, 8, "jpeg", damage=damage)
+            if self.watch.accept(Photo(shot, sha256, facts, error=error)):
                 names.append(shot.path.name)
         return names
 
@@ -69,6 +73,17 @@ def scene(tmp_path: Path) -> Scene:
     folder = tmp_path / "photos"
     folder.mkdir()
     return Scene(folder)
+
+
+def test_a_damaged_photo_may_still_be_being_written(scene: Scene) -> None:
+    scene.put("a.jpg")
+    assert scene.accepted(damage=0.5) == []
+    assert scene.accepted(damage=0.5) == []
+    assert scene.accepted(PATIENCE * SETTLE, damage=0.5) == ["a.jpg"]
+    scene.put("b.jpg")
+    assert scene.accepted(damage=0.5) == []
+    scene.put("b.jpg", JPEG + b"the rest")
+    assert scene.accepted() == ["b.jpg"]
 
 
 def test_a_photo_settles_once(scene: Scene) -> None:

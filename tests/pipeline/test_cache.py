@@ -29,7 +29,9 @@ from iqcli.records import Facts, Marks
 SHA = "ab" * 32
 LONG_AGO = 10**9
 FACTS = Facts(4000, 3000, "jpeg", "2024-05-01T12:00:00.5+02:00", "X100V", "Fujifilm", -1)
-TOLD = replace(FACTS, pick=1, burst="apple:1", bias=-0.5, exposure=-6.64, panorama=True)
+TOLD = replace(
+    FACTS, pick=1, burst="apple:1", bias=-0.5, exposure=-6.64, panorama=True, damage=0.25
+)
 VECTOR = np.array([1.5, -7, 1e5, 0], np.float32)
 # No block has such a number beside others.
 ODD = (np.nan, np.inf, -np.inf, 2e6, -2e6)
@@ -310,6 +312,7 @@ def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -
         *[("burst", value) for value in (1, {}, "x" * 1001, "x", "apple:", "apple:a b")],
         *[("exposure", value) for value in (float("nan"), float("inf"), 1, "1", True, 1e3)],
         *[("panorama", value) for value in (None, 0, 1, "true")],
+        *[("damage", value) for value in (None, 0.0, -0.1, 1.1, 1, True, float("nan"))],
     ],
 )
 def test_facts_of_a_wrong_sort_are_a_miss(name: str, value: object) -> None:
@@ -322,11 +325,26 @@ def test_facts_of_a_wrong_sort_are_a_miss(name: str, value: object) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [["", 250.0], ["x" * 1001, 250.0], ["x", -1.0], ["x", float("inf")], ["x", 3], [3, 3.0]],
+    [
+        *(["", 250.0], ["x" * 1001, 250.0], ["x", -1.0], ["x", float("inf")], ["x", 3], [3, 3.0]),
+        *(["", 250.0, None, True], ["x", None, None, True], ["x", 250.0, 3, True]),
+    ],
 )
 def test_failures_of_a_wrong_sort_are_a_miss(values: list[object]) -> None:
     with pytest.raises(ValueError, match="not a failure"):
         cache_codec.unpack_facts(cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode()))
+
+
+def test_rows_of_version_0_2_are_read() -> None:
+    """Facts without damage are as good as ever; what was refused is tried again, in parts."""
+
+    def row(*values: object) -> bytes:
+        return cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode())
+
+    whole = replace(TOLD, damage=0.0)
+    assert cache_codec.pack_facts(whole) == row(*astuple(whole)[:-1])
+    assert cache_codec.unpack_facts(cache_codec.pack_facts(whole)) == whole
+    assert cache_codec.unpack_facts(row("JPEG data ends early", 250.0)) is None
 
 
 @pytest.mark.parametrize("payload", [b"\6\0", b"\0\2", b"\x80\0", b"\3", b"\3\1\1", b""])

@@ -11,6 +11,7 @@ import numpy as np
 
 from iqcli.culling.grouping.similarity import descriptors_of
 from iqcli.photos.filenames import burst_of_name
+from iqcli.records import is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -97,7 +98,9 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
         marks=marks,
         bias=_ev(each.bias if each else None for each in facts),
         exposure=_ev(each.exposure if each else None for each in facts),
-        descriptors=descriptors_of([each.descriptor for each in photos]),
+        descriptors=descriptors_of(
+            [each.descriptor for each in photos], [is_damaged(each) for each in photos]
+        ),
     )
 
 

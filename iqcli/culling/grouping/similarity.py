@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 # Differences of light within noise, in steps of luma: two plain pictures are similar.
 NOISE = 8.0
+# The luma of a place without data in a damaged picture, and the least part of the tiles that must
+# be left of a pair to be compared by.
+GREY, LEAST = 128, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Descriptors:
 
     (n,) each: `seen` says which have one, `mean` is the mean luma, `strength` how much its light
     varies. `light` (n, t) is the map of light about its mean, over the root of t; `embedding`
-    (n, d) is of length 1.
+    (n, d) is of length 1. `missing` (n, t) are the tiles of damaged photos that have no data.
     """
 
     seen: Flags
@@ -33,11 +36,22 @@ class Descriptors:
     light: Array
     strength: Array
     embedding: Array
+    missing: Flags
 
     def light_similarity(self, one: Integers, other: Integers) -> Array:
-        """(k,) correlations, -1..1, of the light of k pairs."""
+        """(k,) correlations, -1..1, of the light of k pairs, where both have data."""
         common = np.einsum("ij,ij->i", self.light[one], self.light[other])
         found: Array = (common + NOISE**2) / (self.strength[one] * self.strength[other])
+        for k in np.flatnonzero(self.is_partial[one] | self.is_partial[other]).tolist():
+            there = ~(self.missing[one[k]] | self.missing[other[k]])
+            if there.mean() >= LEAST:
+                found[k] = _similarity(self.light[one[k]], self.light[other[k]], there)
+        return found
+
+    @property
+    def is_partial(self) -> Flags:
+        """(n,) Whether a part of the photo has no data."""
+        found: Flags = self.missing.any(axis=1)
         return found
 
     def alike(self, one: Integers, other: Integers, light: float, content: float) -> Flags:
@@ -48,18 +62,29 @@ class Descriptors:
         return found
 
 
-def descriptors_of(found: Sequence[FrameDescriptor | None]) -> Descriptors:
-    """The columns of these photos."""
+def _similarity(one: Array, other: Array, there: Flags) -> float:
+    """The correlation of two rows of `light` where the flags are set."""
+    parts = np.stack([one[there], other[there]]) / np.sqrt(there.mean())
+    parts -= parts.mean(axis=1, keepdims=True)
+    strength = np.sqrt((parts**2).sum(axis=1) + NOISE**2)
+    return float(((parts[0] * parts[1]).sum() + NOISE**2) / strength.prod())
+
+
+def descriptors_of(
+    found: Sequence[FrameDescriptor | None], damaged: Sequence[bool] = ()
+) -> Descriptors:
+    """The columns of these photos; `damaged` says which are, by default none."""
     known = [each for each in found if each is not None]
     seen = np.array([each is not None for each in found], np.bool_)
     light = _filled(seen, [each.light for each in known])
+    missing = (light == GREY) & np.array(damaged or [False] * len(found), np.bool_)[:, None]
     mean = light.sum(axis=1) / max(light.shape[1], 1)
     light = (light - mean[:, None]) / np.float32(max(light.shape[1], 1) ** 0.5)
     strength = np.sqrt(np.einsum("ij,ij->i", light, light) + np.float32(NOISE**2))
     embedding = _filled(seen, [each.embedding for each in known])
     length = np.linalg.norm(embedding, axis=1, keepdims=True)
     return Descriptors(
-        seen, mean, light, strength, embedding / np.maximum(length, np.float32(1e-6))
+        seen, mean, light, strength, embedding / np.maximum(length, np.float32(1e-6)), missing
     )
 
 

@@ -52,6 +52,24 @@ def test_a_frame_that_cannot_be_read_is_of_the_burst_by_its_name() -> None:
     assert groups(burst) == [names]
 
 
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.85])
+def test_a_damaged_frame_is_of_its_burst_by_what_is_left(share: float) -> None:
+    whole, other = frame("a.jpg", 0), frame("b.jpg", 0.4)
+    assert other.descriptor
+    light = other.descriptor.light.copy()
+    light[round((1 - share) * len(light)) :] = 128
+    alien = np.zeros(96, np.float16)
+    alien[0] = 1
+    seen = replace(other.descriptor, light=light, embedding=alien)
+    damaged = replace(other, descriptor=seen)
+    if share > 0.6:
+        assert groups([whole, damaged]) == []
+    assert damaged.facts
+    damaged = replace(damaged, facts=replace(damaged.facts, damage=share))
+    assert groups([whole, damaged]) == [["a.jpg", "b.jpg"]]
+    assert groups([frame("c.jpg", 0, 9), damaged]) == []
+
+
 def test_frames_of_other_marks_are_not_joined_by_their_likeness() -> None:
     marked = [frame(f"{m}{k}.jpg", 0.1 * k, burst=f"apple:{m}") for m in "AB" for k in (0, 1)]
     assert groups([*marked, frame("none.jpg", 0.05)]) == [
