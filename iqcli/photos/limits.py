@@ -56,6 +56,11 @@ CODEC_BYTES = {"webp": 12, "avif": 8, "heif": 8}
 STRIP_BYTES = 32 * 2**20
 CHUNK = 2**20
 
+# A picture of which a smaller share is left has no score: it is refused as one that ends early.
+LEAST_LEFT = 0.02
+# Of a picture of more decoded pixels no part is looked for: that takes their memory once more.
+HEARD_PIXELS = 64_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Demand:
@@ -78,7 +83,7 @@ def check(data: bytes, kind: str, max_megapixels: float, *, whole: bool = False)
     if demand is None:
         return
     require_size(demand.width, demand.height, max_megapixels)
-    if len(data) < demand.least:
+    if len(data) < LEAST_LEFT * demand.least:
         raise PhotoError(f"{title(kind)} data ends early")
     require_memory(demand.memory, max_megapixels)
 
@@ -177,6 +182,8 @@ def _jpeg(data: bytes, whole: bool) -> Demand | None:
     width, height = -(-frame.width // scale), -(-frame.height // scale)
     bands = 1 if len(frame.sampling) == 1 else PIXEL_BYTES
     memory = len(data) + bands * width * height + _views_bytes(width, height)
+    if width * height <= HEARD_PIXELS:
+        memory += len(frame.sampling) * width * height
     if frame.is_progressive or (at and data[at] < len(frame.sampling)):
         memory += 128 * frame.blocks  # all coefficients are kept, in 16 bits
     # A code has one bit or more, and every block a code; arithmetic coding takes less.

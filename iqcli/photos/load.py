@@ -15,6 +15,7 @@ import numpy as np
 import simplejpeg
 
 from iqcli.photos.jpeg_damage import lost, parse
+from iqcli.photos.limits import HEARD_PIXELS, LEAST_LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,7 +30,7 @@ COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Formats whose decoder gives the part that is there.
 IN_PARTS = frozenset({"bmp", "gif", "png", "tiff"})
 # What is heard of loses this much at least, and nothing is left to judge where it is more.
-LEAST, MOST = 0.01, 0.98
+LEAST, MOST = 0.01, 1 - LEAST_LEFT
 # The grey of a place without data.
 GREY = 128
 # A PNG chunk up to this size (bytes) tells where in it the fault is.
@@ -53,7 +54,7 @@ def load(
 
 
 def _load_jpeg(image: ImageFile, data: bytes) -> float:
-    if image.mode not in COLOURS:
+    if image.mode not in COLOURS or image.width * image.height > HEARD_PIXELS:
         image.load()
         return 0.0
     pixels, complaint = _decoded(image, data)
@@ -117,7 +118,7 @@ def _load_other(
         share = _lost_of_png(data, kind)
         return image, max(share, LEAST) if share else 0.0
     except Exception:
-        if kind not in IN_PARTS:
+        if kind not in IN_PARTS or image.width * image.height > HEARD_PIXELS:
             raise
         # Where two decodes over different grounds do not agree, nothing was decoded.
         part, other = again(), again()

@@ -51,8 +51,7 @@ class Descriptors:
     @property
     def is_partial(self) -> Flags:
         """(n,) Whether a part of the photo has no data."""
-        found: Flags = self.missing.any(axis=1)
-        return found
+        return np.asarray(self.missing.any(axis=1))
 
     def alike(self, one: Integers, other: Integers, light: float, content: float) -> Flags:
         """Which of k pairs have at least that similarity of light, or cosine of embeddings."""
