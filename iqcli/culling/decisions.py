@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
 from iqcli.photos.find import find_again
-from iqcli.photos.folder import looks_like_photo
-from iqcli.photos.formats import PHOTO, extension
+from iqcli.photos.folder import is_photo
 from iqcli.records import Decision, Photo, Rating, Shot, Verdict
 from iqcli.text import display_path
 from iqcli.transactions import jsonl
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 KIND = "iq-decisions"
 SCHEMA = 1
-LINE_BYTES, LINES = 1 << 20, 5_000_000
+# A sheet holds the photos that stay, too.
+MAX_DECISIONS = 500_000
 
 
 def is_ours(path: Path) -> bool:
     """Whether the first line says that this file holds decisions; no, if it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return (jsonl.record(file.readline(LINE_BYTES)) or {}).get("kind") == KIND
+        return jsonl.first_record(path).get("kind") == KIND
     except OSError:
         return False
 
@@ -75,9 +75,7 @@ def load(path: Path) -> list[Decision]:
     PlanConflict where a photo or its companions are others than were decided on, or lie elsewhere.
     """
     try:
-        with path.open("rb") as file:
-            found = list(_records(iter(lambda: file.readline(LINE_BYTES + 1), b"")))
-        return _read(found)
+        return _read(_records(path))
     except OSError as error:
         raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     except PlanConflict:
@@ -86,26 +84,39 @@ def load(path: Path) -> list[Decision]:
         raise IqError(f"cannot use the decisions {display_path(path)}: {error}") from error
 
 
-def _records(found: Iterator[bytes]) -> Iterator[Record]:
-    for number, data in enumerate(found, start=1):
-        if len(data) > LINE_BYTES or number > LINES:
-            raise IqError(f"line {number} is too long, or one too many")
-        if not data.strip():
-            continue
-        if (each := jsonl.record(data)) is None:
+def roots(path: Path) -> set[Path]:
+    """The folders that decisions are of, before it is checked whether their photos are there.
+
+    Raises IqError for what is no such file.
+    """
+    found = set()
+    try:
+        for each in jsonl.read_records(path, MAX_DECISIONS + 1):
+            with suppress(IqError):
+                found.add(path_of(each or {}, "root"))
+    except OSError as error:
+        raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
+    except IqError as error:
+        raise IqError(f"cannot use the decisions {display_path(path)}: {error}") from error
+    return {each for each in found if each.is_absolute()}
+
+
+def _records(path: Path) -> Iterator[Record]:
+    for number, each in enumerate(jsonl.read_records(path, MAX_DECISIONS + 1), start=1):
+        if each is None:
             raise IqError(f"line {number} is no JSON object")
         yield each
 
 
-def _read(found: Sequence[Record]) -> list[Decision]:
-    first = found[0] if found else {}
+def _read(found: Iterator[Record]) -> list[Decision]:
+    first = next(found, {})
     if first.get("kind") != KIND:
         raise IqError("it holds no decisions of iq")
     if first.get("schema") != SCHEMA:
         raise IqError(f"it is of schema {first.get('schema')!r}, this iq reads {SCHEMA}")
     model = want(first, "model", str)
     decisions = []
-    for number, each in enumerate(found[1:], start=2):
+    for number, each in enumerate(found, start=2):
         try:
             decisions.append(_decision(each, model))
         except PlanConflict:
@@ -189,7 +200,7 @@ def _check_shot(photo: Photo, found: Mapping[Path, Shot]) -> None:
     now = found.get(path)
     if now is None:
         raise PlanConflict(f"{display_path(path)} leads no shot here; decide again")
-    if extension(path.name) not in PHOTO and not looks_like_photo(path, path.stat()):
+    if not is_photo(path, files.lstat(path)):
         raise PlanConflict(f"{display_path(path)} is no photo; leave it out")
     if others := {*now.companions} ^ {*photo.shot.companions}:
         raise PlanConflict(

@@ -16,18 +16,21 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.photos.folder import MANIFEST, REJECTS
+from iqcli.photos.find import find_again
+from iqcli.photos.folder import MANIFEST, REJECTS, is_photo
 from iqcli.records import Verdict
-from iqcli.text import display_path
-from iqcli.transactions.jsonl import line, record
+from iqcli.text import display_path, escape
+from iqcli.transactions.jsonl import first_record, line, read_records
 from iqcli.transactions.plan import (
     KIND,
+    MAX_SHOTS,
     Action,
     Plan,
     PlannedFile,
     PlannedShot,
     below,
     check,
+    check_size,
     folded,
     parse,
     records,
@@ -48,20 +51,21 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
 
     Raises PlanConflict where a file changed since it was judged, is no plain file, or lies outside
     its root through a link; IqError where one cannot be read, or lies in a folder of another
-    program.
+    program, and for more than one run takes.
     """
     chosen, now = Action(action), datetime.now(UTC)
+    rejects = [each for each in decisions if each.verdict is Verdict.REJECT]
+    check_size(len(rejects))
     # What goes to the trash gets a folder of its own, whose name meets no other that is there, nor
     # one that is in the trash and may come back.
     number = int(f"{now:%Y%m%d%H%M%S%f}") if chosen is Action.TRASH else 1
     folders: dict[Path, RejectFolder] = {}
     shots = []
-    for decision in decisions:
-        if decision.verdict is Verdict.REJECT:
-            root = decision.photo.shot.root.resolve()
-            if root not in folders:
-                folders[root] = RejectFolder(root, _reject_folder(root, number))
-            shots.append(_planned(decision, root, folders[root]))
+    for decision in rejects:
+        root = decision.photo.shot.root.resolve()
+        if root not in folders:
+            folders[root] = RejectFolder(root, _reject_folder(root, number))
+        shots.append(_planned(decision, root, folders[root]))
     plan = Plan(now.isoformat(timespec="seconds"), rule, model, tuple(shots), chosen)
     check(plan)
     refuse_other_programs(plan)
@@ -230,8 +234,7 @@ def check_name(path: Path) -> None:
 def _is_plan(path: Path) -> bool:
     if not path.is_file():
         return False
-    with path.open("rb") as file:
-        return (record(file.readline(1 << 16)) or {}).get("kind") == KIND
+    return first_record(path).get("kind") == KIND
 
 
 def load(path: Path) -> Plan:
@@ -241,11 +244,34 @@ def load(path: Path) -> Plan:
     not fit the disk or leaves its roots.
     """
     try:
-        plan = parse([record(each) for each in path.read_bytes().splitlines()])
+        plan = replace(parse(read_records(path, MAX_SHOTS + 1)), from_file=True)
     except OSError as error:
         raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     except IqError as error:
         raise IqError(f"cannot use the plan {display_path(path)}: {error}") from error
     check(plan)
     refuse_other_programs(plan)
+    _check_shots(plan)
     return plan
+
+
+def _check_shots(plan: Plan) -> None:
+    """See that what is there are photos, each with its own companions. Raises PlanConflict.
+
+    What is gone is named where the plan is applied.
+    """
+    there = []
+    for shot in plan.shots:
+        path = shot.root / shot.files[0].source
+        if status := files.lstat_or_none(path):
+            there.append((shot, path, status))
+    found = find_again(path for _, path, _ in there)
+    for shot, path, status in there:
+        now = found.get(path)
+        if not now or not is_photo(path, status):
+            raise PlanConflict(f"{display_path(path)} is no photo that a plan may move")
+        for each in (shot.root / file.source for file in shot.files[1:]):
+            if each not in now.companions and files.lstat_or_none(each):
+                raise PlanConflict(
+                    f"{display_path(each)} is no companion of {escape(path.name)}; make a new plan"
+                )

@@ -146,6 +146,13 @@ def _folder_role(
     return None if is_reject_folder(Path(entry.path)) else _Role.FOLDER
 
 
+def is_photo(path: Path, status: os.stat_result) -> bool:
+    """Whether a file is taken for a photo, by its name or else by its first bytes."""
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    return extension(path.name) in PHOTO or looks_like_photo(path, status)
+
+
 def looks_like_photo(path: Path, status: os.stat_result) -> bool:
     """Whether the first bytes are those of a picture that iq reads."""
     if not status.st_size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from iqcli import interrupts
@@ -17,6 +18,7 @@ from iqcli.transactions.plan import (
     Outcome,
     Plan,
     check,
+    check_size,
     refuse,
     refuse_other_programs,
 )
@@ -47,6 +49,7 @@ def apply(plan: Plan, state_dir: Path, edits: Sequence[Edit] = ()) -> Outcome:
     check(plan)
     if not plan.shots or plan.action is Action.LIST:
         return Outcome("", "cull", 0, 0, what=plan.action.value)
+    check_size(len(plan.shots))
     refuse_other_programs(plan)
     if plan.action is Action.TRASH:
         reject_folder.require_trash()
@@ -141,6 +144,7 @@ def _edit_conflicts(edits: Sequence[FileEdit]) -> Iterable[str]:
 
 
 def _conflicts(plan: Plan, items: Sequence[Sequence[PlannedStep]]) -> Iterable[str]:
+    planned = replace(_AS_PLANNED, by_bytes=plan.from_file)
     for folder in plan.rejects:
         if files.lstat_or_none(folder) and (
             plan.action is Action.TRASH or not reject_folder.is_ours(folder)
@@ -150,7 +154,7 @@ def _conflicts(plan: Plan, items: Sequence[Sequence[PlannedStep]]) -> Iterable[s
         if step.edit:  # its source is as planned once the edit is made
             if files.lstat_or_none(step.target):
                 yield f"the name {display_path(step.target)} is taken"
-        elif why := obstacle(step, _AS_PLANNED, FileState.AT_SOURCE):
+        elif why := obstacle(step, planned, FileState.AT_SOURCE):
             yield why
 
 

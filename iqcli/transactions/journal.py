@@ -47,6 +47,8 @@ KIND = "iq-journal"
 SCHEMA, BOTH_SCHEMA = 1, 2
 # Seconds after which an intent that is not finished is one of a process that was killed.
 STALE = 86_400.0
+# No journal is larger; an intent leaves room for the events.
+JOURNAL_BYTES, INTENT_BYTES = 512 << 20, 448 << 20
 _ROOT = re.compile(r'"root": (?=")')
 
 
@@ -161,13 +163,19 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> JournalWriter:
     when = now.isoformat(timespec="seconds")
     schema = BOTH_SCHEMA if "plan" in text and "edits" in text else SCHEMA
     intent = {"kind": KIND, "schema": schema, "run": run, "what": what, "when": when, **text}
+    first = line(intent)
+    if len(first) > INTENT_BYTES:
+        raise IqError(
+            f"the journal of this run would be larger than {INTENT_BYTES >> 20:,} MiB; nothing was "
+            "moved, cull folder by folder"
+        )
     path = _folder(state_dir) / f"{run}.jsonl"
     part = path.with_name(files.PART + run)
     try:
         files.make_folders(path.parent, 0o700)
         _remove_stale(path.parent)
         # The name appears with the whole intent: a journal whose first line is cut is damaged.
-        durable.create_of(part, (line(intent), b"\n"), 0o600)
+        durable.create_of(part, (first, b"\n"), 0o600)
         files.rename_into_place(part, path)
     except OSError as error:
         with suppress(OSError):
@@ -261,7 +269,7 @@ def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal:
     """Read a journal once, however often a command asks while it stays as it is."""
     data = b""
     try:
-        data, _stamp = read_bytes(path)  # which waits for no named pipe
+        data, _stamp = read_bytes(path, JOURNAL_BYTES)  # which waits for no named pipe
         first, *rest = data.split(b"\n")
         if not rest:
             raise IqError("it is cut off in its first line")

@@ -6,17 +6,22 @@ import base64
 import json
 import os
 import re
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli.errors import IqError
+from iqcli.fs.read import open_quietly
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Record = dict[str, Any]
 T = TypeVar("T")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# Of a file of plans or decisions: no line is longer, and the file is no larger.
+LINE_BYTES, FILE_BYTES = 1 << 20, 1 << 30
+_BLOCK = 1 << 20
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 
 
@@ -33,6 +38,39 @@ def record(data: bytes) -> Record | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def first_record(path: Path) -> Record:
+    """The record of the first line of a regular file, empty if there is none. Raises OSError."""
+    with os.fdopen(open_quietly(path), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            return {}
+        return record(file.readline(LINE_BYTES)) or {}
+
+
+def read_records(path: Path, most: int) -> Iterator[Record | None]:
+    """The records of a file, None for a line that is none; lines without text are passed over.
+
+    Raises OSError, and IqError before the first record for what is no regular file, is too large or
+    has more than `most` lines; later for a line that is too long.
+    """
+    with os.fdopen(open_quietly(path), "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise IqError("it is not a regular file")
+        if status.st_size > FILE_BYTES:
+            raise IqError(f"it is larger than {FILE_BYTES >> 20:,} MiB; cull folder by folder")
+        lines = sum(block.count(b"\n") for block in iter(lambda: file.read(_BLOCK), b""))
+        if lines > most:
+            raise IqError(
+                f"it has {lines:,} lines, and one run takes {most:,}; cull folder by folder"
+            )
+        file.seek(0)
+        for number, data in enumerate(iter(lambda: file.readline(LINE_BYTES + 1), b""), start=1):
+            if len(data) > LINE_BYTES:
+                raise IqError(f"line {number} is too long, over {LINE_BYTES >> 10:,} KiB")
+            if data.strip():
+                yield record(data)
 
 
 def path_fields(key: str, path: Path) -> Record:

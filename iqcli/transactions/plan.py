@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,11 @@ from iqcli.text import display_path, listed
 from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+# No run takes more shots: its journal is one file, which every undo reads.
+MAX_SHOTS = 250_000
 _REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
 _LAYER = re.compile(r"again-[1-9][0-9]*")
 
@@ -79,7 +81,8 @@ class Plan:
     """What to do and why; pure data. `created` is ISO 8601 in UTC, `rule` is for people.
 
     It was made of so many `judged` photos, of which the share `max_reject` (0..1) could be applied.
-    Both are None in plans of versions before 0.3, which saved none that rejected more.
+    Both are None in plans of versions before 0.3, which saved none that rejected more. One that
+    comes `from_file` is compared with the disk by the bytes of every file.
     """
 
     created: str
@@ -89,6 +92,7 @@ class Plan:
     action: Action = Action.MOVE
     judged: int | None = None
     max_reject: float | None = None
+    from_file: bool = field(default=False, compare=False)
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -133,6 +137,15 @@ def check(plan: Plan) -> None:
                 if end in ends:
                     raise PlanConflict(f"{display_path(end)} stands twice in the plan")
                 ends.add(end)
+
+
+def check_size(shots: int) -> None:
+    """Refuse more shots than one run takes. Raises IqError."""
+    if shots > MAX_SHOTS:
+        raise IqError(
+            f"{shots:,} photos would be rejected, and one run takes {MAX_SHOTS:,}; "
+            "cull folder by folder"
+        )
 
 
 def refuse_other_programs(plan: Plan) -> None:
@@ -279,20 +292,22 @@ def _file(file: PlannedFile) -> Record:
     }
 
 
-def parse(found: Sequence[Record | None]) -> Plan:
+def parse(found: Iterable[Record | None]) -> Plan:
     """The plan of these records; None stands for a line that is no record.
 
     Raises IqError, naming the line, for whatever `records` would not have written. Says nothing
-    of the disk: see `planned.check`.
+    of the disk: see `check`.
     """
-    header = found[0] if found else None
+    lines = iter(found)
+    header = next(lines, None)
     if header is None or header.get("kind") != KIND:
         raise IqError("it is no plan of iq")
     if header.get("schema") != SCHEMA:
         raise IqError(f"it is of schema {header.get('schema')!r}, this iq reads {SCHEMA}")
-    if want(header, "shots", int) != len(found) - 1:
-        raise IqError(f"it holds {len(found) - 1} shots and should hold {header['shots']}")
-    shots = tuple(_read_shot(each, number) for number, each in enumerate(found[1:], start=2))
+    count = want(header, "shots", int)
+    shots = tuple(_read_shot(each, number) for number, each in enumerate(lines, start=2))
+    if count != len(shots):
+        raise IqError(f"it holds {len(shots)} shots and should hold {count}")
     created, rule, model = (want(header, key, str) for key in ("created", "rule", "model"))
     return Plan(created, rule, model, shots, _action(header), *_guard(header))
 

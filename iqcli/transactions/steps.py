@@ -56,11 +56,13 @@ class JournalState:
 
     `settled`: no step of this run can be half done. `at_source`: the last that is known is that
     this file was at its source. `claims`: the names that were about to be held by an empty file.
+    `by_bytes`: that size and time are as planned does not tell what a file holds.
     """
 
     settled: bool
     at_source: bool
     claims: Container[Path] = ()
+    by_bytes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +118,12 @@ class Move(PlannedStep):
         if source and target:
             return self._inspect_both(source, target, known)
         if source:
-            if not holds(self.source, source, self.file):
+            if not holds(self.source, source, self.file, known):
                 raise PlanConflict(f"{display_path(self.source)} has changed since")
             return FileState.AT_SOURCE
         # An undo that was cut off may have moved the file and taken back its edit.
         edit = None if known.settled and known.at_source else self.edit
-        if target and (edit or not known.at_source or holds(self.target, target, self.file)):
+        if target and (edit or not known.at_source or holds(self.target, target, self.file, known)):
             return FileState.AT_TARGET
         if not target and edit and edit.before is None:
             return FileState.AT_TARGET
@@ -134,7 +136,7 @@ class Move(PlannedStep):
             return FileState.SPARE
         if known.settled:
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
-        if is_claim(self.target, target, known) and holds(self.source, source, self.file):
+        if is_claim(self.target, target, known) and holds(self.source, source, self.file, known):
             return FileState.CLAIMED
         if not is_equal(self.target, target, self.file):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
@@ -161,7 +163,7 @@ class Copy(PlannedStep):
         return RemoveCopy(self.target, self.source, self.file, self.edit)
 
     def inspect(self, known: JournalState) -> FileState:
-        _check_original(self.source, self.file)
+        _check_original(self.source, self.file, known)
         target = files.lstat_or_none(self.target)
         if not target:
             return FileState.AT_SOURCE
@@ -197,9 +199,9 @@ class RemoveCopy(PlannedStep):
             return FileState.AT_TARGET
         if self.file.size and is_claim(self.source, copy, known):
             return FileState.SPARE
-        if not holds(self.source, copy, self.file):
+        if not holds(self.source, copy, self.file, known):
             raise PlanConflict(f"{display_path(self.source)} has changed since")
-        _check_original(self.target, self.file)
+        _check_original(self.target, self.file, known)
         return FileState.AT_SOURCE
 
     def apply(self, state: FileState, on_claim: OnClaim) -> None:
@@ -225,7 +227,7 @@ class Link(PlannedStep):
     def inspect(self, known: JournalState) -> FileState:
         if not files.lstat_or_none(self.target):
             if known.settled:
-                _check_original(self.source, self.file)
+                _check_original(self.source, self.file, known)
             return FileState.AT_SOURCE
         if known.settled or not files.link_reads(self.target, self.text):
             raise PlanConflict(f"the name {display_path(self.target)} is taken")
@@ -302,11 +304,12 @@ def is_claim(path: Path, status: os.stat_result, known: JournalState) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_size == 0 and path in known.claims
 
 
-def holds(path: Path, status: os.stat_result, file: PlannedFile) -> bool:
+def holds(path: Path, status: os.stat_result, file: PlannedFile, known: JournalState) -> bool:
     """Whether the planned content is there: by size and time, else by the bytes."""
     if not stat.S_ISREG(status.st_mode) or status.st_size != file.size:
         return False
-    return status.st_mtime_ns == file.mtime_ns or files.sha256(path) == file.sha256
+    same_time = status.st_mtime_ns == file.mtime_ns and not known.by_bytes
+    return same_time or files.sha256(path) == file.sha256
 
 
 def is_equal(path: Path, status: os.stat_result, file: PlannedFile) -> bool:
@@ -326,9 +329,9 @@ def _remove_spare(spare: Path, kept: Path, file: PlannedFile, *, sync: bool = Tr
         files.remove_spare(spare, kept, sync=sync)
 
 
-def _check_original(path: Path, file: PlannedFile) -> None:
+def _check_original(path: Path, file: PlannedFile, known: JournalState) -> None:
     status = files.lstat_or_none(path)
     if not status:
         raise PlanConflict(f"{display_path(path)} is gone")
-    if not holds(path, status, file):
+    if not holds(path, status, file, known):
         raise PlanConflict(f"{display_path(path)} has changed since")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -192,6 +193,19 @@ def test_a_hostile_file_is_refused_in_one_sentence(
         store.load(file)
     assert str(caught.value).isprintable()
     assert tree(tmp_path) == before
+
+
+def test_decisions_are_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_DECISIONS", len(file.read_bytes().splitlines()) - 1)
+    store.load(file)
+    with file.open("ab") as opened:
+        opened.write(b"\n{}\n" * 9)
+    for attempt in (store.load, store.roots):
+        with pytest.raises(IqError, match=r"cannot use the decisions .* lines, and one run takes"):
+            attempt(file)
+    file.unlink()
+    os.mkfifo(file)
+    assert not store.is_ours(file)  # and nobody waits for its other end
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xd8\xff", b"[]\n", b"{\n", b"[" * 100_000])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from support.photo_trees import SHOTS, grow, grow_planned, judged, plan_for, rej
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
+from iqcli.transactions import jsonl
+from iqcli.transactions import plan as plan_module
 from iqcli.transactions.apply import apply
 from iqcli.transactions.plan import Action
 from iqcli.transactions.undo import undo
@@ -246,6 +249,100 @@ def test_what_is_no_plan_is_refused(tmp_path: Path, data: bytes) -> None:
         plans.load(path)
     with pytest.raises(IqError, match="cannot read"):
         plans.load(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("primary", "companion", "says"),
+    [
+        ("id_rsa", None, "id_rsa is no photo that a plan may move"),
+        ("passwd", "IMG_0001.JPG", "passwd is no photo that a plan may move"),
+        ("IMG_0001.JPG.xmp", None, "IMG_0001.JPG.xmp is no photo that a plan may move"),
+        ("2024/IMG_1234.MOV", None, "IMG_1234.MOV is no photo that a plan may move"),
+        ("2024", None, "2024 is no photo that a plan may move"),
+        ("IMG_0001.JPG", "notes.txt", "notes.txt is no companion of IMG_0001.JPG"),
+        ("IMG_0001.JPG", "id_rsa", "id_rsa is no companion of IMG_0001.JPG"),
+        ("IMG_0001.JPG", "2024/IMG_1234.HEIC", "IMG_1234.HEIC is no companion of IMG_0001.JPG"),
+        ("2024/IMG_1234.HEIC", "2024/IMG_1235.HEIC", "IMG_1235.HEIC is no companion"),
+    ],
+)
+def test_a_forged_plan_moves_photos_and_their_companions_alone(
+    root: Path, tmp_path: Path, primary: str, companion: str | None, says: str
+) -> None:
+    """With the right sizes, times and hashes, as who can read the files can write them."""
+    grow(root, ["id_rsa", "passwd"])
+    names = [primary, *([companion] if companion else [])]
+    if (root / primary).is_file():
+        shot = plan_for(root, [names]).shots[0]
+    else:
+        shot = plan_for(root, SHOTS[:1]).shots[0]
+        file = dataclasses.replace(
+            shot.files[0], source=Path(primary), target=Path("_Rejected") / primary
+        )
+        shot = dataclasses.replace(shot, files=(file,))
+    plan = plans.Plan("2024-01-01T00:00:00+00:00", "", "", (shot,))
+    path, before = tmp_path / "plan.jsonl", tree(root)
+    plans.save(plan, path)
+    with pytest.raises(PlanConflict, match=says):
+        plans.load(path)
+    assert tree(root) == before
+
+
+def test_a_plan_from_a_file_is_compared_by_the_bytes(root: Path, tmp_path: Path) -> None:
+    """Size and time are as planned, and the content is another."""
+    path, state = tmp_path / "plan.jsonl", tmp_path / "state"
+    made = plan_for(root)
+    plans.save(made, path)
+    photo = root / "2024/IMG_1234.HEIC"
+    status = photo.stat()
+    photo.chmod(0o600)
+    photo.write_bytes(photo.read_bytes()[::-1])
+    os.utime(photo, ns=(status.st_atime_ns, status.st_mtime_ns))
+    before = tree(root)
+    for action in Action.MOVE, Action.COPY, Action.LINK:
+        plan = dataclasses.replace(plans.load(path), action=action)
+        with pytest.raises(PlanConflict, match=r"IMG_1234\.HEIC has changed since"):
+            apply(plan, state)
+    assert tree(root) == before
+
+
+@pytest.mark.parametrize("kind", ["lines", "bytes", "line", "no file"])
+def test_a_plan_is_bounded(
+    root: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "plan.jsonl"
+    plans.save(plan_for(root), path)
+    monkeypatch.setattr(plans, "MAX_SHOTS", 3)
+    assert len(plans.load(path).shots) == 3
+    says = {
+        "lines": "it has 6 lines, and one run takes 4; cull folder by folder",
+        "bytes": "it is larger than 1,024 MiB; cull folder by folder",
+        "line": "line 5 is too long, over 1,024 KiB",
+        "no file": "it is not a regular file",
+    }[kind]
+    with path.open("ab") as file:
+        match kind:
+            case "lines":
+                file.write(b"{}\n{}\n")
+            case "line":
+                file.write(b" " * (jsonl.LINE_BYTES + 1))
+            case "bytes":  # a hole
+                file.truncate(jsonl.FILE_BYTES + 1)
+    if kind == "no file":
+        path.unlink()
+        os.mkfifo(path)
+    with pytest.raises(IqError, match=f"cannot use the plan .*plan.jsonl: {says}"):
+        plans.load(path)
+
+
+def test_more_shots_than_one_run_takes_are_refused_before_they_are_read(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = plan_for(root)
+    monkeypatch.setattr(plan_module, "MAX_SHOTS", 2)
+    monkeypatch.setattr(plans.files, "sha256", None)
+    for attempt in (lambda: plan_for(root), lambda: apply(plan, tmp_path / "state")):
+        with pytest.raises(IqError, match=r"3 photos would be rejected, and one run takes 2; cull"):
+            attempt()
 
 
 def test_a_folder_replaced_by_a_link_after_the_plan_is_refused(root: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from support.photo_trees import SHOTS, grow, plan_for, tree
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files, locks
 from iqcli.fs.scratch import sweep
+from iqcli.transactions import journal, reject_folder
 from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history, unreadable
 from iqcli.transactions.undo import recover, undo, undo_each
@@ -477,6 +478,27 @@ def test_a_journal_cut_off_in_its_first_line_is_named(root: Path, state: Path, n
     [why] = unreadable(state)
     manifest = root / "_Rejected/MANIFEST.jsonl" if named else "MANIFEST.jsonl beside"
     assert f"{path}: it is cut off in its first line; move it elsewhere; see {manifest}" in why
+
+
+def test_a_journal_or_manifest_that_is_too_large_is_named(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = tree(root)
+    run = apply(plan_for(root), state).run
+    with monkeypatch.context() as patch:
+        patch.setattr(reject_folder, "MANIFEST_BYTES", 100)
+        with pytest.raises(IqError, match=r"everything is back, but cannot clean up .*MANIFEST"):
+            undo(None, state)
+    undo(None, state)
+    assert tree(root) == before
+    path = state / f"journal/{run}.jsonl"
+    os.truncate(path, journal.JOURNAL_BYTES + 1)
+    [why] = unreadable(state)
+    assert f"{path}: is larger than 512 MiB; move it elsewhere" in why
+    monkeypatch.setattr(journal, "INTENT_BYTES", 1000)
+    with pytest.raises(IqError, match=r"larger than 0 MiB; nothing was moved, cull folder by f"):
+        apply(plan_for(root), state)
+    assert tree(root) == before
 
 
 @pytest.mark.parametrize("length", [0, 1])
