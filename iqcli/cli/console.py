@@ -46,6 +46,14 @@ def warn(sentence: str) -> None:
     info(f"iq: warning: {sentence}")
 
 
+def confirmed(question: str) -> bool:
+    """Ask on a terminal; no where nobody is there to answer."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(f"{escape(question)} [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
 def progress(items: Iterable[T], total: int, *, quiet: bool, things: str = "photos") -> Iterator[T]:
     """Pass `items` on; on a terminal, after half a second, show a bar with rate and time left."""
     if quiet or not sys.stderr.isatty():

@@ -73,7 +73,8 @@ FromPlan = Annotated[
     Path | None,
     typer.Option(
         "--from-plan",
-        help="Use the plan, or the decisions of a contact sheet, in this file.",
+        help="Use the plan, or the decisions of a contact sheet, in this file; "
+        "PATHS are the folders that it may change, by default this one.",
         metavar="FILE",
     ),
 ]
@@ -191,6 +192,8 @@ def cull(
         return run(session, replace(request, rule=rule), notes)
     rules = any(each is not None for each in given.values())
     lifted = include_rated or include_sets or keep_moments
-    if session.given or plan_file or html or review or rules or lifted:
-        raise IqError("a plan has its own photos and rule; give --from-plan alone")
+    if plan_file or html or review or rules or lifted:
+        raise IqError(
+            "a plan has its own photos and rule; give --from-plan alone, or with its folder"
+        )
     return run(session, request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.cli.commands import xmp as sidecars
@@ -19,7 +20,6 @@ from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from pathlib import Path
 
     from iqcli.cli.commands.cull.request import CullAction
     from iqcli.cli.session import Session
@@ -83,7 +83,10 @@ def save(plan: Plan, file: Path, session: Session) -> None:
     """Keep the plan in a file."""
     planner.save(plan, file)
     if not session.quiet:
-        way = "` lists it again" if plan.action is Action.LIST else " --apply` carries it out"
+        here = all(root.is_relative_to(Path.cwd()) for root in plan.roots)
+        folders = "" if here else " FOLDER"
+        act = f"{folders} --apply` carries it out"
+        way = "` lists it again" if plan.action is Action.LIST else act
         info(f"the plan is in {display_path(file)}; `iq cull --from-plan FILE{way}")
 
 

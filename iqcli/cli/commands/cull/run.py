@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.cli.commands.cull import execute, report
-from iqcli.cli.console import info, warn
+from iqcli.cli.console import confirmed, info, warn
 from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs.other_programs import refuse_to_write
 from iqcli.records import BY_HAND, Decision, Photo, Rating, Shot, Verdict
-from iqcli.transactions import jsonl
+from iqcli.text import display_path
 from iqcli.transactions.plan import Action
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator
 
     from iqcli.cli.commands.cull.request import CullAction, CullRequest
     from iqcli.cli.session import Session
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 # The rule of a plan of decisions that a person took.
 RULE = "by hand"
-# No line that names a folder is longer.
-LINE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -153,26 +151,39 @@ def load(session: Session, request: CullRequest) -> Decided:
     assert file is not None
     if decisions.is_ours(file):
         if action.acts:
-            execute.recover(session, _roots(file))
+            roots = decisions.roots(file)
+            _check_roots(roots, session, request)
+            execute.recover(session, roots)
         return Decided(decisions.load(file), action)
     plan = planner.load(file)
     _check(plan, request)
     action = replace(action, kind=plan.action)
     if action.acts:
+        _check_roots(plan.roots, session, request)
         execute.recover(session, plan.roots)
     found = [_decision(shot, plan.model) for shot in plan.shots]
     about = f"the plan is of {plan.created}, by {plan.model}: {plan.rule}"
     return Decided(found, action, plan.rule, plan, () if action.apply else (about,), None)
 
 
-def _roots(file: Path) -> set[Path]:
-    """The folders that decisions are of, before it is checked whether their photos are there."""
-    found = set()
-    with file.open("rb") as opened:
-        for data in iter(lambda: opened.readline(LINE_BYTES), b""):
-            with suppress(IqError):
-                found.add(jsonl.path_of(jsonl.record(data) or {}, "root"))
-    return {each for each in found if each.is_absolute()}
+def _check_roots(roots: Iterable[Path], session: Session, request: CullRequest) -> None:
+    """See that a person knows what a file changes: it may come from a stranger.
+
+    The folders are below those that are named with it, or else below the current one, or a person
+    says yes. Raises IqError.
+    """
+    assert request.source is not None
+    named = [Path(each).resolve() for each in session.given or (".",)]
+    for root in sorted(roots):
+        if any(root.is_relative_to(each) for each in named):
+            continue
+        where = "the folders named" if session.given else "the current folder"
+        file, folder = display_path(request.source), display_path(root)
+        if not confirmed(f"{file} changes {folder}, which is not in {where}. Go on?"):
+            raise IqError(
+                f"{file} changes {folder}, which is not in {where}; if you trust it, give the "
+                f"folder, too: iq cull --from-plan {file} {folder} --apply"
+            )
 
 
 def _check(plan: Plan, request: CullRequest) -> None:
