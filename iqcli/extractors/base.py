@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from iqcli.records import Vector, Views
 
 
+# The widest range of a block: the kurtosis of one odd pixel is as large as the number of pixels.
+ANY = (-1e7, 1e7)
+
+
 def hash_of(*parts: str) -> str:
     """The fingerprint of these parts, 16 hex digits."""
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
@@ -38,6 +42,11 @@ class Block(Protocol):
     @property
     def size(self) -> int:
         """Length of the vector."""
+        ...
+
+    @property
+    def within(self) -> tuple[float, float]:
+        """What no number of it lies outside of, for any picture."""
         ...
 
     @property
@@ -73,6 +82,7 @@ class PhotoBlock:
     size: int
     module: str
     packages: tuple[str, ...] = field(default=("numpy", "opencv-contrib-python"))
+    within: tuple[float, float] = ANY
     may_be_nan: bool = True
 
     @cached_property

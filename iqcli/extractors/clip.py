@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.extractors.base import hash_of, versions
+from iqcli.extractors.base import ANY, hash_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,6 +71,7 @@ class ClipTowerBlock(ABC):
     size: int
     whole: bool = False
     short: bool = True
+    within = ANY
     may_be_nan = False
 
     @cached_property

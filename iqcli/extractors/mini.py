@@ -52,6 +52,7 @@ class MiniBlock:
     weights: Path
     name: str = "mini"
     size: int = SIZE
+    within = (-1e3, 1e3)
     may_be_nan = False
 
     @cached_property

@@ -11,7 +11,7 @@ from functools import cached_property, lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from iqcli.extractors.base import hash_of, versions
+from iqcli.extractors.base import ANY, hash_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,6 +43,7 @@ class MusiqBlock:
     name: str
     size: int = SIZE
     store: WeightStore = field(kw_only=True, repr=False)
+    within = ANY
     may_be_nan = False
 
     @cached_property

@@ -25,7 +25,9 @@ EMBEDDED = Path(__file__).parent.parent / "data"
 BLOCKS: dict[str, AnyBlock] = {
     block.name: block
     for block in (
-        PhotoBlock("brisque", version=1, size=36, module="iqcli.extractors.brisque"),
+        PhotoBlock(
+            "brisque", version=1, size=36, module="iqcli.extractors.brisque", within=(-100, 100)
+        ),
         PhotoBlock(
             "photometry",
             version=1,
@@ -33,7 +35,7 @@ BLOCKS: dict[str, AnyBlock] = {
             module="iqcli.extractors.photometry",
             may_be_nan=False,
         ),
-        PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles"),
+        PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles", within=(0, 510)),
         PhotoBlock("niqe", version=1, size=702, module="iqcli.extractors.niqe"),
         MiniBlock(EMBEDDED / "mini.safetensors"),
     )

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from iqcli.extractors.base import ANY
 from iqcli.pipeline import cache_codec
 
 if TYPE_CHECKING:
@@ -110,12 +111,21 @@ class Cache:
         self._keep(_content_key(b"t", sha256, fingerprint), cache_codec.pack_facts(facts))
 
     def block(
-        self, sha256: str, fingerprint: str, size: int, *, may_be_nan: bool = True
+        self,
+        sha256: str,
+        fingerprint: str,
+        size: int,
+        *,
+        within: tuple[float, float] = ANY,
+        may_be_nan: bool = True,
     ) -> Vector | None:
-        """A block of a picture: read-only float32 of length `size`, finite or all NaN."""
+        """A block of a picture: read-only float32 of length `size`, in a range or all NaN."""
         key = _content_key(b"b", sha256, fingerprint)
         return self._read(
-            key, lambda data: cache_codec.unpack_vector(data, size, may_be_nan=may_be_nan)
+            key,
+            lambda data: cache_codec.unpack_vector(
+                data, size, within=within, may_be_nan=may_be_nan
+            ),
         )
 
     def remember_block(self, sha256: str, fingerprint: str, vector: Vector) -> None:

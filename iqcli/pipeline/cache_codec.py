@@ -49,9 +49,8 @@ _TEXTS = {
     "text?": re.compile(r".{1,100}"),
     "burst?": re.compile(r"[a-z]+:[\w.:+/=-]{1,100}", re.ASCII),
 }
-# No value of a photo comes near these: stops, and the numbers of a block.
+# No photo comes near it, in stops.
 _MOST_EV = 100.0
-_MOST = 1e6
 _LONGEST_REASON = 1000
 _MISSING = 127
 # The last value of a failure: versions up to 0.2 had none, and refused all that is cut off.
@@ -127,14 +126,18 @@ def pack_vector(vector: Vector) -> bytes:
     return seal(VECTOR, vector.astype(_FLOAT, copy=False).tobytes())
 
 
-def unpack_vector(data: object, size: int, *, may_be_nan: bool = True) -> Vector:
-    """The block of `size` numbers, read-only: finite, or NaN all of them if it may be."""
+def unpack_vector(
+    data: object, size: int, *, within: tuple[float, float], may_be_nan: bool
+) -> Vector:
+    """The block of `size` numbers, read-only: in this range, or NaN all of them if it may be."""
     body = unseal(VECTOR, data)
     if len(body) != size * _FLOAT.itemsize:
         raise ValueError("wrong length")
     vector: Vector = np.frombuffer(body, _FLOAT).astype(np.float32, copy=False)
-    # NaN is under no limit.
-    if not ((np.abs(vector) <= _MOST).all() or (may_be_nan and np.isnan(vector).all())):
+    low, high = within
+    # NaN is within no range.
+    known = bool(((vector >= low) & (vector <= high)).all())
+    if not (known or (may_be_nan and np.isnan(vector).all())):
         raise ValueError("not the numbers of a block")
     return vector
 

@@ -114,7 +114,11 @@ class MeasureSpec:
             known.facts, known.facts_cached = facts, True
         for block in self.blocks:
             vector = cache.block(
-                sha256, self._keys[block.name], block.size, may_be_nan=block.may_be_nan
+                sha256,
+                self._keys[block.name],
+                block.size,
+                within=block.within,
+                may_be_nan=block.may_be_nan,
             )
             if vector is not None:
                 known.blocks[block.name] = vector

@@ -34,7 +34,7 @@ TOLD = replace(
 )
 VECTOR = np.array([1.5, -7, 1e5, 0], np.float32)
 # No block has such a number beside others.
-ODD = (np.nan, np.inf, -np.inf, 2e6, -2e6)
+ODD = (np.nan, np.inf, -np.inf, 2e7, -2e7)
 
 
 class Warned(list):
@@ -280,6 +280,14 @@ def test_only_a_block_that_may_be_undefined_is_nan(tmp_path: Path, warned: Warne
     assert warned == []
     assert cache.block(SHA, "b", 4, may_be_nan=False) is None
     assert len(warned) == 1
+
+
+def test_a_block_is_believed_within_its_range_alone(tmp_path: Path, warned: Warned) -> None:
+    cache = Cache(tmp_path, warned)
+    cache.remember_block(SHA, "b", VECTOR)
+    assert cache.block(SHA, "b", 4, within=(-7, 1e5)) is not None
+    for within in ((-6.9, 1e5), (-7, 9e4)):
+        assert cache.block(SHA, "b", 4, within=within) is None
 
 
 @pytest.mark.parametrize(

@@ -254,10 +254,10 @@ def test_a_file_without_permission_is_a_value(
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
     real = os.open
 
-    def refusing(path: Path, flags: int) -> int:
+    def refusing(path: Path, flags: int, **place: int | None) -> int:
         if path == shots[0].path:
             raise PermissionError(13, "Permission denied", str(path))
-        return real(path, flags)
+        return real(path, flags, **place)
 
     monkeypatch.setattr(os, "open", refusing)
     done = run(shots, caches(), settings(tmp_path))

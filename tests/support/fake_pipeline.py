@@ -68,6 +68,7 @@ class OnDevice:
     name: str = "net"
     size: int = SIZE
     fingerprint: str = "net-1"
+    within: tuple[float, float] = (0, 255)
     may_be_nan: bool = False
     room: int = 10**6
     full: type[Exception] = MemoryError

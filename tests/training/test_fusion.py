@@ -603,7 +603,7 @@ def test_training_refuses_what_it_cannot_learn_from(album: Path, monkeypatch, tm
 class Hole:
     """A block that is defined for no picture; stands in for tiles of thumbnails."""
 
-    name, size, fingerprint, may_be_nan = "hole", 3, "hole-1", True
+    name, size, fingerprint, within, may_be_nan = "hole", 3, "hole-1", (0, 1), True
 
     def prepare(self, views):
         return np.zeros(3, np.float32)
