@@ -154,10 +154,11 @@ def run_iq(request: dict[str, Any], streams: list[int]) -> NoReturn:
     sys.modules["numpy"].random.seed()  # not that of its siblings
     code: Any = 1
     try:
-        if "IQ_TEST_MANIFEST" in os.environ:  # what Python itself does at a real start
-            from sitecustomize import add_rows
+        if {"IQ_TEST_MANIFEST", "IQ_TEST_PATCH"} & {*os.environ}:  # as Python at a real start
+            from sitecustomize import add_rows, run_patch
 
             add_rows()
+            run_patch()
         runpy.run_module("iqcli", run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         code = ended.code

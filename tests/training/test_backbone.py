@@ -6,8 +6,6 @@ import csv
 import json
 import pickle
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import fields, replace
 from pathlib import Path
@@ -45,7 +43,7 @@ from iqcli.training.recipes import train_backbone
 from iqcli.training.run_state import RunFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from support.cli_runner import Iq
 
@@ -587,39 +585,31 @@ torch.set_num_threads(1)
 from iqcli.training.backbone import monitor, train as backbone
 backbone.SCALED_BY = 8
 monitor.DISTORTIONS = {"jpeg": monitor.DISTORTIONS["jpeg"]}
-from iqcli.__main__ import main
-main()
 """
 
 
 @pytest.fixture
-def train(iq: Iq, album: Path, start: Path):
-    """Starts `iq train backbone` in a process of its own, in a folder with a tiny config."""
+def words(iq: Iq, album: Path, start: Path) -> Callable[[str], tuple[str, ...]]:
+    """The words of `iq train backbone` with a tiny config, for an output."""
     (iq.cwd / "tiny.toml").write_text(TINY)
-
-    def begun(output: str, *more: str) -> subprocess.Popen[bytes]:
-        words = ("train", "backbone", str(album / "opinions.csv"), "--scene", "scene", "--start")
-        words = (*words, str(start), "-o", output, "--config", "tiny.toml", *more)
-        command = (sys.executable, "-c", QUICK, *words)
-        env = iq.environ | {"OMP_NUM_THREADS": "1"}
-        return subprocess.Popen(
-            command, cwd=iq.cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-
-    return begun
-
-
-def ended(process: subprocess.Popen[bytes]) -> tuple[int, str]:
-    out, err = process.communicate(timeout=300)
-    assert out == b""
-    return process.returncode, err.decode()
+    iq.changes |= {"OMP_NUM_THREADS": "1", "IQ_TEST_PATCH": QUICK}
+    given = ("train", "backbone", str(album / "opinions.csv"), "--scene", "scene")
+    given = (*given, "--start", str(start), "--config", "tiny.toml", "-o")
+    return lambda output: (*given, output)
 
 
 @pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None:
+def test_a_run_that_is_killed_goes_on_to_the_same_weights(
+    iq: Iq, words: Callable[[str], tuple[str, ...]]
+) -> None:
+    def ended(output: str) -> tuple[int, str]:
+        ran = iq(*words(output))
+        assert ran.out == b""
+        return ran.code, ran.err
+
     for folder in ("killed", "whole"):
         (iq.cwd / folder).mkdir()
-    victim = train("killed/mini.safetensors")
+    victim = iq.start(*words("killed/mini.safetensors"))
     state = iq.cwd / "killed" / "mini.run" / "state.safetensors"
     deadline = time.monotonic() + 300
     while not state.exists() and victim.poll() is None and time.monotonic() < deadline:
@@ -627,11 +617,11 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None
     victim.send_signal(signal.SIGKILL)
     victim.communicate()
     assert state.exists() and not (iq.cwd / "killed" / "mini.safetensors").exists()
-    code, err = ended(train("killed/mini.safetensors"))
+    code, err = ended("killed/mini.safetensors")
     assert code == 0 and "going on after step " in err, err
     assert err.splitlines()[-1] == "wrote ./killed/mini.safetensors"
 
-    code, err = ended(train("whole/mini.safetensors"))
+    code, err = ended("whole/mini.safetensors")
     assert code == 0 and "going on" not in err, err
     assert "step 6 of 6: opinion " in err and "held out: SRCC " in err
     files = [iq.cwd / folder / "mini.safetensors" for folder in ("killed", "whole")]
@@ -652,7 +642,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_weights(iq: Iq, train) -> None
 
     # What is done is done: the same command writes the same file again.
     files[0].unlink()
-    code, err = ended(train("killed/mini.safetensors"))
+    code, err = ended("killed/mini.safetensors")
     assert code == 0 and "going on after step 6 of 6" in err
     assert files[0].read_bytes() == files[1].read_bytes()
 

@@ -1,4 +1,6 @@
-"""Rows for the manifest of weights in processes of `iq` that tests start: `IQ_TEST_MANIFEST`.
+"""What tests change in processes of `iq` that they start.
+
+`IQ_TEST_MANIFEST` names a file of rows for the manifest of weights, `IQ_TEST_PATCH` holds Python.
 
 Python imports this at its start, for `Iq` puts its folder on the path. The product itself reads no
 such variable.
@@ -17,4 +19,10 @@ def add_rows() -> None:
         store.shipped_rows = lambda: rows
 
 
+def run_patch() -> None:
+    """Run the Python in `IQ_TEST_PATCH`."""
+    exec(os.environ.get("IQ_TEST_PATCH", ""), {})
+
+
 add_rows()
+run_patch()
