@@ -11,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from PIL import Image
-from support.cli_runner import SOURCE, Iq
+from support.cli_runner import FEW_RESAMPLES, SOURCE, Iq
 from support.drawn_scenes import texture
 
 from iqcli.cli.commands.evaluate.report import check_plots
@@ -134,6 +134,7 @@ def opinions(iq: Iq) -> Path:
 
 @pytest.mark.slow
 def test_plots_are_written_named_and_replaced(iq: Iq, opinions: Path) -> None:
+    iq.changes["IQ_TEST_PATCH"] = FEW_RESAMPLES
     ran = iq("eval", opinions, "--plots", "new/figures")
     folder = iq.cwd / "new" / "figures"
     assert ran.code == 0

@@ -18,8 +18,10 @@ TIMEOUT = 120.0
 KEPT = ("PATH", "HOME", "LANG", "SYSTEMROOT", "OMP_NUM_THREADS")
 IQ = (sys.executable, "-m", "iqcli")
 SOURCE = Path(__file__).parent.parent.parent
-# Where `sitecustomize` lies, which lets tests add rows to the manifest of weights.
+# Where `sitecustomize` lies, which lets tests change what a process finds.
 SITE = Path(__file__).parent / "site"
+# In `IQ_TEST_PATCH`: short bootstraps, for runs of `eval` whose intervals nobody looks at.
+FEW_RESAMPLES = "from iqcli.evaluation import agreement; agreement.RESAMPLES = 50"
 # Prints the files a process opened and the modules it loaded, on stderr when it ends.
 SPY = """
 import atexit, os, sys
