@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
+_PROTECTED = Protection()
+ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
+BEST = RuleResult(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
 # The results of photos that a person rejected already.
 NOT_COUNTED = RuleResult(
     Verdict.REVIEW, UNCOUNTED, "rejected by a person already, so it is not counted"
@@ -130,10 +133,6 @@ def _with_alone(
     return {id(each): found.get(id(each), alone) for each in scored}
 
 
-ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
-BEST = RuleResult(Verdict.KEEP, "best_of_moment", "the best of its moment, which would all be lost")
-
-
 def protect_moments(photos: Sequence[Photo], found: Mapping[int, Results]) -> dict[int, Results]:
     """New results for the photos that stay so that something of their moment does.
 
@@ -173,9 +172,6 @@ def _best(members: Sequence[Photo]) -> Photo:
 def _compared(found: Results) -> bool:
     """Whether whatever rejects is relative."""
     return all(each.relative for each in found if each.rejects)
-
-
-_PROTECTED = Protection()
 
 
 def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED) -> list[Decision]:

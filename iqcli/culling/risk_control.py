@@ -36,7 +36,12 @@ if TYPE_CHECKING:
     from iqcli.culling.rules import Rule
     from iqcli.records import HoldoutSample, Integers
 
-
+# A mean opinion of 0.7 on a scale 0..1: such a photo should not be rejected.
+GOOD = 7.3
+RISK = 0.05
+UNMEASURED = "this was NOT measured on these photos, which may be of another kind"
+# What is offered where a promise cannot be kept: tenths of a percent, under 100 %.
+TENTHS = range(1, 1000)
 # The middle of the scale 1..10.
 MIDDLE = 5.5
 # A score so many deviations from it is sure of its side in nine cases of ten, if they are normal.
@@ -63,14 +68,6 @@ def describe_score(score: float, limit: float) -> str:
         digits += 1  # "4.0 is below 4.0" would not convince anybody
     relation = "below" if rejected else "not below"
     return f"score {score:.{digits}f} is {relation} {limit:.{digits}f}"
-
-
-# A mean opinion of 0.7 on a scale 0..1: such a photo should not be rejected.
-GOOD = 7.3
-RISK = 0.05
-UNMEASURED = "this was NOT measured on these photos, which may be of another kind"
-# What is offered where a promise cannot be kept: tenths of a percent, under 100 %.
-TENTHS = range(1, 1000)
 
 
 @dataclass(frozen=True, slots=True)

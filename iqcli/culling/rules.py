@@ -19,6 +19,18 @@ from iqcli.text import meant, percent
 if TYPE_CHECKING:
     from iqcli.records import Photo
 
+# The codes of protected photos, by what protects them.
+BY_MARK = ("rated", "flagged")
+BY_SET = ("set_bracket", "set_panorama")
+BY_MOMENT = ("only_of_moment", "best_of_moment")
+CODES = (*BY_MARK, *BY_SET, *BY_MOMENT)
+# The code of a photo that no share or number counts.
+UNCOUNTED = "rejected_by_person"
+_SETS = {
+    FrameSet.BRACKET: "one of a bracket, which is kept whole",
+    FrameSet.PANORAMA: "one of a panorama, which is kept whole",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
@@ -179,15 +191,6 @@ def is_rejected_by_person(photo: Photo) -> bool:
     return min(marks) < 0 and max(marks) < 1
 
 
-# The codes of protected photos, by what protects them.
-BY_MARK = ("rated", "flagged")
-BY_SET = ("set_bracket", "set_panorama")
-BY_MOMENT = ("only_of_moment", "best_of_moment")
-CODES = (*BY_MARK, *BY_SET, *BY_MOMENT)
-# The code of a photo that no share or number counts.
-UNCOUNTED = "rejected_by_person"
-
-
 @dataclass(frozen=True, slots=True)
 class Protection:
     """Whether marks protect a photo (stars, or a person's flag), and whether sets are kept whole.
@@ -211,12 +214,6 @@ class Protection:
         if self.sets and photo.frame_set is not None:
             found.append(_kept(f"set_{photo.frame_set.value}", _SETS[photo.frame_set]))
         return tuple(found)
-
-
-_SETS = {
-    FrameSet.BRACKET: "one of a bracket, which is kept whole",
-    FrameSet.PANORAMA: "one of a panorama, which is kept whole",
-}
 
 
 def _kept(code: str, words: str) -> RuleResult:
