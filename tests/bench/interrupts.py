@@ -1,10 +1,10 @@
 """Whether a signal ends every command within two seconds: `python tests/bench/interrupts.py [N]`.
 
-Sends SIGINT and SIGTERM, N tries of each (50), at random moments to score, cull, cull --apply,
-undo, export, export --xmp and rank over photos among which some take long to decode, some of a
-network's time, with and without a cache. Prints the time to the exit, and fails above the limit,
-where the exit code, stderr, the cache, the photos or the next run are not as they should be.
-Seconds of the first are Python's own: before it runs a line of iq it knows no signal.
+Sends SIGINT and SIGTERM, N tries of each (50): first to runs that are inside a decoder which takes
+minutes, then at random moments to score, rank, cull, cull --apply, undo, export and export --xmp
+over photos some of which take long to decode. Prints the time to the exit. Fails above the limit,
+and where the exit code, stderr, the photos, the next run or what is left on the disk are not as
+they should be. No signal is sent at once: until Python runs iq, it has handlers of its own.
 """
 
 from __future__ import annotations
@@ -27,9 +27,19 @@ import numpy as np
 from PIL import Image
 
 LIMIT = 2.0
-PHOTOS, SLOW = 60, 3
+PHOTOS, SLOW = 24, 2
 # Python's own start, in which it ends by the signal, or with a traceback.
-START = 0.15
+START = 0.3
+INSIDE = """
+import hashlib, sys, threading
+from iqcli.photos import decode
+def slow(data, kind):
+    threading.Timer(0.05, print, ("inside",), {"file": sys.stderr, "flush": True}).start()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)
+decode._opened = slow
+from iqcli.__main__ import main
+main()
+"""
 COMMANDS = {
     "score": ("score", "photos", "-f", "jsonl"),
     "score, no cache": ("score", "photos", "-f", "csv", "--no-cache"),
@@ -52,7 +62,7 @@ def draw(folder: Path) -> None:
         small = randoms.integers(0, 256, (30, 40, 3), dtype=np.uint8)
         picture = cv2.resize(small, (1600, 1200), interpolation=cv2.INTER_CUBIC)
         cv2.imwrite(str(folder / f"{number:03}.jpg"), picture)
-    large = cv2.resize(small, (9000, 6000), interpolation=cv2.INTER_CUBIC)
+    large = cv2.resize(small, (7200, 4800), interpolation=cv2.INTER_CUBIC)
     large = Image.fromarray(large + randoms.integers(0, 8, large.shape, dtype=np.uint8))
     for number in range(SLOW):
         large.putpixel((0, 0), (number, 0, 0))
@@ -125,15 +135,43 @@ class Try:
             self.faults.append(f"left: {left}")
 
 
+def inside(root: Path, number: int) -> tuple[float, list[str]]:
+    """The seconds from the signal to the end of a run inside a decoder, and what is wrong."""
+    env = {**os.environ, **{f"IQ_{name}_DIR": str(root / name) for name in ("CACHE", "STATE")}}
+    command = (sys.executable, "-c", INSIDE, "score", "photos", "-m", "brisque-refit")
+    process = subprocess.Popen(
+        command, cwd=root, env=env | {"IQ_MAX_SECONDS": "80000"}, stderr=subprocess.PIPE
+    )
+    assert process.stderr
+    process.stderr.readline()
+    time.sleep(random.random() / 2)
+    began = time.monotonic()
+    process.send_signal(number)
+    code, shown = process.wait(60), process.stderr.read().decode()
+    seconds = time.monotonic() - began
+    process.stderr.close()
+    lines = [each for each in shown.splitlines() if each != "inside"]
+    fine = code == CODES[number] and len(lines) == 1
+    return seconds, [] if fine else [f"exit code {code}, {shown!r}"]
+
+
 def main() -> int:
     """Try, print, and fail above the limit or at any fault."""
     tries = int(sys.argv[1]) if len(sys.argv) > 1 else 50
     chance = random.Random(1)
-    taken: dict[str, list[float]] = {name: [] for name in COMMANDS}
+    taken: dict[str, list[float]] = {name: [] for name in ("inside a decoder", *COMMANDS)}
     faults = 0
     with tempfile.TemporaryDirectory() as name:
         drawn = Path(name) / "drawn"
         draw(drawn)
+        (Path(name) / "inside").mkdir()
+        shutil.copytree(drawn, Path(name) / "inside" / "photos")
+        for number in CODES:
+            for _ in range(tries):
+                seconds, wrong = inside(Path(name) / "inside", number)
+                taken["inside a decoder"].append(seconds)
+                faults += len(wrong)
+                print("\n".join(wrong) if wrong else f"inside: {seconds:.2f} s", flush=True)
         for number in (signal.SIGINT, signal.SIGTERM):
             done = 0
             while done < tries:
@@ -148,8 +186,10 @@ def main() -> int:
                 done += 1
                 attempt.look_after()
                 taken[title].append(seconds)
+                signal_name = signal.Signals(number).name
+                print(f"{title}, {signal_name} after {after:.2f} s: {seconds:.2f} s", flush=True)
                 for fault in attempt.faults:
-                    print(f"{title}, {signal.Signals(number).name} after {after:.2f} s: {fault}")
+                    print(f"  {fault}", flush=True)
                 faults += len(attempt.faults)
     for title, seconds in taken.items():
         if seconds:
