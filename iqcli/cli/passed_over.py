@@ -35,6 +35,9 @@ def lines(passed: PassedOver) -> Iterator[str]:
         yield f"{what} passed over by {source}"
     if passed.videos:
         yield f"{counted(passed.videos, 'video')} left alone: iq scores and moves photos"
+    if total := passed.pictures.total():
+        named = ", ".join(f"{number:,} {name}" for name, number in _ordered(passed.pictures))
+        yield f"{counted(total, 'picture')} in formats iq does not read: {named}"
     if passed.links:
         yield f"{counted(passed.links, 'link')} not followed; give -L to follow links"
 
@@ -42,8 +45,11 @@ def lines(passed: PassedOver) -> Iterator[str]:
 def _names(found: Counter[str]) -> str:
     """The names, the most frequent first, with their numbers where there are several."""
     named = [
-        escape(name) + (f" ({number:,})" if number > 1 else "")
-        for name, number in sorted(found.items(), key=lambda each: (-each[1], each[0]))
+        escape(name) + (f" ({number:,})" if number > 1 else "") for name, number in _ordered(found)
     ]
     shown, more = named[:MOST_NAMES], len(named) - MOST_NAMES
     return ", ".join(shown) + (f" and {counted(more, 'other name')}" if more > 0 else "")
+
+
+def _ordered(found: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(found.items(), key=lambda each: (-each[1], each[0]))

@@ -20,7 +20,8 @@ from PIL import Image
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.photos.decode import decode
 from iqcli.photos.formats import RAW_KINDS, decoder_fingerprint
-from iqcli.photos.read import kind_of, read_photo
+from iqcli.photos.read import read_photo
+from iqcli.photos.reading import kind_of
 from iqcli.photos.views import upright, views_of
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ TRANSPARENT = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 SAME = 2
 
 
-def flatten(image: Image.Image, span: Span | None = None) -> Image.Image:
-    """The picture as opaque 8-bit L, RGB or CMYK; transparent parts become white.
+def flatten(image: Image.Image, span: Span | None = None, paper: int = 255) -> Image.Image:
+    """The picture as opaque 8-bit L, RGB or CMYK; transparent parts become white, coded as `paper`.
 
     16-bit grey keeps its high byte, as Pillow does for 16-bit colour. Modes I and F have no defined
     range: 0..1 is taken as it is, anything else is stretched from minimum to maximum, which for a
@@ -38,7 +38,7 @@ def flatten(image: Image.Image, span: Span | None = None) -> Image.Image:
         values = _finite(np.asarray(image, dtype=np.float32))
         return Image.fromarray(_stretched(values, span or (values.min(), values.max())))
     if image.mode in TRANSPARENT or ("transparency" in image.info and image.mode != "1"):
-        return _on_white(image.convert("RGBA"))
+        return _on_white(image.convert("RGBA"), paper)
     if image.mode == "LAB":
         return _from_lab(image)
     if image.mode in PLAIN.values():
@@ -72,8 +72,8 @@ def _stretched(values: NDArray[np.float32], span: Span) -> Pixels:
     return np.rint(values * 255).astype(np.uint8)
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    white = Image.new("RGB", image.size, "white")
+def _on_white(image: Image.Image, paper: int) -> Image.Image:
+    white = Image.new("RGB", image.size, (paper, paper, paper))
     white.paste(image, mask=image.getchannel("A"))
     return white
 

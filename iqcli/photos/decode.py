@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import warnings
 from dataclasses import dataclass
 from importlib import import_module
@@ -12,17 +13,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile
 
-from iqcli.photos import exif, time_limit
+from iqcli.photos import exif, jxl, time_limit
+from iqcli.photos.boxes import box
+from iqcli.photos.cicp import code_points, in_profile, wide
 from iqcli.photos.colour import flatten, span_of, to_rgb
 from iqcli.photos.formats import FORMATS
 from iqcli.photos.limits import check, jpeg_scale, require_size
 from iqcli.photos.load import load
+from iqcli.photos.pillow_gaps import complete, loaded, require_psd
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import halved, halvings, limited, stored
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from iqcli.photos.cicp import CodePoints
     from iqcli.photos.views import Part
     from iqcli.records import Pixels
+
+    Pixels16 = NDArray[np.uint16]
 
 # Pictures that are halved are converted in strips of about so many pixels.
 STRIP_PIXELS = 2**21
@@ -64,23 +73,66 @@ def decode(
     picture. Raises PhotoError above the limit, and whatever the decoder raises.
     """
     check(data, kind, max_megapixels, whole=whole)
+    deep, damage = None, 0.0
     with quiet_stderr():
-        image = _opened(data, kind)
-        width, height = image.size
-        require_size(width, height, max_megapixels)
-        time_limit.allow(kind, width * height / 1e6)
-        if kind == "jpeg" and not whole:
-            _draft(image)
-        image, damage = load(image, data, kind, lambda: _opened(data, kind))
+        if kind == "jxl":
+            time_limit.allow(kind, math.prod(jxl.size_of(data)) / 1e6)
+            unpacked = jxl.decode(data)
+            if isinstance(unpacked, bytes):
+                return decode(unpacked, "jpeg", max_megapixels, whole=whole, part=part)
+            image, points = unpacked, in_profile(_profile(unpacked))
+            width, height = image.size
+        else:
+            opened = _opened(data, kind)
+            width, height = opened.size
+            require_size(width, height, max_megapixels)
+            time_limit.allow(kind, width * height / 1e6)
+            if kind == "jpeg" and not whole:
+                _draft(opened)
+            image, points = opened, code_points(data, kind)
+            if kind == "heif" and points:
+                deep = _deep(data)
+            if deep is None:
+                image, damage = load(opened, data, kind, lambda: _opened(data, kind))
+    image = loaded(image, kind)
     tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
-    turn, profile = _turn(data, kind, image, tags), image.info.get("icc_profile")
+    turn, profile = _turn(data, kind, image, tags), _profile(image)
+    if points:
+        coded = deep
+        if coded is None:
+            flat = flatten(image, paper=points.paper)
+            coded = np.asarray(flat if flat.mode == "RGB" else flat.convert("RGB"))
+        pixels = _shown(coded, points, turn, part, whole)
+        return Picture(pixels, width, height, turn, tags, _packet(image), damage=damage)
     if whole:
         kept = np.asarray(flatten(_cut(image, part, turn) if part else image))
     else:
         kept = limited(_less(image))
     pixels = to_rgb(kept, profile)
-    left = profile if kept.ndim == 3 and kept.shape[2] == 3 else None
+    left = (profile or None) if kept.ndim == 3 and kept.shape[2] == 3 else None
     return Picture(pixels, width, height, turn, tags, _packet(image), left, damage)
+
+
+def _deep(data: bytes) -> Pixels16 | None:
+    """A HEIF of more than 8 bits, without transparency: RGB of 16 bits; None for any other."""
+    from pillow_heif import open_heif
+
+    image = open_heif(BytesIO(data), convert_hdr_to_8bit=False)
+    return np.asarray(image) if image.mode == "RGB;16" else None
+
+
+def _shown(
+    coded: Pixels | Pixels16, points: CodePoints, turn: int, part: Part | None, whole: bool
+) -> Pixels:
+    """Coded RGB, or a part of it, as an sRGB screen shows it; its brightest counts for a part."""
+    peak = points.peak(coded)
+    if whole:
+        kept = coded[stored(part, turn, *coded.shape[:2])] if part else coded
+        return points.to_srgb(kept, peak)
+    # Averages of 8-bit values need more than 8 bits: a step of PQ is four of sRGB.
+    times, places = _strips(*coded.shape[1::-1])
+    strips = (halved(wide(coded[top:bottom]), times) for top, bottom in places)
+    return points.to_srgb(limited(np.concatenate(list(strips))), peak)
 
 
 def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
@@ -89,13 +141,15 @@ def _opened(data: bytes, kind: str) -> ImageFile.ImageFile:
         from pillow_heif import HeifImageFile  # deferred: most runs meet no HEIC
 
         return HeifImageFile(BytesIO(data))
+    if kind == "psd":
+        require_psd(data)
     # By the name of the plugin: Pillow's `open` would try sixty others, too.
     name = FORMATS[kind].plugin
     plugin = getattr(import_module(f"PIL.{name}ImagePlugin"), f"{name}ImageFile")
-    return plugin(BytesIO(data))
+    return complete(plugin(BytesIO(data)), data, kind)
 
 
-def _draft(image: ImageFile.ImageFile) -> None:
+def _draft(image: Image.Image) -> None:
     """Ask for the smallest scale 1, 1/2, 1/4, 1/8 that leaves `ENOUGH_LONG` of the long side."""
     width, height = image.size
     scale = jpeg_scale(width, height)
@@ -112,16 +166,22 @@ def _less(image: Image.Image) -> Pixels:
     own memory.
     """
     width, height = image.size
-    times = halvings(width, height)
+    times, places = _strips(width, height)
     if not times:
         return np.asarray(flatten(image))
-    rows = max(1, STRIP_PIXELS // width >> times) << times
-    # The rows that halving would drop go with the last strip, as the columns do with their row.
-    tops = range(0, height >> times << times, rows)
-    boxes = [(0, top, width, height if top == tops[-1] else top + rows) for top in tops]
+    boxes = [(0, top, width, bottom) for top, bottom in places]
     span = span_of(map(image.crop, boxes))
     strips = (np.asarray(flatten(image.crop(box), span)) for box in boxes)
     return np.concatenate([halved(strip, times) for strip in strips])
+
+
+def _strips(width: int, height: int) -> tuple[int, list[tuple[int, int]]]:
+    """How often `limited` would halve a picture, and its rows in strips, from each to behind."""
+    times = halvings(width, height)
+    rows = max(1, STRIP_PIXELS // width >> times) << times
+    # The rows that halving would drop go with the last strip, as the columns do with their row.
+    tops = range(0, height >> times << times, rows)
+    return times, [(top, height if top == tops[-1] else top + rows) for top in tops]
 
 
 def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:
@@ -133,38 +193,27 @@ def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:
     return image.crop((columns.start, rows.start, right, bottom))
 
 
-def _turn(data: bytes, kind: str, image: ImageFile.ImageFile, tags: exif.Tags) -> int:
+def _turn(data: bytes, kind: str, image: Image.Image, tags: exif.Tags) -> int:
     """The orientation that is still to be applied after loading."""
-    if kind == "tiff":
-        return 1  # Pillow turns a TIFF, and only a TIFF, by itself
+    if kind in ("tiff", "jxl"):
+        return 1  # Pillow turns a TIFF by itself, libjxl by the header of the codestream
     return _heif_turn(data, image) if kind == "heif" else exif.orientation_of(tags)
 
 
-def _heif_turn(data: bytes, image: ImageFile.ImageFile) -> int:
+def _heif_turn(data: bytes, image: Image.Image) -> int:
     """The EXIF orientation of a HEIF that is still to be applied after loading.
 
     The container's own turn is authoritative, EXIF only repeats it (ISO 23008-12, 6.5.10). Some
     camera programs write EXIF alone: then the picture is not turned yet.
     """
-    meta = _meta_box(data)
+    meta = box(data, b"meta")
     if b"irot" in meta or b"imir" in meta:
         return 1
     return int(image.info.get("original_orientation") or 1)
 
 
-def _meta_box(data: bytes) -> bytes:
-    """The content of the top-level box that describes the pictures; empty if there is none."""
-    at = 0
-    while at + 8 <= len(data):
-        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        if name == b"meta":
-            return data[at + 8 : at + size]
-        if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        if size < 8:
-            break
-        at += size
-    return b""
+def _profile(image: Image.Image) -> bytes:
+    return image.info.get("icc_profile") or b""
 
 
 def _packet(image: Image.Image) -> bytes:

@@ -16,6 +16,7 @@ from iqcli.errors import IqError
 from iqcli.fs.other_programs import Kind, OtherProgram
 from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
+from iqcli.photos.formats import OTHER_PICTURE, extension
 from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
 from iqcli.records import Shot
 from iqcli.text import display_path
@@ -31,7 +32,8 @@ class PassedOver:
 
     Folders of other `programs` are counted by their names, the `libraries` among them listed, too.
     Folders and photos that a person excluded are counted by what excludes them (`--exclude`,
-    `.iqignore`, `.nomedia`). `videos` belong to no shot; `links` are to folders and photos.
+    `.iqignore`, `.nomedia`). `videos` belong to no shot; `pictures` are
+    counted by their format, which is none of photos; `links` are to folders and photos.
     """
 
     programs: Counter[str] = field(default_factory=Counter)
@@ -40,6 +42,7 @@ class PassedOver:
     folders: Counter[str] = field(default_factory=Counter)
     photos: Counter[str] = field(default_factory=Counter)
     videos: int = 0
+    pictures: Counter[str] = field(default_factory=Counter)
     links: int = 0
 
     def add_program(self, folder: Path, program: OtherProgram) -> None:
@@ -181,6 +184,7 @@ class _Finder:
     def _count(self, path: Path, folder: Folder) -> None:
         """Count what `read_folder` left out, but for folders that were given themselves."""
         self._passed.videos += len(folder.videos)
+        self._passed.pictures.update(OTHER_PICTURE[extension(name)] for name in folder.pictures)
         self._passed.links += folder.links
         for name, program in folder.owned.items():
             if not self._is_root(path / name):

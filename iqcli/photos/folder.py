@@ -12,7 +12,15 @@ from pathlib import Path
 
 from iqcli.fs.other_programs import OtherProgram, Ownership, owner_by_mark, owner_by_name
 from iqcli.photos.filenames import Group, group
-from iqcli.photos.formats import HEAD_BYTES, PHOTO, SIDECAR, VIDEO, extension, sniff
+from iqcli.photos.formats import (
+    HEAD_BYTES,
+    OTHER_PICTURE,
+    PHOTO,
+    SIDECAR,
+    VIDEO,
+    extension,
+    sniff,
+)
 from iqcli.photos.ignore import IGNORE_FILES, NO_MEDIA
 
 IsPhoto = Callable[[Path, os.stat_result], bool]
@@ -47,9 +55,10 @@ class Folder:
     """Names inside one folder. `in_cloud` are those whose content is not on this disk.
 
     `owned` are the subfolders of other programs, `hidden` other hidden ones, `videos` those that
-    belong to no shot, `links` those to folders and photos that are not followed. The whole folder
-    belongs to the program `owner` if a file in it proves that; `no_media` and `has_rules` tell
-    whether a file in it says to pass it over, and one what to pass over in it.
+    belong to no shot, `pictures` those of no format of photos, `links` those to folders and photos
+    that are not followed. The whole folder belongs to the program `owner` if a file in it proves
+    that; `no_media` and `has_rules` tell whether a file in it says to pass it over, and one what to
+    pass over in it.
     """
 
     shots: list[Group] = field(default_factory=list)
@@ -58,6 +67,7 @@ class Folder:
     owned: dict[str, OtherProgram] = field(default_factory=dict)
     hidden: list[str] = field(default_factory=list)
     videos: list[str] = field(default_factory=list)
+    pictures: list[str] = field(default_factory=list)
     links: int = 0
     owner: OtherProgram | None = None
     no_media: bool = False
@@ -85,6 +95,7 @@ def read_folder(folder: Path, rules: Rules) -> Folder:
     videos = names[_Role.VIDEO]
     found.shots = group(names[_Role.PHOTO], [*videos, *names[_Role.SIDECAR]])
     found.folders, found.hidden = names[_Role.FOLDER], names[_Role.HIDDEN]
+    found.pictures = names[_Role.PICTURE]
     found.links = len(names[_Role.LINK])
     if videos:
         taken = {name for _, companions in found.shots for name in companions}
@@ -102,6 +113,7 @@ class _Role(StrEnum):
     HIDDEN = auto()  # a folder
     PHOTO = auto()
     VIDEO = auto()
+    PICTURE = auto()
     SIDECAR = auto()
     LINK = auto()
     MARK = auto()  # a file that says what the folder is
@@ -126,6 +138,8 @@ def _role(entry: os.DirEntry[str], rules: Rules) -> _Role | OtherProgram | None:
         return _Role.VIDEO
     if kind in SIDECAR:
         return _Role.SIDECAR
+    if kind in OTHER_PICTURE:
+        return _Role.PICTURE
     if owner_by_mark(name):
         return _Role.MARK
     status = entry.stat()
@@ -154,7 +168,7 @@ def is_photo(path: Path, status: os.stat_result) -> bool:
 
 
 def looks_like_photo(path: Path, status: os.stat_result) -> bool:
-    """Whether the first bytes are those of a picture that iq reads."""
+    """Whether the first bytes are those of a photo, of a format that iq reads or names."""
     if not status.st_size:
         return False
     try:

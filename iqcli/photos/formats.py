@@ -20,7 +20,8 @@ class Format:
     """One format: by which names and first bytes it is known, and what decodes it.
 
     `brands` are those of an ISO media file (HEIF and its relatives). `package` is the installed
-    package that decodes it, `plugin` the class of Pillow without `ImageFile`, where it is Pillow's.
+    package that decodes it, empty where iq does not read it; `plugin` is the class of Pillow
+    without `ImageFile`, where it is Pillow's. `name` is for people.
     """
 
     extensions: str
@@ -28,25 +29,55 @@ class Format:
     plugin: str = ""
     magic: tuple[bytes, ...] = ()
     brands: str = ""
+    name: str = ""
 
 
 def _raw(extensions: str, *magic: bytes, brands: str = "") -> Format:
     return Format(extensions, "rawpy", magic=magic, brands=brands)
 
 
-# `sniff` recognises "bmp", "webp" and "cr2", `tiff.raw_kind` the raw files in a TIFF container;
-# "raw" is any of these whose maker is unknown.
+def _unread(extensions: str, name: str, *magic: bytes) -> Format:
+    return Format(extensions, "", magic=magic, name=name)
+
+
+# `sniff` recognises "bmp", "webp", "pnm" and "cr2", `tiff.raw_kind` the raw files in a TIFF
+# container; "raw" is any of these whose maker is unknown. Those without a package are photos that
+# are named and counted as unreadable.
 FORMATS = {
     "jpeg": Format("jpg jpeg jpe jfif mpo", plugin="Jpeg", magic=(b"\xff\xd8\xff",)),
     "heif": Format(
-        "heic heif hif", "pillow-heif", brands="heic heix heim heis hevc hevx hevm hevs"
+        "heic heif hif heics heifs",
+        "pillow-heif",
+        brands="heic heix heim heis hevc hevx hevm hevs avci avcs",
     ),
-    "avif": Format("avif", plugin="Avif", brands="avif avis"),
+    "avif": Format("avif avifs", plugin="Avif", brands="avif avis"),
     "png": Format("png apng", plugin="Png", magic=(b"\x89PNG\r\n\x1a\n",)),
-    "webp": Format("webp", plugin="WebP"),
+    "webp": Format("webp", plugin="WebP", name="WebP"),
     "gif": Format("gif", plugin="Gif", magic=(b"GIF87a", b"GIF89a")),
     "bmp": Format("bmp dib", plugin="Bmp"),
     "tiff": Format("tif tiff", plugin="Tiff", magic=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    "jxl": Format(
+        "jxl",
+        "pillow-jxl-plugin",
+        magic=(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        name="JPEG XL",
+    ),
+    "jp2": Format(
+        "jp2 j2k j2c jpc jpf jpx",
+        plugin="Jpeg2K",
+        magic=(b"\0\0\0\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"),
+        name="JPEG 2000",
+    ),
+    "psd": Format("psd", plugin="Psd", magic=(b"8BPS\0\x01",), name="Photoshop"),
+    "pnm": Format("pgm ppm pnm", plugin="Ppm", name="Netpbm"),
+    "jxr": _unread("jxr wdp hdp", "JPEG XR", b"II\xbc\x01"),
+    "psb": _unread("psb", "Photoshop PSB", b"8BPS\0\x02"),
+    "exr": _unread("exr", "OpenEXR", b"v/1\x01"),
+    "hdr": _unread("", "Radiance HDR", b"#?RADIANCE", b"#?RGBE"),
+    "bpg": _unread("bpg", "BPG", b"BPG\xfb"),
+    "flif": _unread("flif", "FLIF", b"FLIF"),
+    "livp": _unread("livp", "a live photo as an archive"),
+    "eip": _unread("eip", "Capture One EIP"),
     "arw": _raw("arw sr2 srf"),
     "cr2": _raw("cr2"),
     "cr3": _raw("cr3", brands="crx"),
@@ -79,20 +110,60 @@ BRANDS = {
 }
 # "BM" alone would take any text that begins so; the length of the second header settles it.
 BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
-OTHERS = (
+# Pictures that nobody took with a camera, or that only their own program shows: a walk counts them
+# in a line, by their extensions. `MARKS` recognises some by their first bytes.
+OTHER_PICTURES = {
+    "AI": "ai",
+    "Affinity Photo": "afphoto",
+    "CDR": "cdr",
+    "DDS": "dds",
+    "DICOM": "dcm dicom",
+    "DjVu": "djvu djv",
+    "EMF": "emf",
+    "EPS": "eps epsf",
+    "FITS": "fits fts",
+    "ICNS": "icns",
+    "ICO": "ico cur",
+    "ILBM": "iff ilbm lbm",
+    "KRA": "kra",
+    "ORA": "ora",
+    "PCX": "pcx",
+    "PDN": "pdn",
+    "PICT": "pct pict",
+    "PSP": "psp pspimage",
+    "QOI": "qoi",
+    "SVG": "svg svgz",
+    "TGA": "tga",
+    "WMF": "wmf",
+    "XBM": "xbm",
+    "XCF": "xcf",
+    "XPM": "xpm",
+}
+OTHER_PICTURE = {
+    each: name for name, extensions in OTHER_PICTURES.items() for each in extensions.split()
+}
+MARKS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a ZIP archive"),
     (b"8BPS", "a Photoshop file"),
-    (b"\xff\x0a", "JPEG XL"),
-    (b"\0\0\0\x0cJXL ", "JPEG XL"),
-    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (b"\x1aE\xdf\xa3", "a video"),
+    (b"%!PS-Adobe", "EPS"),
+    (b"\xc5\xd0\xd3\xc6", "EPS"),
+    (b"\0\0\1\0", "ICO"),
+    (b"\0\0\2\0", "ICO"),
+    (b"gimp xcf", "XCF"),
+    (b"DDS ", "DDS"),
+    (b"AT&TFORM", "DjVu"),
+    (b"SIMPLE  =", "FITS"),
+    (b"icns", "ICNS"),
+    (b"qoif", "QOI"),
+    (b"\xd7\xcd\xc6\x9a", "WMF"),
+    (b"/* XPM */", "XPM"),
 )
-
 # Raised whenever the same file could give other views although no library changed.
 VIEWS_VERSION = 1
 # Everything whose version may change the views.
-LIBRARIES = {"numpy", "opencv-contrib-python", *(each.package for each in FORMATS.values())}
+LIBRARIES = {"numpy", "opencv-contrib-python", "pillow", "pillow-heif", "rawpy"}
 
 
 def extension(name: str) -> str:
@@ -102,11 +173,11 @@ def extension(name: str) -> str:
 
 def title(kind: str) -> str:
     """The name of a format in messages."""
-    return "WebP" if kind == "webp" else kind.upper()
+    return FORMATS[kind].name or kind.upper()
 
 
 def sniff(head: bytes) -> str | None:
-    """The format by the first `HEAD_BYTES` bytes, None if iq reads no such thing.
+    """The format by the first `HEAD_BYTES` bytes, None if it is none of `FORMATS`.
 
     Raw files in a TIFF container (NEF, ARW, DNG, …) are "tiff" here; see `tiff.raw_kind`.
     """
@@ -117,6 +188,8 @@ def sniff(head: bytes) -> str | None:
         return "webp"
     if head[:2] == b"BM" and int.from_bytes(head[14:18], "little") in BMP_HEADERS:
         return "bmp"
+    if head[:2] in (b"P5", b"P6") and head[2:3].isspace():
+        return "pnm"
     return _by_brand(head) if head[4:8] == b"ftyp" else None
 
 
@@ -134,9 +207,13 @@ def _by_brand(head: bytes) -> str | None:
 
 def describe(data: bytes) -> str | None:
     """What a file that is no picture seems to be, for a message; None if unknown."""
-    for magic, name in OTHERS:
+    for magic, name in MARKS:
         if data.startswith(magic):
             return name
+    if data[128:132] == b"DICM":
+        return "DICOM"
+    if data[:256].removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"<" and b"<svg" in data[:4096]:
+        return "SVG"
     if data[4:8] == b"ftyp":
         return "a video"
     if not any(data[:4096]):

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import PhotoError, TooLarge
+from iqcli.photos import jxl
 from iqcli.photos.formats import HEAD_BYTES, sniff, title
 from iqcli.photos.views import halvings
 
@@ -51,7 +52,7 @@ DEFLATE = 1032
 TIFF_RATIOS = {1: 2, 5: 2731, 8: DEFLATE, 32946: DEFLATE, 32773: 64}
 # Bytes a pixel at the peak, beside what Pillow keeps: measured for pictures with transparency.
 # WebP always decodes two canvases and copies one; AVIF and HEIF have planes of 16 bits, and copies.
-CODEC_BYTES = {"webp": 12, "avif": 8, "heif": 8}
+CODEC_BYTES = {"webp": 12, "avif": 8, "heif": 8, "jxl": 12, "jp2": 16}
 # What a strip takes on its way through the modes of Pillow.
 STRIP_BYTES = 32 * 2**20
 CHUNK = 2**20
@@ -108,7 +109,7 @@ def demand_of(data: bytes, kind: str, *, whole: bool = False) -> Demand | None:
         if kind == "jpeg":
             return _jpeg(data, whole)
         return _WALKS[kind](data) if kind in _WALKS else None
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ValueError):
         return None
 
 
@@ -420,6 +421,47 @@ def _bmp(data: bytes) -> Demand | None:
     return Demand(width, height, len(data) + kept * pixels + _views_bytes(width, height), least)
 
 
+# --- JPEG XL: ISO/IEC 18181-1; JPEG 2000: ISO/IEC 15444-1, annexes A and I
+
+
+def _jxl(data: bytes) -> Demand | None:
+    return _with_codec("jxl", data, *jxl.size_of(data))
+
+
+def _jp2(data: bytes) -> Demand | None:
+    start = 0  # of a bare codestream
+    if data[:4] == b"\0\0\0\x0c":
+        start = data.index(b"jp2c\xff\x4f\xff\x51") + 4
+    right, bottom, left, top = struct.unpack_from(">IIII", data, start + 8)
+    return _with_codec("jp2", data, max(0, right - left), max(0, bottom - top))
+
+
+# --- Photoshop, and Netpbm
+
+
+def _psd(data: bytes) -> Demand | None:
+    bands, height, width, depth = struct.unpack_from(">HIIH", data, 12)
+    pixels = width * height
+    # A packed row has at least 2 bytes for each 128.
+    least = pixels * min(bands, 4) * depth // 8 // 64
+    memory = len(data) + PIXEL_BYTES * pixels + _views_bytes(width, height)
+    return Demand(width, height, memory, least)
+
+
+def _pnm(data: bytes) -> Demand | None:
+    match = _PNM.match(data)
+    if not match:
+        return None
+    kind, width, height = match[1], int(match[2]), int(match[3])
+    pixels = width * height
+    kept, least = (1, pixels) if kind == b"5" else (PIXEL_BYTES, 3 * pixels)
+    return Demand(width, height, len(data) + kept * pixels + _views_bytes(width, height), least)
+
+
+_BLANK = rb"(?:\s|#[^\n\r]{0,1000}[\n\r]){1,100}+"
+_PNM = re.compile(rb"P([56])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s")
+
+
 def _views_bytes(width: int, height: int) -> int:
     """What the way from a decoded picture to its views takes, in strips where it is halved."""
     pixels = width * height
@@ -435,4 +477,8 @@ _WALKS: dict[str, Callable[[bytes], Demand | None]] = {
     "avif": _heif,
     "gif": _gif,
     "bmp": _bmp,
+    "jxl": _jxl,
+    "jp2": _jp2,
+    "psd": _psd,
+    "pnm": _pnm,
 }

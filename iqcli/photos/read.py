@@ -11,9 +11,9 @@ from iqcli.photos import exif
 from iqcli.photos.colour import to_srgb
 from iqcli.photos.decode import decode
 from iqcli.photos.find import find_shots
-from iqcli.photos.formats import HEAD_BYTES, RAW_KINDS, describe, sniff, title
+from iqcli.photos.formats import RAW_KINDS, title
 from iqcli.photos.raw import decode_raw
-from iqcli.photos.tiff import raw_kind
+from iqcli.photos.reading import kind_of
 from iqcli.photos.time_limit import bounded
 from iqcli.photos.views import upright, views_of
 from iqcli.records import Facts, Views
@@ -79,19 +79,6 @@ def read_whole(data: bytes, *, max_megapixels: float, part: Part | None = None) 
     with photo_errors(kind):
         picture = decode(data, kind, max_megapixels, whole=True, part=part)
         return to_srgb(upright(picture.pixels, picture.orientation), picture.profile)
-
-
-def kind_of(data: bytes) -> str:
-    """The format by content: "jpeg", "dng", …; raises PhotoError if iq reads no such thing."""
-    if not data:
-        raise PhotoError("empty file")
-    kind = sniff(data[:HEAD_BYTES])
-    if kind == "tiff":
-        kind = raw_kind(data) or kind
-    if kind is not None:
-        return kind
-    other = describe(data)
-    raise PhotoError("not a picture iq can read" + (f" (it looks like {other})" if other else ""))
 
 
 @contextmanager

@@ -57,7 +57,7 @@ def halvings(width: int, height: int) -> int:
     return max(0, min(often.bit_length(), min(width, height).bit_length()) - 1)
 
 
-def halved(pixels: Pixels, times: int) -> Pixels:
+def halved(pixels: Any, times: int) -> Any:
     """A picture whose sides were halved so many times, rounded down."""
     for _ in range(times):
         height, width = pixels.shape[:2]
@@ -65,8 +65,8 @@ def halved(pixels: Pixels, times: int) -> Pixels:
     return pixels
 
 
-def limited(pixels: Pixels) -> Pixels:
-    """The picture with a long side of at most `DETAIL_LONG`; never enlarged."""
+def limited(pixels: Any) -> Any:
+    """The picture, of 8 or 16 bits, with a long side of at most `DETAIL_LONG`; never enlarged."""
     return _scaled(pixels, min(1.0, DETAIL_LONG / max(pixels.shape[:2])))
 
 
@@ -84,7 +84,7 @@ def views_of(detail: Pixels, profile: bytes | None = None) -> Views:
     return Views(scoring=to_srgb(head, profile), detail=own, profile=profile)
 
 
-def _scaled(pixels: Pixels, scale: float) -> Pixels:
+def _scaled(pixels: Any, scale: float) -> Any:
     if scale == 1:
         return pixels
     height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])
@@ -97,6 +97,6 @@ def _scaled(pixels: Pixels, scale: float) -> Pixels:
     return _resized(pixels, width, height, cv2.INTER_LINEAR)
 
 
-def _resized(pixels: Pixels, width: int, height: int, how: int) -> Pixels:
+def _resized(pixels: Any, width: int, height: int, how: int) -> Any:
     size = (max(1, width), max(1, height))
-    return np.asarray(cv2.resize(pixels, size, interpolation=how), np.uint8)
+    return np.asarray(cv2.resize(pixels, size, interpolation=how))

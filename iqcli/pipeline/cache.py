@@ -82,7 +82,7 @@ class Cache:
 
     def is_photo(self, path: Path, stat: os.stat_result, check: IsPhoto) -> bool:
         """What `check` gives for a file, called again only once the file has changed."""
-        key = _path_key(b"p", path)
+        key = _path_key(b"p2", path)  # b"p" knew fewer formats
         if (found := self._by_stat(key, stat, 1)) in (b"\0", b"\1"):
             return found == b"\1"
         at_ns = time.time_ns()

@@ -201,7 +201,7 @@ class _Run:
         if original is not task:
             task.original = original
             return stamp
-        known = self._spec.load(self._cache, task.sha256)
+        known = self._spec.load(self._cache, task.sha256, data)
         if not self._spec.is_complete(known) and not self._stopped.is_set():
             self._spec.compute(known, data)
             if known.inputs and self._in_workers:

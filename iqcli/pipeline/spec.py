@@ -13,6 +13,14 @@ from iqcli.errors import IqError, PhotoError, TooSlow
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.read import read_bytes
 from iqcli.photos.formats import decoder_fingerprint
+from iqcli.photos.reading import (
+    NO_PICTURE,
+    WITH_CODE_POINTS,
+    Reading,
+    kind_of,
+    reading_mark,
+    reading_of,
+)
 from iqcli.pipeline.cache_codec import Failure
 from iqcli.pipeline.devices import one_line
 
@@ -56,11 +64,13 @@ class PlainReader:
 class Measurement:
     """What is known of one picture so far, whatever files hold it.
 
-    `inputs` wait for the device. `new_blocks` and `new_thumbnails` name what the cache lacks; it
-    lacks the facts unless `facts_cached`. A thumbnail that cannot be made is empty.
+    `reading` is how it is read, None where only its bytes can tell. `inputs` wait for the device.
+    `new_blocks` and `new_thumbnails` name what the cache lacks; it lacks the facts unless
+    `facts_cached`. A thumbnail that cannot be made is empty.
     """
 
     sha256: str
+    reading: Reading | None = None
     facts: Facts | Failure | None = None
     facts_cached: bool = False
     error: str | None = None
@@ -97,49 +107,70 @@ class MeasureSpec:
         self._read = reader
         self._limit, self._seconds = settings.max_megapixels, settings.max_seconds
         self._memory = _Memory(settings)
-        self._keys = {
-            each.name: f"{each.fingerprint}|{self.fingerprint}" for each in (*blocks, *thumbnails)
-        }
 
-    def load(self, cache: Cache, sha256: str) -> Measurement:
-        """What the cache holds of a picture."""
-        known = Measurement(sha256)
-        facts = cache.facts(sha256, self.fingerprint)
+    def load(self, cache: Cache, sha256: str, data: bytes | None = None) -> Measurement:
+        """What the cache holds of a picture; its bytes settle how it is read."""
+        if data is not None:
+            return self._load(cache, sha256, reading_of(data))
+        for reading in Reading:
+            facts = cache.facts(sha256, self._facts_key(reading))
+            if facts and (reading is not Reading.PLAIN or not _may_be_new(facts)):
+                return self._load(cache, sha256, reading)
+        return Measurement(sha256)
+
+    def _load(self, cache: Cache, sha256: str, reading: Reading) -> Measurement:
+        known = Measurement(sha256, reading)
+        facts, marked = cache.facts(sha256, self._facts_key(reading)), True
+        if facts is None and reading is Reading.CHECKED:
+            facts, marked = cache.facts(sha256, self._facts_key(Reading.PLAIN)), False
         if isinstance(facts, Failure):
             enough = facts.max_seconds is None or self._seconds <= facts.max_seconds
             if facts.max_megapixels == self._limit and enough:
                 known.error = facts.reason
             return known
         if facts and facts.width * facts.height <= self._limit * 1e6:
-            known.facts, known.facts_cached = facts, True
+            known.facts, known.facts_cached = facts, marked
         for block in self.blocks:
+            key, may_be_nan = self._key(block, reading), block.may_be_nan
             vector = cache.block(
-                sha256,
-                self._keys[block.name],
-                block.size,
-                within=block.within,
-                may_be_nan=block.may_be_nan,
+                sha256, key, block.size, within=block.within, may_be_nan=may_be_nan
             )
             if vector is not None:
                 known.blocks[block.name] = vector
         for thumbnail in self.thumbnails:
-            picture = cache.thumbnail(sha256, self._keys[thumbnail.name])
+            picture = cache.thumbnail(sha256, self._key(thumbnail, reading))
             if picture is not None:
                 known.thumbnails[thumbnail.name] = picture
         return known
 
     def save(self, cache: Cache, known: Measurement) -> None:
         """Store in the cache what it lacks."""
+        reading = known.reading
+        assert reading is not None
         if known.facts and not known.facts_cached:
-            cache.remember_facts(known.sha256, self.fingerprint, known.facts)
-        for name in known.new_blocks:
-            cache.remember_block(known.sha256, self._keys[name], known.blocks[name])
-        for name in known.new_thumbnails:
-            cache.remember_thumbnail(known.sha256, self._keys[name], known.thumbnails[name])
+            cache.remember_facts(known.sha256, self._facts_key(reading), known.facts)
+        for block in self.blocks:
+            if block.name in known.new_blocks:
+                key = self._key(block, reading)
+                cache.remember_block(known.sha256, key, known.blocks[block.name])
+        for thumbnail in self.thumbnails:
+            if thumbnail.name in known.new_thumbnails:
+                key = self._key(thumbnail, reading)
+                cache.remember_thumbnail(known.sha256, key, known.thumbnails[thumbnail.name])
+
+    def _facts_key(self, reading: Reading) -> str:
+        return self.fingerprint + reading_mark(reading)
+
+    def _key(self, each: AnyBlock | ThumbnailSpec, reading: Reading) -> str:
+        # A CHECKED picture is read as a PLAIN one: only its facts are marked.
+        mark = "" if reading is Reading.CHECKED else reading_mark(reading)
+        return f"{each.fingerprint}|{self.fingerprint}{mark}"
 
     def carry_over(self, cache: Cache, before: str, after: str, facts: Facts) -> None:
         """Store what the cache holds of a picture for another sha256 that has the same pixels."""
         known = self.load(cache, before)
+        if known.reading is None:
+            return
         known.sha256, known.facts, known.facts_cached = after, facts, False
         known.new_blocks = set(known.blocks)
         self.save(cache, known)
@@ -199,7 +230,6 @@ class MeasureSpec:
         A large file that is no picture is not read to its end.
         """
         from iqcli.photos.limits import memory_limit
-        from iqcli.photos.read import kind_of
 
         return read_bytes(path, memory_limit(self._limit), kind_of, way_out="raise max_megapixels")
 
@@ -233,6 +263,13 @@ class _Memory:
             with self._changed:
                 self._taken -= needed
                 self._changed.notify_all()
+
+
+def _may_be_new(facts: Facts | Failure) -> bool:
+    """Whether a file may be read in a new way that was measured in the old one."""
+    if isinstance(facts, Failure):
+        return facts.reason.startswith(NO_PICTURE)
+    return facts.format in WITH_CODE_POINTS
 
 
 def _compute_block(known: Measurement, block: AnyBlock, views: Views) -> None:

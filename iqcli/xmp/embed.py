@@ -58,7 +58,7 @@ class Embedder:
 
         Raises BrokenPacket, PhotoError and OSError; the photo is left alone.
         """
-        from iqcli.photos.read import kind_of
+        from iqcli.photos.reading import kind_of
 
         require_writable(path)
         old = read_regular(path, PHOTO_BYTES)

@@ -332,6 +332,39 @@ def test_videos_are_counted_and_never_moved_alone(iq: Iq, photos: Path) -> None:
     assert (named.code, tree(photos)) == (1, before)
 
 
+def test_pictures_of_no_photo_format_are_counted_and_photos_that_fail_named(
+    iq: Iq, photos: Path
+) -> None:
+    put(photos, "a.jpg", "drawn/b.svg", "drawn/c.SVG", "drawn/logo.eps")
+    quiet = iq("score", "photos")
+    assert (quiet.code, quiet.lines) == (
+        0,
+        ["3 pictures in formats iq does not read: 2 SVG, 1 EPS", "1 photo: 1 scored"],
+    )
+    (photos / "x.jxr").write_bytes(b"II\xbc\x01" + b"\0" * 40)
+    (photos / "IMG_2").write_bytes(b"v/1\x01" + b"\0" * 40)  # known by its content
+    (photos / "y.jpg").write_bytes(b"<svg/>")
+    loud = iq("score", "photos")
+    assert (loud.code, loud.lines) == (
+        1,
+        [
+            "iq: ./photos/IMG_2: OpenEXR, which iq does not read; convert it",
+            "iq: ./photos/x.jxr: JPEG XR, which iq does not read; convert it",
+            "iq: ./photos/y.jpg: not a picture iq can read (it looks like SVG)",
+            "3 pictures in formats iq does not read: 2 SVG, 1 EPS",
+            "4 photos: 1 scored, 3 could not be read",
+        ],
+    )
+    only = iq("score", "photos/drawn")
+    assert (only.code, only.lines) == (
+        3,
+        [
+            "3 pictures in formats iq does not read: 2 SVG, 1 EPS",
+            "iq: no photo in ./photos/drawn",
+        ],
+    )
+
+
 def test_a_second_run_opens_no_photo_and_no_rules_are_loaded(iq: Iq, photos: Path) -> None:
     put(photos, "a.jpg", "b/c.jpg", "@eaDir/d.jpg", "P.photoslibrary/originals/e.jpg", "film.mp4")
     for path in photos.rglob("*"):

@@ -19,7 +19,8 @@ from support.xmp_sidecars import DARKTABLE, LIGHTROOM, others
 from iqcli.cli import app
 from iqcli.errors import IqError
 from iqcli.photos.decode import decode
-from iqcli.photos.read import kind_of, read_photo, read_whole
+from iqcli.photos.read import read_photo, read_whole
+from iqcli.photos.reading import kind_of
 from iqcli.photos.xmp import PICK_LABEL, RATING
 from iqcli.photos.xmp_packet import read_packet
 from iqcli.xmp.write import IQ, LABEL, SUBJECT, TAGS

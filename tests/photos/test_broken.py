@@ -19,6 +19,7 @@ from support.images import LIMIT, dng, encoded, lossy_dng, noise, scene
 
 from iqcli.errors import PhotoError
 from iqcli.photos import limits, read
+from iqcli.photos.reading import kind_of
 from iqcli.photos.stderr import quiet_stderr
 
 
@@ -62,7 +63,7 @@ def test_a_truncated_jpeg_says_so_at_every_scale() -> None:
 
 
 def test_a_wrong_extension_does_not_matter_for_content_decides() -> None:
-    assert read.kind_of(encoded(scene(), "PNG")) == "png"
+    assert kind_of(encoded(scene(), "PNG")) == "png"
 
 
 def png_header(width: int, height: int) -> bytes:

@@ -58,6 +58,7 @@ def test_what_is_passed_over_is_counted(folder_of: PhotoFolder) -> None:
     folder_of.put("a.jpg", "a.mov", "film.mp4", "d/@eaDir/a.jpg", "e/@eaDir/a.jpg", ".x.jpg")
     folder_of.put(f"{library}/originals/b.jpg", "thumbs/c.jpg", "d/.private/d.jpg", "._a.jpg")
     folder_of.put("library/.immich", "library/upload/e.jpg", "e/talk.avi", "e/talk.xmp")
+    folder_of.put("a.svg", "e/b.SVG", "e/logo.eps", ".icon.ico", "thumbs/i.xcf")
     (folder_of.root / "link.jpg").symlink_to("a.jpg")
     (folder_of.root / "more").symlink_to("thumbs")
     (folder_of.root / "lost.jpg").symlink_to("nowhere.jpg")
@@ -68,6 +69,7 @@ def test_what_is_passed_over_is_counted(folder_of: PhotoFolder) -> None:
     libraries = {folder.name: each.name for folder, each in passed.libraries.items()}
     assert libraries == {library: "Apple Photos", "library": "Immich"}
     assert (passed.hidden, passed.videos, passed.links) == ({".private": 1}, 2, 2)
+    assert passed.pictures == {"SVG": 2, "EPS": 1, "XCF": 1}
 
 
 def test_what_is_named_is_not_counted_as_passed_over(folder_of: PhotoFolder) -> None:

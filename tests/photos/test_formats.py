@@ -21,6 +21,8 @@ from iqcli.photos.formats import describe, extension, sniff
         ("GIF", "gif"),
         ("AVIF", "avif"),
         ("HEIF", "heif"),
+        ("JPEG2000", "jp2"),
+        ("PPM", "pnm"),
     ],
 )
 def test_a_written_file_is_known_by_its_first_bytes(written: str, seen: str) -> None:
@@ -44,6 +46,15 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
         (b"FUJIFILMCCD-RAW 0201FF129502", "raf"),
         (b"IIRO\x08\0\0\0", "orf"),
         (b"IIU\0\x18\0\0\0", "rw2"),
+        (b"\xff\x0a\xfa\x1f", "jxl"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+        (b"\xff\x4f\xff\x51\0\x2f", "jp2"),
+        (b"8BPS\0\x01", "psd"),
+        (b"8BPS\0\x02", "psb"),
+        (b"P5\n8 8 255\n", "pnm"),
+        (b"P500 is a car", None),
+        (b"II\xbc\x01", "jxr"),
+        (ftyp(b"avci", b"mif1"), "heif"),
         (b"BMW drivers keep their cars clean", None),
         (b"RIFF\x10\0\0\0WAVEfmt ", None),
         (b"", None),
@@ -61,6 +72,13 @@ def test_magic(head: bytes, seen: str | None) -> None:
         (b"\0" * 500, "nothing but zeros"),
         (b"%PDF-1.7\n", "a PDF"),
         (ftyp(b"qt  "), "a video"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n", "EPS"),
+        (b"\0\0\1\0\1\0\x10\x10", "ICO"),
+        (b"gimp xcf v011\0", "XCF"),
+        (b"\0" * 128 + b"DICM", "DICOM"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'>", "SVG"),
+        (b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- drawn -->\n<svg\n width="9"/>', "SVG"),
+        (b"<?xml version='1.0'?><note>no svg</note>", "text"),
         (bytes(range(1, 200)), None),
     ],
 )
@@ -93,6 +111,13 @@ def test_the_fingerprint_names_every_decoder() -> None:
     assert sorted(formats.LIBRARIES) == packages
     for name, each in formats.FORMATS.items():
         assert bool(each.plugin) == (each.package == "pillow"), name
+        assert each.package in (*packages, "pillow-jxl-plugin", ""), name
+        assert each.package or each.name, name
+
+
+def test_an_extension_has_one_meaning() -> None:
+    kinds = [formats.PHOTO, formats.VIDEO, formats.SIDECAR, frozenset(formats.OTHER_PICTURE)]
+    assert len(frozenset().union(*kinds)) == sum(map(len, kinds))
 
 
 def test_a_warm_run_loads_no_decoder() -> None:

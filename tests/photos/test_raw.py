@@ -8,7 +8,7 @@ from support.images import corners, cut_dng, dng, encoded, exif_block, read, sce
 
 from iqcli.errors import PhotoError
 from iqcli.photos.formats import sniff
-from iqcli.photos.read import kind_of
+from iqcli.photos.reading import kind_of
 from iqcli.photos.tiff import first_directory, raw_kind
 
 SENSOR = scene(2000, 1500)

@@ -34,6 +34,7 @@ PACKAGES = (
 )
 # What needs a package that is not always installed: the feature, the package, the extra of iq.
 EXTRAS = (
+    ("JPEG XL", "pillow-jxl-plugin", "jxl"),
     ("Parquet", "pyarrow", "parquet"),
     ("figures", "matplotlib", "plots"),
     ("trash", "send2trash", "trash"),

@@ -1,0 +1,67 @@
+"""The boxes of ISO media files: HEIF, AVIF, JPEG 2000 and JPEG XL. Reads headers, never pixels.
+
+Sources: ISO/IEC 14496-12 (boxes), 23008-12 (items and their properties), 15444-1 annex I (JP2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# No photo has more; a file of empty boxes would keep a worker busy.
+MOST_BOXES = 10_000
+
+
+def boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The name and the content of each box, in order; ends at what is broken or cut off."""
+    at = 0
+    for _ in range(MOST_BOXES):
+        if at + 8 > len(data):
+            return
+        size, name, head = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8], 8
+        if size == 1:
+            size, head = int.from_bytes(data[at + 8 : at + 16], "big"), 16
+        end = at + size if size else len(data)
+        if end < at + head:
+            return
+        yield name, data[at + head : end]
+        at = end
+
+
+def box(data: bytes, name: bytes) -> bytes:
+    """The content of the first box of that name; empty if there is none."""
+    return next((content for each, content in boxes(data) if each == name), b"")
+
+
+def primary_properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The properties (name, content) of the picture that a HEIF or AVIF shows; empty if unknown.
+
+    Those of thumbnails, gain maps and depth maps are left out.
+    """
+    meta = box(data, b"meta")[4:]
+    primary = box(meta, b"pitm")
+    item = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
+    iprp = box(meta, b"iprp")
+    known = list(boxes(box(iprp, b"ipco")))
+    places = (
+        place for name, each in boxes(iprp) if name == b"ipma" for place in _places(each, item)
+    )
+    return [known[place - 1] for place in places if 0 < place <= len(known)]
+
+
+def _places(ipma: bytes, wanted: int) -> list[int]:
+    """The numbers, from 1, of the properties of an item."""
+    wide_items, wide_places = ipma[:1] != b"\0", bool(ipma[3:4] and ipma[3] & 1)
+    id_size, size = (4 if wide_items else 2), (2 if wide_places else 1)
+    at = 8
+    while at + id_size < len(ipma):
+        item, count = int.from_bytes(ipma[at : at + id_size], "big"), ipma[at + id_size]
+        at += id_size + 1
+        if item == wanted:
+            raw = (ipma[each : each + size] for each in range(at, at + count * size, size))
+            # The highest bit says whether a reader must know the property.
+            return [int.from_bytes(each, "big") & (0x7FFF if wide_places else 0x7F) for each in raw]
+        at += count * size
+    return []
