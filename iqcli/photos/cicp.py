@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from iqcli.photos.boxes import primary_properties
+from iqcli.photos.codecs.boxes import primary_properties
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageFile
 
-from iqcli.photos import exif, jxl, time_limit
-from iqcli.photos.boxes import box
+from iqcli.photos import exif, time_limit
 from iqcli.photos.cicp import code_points, in_profile, wide
+from iqcli.photos.codecs import jxl
+from iqcli.photos.codecs.boxes import box
+from iqcli.photos.codecs.pillow_gaps import complete, loaded, require_psd
 from iqcli.photos.colour import flatten, span_of, to_rgb
 from iqcli.photos.formats import FORMATS
 from iqcli.photos.limits import check, jpeg_scale, require_size
 from iqcli.photos.load import load
-from iqcli.photos.pillow_gaps import complete, loaded, require_psd
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import halved, halvings, limited, stored
 

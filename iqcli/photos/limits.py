@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import PhotoError, TooLarge
-from iqcli.photos import jxl
+from iqcli.photos.codecs import jxl
 from iqcli.photos.formats import HEAD_BYTES, sniff, title
 from iqcli.photos.views import halvings
 

@@ -9,7 +9,7 @@ from support.images import corners, encoded, exif_block, noise, read, scene
 from support.more_formats import jxl, jxl_container, jxl_of_jpeg
 
 from iqcli.errors import PhotoError
-from iqcli.photos.jxl import metadata, size_of
+from iqcli.photos.codecs.jxl import metadata, size_of
 from iqcli.photos.read import read_whole
 
 EXIF = exif_block({271: "Maker", 272: "One", 274: 6})

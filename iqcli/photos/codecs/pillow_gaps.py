@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageFile
 
 from iqcli.errors import PhotoError
-from iqcli.photos.boxes import box, boxes
+from iqcli.photos.codecs.boxes import box, boxes
 
 XMP_UUID = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 EXIF_UUID = b"JpgTiffExif->JP2"

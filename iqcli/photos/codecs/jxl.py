@@ -8,7 +8,7 @@ from __future__ import annotations
 from PIL import Image
 
 from iqcli.errors import PhotoError
-from iqcli.photos.boxes import boxes
+from iqcli.photos.codecs.boxes import boxes
 
 WAY_OUT = "JPEG XL is read by an extra: pip install 'iqcli[jxl]'"
 CODESTREAM = b"\xff\x0a"
