@@ -21,7 +21,7 @@ import re
 import secrets
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
@@ -37,7 +37,7 @@ from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record,
 from iqcli.transactions.plan import parse, records
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from iqcli.transactions.edit_records import FileEdit
     from iqcli.transactions.plan import Plan
@@ -105,15 +105,31 @@ class JournalRecord:
 
 @dataclass(frozen=True, slots=True)
 class UnreadableJournal:
-    """A journal that cannot be read, and the sentence about it."""
+    """A journal that cannot be read, why, and the `manifests` that list what its run moved.
+
+    `newer`: it is of a later version of iq, and nothing is wrong with it.
+    """
 
     path: Path
-    message: str
+    why: str
+    manifests: tuple[Path, ...] = ()
+    newer: bool = False
 
     @property
     def run(self) -> str:
         """The id of its run, by the name of the file."""
         return self.path.stem
+
+    @property
+    def message(self) -> str:
+        """The sentence about it, and how a person can do without it."""
+        if self.newer:
+            return f"the journal {display_path(self.path)} {self.why}"
+        lists = ", ".join(map(display_path, self.manifests)) or f"{MANIFEST} beside its rejects"
+        return (
+            f"cannot read the journal {display_path(self.path)}: {self.why}; move it elsewhere; "
+            f"see {lists} for how to put its photos back by hand"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +229,13 @@ def read(state_dir: Path) -> tuple[list[JournalRecord], list[UnreadableJournal]]
     """
     found = [_read(path) for path in _paths(_folder(state_dir))]
     runs = [each for each in found if isinstance(each, JournalRecord)]
-    return runs, [each for each in found if isinstance(each, UnreadableJournal)]
+    # Most runs work in the same few folders: a journal that names none may have worked there.
+    roots = {root for run in runs for root in run.roots}
+    broken = [each for each in found if isinstance(each, UnreadableJournal)]
+    return runs, [
+        each if each.manifests or each.newer else replace(each, manifests=_listing(each.run, roots))
+        for each in broken
+    ]
 
 
 def _paths(folder: Path) -> list[Path]:
@@ -228,32 +250,26 @@ def _paths(folder: Path) -> list[Path]:
 
 def _read(path: Path) -> JournalRecord | UnreadableJournal:
     if path.is_symlink():
-        return _unreadable(path, "it is a link, and iq makes none there")
+        return UnreadableJournal(path, "it is a link, and iq makes none there")
     try:
         status = path.stat()
     except OSError as error:
-        return _unreadable(path, error.strerror or str(error))
+        return UnreadableJournal(path, error.strerror or str(error))
     return _parsed(path, status.st_ino, status.st_size, status.st_mtime_ns)
 
 
-def _unreadable(path: Path, why: str, data: bytes = b"") -> UnreadableJournal:
-    """What is known of a journal, and how a person can do without it."""
-    found = _manifests(data, path.stem)
-    lists = ", ".join(display_path(each) for each in found) or "MANIFEST.jsonl beside its rejects"
-    return UnreadableJournal(
-        path,
-        f"cannot read the journal {display_path(path)}: {why}; move it elsewhere; "
-        f"see {lists} for how to put its photos back by hand",
-    )
-
-
-def _manifests(data: bytes, run: str) -> list[Path]:
-    """The manifests that list what a run moved, in the roots that its damaged journal names."""
+def _named_roots(data: bytes) -> set[Path]:
+    """The roots that a damaged journal still names."""
     text = data.decode(errors="replace")
     roots: set[Path] = set()
     for match in _ROOT.finditer(text):
         with suppress(ValueError):
             roots.add(Path(json.JSONDecoder().raw_decode(text, match.end())[0]))
+    return roots
+
+
+def _listing(run: str, roots: Iterable[Path]) -> tuple[Path, ...]:
+    """The manifests in these roots that list what a run moved."""
     found = []
     for root in sorted(root for root in roots if root.is_absolute()):
         with suppress(OSError, ValueError):
@@ -261,7 +277,7 @@ def _manifests(data: bytes, run: str) -> list[Path]:
                 manifest = folder / MANIFEST
                 if is_reject_folder(folder) and run.encode() in manifest.read_bytes():
                     found.append(manifest)
-    return found
+    return tuple(found)
 
 
 @lru_cache(maxsize=1000)
@@ -275,18 +291,16 @@ def _parsed(path: Path, *_: int) -> JournalRecord | UnreadableJournal:
             raise IqError("it is cut off in its first line")
         intent = record(first) or {}
         if _is_newer(intent):
-            return UnreadableJournal(
-                path,
-                f"the journal {display_path(path)} was written by a newer version of iq; update iq",
-            )
+            why = "was written by a newer version of iq; update iq"
+            return UnreadableJournal(path, why, newer=True)
         run = _run(intent, [found for each in rest if (found := record(each))])
         if run.id != path.stem:  # it names the folder of what was kept, too
             raise IqError("it is named after another run")
         return run
     except OSError as error:
-        return _unreadable(path, error.strerror or str(error))
+        return UnreadableJournal(path, error.strerror or str(error))
     except IqError as error:
-        return _unreadable(path, str(error), data)
+        return UnreadableJournal(path, str(error), _listing(path.stem, _named_roots(data)))
 
 
 def _is_newer(intent: Record) -> bool:

@@ -19,6 +19,7 @@ from iqcli.fs.scratch import sweep
 from iqcli.transactions import journal, reject_folder
 from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history, unreadable
+from iqcli.transactions.jsonl import path_of
 from iqcli.transactions.undo import recover, undo, undo_each
 
 if TYPE_CHECKING:
@@ -499,6 +500,30 @@ def test_a_journal_or_manifest_that_is_too_large_is_named(
     with pytest.raises(IqError, match=r"larger than 0 MiB; nothing was moved, cull folder by f"):
         apply(plan_for(root), state)
     assert tree(root) == before
+
+
+@pytest.mark.parametrize("data", [b"", b"\0" * 4096, None])
+def test_a_journal_that_says_nothing_is_done_without_by_the_manifest(
+    root: Path, state: Path, data: bytes | None
+) -> None:
+    """Which is found beside the rejects of other runs, and puts every photo back."""
+    before = tree(root)
+    first = apply(plan_for(root, SHOTS[:1]), state).run
+    later = apply(plan_for(root, SHOTS[1:]), state).run
+    path = state / f"journal/{later}.jsonl"
+    path.unlink()
+    if data is None:
+        path.mkdir()
+    else:
+        path.write_bytes(data)
+    [why] = unreadable(state)
+    manifest = root / "_Rejected/MANIFEST.jsonl"
+    assert f"see {manifest} for how to put its photos back by hand" in why
+    for row in map(json.loads, manifest.read_text().splitlines()):
+        for each in row["files"] if row.get("run") == later else ():
+            (root / path_of(each, "to")).rename(root / path_of(each, "from"))
+    assert undo(None, state).of == first
+    assert {name for name in tree(root) if b"_Rejected" not in name} == before.keys()
 
 
 @pytest.mark.parametrize("length", [0, 1])
