@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 PRELOADED = ("torch", "torchvision", "cv2", "scipy.stats", "PIL.Image", "safetensors.torch")
 PRELOADED += ("typer", "rich.console", "diskcache", "platformdirs", "exifread", "tomllib")
 PRELOADED += ("xml.etree.ElementTree", "zoneinfo")
+# These read it, and the modules of ours that import them at once are left to the children.
+READERS = {"huggingface_hub", "matplotlib", "textual", "timm"}
+LEFT = {"iqcli.__main__", "iqcli.hub", "iqcli.evaluation.figures", "iqcli.output.plots"}
+LEFT |= {"iqcli.output.review_app"}
 # What a process takes from its environment before any line of ours runs.
 EARLY = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_", "TZ", "TMPDIR")
 EARLY += ("CUDA_", "TORCH", "OPENCV_", "TYPER_")
@@ -192,9 +196,10 @@ def main() -> NoReturn:
 
     ours = [each.name for each in pkgutil.walk_packages(iqcli.__path__, "iqcli.")]
     for name in (*PRELOADED, *ours):
-        if name != "iqcli.__main__":
+        if name not in LEFT:
             __import__(name)
     warm_typer()
+    assert not READERS & {*sys.modules}, "one more for LEFT"
     gc.freeze()  # garbage collection in a child then copies none of this
     if found := serve(socket.socket(fileno=int(sys.argv[1]))):
         run_iq(*found)
