@@ -37,6 +37,7 @@ from iqcli.transactions.plan import (
     refuse_other_programs,
 )
 from iqcli.transactions.reject_folder import is_ours
+from iqcli.transactions.rollback import named_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from iqcli.transactions.edits import Edit
 
 
+@named_errors()
 def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Action.MOVE) -> Plan:
     """The plan that moves every rejected shot, or does another `Action`; its files are hashed now.
 
@@ -135,6 +137,7 @@ def _after(edit: Edit, source: Path, target: Path) -> PlannedFile:
     return PlannedFile(source, target, status.st_size, status.st_mtime_ns, files.sha256(edit.after))
 
 
+@named_errors()
 def check_files(decisions: Iterable[Decision]) -> None:
     """Raise what `make` would of where the files lie and what they are, without reading them."""
     for decision in decisions:
@@ -237,6 +240,7 @@ def _is_plan(path: Path) -> bool:
     return first_record(path).get("kind") == KIND
 
 
+@named_errors()
 def load(path: Path) -> Plan:
     """Read a plan, trusting nothing in it.
 

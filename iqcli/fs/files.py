@@ -344,9 +344,8 @@ def place_new(source: Path, target: Path, on_claim: Callable[[Path], None]) -> N
         linked = _rename_or_link(source, old, target, new, on_claim)
 
         def undo() -> None:
-            if not linked:
-                _rename_back(target, new, source, old)
-            elif os.path.samestat(before, new.stat()):
+            second = linked and os.path.samestat(before, new.stat())
+            if second or _rename_or_link(target, new, source, old, on_claim):
                 _unlink(new)
 
         with _taken_back(undo):
@@ -396,16 +395,6 @@ def _link(old: Place, new: Place) -> None:
             dst_dir_fd=new.dir_fd,
             follow_symlinks=False,
         )
-
-
-def _rename_back(target: Path, new: Place, source: Path, old: Place) -> None:
-    try:
-        rename_new(target, source, new.dir_fd, old.dir_fd)
-    except OSError as error:
-        if error.errno not in _NO_CALL:
-            raise
-        _link(new, old)
-        _unlink(new)
 
 
 def _check_same(before: os.stat_result, now: os.stat_result, path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 from support.photo_trees import SHOTS, grow, grow_planned, judged, plan_for, rejected, tree
@@ -14,6 +16,7 @@ from support.photo_trees import SHOTS, grow, grow_planned, judged, plan_for, rej
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
 from iqcli.records import Decision, Verdict
+from iqcli.transactions import apply as plan_apply
 from iqcli.transactions import jsonl
 from iqcli.transactions import plan as plan_module
 from iqcli.transactions.apply import apply
@@ -303,6 +306,27 @@ def test_a_plan_from_a_file_is_compared_by_the_bytes(root: Path, tmp_path: Path)
         with pytest.raises(PlanConflict, match=r"IMG_1234\.HEIC has changed since"):
             apply(plan, state)
     assert tree(root) == before
+
+
+def test_a_folder_that_is_swapped_while_it_is_looked_at_is_named(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `realpath` fails where a folder becomes a link, or a link a folder, in its middle."""
+    path, why = tmp_path / "plan.jsonl", OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(root))
+    plan = plan_for(root)
+    plans.save(plan, path)
+    for name in ("below", "find_again"):
+        monkeypatch.setattr(plans, name, mock.Mock(side_effect=why))
+    monkeypatch.setattr(plan_apply, "find_again", mock.Mock(side_effect=why))
+    attempts = (
+        lambda: plan_for(root),
+        lambda: plans.load(path),
+        lambda: plans.check_files(rejected(root)),
+        lambda: apply(plan, tmp_path / "state"),
+    )
+    for attempt in attempts:
+        with pytest.raises(IqError, match=f"cannot look at {root}: Invalid argument; run again"):
+            attempt()
 
 
 @pytest.mark.parametrize("kind", ["lines", "bytes", "line", "no file"])
