@@ -32,8 +32,8 @@ RESTART = re.compile(rb"\xff+([\xd0-\xd7])")
 ZEROS = re.compile(rb"\0{64}")
 END_OF_SCAN = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
 
-# So many bytes of a scan are followed, which takes up to two seconds.
-MOST_BYTES = 8 << 20
+# So many bytes and blocks are followed, which takes up to two seconds.
+MOST_BYTES, MOST_BLOCKS = 8 << 20, 600_000
 # Bytes whose codes are looked up at once.
 PIECE = 1 << 15
 # No block takes more bits.
@@ -220,12 +220,17 @@ def lost(found: Jpeg) -> float | None:
     """
     if not (found.sequential or found.progressive) or not found.width * found.height:
         return None
-    if sum(len(scan.data) for scan in found.scans) > MOST_BYTES:
-        return None
     try:
-        return _lost(found)
+        return None if _is_long(found) else _lost(found)
     except (KeyError, IndexError, ZeroDivisionError):  # no such table, no such component
         return None
+
+
+def _is_long(found: Jpeg) -> bool:
+    scans = [scan for scan in found.scans if not scan.refines]
+    layouts = [_layout(found, scan) for scan in scans]
+    blocks = sum(len(layout) * total for layout, total in layouts)
+    return blocks > MOST_BLOCKS or sum(len(scan.data) for scan in scans) > MOST_BYTES
 
 
 def _lost(found: Jpeg) -> float:
@@ -290,7 +295,7 @@ class _Codes:
         self._first, self._last = max(first, 1), last
         means = [each for each, _ in scan.tables if first == 0]
         others = [each for _, each in scan.tables if last > 0]
-        self._means = [_lookup(scan.lengths[each], False, False) for each in means]
+        self._means = [_lookup(scan.lengths[each], False, False).data for each in means]
         self._others = [_lookup(scan.lengths[each], True, first > 0) for each in others]
         self._limits = [((DARKEST + step) // step >> scan.shift) + 1 for step in steps]
         self._to_light: list[float] = []
@@ -307,20 +312,24 @@ class _Codes:
 
     def follow(self, start: int, end: int, count: int) -> int:
         """How many of `count` units make sense, from the bit `start` on and before `end`."""
-        at, done, levels = start, 0, [0] * len(self._limits)
+        means, data, limits = self._means, self._data, self._limits
+        at, done, levels = start, 0, [0] * len(limits)
         while done < count:
             run, sums = 0, [0] * len(levels)
             for place in self._layout:
-                if self._means:
-                    code = int(self._means[place][_bits(self._data, at, 16)])
-                    at += code & BITS
-                    size = code >> ADVANCE
+                if means:
+                    # Of code and value together, 39 bits at most with those before them.
+                    five = int.from_bytes(data[at >> 3 : (at >> 3) + 5], "big")
+                    left = 40 - (at & 7)
+                    code = means[place][five >> (left - 16) & 0xFFFF]
+                    size, length = code >> ADVANCE, code & BITS
                     if size > MOST_BITS:
                         return done
-                    levels[place] += _signed(_bits(self._data, at, size), size)
-                    at += size
+                    value = five >> (left - length - size) & ((1 << size) - 1)
+                    levels[place] += _signed(value, size) if size else 0
+                    at += length + size
                     sums[place] += levels[place]
-                    if abs(levels[place]) > self._limits[place]:
+                    if abs(levels[place]) > limits[place]:
                         return done
                 if self._others:
                     at, run = self._block(place, at)
@@ -377,7 +386,7 @@ def _bits(data: bytes, at: int, size: int) -> int:
 
 def _signed(value: int, size: int) -> int:
     """A number of so many bits as the standard means it: those that begin with 0 are negative."""
-    return value if size == 0 or value >> (size - 1) else value + 1 - (1 << size)
+    return value if value >> (size - 1) else value + 1 - (1 << size)
 
 
 @lru_cache(maxsize=16)

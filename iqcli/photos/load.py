@@ -33,8 +33,8 @@ IN_PARTS = frozenset({"bmp", "gif", "png", "tiff"})
 LEAST, MOST = 0.01, 1 - LEAST_LEFT
 # The grey of a place without data.
 GREY = 128
-# A PNG chunk up to this size (bytes) tells where in it the fault is.
-SMALL_CHUNK = 1 << 16
+# So many coded bytes of a PNG are unpacked at once.
+PIECE = 1 << 12
 
 
 def load(
@@ -47,7 +47,12 @@ def load(
     """
     if kind == "jpeg":
         return image, _load_jpeg(image, data)
-    return _load_other(image, data, kind, again)
+    image, share = _load_other(image, kind, again)
+    if kind == "png":
+        share = max(share, _lost_of_png(data))
+    if share > MOST:
+        raise OSError("next to nothing is left")
+    return image, max(share, LEAST) if share else 0.0
 
 
 # --- JPEG ---
@@ -111,24 +116,25 @@ def _lost_of_jpeg(found: Jpeg, pixels: Pixels, complaint: str) -> float:
 
 
 def _load_other(
-    image: ImageFile, data: bytes, kind: str, again: Callable[[], ImageFile]
+    image: ImageFile, kind: str, again: Callable[[], ImageFile]
 ) -> tuple[ImageFile, float]:
     try:
         image.load()
-        share = _lost_of_png(data, kind)
-        return image, max(share, LEAST) if share else 0.0
+        return image, 0.0
+    except MemoryError:
+        raise
     except Exception:
         if kind not in IN_PARTS or image.width * image.height > HEARD_PIXELS:
             raise
         # Where two decodes over different grounds do not agree, nothing was decoded.
         part, other = again(), again()
-        for each, ground in ((part, GREY), (other, GREY + 1)):
-            _load_part(each, ground)
+        _load_part(part, GREY)
+        _load_part(other, 0)
         differs = np.asarray(part) != np.asarray(other)
         share = float(differs.reshape(*differs.shape[:2], -1).any(axis=2).mean())
         if share > MOST:
             raise
-    return part, max(share, LEAST, _lost_of_png(data, kind))
+    return part, share
 
 
 def _load_part(image: ImageFile, ground: int) -> None:
@@ -149,23 +155,26 @@ def _load_part(image: ImageFile, ground: int) -> None:
             image.load_end()  # which turns it
 
 
-def _lost_of_png(data: bytes, kind: str) -> float:
+def _lost_of_png(data: bytes) -> float:
     """The share behind the first wrong checksum of coded data, which Pillow does not look at."""
-    chunks = list(_coded_chunks(data)) if kind == "png" else []
+    chunks = list(_coded_chunks(data))
     if all(is_right for _, is_right in chunks):
         return 0.0
-    inflate, filled, sound = zlib.decompressobj(), 0, None
-    try:
-        for body, is_right in chunks:
-            if not is_right and sound is None and len(body) <= SMALL_CHUNK:
-                sound = filled
-            for at in range(0, len(body), SMALL_CHUNK):
-                filled += len(inflate.decompress(body[at : at + SMALL_CHUNK]))
-        if inflate.eof:
-            return 0.0  # by the checksum of its own, the pixels are whole
-    except zlib.error:
-        pass
-    return max(1 - (filled if sound is None else sound) / max(_size_of_png(data), 1), 0.0)
+    inflate, filled, total = zlib.decompressobj(), 0, max(_size_of_png(data), 1)
+    fault: float | None = None
+    for body, is_right in chunks:
+        begin = filled
+        try:
+            for at in range(0, len(body), PIECE):
+                filled += len(inflate.decompress(body[at : at + PIECE]))
+        except zlib.error:
+            fault = filled if fault is None else fault
+            break
+        if not is_right and fault is None:
+            fault = (begin + filled) / 2  # somewhere in this chunk
+    if fault is None or inflate.eof:
+        return 0.0  # by the checksum of its own, the pixels are whole
+    return max(1 - fault / total, 0.0)
 
 
 def _coded_chunks(data: bytes) -> Iterator[tuple[bytes, bool]]:
