@@ -205,6 +205,16 @@ def test_what_stays_broken_is_named(photos: Path, watching: Callable[..., Watchi
     assert again.end() == 0
 
 
+def test_what_stays_damaged_is_scored_and_counted(
+    photos: Path, watching: Callable[..., Watching]
+) -> None:
+    watch = watching("--format", "jsonl", "--settle", "0.1")
+    (photos / "cut.jpg").write_bytes(JPEG[: len(JPEG) // 2])
+    assert b'"damaged"' in watch.line()
+    assert watch.end() == 0
+    assert watch.messages[-1] == "1 photo arrived: 1 scored (1 damaged)"
+
+
 def test_ctrl_c_reports_the_counts(photos: Path, watching: Callable[..., Watching]) -> None:
     watch = watching("--format", "paths", "-0", "--existing")
     (photos / "new\nline.jpg").write_bytes(JPEG)

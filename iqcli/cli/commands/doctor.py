@@ -28,6 +28,7 @@ PACKAGES = (
     "opencv-contrib-python",
     "pillow",
     "pillow-heif",
+    "simplejpeg",
     "rawpy",
     "diskcache",
     "typer",

@@ -15,6 +15,7 @@ from iqcli.output import rows
 from iqcli.output.stdout import exit_on_closed_pipe, write
 from iqcli.photos.find import PassedOver
 from iqcli.photos.watch import FolderScanner, WatchFolder, is_temporary
+from iqcli.records import is_damaged
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -45,15 +46,17 @@ def watch(session: Session, form: str, *, settle: float, existing: bool, nul: bo
         raise IqError(f"--watch writes as photos come; give --format {names} with it")
     folders = _folders(session)
     done: Counter[bool] = Counter()  # by whether there is a score
+    damaged = 0
     try:
         _write([], form, nul)
         for photo in _arriving(session, folders, settle, existing):
             done[photo.rating is not None] += 1
+            damaged += photo.rating is not None and is_damaged(photo)
             if photo.error:
                 problem(photo.shot.path, photo.error)
             _write([photo], form, nul)
     except KeyboardInterrupt:
-        code = _report(session, done)
+        code = _report(session, done, damaged)
         if interrupts.received() != signal.SIGTERM:
             raise
         interrupts.dismiss()
@@ -127,10 +130,11 @@ def _write(photos: Sequence[Photo], form: str, nul: bool) -> None:
     write(lines[-len(photos) :] if photos else lines)
 
 
-def _report(session: Session, done: Counter[bool]) -> Exit:
+def _report(session: Session, done: Counter[bool], damaged: int) -> Exit:
     if not session.quiet:
         failed = f", {done[False]:,} without a score" if done[False] else ""
-        info(f"{counted(done.total(), 'photo')} arrived: {done[True]:,} scored{failed}")
+        scored = f"{done[True]:,} scored" + (f" ({damaged:,} damaged)" if damaged else "")
+        info(f"{counted(done.total(), 'photo')} arrived: {scored}{failed}")
     if done[False] and not session.counts.ignores_unreadable:
         return Exit.SOME_FAILED
     return Exit.DONE
