@@ -207,11 +207,11 @@ class Settings:
     """Every knob that outlives one command.
 
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
-    decoded, `max_seconds` the time of the processor that it takes (more for large pictures);
-    `exclude` are patterns of what is passed over, joined from all sources; `max_reject` is
-    the largest share (0..1) of shots a plan may reject. `data_dir` holds what was trained on the
-    person's photos and the weights that were pulled. With a `weights_mirror`, https://HOST/PATH is
-    pulled from MIRROR/HOST/PATH.
+    decoded, by its pixels and the memory that they take (`photos.limits`), `max_seconds` the time
+    of the processor that it takes (more for large pictures); `exclude` are patterns of what is
+    passed over, joined from all sources; `max_reject` is the largest share (0..1) of shots a plan
+    may reject. `data_dir` holds what was trained on the person's photos and the weights that were
+    pulled. With a `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
 
     `below` (a score), `worst` and `keep` ("3", "20%"), `promise` (a share) and `per` are the rule
     of `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are

@@ -23,7 +23,7 @@ from iqcli.photos.formats import FORMATS
 from iqcli.photos.limits import check, jpeg_scale, require_size
 from iqcli.photos.load import load
 from iqcli.photos.stderr import quiet_stderr
-from iqcli.photos.views import halved, halvings, limited, stored
+from iqcli.photos.views import halved, limited, stored, strip_halvings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     Pixels16 = NDArray[np.uint16]
 
-# Pictures that are halved are converted in strips of about so many pixels.
-STRIP_PIXELS = 2**21
+# Pictures of more pixels are converted in strips of about so many.
+STRIPS_FROM, STRIP_PIXELS = 2**23, 2**21
 
 # The size is checked in `limits`, for all formats alike and against the setting; Pillow's own limit
 # would warn on stderr and refuse at another size.
@@ -161,28 +161,32 @@ def _draft(image: Image.Image) -> None:
 
 
 def _less(image: Image.Image) -> Pixels:
-    """L (h, w), RGB or CMYK (h, w, bands), halved as often as `limited` would.
+    """L (h, w), RGB or CMYK (h, w, bands), halved in whole or in part as `limited` would.
 
-    In strips: converted as a whole, a picture of hundreds of megapixels would take many times its
-    own memory.
+    In strips where it is large: converted as a whole, a picture of hundreds of megapixels would
+    take many times its own memory.
     """
     width, height = image.size
-    times, places = _strips(width, height)
-    if not times:
+    if width * height <= STRIPS_FROM:
         return np.asarray(flatten(image))
+    times, places = _strips(width, height)
     boxes = [(0, top, width, bottom) for top, bottom in places]
     span = span_of(map(image.crop, boxes))
-    strips = (np.asarray(flatten(image.crop(box), span)) for box in boxes)
-    return np.concatenate([halved(strip, times) for strip in strips])
+    less: Pixels | None = None
+    for box in boxes:
+        strip = halved(np.asarray(flatten(image.crop(box), span)), times)
+        if less is None:
+            less = np.empty((height >> times, *strip.shape[1:]), np.uint8)
+        less[box[1] >> times : box[3] >> times] = strip
+    assert less is not None
+    return less
 
 
 def _strips(width: int, height: int) -> tuple[int, list[tuple[int, int]]]:
-    """How often `limited` would halve a picture, and its rows in strips, from each to behind."""
-    times = halvings(width, height)
+    """How often the strips of a picture can be halved, and their rows, from each to behind."""
+    times = strip_halvings(width, height)
     rows = max(1, STRIP_PIXELS // width >> times) << times
-    # The rows that halving would drop go with the last strip, as the columns do with their row.
-    tops = range(0, height >> times << times, rows)
-    return times, [(top, height if top == tops[-1] else top + rows) for top in tops]
+    return times, [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
 def _cut(image: Image.Image, part: Part, turn: int) -> Image.Image:

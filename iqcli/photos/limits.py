@@ -18,7 +18,6 @@ import numpy as np
 from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos.codecs import jxl
 from iqcli.photos.formats import HEAD_BYTES, sniff, title
-from iqcli.photos.views import halvings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -463,10 +462,14 @@ _PNM = re.compile(rb"P([56])" + _BLANK + rb"(\d{1,9})" + _BLANK + rb"(\d{1,9})\s
 
 
 def _views_bytes(width: int, height: int) -> int:
-    """What the way from a decoded picture to its views takes, in strips where it is halved."""
+    """What the way from a decoded picture to its views takes: see `decode`, for its strips."""
+    from iqcli.photos.views import strip_halvings  # deferred: OpenCV is not for a warm run
+
     pixels = width * height
-    times = halvings(width, height)
-    return 7 * (pixels >> 2 * times) + STRIP_BYTES if times else 12 * pixels
+    if pixels <= 2**23:
+        return 12 * pixels
+    times = strip_halvings(width, height)
+    return STRIP_BYTES + (7 * (pixels >> 2 * times) if times else 4 * pixels)
 
 
 _WALKS: dict[str, Callable[[bytes], Demand | None]] = {

@@ -9,7 +9,7 @@ import numpy as np
 
 from iqcli.photos import exif, time_limit
 from iqcli.photos.decode import Picture, decode
-from iqcli.photos.limits import ENOUGH_LONG, require_size
+from iqcli.photos.limits import ENOUGH_LONG, require_memory, require_size
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.tiff import xmp_of
 from iqcli.photos.views import limited
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # LibRaw's flip as the EXIF orientation of the same turn.
 ORIENTATIONS = {1: 2, 2: 4, 3: 3, 4: 5, 5: 8, 6: 6, 7: 7}
+
+# Bytes a pixel at the peak of developing.
+FILTER_BYTES, LINEAR_BYTES = 6, 20
 
 
 @time_limit.bounded
@@ -38,6 +41,7 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
         preview = _preview(raw, max_megapixels)
         own = exif.tags_of(data) or (preview.tags if preview else {})
         if preview is None or _long(preview) < min(ENOUGH_LONG, _long(sizes) // 2):
+            require_memory(_memory_of(raw, len(data)), max_megapixels)
             pixels, orientation, profile = limited(_developed(raw)), 1, None
         else:
             pixels, orientation, profile = preview.pixels, _turn(preview, sizes), preview.profile
@@ -85,6 +89,14 @@ def _turn(preview: Picture, sizes: rawpy.ImageSizes) -> int:
     turn = preview.orientation if preview.orientation != 1 else flip
     as_sensor = (preview.width > preview.height) == (sizes.width > sizes.height)
     return turn if turn < 5 or as_sensor else 1
+
+
+def _memory_of(raw: rawpy.RawPy, size: int) -> int:
+    """What LibRaw takes to develop a file of this size, measured: of a colour filter array its
+    values in 16 bits and a quarter of the pixels in four colours; else four colours of every pixel.
+    """
+    per_pixel = LINEAR_BYTES if raw.raw_pattern is None else FILTER_BYTES
+    return 2 * size + per_pixel * raw.sizes.raw_width * raw.sizes.raw_height
 
 
 def _developed(raw: rawpy.RawPy) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

@@ -51,10 +51,17 @@ def stored(part: Part, orientation: int, height: int, width: int) -> Part:
     return rows, columns
 
 
-def halvings(width: int, height: int) -> int:
-    """How often both sides can be halved so that the long one stays above `DETAIL_LONG`."""
-    often = max(width, height) // DETAIL_LONG
-    return max(0, min(often.bit_length(), min(width, height).bit_length()) - 1)
+def strip_halvings(width: int, height: int) -> int:
+    """How often `limited` halves a picture, if strips of it can be halved alike, else 0.
+
+    They cannot where a row is left over: it is spread over all others.
+    """
+    scale = min(1.0, DETAIL_LONG / max(width, height))
+    least = [max(1, round(side * scale)) for side in (width, height)]
+    times = 0
+    while width >> times >= 2 * least[0] and height >> times >= 2 * least[1]:
+        times += 1
+    return 0 if height % (1 << times) else times
 
 
 def halved(pixels: Any, times: int) -> Any:

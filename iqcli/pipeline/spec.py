@@ -231,7 +231,14 @@ class MeasureSpec:
         """
         from iqcli.photos.limits import memory_limit
 
-        return read_bytes(path, memory_limit(self._limit), kind_of, way_out="raise max_megapixels")
+        most = memory_limit(self._limit)
+        return read_bytes(path, most, _require_picture, way_out="raise max_megapixels")
+
+
+def _require_picture(head: bytes) -> None:
+    from iqcli.photos.read import kind_of  # deferred: Pillow is for large files and new ones
+
+    kind_of(head)
 
 
 class _Memory:

@@ -17,7 +17,9 @@ from support.images import LIMIT, encoded, noise
 
 from iqcli.errors import PhotoError
 from iqcli.photos import decode, limits, read
+from iqcli.photos.colour import flatten
 from iqcli.photos.limits import memory_limit, memory_of
+from iqcli.photos.views import limited, strip_halvings
 
 EXIF = segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0" + b"\0" * 60)
 TABLE = segment(0xC4, b"\0\1" + b"\0" * 15 + b"\0")
@@ -250,15 +252,29 @@ def test_a_large_picture_is_converted_in_strips_alike(
         image = Image.fromarray(ramp if mode == "F" else (ramp * 10).astype(np.uint16))
     else:
         image = Image.fromarray((ramp / 24).astype(np.uint8)).convert("RGB").convert(mode)
+    whole = limited(np.asarray(flatten(image)))
+    monkeypatch.setattr(decode, "STRIPS_FROM", 0)
     monkeypatch.setattr(decode, "STRIP_PIXELS", 5000 * 100)
-    several = decode._less(image)
-    monkeypatch.setattr(decode, "STRIP_PIXELS", 5000 * 2000)
-    assert several.shape[:2] == (528, 2499)
-    if rows == 1056:
-        assert np.array_equal(several, decode._less(image))
-    elif mode not in ("P", "1"):  # which are dithered
-        # The odd row is spread over all rows, or over those of the last strip.
-        assert np.abs(several.astype(int) - decode._less(image)).mean() < 0.5
+    monkeypatch.setattr(decode, "flatten", lambda part, span: flatten(checked(part), span))
+    assert np.array_equal(limited(decode._less(image)), whole)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "times"),
+    [
+        *[(2048, 99, 0), (4095, 4, 0), (4096, 4, 1), (4096, 5, 0), (1058, 4096, 1)],
+        *[(1059, 4096, 0), (8192, 4, 2), (9000, 6, 0), (16000, 15600, 2), (10**6, 1, 0)],
+    ],
+)
+def test_strips_are_halved_as_often_as_the_whole_would_be(
+    width: int, height: int, times: int
+) -> None:
+    assert strip_halvings(width, height) == times
+
+
+def checked(part: Image.Image) -> Image.Image:
+    assert part.height <= 100
+    return part
 
 
 def test_every_prefix_of_a_file_is_a_reason_and_no_crash() -> None:

@@ -4,7 +4,7 @@ import struct
 
 import numpy as np
 import pytest
-from support.images import corners, cut_dng, dng, encoded, exif_block, read, scene
+from support.images import corners, cut_dng, dng, encoded, exif_block, lossy_dng, noise, read, scene
 
 from iqcli.errors import PhotoError
 from iqcli.photos.formats import sniff
@@ -140,3 +140,10 @@ def test_a_broken_directory_is_empty(data: bytes) -> None:
 
 def test_a_directory_reads_both_byte_orders() -> None:
     assert first_directory(directory(">", {271: make_at(">", 1)}))[271] == b"NIKON CORPORATION\0"
+
+
+def test_developing_is_bounded_by_its_memory() -> None:
+    data = lossy_dng(20_000, 12_000, encoded(noise(64, 48), "JPEG"))
+    with pytest.raises(PhotoError, match=r"needs 4,801 MB of memory, the limit is 1,201"):
+        read(data)
+    assert read(lossy_dng(64, 48, encoded(noise(64, 48), "JPEG")))[1].detail.size

@@ -91,7 +91,7 @@ def tiff(entries: Iterable[Entry], data: bytes = b"", big: bool = False) -> byte
     """A TIFF of one directory; `data` begins at byte 16."""
     body = (b"II+\0\x08\0\0\0" if big else b"II*\0") + b"\0" * (8 if big else 12) + data
     body += b"\0" * (-len(body) % 8)
-    rows, room, tail = b"", 8 if big else 4, b""
+    rows, room, tail = [], 8 if big else 4, bytearray()
     ordered = sorted(entries)
     width = 20 if big else 12
     after = len(body) + (8 if big else 2) + width * len(ordered) + room
@@ -100,11 +100,12 @@ def tiff(entries: Iterable[Entry], data: bytes = b"", big: bool = False) -> byte
         if len(packed) > room:
             value = struct.pack("<Q" if big else "<I", after + len(tail))
             tail += packed + b"\0" * (len(packed) % 2)
-        rows += struct.pack("<HHQ" if big else "<HHI", tag, kind, count) + value.ljust(room, b"\0")
+        head = struct.pack("<HHQ" if big else "<HHI", tag, kind, count)
+        rows.append(head + value.ljust(room, b"\0"))
     where = struct.pack("<Q" if big else "<I", len(body))
     body = body[:8] + where + body[16:] if big else body[:4] + where + body[8:]
     count = struct.pack("<Q" if big else "<H", len(ordered))
-    return body + count + rows + b"\0" * room + tail
+    return body + count + b"".join(rows) + b"\0" * room + tail
 
 
 def tiff_shape(
