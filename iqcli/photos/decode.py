@@ -173,11 +173,11 @@ def _less(image: Image.Image) -> Pixels:
     boxes = [(0, top, width, bottom) for top, bottom in places]
     span = span_of(map(image.crop, boxes))
     less: Pixels | None = None
-    for box in boxes:
-        strip = halved(np.asarray(flatten(image.crop(box), span)), times)
+    for (top, bottom), each in zip(places, boxes, strict=True):
+        strip = halved(np.asarray(flatten(image.crop(each), span)), times)
         if less is None:
             less = np.empty((height >> times, *strip.shape[1:]), np.uint8)
-        less[box[1] >> times : box[3] >> times] = strip
+        less[top >> times : bottom >> times] = strip
     assert less is not None
     return less
 

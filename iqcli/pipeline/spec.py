@@ -232,13 +232,7 @@ class MeasureSpec:
         from iqcli.photos.limits import memory_limit
 
         most = memory_limit(self._limit)
-        return read_bytes(path, most, _require_picture, way_out="raise max_megapixels")
-
-
-def _require_picture(head: bytes) -> None:
-    from iqcli.photos.read import kind_of  # deferred: Pillow is for large files and new ones
-
-    kind_of(head)
+        return read_bytes(path, most, kind_of, way_out="raise max_megapixels")
 
 
 class _Memory:
