@@ -100,7 +100,7 @@ class _Anchors:
 
     def folders(self, chain: Iterable[str]) -> tuple[_Opened, ...]:
         """Open folders, each in the one before, as the names lead to them now. Raises OSError."""
-        if not self.busy and len(self._open) > _MANY:
+        if not self.busy and len(self._open) + len(self._replaced) > _MANY:
             self.close()
         found: list[_Opened] = []
         above = None

@@ -152,6 +152,11 @@ def test_few_folders_stay_open_and_none_in_the_end(quick_path: Path) -> None:
         for number in range(300):
             files.make_folders(quick_path / f"{number}/er")
             assert count() < before + 80
+        for _ in range(200):
+            (quick_path / "swapped").mkdir()
+            assert files.lstat_or_none(quick_path / "swapped/file") is None
+            (quick_path / "swapped").rmdir()
+            assert count() < before + 80
         deep = quick_path / "/".join(["d"] * 200)
         files.make_folders(deep)
         with at(deep / "file") as place:
