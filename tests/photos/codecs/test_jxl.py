@@ -41,10 +41,9 @@ def test_a_container_gives_its_metadata_and_the_codestream_alone_turns(packed: b
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turn_of_the_codestream_is_undone(orientation: int) -> None:
-    data = bytearray(jxl(noise(17, 31)))
-    turned, whole = turn_of(data, orientation), noise(17, 31)
-    stored = np.asarray(whole)
-    assert np.array_equal(read_whole(turned, max_megapixels=1), UPRIGHT[orientation](stored))
+    turned = with_header(jxl(noise(17, 31)), orientation)
+    upright = UPRIGHT[orientation](noise(17, 31))
+    assert np.array_equal(read_whole(turned, max_megapixels=1), upright)
 
 
 UPRIGHT = {
@@ -68,21 +67,41 @@ def bits(*fields: tuple[int, int]) -> bytes:
     return number.to_bytes((length + 7) // 8, "little")
 
 
-def turn_of(data: bytes, orientation: int) -> bytes:
-    """The codestream of a picture of 17 by 31, of 8 bits and lossless, with another turn.
+# What a codestream of 17 by 31 begins with: its size, then the metadata, all spelt out.
+# Source: ISO/IEC 18181-1, annex D.
+SIZE = ((0, 1), (0, 2), (30, 9), (0, 3), (0, 2), (16, 9))
+# 8 bits; 16 bits suffice; no extra channels; no XYB.
+SAMPLES = ((0, 1), (0, 2), (1, 1), (0, 2), (0, 1))
+SRGB = ((1, 1),)
+# RGB without a profile, white D65, primaries of BT.2100, no gamma but PQ, relative.
+BT2100_PQ = ((0, 1), (0, 1), (0, 2), (1, 2), (2, 2), (7, 4), (0, 1), (2, 2), (14, 4), (1, 2))
+# No extensions, and the usual transforms.
+END = ((0, 2), (1, 1))
 
-    Source: ISO/IEC 18181-1, annex D: size, then the metadata, here all spelt out.
-    """
-    size = ((0, 1), (0, 2), (30, 9), (0, 3), (0, 2), (16, 9))
-    # No field has its default: extra fields or not; 8 bits; 16 bits suffice; no extra channels; no
-    # XYB; sRGB; no extensions; the usual transforms.
-    tail = ((0, 1), (0, 2), (1, 1), (0, 2), (0, 1), (1, 1), (0, 2), (1, 1))
-    plain = b"\xff\x0a" + bits(*size, (0, 1), (0, 1), *tail)
+
+def with_header(
+    data: bytes, orientation: int = 1, colours: tuple[tuple[int, int], ...] = SRGB
+) -> bytes:
+    """The codestream of a picture of 17 by 31, of 8 bits and lossless, with another header."""
+    plain = b"\xff\x0a" + bits(*SIZE, (0, 1), (0, 1), *SAMPLES, *SRGB, *END)
     assert data.startswith(plain)
+    # With extra fields (no intrinsic size, preview or animation) the tone mapping has its place.
     extra = ((1, 1), (orientation - 1, 3), (0, 1), (0, 1), (0, 1))
-    # With extra fields the tone mapping follows the colours; it is the usual one.
-    told = (*tail[:6], (1, 1), *tail[6:])
-    return b"\xff\x0a" + bits(*size, (0, 1), *extra, *told) + data[len(plain) :]
+    head = bits(*SIZE, (0, 1), *extra, *SAMPLES, *colours, (1, 1), *END)
+    return b"\xff\x0a" + head + data[len(plain) :]
+
+
+def test_code_points_of_the_codestream_are_shown_as_srgb() -> None:
+    """A grey of 100 cd/m2 in PQ: .508 of the signal, .49 of paper white, 186 in sRGB."""
+    grey = jxl(with_corner(np.full((31, 17, 3), round(0.5081 * 255), np.uint8)))
+    shown = read(with_header(grey, colours=BT2100_PQ))[1].detail[20, 10]
+    assert np.abs(shown.astype(int) - 186).max() <= 4
+
+
+def with_corner(pixels: np.ndarray) -> np.ndarray:
+    """One pixel differs, so that the file is laid out as for any picture."""
+    pixels[0, 0] += 1
+    return pixels
 
 
 def test_a_jpeg_packed_without_loss_is_read_as_that_jpeg() -> None:
