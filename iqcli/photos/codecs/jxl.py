@@ -5,10 +5,13 @@ Source: ISO/IEC 18181-1 (codestream), 18181-2 (container).
 
 from __future__ import annotations
 
-from PIL import Image
+from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
 from iqcli.photos.codecs.boxes import boxes
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 WAY_OUT = "JPEG XL is read by an extra: pip install 'iqcli[jxl]'"
 CODESTREAM = b"\xff\x0a"
@@ -61,6 +64,8 @@ def decode(data: bytes) -> Image.Image | bytes:
         raise PhotoError(BROKEN) from error
     if is_jpeg:
         return bytes(pixels)
+    from PIL import Image  # deferred: the size is asked where no decoder is loaded
+
     image = Image.frombytes(info.mode, (info.width, info.height), bytes(pixels))
     exif, xmp = metadata(data)
     image.info |= {"exif": exif, "xmp": xmp, "icc_profile": bytes(icc or b"")}
