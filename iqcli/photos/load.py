@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 # The modes that Pillow gives to a JPEG, and what they are called here.
 COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 # Formats whose decoder gives the part that is there.
-IN_PARTS = frozenset({"bmp", "gif", "png", "tiff"})
+IN_PARTS = frozenset({"bmp", "gif", "png", "pnm", "psd", "tiff"})
 # What is heard of loses this much at least, and nothing is left to judge where it is more.
 LEAST, MOST = 0.01, 1 - LEAST_LEFT
 # The grey of a place without data.

@@ -205,7 +205,7 @@ def test_a_damaged_photo_of_twelve_megapixels_takes_two_seconds() -> None:
 # --- others ---
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "PPM"])
 def test_of_other_formats_the_part_that_can_be_decoded_is_seen(kind: str) -> None:
     picture = Image.fromarray(PICTURE)
     options = {"interlace": 0} if kind == "GIF" else {}
