@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 KIND = "iq-decisions"
 SCHEMA = 1
 # A sheet holds the photos that stay, too.
-MAX_DECISIONS = 500_000
+MAX_DECISIONS, MAX_DECIDED_FILES = 500_000, 1_500_000
 
 
 def is_ours(path: Path) -> bool:
@@ -115,10 +115,14 @@ def _read(found: Iterator[Record]) -> list[Decision]:
     if first.get("schema") != SCHEMA:
         raise IqError(f"it is of schema {first.get('schema')!r}, this iq reads {SCHEMA}")
     model = want(first, "model", str)
-    decisions = []
+    decisions: list[Decision] = []
+    files_so_far = 0
     for number, each in enumerate(found, start=2):
         try:
             decisions.append(_decision(each, model))
+            files_so_far += len(decisions[-1].photo.shot.files)
+            if files_so_far > MAX_DECIDED_FILES:
+                raise IqError(f"one run takes {MAX_DECIDED_FILES:,} files; cull folder by folder")
         except PlanConflict:
             raise
         except (IqError, TypeError) as error:

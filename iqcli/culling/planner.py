@@ -23,6 +23,7 @@ from iqcli.text import display_path, escape
 from iqcli.transactions.jsonl import first_record, line, read_records
 from iqcli.transactions.plan import (
     KIND,
+    MAX_FILES,
     MAX_SHOTS,
     Action,
     Plan,
@@ -57,7 +58,7 @@ def make(decisions: Iterable[Decision], rule: str, model: str, action: str = Act
     """
     chosen, now = Action(action), datetime.now(UTC)
     rejects = [each for each in decisions if each.verdict is Verdict.REJECT]
-    check_size(len(rejects))
+    check_size(len(rejects), sum(len(each.photo.shot.files) for each in rejects))
     # What goes to the trash gets a folder of its own, whose name meets no other that is there, nor
     # one that is in the trash and may come back.
     number = int(f"{now:%Y%m%d%H%M%S%f}") if chosen is Action.TRASH else 1
@@ -248,7 +249,7 @@ def load(path: Path) -> Plan:
     not fit the disk or leaves its roots.
     """
     try:
-        plan = replace(parse(read_records(path, MAX_SHOTS + 1)), from_file=True)
+        plan = replace(parse(read_records(path, MAX_SHOTS + 1), MAX_FILES), from_file=True)
     except OSError as error:
         raise IqError(f"cannot read {display_path(path)}: {error.strerror}") from error
     except IqError as error:

@@ -49,7 +49,7 @@ def apply(plan: Plan, state_dir: Path, edits: Sequence[Edit] = ()) -> Outcome:
     check(plan)
     if not plan.shots or plan.action is Action.LIST:
         return Outcome("", "cull", 0, 0, what=plan.action.value)
-    check_size(len(plan.shots))
+    check_size(len(plan.shots), plan.files)
     refuse_other_programs(plan)
     if plan.action is Action.TRASH:
         reject_folder.require_trash()

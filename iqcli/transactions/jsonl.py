@@ -20,7 +20,7 @@ Record = dict[str, Any]
 T = TypeVar("T")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # Of a file of plans or decisions: no line is longer, and the file is no larger.
-LINE_BYTES, FILE_BYTES = 1 << 20, 1 << 30
+LINE_BYTES, FILE_BYTES = 1 << 20, 512 << 20
 _BLOCK = 1 << 20
 _CODE = re.compile(r"[a-z0-9_]{1,40}")
 

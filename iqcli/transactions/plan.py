@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-# No run takes more shots: its journal is one file, which every undo reads.
-MAX_SHOTS = 250_000
+# No run takes more shots or files: its journal is one file, which every undo reads.
+MAX_SHOTS, MAX_FILES = 250_000, 750_000
 _REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
 _LAYER = re.compile(r"again-[1-9][0-9]*")
 
@@ -139,13 +139,14 @@ def check(plan: Plan) -> None:
                 ends.add(end)
 
 
-def check_size(shots: int) -> None:
-    """Refuse more shots than one run takes. Raises IqError."""
-    if shots > MAX_SHOTS:
-        raise IqError(
-            f"{shots:,} photos would be rejected, and one run takes {MAX_SHOTS:,}; "
-            "cull folder by folder"
-        )
+def check_size(shots: int, files: int) -> None:
+    """Refuse more than one run takes. Raises IqError."""
+    for count, what, most in ((shots, "photos", MAX_SHOTS), (files, "files", MAX_FILES)):
+        if count > most:
+            raise IqError(
+                f"{count:,} {what} would be rejected, and one run takes {most:,}; "
+                "cull folder by folder"
+            )
 
 
 def refuse_other_programs(plan: Plan) -> None:
@@ -292,11 +293,11 @@ def _file(file: PlannedFile) -> Record:
     }
 
 
-def parse(found: Iterable[Record | None]) -> Plan:
+def parse(found: Iterable[Record | None], most_files: float = math.inf) -> Plan:
     """The plan of these records; None stands for a line that is no record.
 
-    Raises IqError, naming the line, for whatever `records` would not have written. Says nothing
-    of the disk: see `check`.
+    Raises IqError, naming the line, for whatever `records` would not have written, and for too many
+    files. Says nothing of the disk: see `check`.
     """
     lines = iter(found)
     header = next(lines, None)
@@ -305,11 +306,16 @@ def parse(found: Iterable[Record | None]) -> Plan:
     if header.get("schema") != SCHEMA:
         raise IqError(f"it is of schema {header.get('schema')!r}, this iq reads {SCHEMA}")
     count = want(header, "shots", int)
-    shots = tuple(_read_shot(each, number) for number, each in enumerate(lines, start=2))
+    shots, files_so_far = [], 0
+    for number, each in enumerate(lines, start=2):
+        shots.append(_read_shot(each, number))
+        files_so_far += len(shots[-1].files)
+        if files_so_far > most_files:
+            raise IqError(f"one run takes {most_files:,} files, and it has more; cull by folder")
     if count != len(shots):
         raise IqError(f"it holds {len(shots)} shots and should hold {count}")
     created, rule, model = (want(header, key, str) for key in ("created", "rule", "model"))
-    return Plan(created, rule, model, shots, _action(header), *_guard(header))
+    return Plan(created, rule, model, tuple(shots), _action(header), *_guard(header))
 
 
 def _action(header: Record) -> Action:

@@ -198,6 +198,10 @@ def test_a_hostile_file_is_refused_in_one_sentence(
 def test_decisions_are_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MAX_DECISIONS", len(file.read_bytes().splitlines()) - 1)
     store.load(file)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "MAX_DECIDED_FILES", 2)
+        with pytest.raises(IqError, match="one run takes 2 files; cull folder by folder"):
+            store.load(file)
     with file.open("ab") as opened:
         opened.write(b"\n{}\n" * 9)
     for attempt in (store.load, store.roots):

@@ -329,7 +329,7 @@ def test_a_folder_that_is_swapped_while_it_is_looked_at_is_named(
             attempt()
 
 
-@pytest.mark.parametrize("kind", ["lines", "bytes", "line", "no file"])
+@pytest.mark.parametrize("kind", ["lines", "files", "bytes", "line", "no file"])
 def test_a_plan_is_bounded(
     root: Path, tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -337,9 +337,12 @@ def test_a_plan_is_bounded(
     plans.save(plan_for(root), path)
     monkeypatch.setattr(plans, "MAX_SHOTS", 3)
     assert len(plans.load(path).shots) == 3
+    if kind == "files":
+        monkeypatch.setattr(plans, "MAX_FILES", 5)
     says = {
+        "files": "one run takes 5 files, and it has more; cull by folder",
         "lines": "it has 6 lines, and one run takes 4; cull folder by folder",
-        "bytes": "it is larger than 1,024 MiB; cull folder by folder",
+        "bytes": "it is larger than 512 MiB; cull folder by folder",
         "line": "line 5 is too long, over 1,024 KiB",
         "no file": "it is not a regular file",
     }[kind]
@@ -362,11 +365,13 @@ def test_more_shots_than_one_run_takes_are_refused_before_they_are_read(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = plan_for(root)
-    monkeypatch.setattr(plan_module, "MAX_SHOTS", 2)
     monkeypatch.setattr(plans.files, "sha256", None)
-    for attempt in (lambda: plan_for(root), lambda: apply(plan, tmp_path / "state")):
-        with pytest.raises(IqError, match=r"3 photos would be rejected, and one run takes 2; cull"):
-            attempt()
+    for limit, why in (("MAX_SHOTS", "3 photos"), ("MAX_FILES", "6 files")):
+        monkeypatch.setattr(plan_module, "MAX_SHOTS", 9)
+        monkeypatch.setattr(plan_module, limit, 2)
+        for attempt in (lambda: plan_for(root), lambda: apply(plan, tmp_path / "state")):
+            with pytest.raises(IqError, match=f"{why} would be rejected, and one run takes 2; "):
+                attempt()
 
 
 def test_a_folder_replaced_by_a_link_after_the_plan_is_refused(root: Path, tmp_path: Path) -> None:
