@@ -159,7 +159,7 @@ class Cache:
         if self._folder is None:
             return None
         count = self._store.count() if self._exists and self._store else 0
-        sizes = [each.lstat().st_size for each in self._folder.glob("*") if self._exists]
+        sizes = [] if self._linked else [each.lstat().st_size for each in self._folder.glob("*")]
         return CacheInfo(self._folder, count, sum(sizes), _filesystem(self._folder))
 
     @property
@@ -168,9 +168,13 @@ class Cache:
 
     @property
     def _exists(self) -> bool:
-        folder = self._folder  # through no link: see `cache_store.refuse_links`
-        linked = folder is None or folder.is_symlink() or folder.parent.is_symlink()
-        return folder is not None and not linked and folder.is_dir()
+        return self._folder is not None and (self._linked or self._folder.is_dir())
+
+    @property
+    def _linked(self) -> bool:
+        """Whether a link stands for the folder: opening the store says so, and follows none."""
+        folder = self._folder
+        return folder is not None and (folder.is_symlink() or folder.parent.is_symlink())
 
     def _by_stat(self, key: bytes, stat: os.stat_result, size: int) -> bytes | None:
         return self._read(key, lambda data: cache_codec.unpack_stat(data, stat, size))

@@ -179,6 +179,24 @@ def test_a_link_is_not_followed(tmp_path: Path, warned: Warned, inner: str) -> N
     assert f"{str(link).rstrip('/')} is a link, and none is followed there" in why
 
 
+@pytest.mark.parametrize("inner", ["", FOLDER])
+def test_info_and_clear_say_that_a_link_is_not_followed(
+    tmp_path: Path, warned: Warned, inner: str
+) -> None:
+    fill(tmp_path / "real", warned)
+    link = tmp_path / "cache" / inner
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(tmp_path / "real" / inner)
+    for work in (lambda cache: cache.info().entries, lambda cache: cache.clear()):
+        warned.clear()
+        assert work(Cache(tmp_path / "cache", warned)) == 0
+        assert len(warned) == 1 and "is a link" in warned[0]
+    warned.clear()
+    cache = Cache(tmp_path / "real", warned)
+    assert cache.info().entries == 3 and warned == []
+    cache.close()
+
+
 def test_a_link_above_the_folder_is_followed(tmp_path: Path, warned: Warned) -> None:
     """A person's caches may lie on another disk."""
     (tmp_path / "disk").mkdir()
