@@ -51,7 +51,7 @@ DEFLATE = 1032
 TIFF_RATIOS = {1: 2, 5: 2731, 8: DEFLATE, 32946: DEFLATE, 32773: 64}
 # Bytes a pixel at the peak, beside what Pillow keeps: measured for pictures with transparency.
 # WebP always decodes two canvases and copies one; AVIF and HEIF have planes of 16 bits, and copies.
-CODEC_BYTES = {"webp": 12, "avif": 8, "heif": 8, "jxl": 12, "jp2": 16}
+CODEC_BYTES = {"webp": 12, "avif": 8, "heif": 8, "jxl": 12, "jp2": 22}
 # What a strip takes on its way through the modes of Pillow.
 STRIP_BYTES = 32 * 2**20
 CHUNK = 2**20
