@@ -47,12 +47,12 @@ def read_bytes(
         before = os.fstat(file.fileno())
         if not stat.S_ISREG(before.st_mode):
             raise PhotoError("is not a regular file")
-        if before.st_size > limit:
-            way = f" ({way_out})" if way_out else ""
-            raise PhotoError(f"is larger than {limit >> 20} MiB{way}")
         if check and before.st_size > LARGE_BYTES:
             check(file.read(HEAD_BYTES))
             file.seek(0)
+        if before.st_size > limit:
+            way = f" ({way_out})" if way_out else ""
+            raise PhotoError(f"is larger than {limit >> 20} MiB{way}")
         data = file.read(before.st_size + 1)
         after = os.fstat(file.fileno())
     steady = len(data) == before.st_size and _state(before) == _state(after)

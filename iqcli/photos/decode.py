@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Pixels16 = NDArray[np.uint16]
 
 # Pictures of more pixels are converted in strips of about so many.
-STRIPS_FROM, STRIP_PIXELS = 2**23, 2**21
+STRIPS_FROM, STRIP_PIXELS = 2**23, 2**19
 
 # The size is checked in `limits`, for all formats alike and against the setting; Pillow's own limit
 # would warn on stderr and refuse at another size.

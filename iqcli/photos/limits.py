@@ -43,7 +43,7 @@ MAX_STRIPS, MAX_TAGS = 120_000, 4096
 # GIF: what is written before the first frame, in pieces of up to 255 bytes.
 MAX_PIECES = 8192
 # BMP: run-length coding is of the time of small screens, and its decoder takes a second for these.
-MAX_RUN_LENGTH = 8.0
+MAX_RUN_LENGTH = 8_000_000
 
 # At most so many bytes come of one: by the codec itself for deflate, LZW and PackBits, and with
 # subsampled colours for plain data. The others have no such limit.
@@ -414,7 +414,7 @@ def _bmp(data: bytes) -> Demand | None:
     width, height = abs(width), abs(height)
     pixels = width * height
     if packing in (1, 2):
-        require_size(width, height, MAX_RUN_LENGTH)
+        _require_count(pixels, MAX_RUN_LENGTH, "pixels coded by run length")
     kept = 1 if bits <= 8 else PIXEL_BYTES
     least = 0 if packing in (1, 2) else pixels * bits // 8
     return Demand(width, height, len(data) + kept * pixels + _views_bytes(width, height), least)

@@ -270,7 +270,8 @@ def test_too_large_a_file_and_too_little_memory_are_values(
     tmp_path: Path, caches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shots = photos(tmp_path / "p", ["tiny 1", "tiny 2"])
-    with shots[0].path.open("r+b") as file:
+    with shots[0].path.open("wb") as file:
+        file.write(encoded(noise(8, 8), "JPEG"))
         file.truncate(1_300_000_000)
     monkeypatch.setattr(fake_pipeline, "extract", lambda _: bytearray(2**62))
     done = run(shots, caches(), settings(tmp_path), block("m"))
@@ -557,11 +558,10 @@ def test_decodes_take_together_what_there_is_room_for(
     assert max(most) == together
 
 
-@pytest.mark.parametrize("head", [b"", encoded(noise(64, 48), "JPEG")])
-def test_a_file_larger_than_a_decode_may_take_is_not_read(tmp_path: Path, head: bytes) -> None:
+def test_a_file_larger_than_a_decode_may_take_is_not_read(tmp_path: Path) -> None:
     (shot,) = photos(tmp_path / "p", ["x"])
     with shot.path.open("wb") as file:
-        file.write(head)
+        file.write(encoded(noise(64, 48), "JPEG"))
         file.truncate(1_900_000_000)
     (done,) = run([shot], Cache(None, pytest.fail), settings(tmp_path))
     assert done.error == "is larger than 1145 MiB (raise max_megapixels)"
@@ -570,7 +570,7 @@ def test_a_file_larger_than_a_decode_may_take_is_not_read(tmp_path: Path, head: 
 def test_of_a_large_file_that_is_no_picture_only_the_head_is_read(tmp_path: Path) -> None:
     (shot,) = photos(tmp_path / "p", ["x"])
     with shot.path.open("wb") as file:
-        file.truncate(900_000_000)
+        file.truncate(1_900_000_000)
     tracemalloc.start()
     (done,) = run([shot], Cache(None, pytest.fail), settings(tmp_path))
     peak = tracemalloc.get_traced_memory()[1]
