@@ -138,6 +138,14 @@ def test_complaints_that_harm_nothing_are_no_damage(spoil: object) -> None:
     assert np.array_equal(read(other)[1].detail, read(data)[1].detail)
 
 
+def test_halves_of_two_pictures_are_told_apart() -> None:
+    """The codes of the second make sense again at once, in other places and colours."""
+    one, other = (jpeg(texture(seed, 640, 480)) for seed in (1, 2))
+    middle = coded(one) + (len(one) - coded(one)) // 2
+    joined = one[:middle] + other[coded(other) + (len(other) - coded(other)) // 3 :]
+    assert damage(joined) == pytest.approx(lost(one, joined), abs=0.05)
+
+
 def test_of_a_progressive_file_the_detail_counts_half() -> None:
     whole = jpeg(progressive=True)
     starts = [each.start() for each in re.finditer(rb"\xff\xda", whole)]
