@@ -45,6 +45,10 @@ MAX_PIECES = 8192
 # BMP: run-length coding is of the time of small screens, and its decoder takes a second for these.
 MAX_RUN_LENGTH = 8_000_000
 
+# What pixels take at most, and what may lie behind them: a short video. Other formats have layers.
+MOST_BYTES, MOST_BEHIND = 16, 2**27
+LAYERED = {"tiff", "psd"}
+
 # At most so many bytes come of one: by the codec itself for deflate, LZW and PackBits, and with
 # subsampled colours for plain data. The others have no such limit.
 DEFLATE = 1032
@@ -83,6 +87,9 @@ def check(data: bytes, kind: str, max_megapixels: float, *, whole: bool = False)
     if demand is None:
         return
     require_size(demand.width, demand.height, max_megapixels)
+    if kind not in LAYERED and len(data) > MOST_BEHIND + MOST_BYTES * demand.width * demand.height:
+        more = f"{len(data) // 10**6:,} MB for {demand.width:,} × {demand.height:,} pixels"
+        raise PhotoError(f"it has {more}, far more than a photo")
     if len(data) < LEAST_LEFT * demand.least:
         raise PhotoError(f"{title(kind)} data ends early")
     require_memory(demand.memory, max_megapixels)
@@ -134,6 +141,11 @@ def require_memory(needed: int, max_megapixels: float) -> None:
 def memory_limit(max_megapixels: float) -> int:
     """How many bytes decoding one picture may take."""
     return SPARE_BYTES + round(PIXEL_BYTES * 1e6 * max_megapixels)
+
+
+def file_limit(max_megapixels: float) -> int:
+    """How many bytes a file may have: it stays in memory until its photo is measured."""
+    return max(SPARE_BYTES, round(PIXEL_BYTES * 1e6 * max_megapixels))
 
 
 def _require_count(count: int, most: int, things: str) -> None:

@@ -229,9 +229,9 @@ class MeasureSpec:
 
         A large file that is no picture is not read to its end.
         """
-        from iqcli.photos.limits import memory_limit
+        from iqcli.photos.limits import file_limit
 
-        most = memory_limit(self._limit)
+        most = file_limit(self._limit)
         return read_bytes(path, most, kind_of, way_out="raise max_megapixels")
 
 

@@ -41,6 +41,8 @@ from support.images import dng, encoded, lossy_dng, noise, scene
 
 LIMIT_S, LIMIT_MB = 5.0, 1000.0
 TIMEOUT_S = 60.0
+# The size of a file that the default of `max_megapixels` allows.
+BELOW = 999_000_000
 # Not `ru_maxrss` alone: a process inherits that of the one that started it.
 CHILD = """
 import resource, sys
@@ -220,6 +222,19 @@ FILES: dict[str, Callable[[], bytes]] = {
 
 SPARSE = {
     "zeros.jpg": sparse(b"", 1_900_000_000),
+    "just-below.jpg": sparse(encoded(noise(64, 48), "JPEG")[:-2], BELOW),
+    "just-below-whole.jpg": sparse(encoded(noise(64, 48), "JPEG"), BELOW),
+    "just-below-progressive.jpg": sparse(
+        encoded(noise(64, 48), "JPEG", progressive=True)[:-2], BELOW
+    ),
+    "just-below.heic": sparse(encoded(noise(64, 48), "HEIF"), BELOW),
+    "just-below.png": sparse(encoded(noise(64, 48), "PNG")[:-12], BELOW),
+    "just-below.tif": sparse(encoded(noise(64, 48), "TIFF"), BELOW),
+    "just-below.gif": sparse(encoded(noise(64, 48), "GIF")[:-1], BELOW),
+    "just-below.dng": sparse(dng(scene(200, 100), None), BELOW),
+    "video-behind.jpg": sparse(encoded(noise(64, 48), "JPEG")[:-2], 130_000_000),
+    "half.webp": sparse(encoded(noise(64, 48), "WEBP"), BELOW // 2),
+    "half.heic": sparse(encoded(noise(64, 48), "HEIF"), BELOW // 2),
     "head.jpg": sparse(encoded(noise(64, 48), "JPEG")[:-2], 1_900_000_000),
     "whole.jpg": sparse(encoded(noise(64, 48), "JPEG"), 1_900_000_000),
     "zeros.heic": sparse(b"", 1_900_000_000),

@@ -139,6 +139,12 @@ def test_the_memory_of_a_codec_is_bounded(data: bytes, needed: int) -> None:
     assert int(words[1].replace(",", "")) == pytest.approx(needed, rel=0.03)
 
 
+def test_a_file_far_larger_than_its_pixels_is_refused() -> None:
+    data = encoded(noise(64, 48), "JPEG")[:-2]
+    message = refusal(data + bytes(140_000_000))
+    assert message == "it has 140 MB for 64 × 48 pixels, far more than a photo"
+
+
 def test_a_run_length_coded_bmp_is_of_the_time_of_small_screens() -> None:
     message = refusal(hostile.rle_bmp(4000, 4000, 2))
     assert message == "it has over 8,000,000 pixels coded by run length, far more than a photo"

@@ -276,7 +276,7 @@ def test_too_large_a_file_and_too_little_memory_are_values(
     monkeypatch.setattr(fake_pipeline, "extract", lambda _: bytearray(2**62))
     done = run(shots, caches(), settings(tmp_path), block("m"))
     assert [each.error for each in done] == [
-        "is larger than 1145 MiB (raise max_megapixels)",
+        "is larger than 953 MiB (raise max_megapixels)",
         "m: there is not enough memory for it",
     ]
 
@@ -564,7 +564,7 @@ def test_a_file_larger_than_a_decode_may_take_is_not_read(tmp_path: Path) -> Non
         file.write(encoded(noise(64, 48), "JPEG"))
         file.truncate(1_900_000_000)
     (done,) = run([shot], Cache(None, pytest.fail), settings(tmp_path))
-    assert done.error == "is larger than 1145 MiB (raise max_megapixels)"
+    assert done.error == "is larger than 953 MiB (raise max_megapixels)"
 
 
 def test_of_a_large_file_that_is_no_picture_only_the_head_is_read(tmp_path: Path) -> None:
