@@ -31,10 +31,9 @@ COLOURS = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK"}
 IN_PARTS = frozenset({"bmp", "gif", "png", "pnm", "psd", "tiff"})
 # What is heard of loses this much at least, and nothing is left to judge where it is more.
 LEAST, MOST = 0.01, 1 - LEAST_LEFT
-# A seam is this many times as clear as any other row, to be believed where codes are known to be
-# corrupt, and elsewhere (of 145 whole photos none has such a row); the fewest rows to compare; and
-# the part of the picture at its top where a strip of text may end.
-CLEAR, SURE, FEWEST_ROWS, STRIP = 1.4, 3.1, 8, 0.05
+# A seam is this many times as clear as any other row; the fewest rows to compare; and the part of
+# the picture at its top where a strip of text may end.
+CLEAR, FEWEST_ROWS, STRIP = 1.4, 8, 0.05
 # The grey of a place without data.
 GREY = 128
 # So many coded bytes of a PNG are unpacked at once.
@@ -114,16 +113,17 @@ def _lost_of_jpeg(found: Jpeg, pixels: Pixels, complaint: str) -> float:
         share = float(np.argmin(grey[::-1]) / len(grey)) if not grey.all() else 1.0
     # More data than the picture needs are no loss, if nothing else speaks for one.
     is_more = "extraneous" in complaint
-    share = max(share, _behind_seam(found, pixels, share, CLEAR if share and is_more else SURE))
+    if share and is_more:
+        share = max(share, _behind_seam(found, pixels, share))
     return max(share, LEAST) if share or not is_more else 0.0
 
 
-def _behind_seam(found: Jpeg, pixels: Pixels, share: float, least: float) -> float:
+def _behind_seam(found: Jpeg, pixels: Pixels, share: float) -> float:
     """The share behind a seam in what is not lost, 0 if there is none.
 
     Codes may make sense again at once after a fault; what follows stands elsewhere then, and in
-    other colours. From there on a row of blocks differs from the one above it by `least` times as
-    much as any other row does.
+    other colours. From there on a row of blocks differs from the one above it by `CLEAR` times
+    as much as any other row does.
     """
     side = max(2, 16 * pixels.shape[1] // found.width)
     height, width = (round((1 - share) * len(pixels)) // side, pixels.shape[1] // side)
@@ -136,7 +136,7 @@ def _behind_seam(found: Jpeg, pixels: Pixels, share: float, least: float) -> flo
     steps[: round(STRIP * height) * width] = 0
     at = int(steps.argmax())
     others = np.concatenate([steps[: max(0, at - width)], steps[at + width + 1 :]])
-    if not others.size or steps[at] < least * max(float(others.max()), 1.0):
+    if not others.size or steps[at] < CLEAR * max(float(others.max()), 1.0):
         return 0.0
     return 1 - (at + width + 1) / (height * width) * (1 - share)
 
