@@ -28,7 +28,7 @@ NAMES = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, nam
 SHOW_CURSOR = "\x1b[?25h"
 
 _received = 0
-_threads_left = _announced = _dismissed = False
+_interrupted = _threads_left = _announced = _dismissed = False
 _promises: list[str] = []
 _savers: list[Callable[[], None]] = []
 _leaving = threading.Lock()
@@ -163,8 +163,10 @@ def leave(code: int) -> NoReturn:
 
 
 def _interrupt(number: int, _: object) -> None:
-    if _received:
+    global _interrupted
+    if _interrupted:  # `_received` says less: the other thread may have noted this very signal
         _cut_off()
+    _interrupted = True
     note(number)
     # What an interrupt meets in a destructor, or in a thread, is not for people.
     sys.unraisablehook = lambda _: None

@@ -208,3 +208,25 @@ interrupts.run(work)
     command = (sys.executable, "-c", code)
     done = subprocess.run(command, env=iq.environ, capture_output=True, timeout=FOR_EVER)
     assert (done.returncode, done.stdout) == (143, b"lent")
+
+
+# The second thread may hear a signal before the main thread does.
+NOTED_FIRST = """
+import signal
+from iqcli import interrupts
+def work():
+    interrupts.note(signal.SIGTERM)
+    try:
+        interrupts._interrupt(signal.SIGTERM, None)
+    except KeyboardInterrupt:
+        interrupts.dismiss()
+        return 7
+interrupts.run(work)
+"""
+
+
+def test_a_signal_that_the_second_thread_heard_first_is_one_signal() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOTED_FIRST], capture_output=True, timeout=FOR_EVER
+    )
+    assert (done.returncode, done.stderr) == (7, b"")
