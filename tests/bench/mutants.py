@@ -1,0 +1,268 @@
+"""Broken files by the thousand: `python tests/bench/mutants.py [FOLDER] [--count N] [--seed S]`.
+
+Takes sixty files of all formats, the small ones of FOLDER and drawn ones for what it lacks, breaks
+each in some way (bytes flipped, cut, zeroed, doubled, moved, spliced, sizes and counts in headers
+made huge), and scores the mutants in processes of a few hundred. It counts processes that end by a
+signal or with a traceback, photos that have no row, and lines on stderr that are not of `iq`; each
+is named. The exit code is 1 if there is any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+FILES = 60
+BATCH = 250
+LARGEST = 400_000
+PHOTO_NAMES = (
+    "jpg jpeg png tif tiff webp gif bmp heic heif avif dng jp2 j2k psd jxl mpo jpe jfif hif".split()
+)
+# One line of the report of a batch, of a file, or of a warning.
+OURS = re.compile(
+    r"iq: |\d[\d,]* (photo|video|picture|file|folder|live|raw|of)|\s|Usage|cannot judge|$"
+)
+
+Broken = Callable[[bytearray, random.Random, bytes], bytes]
+
+
+def flipped(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    """Some bytes anywhere, one bit each."""
+    for _i in range(chance.choice((1, 2, 8, 64))):
+        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
+    return bytes(data)
+
+
+def header_bytes(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    """Bytes of the first kilobyte, where sizes and counts stand."""
+    for _i in range(chance.choice((1, 3, 10))):
+        data[chance.randrange(min(len(data), 1024))] = chance.choice((0, 1, 0x7F, 0x80, 0xFE, 0xFF))
+    return bytes(data)
+
+
+def huge_number(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    """Two or four bytes of the header are the largest number, or nearly."""
+    at, size = chance.randrange(min(len(data), 600)), chance.choice((2, 4))
+    value = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00"))
+    data[at : at + size] = value[:size]
+    return bytes(data)
+
+
+def cut(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    return bytes(data[: chance.randrange(len(data))])
+
+
+def zeroed(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    """A stretch of zeros or of FF, as a bad sector leaves it."""
+    at, size = chance.randrange(len(data)), chance.choice((4, 64, 512, 4096))
+    end = min(at + size, len(data))
+    data[at:end] = chance.choice((b"\0", b"\xff")) * (end - at)
+    return bytes(data)
+
+
+def doubled(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    """A stretch stands twice."""
+    at, size = chance.randrange(len(data)), chance.choice((1, 2, 30, 700))
+    return bytes(data[:at] + data[at : at + size] * chance.choice((2, 3, 50)) + data[at:])
+
+
+def removed(data: bytearray, chance: random.Random, _: bytes) -> bytes:
+    at, size = chance.randrange(len(data)), chance.choice((1, 2, 30, 700))
+    return bytes(data[:at] + data[at + size :])
+
+
+def spliced(data: bytearray, chance: random.Random, other: bytes) -> bytes:
+    """The head of one file and the tail of another."""
+    return bytes(data[: chance.randrange(len(data))]) + other[chance.randrange(len(other)) :]
+
+
+def nested(data: bytearray, chance: random.Random, other: bytes) -> bytes:
+    """Another file in the middle of this one."""
+    at = chance.randrange(len(data))
+    return bytes(data[:at]) + other + bytes(data[at:])
+
+
+WAYS: tuple[Broken, ...] = (
+    flipped, header_bytes, header_bytes, huge_number, cut, zeroed, doubled, removed, spliced, nested
+)  # fmt: skip
+
+
+def drawn() -> Iterator[tuple[str, bytes]]:
+    """Small pictures in every format and mode that can be written here."""
+    rows, columns = np.mgrid[0:96, 0:128]
+    wave = np.sin(rows / 5) * np.cos(columns / 7) * 60 + 120
+    pixels = np.stack([wave, wave[::-1], wave[:, ::-1]], axis=2).astype(np.uint8)
+    image = Image.fromarray(pixels)
+    deep = Image.fromarray((wave * 200).astype(np.uint16))
+    wanted: list[tuple[str, Image.Image, str, dict[str, object]]] = [
+        ("baseline.jpg", image, "JPEG", {}),
+        ("progressive.jpg", image, "JPEG", {"progressive": True}),
+        ("grey.jpg", image.convert("L"), "JPEG", {}),
+        ("cmyk.jpg", image.convert("CMYK"), "JPEG", {}),
+        ("plain.png", image, "PNG", {}),
+        ("alpha.png", image.convert("RGBA"), "PNG", {}),
+        ("palette.png", image.convert("P"), "PNG", {}),
+        ("deep.png", deep, "PNG", {}),
+        ("raw.tif", image, "TIFF", {}),
+        ("lzw.tif", image, "TIFF", {"compression": "tiff_lzw"}),
+        ("deflate.tif", image, "TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("jpeg.tif", image, "TIFF", {"compression": "jpeg"}),
+        ("deep.tif", deep, "TIFF", {"compression": "packbits"}),
+        ("float.tif", Image.fromarray(wave.astype(np.float32)), "TIFF", {}),
+        ("lossy.webp", image, "WEBP", {}),
+        ("lossless.webp", image.convert("RGBA"), "WEBP", {"lossless": True}),
+        ("moving.webp", image, "WEBP", {"save_all": True, "append_images": [image.rotate(5)]}),
+        ("plain.gif", image, "GIF", {}),
+        ("moving.gif", image, "GIF", {"save_all": True, "append_images": [image.rotate(5)]}),
+        ("plain.bmp", image, "BMP", {}),
+        ("plain.avif", image, "AVIF", {"speed": 10}),
+        ("plain.jp2", image, "JPEG2000", {}),
+        ("plain.j2k", image, "JPEG2000", {"irreversible": True}),
+    ]
+    for name, picture, kind, options in wanted:
+        yield name, _encoded(picture, kind, options)
+    try:
+        import pillow_heif
+    except ImportError:
+        print("no pillow_heif: HEIC is not tried")
+    else:
+        pillow_heif.register_heif_opener()
+        yield "plain.heic", _encoded(image, "HEIF", {})
+    try:
+        import pillow_jxl  # noqa: F401
+    except ImportError:
+        print("no JPEG XL library: it is not tried")
+    else:
+        yield "plain.jxl", _encoded(image, "JXL", {})
+
+
+def _encoded(image: Image.Image, kind: str, options: dict[str, object]) -> bytes:
+    buffer = io.BytesIO()
+    tags = Image.Exif()
+    tags[0x0112], tags[0x0110] = 6, "Camera"
+    if kind in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF", "HEIF"):
+        options = {**options, "exif": tags.tobytes()}
+    image.save(buffer, kind, **options)  # type: ignore[arg-type]
+    return buffer.getvalue()
+
+
+def sources(folder: Path | None, chance: random.Random) -> list[tuple[str, bytes]]:
+    """Sixty files: what is drawn, and small real ones, as many of each format as there are."""
+    files = list(drawn())
+    found: dict[str, list[Path]] = {}
+    for path in sorted(folder.rglob("*")) if folder else ():
+        kind = path.suffix.lower().lstrip(".")
+        if kind in PHOTO_NAMES and path.is_file() and 0 < path.stat().st_size <= LARGEST:
+            found.setdefault(kind, []).append(path)
+    for paths in found.values():
+        chance.shuffle(paths)
+    while len(files) < FILES and any(found.values()):
+        for paths in found.values():
+            if paths and len(files) < FILES:
+                path = paths.pop()
+                files.append((path.name, path.read_bytes()))
+    return files
+
+
+def mutants(files: list[tuple[str, bytes]], count: int, chance: random.Random) -> Iterator[bytes]:
+    for number in range(count):
+        _, data = files[number % len(files)]
+        other = chance.choice(files)[1]
+        for _ in range(chance.choice((1, 1, 1, 2, 4))):
+            if data:
+                data = chance.choice(WAYS)(bytearray(data), chance, other)
+        yield data
+
+
+def scored(folder: Path, cache: Path) -> tuple[subprocess.CompletedProcess[bytes], float]:
+    """The finished process and the most MiB that it held."""
+    env = {**os.environ, "COLUMNS": "200", "XDG_STATE_HOME": str(cache / "state")}
+    command = [sys.executable, "-m", "iqcli", "score", folder, "--format", "jsonl"]
+    process = subprocess.Popen(
+        [*map(str, command), "--cache-dir", str(cache / "cache")],
+        stdout=(out := tempfile.TemporaryFile()),
+        stderr=(err := tempfile.TemporaryFile()),
+        env=env,
+    )
+    _, status, usage = os.wait4(process.pid, 0)
+    for stream in (out, err):
+        stream.seek(0)
+    code = os.waitstatus_to_exitcode(status)
+    done = subprocess.CompletedProcess(command, code, out.read(), err.read())
+    return done, usage.ru_maxrss / 1024
+
+
+def faults_of(done: subprocess.CompletedProcess[bytes], names: list[str]) -> list[str]:
+    """What is wrong with one run over these files."""
+    wrong = []
+    if done.returncode not in (0, 1):
+        wrong.append(f"exit code {done.returncode}")
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    listed = {Path(row["path"]).name for row in rows}
+    wrong += [f"{name} has no row" for name in names if name not in listed]
+    wrong += [f"{row['path']} has neither a score nor an error" for row in rows if not
+              (row.get("error") or isinstance(row.get("score"), float))]  # fmt: skip
+    for line in done.stderr.decode("utf-8", "replace").splitlines():
+        if not OURS.match(line) or "Traceback" in line or "fault of iq" in line:
+            wrong.append(f"on stderr: {line[:200]}")
+    return wrong
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", nargs="?", type=Path)
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--keep", type=Path, help="where mutants that show a fault are kept")
+    args = parser.parse_args()
+    chance = random.Random(args.seed)
+    files = sources(args.folder, chance)
+    print(f"{len(files)} files: {dict(Counter(Path(name).suffix.lower() for name, _ in files))}")
+    made = mutants(files, args.count, chance)
+    start, bad, most, ended, tried = time.monotonic(), 0, 0.0, Counter[str](), 0
+    while tried < args.count:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "photos"
+            folder.mkdir()
+            names = []
+            for number in range(tried, min(tried + BATCH, args.count)):
+                name = f"{number:06d}-{Path(files[number % len(files)][0]).name}"
+                (folder / name).write_bytes(next(made))
+                names.append(name)
+            done, memory = scored(folder, Path(temporary))
+            most, tried = max(most, memory), tried + len(names)
+            for line in done.stdout.splitlines():
+                row = json.loads(line)
+                ended[(row.get("error") or "scored").split("(")[0][:60].strip()] += 1
+            wrong = faults_of(done, names)
+            bad += len(wrong)
+            for what in wrong[:20]:
+                print(f"  {names[0]}…: {what}", flush=True)
+            if wrong and args.keep:
+                kept = args.keep / names[0]
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                folder.rename(kept)
+                folder.mkdir()
+        print(f"{tried:,} in {time.monotonic() - start:.0f} s, {bad} faults", flush=True)
+    for what, count in ended.most_common(40):
+        print(f"{count:7,}  {what}")
+    print(f"{tried:,} mutants of {len(files)} files: {bad} faults; at most {most:.0f} MiB")
+    return int(bad > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
