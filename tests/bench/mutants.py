@@ -29,9 +29,10 @@ from PIL import Image
 FILES = 60
 BATCH = 250
 LARGEST = 400_000
-PHOTO_NAMES = (
-    "jpg jpeg png tif tiff webp gif bmp heic heif avif dng jp2 j2k psd jxl mpo jpe jfif hif".split()
-)
+PHOTO_NAMES = {
+    "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "tif", "tiff", "webp", "gif", "bmp",
+    "heic", "heif", "hif", "avif", "dng", "jp2", "j2k", "psd", "jxl"
+}  # fmt: skip
 # One line of the report of a batch, of a file, or of a warning.
 OURS = re.compile(
     r"iq: |\d[\d,]* (photo|video|picture|file|folder|live|raw|of)|\s|Usage|cannot judge|$"
@@ -192,17 +193,20 @@ def scored(folder: Path, cache: Path) -> tuple[subprocess.CompletedProcess[bytes
     """The finished process and the most MiB that it held."""
     env = {**os.environ, "COLUMNS": "200", "XDG_STATE_HOME": str(cache / "state")}
     command = [sys.executable, "-m", "iqcli", "score", folder, "--format", "jsonl"]
-    process = subprocess.Popen(
-        [*map(str, command), "--cache-dir", str(cache / "cache")],
-        stdout=(out := tempfile.TemporaryFile()),
-        stderr=(err := tempfile.TemporaryFile()),
-        env=env,
-    )
-    _, status, usage = os.wait4(process.pid, 0)
-    for stream in (out, err):
-        stream.seek(0)
-    code = os.waitstatus_to_exitcode(status)
-    done = subprocess.CompletedProcess(command, code, out.read(), err.read())
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = subprocess.Popen(
+            [*map(str, command), "--cache-dir", str(cache / "cache")],
+            stdout=out,
+            stderr=err,
+            env=env,
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        texts = []
+        for stream in (out, err):
+            stream.seek(0)
+            texts.append(stream.read())
+    done = subprocess.CompletedProcess(command, process.returncode, *texts)
     return done, usage.ru_maxrss / 1024
 
 
