@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import PhotoError, TooLarge
-from iqcli.photos.codecs import jxl
+from iqcli.photos.codecs import jpeg2000, jxl
 from iqcli.photos.formats import HEAD_BYTES, sniff, title
 
 if TYPE_CHECKING:
@@ -440,11 +440,8 @@ def _jxl(data: bytes) -> Demand | None:
 
 
 def _jp2(data: bytes) -> Demand | None:
-    start = 0  # of a bare codestream
-    if data[:4] == b"\0\0\0\x0c":
-        start = data.index(b"jp2c\xff\x4f\xff\x51") + 4
-    right, bottom, left, top = struct.unpack_from(">IIII", data, start + 8)
-    return _with_codec("jp2", data, max(0, right - left), max(0, bottom - top))
+    size = jpeg2000.size_of(data)
+    return _with_codec("jp2", data, size.width, size.height)
 
 
 # --- Photoshop, and Netpbm

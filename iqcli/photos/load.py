@@ -1,8 +1,9 @@
 """The pixels of an opened picture as far as its data go, and how much of it is lost.
 
 Pillow does not pass on what libjpeg complains of, so JPEG is decoded by simplejpeg, which is the
-same libjpeg-turbo, gives the same pixels and is no slower. Other formats are decoded by Pillow, and
-where it fails, what it got so far is kept, if there is any.
+same libjpeg-turbo, gives the same pixels and is no slower. JPEG 2000 is decoded by OpenCV, for
+Pillow lets nothing else run meanwhile. Other formats are decoded by Pillow, and where it fails,
+what it got so far is kept, if there is any.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
+from iqcli.photos.codecs import jpeg2000
 from iqcli.photos.jpeg_damage import lost, parse
 from iqcli.photos.limits import HEARD_PIXELS, LEAST_LEFT
 
@@ -50,6 +52,9 @@ def load(
     """
     if kind == "jpeg":
         return image, _load_jpeg(image, data)
+    if kind == "jp2":
+        jpeg2000.load(image, data)
+        return image, 0.0
     image, share = _load_other(image, kind, again)
     if kind == "png":
         share = max(share, _lost_of_png(data))

@@ -8,8 +8,11 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from support.images import encoded, noise, scene
+from PIL import Image
+from support.images import dng, encoded, noise, scene
+from support.more_formats import jxl, psd
 
 from iqcli import interrupts
 from iqcli.errors import IqError, PhotoError, TooSlow
@@ -17,7 +20,7 @@ from iqcli.photos import decode, read, time_limit
 from iqcli.photos.time_limit import allow, at_most, bounded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 JPEG = encoded(noise(64, 48), "JPEG")
 
@@ -166,3 +169,69 @@ def test_size_and_format_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_limit, "allow", lambda *of: asked.append(of))
     read.read_photo(encoded(scene(400, 250), "PNG"), max_megapixels=1)
     assert asked == [("png", 0.1)]
+
+
+def longest_silence(work: Callable[[], object]) -> float:
+    """The longest time that `work` lets no other thread run, as a share (0..1) of its own time."""
+    ticks, end = [time.monotonic()], threading.Event()
+
+    def tick() -> None:
+        while not end.is_set():
+            ticks.append(time.monotonic())
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=tick)
+    thread.start()
+    try:
+        work()
+    finally:
+        end.set()
+        thread.join()
+    ticks.append(time.monotonic())
+    return float(np.diff(ticks).max() / (ticks[-1] - ticks[0]))
+
+
+def lets_others_run(work: Callable[[], object]) -> bool:
+    """Of several tries, for on a busy machine a thread may have to wait."""
+    return any(longest_silence(work) < 0.5 for _ in range(6))
+
+
+def test_a_decoder_that_stops_all_threads_is_noticed() -> None:
+    assert not lets_others_run(lambda: sum(range(1_000_000)))
+    assert lets_others_run(lambda: seconds_in_c(0.1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "height"),
+    [
+        ("JPEG2000", 600, 400),
+        ("JPEG", 1600, 1200),
+        ("PNG", 1200, 900),
+        ("WEBP", 800, 600),
+        ("GIF", 1600, 1200),
+        ("BMP", 3000, 2000),
+        ("TIFF", 1600, 1200),
+        ("HEIF", 500, 400),
+        ("AVIF", 600, 400),
+        ("JPEG XL", 400, 300),
+        ("PSD", 3000, 2000),
+        ("PPM", 3000, 2000),
+        ("DNG", 1600, 1200),
+    ],
+)
+def test_other_threads_run_while_a_photo_is_decoded(kind: str, width: int, height: int) -> None:
+    """Else no signal is heard meanwhile, and nothing can be given up."""
+    made = {"JPEG XL": jxl, "PSD": psd, "DNG": lambda pixels: dng(pixels, None)}
+    options = {
+        "TIFF": {"compression": "tiff_lzw"},
+        "AVIF": {"speed": 10},
+        "PNG": {"compress_level": 1},
+    }
+    pixels = noise(width, height)
+    if kind in made:
+        data = made[kind](pixels)
+    elif kind == "GIF":
+        data = encoded(Image.fromarray(pixels[..., 0]), "GIF")
+    else:
+        data = encoded(pixels, kind, **options.get(kind, {}))
+    assert lets_others_run(lambda: read.read_photo(data, max_megapixels=10))
