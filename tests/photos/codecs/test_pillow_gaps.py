@@ -106,17 +106,26 @@ def test_a_picture_that_photoshop_flattened_is_read() -> None:
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.95])
 @pytest.mark.parametrize(
-    ("name", "data"),
-    [
-        ("JPEG 2000", encoded(noise(90, 60), "JPEG2000")),
-        ("JPEG 2000", encoded(noise(90, 60), "JPEG2000", no_jp2=True)),
-        ("Photoshop", psd(noise(90, 60))),
-        ("Netpbm", encoded(noise(90, 60), "PPM")),
-    ],
+    "data",
+    [encoded(noise(90, 60), "JPEG2000"), encoded(noise(90, 60), "JPEG2000", no_jp2=True)],
+    ids=["boxed", "bare"],
 )
-def test_a_truncated_file_is_never_half_a_picture(name: str, data: bytes, share: float) -> None:
+def test_a_truncated_jpeg_2000_is_never_half_a_picture(data: bytes, share: float) -> None:
     message = reason(data[: int(share * len(data))])
-    assert message.startswith((f"{name} data ends early", f"broken {name} data"))
+    assert message.startswith(("JPEG 2000 data ends early", "broken JPEG 2000 data"))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("kind", ["Photoshop", "Netpbm"])
+def test_a_truncated_file_is_damaged_or_refused(kind: str, share: float) -> None:
+    data = psd(noise(90, 60)) if kind == "Photoshop" else encoded(noise(90, 60), "PPM")
+    part = data[: int(share * len(data))]
+    # Photoshop keeps the colours one behind the other.
+    if kind == "Photoshop" and share < 0.7:
+        assert reason(part).startswith(("Photoshop data ends early", "broken Photoshop data"))
+    else:
+        most = 3 * (1 - share) if kind == "Photoshop" else 1 - share
+        assert read(part)[0].damage == pytest.approx(most, abs=0.05)
 
 
 def test_a_pixel_bomb_is_refused_by_its_header() -> None:
