@@ -158,6 +158,8 @@ def inside(root: Path, number: int) -> tuple[float, list[str]]:
 def main() -> int:
     """Try, print, and fail above the limit or at any fault."""
     tries = int(sys.argv[1]) if len(sys.argv) > 1 else 50
+    # A shell lets a command in the background ignore it, and iq keeps what its parent ignores.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     chance = random.Random(1)
     taken: dict[str, list[float]] = {name: [] for name in ("inside a decoder", *COMMANDS)}
     faults = 0
