@@ -2,9 +2,9 @@
 
 A decoder goes on after a fault, often without a word. Here only the lengths of the Huffman codes
 are followed, block by block (ITU T.81, annexes F and G), until the data ends, a code is none, a
-block gets more than 64 coefficients, or its mean lies beyond black or white. What comes behind that
-in the same restart interval is grey, or shifted and in other colours: it is lost. Refining scans
-of a progressive file are not followed: what they lose is hardly seen.
+block gets more than 64 coefficients, its mean lies beyond black or white, or a sector was lost.
+What comes behind that in the same restart interval is grey, or shifted and in other colours: it is
+lost. Refining scans of a progressive file are not followed: what they lose is hardly seen.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from iqcli.photos.sectors import lost_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +46,8 @@ BITS, ADVANCE = 0x3F, 6
 END, WRONG = 128, 512
 # No mean has more bits.
 MOST_BITS = 16
+# Before a restart, encoders leave no bytes over.
+MOST_LEFT = 2
 # Coefficients of the mean of a block, in its steps, lie within.
 DARKEST = 1024
 # By how many levels the mean of a unit may leave the range of colours; whole photos reach 52.
@@ -55,7 +59,10 @@ Lookup = NDArray[np.uint16]
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """One scan: its components by index, the tables of each, its band, and its data."""
+    """One scan: its components by index, the tables of each, its band, and its data.
+
+    `gaps` are where in the data lost sectors begin.
+    """
 
     components: tuple[int, ...]
     tables: tuple[tuple[Table, Table], ...]
@@ -65,6 +72,7 @@ class Scan:
     interval: int
     lengths: dict[Table, bytes]
     data: bytes
+    gaps: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)
@@ -89,8 +97,11 @@ class Jpeg:
     @property
     def is_whole(self) -> bool:
         """Whether no scan can be missing behind the last one."""
-        if self.has_end:
-            return True
+        return self.has_end or self.is_refined
+
+    @property
+    def is_refined(self) -> bool:
+        """Whether all coefficients are there to their last bit, as far as scans begin at all."""
         done = [0] * len(self.ids)
         for scan in self.scans:
             for each in scan.components if scan.shift == 0 else ():
@@ -103,7 +114,8 @@ def parse(data: bytes) -> Jpeg:
     found = Jpeg()
     parts, tables, steps, interval = [b"\xff\xd8"], dict[Table, bytes](), dict[int, int](), 0
     quantiser: list[int] = []
-    for marker, body, rest in _segments(data):
+    for marker, body, span in _segments(data):
+        rest = data[span.start : span.stop].rstrip(b"\xff")
         if marker == EOI:
             found.has_end = True
             break
@@ -123,7 +135,8 @@ def parse(data: bytes) -> Jpeg:
             found.in_colour &= found.ids != list(b"RGB")
         elif marker == SOS:
             body = _plain_band(body) if found.sequential else body
-            if scan := _scan(found, body, tables, interval, rest):
+            gaps = [at - span.start for at, _ in lost_spans(data, span.start, span.stop)]
+            if scan := _scan(found, body, tables, interval, rest, tuple(gaps)):
                 found.steps = found.steps or [steps.get(each, 1) for each in quantiser]
                 found.scans.append(scan)
         elif marker == APP0:
@@ -136,14 +149,14 @@ def parse(data: bytes) -> Jpeg:
     return found
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Marker, body and, of a scan, the coded data, up to the end of the picture."""
+def _segments(data: bytes) -> Iterator[tuple[int, bytes, slice]]:
+    """Marker, body and, of a scan, where its coded data are, up to the end of the picture."""
     at, seen, wanted = 2, set[int](), set[int]()
     while 0 <= (at := data.find(b"\xff", at)) < len(data) - 1:
         marker = data[at + 1]
         size = int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == EOI:
-            yield marker, b"", b""
+            yield marker, b"", slice(0, 0)
             return
         if marker not in KNOWN or size < 2:
             at += 1
@@ -151,11 +164,11 @@ def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         body, at = data[at + 4 : at + 2 + size], at + 2 + size
         if len(body) < size - 2:
             return
-        rest = b""
+        rest = slice(0, 0)
         if marker == SOS:
             stop = END_OF_SCAN.search(data, at)
             end = stop.start() if stop else len(data)
-            rest = data[at:end].rstrip(b"\xff")
+            rest = slice(at, end)
             seen.update(body[1 : 1 + 2 * body[0] : 2] if body else b"")
             at = end
         elif marker in FRAMES and len(body) > 5:
@@ -194,7 +207,12 @@ def _plain_band(body: bytes) -> bytes:
 
 
 def _scan(
-    found: Jpeg, body: bytes, tables: dict[Table, bytes], interval: int, data: bytes
+    found: Jpeg,
+    body: bytes,
+    tables: dict[Table, bytes],
+    interval: int,
+    data: bytes,
+    gaps: tuple[int, ...],
 ) -> Scan | None:
     count = body[0] if body else 0
     if len(body) < 2 * count + 4 or not set(body[1 : 2 * count + 1 : 2]) <= set(found.ids):
@@ -210,13 +228,15 @@ def _scan(
         interval,
         dict(tables),
         data,
+        gaps,
     )
 
 
 def lost(found: Jpeg) -> float | None:
     """The share (0..1) of the picture that is lost, None where the codes are of another kind.
 
-    Where there is light but no colour, or in a progressive file no detail, half is lost.
+    Where there is light but no colour, or in a progressive file no detail, half is lost, and an
+    eighth where detail is coarse.
     """
     if not (found.sequential or found.progressive) or not found.width * found.height:
         return None
@@ -235,8 +255,11 @@ def _is_long(found: Jpeg) -> bool:
 
 def _lost(found: Jpeg) -> float:
     shares: dict[tuple[int, int], float] = {}
+    unrefined = 0.0 if found.is_refined else 1.0
     for scan in found.scans:
-        if not scan.refines:
+        if scan.refines:
+            unrefined = max(unrefined, *(1 - gap / len(scan.data) for gap in scan.gaps[:1]), 0.0)
+        else:
             share = _share(found, scan)
             for component in scan.components:
                 key = component, int(scan.band[0] > 0)
@@ -244,7 +267,7 @@ def _lost(found: Jpeg) -> float:
     light = shares.get((0, 0), 1.0)
     rest = [shares.get((each, 0), 1.0) for each in range(len(found.ids))]
     if found.progressive:
-        rest.append(shares.get((0, 1), 1.0))
+        rest += shares.get((0, 1), 1.0), unrefined / 4
     return (light + max(rest)) / 2
 
 
@@ -255,8 +278,16 @@ def _share(found: Jpeg, scan: Scan) -> float:
     plain = [each.replace(b"\xff\0", b"\xff") for each in pieces[::2]]
     steps = [found.steps[each] for each in scan.components]
     codes = _Codes(b"".join(plain), scan, layout, steps, found.in_colour)
-    ends = [len(each) if codes.hold_zeros else len(ZEROS.split(each, 1)[0]) for each in plain]
-    at = good = unit = start = 0
+    starts = [0, *(each.end() for each in RESTART.finditer(scan.data))]
+    ends = [
+        min(
+            _before_gap(scan, begin, pieces[2 * k]),
+            len(plain[k]) if codes.hold_zeros else _before_zeros(plain[k]),
+        )
+        for k, begin in enumerate(starts)
+    ]
+    at = unit = start = 0
+    good = 0.0
     for place, piece in enumerate(plain):
         if place and scan.interval:
             # One or two restarts that are missing took their interval with them.
@@ -264,9 +295,24 @@ def _share(found: Jpeg, scan: Scan) -> float:
             gap = gap if gap < 3 else 0
             at, unit = at + 1 + gap, unit + gap * scan.interval
         count = min(scan.interval or total, max(total - unit, 0))
-        good += codes.follow(8 * start, 8 * (start + ends[place]), count)
+        end = 8 * (start + ends[place])
+        done = codes.follow(8 * start, end, count)
+        # What is left over before a restart was part of it.
+        is_inside = place < len(plain) - 1
+        good += done / 2 if is_inside and codes.left(end) > MOST_LEFT else done
         unit, start = unit + count, start + len(piece)
     return 1 - good / total
+
+
+def _before_zeros(plain: bytes) -> int:
+    """How many bytes stand before zeros that no code makes; one zero may still be of a code."""
+    return min(len(plain), len(ZEROS.split(plain, 1)[0]) + 1)
+
+
+def _before_gap(scan: Scan, begin: int, piece: bytes) -> int:
+    """How many bytes of a piece of a scan stand before its first lost sector, without stuffing."""
+    gap = next((each - begin for each in scan.gaps if 0 <= each - begin < len(piece)), len(piece))
+    return len(piece[:gap].replace(b"\xff\0", b"\xff"))
 
 
 def _layout(found: Jpeg, scan: Scan) -> tuple[list[int], int]:
@@ -302,7 +348,7 @@ class _Codes:
         if colour and len(steps) == 3 and self._means:
             pairs = enumerate(steps)
             self._to_light = [(step << scan.shift) / 8 / layout.count(k) for k, step in pairs]
-        self._base = 0
+        self._base = self._at = 0
         self._ahead: list[memoryview] = []
 
     @property
@@ -310,10 +356,15 @@ class _Codes:
         """Whether a run of zero bytes is an even ground: they are the ends of blocks."""
         return all(each[0] >> ADVANCE >= END for each in self._others)
 
+    def left(self, end: int) -> int:
+        """How many bytes before the bit `end` were not followed."""
+        return (end - self._at) // 8
+
     def follow(self, start: int, end: int, count: int) -> int:
         """How many of `count` units make sense, from the bit `start` on and before `end`."""
         means, data, limits = self._means, self._data, self._limits
         at, done, levels = start, 0, [0] * len(limits)
+        self._at = end
         while done < count:
             run, sums = 0, [0] * len(levels)
             for place in self._layout:
@@ -338,6 +389,7 @@ class _Codes:
             if at > end or (self._to_light and not self._is_colour(sums)):
                 return done
             done += 1 + run
+        self._at = at
         return count
 
     def _is_colour(self, sums: list[int]) -> bool:

@@ -16,8 +16,9 @@ import numpy as np
 import simplejpeg
 
 from iqcli.photos.codecs import jpeg2000
-from iqcli.photos.jpeg_damage import lost, parse
+from iqcli.photos.jpeg_damage import EOI, lost, parse
 from iqcli.photos.limits import HEARD_PIXELS, LEAST_LEFT
+from iqcli.photos.sectors import lost_share, lost_spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,10 +53,12 @@ def load(
     """
     if kind == "jpeg":
         return image, _load_jpeg(image, data)
+    zeros, share = lost_share(image, data, kind), 0.0
     if kind == "jp2":
         jpeg2000.load(image, data)
-        return image, 0.0
-    image, share = _load_other(image, kind, again)
+    else:
+        image, share = _load_other(image, kind, again)
+    share = max(share, zeros)
     if kind == "png":
         share = max(share, _lost_of_png(data))
     if share > MOST:
@@ -72,11 +75,13 @@ def _load_jpeg(image: ImageFile, data: bytes) -> float:
         return 0.0
     pixels, complaint = _decoded(image, data)
     share = 0.0
-    if complaint:
+    # Zeros may be codes of an even ground, of which no decoder complains.
+    if complaint or lost_spans(data, max(data.find(b"\xff\xda"), 0)):
         # What stands around the coded data does no harm, nor does what is missing behind it.
         found = parse(data)
         pixels, complaint = _decoded(image, found.clean)
-        if pixels is not None and (complaint or not found.is_whole):
+        has_gaps = any(scan.gaps for scan in found.scans)
+        if pixels is not None and (complaint or has_gaps or not found.is_whole):
             share = _lost_of_jpeg(found, pixels, complaint)
         if share > MOST:
             raise OSError(complaint or "premature end of the picture")
@@ -117,10 +122,11 @@ def _lost_of_jpeg(found: Jpeg, pixels: Pixels, complaint: str) -> float:
         grey = (pixels == GREY).all(axis=(1, 2))
         share = float(np.argmin(grey[::-1]) / len(grey)) if not grey.all() else 1.0
     # More data than the picture needs are no loss, if nothing else speaks for one.
-    is_more = "extraneous" in complaint
+    is_more = "extraneous" in complaint and f"0x{EOI:x}" in complaint and found.is_refined
     if share and is_more:
         share = max(share, _behind_seam(found, pixels, share))
-    return max(share, LEAST) if share or not is_more else 0.0
+    is_lost = share or (complaint and not is_more)
+    return max(share, LEAST) if is_lost or not found.is_whole else 0.0
 
 
 def _behind_seam(found: Jpeg, pixels: Pixels, share: float) -> float:

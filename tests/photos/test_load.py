@@ -107,6 +107,28 @@ def test_between_restart_markers_only_that_part_is_lost() -> None:
             assert 0 < damage(broken) <= 0.1
 
 
+@pytest.mark.parametrize("options", [{}, {"restart_marker_rows": 4}, {"progressive": True}])
+def test_lost_sectors_are_found_where_zeros_are_codes_of_an_even_ground(
+    options: dict[str, object],
+) -> None:
+    picture = texture(1, 640, 960)
+    picture[:, ::2] = picture[:, 1::2] = 127  # most codes are ends of blocks, of one or two zeros
+    picture[::40, ::7] = 255
+    whole = jpeg(picture, optimize=True, **options)
+    assert damage(whole) == 0
+    for share in (0.3, 0.6, 0.9):
+        at = int(share * len(whole)) // 512 * 512
+        assert damage(whole[:at] + bytes(512) + whole[at + 512 :]) > 0
+        assert damage(whole[:at] + bytes(len(whole) - at)) > 0
+
+
+def test_a_progressive_file_that_ends_in_another_one_is_damaged() -> None:
+    whole, other = jpeg(progressive=True), jpeg(texture(2, 320, 480))
+    for share in (0.1, 0.25, 0.4):
+        at = int(share * len(whole))
+        assert damage(whole[:at] + other[-2 * (len(whole) - at) :]) > 0
+
+
 def test_missing_restart_markers_are_heard() -> None:
     whole = jpeg(restart_marker_rows=1)
     places = [each.start() for each in re.finditer(rb"\xff[\xd0-\xd7]", whole[coded(whole) :])]

@@ -65,3 +65,58 @@ def _places(ipma: bytes, wanted: int) -> list[int]:
             return [int.from_bytes(each, "big") & (0x7FFF if wide_places else 0x7F) for each in raw]
         at += count * size
     return []
+
+
+def coded_items(data: bytes) -> list[list[tuple[int, int]]]:
+    """Where the coded pixels of the picture that a HEIF or AVIF shows are, in the file.
+
+    Of each item that is decoded by itself (the picture, or each of its tiles) the pieces, from each
+    to behind. Thumbnails, gain maps and depth maps are left out; empty if unknown.
+    """
+    meta = box(data, b"meta")[4:]
+    primary = box(meta, b"pitm")
+    shown = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
+    places = _extents(box(meta, b"iloc"))
+    tiles = _derived_from(box(meta, b"iref"), shown)
+    return [places[item] for item in tiles or [shown] if item in places]
+
+
+def _derived_from(iref: bytes, item: int) -> list[int]:
+    """The items that an item is put together from."""
+    size = 2 if iref[:1] == b"\0" else 4
+    for name, content in boxes(iref[4:]):
+        if name == b"dimg" and int.from_bytes(content[:size], "big") == item:
+            return [
+                int.from_bytes(content[at : at + size], "big")
+                for at in range(size + 2, len(content) - size + 1, size)
+            ]
+    return []
+
+
+def _extents(iloc: bytes) -> dict[int, list[tuple[int, int]]]:
+    """Of each item that lies in the file itself the pieces, from each to behind."""
+    if len(iloc) < 8:
+        return {}
+    version, sizes = iloc[0], (iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15)
+    offset_size, length_size, base_size, index_size = sizes
+    at, found = 6, dict[int, list[tuple[int, int]]]()
+
+    def number(size: int) -> int:
+        nonlocal at
+        at += size
+        return int.from_bytes(iloc[at - size : at], "big")
+
+    wide = 2 if version < 2 else 4
+    for _ in range(min(number(wide), MOST_BOXES)):
+        item, method = number(wide), number(2) & 15 if version else 0
+        at += 2
+        base, pieces = number(base_size), list[tuple[int, int]]()
+        for _ in range(number(2)):
+            if at > len(iloc):
+                return found
+            at += index_size if version else 0
+            start = base + number(offset_size)
+            pieces.append((start, start + number(length_size)))
+        if method == 0:
+            found[item] = pieces
+    return found

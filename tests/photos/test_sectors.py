@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.drawn_scenes import texture
+from support.images import encoded, read
+
+from iqcli.photos.sectors import SECTOR, lost_spans
+
+PICTURE = Image.fromarray(texture(1, 300, 413))
+
+
+def damage(data: bytes) -> float:
+    return read(data)[0].damage
+
+
+def without(data: bytes, share: float, sectors: int = 1) -> bytes:
+    """A file with zeros in place of whole sectors, from a share of it on."""
+    at = int(share * len(data)) // SECTOR * SECTOR
+    return data[:at] + bytes(sectors * SECTOR) + data[at + sectors * SECTOR :]
+
+
+def test_lost_sectors_are_found_where_sectors_are() -> None:
+    data = bytearray(b"\1" * 5000)
+    data[1024:2048] = bytes(1024)
+    data[2600:3400] = bytes(800)  # no sector of its own
+    assert lost_spans(bytes(data)) == [(1024, 2048)]
+    data[1022:1024] = data[2048:2050] = bytes(2)  # of the codes themselves
+    assert lost_spans(bytes(data)) == [(1024, 2050)]
+    data[4608:] = bytes(392)
+    assert lost_spans(bytes(data) + bytes(120)) == [(1024, 2050), (4608, 5120)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("WEBP", {}),
+        ("WEBP", {"lossless": True}),
+        ("HEIF", {}),
+        ("AVIF", {}),
+        ("JPEG2000", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "tiff_adobe_deflate"}),
+        ("PNG", {}),
+    ],
+)
+def test_a_lost_sector_of_coded_pixels_is_damage(kind: str, options: dict[str, object]) -> None:
+    # What fills metadata, or lies behind the picture, belongs to it.
+    exif = Image.Exif()
+    exif[37510] = bytes(4096)
+    data = encoded(PICTURE, kind, exif=exif, **options)
+    assert damage(data) == 0
+    assert damage(data + bytes(8192)) == 0
+    assert damage(without(data, 0.5)) > 0.01
+
+
+@pytest.mark.parametrize("kind", ["BMP", "PPM", "TIFF"])
+def test_of_plain_pixels_the_sectors_are_damage_and_black_parts_are_not(kind: str) -> None:
+    data = encoded(PICTURE, kind)
+    assert damage(without(data, 0.5, 40)) == pytest.approx(40 * SECTOR / len(data), abs=0.002)
+    half = int(0.6 * len(data)) // SECTOR * SECTOR
+    assert damage(data[:half] + bytes(len(data) - half)) == pytest.approx(0.4, abs=0.01)
+    for width in (413, 1024):
+        black = np.full((200, width, 3), 90, np.uint8)
+        black[:50] = black[150:] = 0
+        black[:, width // 4 : -width // 4] = 0
+        assert damage(encoded(Image.fromarray(black), kind)) == 0
