@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from iqcli.transactions.edit_records import FileEdit
     from iqcli.transactions.history import RunHistory
     from iqcli.transactions.journal import JournalRecord, JournalWriter
-    from iqcli.transactions.plan import PlannedShot
+    from iqcli.transactions.plan import Plan, PlannedShot
     from iqcli.transactions.steps import Step
 
 
@@ -121,13 +122,15 @@ class _Items:
     """The items of a run, as its undo sees them: first the edits, then the shots of the plan.
 
     `steps` and `known` are by item. `left` has the reasons why some cannot be undone, one a file;
-    none for an edit that is left because its shot is. `done` are those that an earlier undo did.
+    none for an edit that is left because its shot is. `astray` are those among them whose folder is
+    gone or led elsewhere. `done` are those that an earlier undo did.
     """
 
     run: JournalRecord
     steps: Sequence[Sequence[Step]]
     known: Sequence[JournalState]
     left: Mapping[int, tuple[str, ...]]
+    astray: Mapping[int, str]
     done: Collection[int]
 
     @property
@@ -144,6 +147,15 @@ class _Items:
 
     def _is_due(self, number: int) -> bool:
         return number not in self.left and number not in self.done
+
+    @property
+    def within_reach(self) -> Plan | None:
+        """The plan of the shots whose folders are there."""
+        if self.run.plan is None:
+            return None
+        numbered = enumerate(self.run.plan.shots, start=len(self.run.edits))
+        there = tuple(shot for number, shot in numbered if number not in self.astray)
+        return replace(self.run.plan, shots=there)
 
     @property
     def conflicts(self) -> list[str]:
@@ -164,7 +176,10 @@ class _Items:
             edits = range(len(self.run.edits))
             yield from (why for number in edits for why in self.left.get(number, ()))
             return
+        yield from dict.fromkeys(self.astray.values())
         for number, reasons in self.left.items():
+            if number in self.astray:
+                continue
             yield from reasons[:-1]
             others = [] if number < len(self.run.edits) else self._others(number)
             stay = "stays" if len(others) == 1 else "stay"
@@ -178,7 +193,9 @@ class _Items:
         return [display_path(step.source) for step in steps if lstat_or_none(step.source)]
 
 
-def _items(past: RunHistory, backups: Backups, *, partly: bool) -> _Items:
+def _items(
+    past: RunHistory, backups: Backups, astray: Mapping[int, str], *, partly: bool
+) -> _Items:
     run = past.run
     by_path = {each.path: each for each in run.edits}
     edits = [(step.inverse(),) for step in edit_steps(run.edits, backups)]
@@ -189,12 +206,13 @@ def _items(past: RunHistory, backups: Backups, *, partly: bool) -> _Items:
         JournalState(past.settled, number in past.applied, past.claims)
         for number in range(len(steps))
     ]
-    left = _left(steps, known, len(edits), past.taken_back)
+    left: dict[int, tuple[str, ...]] = {number: (why,) for number, why in astray.items()}
+    left |= _left(steps, known, len(edits), {*past.taken_back, *astray})
     if partly:  # else what was kept is only read where it is put back
         for number, [step] in enumerate(edits):
             if number not in left and number not in past.taken_back and step.is_damaged():
                 left[number] = (f"what was kept of {display_path(step.target)} is damaged",)
-    return _Items(run, steps, known, left, past.taken_back)
+    return _Items(run, steps, known, left, astray, past.taken_back)
 
 
 def _left(
@@ -234,12 +252,15 @@ def _is_away(step: Step, known: JournalState) -> bool:
 
 def _undo(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
     run = past.run
-    with _earlier_run_named(run.id, state_dir):
-        if run.plan:
-            check(run.plan)
-        check_edits(run.edits)
+    astray: dict[int, str] = {}
+    try:
+        _check(run.plan, run.edits)
+    except PlanConflict as error:
+        if not partly:
+            raise PlanConflict(f"{error}; {_without(run.id, state_dir)}") from error
+        astray = _astray(past, str(error))
     backups = Backups(state_dir, run.id)
-    items = _items(past, backups, partly=partly)
+    items = _items(past, backups, astray, partly=partly)
     if not partly:
         _refuse(past, items, state_dir)
     edited = len(items.edits)
@@ -263,16 +284,39 @@ def _undo(past: RunHistory, state_dir: Path, partly: bool) -> Outcome:
     )
 
 
-@contextmanager
-def _earlier_run_named(run: str, state_dir: Path) -> Iterator[None]:
-    """Where a root is not there, the error names the run before, which can be undone."""
-    try:
-        yield
-    except PlanConflict as error:
-        if earlier := history.run_before(state_dir, run):
-            why = f"{error}; iq undo {earlier} takes back the run before it"
-            raise PlanConflict(why) from error
-        raise
+def _check(plan: Plan | None, edits: Iterable[FileEdit]) -> None:
+    if plan:
+        check(plan)
+    check_edits(edits)
+
+
+def _without(run: str, state_dir: Path) -> str:
+    """How to go on without a run whose folder is gone."""
+    closes = f"iq undo {run} --partly closes this run"
+    if earlier := history.run_before(state_dir, run):
+        return f"{closes}, iq undo {earlier} takes back the one before it"
+    return closes
+
+
+def _astray(past: RunHistory, why: str) -> dict[int, str]:
+    """The items that cannot be looked at, and the reason; all of them where none is to blame.
+
+    An item that is back for good is none of them.
+    """
+    run, found = past.run, {}
+    shots = run.plan.shots if run.plan else ()
+    for number in range(len(run.edits) + len(shots)):
+        if number in past.taken_back:
+            continue
+        try:
+            if number < len(run.edits):
+                check_edits((run.edits[number],))
+            elif run.plan:
+                check(replace(run.plan, shots=(shots[number - len(run.edits)],)))
+        except PlanConflict as error:
+            found[number] = str(error)
+    every = range(len(run.edits) + len(shots))
+    return found or {number: why for number in every if number not in past.taken_back}
 
 
 def _refuse(past: RunHistory, items: _Items, state_dir: Path) -> None:
@@ -304,8 +348,8 @@ def _carry_out(
                 log.done(number)
             transaction.sync({items.run.edits[number].path.parent for number in items.edits})
     try:
-        if items.run.plan:
-            reject_folder.clean_up(items.run.plan, items.run.id, list(items.shots.values()))
+        if plan := items.within_reach:
+            reject_folder.clean_up(plan, items.run.id, list(items.shots.values()))
         if items.edits:
             backups.drop(items.edits)
         log.note("partial" if items.left else "finished")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -169,18 +171,54 @@ def test_a_missing_root_names_the_run_before(root: Path, state: Path, tmp_path: 
     first = apply(plan_for(other, [["IMG_1.JPG"]]), state).run
     apply(plan_for(root), state)
     root.rename(root.with_name("unplugged"))
-    with pytest.raises(PlanConflict, match=f"mount .*; iq undo {first} takes back the run before"):
+    with pytest.raises(PlanConflict, match=f"mount .*, iq undo {first} takes back the one before"):
         undo(None, state)
     assert undo(first, state).shots == 1
 
 
 def test_an_unmounted_root_is_not_taken_for_lost_photos(root: Path, state: Path) -> None:
-    apply(plan_for(root), state)
+    before = tree(root)
+    run = apply(plan_for(root, action="copy"), state).run
     away = root.rename(root.with_name("unplugged"))
-    with pytest.raises(PlanConflict, match="photos is not there; mount"):
-        undo(None, state, partly=True)
+    with pytest.raises(PlanConflict, match=f"photos is not there; .*{run} --partly closes this"):
+        undo(None, state)
+    done = undo(None, state, partly=True)
+    assert done.closed
+    assert [why for why in done.left if "photos is not there; mount" in why] == [*done.left]
+    with pytest.raises(IqError, match="no run is left to undo"):
+        undo(None, state)
     away.rename(root)
-    assert undo(None, state).shots == 3
+    assert undo(run, state).shots == 3
+    assert tree(root) == before
+
+
+def test_a_root_that_is_gone_for_good_does_not_hold_up_the_others(
+    root: Path, state: Path, tmp_path: Path
+) -> None:
+    before, other = tree(root), tmp_path / "other"
+    other.mkdir()
+    grow(other, ["IMG_1.JPG"])
+    one, two = plan_for(root), plan_for(other, [["IMG_1.JPG"]])
+    apply(replace(one, shots=(*one.shots, *two.shots)), state)
+    shutil.rmtree(other)
+    done = undo(None, state, partly=True)
+    assert done.shots == 3
+    assert tree(root) == before
+    assert len(done.left) == 1
+    with pytest.raises(IqError, match="no run is left to undo"):
+        undo(None, state)
+
+
+def test_a_root_that_became_a_link_is_refused_or_left(
+    root: Path, state: Path, tmp_path: Path
+) -> None:
+    run = apply(plan_for(root), state).run
+    root.rename(tmp_path / "new disk")
+    root.symlink_to(tmp_path / "new disk")
+    moved = tree(tmp_path / "new disk")
+    refused(root, state, "photos leads elsewhere through a link")
+    assert undo(run, state, partly=True).shots == 0
+    assert tree(tmp_path / "new disk") == moved
 
 
 def test_a_folder_that_became_a_link_is_refused(root: Path, state: Path, tmp_path: Path) -> None:
