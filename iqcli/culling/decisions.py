@@ -13,7 +13,7 @@ from iqcli.fs import files
 from iqcli.photos.find import find_again
 from iqcli.photos.folder import is_photo
 from iqcli.records import Decision, Photo, Rating, Shot, Verdict
-from iqcli.text import display_path
+from iqcli.text import display_path, shorten
 from iqcli.transactions import jsonl
 from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
 from iqcli.transactions.plan import below, check_root
@@ -113,7 +113,7 @@ def _read(found: Iterator[Record]) -> list[Decision]:
     if first.get("kind") != KIND:
         raise IqError("it holds no decisions of iq")
     if first.get("schema") != SCHEMA:
-        raise IqError(f"it is of schema {first.get('schema')!r}, this iq reads {SCHEMA}")
+        raise IqError(f"it is of schema {shorten(first.get('schema'))}, this iq reads {SCHEMA}")
     model = want(first, "model", str)
     decisions: list[Decision] = []
     files_so_far = 0

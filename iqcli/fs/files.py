@@ -38,7 +38,9 @@ ROOT = 0
 LARGE = "/var/tmp"  # noqa: S108  # nothing there is opened by a name
 _NO_CALL = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR}
+# No file has a name that is too long for the disk.
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST, *_NOT_THERE}
 _TAKEN = {errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR}
 
 
@@ -47,8 +49,10 @@ def lstat_or_none(path: Path) -> os.stat_result | None:
     try:
         with at(path, check=False) as place:
             return place.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    except OSError as error:
+        if error.errno in _NOT_THERE:
+            return None
+        raise
 
 
 def refuse_foreign_links(folder: Path) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files, other_programs
 from iqcli.photos.folder import MANIFEST, REJECTS
-from iqcli.text import display_path, listed
+from iqcli.text import display_path, listed, shorten
 from iqcli.transactions.jsonl import SHA256, Record, codes, path_fields, path_of, texts, want
 
 if TYPE_CHECKING:
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 # No run takes more shots or files: its journal is one file, which every undo reads.
 MAX_SHOTS, MAX_FILES = 250_000, 750_000
-_REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]*)?")
-_LAYER = re.compile(r"again-[1-9][0-9]*")
+# A folder for the trash has the microseconds of its time in its name, 20 digits.
+_REJECTS = re.compile(rf"{REJECTS}(-[1-9][0-9]{{0,19}})?")
+_LAYER = re.compile(r"again-[1-9][0-9]{0,19}")
 
 
 class Action(StrEnum):
@@ -304,7 +305,7 @@ def parse(found: Iterable[Record | None], most_files: float = math.inf) -> Plan:
     if header is None or header.get("kind") != KIND:
         raise IqError("it is no plan of iq")
     if header.get("schema") != SCHEMA:
-        raise IqError(f"it is of schema {header.get('schema')!r}, this iq reads {SCHEMA}")
+        raise IqError(f"it is of schema {shorten(header.get('schema'))}, this iq reads {SCHEMA}")
     count = want(header, "shots", int)
     shots, files_so_far = [], 0
     for number, each in enumerate(lines, start=2):

@@ -258,6 +258,13 @@ def test_make_folders_leaves_none_when_it_fails(tmp_path: Path) -> None:
     assert not (tmp_path / "a").exists()
 
 
+def test_nothing_has_a_name_that_is_too_long(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+    assert files.lstat_or_none(path) is None
+    assert files.lstat_or_none(path / "b") is None
+    files.remove_folder(path)  # as after a run that could not make it
+
+
 def test_folders_that_another_process_makes_at_once_are_not_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
