@@ -193,9 +193,11 @@ def _begin(state_dir: Path, what: str, text: dict[str, Any]) -> JournalWriter:
         # The name appears with the whole intent: a journal whose first line is cut is damaged.
         durable.create_of(part, (first, b"\n"), 0o600)
         files.rename_into_place(part, path)
-    except OSError as error:
+    except BaseException as error:  # an interrupt, too
         with suppress(OSError):
             files.remove(part)
+        if not isinstance(error, OSError):
+            raise
         reason = f"{display_path(path.parent)}: {error.strerror}"
         raise IqError(f"cannot keep a journal in {reason}; nothing was moved") from error
     return JournalWriter(path, run, when, text.get("of", run))
