@@ -1,6 +1,7 @@
 """Sectors that a disk or a card lost: zeros where the coded pixels of a picture should be.
 
-A decoder of WebP, HEIF, AVIF or JPEG 2000 takes such zeros for pixels without a word. Coded data
+A decoder of WebP, HEIF, AVIF or JPEG 2000 takes such zeros for pixels without a word, and that of a
+HEIF leaves tiles black that are not there. Coded data
 hold no such runs of their own; where they could, as in plain black rows, a run counts only if it
 begins and ends where sectors do.
 """
@@ -67,9 +68,10 @@ def _run(data: bytes, at: int, begin: int, end: int) -> Span:
 def lost_share(image: ImageFile, data: bytes, kind: str) -> float:
     """The share (0..1) of the coded pixels behind lost sectors; 0 for JPEG and PNG, read elsewhere.
 
-    `image` is opened and not decoded yet.
+    Of a HEIF also of those behind its end: a decoder may leave out tiles that are missing. `image`
+    is opened and not decoded yet.
     """
-    if kind not in _PARTS or not lost_spans(data):
+    if kind not in _PARTS or not (kind in ("heif", "avif") or lost_spans(data)):
         return 0.0
     is_plain, parts = _PARTS[kind](image, data)
     total = sum(end - begin for part in parts for begin, end in part)
@@ -84,8 +86,10 @@ def _lost_of(data: bytes, part: list[Span]) -> int:
     """How many bytes of a part, which may lie in pieces, stand behind its first lost sector."""
     total, before = sum(end - begin for begin, end in part), 0
     for begin, end in part:
-        if spans := lost_spans(data, begin, end):
-            return total - before - (spans[0][0] - begin)
+        spans = lost_spans(data, begin, end)
+        gap = spans[0][0] if spans else max(begin, len(data))
+        if gap < end:
+            return total - before - (gap - begin)
         before += end - begin
     return 0
 

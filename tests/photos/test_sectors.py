@@ -5,7 +5,9 @@ import pytest
 from PIL import Image
 from support.drawn_scenes import texture
 from support.images import encoded, read
+from support.more_formats import heif_grid
 
+from iqcli.photos.codecs.boxes import coded_items
 from iqcli.photos.sectors import SECTOR, lost_spans
 
 PICTURE = Image.fromarray(texture(1, 300, 413))
@@ -66,3 +68,16 @@ def test_of_plain_pixels_the_sectors_are_damage_and_black_parts_are_not(kind: st
         black[:50] = black[150:] = 0
         black[:, width // 4 : -width // 4] = 0
         assert damage(encoded(Image.fromarray(black), kind)) == 0
+
+
+def test_a_heif_of_tiles_that_ends_early_is_damaged_by_its_share() -> None:
+    data = heif_grid(texture(3, 512, 512))
+    assert damage(data) == 0
+    tiles = coded_items(data)
+    assert len(tiles) == 4
+    begin, end = tiles[0][-1][0], tiles[-1][-1][1]
+    for share in (0.4, 0.8, 0.97):
+        cut = data[: begin + round(share * (end - begin))]
+        assert damage(cut) == pytest.approx(1 - share, abs=0.02)
+    _, views = read(data[: tiles[2][-1][0]])
+    assert np.abs(views.detail[:250].astype(int) - read(data)[1].detail[:250]).max() <= 2

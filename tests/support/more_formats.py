@@ -1,4 +1,4 @@
-"""Files of formats that Pillow cannot write: Photoshop, boxes of JPEG 2000 and JPEG XL."""
+"""Files of formats that Pillow cannot write: PSD, boxes of JPEG 2000 and JPEG XL, HEIF of tiles."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 import brotli
 from PIL import Image
 from pillow_jxl import Encoder
+from support.images import encoded
+
+from iqcli.photos.codecs.boxes import coded_items, primary_properties
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels
@@ -97,3 +100,52 @@ def psd(
         blocks += b"\0" * (len(content) % 2)
     parts = struct.pack(">I", 0) + struct.pack(">I", len(blocks)) + blocks + struct.pack(">I", 0)
     return head + parts + b"\0\0" + b"".join(band.tobytes() for band in bands)
+
+
+def heif_grid(picture: Pixels) -> bytes:
+    """A HEIF of four tiles, as phones write it; the sides of the picture are even numbers."""
+    height, width = picture.shape[0] // 2, picture.shape[1] // 2
+    tiles, codec = list[bytes](), b""
+    for row in (0, height):
+        for column in (0, width):
+            file = encoded(picture[row : row + height, column : column + width], "HEIF")
+            ((begin, end),) = coded_items(file)[0]
+            tiles.append(file[begin:end])
+            codec = dict(primary_properties(file))[b"hvcC"]
+    layout = struct.pack(">BBBBHH", 0, 0, 1, 1, 2 * width, 2 * height)
+    parts = [(5, layout), *enumerate(tiles, 1)]
+    kinds = [b"hvc1"] * 4 + [b"grid"]
+    infos = [
+        box(b"infe", struct.pack(">IHH4sx", 2 << 24 | (kind == b"hvc1"), item, 0, kind))
+        for item, kind in enumerate(kinds, 1)
+    ]
+    sizes = [
+        box(b"ispe", struct.pack(">III", 0, across, down))
+        for across, down in ((width, height), (2 * width, 2 * height))
+    ]
+    uses = [struct.pack(">HBBB", item, 2, 0x81, 2) for item in range(1, 5)]
+    uses.append(struct.pack(">HBB", 5, 1, 3))
+    head = box(b"ftyp", b"heic\0\0\0\0mif1heic")
+
+    def meta(at: int) -> bytes:
+        places = b""
+        for item, part in parts:
+            places += struct.pack(">HHHII", item, 0, 1, at, len(part))
+            at += len(part)
+        return box(
+            b"meta",
+            bytes(4)
+            + box(b"hdlr", bytes(8) + b"pict" + bytes(13))
+            + box(b"pitm", struct.pack(">IH", 0, 5))
+            + box(b"iloc", struct.pack(">IBBH", 0, 0x44, 0, 5) + places)
+            + box(b"iinf", struct.pack(">IH", 0, 5) + b"".join(infos))
+            + box(b"iref", bytes(4) + box(b"dimg", struct.pack(">HH4H", 5, 4, 1, 2, 3, 4)))
+            + box(
+                b"iprp",
+                box(b"ipco", box(b"hvcC", codec) + b"".join(sizes))
+                + box(b"ipma", struct.pack(">II", 0, 5) + b"".join(uses)),
+            ),
+        )
+
+    before = len(head) + len(meta(0)) + 8
+    return head + meta(before) + box(b"mdat", b"".join(part for _, part in parts))

@@ -71,14 +71,17 @@ def coded_items(data: bytes) -> list[list[tuple[int, int]]]:
     """Where the coded pixels of the picture that a HEIF or AVIF shows are, in the file.
 
     Of each item that is decoded by itself (the picture, or each of its tiles) the pieces, from each
-    to behind. Thumbnails, gain maps and depth maps are left out; empty if unknown.
+    to behind; of a tile, first those of the layout. Thumbnails, gain maps and depth maps are left
+    out; empty if unknown.
     """
     meta = box(data, b"meta")[4:]
     primary = box(meta, b"pitm")
     shown = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
     places = _extents(box(meta, b"iloc"))
     tiles = _derived_from(box(meta, b"iref"), shown)
-    return [places[item] for item in tiles or [shown] if item in places]
+    # Without what tells how they lie, tiles are of no use.
+    layout = places.get(shown, [])
+    return [layout + places[item] for item in tiles if item in places] if tiles else [layout]
 
 
 def _derived_from(iref: bytes, item: int) -> list[int]:
