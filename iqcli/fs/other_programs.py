@@ -81,7 +81,7 @@ NAMES = {
         Kind.BIN,
         Synology="#recycle | @sharebin",
         QNAP="@recycle | network recycle bin",
-        Windows="$recycle.bin | recycler",
+        Windows="$recycle.bin | recycle.bin | recycle bin | recycler",
         macOS=".trash | .trashes | network trash folder",
         Samba=".recycle | .recycle.bin | .deleted",
         Western_Digital=".!@#$recycle",
@@ -89,7 +89,7 @@ NAMES = {
         Nextcloud="files_trashbin",
         Syncthing=".stversions",
         digiKam=".dtrash",
-        the_file_system="lost+found",
+        the_file_system="lost+found | lost.dir",
     ),
     **_rows(
         Kind.SNAPSHOTS,
@@ -107,7 +107,8 @@ NAMES = {
     ),
     **_rows(
         Kind.CACHE,
-        Synology="@eadir | @synoeadir | .synologyworkingdirectory | @img_bkp_cache",
+        Synology="@eadir | @synoeadir | .synologyworkingdirectory | @img_bkp_cache"
+        " | @tmp | @synophoto | @synodrive | @synologydrive | @activebackup | @synoresource",
         QNAP="@__thumb | .@__thumb | @transcode | .@__comp | .@upload_cache | .@__qini",
         Asustor=".@metadata | .@thumb",
         Western_Digital=".wdmc | .wdphotos | .wdcache",
@@ -117,6 +118,7 @@ NAMES = {
         iTunes="ipod photo cache",
         FrontPage="_vti_cnf",
         Dropbox=".dropbox.cache",
+        OneDrive="onedrivetemp",
         Google_Drive=".tmp.drivedownload | .tmp.driveupload",
         PhotoPrism=".photoprism",
         Adobe="adobe bridge cache | media cache files | adobe premiere pro video previews",
@@ -158,6 +160,7 @@ ENDINGS = {
         iMovie="imovielibrary",
         Apple_Music="musiclibrary",
         Apple_TV="tvlibrary",
+        Apple_Contacts="abbu",
     ),
     **_rows(Kind.CACHE, Lightroom="lrdata | lrcat-data", Jellyfin="trickplay"),
     **_rows(Kind.SNAPSHOTS, Time_Machine="sparsebundle | backupbundle"),
@@ -178,6 +181,10 @@ _PATTERNS = [
 ]
 _PATTERN_STARTS = tuple("._rnf@am")
 
+_GOOGLE_BINS = (
+    "trash|bin|papierkorb|corbeille|papelera|cestino|lixeira|prullenbak|papperskorg|papirkurv"
+    "|roskakori|kosz|koš"
+)
 # By its own name and that of the folder above.
 _PAIRS = [
     (re.compile(text, re.IGNORECASE), OtherProgram(name, kind))
@@ -187,9 +194,14 @@ _PAIRS = [
         (r"library/(caches|containers|group containers)", "macOS", Kind.CACHE),
         (r"android/(data|obb)", "Android", Kind.CACHE),
         (r"misc/thm", "the camera", Kind.CACHE),
+        # As an export of Google Photos calls its bin in some languages.
+        (rf"google (photos|fotos|foto)/({_GOOGLE_BINS})", "Google Photos", Kind.BIN),
     )
 ]
-_PAIR_NAMES = ("cache", "settings", "containers", "group", "data", "obb", "thm")
+_PAIR_NAMES = (
+    *("cache", "settings", "containers", "group", "data", "obb", "thm"),
+    *_GOOGLE_BINS.split("|"),
+)
 
 IMMICH = OtherProgram("Immich", Kind.LIBRARY)
 _CAPTURE_ONE = OtherProgram("Capture One", Kind.LIBRARY)

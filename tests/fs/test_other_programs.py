@@ -25,7 +25,7 @@ def words(text: str) -> list[str]:
 BINS = words("""
     #recycle @Recycle RECYCLER Recycler RECYCLED $RECYCLE.BIN $Recycle.Bin .Trash .Trashes
     .Trash-1000 .Trash-0 lost+found LOST+FOUND FOUND.000 found.012 .recycle .Recycle.Bin
-    files_trashbin .stversions .dtrash _NAS_Recycle_RAID trashbox
+    files_trashbin .stversions .dtrash _NAS_Recycle_RAID trashbox LOST.DIR
 """)
 SNAPSHOTS = words("""
     #snapshot #Snapshot @Recently-Snapshot .snapshot .snapshots ~snapshot .zfs
@@ -37,12 +37,12 @@ CACHES = words("""
     appdata_oc4k2j9qx0ab .dropbox.cache .photoprism Previews.lrdata x.LRDATA
     Catalog.lrcat-data Film.trickplay mipmaps-0123456789abcdef0123456789abcdef01234567.d
     CaptureOne/Cache captureone/cache CaptureOne/Settings131 Android/data Library/Caches
-    PRIVATE/M4ROOT/THMBNL MISC/THM
+    PRIVATE/M4ROOT/THMBNL MISC/THM OneDriveTemp @SynoPhoto @tmp
 """)
 LIBRARIES = words("""
     Photos.photoslibrary Photos.PhotosLibrary i.photolibrary m.migratedphotolibrary
     Old.aplibrary old.APLIBRARY v.apvault L.lrlibrary S.cocatalog S.cosessiondb f.fcpbundle
-    i.imovielibrary Fotos-Mediathek.photoslibrary t.tvlibrary
+    i.imovielibrary Contacts.abbu Fotos-Mediathek.photoslibrary t.tvlibrary
 """)
 SYSTEM = words("""
     .git .hg .svn node_modules __pycache__ .fseventsd .Spotlight-V100
@@ -54,6 +54,9 @@ WITH_BLANKS = {
     "System Volume Information": Kind.SYSTEM,
     "Network Trash Folder": Kind.BIN,
     "Network Recycle Bin 1": Kind.BIN,
+    "Recycle Bin": Kind.BIN,
+    "Takeout/Google Photos/Trash": Kind.BIN,
+    "Takeout/Google Fotos/Papierkorb": Kind.BIN,
     "Recycle Bin - Volume_1": Kind.BIN,
     "Plex Media Server": Kind.CACHE,
     "iPod Photo Cache": Kind.CACHE,
