@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SECTOR = 512
 # So many zeros before and behind a lost sector may be of the picture itself.
 STRAY = 2
+# Parts of no photo hold the same bytes so often.
+MOST_TIMES = 8
 
 Span = tuple[int, int]
 
@@ -75,7 +77,8 @@ def lost_share(image: ImageFile, data: bytes, kind: str) -> float:
         return 0.0
     is_plain, parts = _PARTS[kind](image, data)
     total = sum(end - begin for part in parts for begin, end in part)
-    if not total:
+    looked_at = sum(max(0, min(end, len(data)) - begin) for part in parts for begin, end in part)
+    if not total or looked_at > MOST_TIMES * len(data):
         return 0.0
     if is_plain:
         return _lost_of_rows(data, parts, max(1, total // image.height)) / total

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import struct
+import time
+
 import numpy as np
 import pytest
 from PIL import Image
 from support.drawn_scenes import texture
 from support.images import encoded, read
-from support.more_formats import heif_grid
+from support.more_formats import box, heif_grid
 
 from iqcli.photos.codecs.boxes import coded_items
-from iqcli.photos.sectors import SECTOR, lost_spans
+from iqcli.photos.sectors import SECTOR, lost_share, lost_spans
 
 PICTURE = Image.fromarray(texture(1, 300, 413))
 
@@ -81,3 +84,14 @@ def test_a_heif_of_tiles_that_ends_early_is_damaged_by_its_share() -> None:
         assert damage(cut) == pytest.approx(1 - share, abs=0.02)
     _, views = read(data[: tiles[2][-1][0]])
     assert np.abs(views.detail[:250].astype(int) - read(data)[1].detail[:250]).max() <= 2
+
+
+def test_places_without_end_cost_little() -> None:
+    pieces = struct.pack(">II", 0, 2**31) * 60_000
+    iloc = struct.pack(">IBBHHHH", 0, 0x44, 0, 1, 1, 0, 60_000) + pieces
+    meta = box(b"meta", bytes(4) + box(b"pitm", struct.pack(">IH", 0, 1)) + box(b"iloc", iloc))
+    for count in (60_000, 9_000):
+        data = meta.replace(iloc[:14], iloc[:12] + struct.pack(">H", count)) + bytes(2**22)
+        start = time.process_time()
+        assert lost_share(Image.new("RGB", (8, 8)), data, "heif") == 0  # type: ignore[arg-type]
+        assert time.process_time() - start < 1

@@ -97,12 +97,12 @@ def _derived_from(iref: bytes, item: int) -> list[int]:
 
 
 def _extents(iloc: bytes) -> dict[int, list[tuple[int, int]]]:
-    """Of each item that lies in the file itself the pieces, from each to behind."""
+    """Of each item that lies in the file itself the pieces, from each to behind; none if broken."""
     if len(iloc) < 8:
         return {}
     version, sizes = iloc[0], (iloc[4] >> 4, iloc[4] & 15, iloc[5] >> 4, iloc[5] & 15)
     offset_size, length_size, base_size, index_size = sizes
-    at, found = 6, dict[int, list[tuple[int, int]]]()
+    at, total, found = 6, 0, dict[int, list[tuple[int, int]]]()
 
     def number(size: int) -> int:
         nonlocal at
@@ -115,8 +115,9 @@ def _extents(iloc: bytes) -> dict[int, list[tuple[int, int]]]:
         at += 2
         base, pieces = number(base_size), list[tuple[int, int]]()
         for _ in range(number(2)):
-            if at > len(iloc):
-                return found
+            total += 1
+            if at > len(iloc) or total > MOST_BOXES:
+                return {}
             at += index_size if version else 0
             start = base + number(offset_size)
             pieces.append((start, start + number(length_size)))
