@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
+from iqcli.photos.folder import is_photo
 from iqcli.text import display_path
 from iqcli.transactions.jsonl import SHA256, Record, path_fields, path_of, want
 from iqcli.transactions.plan import check_real, check_root
@@ -85,15 +86,29 @@ def is_part(part: Path, path: Path) -> bool:
 
 
 def check_edits(edited: Iterable[FileEdit]) -> None:
-    """See that every file lies, links resolved, in its root. Raises PlanConflict, naming it."""
+    """See that every file lies, links resolved, in its root, and is one that iq writes.
+
+    Raises PlanConflict, naming it.
+    """
     real: set[Path] = set()
     paths: set[Path] = set()
     for each in edited:
         check_root(each.root, real)
         check_real(each.path.parent, real)
+        if not _is_ours_to_write(each):
+            name = display_path(each.path)
+            raise PlanConflict(f"{name} is no photo and no sidecar, and is not touched")
         if each.path in paths:
             raise PlanConflict(f"{display_path(each.path)} stands twice among the edits")
         paths.add(each.path)
+
+
+def _is_ours_to_write(edit: FileEdit) -> bool:
+    """Whether it is a sidecar, or a photo that was there: a journal may be forged."""
+    if edit.path.suffix.lower() == ".xmp":
+        return True
+    status = files.lstat_or_none(edit.path)
+    return edit.before is not None and (status is None or is_photo(edit.path, status))
 
 
 class EditState(Enum):

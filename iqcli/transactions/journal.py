@@ -313,6 +313,8 @@ def _is_newer(intent: Record) -> bool:
 def _run(intent: Record, events: Sequence[Record]) -> JournalRecord:
     if intent.get("kind") != KIND or intent.get("schema") not in (SCHEMA, BOTH_SCHEMA):
         raise IqError("its first line is not one that iq writes")
+    if ("plan" in intent or "edits" in intent) is (intent.get("of") is not None):
+        raise IqError("it does not say what was changed")
     names = [each.get("event") for each in events]
     return JournalRecord(
         id=want(intent, "run", str),

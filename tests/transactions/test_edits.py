@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import signal
 from pathlib import Path
@@ -407,3 +408,29 @@ def test_edits_that_cannot_be_undone_are_named_and_the_photos_are_home(
     assert tree(root)[os.fsencode(EMBEDDED)] == before[os.fsencode(EMBEDDED)]
     assert (root / NEW).read_bytes() == b"<made/>"
     assert undo(edits, state, partly=True).files == 1
+
+
+@pytest.mark.parametrize("before", [None, hashlib.sha256(b"old").hexdigest()])
+def test_a_forged_journal_touches_only_photos_and_sidecars(
+    root: Path, state: Path, tmp_path: Path, before: str | None
+) -> None:
+    run = write(sidecars(root), state).run
+    victim = tmp_path / "notes.txt"
+    victim.write_bytes(b"mine")
+    path = state / "journal" / f"{run}.jsonl"
+    first, rest = path.read_bytes().split(b"\n", 1)
+    intent = json.loads(first)
+    intent["edits"].append(
+        {
+            "root": str(tmp_path),
+            "path": str(victim),
+            "before": before,
+            "after": hashlib.sha256(b"mine").hexdigest(),
+        }
+    )
+    path.write_bytes(json.dumps(intent).encode() + b"\n" + rest)
+    with pytest.raises(PlanConflict, match=r"notes\.txt is no photo and no sidecar.*--partly"):
+        undo(None, state)
+    undo(None, state, partly=True)
+    assert victim.read_bytes() == b"mine"
+    assert not (root / NEW).exists()
