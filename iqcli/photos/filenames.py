@@ -12,9 +12,10 @@ share a key: the stem in lower case, without the marks of the parts of a shot.
 
 Bursts and panoramas (equal burst keys mean one burst only inside one folder):
 
-    IMG_20231014_183246_BURST001_COVER.jpg            Huawei, Honor, Xiaomi, …
+    IMG_20231014_183246_BURST001_COVER.jpg            Huawei, Honor, Xiaomi, HTC, Motorola, …:
+                                                      what stands before BURST is the same
     00015IMG_00015_BURST20171111030039_COVER.jpg      Nexus, Pixel
-    DSC_0052_BURST20230709220904977_COVER.JPG         Sony Xperia
+    DSC_0052_BURST20230709220904977_COVER.JPG         Sony Xperia: what stands behind it is
     20231207_101605_001.jpg                           Samsung
     PXL_20230330_184138390.PANO.jpg, PANO_20170505_120000.jpg
 """
@@ -47,16 +48,13 @@ TAKEOUT_WORD = "supplemental-metadata"
 _DAY = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
 _TIME = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
 _FLAGS = re.ASCII | re.IGNORECASE
-COUNTED = re.compile(
-    rf"(?P<key>(?:[a-z]{{1,10}}_)?{_DAY}_{_TIME}\d{{0,3}}_BURST)\d{{1,4}}(?:_COVER)?", _FLAGS
-)
-STAMPED = re.compile(
-    rf"(?:\d{{5}}[a-z]{{1,12}}_\d{{5}}|[a-z]{{1,10}}_\d{{4,5}})_"
-    rf"(?P<key>BURST{_DAY}{_TIME}(?:\d{{3}})?)(?:_COVER)?",
-    _FLAGS,
-)
+# "BURST" that is no part of a word, and the number behind it; what follows is of one frame.
+BURST = re.compile(r"(?P<head>.*?(?<![a-z])BURST)(?P<number>\d+).*", _FLAGS)
+STAMP = re.compile(_DAY + _TIME + r"(?:\d{3})?", re.ASCII)
+COUNTER = re.compile(r"\d{1,6}", re.ASCII)
+# The key of frames whose names have nothing before that: all of a folder have it.
+NAMELESS_BURST = "name:burst"
 NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
-PATTERNS = (COUNTED, STAMPED, NUMBERED)
 PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
 
 
@@ -226,8 +224,12 @@ def full_names(name: str) -> Iterator[str]:
 def burst_of_name(name: str) -> str | None:
     """A key that the frames of a burst share, such as "name:burst20171111030039"; None for none."""
     stem = _stem_of(name)
-    found = next((match for pattern in PATTERNS if (match := pattern.fullmatch(stem))), None)
-    return f"name:{found['key'].lower()}" if found else None
+    if numbered := NUMBERED.fullmatch(stem):
+        return f"name:{numbered['key']}"
+    burst = BURST.fullmatch(stem)
+    if burst and STAMP.fullmatch(burst["number"]):
+        return f"name:burst{burst['number']}"
+    return f"name:{burst['head'].lower()}" if burst and COUNTER.fullmatch(burst["number"]) else None
 
 
 def is_panorama_name(name: str) -> bool:

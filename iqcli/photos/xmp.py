@@ -41,6 +41,15 @@ FLAGS = {
 }
 _KNOWN = {*FLAGS, RATING, WROTE_RATING, PREVIOUS_RATING, WROTE_PICK, PREVIOUS_PICK}
 _KNOWN |= {BURST, VIEWER, PROJECTION}
+# When the picture was taken, or made digital; the dates of changes tell nothing of that.
+TIMES = (
+    "{http://ns.adobe.com/exif/1.0/}DateTimeOriginal",
+    "{http://cipa.jp/exif/1.0/}DateTimeOriginal",
+    "{http://ns.adobe.com/photoshop/1.0/}DateCreated",
+    "{http://ns.adobe.com/exif/1.0/}DateTimeDigitized",
+    "{http://ns.adobe.com/xap/1.0/}CreateDate",
+)
+_KNOWN |= set(TIMES)
 
 
 def highest(marks: Iterable[Marks]) -> Marks:

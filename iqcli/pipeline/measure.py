@@ -19,13 +19,23 @@ from iqcli import interrupts
 from iqcli.errors import IqError
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
+from iqcli.photos import capture_time
+from iqcli.photos.capture_time import Taken
 from iqcli.photos.filenames import is_panorama_name
 from iqcli.photos.time_limit import at_most
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
-from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
+from iqcli.pipeline.sidecars import (
+    NOTHING,
+    Beside,
+    film_time,
+    keep_marks,
+    known_marks,
+    read_marks,
+    sidecars,
+)
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
-from iqcli.records import UNMARKED, Facts, Marks, Photo
+from iqcli.records import Facts, Marks, Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -41,6 +51,8 @@ if TYPE_CHECKING:
     from iqcli.settings import Settings
 
 T = TypeVar("T")
+# Sources of a time before which nothing beside a photo is believed.
+FIRST_SOURCES = (capture_time.EXIF, capture_time.XMP)
 # Seconds that a run which ends early waits for photos that are being measured.
 PATIENCE = 0.3
 
@@ -50,8 +62,8 @@ class Task:
     """A shot on its way through the pipeline.
 
     `reading` and `reading_marks` are None where there is nothing to wait for. `original` is the
-    task that measures the same picture, where another one came first. `marks` are those of the
-    sidecars.
+    task that measures the same picture, where another one came first. `beside` is what the sidecars
+    tell, `film` the time in the live film.
     """
 
     shot: Shot
@@ -60,7 +72,8 @@ class Task:
     sha256: str = ""
     original: Task | None = None
     measurement: Measurement | None = None
-    marks: Marks = UNMARKED
+    beside: Beside = NOTHING
+    film: Taken | None = None
     error: str | None = None
 
     @property
@@ -68,14 +81,29 @@ class Task:
         """Whether a worker is still at it."""
         return self.reading is not None or self.reading_marks is not None
 
+    @property
+    def taken(self) -> Taken | None:
+        """When the photo was taken, by the first source that tells it."""
+        own = _own_time(self.measurement)
+        if is_timed(self.measurement):
+            return own
+        of_name = capture_time.of_name(self.shot.path.name)
+        return capture_time.best([own, self.beside.taken, self.film, of_name])
+
     def photo(self, blocks: Sequence[AnyBlock]) -> Photo:
         """The result of a task that is not pending, with these of the blocks."""
         known = self.measurement
         if known is None:
-            return Photo(self.shot, marks=self.marks, error=self.error)
-        facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.marks
+            return Photo(self.shot, marks=self.beside.marks, error=self.error)
+        facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.beside.marks
         if facts:
-            facts = replace(facts, panorama=facts.panorama or is_panorama_name(self.shot.path.name))
+            name, taken = self.shot.path.name, self.taken
+            facts = replace(
+                facts,
+                panorama=facts.panorama or is_panorama_name(name),
+                taken=taken and taken.when,
+                taken_from=taken and taken.source,
+            )
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
         photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)
@@ -178,6 +206,9 @@ class _Run:
             known = self._spec.load(self._cache, sha256) if sha256 else None
             if known and self._spec.is_complete(known):
                 task.measurement = known
+                if known.is_unasked:
+                    self._cache.note_reading_anew()
+                    task.reading = self._submit(self._ask, task)
             else:
                 task.reading = self._submit(self._read, task)
             self._start_marks(task)
@@ -187,9 +218,10 @@ class _Run:
 
     def _start_marks(self, task: Task) -> None:
         if paths := sidecars(task.shot):
-            known = known_marks(paths, self._cache, self._spec.fingerprint)
+            timed = not is_timed(task.measurement)
+            known = known_marks(paths, self._cache, self._spec.fingerprint, timed=timed)
             if known is not None:
-                task.marks = known
+                task.beside = known
             else:
                 task.reading_marks = self._submit(read_marks, paths)
 
@@ -209,12 +241,22 @@ class _Run:
         task.measurement = known
         return stamp
 
+    def _ask(self, task: Task) -> Stamp:
+        """In a worker: read the metadata that an earlier version did not ask for."""
+        data, stamp = self._spec.read(task.shot.path)
+        task.sha256 = hashlib.sha256(data).hexdigest()
+        if task.measurement and task.sha256 == task.measurement.sha256:
+            self._spec.ask(task.measurement, data)
+        return stamp
+
     def _finish(self) -> Photo:
         task = self._window[0]
         self._await(task)
         if task.measurement and task.measurement.inputs:
             self._forward()
         self._await_marks(task)
+        if task.measurement and not is_timed(task.measurement) and task.beside.taken is None:
+            task.film = film_time(task.shot, self._cache)
         self._window.popleft()
         return task.photo(self._spec.blocks)
 
@@ -225,7 +267,8 @@ class _Run:
             at_ns, stat = task.reading.result()
         except Exception as error:
             task.reading = None
-            task.error = task.error or reason(error)
+            if task.measurement is None:
+                task.error = task.error or reason(error)
             return
         task.reading = None
         if stat:
@@ -275,7 +318,20 @@ class _Run:
         except Exception as error:
             task.error = task.error or reason(error)
             return
-        task.marks = keep_marks(found, self._cache, self._spec.fingerprint)
+        task.beside = keep_marks(found, self._cache, self._spec.fingerprint)
+
+
+def is_timed(known: Measurement | None) -> bool:
+    """Whether a photo has a time that no file beside it and no name changes."""
+    own = _own_time(known)
+    return own is not None and own.source in FIRST_SOURCES and capture_time.is_moment(own.when)
+
+
+def _own_time(known: Measurement | None) -> Taken | None:
+    facts = known.facts if known and isinstance(known.facts, Facts) else None
+    if facts is None or not facts.taken or not facts.taken_from:
+        return None
+    return Taken(facts.taken, facts.taken_from)
 
 
 def _add_result(known: Measurement, name: str, result: Vector | str) -> None:

@@ -1,18 +1,22 @@
-"""A person's marks in the sidecars of a shot, each file read once, in a worker.
+"""A person's marks in the sidecars of a shot, and the time of the shot, each file read once.
 
 Sidecars are XMP files and the companions of Google Takeout, `IMG_1.JPG.json`, which say whether
-the photo was a favourite.
+the photo was a favourite. A live film is asked for its time only where nothing else tells it.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.fs.read import read_bytes
-from iqcli.photos.xmp import highest, marks_of
-from iqcli.records import Marks
+from iqcli.photos import capture_time, xmp
+from iqcli.photos.codecs import quicktime
+from iqcli.photos.formats import VIDEO, extension
+from iqcli.records import UNMARKED, Marks
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.fs.read import Stamp
+    from iqcli.photos.capture_time import Taken
     from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
 
@@ -30,11 +35,22 @@ MAX_TAKEOUT_BYTES = 4 * 2**20
 
 
 class SidecarMarks(NamedTuple):
-    """A sidecar that was read, and a person's marks in it."""
+    """A sidecar that was read, a person's marks in it, and the time that the photo was taken."""
 
     path: Path
     stamp: Stamp
     marks: Marks
+    taken: Taken | None = None
+
+
+class Beside(NamedTuple):
+    """What the sidecars of a shot tell: the highest marks, and the time to believe."""
+
+    marks: Marks = UNMARKED
+    taken: Taken | None = None
+
+
+NOTHING = Beside()
 
 
 def sidecars(shot: Shot) -> list[Path]:
@@ -42,15 +58,23 @@ def sidecars(shot: Shot) -> list[Path]:
     return [path for path in shot.companions if path.suffix.lower() in SIDECARS]
 
 
-def known_marks(paths: Sequence[Path], cache: Cache, fingerprint: str) -> Marks | None:
-    """The highest marks in the sidecars; None if one has to be read. Raises OSError."""
-    found = []
+def known_marks(
+    paths: Sequence[Path], cache: Cache, fingerprint: str, *, timed: bool
+) -> Beside | None:
+    """What the sidecars tell, the time only if `timed`; None if one has to be read.
+
+    Raises OSError.
+    """
+    marks, times = [], []
     for path in paths:
-        known = cache.marks(path, path.stat(), fingerprint)
-        if known is None:
+        stat = path.stat()
+        known = cache.marks(path, stat, fingerprint)
+        taken = cache.time_beside(path, stat) if timed else (None,)
+        if known is None or taken is None:
             return None
-        found.append(known)
-    return highest(found)
+        marks.append(known)
+        times.append(taken[0])
+    return Beside(xmp.highest(marks), capture_time.best(times))
 
 
 def read_marks(paths: Sequence[Path]) -> list[SidecarMarks]:
@@ -59,39 +83,64 @@ def read_marks(paths: Sequence[Path]) -> list[SidecarMarks]:
     for path in paths:
         try:
             data, stamp = read_bytes(path, MAX_BYTES)
-            found.append(SidecarMarks(path, stamp, _parse(path, data)))
+            found.append(SidecarMarks(path, stamp, *_parse(path, data)))
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
     return found
 
 
-def keep_marks(found: Sequence[SidecarMarks], cache: Cache, fingerprint: str) -> Marks:
+def keep_marks(found: Sequence[SidecarMarks], cache: Cache, fingerprint: str) -> Beside:
     """Store what was read in the cache; the marks are the highest of the sidecars'."""
-    for path, (at_ns, status), marks in found:
+    for path, (at_ns, status), marks, taken in found:
         if status:
             cache.remember_marks(path, status, at_ns, fingerprint, marks)
-    return highest(each.marks for each in found)
+            cache.remember_time(path, status, at_ns, taken)
+    return Beside(
+        xmp.highest(each.marks for each in found), capture_time.best(each.taken for each in found)
+    )
 
 
-def favourite_of(data: bytes) -> int | None:
-    """1 for a favourite in a Takeout file, else None: Takeout writes no "false".
+def film_time(shot: Shot, cache: Cache) -> Taken | None:
+    """The time in the live film of a shot; the cache knows it while the file is unchanged."""
+    for path in shot.companions:
+        if extension(path.name) not in VIDEO:
+            continue
+        with suppress(OSError):  # the photo is there all the same
+            stat, at_ns = path.stat(), time.time_ns()
+            known = cache.time_beside(path, stat)
+            if known is None:
+                known = (quicktime.taken_of(path),)
+                cache.remember_time(path, stat, at_ns, known[0])
+            if known[0]:
+                return known[0]
+    return None
 
-    Raises ValueError for what is no JSON: in half a file the word may be lost.
+
+def _parse(path: Path, data: bytes) -> tuple[Marks, Taken | None]:
+    if path.suffix.lower() != ".json":
+        properties = xmp.properties_of(data)
+        return xmp.marks(properties), capture_time.of_xmp(properties, xmp.TIMES)
+    try:
+        content = takeout_of(data)
+    except ValueError:
+        raise PhotoError("it is no JSON") from None
+    return Marks(pick=favourite_of(content)), capture_time.of_takeout(content)
+
+
+def takeout_of(data: bytes) -> object:
+    """The content of a JSON file beside a photo, None for one that is too large for Takeout's.
+
+    Raises ValueError for what is no JSON: in half a file the word "favorited" may be lost.
     """
     if len(data) > MAX_TAKEOUT_BYTES:
         return None
     try:
-        content = json.loads(data)
+        return json.loads(data)
     except RecursionError:
         raise ValueError("nested too deep") from None
+
+
+def favourite_of(content: object) -> int | None:
+    """1 for a favourite, else None: Takeout writes no "false"."""
     return 1 if isinstance(content, dict) and content.get("favorited") is True else None
-
-
-def _parse(path: Path, data: bytes) -> Marks:
-    if path.suffix.lower() != ".json":
-        return marks_of(data)
-    try:
-        return Marks(pick=favourite_of(data))
-    except ValueError:
-        raise PhotoError("it is no JSON") from None

@@ -418,8 +418,9 @@ def test_every_protection_is_named_with_what_lifts_it() -> None:
     found = decide(roll, rule, MOMENTS)
     assert list(summary(found))[1] == (
         "6 were due, 0 are rejected: 2 have stars or a flag (--include-rated lifts that), "
-        "1 has stars or a flag and is in a bracket or panorama (--include-rated and "
-        "--include-sets lift that), 2 are in a bracket or panorama (--include-sets lifts that), "
+        "1 has stars or a flag and is in a bracket, panorama or time-lapse (--include-rated and "
+        "--include-sets lift that), 2 are in a bracket, panorama or "
+        "time-lapse (--include-sets lifts that), "
         "1 is the best of its moment (leave out --keep-moments to lift that)"
     )
     # Once a person has chosen by hand, the counts are theirs.

@@ -36,12 +36,18 @@ def test_frames_share_a_key(key: str, names: list[str]) -> None:
         *("20231207_101605.jpg", "20231207_101605(0).jpg", "20231207_101605_1.jpg", "photo 1.jpg"),
         # No such day, no such time, scans by number.
         *("20231307_101605_001.jpg", "20231232_101605_001.jpg", "20231207_251605_001.jpg"),
-        *("12345678_123456_001.jpg", "IMG_0001_BURST001.jpg", "BURST20171111030039.jpg"),
+        *(
+            "12345678_123456_001.jpg",
+            "IMG_0001_BURST.jpg",
+            "BURST.jpg",
+            "IMG_0001_BURST1234567.jpg",
+        ),
+        *("Sunburst1.jpg", "starburst_01.jpg", "IMG_0001_BURST_1.jpg", "IMG_0001_BURST٣.jpg"),
         *("PXL_20230330_184138390.jpg", "PXL_20231207_032111247.RAW-01.COVER.jpg"),
         *("IMG_20231014_183246.jpg", "IMG_20231014_183246_COVER.jpg", "a_COVER.jpg"),
         "٢٠٢٣١٢٠٧_101605_001.jpg",
         "IMG_20231014_183246_BURST001_COVER.jpg\n.jpg",
-        "x" * 100_000 + "_BURST001.jpg",
+        "x" * 100_000 + "_BURST.jpg",
     ],
 )
 def test_ordinary_names_are_of_no_burst(name: str) -> None:
