@@ -238,6 +238,9 @@ class _Run:
             self._spec.compute(known, data)
             if known.inputs and self._in_workers:
                 self._forward_here(known)
+        elif known.is_unasked:
+            self._cache.note_reading_anew()
+            self._spec.ask(known, data)
         task.measurement = known
         return stamp
 

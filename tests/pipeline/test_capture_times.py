@@ -184,6 +184,7 @@ def old_row(facts: Facts) -> bytes:
     return cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode())
 
 
+@pytest.mark.parametrize("renamed", ["", "other "])
 @pytest.mark.parametrize(
     ("data", "name", "taken", "source"),
     [
@@ -197,7 +198,13 @@ def old_row(facts: Facts) -> bytes:
     ],
 )
 def test_what_an_earlier_version_measured_is_not_decoded_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: bytes, name: str, taken: str, source: str
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    data: bytes,
+    name: str,
+    taken: str,
+    source: str,
+    renamed: str,
 ) -> None:
     path = tmp_path / "p" / name
     path.parent.mkdir()
@@ -208,6 +215,8 @@ def test_what_an_earlier_version_measured_is_not_decoded_again(
         cache = Cache(tmp_path / "cache", pytest.fail)
         one(shot, tmp_path, cache)
         cache.close()
+    if renamed:  # its content is known, and neither its place nor how it is read
+        shot = Shot(path.parent, path.rename(path.parent / f"{renamed}{name}"))
     monkeypatch.setattr(read_module, "read_photo", lambda *_, **__: pytest.fail("decoded"))
     for _ in range(2):
         cache = Cache(tmp_path / "cache", says.append)
