@@ -23,7 +23,7 @@ from iqcli.culling.rules import (
     score_of,
 )
 from iqcli.errors import IqError
-from iqcli.photos.capture_time import is_moment
+from iqcli.photos.times.capture_time import is_moment
 from iqcli.records import BY_HAND, DAMAGED, Decision, Verdict, is_damaged
 from iqcli.text import percent
 

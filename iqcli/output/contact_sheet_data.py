@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from iqcli.output.rows import issue_record
 from iqcli.output.table import describe_issues
-from iqcli.photos.capture_time import is_moment, timeline
+from iqcli.photos.times.capture_time import is_moment, timeline
 from iqcli.records import FrameSet
 from iqcli.text import display_path, escape
 

@@ -255,7 +255,8 @@ def _tags(data: bytes, kind: str, image: Image.Image) -> exif.Tags:
             block = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
     tags = exif.tags_of(block)
     if kind == "png":
-        tags |= {f"PNG {name}": text for name, text in info.items() if isinstance(text, str)}
+        texts = {str(name).replace(" ", "").lower(): text for name, text in info.items()}
+        tags |= {exif.PNG_TIME: texts.get("creationtime")}
     elif isinstance(image, ImageFile.ImageFile) and kind in ("jpeg", "tiff"):
         tags |= _iptc(image)
     return tags

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import exifread
 
-from iqcli.photos import capture_time, xmp
-from iqcli.photos.capture_time import Taken
+from iqcli.photos import xmp
 from iqcli.photos.tiff import EXIF_IFD, directory, first_directory
+from iqcli.photos.times import capture_time
+from iqcli.photos.times.capture_time import Taken
 from iqcli.records import Facts
 
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ TIMES = (
 CHANGED = ("Image DateTime", "EXIF SubSecTime", "EXIF OffsetTime")
 MOMENT = re.compile(r"\d{4}[:\-/]\d\d[:\-/]\d\d[ T]\d\d:\d\d:\d\d")
 OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
-# Not of EXIF, but kept beside its tags: dates of IPTC-IIM, by record and data set, and texts of a
-# PNG by their keywords.
+# Not of EXIF, but kept beside its tags: dates of IPTC-IIM, by record and data set, and the
+# text "Creation Time" of a PNG.
 IPTC_TAGS = {
     (2, 55): "IPTC DateCreated",
     (2, 60): "IPTC TimeCreated",
@@ -55,7 +56,7 @@ IPTC_TIMES = (
     (IPTC_TAGS[2, 55], IPTC_TAGS[2, 60]),
     (IPTC_TAGS[2, 62], IPTC_TAGS[2, 63]),
 )
-PNG_TIMES = ("PNG Creation Time", "PNG create-date")
+PNG_TIME = "PNG CreationTime"
 
 Tags = dict[str, Any]
 
@@ -152,7 +153,7 @@ def _taken(tags: Mapping[str, Any], properties: xmp.Properties) -> Taken | None:
             *(_moment(tags, *names) for names in TIMES),
             capture_time.of_xmp(properties, xmp.TIMES),
             *(_iptc(tags, *names) for names in IPTC_TIMES),
-            *(_png(_text(tags.get(name))) for name in PNG_TIMES),
+            _png(_text(tags.get(PNG_TIME))),
             _moment(tags, *CHANGED),
             _satellites(tags),
         ]

@@ -19,7 +19,7 @@ from iqcli.pipeline import cache_codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from iqcli.photos.capture_time import Taken
+    from iqcli.photos.times.capture_time import Taken
     from iqcli.pipeline.cache_codec import Failure
     from iqcli.pipeline.cache_store import Store
     from iqcli.records import Facts, Marks, Vector

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.photos.capture_time import EXIF, SOURCES, Taken
 from iqcli.photos.formats import FORMATS
+from iqcli.photos.times.capture_time import EXIF, SOURCES, Taken
 from iqcli.records import Facts, Marks
 
 if TYPE_CHECKING:

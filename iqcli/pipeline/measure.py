@@ -19,10 +19,11 @@ from iqcli import interrupts
 from iqcli.errors import IqError
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
-from iqcli.photos import capture_time
-from iqcli.photos.capture_time import Taken
 from iqcli.photos.filenames import is_panorama_name
 from iqcli.photos.time_limit import at_most
+from iqcli.photos.times import capture_time
+from iqcli.photos.times.capture_time import Taken
+from iqcli.photos.times.names import of_name
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import (
@@ -87,8 +88,8 @@ class Task:
         own = _own_time(self.measurement)
         if is_timed(self.measurement):
             return own
-        of_name = capture_time.of_name(self.shot.path.name)
-        return capture_time.best([own, self.beside.taken, self.film, of_name])
+        named = of_name(self.shot.path.name)
+        return capture_time.best([own, self.beside.taken, self.film, named])
 
     def photo(self, blocks: Sequence[AnyBlock]) -> Photo:
         """The result of a task that is not pending, with these of the blocks."""

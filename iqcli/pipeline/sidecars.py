@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.fs.read import read_bytes
-from iqcli.photos import capture_time, xmp
-from iqcli.photos.codecs import quicktime
+from iqcli.photos import xmp
 from iqcli.photos.formats import VIDEO, extension
+from iqcli.photos.times import capture_time, quicktime
 from iqcli.records import UNMARKED, Marks
 from iqcli.text import display_path
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from iqcli.fs.read import Stamp
-    from iqcli.photos.capture_time import Taken
+    from iqcli.photos.times.capture_time import Taken
     from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
 

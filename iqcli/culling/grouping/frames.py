@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.culling.grouping.similarity import descriptors_of
-from iqcli.photos.capture_time import EXIF, IPTC, PNG, XMP, timeline
 from iqcli.photos.filenames import burst_of_name
+from iqcli.photos.times.capture_time import EXIF, IPTC, PNG, XMP, timeline
 from iqcli.records import is_damaged
 
 if TYPE_CHECKING:

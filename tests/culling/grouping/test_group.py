@@ -280,6 +280,8 @@ def test_the_key_tells_what_a_photo_is_compared_with() -> None:
         "folder": str(Path("/photos/day")),
         "all": "all",
     }
+    sent = frame("sent.jpg", taken="2024-05-01")
+    assert [key_of(sent, per) for per in ("burst", "scene", "day")] == [None, None, "2024-05-01"]
     timeless = Photo(Shot(Path("/p"), Path("/p/1.jpg")), group="b0003")
     assert [key_of(timeless, per) for per in ("burst", "scene", "day")] == ["b0003", "b0003", None]
 

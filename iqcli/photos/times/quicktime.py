@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.photos import capture_time
-from iqcli.photos.capture_time import QUICKTIME, QUICKTIME_EPOCH, Taken
 from iqcli.photos.codecs.boxes import MOST_BOXES, box, boxes
+from iqcli.photos.times import capture_time
+from iqcli.photos.times.capture_time import QUICKTIME, QUICKTIME_EPOCH, Taken
 
 if TYPE_CHECKING:
     from pathlib import Path

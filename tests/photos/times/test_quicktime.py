@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from iqcli.photos.capture_time import QUICKTIME, Taken
-from iqcli.photos.codecs.quicktime import taken_of
+from iqcli.photos.times.capture_time import QUICKTIME, Taken
+from iqcli.photos.times.quicktime import taken_of
 
 if TYPE_CHECKING:
     from pathlib import Path
