@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from iqcli.culling.grouping.frames import Frames
     from iqcli.records import Doubles, Flags, Integers
 
-# Frames that show an even pace: each pause is the same; a pause may be as short as a person's; and
-# the pauses add up, though a clock without fractions shows two sorts of them.
-LEAST, LEAST_FAST, LEAST_ROUNDED = 8, 10, 24
-# Seconds: the fastest pace, where it is one that a person may have, and the slowest.
-FASTEST, FAST, SLOWEST = 0.9, 1.5, 900.0
+# So many frames show an even pace, if it lies between so many seconds: the fewer, the less a person
+# or a burst could be as fast. In the first all pauses are equal; in the others they add up, though
+# a clock without fractions shows two sorts of them.
+EQUAL = ((8, 1.5, 900.0), (10, 0.9, 1.5))
+ADDING_UP = ((24, 0.9, 900.0), (60, 0.45, 0.9))
+LEAST, LONG = EQUAL[0][0], ADDING_UP[0][0]
 # Up to this pace a person may go on as fast before and after.
 BY_HAND = 3.0
 # How far a pause may be from the pace, as a share of it, and in seconds.
@@ -54,29 +55,34 @@ def timelapses(frames: Frames, free: Flags) -> list[Integers]:
 def _even(pauses: Doubles) -> Flags:
     """Which of n pauses are in an even series; NaN is in none."""
     found: Flags = np.zeros(len(pauses), np.bool_)
-    for least in (LEAST, LEAST_FAST, LEAST_ROUNDED):
-        if len(pauses) < least - 1:
-            break
-        windows = sliding_window_view(pauses, least - 1)
-        pace = windows.mean(axis=1, keepdims=True)
-        slack = np.minimum(SHARE * pace, MOST)
-        if least == LEAST_ROUNDED:
-            behind = np.cumsum(windows - pace, axis=1)
-            even = behind.max(axis=1) - behind.min(axis=1) <= 1 + slack[:, 0]
-        else:
-            even = (np.abs(windows - pace) <= slack).all(axis=1)
-        fastest = FAST if least == LEAST else FASTEST
-        even &= (pace[:, 0] >= fastest) & (pace[:, 0] <= SLOWEST)
-        for first in np.flatnonzero(even).tolist():
-            found[first : first + least - 1] = True
+    for rules, adds_up in ((EQUAL, False), (ADDING_UP, True)):
+        for least, fastest, slowest in rules:
+            if len(pauses) < least - 1:
+                continue
+            windows = sliding_window_view(pauses, least - 1)
+            pace = windows.mean(axis=1)
+            firsts = np.flatnonzero((pace >= fastest) & (pace <= slowest))
+            even = _are_even(windows[firsts], pace[firsts, None], adds_up)
+            for first in firsts[even].tolist():
+                found[first : first + least - 1] = True
     return found
+
+
+def _are_even(windows: Doubles, pace: Doubles, adds_up: bool) -> Flags:
+    """Which of (n, k) pauses are even, row by row; (n, 1) their means."""
+    slack = np.minimum(SHARE * pace, MOST)
+    if adds_up:
+        behind = np.cumsum(windows - pace, axis=1)
+        found: Flags = behind.max(axis=1) - behind.min(axis=1) <= 1 + slack[:, 0]
+        return found
+    return np.asarray((np.abs(windows - pace) <= slack).all(axis=1))
 
 
 def _by_chance(pauses: Doubles, first: int, last: int) -> bool:
     """Whether a short series is a part of one that a person's finger set, and that is uneven."""
     pace = pauses[first : last + 1].mean()
     beside = [pauses[k] for k in (first - 1, last + 1) if 0 <= k < len(pauses)]
-    is_short = last - first + 2 < LEAST_ROUNDED and pace < BY_HAND
+    is_short = last - first + 2 < LONG and pace < BY_HAND
     return is_short and any(pause <= 2 * pace for pause in beside)
 
 

@@ -5,8 +5,10 @@ Sources: Apple, QuickTime File Format (mvhd, meta, keys, ilst); ISO/IEC 14496-12
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
+from iqcli.fs.read import open_quietly
 from iqcli.photos.codecs.boxes import MOST_BOXES, box, boxes
 from iqcli.photos.times import capture_time
 from iqcli.photos.times.capture_time import QUICKTIME, QUICKTIME_EPOCH, Taken
@@ -22,7 +24,7 @@ CREATED = b"com.apple.quicktime.creationdate"
 
 def taken_of(path: Path) -> Taken | None:
     """The time of a film; None where it tells none or is none. Raises OSError."""
-    with path.open("rb") as file:
+    with os.fdopen(open_quietly(path), "rb") as file:
         header = _header(file)
     if when := _written(header):
         return Taken(when, QUICKTIME)

@@ -41,6 +41,12 @@ def test_a_clock_without_fractions_shows_two_sorts_of_pauses(pace: float) -> Non
     assert kinds(series(np.diff(times).tolist())) == [(FrameSet.TIMELAPSE, 40)]
 
 
+def test_two_frames_a_second_for_half_a_minute_are_no_burst() -> None:
+    assert kinds(series([0.5] * 79, exact=True)) == [(FrameSet.TIMELAPSE, 80)]
+    assert kinds(series([0, 1] * 40)) == [(FrameSet.TIMELAPSE, 81)]
+    assert kinds(series([0.5] * 39, exact=True)) == [(None, 40)]
+
+
 def test_an_intervalometer_is_not_exact() -> None:
     pauses = 3 + np.random.default_rng(0).uniform(-0.1, 0.1, 99)
     assert kinds(series(pauses.tolist(), exact=True)) == [(FrameSet.TIMELAPSE, 100)]
