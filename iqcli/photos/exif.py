@@ -161,11 +161,13 @@ def _taken(tags: Mapping[str, Any], properties: xmp.Properties) -> Taken | None:
 
 
 def _moment(tags: Mapping[str, Any], moment: str, fraction: str, offset: str) -> Taken | None:
-    """A moment that exists in the calendar (cameras write "0000:00:00 …" for unknown)."""
-    match = MOMENT.match(_text(tags.get(moment)) or "")
+    """A moment or day that exists in the calendar (cameras write "0000:00:00 …" for unknown)."""
+    text = _text(tags.get(moment)) or ""
+    match = MOMENT.match(text)
     when = capture_time.parse(match[0]) if match else None
     if when is None:
-        return None
+        day = capture_time.parse(text[: capture_time.DAY_LENGTH])
+        return Taken(day, capture_time.EXIF) if day else None
     part = re.match(r"\d{1,6}", _text(tags.get(fraction)) or "", re.ASCII)
     zone = OFFSET.fullmatch(_text(tags.get(offset)) or "")
     when += (f".{part[0]}" if part else "") + (zone[0] if zone else "")

@@ -15,7 +15,7 @@ from iqcli.errors import PhotoError
 from iqcli.fs.read import read_bytes
 from iqcli.photos import xmp
 from iqcli.photos.formats import VIDEO, extension
-from iqcli.photos.times import capture_time, quicktime
+from iqcli.photos.times import capture_time
 from iqcli.records import UNMARKED, Marks
 from iqcli.text import display_path
 
@@ -103,6 +103,8 @@ def keep_marks(found: Sequence[SidecarMarks], cache: Cache, fingerprint: str) ->
 
 def film_time(shot: Shot, cache: Cache) -> Taken | None:
     """The time in the live film of a shot; the cache knows it while the file is unchanged."""
+    from iqcli.photos.times import quicktime  # deferred: not for a warm run
+
     for path in shot.companions:
         if extension(path.name) not in VIDEO:
             continue
