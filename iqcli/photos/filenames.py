@@ -50,8 +50,8 @@ _TIME = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
 _FLAGS = re.ASCII | re.IGNORECASE
 # "BURST" that is no part of a word, and the number behind it; what follows is of one frame.
 BURST = re.compile(r"(?P<head>.*?(?<![a-z])BURST)(?P<number>\d+).*", _FLAGS)
-STAMP = re.compile(_DAY + _TIME + r"(?:\d{3})?", re.ASCII)
-COUNTER = re.compile(r"\d{1,6}", re.ASCII)
+# So many digits are a time that all frames of the burst have; fewer count them.
+STAMP_DIGITS = 8
 # The key of frames whose names have nothing before that: all of a folder have it.
 NAMELESS_BURST = "name:burst"
 NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
@@ -227,9 +227,9 @@ def burst_of_name(name: str) -> str | None:
     if numbered := NUMBERED.fullmatch(stem):
         return f"name:{numbered['key']}"
     burst = BURST.fullmatch(stem)
-    if burst and STAMP.fullmatch(burst["number"]):
+    if burst and len(burst["number"]) >= STAMP_DIGITS:
         return f"name:burst{burst['number']}"
-    return f"name:{burst['head'].lower()}" if burst and COUNTER.fullmatch(burst["number"]) else None
+    return f"name:{burst['head'].lower()}" if burst else None
 
 
 def is_panorama_name(name: str) -> bool:
