@@ -52,8 +52,6 @@ _FLAGS = re.ASCII | re.IGNORECASE
 BURST = re.compile(r"(?P<head>.*?(?<![a-z])BURST)(?P<number>\d+).*", _FLAGS)
 # So many digits are a time that all frames of the burst have; fewer count them.
 STAMP_DIGITS = 8
-# The key of frames whose names have nothing before that: all of a folder have it.
-NAMELESS_BURST = "name:burst"
 NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
 PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
 
@@ -230,6 +228,11 @@ def burst_of_name(name: str) -> str | None:
     if burst and len(burst["number"]) >= STAMP_DIGITS:
         return f"name:burst{burst['number']}"
     return f"name:{burst['head'].lower()}" if burst else None
+
+
+def is_weak_mark(mark: str) -> bool:
+    """Whether a key of a burst has no number, so that all bursts of a folder may have it."""
+    return mark.startswith("name:") and not any(each.isdigit() for each in mark)
 
 
 def is_panorama_name(name: str) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.photos.filenames import NAMELESS_BURST
+from iqcli.photos.filenames import is_weak_mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,15 +44,15 @@ def _marked(frames: Frames, free: Flags) -> Iterator[Integers]:
     """By the maker's marks, which mean one burst only inside one folder and of one camera."""
     by_mark: dict[tuple[int, str], list[int]] = {}
     for place in np.flatnonzero(free).tolist():
-        if (mark := frames.marks[place]) is not None:
-            by_mark.setdefault((int(frames.folder[place]), mark), []).append(place)
-    for found in by_mark.values():
+        if (own := frames.marks[place]) is not None:
+            by_mark.setdefault((int(frames.folder[place]), own), []).append(place)
+    for (_, mark), found in by_mark.items():
         members = np.array(found)
         cameras = frames.camera[members]
         known = np.unique(cameras[cameras >= 0])
         # A frame that cannot be read tells no camera: the name alone puts it to the others.
         parts = [members] if len(known) < 2 else [members[cameras == each] for each in known]
-        if frames.marks[found[0]] == NAMELESS_BURST:
+        if is_weak_mark(mark):
             parts = [alike for part in parts for alike in _alike(frames, part)]
         yield from (part for part in parts if len(part) > 1)
 

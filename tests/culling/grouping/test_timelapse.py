@@ -159,10 +159,11 @@ def test_photos_that_were_sent_together_must_look_more_alike() -> None:
 # --- names ---
 
 
-def test_a_burst_without_a_beginning_must_look_alike() -> None:
-    named = [frame(f"BURST0000{k}.jpg", None, k // 3, camera=None) for k in range(6)]
+@pytest.mark.parametrize("head", ["", "IMG_"])
+def test_a_burst_without_a_number_of_its_own_must_look_alike(head: str) -> None:
+    named = [frame(f"{head}BURST0000{k}.jpg", None, k // 3, camera=None) for k in range(6)]
     found = groups(named)
-    assert found == [[f"BURST0000{k}.jpg" for k in part] for part in (range(3), range(3, 6))]
+    assert found == [[f"{head}BURST0000{k}.jpg" for k in part] for part in ((0, 1, 2), (3, 4, 5))]
 
 
 @pytest.mark.parametrize(
