@@ -103,7 +103,7 @@ def keep_marks(found: Sequence[SidecarMarks], cache: Cache, fingerprint: str) ->
 
 def film_time(shot: Shot, cache: Cache) -> Taken | None:
     """The time in the live film of a shot; the cache knows it while the file is unchanged."""
-    from iqcli.photos.times import quicktime  # deferred: not for a warm run
+    from iqcli.photos.times import films  # deferred: not for a warm run
 
     for path in shot.companions:
         if extension(path.name) not in VIDEO:
@@ -112,7 +112,7 @@ def film_time(shot: Shot, cache: Cache) -> Taken | None:
             stat, at_ns = path.stat(), time.time_ns()
             known = cache.time_beside(path, stat)
             if known is None:
-                known = (quicktime.taken_of(path),)
+                known = (films.taken_of(path),)
                 cache.remember_time(path, stat, at_ns, known[0])
             if known[0]:
                 return known[0]

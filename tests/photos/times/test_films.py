@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from iqcli.photos.times.capture_time import QUICKTIME, Taken
-from iqcli.photos.times.quicktime import taken_of
+from iqcli.photos.times.films import taken_of
 
 if TYPE_CHECKING:
     from pathlib import Path
