@@ -6,22 +6,24 @@ import json
 import struct
 import zlib
 from dataclasses import astuple, replace
-from typing import TYPE_CHECKING
+from datetime import datetime
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from PIL import Image
 from support.fake_pipeline import settings
 from support.images import encoded, exif_block, noise
 
 from iqcli.photos import read as read_module
+from iqcli.photos.times import capture_time
+from iqcli.photos.times.names import of_name
 from iqcli.pipeline import cache as cache_module
 from iqcli.pipeline import cache_codec
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.records import Facts, Photo, Shot
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PICTURE = noise(48, 32)
 ORIGINAL = 0x9003
@@ -247,3 +249,36 @@ def test_a_photo_that_can_no_longer_be_read_keeps_what_is_known(
     cache.close()
     assert photo.facts
     assert (photo.facts.taken, photo.facts.taken_from) == ("2024-01-08T12:00:00", "name")
+
+
+# --- whatever stands there ---
+
+NUMBERS = some.text("0123456789", max_size=8)
+PARTS = NUMBERS | some.sampled_from([*"-:/._ TZ+", "2020", "01", "02", "13", "IMG_", "PM", "GMT"])
+TEXTS = some.lists(PARTS, max_size=14).map("".join) | some.text(max_size=40)
+
+
+@given(TEXTS, TEXTS)
+def test_any_text_gives_a_time_that_the_cache_keeps_or_none(text: str, other: str) -> None:
+    times = [
+        capture_time.parse(text),
+        capture_time.parse_mail(text),
+        capture_time.of_iptc(text, other),
+        (named := of_name(text + other)) and named.when,
+    ]
+    for when in filter(None, times):
+        assert datetime.fromisoformat(when)
+        facts = Facts(8, 8, "jpeg", taken=when, taken_from="xmp")
+        assert cache_codec.unpack_facts(cache_codec.pack_facts(facts)) == facts
+        status = Path(__file__).stat()
+        for taken in (capture_time.Taken(when, "takeout"), None):
+            kept = cache_codec.pack_stat(status, cache_codec.time_bytes(taken))
+            assert cache_codec.unpack_time(kept, status) == (taken,)
+    capture_time.timeline([*times, text])
+
+
+@pytest.mark.parametrize("payload", [b"exif", b"exif ", b" 2020-01-02", b"me 2020-01-02", b"\xff"])
+def test_a_time_of_a_wrong_sort_is_a_miss(payload: bytes) -> None:
+    status = Path(__file__).stat()
+    with pytest.raises(ValueError):
+        cache_codec.unpack_time(cache_codec.pack_stat(status, payload), status)
