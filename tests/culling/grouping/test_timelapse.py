@@ -152,8 +152,10 @@ def test_photos_that_were_sent_together_must_look_more_alike() -> None:
         return [found[0], replace(found[1], descriptor=seen)]
 
     joined = [["0.jpg", "1.jpg"]]
-    assert groups(pair("exif", None)) == groups(pair("name", "A")) == joined
-    assert groups(pair("name", None)) == groups(pair("takeout", None)) == []
+    for known in (pair("exif", None), pair("name", "A")):
+        assert groups(known) == scenes(known) == joined
+    for sent in (pair("name", None), pair("takeout", None)):
+        assert groups(sent) == scenes(sent) == []
 
 
 # --- names ---
