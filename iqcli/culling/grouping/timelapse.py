@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 # a clock without fractions shows two sorts of them.
 EQUAL = ((8, 1.5, 900.0), (10, 0.9, 1.5))
 ADDING_UP = ((24, 0.9, 900.0), (60, 0.45, 0.9))
-LEAST, LONG = EQUAL[0][0], ADDING_UP[0][0]
+LEAST, FAST, LONG = EQUAL[0][0], EQUAL[0][1], ADDING_UP[0][0]
 # Up to this pace a person may go on as fast before and after.
 BY_HAND = 3.0
 # How far a pause may be from the pace, as a share of it, and in seconds.
 SHARE, MOST = 0.1, 1.0
+# How many frames may be missing between two of a series, once.
+MISSING = 2
 # The share of frames that must be alike the one before, as in a burst.
 ALIKE = 0.8
 
@@ -60,22 +62,30 @@ def _even(pauses: Doubles) -> Flags:
             if len(pauses) < least - 1:
                 continue
             windows = sliding_window_view(pauses, least - 1)
-            pace = windows.mean(axis=1)
+            pace = windows.mean(axis=1) if adds_up else np.median(windows, axis=1)
             firsts = np.flatnonzero((pace >= fastest) & (pace <= slowest))
-            even = _are_even(windows[firsts], pace[firsts, None], adds_up)
+            check = _add_up if adds_up else _are_equal
+            even = check(windows[firsts], pace[firsts, None])
             for first in firsts[even].tolist():
                 found[first : first + least - 1] = True
     return found
 
 
-def _are_even(windows: Doubles, pace: Doubles, adds_up: bool) -> Flags:
-    """Which of (n, k) pauses are even, row by row; (n, 1) their means."""
-    slack = np.minimum(SHARE * pace, MOST)
-    if adds_up:
-        behind = np.cumsum(windows - pace, axis=1)
-        found: Flags = behind.max(axis=1) - behind.min(axis=1) <= 1 + slack[:, 0]
-        return found
-    return np.asarray((np.abs(windows - pace) <= slack).all(axis=1))
+def _are_equal(windows: Doubles, pace: Doubles) -> Flags:
+    """Which of (n, k) pauses are equal, row by row, but for one where frames are missing."""
+    times = np.clip(np.rint(windows / pace), 1, np.where(pace >= FAST, 1 + MISSING, 1))
+    equal = np.abs(windows - times * pace) <= _slack(pace)
+    return np.asarray(equal.all(axis=1) & ((times > 1).sum(axis=1) <= 1))
+
+
+def _add_up(windows: Doubles, pace: Doubles) -> Flags:
+    """Which of (n, k) pauses add up to an even pace, row by row, by clocks of whole seconds."""
+    behind = np.cumsum(windows - pace, axis=1)
+    return np.asarray(np.ptp(behind, axis=1) <= 1 + _slack(pace)[:, 0])
+
+
+def _slack(pace: Doubles) -> Doubles:
+    return np.minimum(SHARE * pace, MOST)
 
 
 def _by_chance(pauses: Doubles, first: int, last: int) -> bool:

@@ -79,6 +79,20 @@ def test_someone_walks_through_a_time_lapse() -> None:
     assert kinds(film) == [(FrameSet.TIMELAPSE, 30)]
 
 
+def test_a_frame_of_a_time_lapse_is_missing() -> None:
+    film = series([2.0] * 11)
+    assert kinds([*film[:6], *film[7:]]) == [(FrameSet.TIMELAPSE, 11)]
+    # One that cannot be read tells no time.
+    film[4] = frame("G0004.jpg", None, None, score=None)
+    assert kinds(film) == [(FrameSet.TIMELAPSE, 11)]
+    assert kinds(series([2, 2, 2, 4, 2, 4, 2, 4, 2])) == [
+        (None, 4),
+        (None, 2),
+        (None, 2),
+        (None, 2),
+    ]
+
+
 def test_two_cameras_and_two_folders_have_a_pace_of_their_own() -> None:
     both = [
         frame(f"{folder}/{k:02}.jpg", 4 * k + offset, camera=camera, exact=False)
