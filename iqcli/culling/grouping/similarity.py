@@ -42,16 +42,12 @@ class Descriptors:
         """(k,) correlations, -1..1, of the light of k pairs, where both have data."""
         common = np.einsum("ij,ij->i", self.light[one], self.light[other])
         found: Array = (common + NOISE**2) / (self.strength[one] * self.strength[other])
-        for k in np.flatnonzero(self.is_partial[one] | self.is_partial[other]).tolist():
+        is_partial = self.missing[one].any(axis=1) | self.missing[other].any(axis=1)
+        for k in np.flatnonzero(is_partial).tolist():
             there = ~(self.missing[one[k]] | self.missing[other[k]])
             if there.mean() >= LEAST:
                 found[k] = _similarity(self.light[one[k]], self.light[other[k]], there)
         return found
-
-    @property
-    def is_partial(self) -> Flags:
-        """(n,) Whether a part of the photo has no data."""
-        return np.asarray(self.missing.any(axis=1))
 
     def alike(self, one: Integers, other: Integers, light: float, content: float) -> Flags:
         """Which of k pairs have at least that similarity of light, or cosine of embeddings."""

@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from iqcli.fs.read import open_quietly
-from iqcli.photos.codecs.boxes import box, boxes
+from iqcli.photos.codecs.boxes import box
 from iqcli.photos.codecs.metadata import FRONT, exif_blocks, find_box
+from iqcli.photos.codecs.quicktime import metadata_of
 from iqcli.photos.exif import APPLE, MAKER_NOTE
 from iqcli.photos.formats import VIDEO, extension
 from iqcli.photos.names.evidence import UNKNOWN, Header
@@ -125,14 +126,6 @@ def _film(file: BinaryIO) -> Header:
 
 
 def _identifier(moov: bytes) -> str | None:
-    """Apple's content identifier among the metadata of a film: keys, and items by their numbers."""
-    meta = box(moov, b"meta")
-    keys = box(meta, b"keys") or box(meta[4:], b"keys")
-    items = box(meta, b"ilst") or box(meta[4:], b"ilst")
-    names = [content for _, content in boxes(keys[8:])]
-    for number, item in boxes(items):
-        place = int.from_bytes(number, "big")
-        if 0 < place <= len(names) and names[place - 1] == CONTENT_KEY:
-            text = _text(box(item, b"data")[8:])
-            return text if IDENTIFIER.fullmatch(text) else None
-    return None
+    """Apple's content identifier."""
+    text = _text(metadata_of(moov, CONTENT_KEY))
+    return text if IDENTIFIER.fullmatch(text) else None
