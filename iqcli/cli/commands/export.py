@@ -21,6 +21,9 @@ from iqcli.output.rows import FILE_FORMATS
 from iqcli.output.stdout import write
 from iqcli.records import Decision, Photo, Verdict
 
+# How the files of each of `FILE_FORMATS` begin.
+BEGINNINGS = (b"schema,", b"[", b'{"schema"', b"PAR1")
+
 
 @over_photos
 def export(
@@ -99,4 +102,9 @@ def _format(output: Path | None, given: str | None) -> str:
 
 
 def _holds_scores(file: Path) -> bool:
-    return file.suffix.lower().removeprefix(".") in FILE_FORMATS
+    """Whether a file begins as one that `iq` wrote: a photo may have got such a name by mistake."""
+    if file.suffix.lower().removeprefix(".") not in FILE_FORMATS or not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(max(map(len, BEGINNINGS)))
+    return not head or head.startswith(BEGINNINGS)

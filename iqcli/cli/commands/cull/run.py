@@ -79,7 +79,8 @@ def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) ->
             report.warn_of_losses(found.decisions)
     if by_rule and not request.keeps and any(BY_HAND in each.codes for each in found.decisions):
         warn("what you chose is not kept; give --review with --apply or --plan FILE for that")
-    return max(execute.carry_out(plan, found.decisions, session, found.action), code)
+    needs = share.way_out if share.is_over(most) else ""
+    return max(execute.carry_out(plan, found.decisions, session, found.action, needs), code)
 
 
 def _lines(found: Decided, share: RejectShare, most: float) -> Iterator[str]:
