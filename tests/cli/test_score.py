@@ -229,6 +229,11 @@ def test_export_writes_a_file_and_overwrites_no_photo(hostile: Iq) -> None:
     refused = hostile("export", "photos", "-f", "csv", "-o", photo)
     assert refused.code == 2
     assert photo.read_bytes() == before
-    written = hostile("export", "photos", "-o", "all.csv")
+    (hostile.cwd / "all.csv").write_bytes((hostile.cwd / photo).read_bytes())
+    misnamed = hostile("export", "photos", "-o", "all.csv")
+    assert misnamed.lines == ["iq: ./all.csv exists and is no file of scores; give another name"]
+    (hostile.cwd / "all.csv").write_bytes(b"")
+    for _ in range(2):
+        written = hostile("export", "photos", "-o", "all.csv")
     assert written.out == b""
     assert (hostile.cwd / "all.csv").read_bytes() == hostile("export", "photos").out
