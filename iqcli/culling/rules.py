@@ -76,6 +76,7 @@ class Rule:
 
     `below`: scores under it, 1..10. `worst`: so many of each group, a share rounded down. `keep`:
     all but the best of each group, a share rounded up. What any of these three rejects is rejected.
+    `duplicates`: copies of other photos, see `iqcli.culling.grouping.copies`.
     `per` says what the groups are, one of `values.UNITS`, None for all photos together. `margin`:
     of what `keep` would reject, frames within so many points (0..9) of the last that it keeps are
     for review.
@@ -94,6 +95,7 @@ class Rule:
     per: str | None = None
     margin: float = 0.0
     limit: float | None = None
+    duplicates: bool = False
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -123,6 +125,7 @@ class Rule:
         parts = [] if self.below is None else [f"below {self.below}"]
         parts += [] if self.worst is None else [f"worst {self.worst}{per}"]
         parts += [] if self.keep is None else [f"keep {self.keep}{per}{self._margin()}"]
+        parts += ["duplicates"] if self.duplicates else []
         chosen = " or ".join(parts)
         if self.promise is None:
             return chosen or "bands"
@@ -144,7 +147,8 @@ class Rule:
     @property
     def chooses(self) -> bool:
         """Whether it rejects by a limit, rank or place of its own, not by bands or promise."""
-        return self.below is not None or self.worst is not None or self.keep is not None
+        quotas = self.worst is not None or self.keep is not None
+        return self.below is not None or quotas or self.duplicates
 
     @property
     def needs_holdout(self) -> bool:
@@ -189,6 +193,11 @@ def is_rejected_by_person(photo: Photo) -> bool:
     """Whether a person marked a shot as a reject, and gave it neither stars nor a pick flag."""
     marks = (photo.marks.stars or 0, photo.marks.pick or 0)
     return min(marks) < 0 and max(marks) < 1
+
+
+def is_marked(photo: Photo) -> bool:
+    """Whether a person gave a shot stars or a flag."""
+    return max(photo.marks.stars or 0, photo.marks.pick or 0) >= 1
 
 
 @dataclass(frozen=True, slots=True)

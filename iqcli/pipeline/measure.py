@@ -25,7 +25,7 @@ from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
-from iqcli.records import UNMARKED, Facts, Marks, Photo
+from iqcli.records import UNMARKED, Facts, FileStamp, Marks, Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,6 +62,7 @@ class Task:
     measurement: Measurement | None = None
     marks: Marks = UNMARKED
     error: str | None = None
+    file: FileStamp | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -72,16 +73,18 @@ class Task:
         """The result of a task that is not pending, with these of the blocks."""
         known = self.measurement
         if known is None:
-            return Photo(self.shot, marks=self.marks, error=self.error)
+            return Photo(self.shot, marks=self.marks, error=self.error, file=self.file)
         facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.marks
         if facts:
             facts = replace(facts, panorama=facts.panorama or is_panorama_name(self.shot.path.name))
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
-        photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)
+        photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails, file=self.file)
         if error := self.error or known.error:
             return replace(photo, error=error)
-        return replace(photo, blocks={each.name: known.blocks[each.name] for each in blocks})
+        return replace(
+            photo, blocks={b.name: known.blocks[b.name] for b in blocks if b.name in known.blocks}
+        )
 
 
 def measure(
@@ -90,16 +93,18 @@ def measure(
     cache: Cache,
     settings: Settings,
     *,
+    along: Sequence[PhotoBlock] = (),
     thumbnails: Sequence[ThumbnailSpec] = (),
     reader: PhotoReader | None = None,
 ) -> Iterator[Photo]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
-    that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
-    where they can be. Photos are read by `reader`, by default as they are.
+    that concerns the whole run (no such device, missing weights) is raised. The blocks `along` are
+    there where they are cached or the photo is decoded anyhow; for them alone none is decoded.
+    `thumbnails` are made where they can be. Photos are read by `reader`, by default as they are.
     """
-    spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails)
+    spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails, along)
     run = _Run(spec, cache, settings)
     with interrupts.saving(cache.flush), at_most(settings.max_seconds):
         try:
@@ -174,7 +179,9 @@ class _Run:
     def _start(self, shot: Shot) -> Task:
         task = Task(shot)
         try:
-            sha256 = self._cache.content(shot.path, shot.path.stat())
+            stat = shot.path.stat()
+            task.file = FileStamp(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
+            sha256 = self._cache.content(shot.path, stat)
             known = self._spec.load(self._cache, sha256) if sha256 else None
             if known and self._spec.is_complete(known):
                 task.measurement = known
@@ -216,7 +223,7 @@ class _Run:
             self._forward()
         self._await_marks(task)
         self._window.popleft()
-        return task.photo(self._spec.blocks)
+        return task.photo((*self._spec.blocks, *self._spec.along))
 
     def _await(self, task: Task) -> None:
         if task.reading is None:

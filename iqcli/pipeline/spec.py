@@ -92,7 +92,10 @@ class Measurement:
 
 
 class MeasureSpec:
-    """The blocks and thumbnails wanted of every picture, how it is read, and the limits."""
+    """The blocks and thumbnails wanted of every picture, how it is read, and the limits.
+
+    The blocks `along` are computed of what is decoded, and nothing is decoded for them.
+    """
 
     def __init__(
         self,
@@ -100,8 +103,10 @@ class MeasureSpec:
         reader: PhotoReader,
         settings: Settings,
         thumbnails: Sequence[ThumbnailSpec] = (),
+        along: Sequence[PhotoBlock] = (),
     ) -> None:
         self.blocks = tuple(blocks)
+        self.along = tuple(each for each in along if each not in self.blocks)
         self.thumbnails = tuple(thumbnails)
         self.fingerprint = reader.fingerprint
         self._read = reader
@@ -130,7 +135,7 @@ class MeasureSpec:
             return known
         if facts and facts.width * facts.height <= self._limit * 1e6:
             known.facts, known.facts_cached = facts, marked
-        for block in self.blocks:
+        for block in (*self.blocks, *self.along):
             key, may_be_nan = self._key(block, reading), block.may_be_nan
             vector = cache.block(
                 sha256, key, block.size, within=block.within, may_be_nan=may_be_nan
@@ -149,7 +154,7 @@ class MeasureSpec:
         assert reading is not None
         if known.facts and not known.facts_cached:
             cache.remember_facts(known.sha256, self._facts_key(reading), known.facts)
-        for block in self.blocks:
+        for block in (*self.blocks, *self.along):
             if block.name in known.new_blocks:
                 key = self._key(block, reading)
                 cache.remember_block(known.sha256, key, known.blocks[block.name])
@@ -177,7 +182,9 @@ class MeasureSpec:
 
     def is_complete(self, known: Measurement) -> bool:
         """Whether nothing is left to do for a picture, or nothing can be done."""
-        measured = known.facts is not None and len(known.blocks) == len(self.blocks)
+        measured = known.facts is not None and all(
+            each.name in known.blocks for each in self.blocks
+        )
         complete = measured and len(known.thumbnails) == len(self.thumbnails)
         return complete or known.error is not None
 
@@ -197,7 +204,7 @@ class MeasureSpec:
             return
         # Those of an earlier version may not know of any damage.
         known.facts, known.facts_cached = facts, known.facts_cached and known.facts == facts
-        for block in self.blocks:
+        for block in (*self.blocks, *self.along):
             if block.name not in known.blocks:
                 _compute_block(known, block, views)
         for thumbnail in self.thumbnails:

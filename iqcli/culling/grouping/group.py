@@ -44,9 +44,11 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
 
     Any order gives the same groups. They are numbered by the time of their first photo, those
     without any time last, by its path: b0001 and on are bursts and sets, s0001 and on scenes. A
-    photo alone has neither, though it has a `frame_set` where the camera stitched it.
+    photo alone has neither, though it has a `frame_set` where the camera stitched it. A copy is no
+    frame of its own: it is in no group, and of the scene of its original.
     """
-    order = sorted(range(len(photos)), key=lambda k: os.fsencode(photos[k].shot.path))
+    alone = (k for k in range(len(photos)) if photos[k].copy is None)
+    order = sorted(alone, key=lambda k: os.fsencode(photos[k].shot.path))
     ordered = [photos[k] for k in order]
     frames = frames_of(ordered)
     stitched = [each.facts is not None and each.facts.panorama for each in ordered]
@@ -65,7 +67,10 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
     for place, changes in zip(order, named, strict=True):
         if changes:
             found[place] = replace(photos[place], **changes)  # type: ignore[arg-type]
-    return found
+    by_path = {each.shot.path: each for each in found if each.copy is None}
+    return [
+        replace(each, scene=by_path[each.copy.of].scene) if each.copy else each for each in found
+    ]
 
 
 def _groups(frames: Frames, free: Flags) -> tuple[dict[int, FrameSet], Parts]:
@@ -95,12 +100,14 @@ def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Inte
 def key_of(photo: Photo, per: str) -> str | None:
     """The key of the photos that one is compared with; None: it is compared with none.
 
-    `per` is burst, scene, day, folder or all. A photo in no burst or scene has None, and so has one
-    without a date where the day counts: it is unknown what to compare it with. A burst without a
-    time is a scene of its own.
+    `per` is copies, burst, scene, day, folder or all. A photo in no burst or scene has None, and so
+    has one without a date where the day counts: it is unknown what to compare it with. A burst
+    without a time is a scene of its own.
     """
     if per == "burst":
         return photo.group
+    if per == "copies":
+        return os.fspath(photo.copy.of if photo.copy else photo.shot.path)
     if per == "scene":
         return photo.scene or photo.group
     if per == "day":
@@ -180,4 +187,7 @@ def sections(photos: Iterable[Photo], per: str) -> list[list[Photo]]:
     parts = sorted(found.values(), key=lambda members: min(map(best_first, members)))
     if per == "burst":
         return [order_within(members) for members in parts]
+    if per == "copies":
+        # The original comes first, whatever the scores are.
+        return [sorted(order_scored(part), key=lambda each: bool(each.copy)) for part in parts]
     return [order_scored(members) for members in parts]

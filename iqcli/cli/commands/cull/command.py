@@ -38,6 +38,10 @@ Keep = Annotated[
     str | None,
     typer.Option("--keep", help="Keep the best, N or a share; reject the rest.", metavar="N|P%"),
 ]
+Duplicates = Annotated[
+    bool,
+    typer.Option("--duplicates", help="Reject copies of a picture, all but the most original."),
+]
 Per = Annotated[
     str | None,
     typer.Option(
@@ -113,6 +117,7 @@ def cull(
     worst: Worst = None,
     promise: Promise = None,
     keep: Keep = None,
+    duplicates: Duplicates = False,
     per: Per = None,
     margin: Margin = None,
     apply: Apply = False,
@@ -142,6 +147,9 @@ def cull(
     --worst 20% rejects a fifth of all scored photos or of each group --per, --worst 20 twenty.
     Photos with stars or a flag, brackets and panoramas stay, and nothing goes in their place.
 
+    --duplicates rejects photos that hold the same picture as another, also smaller or recompressed.
+    Cropped and recoloured ones are left for review.
+
     With --apply, rejects move to _Rejected/ in the folder that was given. Nothing is deleted or
     overwritten, and `iq undo` puts everything back.
     """
@@ -162,6 +170,7 @@ def cull(
         "worst": worst,
         "promise": promise,
         "keep": keep,
+        "duplicates": duplicates or None,
         "per": per,
         "margin": margin,
     }

@@ -97,6 +97,7 @@ def _lines(found: Decided, share: RejectShare, most: float) -> Iterator[str]:
 def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> Decided:
     """The decisions of the rule, shown and reviewed where the request asks for it."""
     from iqcli.culling import decide as rules
+    from iqcli.culling.grouping.copies import with_copies
     from iqcli.culling.grouping.group import group
 
     request.check()
@@ -116,7 +117,9 @@ def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> De
             from iqcli.pipeline.thumbnails import ThumbnailStore
 
             store = stack.enter_context(ThumbnailStore())
-        photos = group(list(session.photos(grouped=True, store=store)))
+        protect = request.protection
+        found = list(session.photos(grouped=True, store=store))
+        photos = group(with_copies(found, lambda photo: bool(protect.reasons(photo))))
         decisions = rules.decide(photos, rule, request.protection)
         if store is not None:
             decisions = _looked_at(session, decisions, store, request)

@@ -1,0 +1,195 @@
+"""Copies: photos that hold the same picture, whatever their times, names and folders.
+
+Byte for byte, or by their looks (`likeness`) where nothing else tells two frames apart. Each copy
+names the most original photo of that picture. Which one that is never depends on the score: that
+of a smaller or smoother copy may well be higher.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from iqcli.culling.grouping.frames import frames_of
+from iqcli.culling.grouping.likeness import Pictures, pairs
+from iqcli.photos.formats import RAW, RAW_KINDS, extension
+from iqcli.records import Copy, CopyKind, is_damaged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from iqcli.culling.grouping.frames import Frames
+    from iqcli.culling.grouping.likeness import Differ
+    from iqcli.records import Flags, Integers, Photo
+
+    # Whether a photo is kept whatever the rule is.
+    IsProtected = Callable[[Photo], bool]
+
+# Formats that cameras write, by how original they are, and those that lose nothing.
+BY_CAMERA = {"heif": 0, "jpeg": 1}
+LOSSLESS = ("png", "tiff", "bmp", "pnm", "psd")
+# Names that messengers give to what they recompress.
+MESSENGER = re.compile(
+    r"IMG-\d{8}-WA\d+.*|WhatsApp Image .*|signal-\d{4}-\d\d-\d\d.*|photo_\d{4}-\d\d-\d\d_.*"
+    r"|received_\d{6,}.*|FB_IMG_\d+.*|viber_image_.*|telegram-cloud-photo.*|mmexport\d+.*"
+    r"|wx_camera_\d+.*|LINE_ALBUM_.*|\d{15,}_\d+(_\d+)*(_[no])?",
+    re.ASCII | re.IGNORECASE,
+)
+# Names that cameras and phones give, and nothing added.
+CAMERA = re.compile(
+    r"_?[A-Z]{2,5}[_-]?\d{3,8}|[A-Z]\d{6,7}|(?:[A-Z]{2,5}_?)?\d{8}[_-]?\d{6,9}(?:[._-].*)?"
+    r"|DJI_\d.*|G[A-Z]{3}\d{4}|\d{3}_\d{4}",
+    re.ASCII,
+)
+# Clocks that were set to another zone differ by a multiple of so many seconds.
+ZONE = 900.0
+# Exposures that differ by more, in EV, are of two frames.
+EXPOSURE = 0.15
+
+
+def with_copies(photos: Sequence[Photo], is_protected: IsProtected) -> list[Photo]:
+    """The same shots in the same order, with `copy` where a more original one has the picture.
+
+    Any order gives the same copies. Of photos that a person protects one is always the original.
+    Two that are like a third need not be like each other: each is compared with its original.
+    """
+    order = sorted(range(len(photos)), key=lambda k: _originality(photos[k], is_protected))
+    ordered = [photos[k] for k in order]
+    first = _first_of_equal(ordered)
+    originals = np.flatnonzero(first == np.arange(len(first)))
+    like = _assigned(len(originals), _near([ordered[k] for k in originals]))
+    found = list(photos)
+    for place, original in enumerate(first.tolist()):
+        near, kind = like.get(int(np.searchsorted(originals, original)), (None, None))
+        if near is not None and kind is not None:
+            found[order[place]] = _copy(ordered[place], ordered[originals[near]], kind)
+        elif original != place:
+            kind = _equal_kind(ordered[place], ordered[original])
+            found[order[place]] = _copy(ordered[place], ordered[original], kind)
+    return found
+
+
+def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
+    return replace(photo, copy=Copy(original.shot.path, kind))
+
+
+def _equal_kind(photo: Photo, original: Photo) -> CopyKind:
+    """A second name of one file is no copy of it, and takes no space."""
+    one, other = photo.file, original.file
+    if one and other and (one.device, one.inode) == (other.device, other.inode) and one.inode:
+        return CopyKind.LINK
+    return CopyKind.EXACT
+
+
+def _first_of_equal(ordered: Sequence[Photo]) -> Integers:
+    """(n,) for each photo the place of the first one with the same bytes."""
+    seen: dict[str, int] = {}
+    return np.array(
+        [
+            seen.setdefault(each.sha256, place) if each.sha256 else place
+            for place, each in enumerate(ordered)
+        ],
+        np.int64,
+    )
+
+
+def _near(photos: Sequence[Photo]) -> Iterable[tuple[int, int, CopyKind]]:
+    """Pairs of photos that look like one picture, by their places, the more original one first."""
+    known = [k for k, each in enumerate(photos) if each.likeness and each.facts and each.sha256]
+    likes = [photos[k].likeness for k in known]
+    sizes = [(f.width, f.height) for k in known if (f := photos[k].facts)]
+    pictures = Pictures.of([each for each in likes if each], sizes)
+    evidence = _Evidence.of([photos[k] for k in known])
+    for one, other, kind in pairs(pictures, evidence.differ):
+        low, high = sorted((known[one], known[other]))
+        yield low, high, kind
+
+
+def _assigned(
+    count: int, found: Iterable[tuple[int, int, CopyKind]]
+) -> dict[int, tuple[int, CopyKind]]:
+    """For each copy the first photo that is none itself and looks like it."""
+    by_original: dict[int, dict[int, CopyKind]] = defaultdict(dict)
+    for one, other, kind in found:
+        by_original[one].setdefault(other, kind)
+    copies: dict[int, tuple[int, CopyKind]] = {}
+    for place in range(count):
+        if place not in copies:
+            for other, kind in by_original.get(place, {}).items():
+                copies.setdefault(other, (place, kind))
+    return copies
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What tells that two photos are two frames, however alike they look; (n,) each."""
+
+    frames: Frames
+    named: Integers
+
+    @classmethod
+    def of(cls, photos: Sequence[Photo]) -> _Evidence:
+        names: dict[str, int] = {}
+        stems = [each.shot.path.stem for each in photos]
+        return cls(
+            frames_of([replace(each, descriptor=None) for each in photos]),
+            np.array(
+                [names.setdefault(s, len(names)) if CAMERA.fullmatch(s) else -1 for s in stems],
+                np.int64,
+            ),
+        )
+
+    @property
+    def differ(self) -> Differ:
+        """Whether pairs of photos of one camera have times or exposures of their own.
+
+        Where its clock shows no parts of a second, names of its own count: they are frames of a
+        burst. A time that is shifted by whole zones is no time of its own.
+        """
+        frames, named = self.frames, self.named
+
+        def check(one: Integers, other: Integers) -> Flags:
+            camera = (frames.camera[one] == frames.camera[other]) & (frames.camera[one] >= 0)
+            apart = np.abs(frames.seconds[one] - frames.seconds[other])
+            split = frames.split[one] & frames.split[other]
+            shifted = apart % ZONE < 1e-3
+            later = np.where(split, apart > 1e-3, apart >= 1) & ~(shifted & (apart > 0))
+            names = (named[one] >= 0) & (named[other] >= 0) & (named[one] != named[other])
+            lit = np.abs(frames.exposure[one] - frames.exposure[other]) > EXPOSURE
+            lit |= np.abs(frames.bias[one] - frames.bias[other]) > EXPOSURE
+            moment: Flags = later | ((apart < 1) & ~split & names) | lit
+            found: Flags = camera & moment
+            return found
+
+        return check
+
+
+def _originality(photo: Photo, is_protected: IsProtected) -> tuple[object, ...]:
+    """The sort key of photos, the most original first."""
+    facts, file, path = photo.facts, photo.file, photo.shot.path
+    pixels = facts.width * facts.height if facts else 0
+    camera = bool(facts and facts.camera)
+    form = facts.format if facts else ""
+    is_raw = form in RAW_KINDS or any(extension(each.name) in RAW for each in photo.shot.files)
+    rank = BY_CAMERA.get(form, 2) if camera else int(form not in LOSSLESS)
+    return (
+        not is_protected(photo),
+        is_damaged(photo),
+        not is_raw,
+        not camera,
+        -pixels,
+        rank,
+        # What was recompressed has fewer bytes for its pixels.
+        -(file.size / max(pixels, 1)) if file else 0.0,
+        MESSENGER.fullmatch(path.stem) is not None,
+        (facts and facts.taken) or "~",
+        CAMERA.fullmatch(path.stem) is None,
+        file.time_ns if file else 0,
+        len(os.fsencode(path)),
+        os.fsencode(path),
+    )
