@@ -38,15 +38,15 @@ if TYPE_CHECKING:
 LOW, BITS, ALIKE = 8, 10, 0.95
 # The same for the middle of a picture, without so much at each side, and a part of it, which may
 # lie elsewhere: 90 of 100 that leave out 6 % at two sides. Of 100,000 pairs of unrelated photos 2.
-MIDDLE, PART_BITS, PART_ALIKE = 0.04, 16, 0.86
+MIDDLE, PART_BITS, PART_ALIKE = 0.04, 16, 0.84
 # The least deviation of luma: a plain picture is like every other.
-LEAST = 6.0
+LEAST = 3.0
 # Noise in steps of luma, of pictures and of their details.
 NOISE, FINE_NOISE = 2.0, 0.35
 # The same: correlation of the pictures and of their details, contrast, and difference in steps.
 # Of 150 photos, re-encoded at quality 25 or made smaller to a third, all are within; of the pairs
 # of frames of bursts (BIQ2021) none but those of one picture.
-SAME, SAME_FINE, CONTRAST, STEPS = 0.995, 0.95, 0.05, 4.0
+SAME, SAME_FINE, CONTRAST, STEPS = 0.993, 0.93, 0.05, 4.0
 # Without the grey pictures, by the map of light alone.
 COARSE, COARSE_FINE = 0.997, 0.985
 # Recoloured: the same with any contrast and brightness, or with other colours, in points of Lab by
@@ -59,8 +59,8 @@ PART, PART_FINE, PART_CONTRAST = 0.985, 0.94, 0.1
 BEYOND, LEFT_OUT, MOST_LEFT_OUT = 0.008, 0.02, 0.22
 # How much the shape may differ from that of the part, and the pixels exceed its (shares).
 SHAPE, ENLARGED = 0.02, 1.01
-# Pairs at once.
-BLOCK, CHUNK, PAIRS = 1024, 2048, 1 << 18
+# So many hashes are compared with so many at once, and so many pairs looked at.
+ROWS, COLUMNS, CHUNK = 256, 8192, 2048
 # Where grids are looked up: from so far outside the picture, in so many places.
 AROUND, PLACES = 0.3, 3200
 # Sides of the grids that a part is looked for in, and the steps taken on each.
@@ -106,6 +106,7 @@ class Pictures:
 def pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKind]]:
     """Each pair of pictures that are one, and how they differ; of a crop the whole comes first."""
     hashes = _Hashes.of(pictures.light)
+    known: set[tuple[int, int]] = set()
     for confirm, candidates in (
         (_whole_kinds, hashes.whole()),
         (_part_kinds, hashes.parts(pictures)),
@@ -119,7 +120,10 @@ def pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKi
                 for k in np.flatnonzero(found).tolist():
                     kind = KINDS[found[k]]
                     assert kind
-                    yield int(first[k]), int(second[k]), kind
+                    pair = int(first[k]), int(second[k])
+                    if pair not in known:
+                        known |= {pair, pair[::-1]}
+                        yield *pair, kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,15 +172,16 @@ class _Hashes:
     ) -> Iterator[tuple[Integers, Integers]]:
         # Of two bits that are equal the product is 1, of others -1.
         least = LOW * LOW - 1 - 2 * bits
-        for start in range(0, len(places), BLOCK):
-            near = first[0][start : start + BLOCK] @ second[0][start:].T >= least
-            one, other = np.nonzero(near)
-            later = other > one
-            one, other = one[later] + start, other[later] + start
-            for part in range(0, len(one), PAIRS):
-                a, b = one[part : part + PAIRS], other[part : part + PAIRS]
-                good = np.einsum("ij,ij->i", first[1][a], second[1][b]) >= alike
-                yield self.there[places[a[good]]], self.there[places[b[good]]]
+        for start in range(0, len(places), ROWS):
+            rows = first[0][start : start + ROWS]
+            for left in range(start, len(places), COLUMNS):
+                near = rows @ second[0][left : left + COLUMNS].T >= least
+                one, other = np.divmod(np.flatnonzero(near), near.shape[1])
+                one, other = one + start, other + left
+                later = other > one
+                one, other = one[later], other[later]
+                good = np.einsum("ij,ij->i", first[1][one], second[1][other]) >= alike
+                yield self.there[places[one[good]]], self.there[places[other[good]]]
 
 
 def _hashes(light: Array) -> tuple[Array, Array]:
@@ -193,7 +198,7 @@ def _frequencies(light: Array) -> Array:
     places = (np.arange(side) + 0.5) * np.pi / side
     waves = np.cos(np.arange(LOW)[:, None] * places).astype(np.float32)
     waves[0] /= np.float32(2**0.5)
-    found: Array = (waves @ light @ waves.T).reshape(len(light), -1)[:, 1:]
+    found: Array = (waves @ light @ waves.T).reshape(len(light), LOW * LOW)[:, 1:]
     return found
 
 
