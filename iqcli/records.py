@@ -183,7 +183,7 @@ class CopyKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
+class CopyOf:
     """The photo that another one is a copy of, the most original there is, and how it differs."""
 
     of: Path
@@ -220,7 +220,7 @@ class Photo:
     group: str | None = None
     scene: str | None = None
     frame_set: FrameSet | None = None
-    copy: Copy | None = None
+    copy: CopyOf | None = None
     file: FileStamp | None = field(default=None, compare=False, repr=False)
     likeness: Likeness | None = field(default=None, compare=False, repr=False)
     descriptor: FrameDescriptor | None = field(default=None, compare=False, repr=False)

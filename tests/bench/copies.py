@@ -146,7 +146,7 @@ def check(folder: Path | None) -> bool:
 
 
 def roll(seed: int = 0) -> list[Photo]:
-    """Photos as they are once their rows are read, one in ten a copy; of many sizes, no metadata."""
+    """Photos once their rows are read, one in ten a copy, of many sizes, without metadata."""
     numbers, found = np.random.default_rng(seed), []
     weight = 1 / (1 + np.hypot(*np.mgrid[:32, :32])) ** 1.2
     root = Path("/photos")

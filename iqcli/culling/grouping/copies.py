@@ -18,7 +18,7 @@ import numpy as np
 from iqcli.culling.grouping.frames import frames_of
 from iqcli.culling.grouping.likeness import Pictures, pairs
 from iqcli.photos.formats import RAW, RAW_KINDS, extension
-from iqcli.records import Copy, CopyKind, is_damaged
+from iqcli.records import CopyKind, CopyOf, is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -75,7 +75,7 @@ def with_copies(photos: Sequence[Photo], is_protected: IsProtected) -> list[Phot
 
 
 def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
-    return replace(photo, copy=Copy(original.shot.path, kind))
+    return replace(photo, copy=CopyOf(original.shot.path, kind))
 
 
 def _equal_kind(photo: Photo, original: Photo) -> CopyKind:
@@ -103,7 +103,8 @@ def _near(photos: Sequence[Photo]) -> Iterable[tuple[int, int, CopyKind]]:
     known = [k for k, each in enumerate(photos) if each.likeness and each.facts and each.sha256]
     likes = [photos[k].likeness for k in known]
     sizes = [(f.width, f.height) for k in known if (f := photos[k].facts)]
-    pictures = Pictures.of([each for each in likes if each], sizes)
+    damaged = [is_damaged(photos[k]) for k in known]
+    pictures = Pictures.of([each for each in likes if each], sizes, damaged)
     evidence = _Evidence.of([photos[k] for k in known])
     for one, other, kind in pairs(pictures, evidence.differ):
         low, high = sorted((known[one], known[other]))

@@ -41,6 +41,8 @@ LOW, BITS, ALIKE = 8, 10, 0.95
 MIDDLE, PART_BITS, PART_ALIKE = 0.04, 16, 0.84
 # The least deviation of luma: a plain picture is like every other.
 LEAST = 3.0
+# The luma of what a damaged picture lacks, and the least part of it that must be there.
+GREYED, LEAST_LEFT = 128, 0.2
 # Noise in steps of luma, of pictures and of their details.
 NOISE, FINE_NOISE = 2.0, 0.35
 # The same: correlation of the pictures and of their details, contrast, and difference in steps.
@@ -76,7 +78,8 @@ NONE, SAME_KIND, RECOLOURED_KIND, CROPPED_KIND = range(4)
 class Pictures:
     """n pictures as columns: `light` (n, 12, 12) and `grey` (n, 32, 32) uint8, `size` (n, 2).
 
-    `has_grey` and `has_colour` (n,) say where they are known; `size` is width and height.
+    `has_grey` and `has_colour` (n,) say where they are known; `size` is width and height. Of those
+    that are `damaged` parts may be missing.
     """
 
     light: Array
@@ -85,10 +88,16 @@ class Pictures:
     colour: Array
     has_colour: Flags
     size: Array
+    damaged: Flags
 
     @classmethod
-    def of(cls, found: Sequence[Likeness], sizes: Sequence[tuple[int, int]]) -> Pictures:
-        """The columns of these pictures of these sizes (width, height)."""
+    def of(
+        cls,
+        found: Sequence[Likeness],
+        sizes: Sequence[tuple[int, int]],
+        damaged: Sequence[bool] = (),
+    ) -> Pictures:
+        """The columns of these pictures of these sizes (width, height), by default all whole."""
         no_grey = np.zeros(GREY * GREY, np.uint8)
         no_colour = np.zeros(5, np.float32)
         return cls(
@@ -100,6 +109,7 @@ class Pictures:
             colour=np.array([no_colour if e.colour is None else e.colour for e in found]),
             has_colour=np.array([e.colour is not None for e in found], np.bool_),
             size=np.array(sizes, np.float32).reshape(-1, 2),
+            damaged=np.array(damaged or [False] * len(found), np.bool_),
         )
 
 
@@ -124,6 +134,10 @@ def pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKi
                     if pair not in known:
                         known |= {pair, pair[::-1]}
                         yield *pair, kind
+    for one, other in _of_damaged(pictures, differ):
+        if (one, other) not in known:
+            known |= {(one, other), (other, one)}
+            yield one, other, CopyKind.SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,6 +216,41 @@ def _frequencies(light: Array) -> Array:
     return found
 
 
+def _of_damaged(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int]]:
+    """Pairs of a picture and one that is damaged, the same where that one has data."""
+    light, mean = pictures.light, np.array(GREYED, np.float32)
+    for place in np.flatnonzero(pictures.damaged & pictures.has_grey).tolist():
+        tiles, cells = (
+            _inner(np.abs(each[place].astype(np.float32) - mean) > 1)
+            for each in (light, pictures.grey)
+        )
+        if cells.mean() < LEAST_LEFT or not tiles.any():
+            continue
+        apart = light[:, tiles].astype(np.float32) - light[place, tiles]
+        others = np.flatnonzero((np.abs(apart).mean(axis=1) <= STEPS) & pictures.has_grey)
+        others = others[others != place]
+        others = others[~differ(others, np.full(len(others), place))]
+        there = pictures.grey[others].astype(np.float32)
+        seen = np.broadcast_to(pictures.grey[place].astype(np.float32), there.shape)
+        # As rows of one: what is not there has no place on a grid.
+        alike, contrast = _correlation(there[:, None, cells], seen[:, None, cells])
+        fine = _correlation_of(_details(there)[:, None, cells], _details(seen)[:, None, cells])
+        steps = np.sqrt(((there - seen)[:, cells] ** 2).mean(axis=1))
+        good = (alike >= SAME) & (fine >= SAME_FINE) & (steps <= STEPS)
+        good &= (there[:, cells].std(axis=1) >= LEAST) & (np.abs(contrast - 1) <= CONTRAST)
+        for other in others[good].tolist():
+            yield other, place
+
+
+def _inner(there: Flags) -> Flags:
+    """(side, side) where all of the 3 x 3 around is there."""
+    side = len(there)
+    framed = np.pad(there, 1, "edge")
+    rows = framed[:side] & framed[1 : side + 1] & framed[2:]
+    found: Flags = rows[:, :side] & rows[:, 1 : side + 1] & rows[:, 2:]
+    return found
+
+
 def _whole_kinds(pictures: Pictures, one: Integers, other: Integers) -> Integers:
     """(k,) for each pair of whole pictures its place in `KINDS`."""
     found: Integers = np.zeros(len(one), np.int64)
@@ -251,8 +300,12 @@ def _products(a: Array, b: Array) -> Array:
 
 
 def _fine_correlation(a: Array, b: Array) -> Array:
-    """(k,) -1..1 of the details of k pairs; what does not rise out of the noise is not alike."""
-    a, b = _details(a), _details(b)
+    """(k,) -1..1 of the details of k pairs."""
+    return _correlation_of(_details(a), _details(b))
+
+
+def _correlation_of(a: Array, b: Array) -> Array:
+    """(k,) -1..1 of details of k pairs; what does not rise out of the noise is not alike."""
     level = np.float32(FINE_NOISE**2)
     found: Array = _products(a, b) / np.sqrt((_products(a, a) + level) * (_products(b, b) + level))
     return found
@@ -287,6 +340,8 @@ def _part_kinds(pictures: Pictures, one: Integers, other: Integers) -> Integers:
     box = _search(_pooled(a, GREY // 2), b, middle, SEARCH[:2])
     alike, _ = _correlation(_seen(a, box, 8), _pooled(b, 8))
     hopeful = np.flatnonzero(alike >= HOPEFUL)
+    if not len(hopeful):
+        return found
     a, b = a[hopeful], b[hopeful]
     box = _search(a, b, box[hopeful], SEARCH[1:])
     seen, there = _seen(a, box, GREY // 2), _pooled(b, GREY // 2)

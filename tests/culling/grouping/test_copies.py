@@ -64,6 +64,10 @@ def changed(picture: Pixels, how: str) -> Pixels:
         return np.roll(picture, width // 25, axis=1)
     if how == "grey":
         return np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    if how == "cut":  # as a decoder fills what is missing
+        cut = picture.copy()
+        cut[height * 2 // 3 :] = 128
+        return cut
     if how == "darker":
         return (picture * 0.75).astype(np.uint8)
     return picture
@@ -210,6 +214,14 @@ def test_a_second_name_of_a_file_is_no_copy_to_remove() -> None:
     assert kinds == [None, CopyKind.LINK, CopyKind.LINK, CopyKind.EXACT]
     decided = decide(found, Rule(duplicates=True))
     assert [each.verdict for each in decided] == [Verdict.KEEP] * 3 + [Verdict.REJECT]
+
+
+@pytest.mark.parametrize("thing", ["coffee.png", "chelsea.png", "7"])
+def test_a_damaged_copy_loses_to_the_whole_one(thing: str) -> None:
+    cut = shot("DSC_0001.jpg", thing, "cut", damage=0.3, bytes_=900_000, **CAMERA)
+    others = [shot(f"{name}.jpg", name) for name in ("astronaut.png", "8", "9")]
+    found = copies(cut, shot("half.jpg", thing, "half"), *others)
+    assert found == {"DSC_0001.jpg": ("half.jpg", CopyKind.SAME)}
 
 
 def test_copies_of_copies_name_the_original() -> None:
