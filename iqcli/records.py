@@ -207,8 +207,8 @@ class Photo:
     `scene` the moment; both are None before grouping, and where the shot is alone or they are
     unknown (`scene` needs a time). `frame_set` is set where the group is a set to be kept whole.
     `copy` is set where a more original photo of the run holds the same picture. `descriptor` is
-    there where groups were requested, `likeness` where copies were, and `thumbnails` (WebP, by
-    name) where those were. `file` is that of the shot's path.
+    there where groups were requested, and `thumbnails` (WebP, by name) where those were. `file` and
+    `likeness` are what copies are known by.
     """
 
     shot: Shot

@@ -17,7 +17,7 @@ from iqcli.text import display_path
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from iqcli.extractors.base import AnyBlock, PhotoBlock
+    from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
     from iqcli.models.registry import Registry
     from iqcli.photos.find import OnProblem, PassedOver
@@ -147,11 +147,10 @@ class Session:
         With `grouped` each has the descriptor that `culling.grouping.group` needs. The
         thumbnails that `store` wants are made along the way and kept there.
         """
-        from iqcli.models.scoring import blocks_along, blocks_for
+        from iqcli.models.scoring import blocks_for
 
         blocks = blocks_for(self.model, grouped=grouped)
-        thumbnails = store.wanted if store else ()
-        measured = self.measure(blocks, self.find(), along=blocks_along(), thumbnails=thumbnails)
+        measured = self.measure(blocks, self.find(), thumbnails=store.wanted if store else ())
         yield from self.rate(store.collect(measured) if store else measured, grouped=grouped)
 
     def find(self, paths: Sequence[Path] | None = None) -> list[Shot]:
@@ -205,7 +204,6 @@ class Session:
         shots: Sequence[Shot],
         distorted: PhotoReader | None = None,
         *,
-        along: Sequence[PhotoBlock] = (),
         thumbnails: Sequence[ThumbnailSpec] = (),
         tracked: bool = True,
     ) -> Iterator[Photo]:
@@ -221,7 +219,6 @@ class Session:
             blocks,
             self.cache,
             self.settings,
-            along=along,
             thumbnails=thumbnails,
             reader=distorted,
         )

@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 COPY = "copy"
 # What becomes of copies, by how they differ from their original.
 COPIES = {
-    CopyKind.LINK: (Verdict.KEEP, "hard_link", "another name of the file {}"),
     CopyKind.EXACT: (Verdict.REJECT, COPY, "copy of {}"),
     CopyKind.SAME: (Verdict.REJECT, COPY, "copy of {}"),
     CopyKind.CROPPED: (Verdict.REVIEW, "cropped_copy", "cropped copy of {}"),
@@ -90,7 +89,7 @@ def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     assert rule.keep is not None
     copies: list[Photo] = []
     if rule.unit == "burst":  # a copy is no frame: it goes where its original stays
-        copies = [each for each in scored if each.copy and each.copy.kind is not CopyKind.LINK]
+        copies = [each for each in scored if each.copy]
     alone = {id(each): _duplicate(each) for each in copies}
     counted, rest = _counted([each for each in scored if id(each) not in alone])
     found = {id(each): NOT_KEPT for each in rest if key_of(each, rule.unit) is not None} | alone
@@ -198,7 +197,7 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
     repeats. A promise must have its limit.
     """
     assert rule.promise is None or rule.limit is not None
-    scored = [each for each in photos if is_scored(each)]
+    scored = [each for each in photos if is_scored(each) and not _is_link(each)]
     parts = _parts(scored, rule)
     found = {id(each): _joined(each, [part[id(each)] for part in parts], rule) for each in scored}
     for each in scored:
@@ -207,7 +206,24 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
             found[id(each)] = (*why, *due) if due[0].rejects else why
     if protect.moments:
         found |= protect_moments(photos, found)
+    found |= _links(photos, found)
     return [_decision(each, found.get(id(each))) for each in photos]
+
+
+def _is_link(photo: Photo) -> bool:
+    """Whether a photo is a second name of a file, by a hard link."""
+    return photo.copy is not None and photo.copy.kind is CopyKind.LINK
+
+
+def _links(photos: Sequence[Photo], found: Mapping[int, Results]) -> dict[int, Results]:
+    """The results of second names: those of the first, since they are one file."""
+    first = {each.shot.path: id(each) for each in photos if not _is_link(each)}
+    links: dict[int, Results] = {}
+    for each in photos:
+        if each.copy and _is_link(each) and (results := found.get(first[each.copy.of])):
+            verdict, words = results[0].verdict, f"another name of {display_path(each.copy.of)}"
+            links[id(each)] = (*results, RuleResult(verdict, "hard_link", words))
+    return links
 
 
 def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:

@@ -195,11 +195,6 @@ def is_rejected_by_person(photo: Photo) -> bool:
     return min(marks) < 0 and max(marks) < 1
 
 
-def is_marked(photo: Photo) -> bool:
-    """Whether a person gave a shot stars or a flag."""
-    return max(photo.marks.stars or 0, photo.marks.pick or 0) >= 1
-
-
 @dataclass(frozen=True, slots=True)
 class Protection:
     """Whether marks protect a photo (stars, or a person's flag), and whether sets are kept whole.

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from iqcli.records import Pixels, Vector, Views
 
+NAME = "grey"
 # What `likeness_of` reads; where one was never measured, less is known.
-BLOCKS = ("tiles", "photometry", "grey")
+BLOCKS = ("tiles", "photometry", NAME)
 # How colours lie: their means and spreads in Lab, and how strong they are.
 COLOURS = ("a_mean", "b_mean", "a_std", "b_std", "chroma_mean")
 
@@ -41,7 +42,7 @@ def likeness_of(blocks: Mapping[str, Vector]) -> Likeness | None:
     light = layer(blocks["tiles"][None], "mean")[0]
     if not np.isfinite(light).all():
         return None
-    grey, colour = blocks.get("grey"), blocks.get("photometry")
+    grey, colour = blocks.get(NAME), blocks.get("photometry")
     return Likeness(
         light=_pixels(light),
         grey=None if grey is None else _pixels(grey),

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from iqcli.extractors.base import PhotoBlock
 from iqcli.records import DAMAGED, Issue, NoRating, best_first
 
 if TYPE_CHECKING:
@@ -35,25 +34,14 @@ def blocks_for(model: RatedModel, *, grouped: bool = False) -> list[AnyBlock]:
     return list({block.name: block for block in (*more, *model.blocks)}.values())
 
 
-def blocks_along() -> list[PhotoBlock]:
-    """What is measured of a photo that is decoded anyhow, so that its copies are found."""
-    from iqcli.extractors import perceptual_hash
-    from iqcli.extractors.registry import BLOCKS
-
-    found = (BLOCKS[name] for name in perceptual_hash.BLOCKS)
-    return [each for each in found if isinstance(each, PhotoBlock)]
-
-
 def judge(
     measured: Iterable[Photo], model: RatedModel, *, grouped: bool = False
 ) -> Iterator[Photo]:
     """Rate each measured shot, in order; one without blocks, or without a score, has an error.
 
     With `grouped` each that was measured has its descriptor: its blocks hold those of `blocks_for`.
-    Where blocks of `blocks_along` are there, it has its likeness.
     """
     from iqcli.extractors.descriptor import descriptor_of
-    from iqcli.extractors.perceptual_hash import likeness_of
 
     for chunk in _chunks(measured):
         whole = [each.blocks for each in chunk if each.blocks is not None]
@@ -62,8 +50,7 @@ def judge(
             rated = replace(each, blocks=None, thumbnails=None)
             if each.blocks is not None:
                 seen = descriptor_of(each.blocks) if grouped else None
-                like = likeness_of(each.blocks)
-                rated = _with(replace(rated, descriptor=seen, likeness=like), next(ratings))
+                rated = _with(replace(rated, descriptor=seen), next(ratings))
             yield rated
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli import interrupts
 from iqcli.errors import IqError
 from iqcli.extractors.base import PhotoBlock
+from iqcli.extractors.perceptual_hash import likeness_of
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.filenames import is_panorama_name
 from iqcli.photos.time_limit import at_most
@@ -82,9 +83,8 @@ class Task:
         photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails, file=self.file)
         if error := self.error or known.error:
             return replace(photo, error=error)
-        return replace(
-            photo, blocks={b.name: known.blocks[b.name] for b in blocks if b.name in known.blocks}
-        )
+        wanted = {each.name: known.blocks[each.name] for each in blocks}
+        return replace(photo, blocks=wanted, likeness=likeness_of(known.blocks))
 
 
 def measure(
@@ -93,18 +93,17 @@ def measure(
     cache: Cache,
     settings: Settings,
     *,
-    along: Sequence[PhotoBlock] = (),
     thumbnails: Sequence[ThumbnailSpec] = (),
     reader: PhotoReader | None = None,
 ) -> Iterator[Photo]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
-    that concerns the whole run (no such device, missing weights) is raised. The blocks `along` are
-    there where they are cached or the photo is decoded anyhow; for them alone none is decoded.
-    `thumbnails` are made where they can be. Photos are read by `reader`, by default as they are.
+    that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
+    where they can be. Photos are read by `reader`, by default as they are, and then have their
+    likeness, as far as it was ever measured.
     """
-    spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails, along)
+    spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails)
     run = _Run(spec, cache, settings)
     with interrupts.saving(cache.flush), at_most(settings.max_seconds):
         try:
@@ -223,7 +222,7 @@ class _Run:
             self._forward()
         self._await_marks(task)
         self._window.popleft()
-        return task.photo((*self._spec.blocks, *self._spec.along))
+        return task.photo(self._spec.blocks)
 
     def _await(self, task: Task) -> None:
         if task.reading is None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError, PhotoError, TooSlow
+from iqcli.extractors import perceptual_hash
 from iqcli.extractors.base import PhotoBlock
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.read import read_bytes
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.reading import (
@@ -94,7 +96,8 @@ class Measurement:
 class MeasureSpec:
     """The blocks and thumbnails wanted of every picture, how it is read, and the limits.
 
-    The blocks `along` are computed of what is decoded, and nothing is decoded for them.
+    The blocks `along`, of which copies are known, are taken where they are cached; no photo is
+    decoded for them. Of what is decoded anyhow, the small grey picture is kept.
     """
 
     def __init__(
@@ -103,10 +106,12 @@ class MeasureSpec:
         reader: PhotoReader,
         settings: Settings,
         thumbnails: Sequence[ThumbnailSpec] = (),
-        along: Sequence[PhotoBlock] = (),
     ) -> None:
         self.blocks = tuple(blocks)
-        self.along = tuple(each for each in along if each not in self.blocks)
+        own = {each.name for each in self.blocks}
+        names = [each for each in perceptual_hash.BLOCKS if each not in own]
+        is_plain = isinstance(reader, PlainReader)
+        self.along = tuple(BLOCKS[name] for name in names) if is_plain else ()
         self.thumbnails = tuple(thumbnails)
         self.fingerprint = reader.fingerprint
         self._read = reader
@@ -182,9 +187,8 @@ class MeasureSpec:
 
     def is_complete(self, known: Measurement) -> bool:
         """Whether nothing is left to do for a picture, or nothing can be done."""
-        measured = known.facts is not None and all(
-            each.name in known.blocks for each in self.blocks
-        )
+        measured = all(each.name in known.blocks for each in self.blocks)
+        measured &= known.facts is not None
         complete = measured and len(known.thumbnails) == len(self.thumbnails)
         return complete or known.error is not None
 
@@ -204,9 +208,11 @@ class MeasureSpec:
             return
         # Those of an earlier version may not know of any damage.
         known.facts, known.facts_cached = facts, known.facts_cached and known.facts == facts
-        for block in (*self.blocks, *self.along):
+        for block in self.blocks:
             if block.name not in known.blocks:
                 _compute_block(known, block, views)
+        if self.along and perceptual_hash.NAME not in known.blocks:
+            known.add_block(perceptual_hash.NAME, perceptual_hash.extract(views))
         for thumbnail in self.thumbnails:
             if thumbnail.name not in known.thumbnails:
                 with self._memory.taken_by(data, whole=True):

@@ -86,9 +86,8 @@ def export(
 
 def _photos(session: Session) -> list[Photo]:
     from iqcli.culling.grouping.copies import with_copies
-    from iqcli.culling.rules import is_marked
 
-    return with_copies(list(session.photos()), is_marked)
+    return with_copies(list(session.photos()))
 
 
 def _format(output: Path | None, given: str | None) -> str:

@@ -95,10 +95,9 @@ def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[
     """Best first, by groups if there are any, and then those without a score."""
     from iqcli.culling.grouping.copies import with_copies
     from iqcli.culling.grouping.group import group, sections
-    from iqcli.culling.rules import is_marked
     from iqcli.models.scoring import percentile
 
-    photos = with_copies(list(found), is_marked)
+    photos = with_copies(list(found))
     if per in COMPARED:
         photos = group(photos)
     results: list[Result] = []

@@ -16,20 +16,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.culling.grouping.frames import frames_of
+from iqcli.culling.grouping.group import set_frames
 from iqcli.culling.grouping.likeness import Pictures, pairs
+from iqcli.culling.rules import Protection
 from iqcli.photos.formats import RAW, RAW_KINDS, extension
 from iqcli.records import CopyKind, CopyOf, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.culling.grouping.likeness import Differ
     from iqcli.records import Flags, Integers, Photo
 
-    # Whether a photo is kept whatever the rule is.
-    IsProtected = Callable[[Photo], bool]
-
+PROTECTED = Protection()
 # Formats that cameras write, by how original they are, and those that lose nothing.
 BY_CAMERA = {"heif": 0, "jpeg": 1}
 LOSSLESS = ("png", "tiff", "bmp", "pnm", "psd")
@@ -52,13 +52,20 @@ ZONE = 900.0
 EXPOSURE = 0.15
 
 
-def with_copies(photos: Sequence[Photo], is_protected: IsProtected) -> list[Photo]:
+def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> list[Photo]:
     """The same shots in the same order, with `copy` where a more original one has the picture.
 
-    Any order gives the same copies. Of photos that a person protects one is always the original.
-    Two that are like a third need not be like each other: each is compared with its original.
+    Any order gives the same copies. Where some of them are kept whatever the rule is, as `protect`
+    says, one of these is the original. Two that are like a third need not be like each other: each
+    is compared with its original.
     """
-    order = sorted(range(len(photos)), key=lambda k: _originality(photos[k], is_protected))
+    sets = set_frames(photos) if protect.sets else set()
+
+    def key(place: int) -> tuple[object, ...]:
+        photo = photos[place]
+        return _originality(photo, bool(protect.reasons(photo)) or photo.shot.path in sets)
+
+    order = sorted(range(len(photos)), key=key)
     ordered = [photos[k] for k in order]
     first = _first_of_equal(ordered)
     originals = np.flatnonzero(first == np.arange(len(first)))
@@ -72,6 +79,11 @@ def with_copies(photos: Sequence[Photo], is_protected: IsProtected) -> list[Phot
             kind = _equal_kind(ordered[place], ordered[original])
             found[order[place]] = _copy(ordered[place], ordered[original], kind)
     return found
+
+
+def is_half_known(photo: Photo) -> bool:
+    """Whether an earlier version measured a photo, so that no part of it is found elsewhere."""
+    return photo.likeness is not None and photo.likeness.grey is None
 
 
 def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
@@ -170,7 +182,7 @@ class _Evidence:
         return check
 
 
-def _originality(photo: Photo, is_protected: IsProtected) -> tuple[object, ...]:
+def _originality(photo: Photo, is_protected: bool) -> tuple[object, ...]:
     """The sort key of photos, the most original first."""
     facts, file, path = photo.facts, photo.file, photo.shot.path
     pixels = facts.width * facts.height if facts else 0
@@ -179,7 +191,7 @@ def _originality(photo: Photo, is_protected: IsProtected) -> tuple[object, ...]:
     is_raw = form in RAW_KINDS or any(extension(each.name) in RAW for each in photo.shot.files)
     rank = BY_CAMERA.get(form, 2) if camera else int(form not in LOSSLESS)
     return (
-        not is_protected(photo),
+        not is_protected,
         is_damaged(photo),
         not is_raw,
         not camera,
@@ -189,6 +201,8 @@ def _originality(photo: Photo, is_protected: IsProtected) -> tuple[object, ...]:
         -(file.size / max(pixels, 1)) if file else 0.0,
         MESSENGER.fullmatch(path.stem) is not None,
         (facts and facts.taken) or "~",
+        # Of equal photos the one that brings its film and its sidecars.
+        -len(photo.shot.companions),
         CAMERA.fullmatch(path.stem) is None,
         file.time_ns if file else 0,
         len(os.fsencode(path)),

@@ -25,7 +25,8 @@ from iqcli.culling.rules import is_scored
 from iqcli.records import FrameSet, best_first, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.records import Flags, Integers, Photo
@@ -78,15 +79,30 @@ def _groups(frames: Frames, free: Flags) -> tuple[dict[int, FrameSet], Parts]:
 
     What is not `free` is in none of them.
     """
-    free = free.copy()
     kinds: dict[int, FrameSet] = {}
     groups: Parts = []
+    for kind, part in _sets(frames, free := free.copy()):
+        kinds |= dict.fromkeys(part.tolist(), kind)
+        groups.append(part)
+    return kinds, groups + bursts(frames, free)
+
+
+def _sets(frames: Frames, free: Flags) -> Iterator[tuple[FrameSet, Integers]]:
+    """The sets among the frames that are `free`, which they then are no longer."""
     for kind, find in ((FrameSet.BRACKET, brackets), (FrameSet.PANORAMA, panoramas)):
         for part in find(frames, free.copy()):
             free[part] = False
-            kinds |= dict.fromkeys(part.tolist(), kind)
-            groups.append(part)
-    return kinds, groups + bursts(frames, free)
+            yield kind, part
+
+
+def set_frames(photos: Sequence[Photo]) -> set[Path]:
+    """The frames of sets among these photos, by their paths."""
+    ordered = sorted(photos, key=lambda each: os.fsencode(each.shot.path))
+    paths = [each.shot.path for each in ordered]
+    free: Flags = np.array([not (e.facts and e.facts.panorama) for e in ordered], np.bool_)
+    stitched = {path for path, is_free in zip(paths, free.tolist(), strict=True) if not is_free}
+    parts = [part.tolist() for _, part in _sets(frames_of(ordered), free)]
+    return stitched.union(paths[place] for part in parts for place in part)
 
 
 def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Integers]]:

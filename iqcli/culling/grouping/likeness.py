@@ -114,9 +114,19 @@ class Pictures:
 
 
 def pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKind]]:
-    """Each pair of pictures that are one, and how they differ; of a crop the whole comes first."""
-    hashes = _Hashes.of(pictures.light)
+    """Each pair of pictures that are one, once, and how they differ; of a crop the whole is first.
+
+    Pairs that `differ` are none, however alike they look.
+    """
     known: set[tuple[int, int]] = set()
+    for one, other, kind in _pairs(pictures, differ):
+        if (one, other) not in known:
+            known |= {(one, other), (other, one)}
+            yield one, other, kind
+
+
+def _pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKind]]:
+    hashes = _Hashes.of(pictures.light)
     for confirm, candidates in (
         (_whole_kinds, hashes.whole()),
         (_part_kinds, hashes.parts(pictures)),
@@ -124,20 +134,15 @@ def pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKi
         for one, other in candidates:
             possible = ~differ(one, other)
             one, other = one[possible], other[possible]
-            for part in range(0, len(one), CHUNK):
-                first, second = one[part : part + CHUNK], other[part : part + CHUNK]
+            for start in range(0, len(one), CHUNK):
+                first, second = one[start : start + CHUNK], other[start : start + CHUNK]
                 found = confirm(pictures, first, second)
                 for k in np.flatnonzero(found).tolist():
                     kind = KINDS[found[k]]
                     assert kind
-                    pair = int(first[k]), int(second[k])
-                    if pair not in known:
-                        known |= {pair, pair[::-1]}
-                        yield *pair, kind
-    for one, other in _of_damaged(pictures, differ):
-        if (one, other) not in known:
-            known |= {(one, other), (other, one)}
-            yield one, other, CopyKind.SAME
+                    yield int(first[k]), int(second[k]), kind
+    for whole, damaged in _of_damaged(pictures, differ):
+        yield whole, damaged, CopyKind.SAME
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from support.images import encoded, read
 from iqcli.culling.decide import decide
 from iqcli.culling.grouping.copies import with_copies
 from iqcli.culling.grouping.group import group, sections
-from iqcli.culling.rules import Protection, Quota, Rule, is_marked
+from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.extractors.perceptual_hash import BLOCKS, likeness_of
 from iqcli.records import (
     CopyKind,
@@ -102,9 +102,9 @@ def shot(
 
 def copies(*photos: Photo) -> dict[str, tuple[str, CopyKind]]:
     """By the names of the copies: of which photo, and how they differ; the same in any order."""
-    found = with_copies(photos, is_marked)
+    found = with_copies(photos)
     mixed = random.Random(1).sample(photos, len(photos))
-    again = {each.shot.path: each.copy for each in with_copies(mixed, is_marked)}
+    again = {each.shot.path: each.copy for each in with_copies(mixed)}
     assert again == {each.shot.path: each.copy for each in found}
     named = {each.shot.path.name: each.copy for each in found}
     return {name: (each.of.name, each.kind) for name, each in named.items() if each}
@@ -188,7 +188,8 @@ KEPT = [
     # Whole before damaged, a person's mark before anything.
     (shot("b.jpg", how="half"), shot("a.jpg", damage=0.01, **CAMERA)),
     (shot("b.jpg", how="half", marks=Marks(1)), shot("a.dng", format="dng", **CAMERA)),
-    # Equal bytes: a camera's name, then the oldest file, then the shortest path.
+    # Equal bytes: with its film, a camera's name, the oldest file, the shortest path.
+    (shot("z/x.jpg", sha="s", time=9, companions=["z/x.mov"]), shot("IMG_1.jpg", sha="s")),
     (shot("z/IMG_1031.jpg", sha="s", time=9), shot("copy.jpg", sha="s", time=1)),
     (shot("z/x.jpg", sha="s", time=1), shot("x.jpg", sha="s", time=9)),
     (shot("z.jpg", sha="s"), shot("a/z.jpg", sha="s")),
@@ -201,7 +202,7 @@ def test_the_most_original_is_kept_whatever_it_scores(
     original: Photo, copy: Photo, score: float
 ) -> None:
     copy = replace(copy, rating=Rating(score, 1.0, "m"))
-    found = with_copies([copy, original], is_marked)
+    found = with_copies([copy, original])
     assert found[1].copy is None
     assert found[0].copy and found[0].copy.of == original.shot.path
 
@@ -209,11 +210,18 @@ def test_the_most_original_is_kept_whatever_it_scores(
 def test_a_second_name_of_a_file_is_no_copy_to_remove() -> None:
     names = [shot(f"{name}.jpg", sha="s", inode=7) for name in "abc"]
     other = shot("other.jpg", sha="s", inode=8)
-    found = with_copies([*names, other], is_marked)
+    found = with_copies([*names, other])
     kinds = [each.copy and each.copy.kind for each in found]
     assert kinds == [None, CopyKind.LINK, CopyKind.LINK, CopyKind.EXACT]
-    decided = decide(found, Rule(duplicates=True))
-    assert [each.verdict for each in decided] == [Verdict.KEEP] * 3 + [Verdict.REJECT]
+    result = decide(found, Rule(duplicates=True))
+    assert [each.verdict for each in result] == [Verdict.KEEP] * 3 + [Verdict.REJECT]
+    assert result[2].reasons[-1] == "another name of ./photos/a.jpg"
+    # One file goes with all its names, or stays with them, and counts once.
+    gone = decide(found[:3], Rule(below=6.0))
+    assert [each.verdict for each in gone] == [Verdict.REJECT] * 3
+    assert [each.verdict for each in decide(found[:3], Rule(worst=Quota(1)))] == [
+        Verdict.REJECT
+    ] * 3
 
 
 @pytest.mark.parametrize("thing", ["coffee.png", "chelsea.png", "7"])
@@ -233,7 +241,7 @@ def test_copies_of_copies_name_the_original() -> None:
 
 
 def decided(*photos: Photo, rule: Rule, protect: Protection = Protection()) -> dict[str, str]:
-    found = group(with_copies(photos, lambda each: bool(protect.reasons(each))))
+    found = group(with_copies(photos, protect))
     return {
         each.photo.shot.path.name: f"{each.verdict}: {'; '.join(each.reasons)}"
         for each in decide(found, rule, protect)
@@ -308,23 +316,35 @@ def test_copies_count_once_in_a_burst() -> None:
 
 
 def test_a_copy_is_in_no_group() -> None:
-    found = group(with_copies([shot("a/1.jpg"), shot("a/2.jpg", sha="1.jpg")], is_marked))
+    found = group(with_copies([shot("a/1.jpg"), shot("a/2.jpg", sha="1.jpg")]))
     assert [each.group for each in found] == [None, None]
 
 
 def test_copies_are_listed_behind_their_original() -> None:
     photos = [shot("a.jpg", score=3.0), shot("b.jpg", how="half", score=9.0)]
     photos += [shot("c.jpg", "chelsea.png", score=6.0)]
-    parts = sections(group(with_copies(photos, is_marked)), "copies")
+    parts = sections(group(with_copies(photos)), "copies")
     assert [[each.shot.path.name for each in part] for part in parts] == [
         ["a.jpg", "b.jpg"],
         ["c.jpg"],
     ]
 
 
+def test_a_bracket_stays_whole_though_a_frame_of_it_lies_elsewhere() -> None:
+    def frame(number: int, ev: float) -> Photo:
+        taken = f"2024-05-01T12:00:0{number}"
+        facts = {"camera": "Maker One", "taken": taken, "bias": ev, "exposure": 3 + ev}
+        return shot(f"DCIM/100/IMG_{number}.jpg", str(number), **facts)
+
+    frames = [frame(1, -2.0), frame(2, 0.0), frame(3, 2.0)]
+    path = ROOT / "x.jpg"  # shorter, and so the original of photos alone
+    other = replace(frames[1], shot=Shot(ROOT, path))
+    assert decided(*frames, other, rule=Rule(duplicates=True))["x.jpg"].startswith("reject")
+
+
 def test_a_stitched_panorama_stays_though_a_copy_of_it_goes() -> None:
     photos = [shot("a.jpg", panorama=True, bytes_=200_000), shot("b.jpg", how="half")]
-    found = group(with_copies(photos, is_marked))
+    found = group(with_copies(photos))
     assert found[0].frame_set is FrameSet.PANORAMA
     assert [each.verdict for each in decide(found, Rule(duplicates=True))] == [
         Verdict.KEEP,
