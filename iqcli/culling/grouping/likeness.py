@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 LOW, BITS, ALIKE = 8, 10, 0.95
 # The same for the middle of a picture, without so much at each side, and a part of it, which may
 # lie elsewhere: 90 of 100 that leave out 6 % at two sides. Of 100,000 pairs of unrelated photos 2.
-MIDDLE, PART_BITS, PART_ALIKE = 0.04, 16, 0.84
+MIDDLE, PART_BITS, PART_ALIKE = 0.04, 18, 0.78
 # The least deviation of luma: a plain picture is like every other.
 LEAST = 3.0
 # The luma of what a damaged picture lacks, and the least part of it that must be there.
@@ -63,10 +63,13 @@ BEYOND, LEFT_OUT, MOST_LEFT_OUT = 0.008, 0.02, 0.22
 SHAPE, ENLARGED = 0.02, 1.01
 # So many hashes are compared with so many at once, and so many pairs looked at.
 ROWS, COLUMNS, CHUNK = 256, 8192, 2048
+# How far out and in the ends of a part may be looked for.
+LOWEST = np.array([-0.25, 0.7] * 2, np.float32)
+HIGHEST = np.array([0.3, 1.25] * 2, np.float32)
 # Where grids are looked up: from so far outside the picture, in so many places.
 AROUND, PLACES = 0.3, 3200
 # Sides of the grids that a part is looked for in, and the steps taken on each.
-SEARCH = ((4, 3), (8, 3), (16, 4), (32, 3))
+SEARCH = ((8, 6), (16, 5), (32, 4))
 # How alike a part must be on the coarse grids to be looked for on the fine ones.
 HOPEFUL = 0.96
 
@@ -342,7 +345,7 @@ def _part_kinds(pictures: Pictures, one: Integers, other: Integers) -> Integers:
         return found
     a, b = (pictures.grey[each].astype(np.float32) for each in (one, other))
     middle = np.tile(np.array([MIDDLE, 1 - MIDDLE] * 2, np.float32), (len(a), 1))
-    box = _search(_pooled(a, GREY // 2), b, middle, SEARCH[:2])
+    box = _search(_pooled(a, GREY // 2), b, middle, SEARCH[:1])
     alike, _ = _correlation(_seen(a, box, 8), _pooled(b, 8))
     hopeful = np.flatnonzero(alike >= HOPEFUL)
     if not len(hopeful):
@@ -372,32 +375,39 @@ def _is_part(box: Array, whole: Array, part: Array) -> Flags:
 def _search(a: Array, b: Array, box: Array, levels: Sequence[tuple[int, int]]) -> Array:
     """The (k, 4) boxes (left, right, top, bottom; shares) of `a` that look most like `b`.
 
-    Gauss-Newton on grids that get finer; brightness and contrast are fitted along.
+    Efficient second-order minimization (Benhimane and Malis, 2004) on grids that get finer;
+    brightness and contrast are fitted along.
     """
-    step = np.float32(2e-3)
     for side, times in levels:
         there = _pooled(b, side)
         there = there - there.mean(axis=(1, 2), keepdims=True)
         for _ in range(times):
             seen = _seen(a, box, side)
-            moved = [_seen(a, box + step * np.eye(4, dtype=np.float32)[k], side) for k in range(4)]
-            slopes = np.stack([(each - seen).reshape(len(a), -1) for each in moved], axis=2) / step
             seen = seen - seen.mean(axis=(1, 2), keepdims=True)
-            power = np.einsum("kij,kij->k", seen, seen) + np.float32(1e-3)
-            contrast = np.clip(np.einsum("kij,kij->k", seen, there) / power, 0.2, 5)[:, None]
-            slopes = (slopes - slopes.mean(axis=1, keepdims=True)) * contrast[:, None]
-            rest = there.reshape(len(a), -1) - contrast * seen.reshape(len(a), -1)
+            contrast = _products(there, seen) / (_products(seen, seen) + np.float32(1e-3))
+            seen = np.clip(contrast, 0.2, 5)[:, None, None] * seen
+            slopes, rest = _slopes((seen + there) / 2), (seen - there).reshape(len(a), -1)
             # A thing that moved must not pull the whole.
-            weighted = (slopes / (1 + (rest / 15) ** 2)[:, :, None]).transpose(0, 2, 1)
-            square = weighted @ slopes + np.eye(4, dtype=np.float32) * np.float32(0.3 * side**2)
-            way = np.linalg.solve(square, weighted @ rest[:, :, None])[:, :, 0]
-            box = box + np.clip(way, -0.04, 0.04).astype(np.float32)
-            low, high = (
-                np.array([-0.25, 0.7] * 2, np.float32),
-                np.array([0.3, 1.25] * 2, np.float32),
-            )
-            box = np.clip(box, low, high)
+            weighted = slopes / (1 + (rest / 15) ** 2)[:, None]
+            square = weighted @ slopes.transpose(0, 2, 1)
+            square += np.eye(4, dtype=np.float32) * np.float32(0.3 * side**2)
+            moves = np.linalg.solve(square, weighted @ rest[:, :, None])[:, :, 0]
+            moves = np.clip(moves, -0.05, 0.05).astype(np.float32)
+            lengths = (box[:, 1::2] - box[:, ::2]).repeat(2, axis=1)
+            box = np.clip(box - lengths * moves, LOWEST, HIGHEST)
     return box
+
+
+def _slopes(grids: Array) -> Array:
+    """(k, side, side) to (k, 4, side * side): how they change where each of their ends is moved."""
+    side = grids.shape[1]
+    places = ((np.arange(side) + 0.5) / side).astype(np.float32)
+    down, across = np.gradient(grids, np.float32(1 / side), axis=(1, 2))
+    ends = (across * (1 - places), across * places)
+    ends += (down * (1 - places)[:, None], down * places[:, None])
+    found = np.stack(ends, axis=1).reshape(len(grids), 4, -1)
+    centred: Array = found - found.mean(axis=2, keepdims=True)
+    return centred
 
 
 def _pooled(grids: Array, side: int) -> Array:
