@@ -99,11 +99,14 @@ def _equal_kind(photo: Photo, original: Photo) -> CopyKind:
 
 
 def _first_of_equal(ordered: Sequence[Photo]) -> Integers:
-    """(n,) for each photo the place of the first one with the same bytes."""
+    """(n,) for each photo the place of the first one with the same bytes.
+
+    What is no picture, such as an empty file, is the first of none.
+    """
     seen: dict[str, int] = {}
     return np.array(
         [
-            seen.setdefault(each.sha256, place) if each.sha256 else place
+            seen.setdefault(each.sha256, place) if each.sha256 and each.facts else place
             for place, each in enumerate(ordered)
         ],
         np.int64,

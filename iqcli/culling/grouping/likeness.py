@@ -403,8 +403,8 @@ def _slopes(grids: Array) -> Array:
     side = grids.shape[1]
     places = ((np.arange(side) + 0.5) / side).astype(np.float32)
     down, across = np.gradient(grids, np.float32(1 / side), axis=(1, 2))
-    ends = (across * (1 - places), across * places)
-    ends += (down * (1 - places)[:, None], down * places[:, None])
+    ends = [across * (1 - places), across * places]
+    ends += [down * (1 - places)[:, None], down * places[:, None]]
     found = np.stack(ends, axis=1).reshape(len(grids), 4, -1)
     centred: Array = found - found.mean(axis=2, keepdims=True)
     return centred

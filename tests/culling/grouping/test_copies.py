@@ -131,6 +131,11 @@ def test_different_pictures_are_no_copies() -> None:
     assert copies(*(shot(f"{name}.jpg", name) for name in things)) == {}
 
 
+def test_files_that_are_no_pictures_are_no_copies() -> None:
+    empty = [replace(shot(f"{k}.jpg", sha="e"), facts=None, likeness=None) for k in range(2)]
+    assert copies(*empty) == {}
+
+
 def test_another_frame_is_no_copy() -> None:
     assert copies(shot("1.jpg", "7"), shot("2.jpg", "7", "shifted")) == {}
     assert copies(shot("1.jpg"), shot("2.jpg", how="shifted")) == {}
