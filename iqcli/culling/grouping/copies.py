@@ -47,7 +47,7 @@ CAMERA = re.compile(
     re.ASCII,
 )
 # Clocks that were set to another zone differ by a multiple of so many seconds.
-ZONE = 900.0
+ZONE = 1800.0
 # Exposures that differ by more, in EV, are of two frames.
 EXPOSURE = 0.15
 
@@ -147,6 +147,7 @@ class _Evidence:
 
     frames: Frames
     named: Integers
+    pixels: Integers
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> _Evidence:
@@ -158,14 +159,15 @@ class _Evidence:
                 [names.setdefault(s, len(names)) if CAMERA.fullmatch(s) else -1 for s in stems],
                 np.int64,
             ),
+            np.array([f.width * f.height if (f := e.facts) else 0 for e in photos], np.int64),
         )
 
     @property
     def differ(self) -> Differ:
         """Whether pairs of photos of one camera have times or exposures of their own.
 
-        Where its clock shows no parts of a second, names of its own count: they are frames of a
-        burst. A time that is shifted by whole zones is no time of its own.
+        Where its clock shows no parts of a second, names of its own count for pictures of one size:
+        they are frames of a burst. A time that is shifted by whole zones is no time of its own.
         """
         frames, named = self.frames, self.named
 
@@ -175,7 +177,8 @@ class _Evidence:
             split = frames.split[one] & frames.split[other]
             shifted = apart % ZONE < 1e-3
             later = np.where(split, apart > 1e-3, apart >= 1) & ~(shifted & (apart > 0))
-            names = (named[one] >= 0) & (named[other] >= 0) & (named[one] != named[other])
+            names = self.pixels[one] == self.pixels[other]
+            names &= (named[one] >= 0) & (named[other] >= 0) & (named[one] != named[other])
             lit = np.abs(frames.exposure[one] - frames.exposure[other]) > EXPOSURE
             lit |= np.abs(frames.bias[one] - frames.bias[other]) > EXPOSURE
             moment: Flags = later | ((apart < 1) & ~split & names) | lit

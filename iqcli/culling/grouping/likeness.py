@@ -46,14 +46,19 @@ GREYED, LEAST_LEFT = 128, 0.2
 # Noise in steps of luma, of pictures and of their details.
 NOISE, FINE_NOISE = 2.0, 0.35
 # The same: correlation of the pictures and of their details, contrast, and difference in steps.
+# The last is the mean; the most is that of any part, for equal sizes and for others.
 # Of 150 photos, re-encoded at quality 25 or made smaller to a third, all are within; of the pairs
 # of frames of bursts (BIQ2021) none but those of one picture.
 SAME, SAME_FINE, CONTRAST, STEPS = 0.993, 0.93, 0.05, 4.0
+MOST, LIGHTER = (5.0, 9.0), 2.0
 # Without the grey pictures, by the map of light alone.
 COARSE, COARSE_FINE = 0.997, 0.985
+COARSE_MOST = (3.0, 12.0)
 # Recoloured: the same with any contrast and brightness, or with other colours, in points of Lab by
 # `perceptual_hash.COLOURS`: smaller ones differ by 1.1, 1.1, 2.2, 2.2 and 1.8 at most.
 TONED, TONED_FINE = 0.985, 0.965
+# What no part may exceed then, in steps after contrast and brightness: clipped whites are the most.
+MOST_COLOURED, MOST_TONED = 20.0, 50.0
 COLOUR = (1.5, 1.5, 2.5, 2.5, 2.0)
 # Cropped: correlation with the part and of its details, contrast, and by how much the part may
 # reach beyond the picture (a share of its side), must leave, and may leave out at most.
@@ -263,24 +268,44 @@ def _whole_kinds(pictures: Pictures, one: Integers, other: Integers) -> Integers
     """(k,) for each pair of whole pictures its place in `KINDS`."""
     found: Integers = np.zeros(len(one), np.int64)
     fine = pictures.has_grey[one] & pictures.has_grey[other]
-    for which, grids, same, same_fine in (
-        (fine, pictures.grey, SAME, SAME_FINE),
-        (~fine, pictures.light, COARSE, COARSE_FINE),
+    coloured = _other_colours(pictures, one, other)
+    for which, grids, same, same_fine, most in (
+        (fine, pictures.grey, SAME, SAME_FINE, MOST),
+        (~fine, pictures.light, COARSE, COARSE_FINE, COARSE_MOST),
     ):
-        found[which] = _whole(grids[one[which]], grids[other[which]], same, same_fine)
-    found[(found == SAME_KIND) & _other_colours(pictures, one, other)] = RECOLOURED_KIND
+        equal_size = (pictures.size[one[which]] == pictures.size[other[which]]).all(axis=1)
+        limits = same, same_fine, np.where(equal_size, *most)
+        pair = grids[one[which]], grids[other[which]]
+        found[which] = _whole(*pair, coloured[which], limits)
     return found
 
 
-def _whole(a: Array, b: Array, same: float, same_fine: float) -> Integers:
-    """(k,) places in `KINDS` of pairs of whole pictures (k, side, side)."""
-    a, b = a.astype(np.float32), b.astype(np.float32)
+def _whole(a: Array, b: Array, coloured: Flags, limits: tuple[float, float, Array]) -> Integers:
+    """(k,) places in `KINDS` of pairs of whole pictures (k, side, side).
+
+    `coloured` ones have colours of their own, or may have. `limits` are the least correlations, and
+    the (k,) steps that no part may exceed.
+    """
+    (same, same_fine, most), a, b = limits, a.astype(np.float32), b.astype(np.float32)
     (alike, contrast), details = _correlation(a, b), _fine_correlation(a, b)
-    steps = np.sqrt(((a - b) ** 2).mean(axis=(1, 2)))
-    equal = (alike >= same) & (details >= same_fine)
-    equal &= (np.abs(contrast - 1) <= CONTRAST) & (steps <= STEPS)
-    toned = (alike >= max(TONED, same - 0.01)) & (details >= max(TONED_FINE, same_fine))
-    return np.where(equal, SAME_KIND, np.where(toned & (contrast > 0), RECOLOURED_KIND, NONE))
+    apart = b - a
+    lighter = apart.mean(axis=(1, 2))
+    fitted = b - b.mean(axis=(1, 2), keepdims=True)
+    fitted -= contrast[:, None, None] * (a - a.mean(axis=(1, 2), keepdims=True))
+    rest = np.abs(fitted).max(axis=(1, 2))
+    untoned = (np.abs(contrast - 1) <= CONTRAST) & (np.abs(lighter) <= LIGHTER)
+    equal = untoned & (alike >= same) & (details >= same_fine)
+    equal &= (np.sqrt((apart**2).mean(axis=(1, 2))) <= STEPS) & (
+        np.abs(apart).max(axis=(1, 2)) <= most
+    )
+    # In the same tones and colours a part that differs shows another frame, or another text.
+    toned = (coloured & (rest <= MOST_COLOURED)) | (~untoned & (rest <= MOST_TONED))
+    toned &= (alike >= max(TONED, same - 0.01)) & (details >= max(TONED_FINE, same_fine))
+    toned &= contrast > 0
+    found: Integers = np.zeros(len(a), np.int64)
+    found[toned | (equal & coloured)] = RECOLOURED_KIND
+    found[equal & ~coloured] = SAME_KIND
+    return found
 
 
 def _other_colours(pictures: Pictures, one: Integers, other: Integers) -> Flags:

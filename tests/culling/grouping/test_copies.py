@@ -62,6 +62,10 @@ def changed(picture: Pixels, how: str) -> Pixels:
         return np.ascontiguousarray(picture[y : height - y // 3, x:])
     if how == "shifted":  # another frame: as much comes in as goes out
         return np.roll(picture, width // 25, axis=1)
+    if how == "words":  # a screen on which something else is written
+        written = picture.copy()
+        written[height // 3 : height // 3 + 16, width // 3 : width // 3 + 24] = 255
+        return written
     if how == "grey":
         return np.repeat(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
     if how == "cut":  # as a decoder fills what is missing
@@ -139,6 +143,7 @@ def test_files_that_are_no_pictures_are_no_copies() -> None:
 def test_another_frame_is_no_copy() -> None:
     assert copies(shot("1.jpg", "7"), shot("2.jpg", "7", "shifted")) == {}
     assert copies(shot("1.jpg"), shot("2.jpg", how="shifted")) == {}
+    assert copies(shot("1.jpg"), shot("2.jpg", how="words")) == {}
 
 
 def test_plain_pictures_are_no_copies() -> None:
