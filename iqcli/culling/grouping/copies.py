@@ -18,12 +18,13 @@ import numpy as np
 from iqcli.culling.grouping.frames import frames_of
 from iqcli.culling.grouping.group import set_frames
 from iqcli.culling.grouping.likeness import Pictures, pairs
+from iqcli.culling.grouping.scenes import components
 from iqcli.culling.rules import Protection
 from iqcli.photos.formats import RAW, RAW_KINDS, extension
 from iqcli.records import CopyKind, CopyOf, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.culling.grouping.likeness import Differ
@@ -33,6 +34,8 @@ PROTECTED = Protection()
 # Formats that cameras write, by how original they are, and those that lose nothing.
 BY_CAMERA = {"heif": 0, "jpeg": 1}
 LOSSLESS = ("png", "tiff", "bmp", "pnm", "psd")
+# Photos with so many times fewer bytes for their pixels were recompressed.
+RECOMPRESSED = 2.0
 # Names that messengers give to what they recompress.
 MESSENGER = re.compile(
     r"IMG-\d{8}-WA\d+.*|WhatsApp Image .*|signal-\d{4}-\d\d-\d\d.*|photo_\d{4}-\d\d-\d\d_.*"
@@ -42,7 +45,7 @@ MESSENGER = re.compile(
 )
 # Names that cameras and phones give, and nothing added.
 CAMERA = re.compile(
-    r"_?[A-Z]{2,5}[_-]?\d{3,8}|[A-Z]\d{6,7}|(?:[A-Z]{2,5}_?)?\d{8}[_-]?\d{6,9}(?:[._-].*)?"
+    r"_?[A-Z]{2,5}[_-]\d{1,8}|_?[A-Z]{2,5}\d{3,8}|[A-Z]\d{6,7}|(?:[A-Z]{2,5}_?)?\d{8}[_-]?\d{6,9}(?:[._-].*)?"
     r"|DJI_\d.*|G[A-Z]{3}\d{4}|\d{3}_\d{4}",
     re.ASCII,
 )
@@ -60,16 +63,14 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
     is compared with its original.
     """
     sets = set_frames(photos) if protect.sets else set()
-
-    def key(place: int) -> tuple[object, ...]:
-        photo = photos[place]
-        return _originality(photo, bool(protect.reasons(photo)) or photo.shot.path in sets)
-
-    order = sorted(range(len(photos)), key=key)
+    kept = [bool(protect.reasons(e)) or e.shot.path in sets for e in photos]
+    rank = [_Originality.of(each, is_kept) for each, is_kept in zip(photos, kept, strict=True)]
+    order = sorted(range(len(photos)), key=lambda k: rank[k].order())
     ordered = [photos[k] for k in order]
     first = _first_of_equal(ordered)
     originals = np.flatnonzero(first == np.arange(len(first)))
-    like = _assigned(len(originals), _near([ordered[k] for k in originals]))
+    found_pairs = list(_near([ordered[k] for k in originals]))
+    like = _assigned([rank[order[k]] for k in originals.tolist()], found_pairs)
     found = list(photos)
     for place, original in enumerate(first.tolist()):
         near, kind = like.get(int(np.searchsorted(originals, original)), (None, None))
@@ -113,8 +114,8 @@ def _first_of_equal(ordered: Sequence[Photo]) -> Integers:
     )
 
 
-def _near(photos: Sequence[Photo]) -> Iterable[tuple[int, int, CopyKind]]:
-    """Pairs of photos that look like one picture, by their places, the more original one first."""
+def _near(photos: Sequence[Photo]) -> Iterator[tuple[int, int, CopyKind]]:
+    """Pairs of photos that look like one picture, by their places, and how they differ."""
     known = [k for k, each in enumerate(photos) if each.likeness and each.facts and each.sha256]
     likes = [photos[k].likeness for k in known]
     sizes = [(f.width, f.height) for k in known if (f := photos[k].facts)]
@@ -122,23 +123,36 @@ def _near(photos: Sequence[Photo]) -> Iterable[tuple[int, int, CopyKind]]:
     pictures = Pictures.of([each for each in likes if each], sizes, damaged)
     evidence = _Evidence.of([photos[k] for k in known])
     for one, other, kind in pairs(pictures, evidence.differ):
-        low, high = sorted((known[one], known[other]))
-        yield low, high, kind
+        yield known[one], known[other], kind
 
 
 def _assigned(
-    count: int, found: Iterable[tuple[int, int, CopyKind]]
+    rank: Sequence[_Originality], found: Sequence[tuple[int, int, CopyKind]]
 ) -> dict[int, tuple[int, CopyKind]]:
-    """For each copy the first photo that is none itself and looks like it."""
-    by_original: dict[int, dict[int, CopyKind]] = defaultdict(dict)
+    """For each copy the most original photo that is none itself and looks like it."""
+    like: dict[int, dict[int, CopyKind]] = defaultdict(dict)
     for one, other, kind in found:
-        by_original[one].setdefault(other, kind)
+        like[one][other] = like[other][one] = kind
+    edges = np.array([pair[:2] for pair in found], np.int64).reshape(-1, 2).T
+    parts: dict[int, list[int]] = defaultdict(list)
+    for place, part in enumerate(components(len(rank), edges).tolist()):
+        if place in like:
+            parts[part].append(place)
     copies: dict[int, tuple[int, CopyKind]] = {}
-    for place in range(count):
-        if place not in copies:
-            for other, kind in by_original.get(place, {}).items():
-                copies.setdefault(other, (place, kind))
+    for part in parts.values():
+        for place in _ordered(part, rank):
+            if place not in copies:
+                for other, kind in like[place].items():
+                    copies.setdefault(other, (place, kind))
     return copies
+
+
+def _ordered(part: Sequence[int], rank: Sequence[_Originality]) -> list[int]:
+    """These places, the most original first, each held against those of its size and format."""
+    densest: dict[tuple[int, ...], float] = defaultdict(float)
+    for place in part:
+        densest[rank[place].first] = max(densest[rank[place].first], rank[place].density)
+    return sorted(part, key=lambda place: rank[place].order(densest[rank[place].first]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,29 +202,41 @@ class _Evidence:
         return check
 
 
-def _originality(photo: Photo, is_protected: bool) -> tuple[object, ...]:
-    """The sort key of photos, the most original first."""
-    facts, file, path = photo.facts, photo.file, photo.shot.path
-    pixels = facts.width * facts.height if facts else 0
-    camera = bool(facts and facts.camera)
-    form = facts.format if facts else ""
-    is_raw = form in RAW_KINDS or any(extension(each.name) in RAW for each in photo.shot.files)
-    rank = BY_CAMERA.get(form, 2) if camera else int(form not in LOSSLESS)
-    return (
-        not is_protected,
-        is_damaged(photo),
-        not is_raw,
-        not camera,
-        -pixels,
-        rank,
-        # What was recompressed has fewer bytes for its pixels.
-        -(file.size / max(pixels, 1)) if file else 0.0,
-        MESSENGER.fullmatch(path.stem) is not None,
-        (facts and facts.taken) or "~",
-        # Of equal photos the one that brings its film and its sidecars.
-        -len(photo.shot.companions),
-        CAMERA.fullmatch(path.stem) is None,
-        file.time_ns if file else 0,
-        len(os.fsencode(path)),
-        os.fsencode(path),
-    )
+@dataclass(frozen=True, slots=True)
+class _Originality:
+    """How original a photo is: what counts first, its bytes a pixel, and what counts last."""
+
+    first: tuple[int, ...]
+    density: float
+    last: tuple[object, ...]
+
+    @classmethod
+    def of(cls, photo: Photo, is_kept: bool) -> _Originality:
+        facts, file, path = photo.facts, photo.file, photo.shot.path
+        pixels = facts.width * facts.height if facts else 0
+        camera = bool(facts and facts.camera)
+        form = facts.format if facts else ""
+        raw = form in RAW_KINDS or any(extension(each.name) in RAW for each in photo.shot.files)
+        rank = BY_CAMERA.get(form, 2) if camera else int(form not in LOSSLESS)
+        return cls(
+            (not is_kept, is_damaged(photo), not raw, not camera, -pixels, rank),
+            file.size / max(pixels, 1) if file else 0.0,
+            (
+                MESSENGER.fullmatch(path.stem) is not None,
+                (facts and facts.taken) or "~",
+                # Of equal photos the one that brings its film and its sidecars.
+                -len(photo.shot.companions),
+                CAMERA.fullmatch(path.stem) is None,
+                file.time_ns if file else 0,
+                len(os.fsencode(path)),
+                os.fsencode(path),
+            ),
+        )
+
+    def order(self, densest: float = 0.0) -> tuple[object, ...]:
+        """The sort key, the most original first; `densest` is the most bytes a pixel beside it.
+
+        Far fewer bytes tell that it was recompressed; a little more or less tells nothing, as a
+        photo that is saved again at a higher quality grows and gains nothing.
+        """
+        return self.first, self.density * RECOMPRESSED <= densest, self.last

@@ -192,6 +192,8 @@ KEPT = [
     (shot("b.jpg"), shot("a.jpg", how="half", bytes_=900_000)),
     (shot("b.jpg", bytes_=200_000), shot("a.jpg", bytes_=100_000)),
     (shot("b.png", format="png", bytes_=90_000), shot("a.jpg", bytes_=100_000)),
+    # A few bytes more tell nothing: saved again at a higher quality, a photo grows.
+    (shot("IMG_1.jpg", bytes_=100_000), shot("x.jpg", bytes_=190_000)),
     # A name of its own before a messenger's; the oldest time.
     (shot("beach.jpg"), shot("IMG-20240504-WA0001.jpg")),
     (shot("b.jpg", taken="2020-01-01T10:00:00"), shot("a.jpg", taken="2021-01-01T10:00:00")),
