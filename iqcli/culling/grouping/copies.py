@@ -45,8 +45,8 @@ MESSENGER = re.compile(
 )
 # Names that cameras and phones give, and nothing added.
 CAMERA = re.compile(
-    r"_?[A-Z]{2,5}[_-]\d{1,8}|_?[A-Z]{2,5}\d{3,8}|[A-Z]\d{6,7}|(?:[A-Z]{2,5}_?)?\d{8}[_-]?\d{6,9}(?:[._-].*)?"
-    r"|DJI_\d.*|G[A-Z]{3}\d{4}|\d{3}_\d{4}",
+    r"_?[A-Z]{2,5}[_-]\d{1,8}|_?[A-Z]{2,5}\d{3,8}|[A-Z]\d{6,7}|\d{3}_\d{4}|DJI_\d.*"
+    r"|(?:[A-Z]{2,5}_?)?\d{8}[_-]?\d{6,9}(?:[._][A-Z\d].*)?",
     re.ASCII,
 )
 # Clocks that were set to another zone differ by a multiple of so many seconds.
