@@ -177,6 +177,14 @@ def test_the_cache_is_used(iq: Iq, photos: Path, measured: None) -> None:
     assert loaded & {"torch", "cv2", "PIL"} == set()
 
 
+def test_copies_are_looked_for_in_it(iq: Iq, photos: Path, measured: None) -> None:
+    """Without the small grey pictures that it lacks: nothing is decoded for them."""
+    ran, _, loaded = iq.spied("cull", "photos", "--duplicates", "-f", "jsonl")
+    assert ran.code == 0, ran.err
+    assert loaded & {"torch", "cv2", "PIL"} == set()
+    assert sum("6 photos measured by an earlier version" in line for line in ran.lines) == 1
+
+
 @pytest.mark.parametrize("model", [name for name in EXPECTED if name])
 def test_a_trained_model_says_the_same(iq: Iq, photos: Path, measured: None, model: str) -> None:
     ran = iq("score", "photos", "-f", "jsonl", "--model", str(SAMPLES / "models" / model))
