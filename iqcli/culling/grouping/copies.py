@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.culling.grouping.frames import frames_of
+from iqcli.culling.grouping.frames import frames_of, numbered
 from iqcli.culling.grouping.group import set_frames
 from iqcli.culling.grouping.likeness import Pictures, pairs
 from iqcli.culling.grouping.scenes import components
@@ -160,30 +160,31 @@ class _Evidence:
     """What tells that two photos are two frames, however alike they look; (n,) each."""
 
     frames: Frames
-    named: Integers
+    stem: Integers
+    named: Flags
+    burst: Integers
     pixels: Integers
 
     @classmethod
     def of(cls, photos: Sequence[Photo]) -> _Evidence:
-        names: dict[str, int] = {}
+        frames = frames_of([replace(each, descriptor=None) for each in photos])
         stems = [each.shot.path.stem for each in photos]
         return cls(
-            frames_of([replace(each, descriptor=None) for each in photos]),
-            np.array(
-                [names.setdefault(s, len(names)) if CAMERA.fullmatch(s) else -1 for s in stems],
-                np.int64,
-            ),
+            frames,
+            numbered(stems),
+            np.array([CAMERA.fullmatch(each) is not None for each in stems], np.bool_),
+            numbered(frames.marks),
             np.array([f.width * f.height if (f := e.facts) else 0 for e in photos], np.int64),
         )
 
     @property
     def differ(self) -> Differ:
-        """Whether pairs of photos of one camera have times or exposures of their own.
+        """Whether pairs of photos are frames of one burst, or have times or exposures of their own.
 
-        Where its clock shows no parts of a second, names of its own count for pictures of one size:
-        they are frames of a burst. A time that is shifted by whole zones is no time of its own.
+        These are of one camera. Where its clock shows no parts of a second, names of its own count
+        for pictures of one size. A time that is shifted by whole zones is no time of its own.
         """
-        frames, named = self.frames, self.named
+        frames = self.frames
 
         def check(one: Integers, other: Integers) -> Flags:
             camera = (frames.camera[one] == frames.camera[other]) & (frames.camera[one] >= 0)
@@ -191,12 +192,13 @@ class _Evidence:
             split = frames.split[one] & frames.split[other]
             shifted = apart % ZONE < 1e-3
             later = np.where(split, apart > 1e-3, apart >= 1) & ~(shifted & (apart > 0))
-            names = self.pixels[one] == self.pixels[other]
-            names &= (named[one] >= 0) & (named[other] >= 0) & (named[one] != named[other])
+            renamed = self.stem[one] != self.stem[other]
+            names = renamed & self.named[one] & self.named[other]
+            names &= self.pixels[one] == self.pixels[other]
             lit = np.abs(frames.exposure[one] - frames.exposure[other]) > EXPOSURE
             lit |= np.abs(frames.bias[one] - frames.bias[other]) > EXPOSURE
-            moment: Flags = later | ((apart < 1) & ~split & names) | lit
-            found: Flags = camera & moment
+            burst = (self.burst[one] == self.burst[other]) & (self.burst[one] >= 0) & renamed
+            found: Flags = burst | (camera & (later | ((apart < 1) & ~split & names) | lit))
             return found
 
         return check

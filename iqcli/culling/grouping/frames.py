@@ -83,13 +83,13 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
     times = [_moment(each.taken if each else None) for each in facts]
     seconds = np.array([time for time, _, _ in times], np.float64)
     split = np.array([exact for _, _, exact in times], np.bool_)
-    camera = _numbered(each.camera if each else None for each in facts)
+    camera = numbered(each.camera if each else None for each in facts)
     marks = [
         (each.burst if each else None) or burst_of_name(name)
         for each, (_, name) in zip(facts, names, strict=True)
     ]
     return Frames(
-        folder=_numbered(folder for folder, _ in names),
+        folder=numbered(folder for folder, _ in names),
         camera=camera,
         seconds=seconds,
         ahead=np.array([ahead for _, ahead, _ in times], np.float64),
@@ -130,7 +130,7 @@ def _fine(camera: Integers, seconds: Doubles, split: Flags) -> Flags:
     return fine
 
 
-def _numbered(values: Iterable[str | None]) -> Integers:
+def numbered(values: Iterable[str | None]) -> Integers:
     """Equal values get equal numbers, None gets -1."""
     known: dict[str, int] = {}
     return np.array(

@@ -165,8 +165,15 @@ def test_frames_of_one_camera_with_times_of_their_own_are_no_copies() -> None:
     # One photo, exported again or by a program that set the clock to another zone.
     assert copies(frame("IMG_1031.jpg", noon), frame("x IMG_1031.jpg", noon)) != {}
     assert copies(frame("1.jpg", noon), frame("2.jpg", "2024-05-01T10:00:00")) != {}
+    assert copies(frame("IMG_1031.jpg", noon), frame("IMG_1032.jpg", noon, how="half")) != {}
     # Equal bytes are one picture, whatever the times of the files.
     assert copies(frame("1.jpg", noon), shot("2.jpg", sha="1.jpg", time=9)) != {}
+
+
+def test_frames_of_one_burst_by_its_name_are_no_copies() -> None:
+    names = [f"IMG_20231014_183246_BURST00{k}.jpg" for k in (1, 2)]
+    assert copies(*map(shot, names)) == {}
+    assert copies(shot(names[0]), shot(f"b/{names[0]}")) != {}
 
 
 def test_a_photo_of_an_earlier_cache_is_compared_by_its_light() -> None:
