@@ -189,7 +189,7 @@ def main() -> int:
     good = check(folder)
     photos = roll()
     start = time.perf_counter()
-    copies = sum(each.copy is not None for each in with_copies(photos, lambda _: False))
+    copies = sum(each.copy is not None for each in with_copies(photos))
     took = time.perf_counter() - start
     print(
         f"{len(photos):,} photos compared in {took:.1f} s, {copies:,} copies; limit {LIMIT:.0f} s"
