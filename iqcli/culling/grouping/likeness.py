@@ -67,7 +67,7 @@ BEYOND, LEFT_OUT, MOST_LEFT_OUT = 0.008, 0.02, 0.22
 # How much the shape may differ from that of the part, and the pixels exceed its (shares).
 SHAPE, ENLARGED = 0.02, 1.01
 # So many hashes are compared with so many at once, and so many pairs looked at.
-ROWS, COLUMNS, CHUNK = 256, 8192, 2048
+ROWS, COLUMNS, CHUNK = 64, 8192, 2048
 # How far out and in the ends of a part may be looked for.
 LOWEST = np.array([-0.25, 0.7] * 2, np.float32)
 HIGHEST = np.array([0.3, 1.25] * 2, np.float32)
@@ -155,15 +155,15 @@ def _pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyK
 
 @dataclass(frozen=True, slots=True)
 class _Hashes:
-    """The hashes of the m pictures `there` that are not plain, and of their middles (m, 63) each.
+    """The hashes of the m pictures `there` that are not plain, and of their middles.
 
-    `signs` are -1 and 1; `low` the frequencies themselves, of length 1.
+    `words` hold a bit for each frequency; `low` (m, 63) are these themselves, of length 1.
     """
 
     there: Integers
-    signs: Array
+    words: Array
     low: Array
-    middle_signs: Array
+    middle_words: Array
     middle_low: Array
 
     @classmethod
@@ -176,15 +176,15 @@ class _Hashes:
     def whole(self) -> Iterator[tuple[Integers, Integers]]:
         """Pairs that may be alike as wholes, the first before the second."""
         every: Integers = np.arange(len(self.there))
-        both = self.signs, self.low
+        both = self.words, self.low
         yield from self._near(every, both, both, BITS, ALIKE)
 
     def parts(self, pictures: Pictures) -> Iterator[tuple[Integers, Integers]]:
         """Pairs of which the second may be a part of the first."""
         order = np.argsort(-pictures.size[self.there].prod(axis=1), kind="stable")
         order = order[pictures.has_grey[self.there[order]]]
-        whole = self.middle_signs[order], self.middle_low[order]
-        part = self.signs[order], self.low[order]
+        whole = self.middle_words[order], self.middle_low[order]
+        part = self.words[order], self.low[order]
         for one, other in self._near(order, whole, part, PART_BITS, PART_ALIKE):
             possible = _may_be_part(pictures.size[one], pictures.size[other])
             yield one[possible], other[possible]
@@ -197,12 +197,11 @@ class _Hashes:
         bits: int,
         alike: float,
     ) -> Iterator[tuple[Integers, Integers]]:
-        # Of two bits that are equal the product is 1, of others -1.
-        least = LOW * LOW - 1 - 2 * bits
         for start in range(0, len(places), ROWS):
             rows = first[0][start : start + ROWS]
             for left in range(start, len(places), COLUMNS):
-                near = rows @ second[0][left : left + COLUMNS].T >= least
+                differing = np.bitwise_count(rows[:, None] ^ second[0][left : left + COLUMNS])
+                near = differing <= bits
                 one, other = np.divmod(np.flatnonzero(near), near.shape[1])
                 one, other = one + start, other + left
                 later = other > one
@@ -212,11 +211,13 @@ class _Hashes:
 
 
 def _hashes(light: Array) -> tuple[Array, Array]:
-    """(m, 12, 12) to the signs of the lowest frequencies about their median, and to themselves."""
+    """(m, 12, 12) to a word each, which frequencies are above their median, and to these."""
     low = _frequencies(light)
-    signs = np.where(low > np.median(low, axis=1, keepdims=True), 1, -1).astype(np.float32)
+    # 63 bits of a word; the last one is 0.
+    above = np.pad(low > np.median(low, axis=1, keepdims=True), ((0, 0), (0, 1)))
+    words = np.packbits(above, axis=1).view(np.uint64).ravel()
     length = np.sqrt((low**2).sum(axis=1, keepdims=True))
-    return signs, low / np.maximum(length, np.float32(1e-6))
+    return words, low / np.maximum(length, np.float32(1e-6))
 
 
 def _frequencies(light: Array) -> Array:
