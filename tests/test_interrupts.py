@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     Process = subprocess.Popen[bytes]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="no such signals there"),
+    pytest.mark.slow,
+]
 
 # Code in C that lets other threads run, and takes minutes; a line on stderr says that it is there.
 IN_C = (

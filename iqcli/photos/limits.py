@@ -45,8 +45,9 @@ MAX_PIECES = 8192
 # BMP: run-length coding is of the time of small screens, and its decoder takes a second for these.
 MAX_RUN_LENGTH = 8_000_000
 
-# What pixels take at most, and what may lie behind them: a short video. Other formats have layers.
-MOST_BYTES, MOST_BEHIND = 16, 2**27
+# Bytes that pixels take at most, where there are layers or pages, too, and what may lie behind
+# them: a short video.
+MOST_BYTES, MOST_LAYERED, MOST_BEHIND = 16, 1024, 2**27
 LAYERED = {"tiff", "psd"}
 
 # At most so many bytes come of one: by the codec itself for deflate, LZW and PackBits, and with
@@ -87,7 +88,8 @@ def check(data: bytes, kind: str, max_megapixels: float, *, whole: bool = False)
     if demand is None:
         return
     require_size(demand.width, demand.height, max_megapixels)
-    if kind not in LAYERED and len(data) > MOST_BEHIND + MOST_BYTES * demand.width * demand.height:
+    each = MOST_LAYERED if kind in LAYERED else MOST_BYTES
+    if len(data) > MOST_BEHIND + each * demand.width * demand.height:
         more = f"{len(data) // 10**6:,} MB for {demand.width:,} × {demand.height:,} pixels"
         raise PhotoError(f"it has {more}, far more than a photo")
     if len(data) < LEAST_LEFT * demand.least:

@@ -181,6 +181,7 @@ def test_the_guard_is_asked_when_a_plan_is_applied(seen: Iq, roll: Path) -> None
     shown = seen("cull", "--from-plan", "my.plan")
     assert (shown.code, len(shown.out.splitlines())) == (0, 7)
     assert "more than 50%; --apply needs --max-reject 100%" in shown.err
+    assert shown.lines[-1].endswith("give --apply --max-reject 100% to do it")
     refused = seen(*apply)
     assert (refused.code, refused.out, refused.lines) == (
         2,
@@ -292,6 +293,8 @@ def test_a_person_may_ignore_what_cannot_be_read(seen: Iq, roll: Path) -> None:
         assert ran.code == 0, words
         assert "iq: ./photos/broken.jpg: empty file" in ran.lines
         assert "1 could not be read" in ran.err
+        left = "1 without a score is left for review, not counted" in ran.lines
+        assert left is ("cull" in words)
         if "--apply" in words:
             assert seen("undo").code == 0
         assert seen(*words).code == 1

@@ -144,7 +144,11 @@ def test_every_format_speaks_the_same_record(hostile: Iq, shown: dict[str, Ran])
     found = pq.read_table(hostile.cwd / "all.parquet").to_pylist()
     for issue in (each for row in found for each in row["issues"]):
         assert issue.pop("share") is None
-    assert found == rows
+    # `score` streams, and sees no copies.
+    assert found == [
+        row | {"copy_of": other["copy_of"]} for row, other in zip(rows, found, strict=True)
+    ]
+    assert {row["copy_of"] for row in rows} == {None}
     for row, cells in zip(rows, shown["csv"].cells, strict=True):
         assert list(row) == list(cells)
         assert all(flat(row[name]) == cells[name].removeprefix("'") for name in row)
@@ -229,6 +233,11 @@ def test_export_writes_a_file_and_overwrites_no_photo(hostile: Iq) -> None:
     refused = hostile("export", "photos", "-f", "csv", "-o", photo)
     assert refused.code == 2
     assert photo.read_bytes() == before
-    written = hostile("export", "photos", "-o", "all.csv")
+    (hostile.cwd / "all.csv").write_bytes((hostile.cwd / photo).read_bytes())
+    misnamed = hostile("export", "photos", "-o", "all.csv")
+    assert misnamed.lines == ["iq: ./all.csv exists and is no file of scores; give another name"]
+    (hostile.cwd / "all.csv").write_bytes(b"")
+    for _ in range(2):
+        written = hostile("export", "photos", "-o", "all.csv")
     assert written.out == b""
     assert (hostile.cwd / "all.csv").read_bytes() == hostile("export", "photos").out

@@ -139,8 +139,9 @@ def test_the_memory_of_a_codec_is_bounded(data: bytes, needed: int) -> None:
     assert int(words[1].replace(",", "")) == pytest.approx(needed, rel=0.03)
 
 
-def test_a_file_far_larger_than_its_pixels_is_refused() -> None:
-    data = encoded(noise(64, 48), "JPEG")[:-2]
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF"])
+def test_a_file_far_larger_than_its_pixels_is_refused(kind: str) -> None:
+    data = encoded(noise(64, 48), kind)[:-2]
     message = refusal(data + bytes(140_000_000))
     assert message == "it has 140 MB for 64 × 48 pixels, far more than a photo"
 

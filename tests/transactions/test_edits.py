@@ -154,7 +154,7 @@ def test_an_edit_that_changes_nothing_is_no_run(root: Path, state: Path) -> None
         (OLD, "0" * 64, "IMG_0001.JPG.xmp has changed since; nothing was written, run again"),
         (OLD, None, "has changed since; nothing was written"),
         ("none.xmp", "0" * 64, "none.xmp is gone; nothing was written"),
-        ("2024", None, "2024 has changed since; nothing was written"),
+        ("2024", None, "2024 is no photo and no sidecar, and is not touched"),
         ("link.xmp", None, "link.xmp has changed since; nothing was written"),
         ("../outside.xmp", None, "outside.xmp lies outside"),
         ("away/a.xmp", None, "a.xmp lies outside"),

@@ -27,6 +27,7 @@ from support.photo_trees import SHOTS, contents, grow, plan_for, random_names, s
 from iqcli.culling.planner import with_edits
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
+from iqcli.photos.folder import is_photo
 from iqcli.transactions.apply import apply, write
 from iqcli.transactions.edits import Edit
 from iqcli.transactions.history import State, history
@@ -311,11 +312,16 @@ def test_a_journal_with_both_is_refused_by_version_0_1(root: Path, state: Path) 
     assert journal.startswith(b'{"kind": "iq-journal", "schema": 2, ')
 
 
+def _is_photo(path: Path) -> bool:
+    return is_photo(path, path.lstat())
+
+
 def random_edits(chance: random.Random, root: Path, shots: list[list[str]]) -> list[Edit]:
     """Of about half the shots a file rewritten or a sidecar made."""
     found = []
     for shot in shots:
-        name = chance.choice([*shot, f"{shot[0]}.xmp"])
+        ours = [name for name in shot if name.endswith(".xmp") or _is_photo(root / name)]
+        name = chance.choice([*ours, f"{shot[0]}.xmp"])
         if "_Rejected" in name:  # the made-up disks take it as lying on the other one
             continue
         if chance.random() < 0.5 and (name in shot or not (root / name).exists()):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +19,9 @@ from iqcli.output import rows
 from iqcli.output.rows import FILE_FORMATS
 from iqcli.output.stdout import write
 from iqcli.records import Decision, Photo, Verdict
+
+# How the files of each of `FILE_FORMATS` begin.
+BEGINNINGS = (b"schema,", b"[", b'{"schema"', b"PAR1")
 
 
 @over_photos
@@ -67,9 +69,8 @@ def export(
 
         refuse_to_write(session.folders)
         recover(session, session.folders)
-    photos: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
+    photos = sheet_of(session, html) if html is not None else _photos(session)
     if xmp:
-        photos = list(photos)
         undecided = [Decision(each, Verdict.REVIEW, ()) for each in photos]
         write_xmp(session, undecided, profile, embed=embed, stars=stars)
     if not wants_rows:
@@ -81,6 +82,12 @@ def export(
     else:
         write_atomic(output, rows.to_bytes(form, records))
     return session.report("exported")
+
+
+def _photos(session: Session) -> list[Photo]:
+    from iqcli.culling.grouping.copies import with_copies
+
+    return with_copies(list(session.photos()))
 
 
 def _format(output: Path | None, given: str | None) -> str:
@@ -99,4 +106,9 @@ def _format(output: Path | None, given: str | None) -> str:
 
 
 def _holds_scores(file: Path) -> bool:
-    return file.suffix.lower().removeprefix(".") in FILE_FORMATS
+    """Whether a file begins as one that `iq` wrote: a photo may have got such a name by mistake."""
+    if file.suffix.lower().removeprefix(".") not in FILE_FORMATS or not file.is_file():
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(max(map(len, BEGINNINGS)))
+    return not head or head.startswith(BEGINNINGS)

@@ -91,20 +91,27 @@ def save(plan: Plan, file: Path, session: Session) -> None:
 
 
 def carry_out(
-    plan: Plan | None, decisions: Sequence[Decision], session: Session, action: CullAction
+    plan: Plan | None,
+    decisions: Sequence[Decision],
+    session: Session,
+    action: CullAction,
+    needs: str,
 ) -> Exit:
-    """Do it, or say what would be done; an action that acts needs its plan."""
+    """Do it, or say what would be done; an action that acts needs its plan.
+
+    `needs` is what has to be given beside `--apply`, "" for nothing.
+    """
     if action.acts:
         assert plan is not None
         summary = _apply(plan, decisions, session, action)
     else:
-        summary = _would(decisions, action)
+        summary = _would(decisions, action, needs)
     if not session.quiet:
         info(summary)
     return session.counts.exit_code
 
 
-def _would(decisions: Sequence[Decision], action: CullAction) -> str:
+def _would(decisions: Sequence[Decision], action: CullAction, needs: str) -> str:
     shots = [each.photo.shot for each in decisions if each.verdict is Verdict.REJECT]
     what = _photos(len(shots), sum(len(each.files) for each in shots))
     if action.kind is Action.LIST:
@@ -113,7 +120,8 @@ def _would(decisions: Sequence[Decision], action: CullAction) -> str:
     if why := refusal(path.parent for shot in shots for path in (shot.root / " ", *shot.files)):
         return f"{what} {WOULD[action.kind]}, and --apply would refuse it: {why}"
     if shots:
-        return f"{what} {WOULD[action.kind]}{written}, give --apply to do it"
+        way_out = " ".join(filter(None, ("--apply", needs)))
+        return f"{what} {WOULD[action.kind]}{written}, give {way_out} to do it"
     return f"no photo is rejected; {NOTHING[action.kind]}{written}"
 
 

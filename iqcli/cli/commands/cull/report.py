@@ -80,6 +80,9 @@ def summary(decisions: Sequence[Decision]) -> Iterator[str]:
     counts = {v: sum(each.verdict is v for each in decisions) for v in Verdict}
     yield ", ".join(f"{verdict.value} {count:,}" for verdict, count in counts.items())
     yield from _shortfall(decisions, counts[Verdict.REJECT])
+    unread = sum(each.verdict is Verdict.REVIEW and not each.photo.rating for each in decisions)
+    if unread:
+        yield f"{unread:,} without a score {_are(unread)} left for review, not counted"
     left = sum(each.verdict is Verdict.REVIEW and UNCOUNTED in each.codes for each in decisions)
     if left:
         yield f"{left:,} that a person rejected already {_are(left)} left for review, not counted"
