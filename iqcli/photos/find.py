@@ -1,4 +1,6 @@
-"""From paths to shots: walk folders, group names, yield every shot once. Opens no photo.
+"""From paths to shots: walk folders, group names, yield every shot once.
+
+Opens only photos whose names alone do not say whether they belong together.
 
 What a walk passes over is counted in a `PassedOver`, so that a person hears of it.
 """
@@ -14,10 +16,12 @@ from pathlib import Path
 
 from iqcli.errors import IqError
 from iqcli.fs.other_programs import Kind, OtherProgram
-from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
 from iqcli.photos.formats import OTHER_PICTURE, extension
 from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
+from iqcli.photos.names.evidence import Evidence
+from iqcli.photos.names.reading import ReadEvidence
+from iqcli.photos.names.shots import Group
 from iqcli.records import Shot
 from iqcli.text import display_path
 
@@ -59,6 +63,7 @@ def find_shots(
     default_excludes: bool = True,
     exclude: Iterable[str] = (),
     is_photo: IsPhoto = looks_like_photo,
+    evidence: Evidence | None = None,
     on_problem: OnProblem,
     passed: PassedOver | None = None,
 ) -> Iterator[Shot]:
@@ -69,14 +74,16 @@ def find_shots(
     what is hidden, links, what `.nomedia` and `.iqignore` exclude) count where they are given
     themselves. `exclude` holds for files that are given, too; a shot goes by its primary file, so
     that none is torn apart. A shot reached twice is yielded once. `is_photo` decides on files of
-    unknown extension; what cannot be listed or is not on this disk goes to `on_problem`, and what
+    unknown extension, `evidence` (by default the files themselves) on names that may belong
+    together; what cannot be listed or is not on this disk goes to `on_problem`, and what
     is passed over is counted in `passed`.
     Raises IqError for a path that does not exist, before anything is yielded, and for an
     `.iqignore` that cannot be used.
     """
     given = [(path, _status(path)) for path in paths]
     rules = Rules(follow_links, default_excludes, is_photo, tuple(exclude))
-    return _Finder(rules, on_problem, PassedOver() if passed is None else passed).find(given)
+    counts = PassedOver() if passed is None else passed
+    return _Finder(rules, evidence or ReadEvidence(), on_problem, counts).find(given)
 
 
 def find_again(paths: Iterable[Path]) -> dict[Path, Shot]:
@@ -112,8 +119,11 @@ class _Subfolder:
 
 
 class _Finder:
-    def __init__(self, rules: Rules, on_problem: OnProblem, passed: PassedOver) -> None:
+    def __init__(
+        self, rules: Rules, evidence: Evidence, on_problem: OnProblem, passed: PassedOver
+    ) -> None:
         self._rules = rules
+        self._evidence = evidence
         self._on_problem = on_problem
         self._passed = passed
         self._asked = RuleSet(rules.exclude, OPTION) if rules.exclude else None
@@ -153,7 +163,7 @@ class _Finder:
             identity = _identity(path)
             if identity in self._walked:
                 return
-            folder = read_folder(path, self._rules)
+            folder = read_folder(path, self._rules, self._evidence)
         except OSError as error:
             self._on_problem(path, f"it cannot be listed: {error.strerror}")
             return
@@ -230,7 +240,7 @@ class _Finder:
         if key not in self._siblings:
             rules = replace(self._rules, default_excludes=False) if hidden else self._rules
             try:
-                folder = read_folder(parent, rules)
+                folder = read_folder(parent, rules, self._evidence)
             except OSError as error:
                 why = f"it cannot be listed, companions in it are not seen: {error.strerror}"
                 self._on_problem(parent, why)

@@ -19,6 +19,7 @@ from iqcli.pipeline import cache_codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iqcli.photos.names.evidence import Header
     from iqcli.pipeline.cache_codec import Failure
     from iqcli.pipeline.cache_store import Store
     from iqcli.records import Facts, Marks, Vector
@@ -89,6 +90,39 @@ class Cache:
         verdict = check(path, stat)
         self._keep_stat(key, stat, at_ns, bytes([verdict]))
         return verdict
+
+    def header(self, path: Path, stat: os.stat_result) -> Header | None:
+        """What the header of an unchanged file tells; None if it was never read."""
+        return self._read(
+            _path_key(b"h1", path), lambda data: cache_codec.unpack_header(data, stat)
+        )
+
+    def remember_header(self, path: Path, stat: os.stat_result, at_ns: int, header: Header) -> None:
+        """Keep what the header of a file tells that was read from `at_ns` on."""
+        if _is_settled(stat, at_ns):
+            self._keep(_path_key(b"h1", path), cache_codec.pack_header(stat, header))
+
+    def likeness(
+        self, edit: Path, stat: os.stat_result, original: Path, other: os.stat_result
+    ) -> int | None:
+        """How an edit looks beside its original, a small number; None if that is unknown."""
+        found = self._by_stat(_pair_key(edit, original), stat, 17)
+        known = found is not None and found[:16] == cache_codec.stat_digest(other)
+        return found[16] if found is not None and known else None
+
+    def remember_likeness(
+        self,
+        edit: Path,
+        stat: os.stat_result,
+        original: Path,
+        other: os.stat_result,
+        at_ns: int,
+        likeness: int,
+    ) -> None:
+        """Keep how an edit looks beside its original; both were read from `at_ns` on."""
+        if _is_settled(other, at_ns):
+            payload = cache_codec.stat_digest(other) + bytes([likeness])
+            self._keep_stat(_pair_key(edit, original), stat, at_ns, payload)
 
     def marks(self, path: Path, stat: os.stat_result, fingerprint: str) -> Marks | None:
         """The rating and the flag in an unchanged sidecar; None if it was never read."""
@@ -180,7 +214,7 @@ class Cache:
         return self._read(key, lambda data: cache_codec.unpack_stat(data, stat, size))
 
     def _keep_stat(self, key: bytes, stat: os.stat_result, at_ns: int, payload: bytes) -> None:
-        if _changed_ns(stat) < at_ns - _step_ns(stat):
+        if _is_settled(stat, at_ns):
             self._keep(key, cache_codec.pack_stat(stat, payload))
 
     def _read(self, key: bytes, unpack: Callable[[object], T]) -> T | None:
@@ -195,6 +229,11 @@ class Cache:
     def _keep(self, key: bytes, value: bytes) -> None:
         if self._store:
             self._store.put(key, value)
+
+
+def _is_settled(stat: os.stat_result, at_ns: int) -> bool:
+    """Whether a file read from `at_ns` on was changed so long before that its stat tells."""
+    return _changed_ns(stat) < at_ns - _step_ns(stat)
 
 
 def _changed_ns(stat: os.stat_result) -> int:
@@ -214,6 +253,10 @@ def _kind(letter: bytes, fingerprint: str) -> bytes:
 def _path_key(kind: bytes, path: Path) -> bytes:
     # Not normalised: `link/../photo.jpg` is another file than `photo.jpg`.
     return kind + os.fsencode(path.absolute())
+
+
+def _pair_key(edit: Path, original: Path) -> bytes:
+    return _path_key(b"l1", edit) + b"\0" + os.fsencode(original.name)
 
 
 def _content_key(kind: bytes, sha256: str, fingerprint: str) -> bytes:

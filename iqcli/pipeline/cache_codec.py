@@ -6,18 +6,20 @@ ValueError for anything that is not exactly what was written, and for what no ph
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 import struct
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.photos.formats import FORMATS
+from iqcli.photos.names.evidence import Header
 from iqcli.records import Facts, Marks
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ STAT = b"iqS1"
 VECTOR = b"iqV1"
 FACTS = b"iqF2"
 THUMBNAIL = b"iqP1"
+HEADER = b"iqH1"
 # No thumbnail comes near it.
 LARGEST_THUMBNAIL = 1 << 19
 
@@ -112,6 +115,53 @@ def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
     if not (_is_fact(stars, "stars?") and _is_fact(pick, "pick?")):
         raise ValueError("not the marks of a sidecar")
     return Marks(stars, pick)
+
+
+def pack_header(stat: os.stat_result, header: Header) -> bytes:
+    """What the header of one file tells, valid while its stat stays as it is."""
+    known = {name: each for name, each in asdict(header).items() if each is not None}
+    return seal(HEADER, _stat_bytes(stat) + json.dumps(known).encode())
+
+
+def unpack_header(data: object, stat: os.stat_result) -> Header | None:
+    """The header of a file, or None if its stat is no longer the one stored."""
+    body = unseal(HEADER, data)
+    if not body.startswith(_stat_bytes(stat)):
+        return None
+    known = json.loads(body[_STAT.size :])
+    if not isinstance(known, dict) or not set(known) <= set(_HEADER_KINDS):
+        raise ValueError("not a header")
+    if not all(_HEADER_KINDS[name](each) for name, each in known.items()):
+        raise ValueError("not a header of a photo")
+    return Header(**known)
+
+
+def stat_digest(stat: os.stat_result) -> bytes:
+    """16 bytes that change with the stat of a file."""
+    return hashlib.sha256(_stat_bytes(stat)).digest()[:16]
+
+
+def _is_short_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 100
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, str) and _TEXTS["time?"].fullmatch(value) is not None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not math.isnan(value)
+
+
+_HEADER_KINDS = {
+    "taken": _is_moment,
+    "fraction": _is_short_text,
+    "camera": _is_short_text,
+    "software": _is_short_text,
+    "content_id": _is_short_text,
+    "seconds": _is_number,
+    "made": _is_number,
+}
 
 
 def _stat_bytes(stat: os.stat_result) -> bytes:
