@@ -31,6 +31,7 @@ MAX_TEXT = 100
 MAX_READS = 20_000
 PREFIX = b"Exif\0\0"
 RATING = "Image Rating"
+RATING_PERCENT = "Image Tag 0x4749"  # which exifread has no name for
 # Not of exifread: it reads no maker notes here.
 APPLE_BURST = "MakerNote BurstUUID"
 RENDERED, STITCHED = "EXIF CustomRendered", 6  # so Apple marks its panoramas
@@ -110,7 +111,7 @@ def facts_of(tags: Mapping[str, Any], packet: bytes, kind: str, width: int, heig
         camera=_camera(maker, model),
         maker=maker,
         # XMP before EXIF: programs that write one only write XMP.
-        stars=_stars(tags) if marks.stars is None else marks.stars,
+        stars=xmp.first_rating([marks.stars, _stars(tags)]),
         pick=marks.pick,
         burst=_burst(tags, properties),
         bias=bias_of(tags),
@@ -153,8 +154,10 @@ def _camera(maker: str | None, model: str | None) -> str | None:
 
 
 def _stars(tags: Mapping[str, Any]) -> int | None:
-    rating = _integer(tags.get(RATING))
-    return rating if rating is not None and 0 <= rating <= 5 else None
+    rating, percent = _integer(tags.get(RATING)), _integer(tags.get(RATING_PERCENT))
+    if rating is not None and 0 <= rating <= 5:
+        return rating
+    return None if percent is None else xmp.stars_of_percent(percent)
 
 
 def bias_of(tags: Mapping[str, Any]) -> float | None:

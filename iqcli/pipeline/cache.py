@@ -34,6 +34,8 @@ FOLDER = "iq-measurements"
 # git's racy rule: a file changed this shortly before it was read may change again and keep its
 # stat. Clocks of file systems step by at most 10 ms, but FAT counts in steps of two seconds.
 FINE_NS, COARSE_NS = 50_000_000, 2_000_000_000
+# b"m" knew ratings in fewer forms, and none in pictures.
+MARKS = b"m2"
 # The mounts of Linux; other systems have no such file.
 MOUNTS = Path("/proc/mounts")
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "9p", "fuse.sshfs", "fuse.rclone", "glusterfs")
@@ -126,14 +128,14 @@ class Cache:
 
     def marks(self, path: Path, stat: os.stat_result, fingerprint: str) -> Marks | None:
         """The rating and the flag in an unchanged sidecar; None if it was never read."""
-        key = _path_key(_kind(b"m", fingerprint), path)
+        key = _path_key(_kind(MARKS, fingerprint), path)
         return self._read(key, lambda data: cache_codec.unpack_marks(data, stat))
 
     def remember_marks(
         self, path: Path, stat: os.stat_result, at_ns: int, fingerprint: str, marks: Marks
     ) -> None:
         """Keep the rating (-1..5) and the flag (-1..1) in a sidecar that was read from `at_ns`."""
-        key = _path_key(_kind(b"m", fingerprint), path)
+        key = _path_key(_kind(MARKS, fingerprint), path)
         self._keep_stat(key, stat, at_ns, cache_codec.marks_bytes(marks))
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:

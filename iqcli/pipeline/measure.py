@@ -23,6 +23,7 @@ from iqcli.photos.filenames import is_panorama_name
 from iqcli.photos.time_limit import at_most
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
+from iqcli.pipeline.picasa import PicasaStars
 from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
 from iqcli.records import UNMARKED, Facts, Marks, Photo
@@ -50,8 +51,8 @@ class Task:
     """A shot on its way through the pipeline.
 
     `reading` and `reading_marks` are None where there is nothing to wait for. `original` is the
-    task that measures the same picture, where another one came first. `marks` are those of the
-    sidecars.
+    task that measures the same picture, where another one came first. `marks` are those outside
+    of the picture itself.
     """
 
     shot: Shot
@@ -122,6 +123,7 @@ class _Run:
         # Equal pictures that are on their way at once are decoded once.
         self._originals: dict[str, Task] = {}
         self._stopped = Event()
+        self._picasa = PicasaStars()
 
     @cached_property
     def _batches(self) -> Batches:
@@ -186,10 +188,11 @@ class _Run:
         return task
 
     def _start_marks(self, task: Task) -> None:
+        task.marks = self._picasa.of(task.shot)
         if paths := sidecars(task.shot):
             known = known_marks(paths, self._cache, self._spec.fingerprint)
             if known is not None:
-                task.marks = known
+                task.marks = highest([task.marks, known])
             else:
                 task.reading_marks = self._submit(read_marks, paths)
 
@@ -275,7 +278,8 @@ class _Run:
         except Exception as error:
             task.error = task.error or reason(error)
             return
-        task.marks = keep_marks(found, self._cache, self._spec.fingerprint)
+        kept = keep_marks(found, self._cache, self._spec.fingerprint)
+        task.marks = highest([task.marks, kept])
 
 
 def _add_result(known: Measurement, name: str, result: Vector | str) -> None:

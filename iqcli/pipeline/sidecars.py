@@ -1,17 +1,26 @@
-"""A person's marks in the sidecars of a shot, each file read once, in a worker.
+"""A person's marks in the other files of a shot, each file read once, in a worker.
 
-Sidecars are XMP files and the companions of Google Takeout, `IMG_1.JPG.json`, which say whether
-the photo was a favourite.
+They are in XMP files, in the companions of Google Takeout, `IMG_1.JPG.json`, which say whether the
+photo was a favourite, and embedded in other pictures of the shot: the original of an edit, a raw
+file. Of these only the metadata are read.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import struct
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from iqcli.errors import PhotoError
-from iqcli.fs.read import read_bytes
-from iqcli.photos.xmp import highest, marks_of
+from iqcli.fs.read import Stamp, open_quietly, read_bytes
+from iqcli.photos.codecs.metadata import FRONT, exif_blocks, xmp_packets
+from iqcli.photos.formats import PHOTO, extension
+from iqcli.photos.names.takeout import is_takeout
+from iqcli.photos.tiff import directory
+from iqcli.photos.xmp import highest, marks_of, stars_of_percent
 from iqcli.records import Marks
 from iqcli.text import display_path
 
@@ -19,12 +28,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from iqcli.fs.read import Stamp
     from iqcli.pipeline.cache import Cache
     from iqcli.records import Shot
 
-SIDECARS = (".xmp", ".json")
 MAX_BYTES = 2**25
+# Tags of EXIF: the rating in stars, and in percent.
+RATING, RATING_PERCENT = 0x4746, 0x4749
 # A larger JSON file is another program's.
 MAX_TAKEOUT_BYTES = 4 * 2**20
 
@@ -39,7 +48,12 @@ class SidecarMarks(NamedTuple):
 
 def sidecars(shot: Shot) -> list[Path]:
     """The files of a shot that may hold a person's rating or flag."""
-    return [path for path in shot.companions if path.suffix.lower() in SIDECARS]
+    return [path for path in shot.companions if _may_be_marked(path)]
+
+
+def _may_be_marked(path: Path) -> bool:
+    ext = extension(path.name)
+    return ext == "xmp" or ext in PHOTO or (ext == "json" and is_takeout(path.name))
 
 
 def known_marks(paths: Sequence[Path], cache: Cache, fingerprint: str) -> Marks | None:
@@ -58,8 +72,11 @@ def read_marks(paths: Sequence[Path]) -> list[SidecarMarks]:
     found = []
     for path in paths:
         try:
-            data, stamp = read_bytes(path, MAX_BYTES)
-            found.append(SidecarMarks(path, stamp, _parse(path, data)))
+            if extension(path.name) in PHOTO:
+                found.append(_read_picture(path))
+            else:
+                data, stamp = read_bytes(path, MAX_BYTES)
+                found.append(SidecarMarks(path, stamp, _parse(path, data)))
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
@@ -95,3 +112,32 @@ def _parse(path: Path, data: bytes) -> Marks:
         return Marks(pick=favourite_of(data))
     except ValueError:
         raise PhotoError("it is no JSON") from None
+
+
+def _read_picture(path: Path) -> SidecarMarks:
+    """The marks embedded in a picture; what is broken in it holds none. Raises OSError."""
+    at_ns = time.time_ns()
+    with os.fdopen(open_quietly(path), "rb") as file:
+        status = os.fstat(file.fileno())
+        marks = [marks_of(packet) for packet in xmp_packets(file)]
+        file.seek(0)
+        with suppress(struct.error, IndexError, ValueError):
+            marks.append(Marks(stars=_exif_stars(exif_blocks(file, file.read(FRONT)))))
+    return SidecarMarks(path, Stamp(at_ns, status), highest(marks))
+
+
+def _exif_stars(blocks: Sequence[bytes]) -> int | None:
+    """The rating in EXIF, as stars or else in percent, as Windows writes both."""
+    for block in blocks:
+        order = ">" if block[:2] == b"MM" else "<"
+        (start,) = struct.unpack_from(order + "I", block, 4)
+        tags = directory(block, order, start, {RATING, RATING_PERCENT})
+        stars, percent = (
+            struct.unpack(order + "H", tags[each])[0] if len(tags.get(each, b"")) == 2 else None
+            for each in (RATING, RATING_PERCENT)
+        )
+        if stars is not None and stars <= 5:
+            return int(stars)
+        if percent is not None:
+            return stars_of_percent(percent)
+    return None

@@ -34,6 +34,13 @@ def full_names(name: str) -> Iterator[str]:
         yield found["stem"] + (found["number"] or "") + found["ext"]
 
 
+def is_takeout(name: str) -> bool:
+    """Whether a JSON file that belongs to a photo may be of Takeout, by its name."""
+    stem = name.rpartition(".")[0]
+    found = NUMBERED.fullmatch(stem)
+    return len(found["stem"] if found else stem) in CUT or any(full_names(name))
+
+
 class CutNames:
     """Finds the photos of JSON files whose names were cut inside the name of the photo."""
 
