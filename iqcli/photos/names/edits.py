@@ -104,8 +104,8 @@ _OTHER = re.compile(r"[-_ .]+(?=[^-_ .])")
 _LONGEST_WORD = 40
 # Of several photos, or a mere size: no edits of one.
 NO_EDIT = re.compile(
-    r".*(?:burst|cover|collage|animation|pano|hdr|stack|merge|bracket|thumb|preview|small|portrait"
-    r"|\d{3,4}x\d{3,4})"
+    r"burst|cover|collage|animation|pano|hdr|stack|merge|bracket|thumb|preview|small|portrait"
+    r"|\d{3,4}x\d{3,4}"
 )
 
 
@@ -137,6 +137,6 @@ def _originals(stem: str) -> Iterator[tuple[str, Mark]]:
             yield base, mark
     for at in _OTHER.finditer(stem):
         tail = stem[at.end() :]
-        is_word = any(char.isalpha() for char in tail) and not NO_EDIT.fullmatch(tail)
+        is_word = any(char.isalpha() for char in tail) and not NO_EDIT.search(tail)
         if is_word and len(tail) <= _LONGEST_WORD:
             yield stem[: at.start()], Mark.OTHER

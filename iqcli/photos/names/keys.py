@@ -13,9 +13,12 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from iqcli.photos.formats import PHOTO, VIDEO, extension
 
+# Each step of grouping asks again for the names of a folder.
+MOST = 2**16
 APPLE = re.compile(r"img_([eo])(?=\d{4})")
 PIXEL = re.compile(r"(pxl_\d{8}_\d{9})((?:\.[a-z_]+(?:-\d\d)?)+)(.*)")
 
@@ -26,11 +29,13 @@ def normal(name: str) -> str:
     return lower if lower.isascii() else unicodedata.normalize("NFC", lower)
 
 
+@lru_cache(MOST)
 def stem_of(name: str) -> str:
     """A name without its last extension, as it is compared."""
     return normal(name.rpartition(".")[0] if extension(name) else name)
 
 
+@lru_cache(MOST)
 def key_of(name: str) -> tuple[str, str]:
     """The key of a file name, and the mark taken off it: "e", "o", "original" or nothing."""
     stem = stem_of(name)

@@ -1,0 +1,78 @@
+"""A person's marks, wherever they are kept besides the photo itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.images import encoded
+from support.phone_files import jpeg, shown
+
+from iqcli.pipeline.picasa import PicasaStars, starred
+from iqcli.pipeline.sidecars import read_marks, sidecars
+from iqcli.records import Marks, Shot
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RATED = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+    b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+    b'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"/></rdf:RDF></x:xmpmeta>'
+)
+
+
+def shot_of(folder: Path, name: str, data: bytes) -> Shot:
+    (folder / "IMG_1-edited.jpg").write_bytes(jpeg(edited=True))
+    (folder / name).write_bytes(data)
+    return Shot(folder, folder / "IMG_1-edited.jpg", (folder / name,))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("IMG_1.jpg", jpeg(stars=4)),
+        ("IMG_1.heic", jpeg(stars=4, kind="HEIF")),
+        ("IMG_1.jpg", encoded(shown(1), "JPEG", xmp=RATED)),
+        ("IMG_1.png", encoded(shown(1), "PNG") + RATED),
+        ("IMG_1.dng", b"II*\0" + bytes(2**20) + RATED),
+        ("IMG_1.jpg.xmp", RATED),
+    ],
+)
+def test_stars_in_any_file_of_the_shot(tmp_path: Path, name: str, data: bytes) -> None:
+    shot = shot_of(tmp_path, name, data)
+    (found,) = read_marks(sidecars(shot))
+    assert found.marks == Marks(stars=4)
+
+
+@pytest.mark.parametrize("data", [b"", b"x", b"\xff\xd8\xff\xe1", b"II*\0\xff\xff\xff\xff", jpeg()])
+def test_a_picture_without_marks(tmp_path: Path, data: bytes) -> None:
+    (found,) = read_marks(sidecars(shot_of(tmp_path, "IMG_1.jpg", data)))
+    assert found.marks == Marks()
+
+
+def test_json_of_another_program_is_not_read(tmp_path: Path) -> None:
+    shot = shot_of(tmp_path, "IMG_1-edited.jpg.other.json", b"{")
+    assert sidecars(shot) == []
+
+
+PICASA = (
+    "[Picasa]\nname=Summer\n[IMG_1.jpg]\nstar=yes\nbackuphash=1\n[IMG_2.jpg]\nstar=no\n"
+    "[Cafe\u0301.jpg]\r\nrotate=rotate(1)\r\nSTAR = yes\r\n"
+)
+
+
+def test_stars_of_picasa() -> None:
+    assert starred(PICASA) == {"img_1.jpg", "café.jpg"}
+    assert starred("star=yes\n[]\nstar=yes\n[unfinished\nstar=yes") == set()
+
+
+@pytest.mark.parametrize("name", [".picasa.ini", "Picasa.ini"])
+def test_a_star_on_any_file_of_the_shot(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(PICASA.encode())
+    stars = PicasaStars()
+    shot = Shot(tmp_path, tmp_path / "IMG_1-edited.jpg", (tmp_path / "IMG_1.jpg",))
+    assert stars.of(shot) == Marks(pick=1)
+    assert stars.of(Shot(tmp_path, tmp_path / "Café.jpg")) == Marks(pick=1)
+    assert stars.of(Shot(tmp_path, tmp_path / "IMG_2.jpg")) == Marks()
+    assert stars.of(Shot(tmp_path, tmp_path / "none" / "IMG_1.jpg")) == Marks()
