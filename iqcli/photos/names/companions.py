@@ -22,7 +22,7 @@ from iqcli.photos.names.keys import key_of, normal
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-DUPLICATE = re.compile(r"(.+)_\d\d(\.[^.]+)")
+DUPLICATE = re.compile(r"(.+)_\d\d(\.[^.]+)", re.DOTALL)
 # What programs put behind a full name without a dot: exiftool, editors.
 BEHIND = ("_original", "_exiftool_tmp", "_backup", "~")
 

@@ -90,16 +90,22 @@ _CUTS = re.compile(r"[-_ .~(]+")
 _NUMBER = r"(?P<number> ?\(\d{1,3}\))?"
 _PATTERNS = (
     # The program may add its steps, a time or a count: -topaz-denoise-sharpen, _edit_1714817472123
-    (Mark.WORD, re.compile(rf"(?P<base>.+?)[-_ .]+\(?(?:{_WORDS})\)?(?:[-_ ][\w-]+)?{_NUMBER}")),
-    (Mark.WORD, re.compile(r"(?P<base>.+)~\d{1,2}")),
-    (Mark.COPY, re.compile(rf"(?P<base>.+?)[-_ ]+(?:{_COPIES})(?:[-_ ]\d{{1,2}})?{_NUMBER}")),
-    (Mark.COPY, re.compile(rf"(?P<base>.+?)(?:{_COPIES})")),
-    (Mark.COPY, re.compile(rf"(?:{'|'.join(_BEFORE)})(?P<base>.+)")),
-    (Mark.COPY, re.compile(r"(?P<base>.+?)(?: ?\([1-9]\d?\)| [2-9])")),
-    (Mark.NUMBER, re.compile(r"(?P<base>.+)[-_]\d{1,2}")),
+    (
+        Mark.WORD,
+        re.compile(rf"(?P<base>.+?)[-_ .]+\(?(?:{_WORDS})\)?(?:[-_ ][\w-]+)?{_NUMBER}", re.DOTALL),
+    ),
+    (Mark.WORD, re.compile(r"(?P<base>.+)~\d{1,2}", re.DOTALL)),
+    (
+        Mark.COPY,
+        re.compile(rf"(?P<base>.+?)[-_ ]+(?:{_COPIES})(?:[-_ ]\d{{1,2}})?{_NUMBER}", re.DOTALL),
+    ),
+    (Mark.COPY, re.compile(rf"(?P<base>.+?)(?:{_COPIES})", re.DOTALL)),
+    (Mark.COPY, re.compile(rf"(?:{'|'.join(_BEFORE)})(?P<base>.+)", re.DOTALL)),
+    (Mark.COPY, re.compile(r"(?P<base>.+?)(?: ?\([1-9]\d?\)| [2-9])", re.DOTALL)),
+    (Mark.NUMBER, re.compile(r"(?P<base>.+)[-_]\d{1,2}", re.DOTALL)),
 )
 # Cameras number the frames of one second so: 20240504_101112(1).jpg is no edit by that.
-_TIMED = re.compile(r".*\d{8}[-_]?\d{6}")
+_TIMED = re.compile(r".*\d{8}[-_]?\d{6}", re.DOTALL)
 _OTHER = re.compile(r"[-_ .]+(?=[^-_ .])")
 _LONGEST_WORD = 40
 # Of several photos, or a mere size: no edits of one.

@@ -20,7 +20,7 @@ from iqcli.photos.formats import PHOTO, VIDEO, extension
 # Each step of grouping asks again for the names of a folder.
 MOST = 2**16
 APPLE = re.compile(r"img_([eo])(?=\d{4})")
-PIXEL = re.compile(r"(pxl_\d{8}_\d{9})((?:\.[a-z_]+(?:-\d\d)?)+)(.*)")
+PIXEL = re.compile(r"(pxl_\d{8}_\d{9})((?:\.[a-z_]+(?:-\d\d)?)+)(.*)", re.DOTALL)
 
 
 def normal(name: str) -> str:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 WORD = ".supplemental-metadata"
-NUMBERED = re.compile(r"(?P<stem>.+)(?P<number>\(\d+\))")
-FULL = re.compile(r"(?P<stem>.+?)(?P<ext>\.[^.]+?)(?:\.(?P<word>[a-z-]*))?(?P<number>\(\d+\))?")
+NUMBERED = re.compile(r"(?P<stem>.+)(?P<number>\(\d+\))", re.DOTALL)
+FULL = re.compile(
+    r"(?P<stem>.+?)(?P<ext>\.[^.]+?)(?:\.(?P<word>[a-z-]*))?(?P<number>\(\d+\))?", re.DOTALL
+)
 # Google counts UTF-16 units or characters; the photo itself is cut at 47 before its extension.
 CUT = (46, 47)
 
