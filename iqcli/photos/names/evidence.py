@@ -85,19 +85,19 @@ class NoEvidence:
 def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
     """Whether a file whose name has this mark is an edit of the other one.
 
-    Another time or camera says no, whatever the name. An editor's own mark needs the same time, or
-    a picture that looks alike. What file managers write needs the same time, too, and has to be
+    Another time or camera says no, whatever the name. An editor's own mark needs the same time and
+    camera, or a picture that looks alike. What file managers write needs the same time, too, and has to be
     more than a copy. What cameras write needs another program than theirs besides.
     """
     one, other = evidence.header(edit), evidence.header(original)
     same_time = _same_moment(one, other)
     if same_time is False or _differ(one.camera, other.camera):
         return False
-    if mark in (Mark.APPLE, Mark.WORD) and same_time:
+    if mark in (Mark.APPLE, Mark.WORD) and same_time and _agree(one.camera, other.camera):
         return True
     if mark is Mark.COPY and not same_time:
         return False
-    if mark in (Mark.NUMBER, Mark.OTHER) and not (same_time and one.camera and other.camera):
+    if mark in (Mark.NUMBER, Mark.OTHER) and not (same_time and _agree(one.camera, other.camera)):
         return False
     if mark is Mark.NUMBER and one.software in (None, other.software):
         return False
@@ -110,24 +110,27 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
 
 
 def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
-    """Whether two files of one stem and different formats can be one shot.
+    """Whether two files of one stem and different formats are of one shot.
 
-    Two cameras in one folder count alike. A camera may have two names for itself, and a clock may
-    have been set for one file.
+    Two cameras in one folder count alike. Where time and camera do not agree, they have to look
+    alike: a camera may have two names for itself, and a clock may have been set for one file.
+    Where nothing at all can be read, the name decides.
     """
     first, second = evidence.header(one), evidence.header(other)
     apart = _seconds_apart(first, second)
-    if apart is None or apart <= SAME:
+    if apart is not None and apart > DAY:
+        return False
+    if _same_moment(first, second) and _agree(first.camera, second.camera):
         return True
-    return apart <= DAY and not _differ(first.camera, second.camera)
+    look = evidence.likeness(one, other)
+    return look >= Likeness.ALIKE or (look is Likeness.UNREADABLE and apart is None)
 
 
 def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:
     """Whether two files of one stem in different folders are surely of one shot."""
     first, second = evidence.header(one), evidence.header(other)
     apart = _seconds_apart(first, second)
-    same = first.camera is not None and not _differ(first.camera, second.camera)
-    return same and second.camera is not None and apart is not None and apart <= SAME
+    return _agree(first.camera, second.camera) and apart is not None and apart <= SAME
 
 
 def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
@@ -165,6 +168,10 @@ def _seconds_apart(one: Header, other: Header) -> float | None:
 
 def _moment(header: Header) -> datetime | None:
     return datetime.fromisoformat(header.taken) if header.taken else None
+
+
+def _agree(one: str | None, other: str | None) -> bool:
+    return one is not None and other is not None and one.lower() == other.lower()
 
 
 def _differ(one: str | None, other: str | None) -> bool:

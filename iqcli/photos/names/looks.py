@@ -54,7 +54,7 @@ def likeness(edit: Path, original: Path) -> Likeness:
             and hashlib.sha256(one).digest() == hashlib.sha256(other).digest()
         ):
             return Likeness.EQUAL
-        return compare(_small(one), _small(other))
+        return compare(small(one), small(other))
     except (OSError, PhotoError):
         return Likeness.UNREADABLE
     except IqError:
@@ -76,7 +76,8 @@ def compare(edit: Pixels, original: Pixels) -> Likeness:
     return Likeness.ALIKE if best >= ENOUGH else Likeness.UNLIKE
 
 
-def _small(data: bytes) -> Pixels:
+def small(data: bytes) -> Pixels:
+    """A photo as it is compared, upright, (h, w, 3). Raises whatever its decoder raises."""
     pixels = _decoded(data)
     height, width = pixels.shape[:2]
     scale = LONG / max(height, width)
