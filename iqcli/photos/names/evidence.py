@@ -86,8 +86,8 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
     """Whether a file whose name has this mark is an edit of the other one.
 
     Another time or camera says no, whatever the name. An editor's own mark needs the same time and
-    camera, or a picture that looks alike. What file managers write needs the same time, too, and has to be
-    more than a copy. What cameras write needs another program than theirs besides.
+    camera, or a picture that looks alike. What file managers write needs the same time, too, and
+    has to be more than a copy. What cameras write needs another program than theirs besides.
     """
     one, other = evidence.header(edit), evidence.header(original)
     same_time = _same_moment(one, other)
