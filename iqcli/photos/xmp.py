@@ -34,6 +34,15 @@ PERCENTS = tuple(
 ACDSEE_RATING = "{http://ns.acdsee.com/iptc/1.0/}rating"
 ACDSEE_TAGGED = "{http://ns.acdsee.com/iptc/1.0/}tagged"
 FSTOP_FAVOURITE = "{http://www.fstopapp.com/xmp/}favorite"
+LABEL = "{http://ns.adobe.com/xap/1.0/}Label"
+WROTE_LABEL = f"{{{IQ_NS}}}wroteLabel"
+COLOURS = (
+    "{http://ns.adobe.com/photoshop/1.0/}LabelColor",
+    "{http://www.digikam.org/ns/1.0/}ColorLabel",
+    "{http://ns.camerabits.com/photomechanic/1.0/}ColorClass",
+)
+# Texts that are no label, and labels that are no praise.
+NO_LABEL = {"", "0", "none", "no", "no label", "reject", "rejected"}
 WROTE_RATING, PREVIOUS_RATING = f"{{{IQ_NS}}}wroteRating", f"{{{IQ_NS}}}previousRating"
 WROTE_PICK, PREVIOUS_PICK = f"{{{IQ_NS}}}wrotePick", f"{{{IQ_NS}}}previousPick"
 BURST = "{http://ns.google.com/photos/1.0/camera/}BurstID"
@@ -62,7 +71,7 @@ _KNOWN = {
     WROTE_PICK,
     PREVIOUS_PICK,
 }
-_KNOWN |= {BURST, VIEWER, PROJECTION}
+_KNOWN |= {BURST, VIEWER, PROJECTION, LABEL, WROTE_LABEL, *COLOURS}
 
 
 def highest(marks: Iterable[Marks]) -> Marks:
@@ -79,9 +88,14 @@ def first_rating(found: Iterable[int | None]) -> int | None:
     return next((each for each in known if each), 0 if known else None)
 
 
-def marks_of(packet: bytes) -> Marks:
-    """The person's rating and flag in a packet: `marks` of `properties_of`."""
-    return marks(properties_of(packet))
+def marks_of(packet: bytes, *, labels: bool = False) -> Marks:
+    """The person's rating and flag in a packet: `marks` of `properties_of`.
+
+    With `labels` a colour label is as good as a flag.
+    """
+    properties = properties_of(packet)
+    found = marks(properties)
+    return highest([found, Marks(pick=1)]) if labels and is_labelled(properties) else found
 
 
 def marks(properties: Properties) -> Marks:
@@ -93,6 +107,14 @@ def marks(properties: Properties) -> Marks:
     changed since is a person's again.
     """
     return Marks(_stars(properties), _pick(properties))
+
+
+def is_labelled(properties: Properties) -> bool:
+    """Whether a person gave the photo a colour label; what iq wrote is none."""
+    wrote = properties.get(WROTE_LABEL, ())
+    texts = [text for text in properties.get(LABEL, ()) if text not in wrote]
+    texts += [text for name in COLOURS for text in properties.get(name, ())]
+    return any(text.strip().lower() not in NO_LABEL for text in texts)
 
 
 def is_panorama(properties: Properties) -> bool:

@@ -11,7 +11,7 @@ from collections import deque
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -124,6 +124,7 @@ class _Run:
         self._originals: dict[str, Task] = {}
         self._stopped = Event()
         self._picasa = PicasaStars()
+        self._marks_fingerprint = spec.fingerprint + ("|labels" if settings.protect_labels else "")
 
     @cached_property
     def _batches(self) -> Batches:
@@ -189,12 +190,13 @@ class _Run:
 
     def _start_marks(self, task: Task) -> None:
         task.marks = self._picasa.of(task.shot)
-        if paths := sidecars(task.shot):
-            known = known_marks(paths, self._cache, self._spec.fingerprint)
+        labels = self._settings.protect_labels
+        if paths := sidecars(task.shot, labels=labels):
+            known = known_marks(paths, self._cache, self._marks_fingerprint)
             if known is not None:
                 task.marks = highest([task.marks, known])
             else:
-                task.reading_marks = self._submit(read_marks, paths)
+                task.reading_marks = self._submit(partial(read_marks, labels=labels), paths)
 
     def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
@@ -278,7 +280,7 @@ class _Run:
         except Exception as error:
             task.error = task.error or reason(error)
             return
-        kept = keep_marks(found, self._cache, self._spec.fingerprint)
+        kept = keep_marks(found, self._cache, self._marks_fingerprint)
         task.marks = highest([task.marks, kept])
 
 

@@ -46,9 +46,13 @@ class SidecarMarks(NamedTuple):
     marks: Marks
 
 
-def sidecars(shot: Shot) -> list[Path]:
-    """The files of a shot that may hold a person's rating or flag."""
-    return [path for path in shot.companions if _may_be_marked(path)]
+def sidecars(shot: Shot, *, labels: bool = False) -> list[Path]:
+    """The files of a shot that may hold a person's rating or flag.
+
+    Those in the primary file are known with its facts, but for `labels`.
+    """
+    several = shot.files if labels else shot.companions
+    return [path for path in several if _may_be_marked(path)]
 
 
 def _may_be_marked(path: Path) -> bool:
@@ -67,16 +71,19 @@ def known_marks(paths: Sequence[Path], cache: Cache, fingerprint: str) -> Marks 
     return highest(found)
 
 
-def read_marks(paths: Sequence[Path]) -> list[SidecarMarks]:
-    """Read the sidecars. Raises PhotoError: a rating that cannot be read must not count as none."""
+def read_marks(paths: Sequence[Path], *, labels: bool = False) -> list[SidecarMarks]:
+    """Read the sidecars; with `labels` a colour label is as good as a flag.
+
+    Raises PhotoError: a rating that cannot be read must not count as none.
+    """
     found = []
     for path in paths:
         try:
             if extension(path.name) in PHOTO:
-                found.append(_read_picture(path))
+                found.append(_read_picture(path, labels))
             else:
                 data, stamp = read_bytes(path, MAX_BYTES)
-                found.append(SidecarMarks(path, stamp, _parse(path, data)))
+                found.append(SidecarMarks(path, stamp, _parse(path, data, labels)))
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
@@ -105,21 +112,21 @@ def favourite_of(data: bytes) -> int | None:
     return 1 if isinstance(content, dict) and content.get("favorited") is True else None
 
 
-def _parse(path: Path, data: bytes) -> Marks:
+def _parse(path: Path, data: bytes, labels: bool) -> Marks:
     if path.suffix.lower() != ".json":
-        return marks_of(data)
+        return marks_of(data, labels=labels)
     try:
         return Marks(pick=favourite_of(data))
     except ValueError:
         raise PhotoError("it is no JSON") from None
 
 
-def _read_picture(path: Path) -> SidecarMarks:
+def _read_picture(path: Path, labels: bool) -> SidecarMarks:
     """The marks embedded in a picture; what is broken in it holds none. Raises OSError."""
     at_ns = time.time_ns()
     with os.fdopen(open_quietly(path), "rb") as file:
         status = os.fstat(file.fileno())
-        marks = [marks_of(packet) for packet in xmp_packets(file)]
+        marks = [marks_of(packet, labels=labels) for packet in xmp_packets(file)]
         file.seek(0)
         with suppress(struct.error, IndexError, ValueError):
             marks.append(Marks(stars=_exif_stars(exif_blocks(file, file.read(FRONT)))))

@@ -74,6 +74,20 @@ def test_a_mark_on_either_protects_both(iq: Iq) -> None:
     assert len(ran.rows) == 6
 
 
+def test_a_colour_label_protects_on_request(iq: Iq) -> None:
+    label = (
+        b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
+        b'xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description '
+        b'xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Label="Red"/></rdf:RDF></x:xmpmeta>'
+    )
+    put(iq.cwd, {"a/IMG_1.jpg": jpeg(), "a/IMG_1.jpg.xmp": label, "a/IMG_2.jpg": jpeg(2)})
+    words = ("cull", "a", "--worst", "100%", *EVERYTHING, "-f", "jsonl")
+    assert [row["decision"] for row in iq(*words).rows] == ["reject", "reject"]
+    ran = iq(*words, "--protect-labels")
+    assert [row["decision"] for row in ran.rows] == ["keep", "reject"]
+    assert [row["decision"] for row in iq(*words).rows] == ["reject", "reject"]
+
+
 def test_all_files_of_a_shot_go_and_come_back(iq: Iq) -> None:
     photos = iq.cwd / "photos"
     put(

@@ -76,3 +76,37 @@ def test_a_star_on_any_file_of_the_shot(tmp_path: Path, name: str) -> None:
     assert stars.of(Shot(tmp_path, tmp_path / "Café.jpg")) == Marks(pick=1)
     assert stars.of(Shot(tmp_path, tmp_path / "IMG_2.jpg")) == Marks()
     assert stars.of(Shot(tmp_path, tmp_path / "none" / "IMG_1.jpg")) == Marks()
+
+
+@pytest.mark.parametrize(
+    ("inside", "protects"),
+    [
+        ('xmp:Label="Red"', True),
+        ('xmp:Label="Gelb"', True),
+        ('xmp:Label=""', False),
+        ('xmp:Label="Reject"', False),
+        ('xmp:Label="Select" iq:wroteLabel="Select"', False),
+        ('xmp:Label="Green" iq:wroteLabel="Select"', True),
+        ('photoshop:LabelColor="blue"', True),
+        ('digiKam:ColorLabel="3"', True),
+        ('digiKam:ColorLabel="0" photomechanic:ColorClass="0"', False),
+        ('photomechanic:ColorClass="1"', True),
+    ],
+)
+@pytest.mark.parametrize("embedded", [True, False])
+def test_a_colour_label_is_as_good_as_a_flag_on_request(
+    tmp_path: Path, inside: str, protects: bool, embedded: bool
+) -> None:
+    spaces = (
+        'xmlns:iq="http://ns.iqcli.org/1.0/" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/" '
+        'xmlns:digiKam="http://www.digikam.org/ns/1.0/" '
+        'xmlns:photomechanic="http://ns.camerabits.com/photomechanic/1.0/" '
+    )
+    data = RATED.replace(b'xmp:Rating="4"', (spaces + inside).encode())
+    photo = encoded(shown(1), "JPEG", xmp=data if embedded else b"")
+    (tmp_path / "IMG_1.jpg").write_bytes(photo)
+    (tmp_path / "IMG_1.jpg.xmp").write_bytes(RATED[:-100] if embedded else data)
+    shot = Shot(tmp_path, tmp_path / "IMG_1.jpg", (tmp_path / "IMG_1.jpg.xmp",))
+    found = read_marks(sidecars(shot, labels=True), labels=True)
+    assert any(each.marks.pick == 1 for each in found) is protects
+    assert not any(each.marks.pick for each in read_marks(sidecars(shot)))
