@@ -12,6 +12,7 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
+from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -24,7 +25,7 @@ from iqcli.photos.time_limit import at_most
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
 from iqcli.pipeline.picasa import PicasaStars
-from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
+from iqcli.pipeline.sidecars import keep_marks, known_marks, marks_in, read_marks, sidecars
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
 from iqcli.records import UNMARKED, Facts, Marks, Photo
 
@@ -52,7 +53,7 @@ class Task:
 
     `reading` and `reading_marks` are None where there is nothing to wait for. `original` is the
     task that measures the same picture, where another one came first. `marks` are those outside
-    of the picture itself.
+    of the picture itself, or found in it by an earlier run; `own_marks` were read with it.
     """
 
     shot: Shot
@@ -62,6 +63,7 @@ class Task:
     original: Task | None = None
     measurement: Measurement | None = None
     marks: Marks = UNMARKED
+    own_marks: Marks = UNMARKED
     error: str | None = None
 
     @property
@@ -77,7 +79,7 @@ class Task:
         facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.marks
         if facts:
             facts = replace(facts, panorama=facts.panorama or is_panorama_name(self.shot.path.name))
-            marks = highest([marks, Marks(facts.stars, facts.pick)])
+            marks = highest([marks, self.own_marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
         photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)
         if error := self.error or known.error:
@@ -191,17 +193,27 @@ class _Run:
     def _start_marks(self, task: Task) -> None:
         task.marks = self._picasa.of(task.shot)
         labels = self._settings.protect_labels
-        if paths := sidecars(task.shot, labels=labels):
+        if paths := sidecars(task.shot, own=self._may_have_more_marks(task.measurement)):
             known = known_marks(paths, self._cache, self._marks_fingerprint)
             if known is not None:
                 task.marks = highest([task.marks, known])
             else:
                 task.reading_marks = self._submit(partial(read_marks, labels=labels), paths)
 
+    def _may_have_more_marks(self, known: Measurement | None) -> bool:
+        """Whether marks of a measured photo may be in forms that an earlier version did not know.
+
+        Its metadata are read once for that; those of a photo that is read now are read with it.
+        """
+        facts = known.facts if known else None
+        marked = isinstance(facts, Facts) and (facts.stars or facts.pick)
+        return facts is not None and (not marked or self._settings.protect_labels)
+
     def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
         data, stamp = self._spec.read(task.shot.path)
         task.sha256 = hashlib.sha256(data).hexdigest()
+        task.own_marks = marks_in(BytesIO(data), labels=self._settings.protect_labels)
         original = self._originals.setdefault(task.sha256, task)
         if original is not task:
             task.original = original
@@ -234,7 +246,9 @@ class _Run:
             return
         task.reading = None
         if stat:
-            self._cache.remember_content(task.shot.path, stat, at_ns, task.sha256)
+            path, key = task.shot.path, self._marks_fingerprint
+            self._cache.remember_content(path, stat, at_ns, task.sha256)
+            self._cache.remember_marks(path, stat, at_ns, key, task.own_marks)
         if original := task.original:
             self._await(original)
             task.measurement, task.error = original.measurement, task.error or original.error

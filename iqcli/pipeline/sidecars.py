@@ -12,7 +12,7 @@ import os
 import struct
 import time
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from iqcli.errors import PhotoError
 from iqcli.fs.read import Stamp, open_quietly, read_bytes
@@ -46,12 +46,9 @@ class SidecarMarks(NamedTuple):
     marks: Marks
 
 
-def sidecars(shot: Shot, *, labels: bool = False) -> list[Path]:
-    """The files of a shot that may hold a person's rating or flag.
-
-    Those in the primary file are known with its facts, but for `labels`.
-    """
-    several = shot.files if labels else shot.companions
+def sidecars(shot: Shot, *, own: bool = False) -> list[Path]:
+    """The files of a shot that may hold a person's rating or flag; with `own` the primary, too."""
+    several = shot.files if own else shot.companions
     return [path for path in several if _may_be_marked(path)]
 
 
@@ -122,15 +119,19 @@ def _parse(path: Path, data: bytes, labels: bool) -> Marks:
 
 
 def _read_picture(path: Path, labels: bool) -> SidecarMarks:
-    """The marks embedded in a picture; what is broken in it holds none. Raises OSError."""
     at_ns = time.time_ns()
     with os.fdopen(open_quietly(path), "rb") as file:
         status = os.fstat(file.fileno())
-        marks = [marks_of(packet, labels=labels) for packet in xmp_packets(file)]
-        file.seek(0)
-        with suppress(struct.error, IndexError, ValueError):
-            marks.append(Marks(stars=_exif_stars(exif_blocks(file, file.read(FRONT)))))
-    return SidecarMarks(path, Stamp(at_ns, status), highest(marks))
+        return SidecarMarks(path, Stamp(at_ns, status), marks_in(file, labels=labels))
+
+
+def marks_in(file: BinaryIO, *, labels: bool = False) -> Marks:
+    """The marks embedded in a picture; what is broken in it holds none. Raises OSError."""
+    marks = [marks_of(packet, labels=labels) for packet in xmp_packets(file)]
+    file.seek(0)
+    with suppress(struct.error, IndexError, ValueError):
+        marks.append(Marks(stars=_exif_stars(exif_blocks(file, file.read(FRONT)))))
+    return highest(marks)
 
 
 def _exif_stars(blocks: Sequence[bytes]) -> int | None:

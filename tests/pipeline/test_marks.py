@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import time
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
+from support.fake_pipeline import Reader, block, settings
 from support.images import encoded
 from support.phone_files import jpeg, shown
 
+from iqcli.pipeline.cache import Cache
+from iqcli.pipeline.measure import measure
 from iqcli.pipeline.picasa import PicasaStars, starred
-from iqcli.pipeline.sidecars import read_marks, sidecars
-from iqcli.records import Marks, Shot
+from iqcli.pipeline.sidecars import marks_in, read_marks, sidecars
+from iqcli.records import Facts, Marks, Shot, Views
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import BinaryIO
 
 RATED = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF '
@@ -107,6 +114,44 @@ def test_a_colour_label_is_as_good_as_a_flag_on_request(
     (tmp_path / "IMG_1.jpg").write_bytes(photo)
     (tmp_path / "IMG_1.jpg.xmp").write_bytes(RATED[:-100] if embedded else data)
     shot = Shot(tmp_path, tmp_path / "IMG_1.jpg", (tmp_path / "IMG_1.jpg.xmp",))
-    found = read_marks(sidecars(shot, labels=True), labels=True)
+    found = read_marks(sidecars(shot, own=True), labels=True)
     assert any(each.marks.pick == 1 for each in found) is protects
     assert not any(each.marks.pick for each in read_marks(sidecars(shot)))
+
+
+def test_marks_that_an_earlier_version_did_not_know_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the metadata alone: what was measured stays, and no pixel is decoded again."""
+    decoded: list[int] = []
+    opened: list[object] = []
+
+    def decode(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
+        decoded.append(len(data))
+        plain = np.zeros((8, 8, 3), np.uint8)
+        return Facts(8, 8, "jpeg"), Views(plain, plain)
+
+    def stars() -> tuple[int | None, int]:
+        opened.clear()
+        cache = Cache(tmp_path / "cache", pytest.fail)
+        given = settings(tmp_path)
+        (photo,) = measure([shot], [block()], cache, given, reader=Reader(decode))
+        cache.close()
+        return photo.marks.stars, len(opened)
+
+    def reads(file: BinaryIO, *, labels: bool = False) -> Marks:
+        opened.append(file)
+        return marks_in(file, labels=labels)
+
+    shot = Shot(tmp_path, tmp_path / "IMG_1.jpg")
+    shot.path.write_bytes(encoded(shown(1), "JPEG", xmp=RATED))
+    os.utime(shot.path, ns=(10**18, 10**18))
+    time.sleep(0.1)  # a file as young as its row is read again
+    with monkeypatch.context() as earlier:
+        earlier.setattr("iqcli.pipeline.cache.MARKS", b"m")
+        earlier.setattr("iqcli.pipeline.measure.marks_in", lambda file, labels: Marks())
+        assert stars() == (None, 0)
+    monkeypatch.setattr("iqcli.pipeline.sidecars.marks_in", reads)
+    assert stars() == (4, 1)
+    assert stars() == (4, 0)
+    assert len(decoded) == 1

@@ -398,7 +398,7 @@ def test_stars_of_a_sidecar_win_and_a_change_is_seen(
     shot = Shot(folder, shot.path, (film, full, stem))
     asked: list[bytes] = []
 
-    def marks_of(packet: bytes) -> Marks:
+    def marks_of(packet: bytes, *, labels: bool = False) -> Marks:
         asked.append(packet)
         return Marks(int(packet)) if packet else Marks()
 

@@ -120,9 +120,11 @@ def _extent(iloc: bytes, wanted: int) -> tuple[int, int]:
 def xmp_packets(file: BinaryIO) -> Iterator[bytes]:
     """The XMP packets at the beginning and at the end of a photo, whatever its format."""
     file.seek(0)
-    parts = [file.read(XMP_FRONT)]
-    if (end := file.seek(0, os.SEEK_END)) > XMP_FRONT:
-        file.seek(max(XMP_FRONT, end - XMP_END))
+    parts = [file.read(FRONT)]
+    if not parts[0].startswith(b"\xff\xd8"):  # a JPEG has it before the picture
+        parts[0] += file.read(XMP_FRONT - FRONT)
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(len(parts[0]), end - XMP_END))
         parts.append(file.read())
     for part in parts:
         at = 0
