@@ -8,10 +8,11 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from iqcli.photos.names.evidence import UNKNOWN, Likeness
+from iqcli.photos.names.evidence import Likeness
 from iqcli.photos.names.reading import ReadEvidence
 
 if TYPE_CHECKING:
+    import os
     from pathlib import Path
 
     from iqcli.photos.names.evidence import Header
@@ -24,29 +25,23 @@ class CachedEvidence(ReadEvidence):
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
 
-    def header(self, path: Path) -> Header:
-        """The header of a photo or a film; `UNKNOWN` where it cannot be read."""
-        try:
-            status = path.stat()
-        except OSError:
-            return UNKNOWN
+    def read_header(self, path: Path, status: os.stat_result) -> Header:
+        """The header of a file, from the cache if it is unchanged."""
         known = self._cache.header(path, status)
         if known is None:
             at_ns = time.time_ns()
-            known = super().header(path)
+            known = super().read_header(path, status)
             self._cache.remember_header(path, status, at_ns, known)
         return known
 
-    def likeness(self, edit: Path, original: Path) -> Likeness:
-        """How two pictures look beside each other."""
-        try:
-            one, other = edit.stat(), original.stat()
-        except OSError:
-            return Likeness.UNREADABLE
+    def read_likeness(
+        self, edit: Path, one: os.stat_result, original: Path, other: os.stat_result
+    ) -> Likeness:
+        """How two pictures look, from the cache if they are unchanged."""
         known = self._cache.likeness(edit, one, original, other)
         if known is not None and known in set(Likeness):
             return Likeness(known)
         at_ns = time.time_ns()
-        found = super().likeness(edit, original)
+        found = super().read_likeness(edit, one, original, other)
         self._cache.remember_likeness(edit, one, original, other, at_ns, found)
         return found

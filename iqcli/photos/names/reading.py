@@ -1,8 +1,7 @@
-"""What files hold, read once in a process: an `Evidence` that knows no cache."""
+"""What files hold, read once in a process: an `Evidence` that knows no cache on disk."""
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,7 @@ if TYPE_CHECKING:
     import os
 
 # A header takes about 200 bytes.
-MOST = 200_000
+MOST = 100_000
 
 
 class State(NamedTuple):
@@ -25,9 +24,8 @@ class State(NamedTuple):
     inode: int
 
 
-def state_of(path: Path, status: os.stat_result) -> State:
-    """The state of a file by its stat."""
-    return State(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+_headers: dict[State, Header] = {}
+_looks: dict[tuple[State, State], Likeness] = {}
 
 
 class ReadEvidence:
@@ -36,27 +34,46 @@ class ReadEvidence:
     def header(self, path: Path) -> Header:
         """The header of a photo or a film; `UNKNOWN` where it cannot be read."""
         try:
-            return _header(state_of(path, path.stat()))
+            status = path.stat()
         except OSError:
             return UNKNOWN
+        state = _state(path, status)
+        if state not in _headers:
+            _make_room(_headers)
+            _headers[state] = self.read_header(path, status)
+        return _headers[state]
 
     def likeness(self, edit: Path, original: Path) -> Likeness:
         """How two pictures look beside each other."""
         try:
-            return _likeness(state_of(edit, edit.stat()), state_of(original, original.stat()))
+            one, other = edit.stat(), original.stat()
         except OSError:
             return Likeness.UNREADABLE
+        pair = _state(edit, one), _state(original, other)
+        if pair not in _looks:
+            _make_room(_looks)
+            _looks[pair] = self.read_likeness(edit, one, original, other)
+        return _looks[pair]
+
+    def read_header(self, path: Path, status: os.stat_result) -> Header:
+        """The header of a file that this process has not read."""
+        from iqcli.photos.names.headers import read_header  # deferred: not for a warm run
+
+        return read_header(path)
+
+    def read_likeness(
+        self, edit: Path, one: os.stat_result, original: Path, other: os.stat_result
+    ) -> Likeness:
+        """How two pictures look that this process has not compared; their stats are given."""
+        from iqcli.photos.names.looks import likeness
+
+        return likeness(edit, original)
 
 
-@lru_cache(MOST)
-def _header(state: State) -> Header:
-    from iqcli.photos.names.headers import read_header  # deferred: not for a warm run
-
-    return read_header(Path(state.path))
+def _state(path: Path, status: os.stat_result) -> State:
+    return State(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-@lru_cache(MOST)
-def _likeness(edit: State, original: State) -> Likeness:
-    from iqcli.photos.names.looks import likeness
-
-    return likeness(Path(edit.path), Path(original.path))
+def _make_room(known: dict[State, Header] | dict[tuple[State, State], Likeness]) -> None:
+    if len(known) >= MOST:
+        known.clear()
