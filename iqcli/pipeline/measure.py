@@ -177,37 +177,38 @@ class _Run:
         return future
 
     def _start(self, shot: Shot) -> Task:
-        task = Task(shot)
+        task, own = Task(shot), False
         try:
             sha256 = self._cache.content(shot.path, shot.path.stat())
             known = self._spec.load(self._cache, sha256) if sha256 else None
             if known and self._spec.is_complete(known):
                 task.measurement = known
+                own = self._may_have_more_marks(known)
             else:
                 task.reading = self._submit(self._read, task)
-            self._start_marks(task)
+            self._start_marks(task, own)
         except Exception as error:
             task.error = reason(error)
         return task
 
-    def _start_marks(self, task: Task) -> None:
+    def _start_marks(self, task: Task, own: bool) -> None:
         task.marks = self._picasa.of(task.shot)
         labels = self._settings.protect_labels
-        if paths := sidecars(task.shot, own=self._may_have_more_marks(task.measurement)):
+        if paths := sidecars(task.shot, own=own):
             known = known_marks(paths, self._cache, self._marks_fingerprint)
             if known is not None:
                 task.marks = highest([task.marks, known])
             else:
                 task.reading_marks = self._submit(partial(read_marks, labels=labels), paths)
 
-    def _may_have_more_marks(self, known: Measurement | None) -> bool:
+    def _may_have_more_marks(self, known: Measurement) -> bool:
         """Whether marks of a measured photo may be in forms that an earlier version did not know.
 
         Its metadata are read once for that; those of a photo that is read now are read with it.
         """
-        facts = known.facts if known else None
+        facts = known.facts
         marked = isinstance(facts, Facts) and (facts.stars or facts.pick)
-        return facts is not None and (not marked or self._settings.protect_labels)
+        return not marked or self._settings.protect_labels
 
     def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
