@@ -22,7 +22,7 @@ from iqcli.photos.formats import OTHER_PICTURE, extension
 from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
 from iqcli.photos.names import siblings
 from iqcli.photos.names.evidence import Evidence
-from iqcli.photos.names.reading import ReadEvidence
+from iqcli.photos.names.read_evidence import ReadEvidence
 from iqcli.photos.names.shots import Group
 from iqcli.records import Shot
 from iqcli.text import display_path

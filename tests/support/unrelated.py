@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import VIDEO, extension
-from iqcli.photos.names.evidence import Header, Likeness
+from iqcli.photos.names.evidence import Header, Look
 from iqcli.photos.names.looks import compare, small
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Given:
         """The given one."""
         return self.headers[path.name]
 
-    def likeness(self, edit: Path, original: Path) -> Likeness:
+    def likeness(self, edit: Path, original: Path) -> Look:
         """As the real photos look beside each other."""
         self.asked += 1
         try:
             return compare(*(_small(self.photos[each.name]) for each in (edit, original)))
         except Exception:
-            return Likeness.UNREADABLE
+            return Look.UNREADABLE
 
 
 @lru_cache(20_000)

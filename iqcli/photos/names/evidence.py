@@ -1,6 +1,6 @@
 """Whether files whose names belong together really do: by their time, camera and looks.
 
-Pure: what the files hold is read elsewhere (`reading`), only for names that are candidates.
+Pure: what the files hold is read elsewhere (`read_evidence`), only for names that are candidates.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
-from iqcli.photos.names.edits import Mark
+from iqcli.photos.names.edit_marks import Mark
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ class Header:
 UNKNOWN = Header()
 
 
-class Likeness(IntEnum):
+class Look(IntEnum):
     """How an edit looks beside its original. UNREADABLE: one of the two cannot be decoded.
 
     SMALLER: the same picture, only smaller or recompressed. EQUAL: byte for byte.
@@ -65,7 +65,7 @@ class Evidence(Protocol):
         """The header of a photo or film; `UNKNOWN` where it cannot be read."""
         ...
 
-    def likeness(self, edit: Path, original: Path) -> Likeness:
+    def likeness(self, edit: Path, original: Path) -> Look:
         """How two pictures look beside each other."""
         ...
 
@@ -77,9 +77,9 @@ class NoEvidence:
         """Unknown."""
         return UNKNOWN
 
-    def likeness(self, edit: Path, original: Path) -> Likeness:
+    def likeness(self, edit: Path, original: Path) -> Look:
         """Unreadable."""
-        return Likeness.UNREADABLE
+        return Look.UNREADABLE
 
 
 def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
@@ -103,10 +103,10 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
         return False
     look = evidence.likeness(edit, original)
     if mark is Mark.APPLE:
-        return look is not Likeness.UNLIKE  # no other program writes this name
+        return look is not Look.UNLIKE  # no other program writes this name
     if mark is Mark.WORD:
-        return look >= Likeness.ALIKE
-    return look is Likeness.ALIKE
+        return look >= Look.ALIKE
+    return look is Look.ALIKE
 
 
 def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
@@ -123,7 +123,7 @@ def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
     if _same_moment(first, second) and _agree(first.camera, second.camera):
         return True
     look = evidence.likeness(one, other)
-    return look >= Likeness.ALIKE or (look is Likeness.UNREADABLE and apart is None)
+    return look >= Look.ALIKE or (look is Look.UNREADABLE and apart is None)
 
 
 def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:

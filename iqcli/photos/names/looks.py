@@ -21,7 +21,7 @@ from iqcli.photos.decode import decode
 from iqcli.photos.exif import PREFIX, orientation_of, tags_of
 from iqcli.photos.formats import RAW_KINDS
 from iqcli.photos.limits import check
-from iqcli.photos.names.evidence import Likeness
+from iqcli.photos.names.evidence import Look
 from iqcli.photos.raw import decode_raw
 from iqcli.photos.reading import kind_of
 from iqcli.photos.time_limit import allow, bounded
@@ -45,7 +45,7 @@ SPREAD, FLAT = 4.0, 3.0
 MOST_MEGAPIXELS = 250.0
 
 
-def likeness(edit: Path, original: Path) -> Likeness:
+def likeness(edit: Path, original: Path) -> Look:
     """How an edit looks beside its original. Pictures are decoded small, and stay so."""
     try:
         one, other = read_bytes(edit)[0], read_bytes(original)[0]
@@ -53,27 +53,27 @@ def likeness(edit: Path, original: Path) -> Likeness:
             len(one) == len(other)
             and hashlib.sha256(one).digest() == hashlib.sha256(other).digest()
         ):
-            return Likeness.EQUAL
+            return Look.EQUAL
         return compare(small(one), small(other))
     except (OSError, PhotoError):
-        return Likeness.UNREADABLE
+        return Look.UNREADABLE
     except IqError:
         raise
     except Exception:  # decoders raise whatever they like on broken data
-        return Likeness.UNREADABLE
+        return Look.UNREADABLE
 
 
-def compare(edit: Pixels, original: Pixels) -> Likeness:
+def compare(edit: Pixels, original: Pixels) -> Look:
     """How a picture (h, w, 3) looks beside another one; both have a long side of `LONG`."""
     shape = original.shape[:2]
     stretch = abs(edit.shape[0] * shape[1] / (edit.shape[1] * shape[0]) - 1)
     if stretch <= MOST_STRETCH:
         same = cv2.resize(edit, shape[::-1], interpolation=cv2.INTER_AREA)
         if np.abs(same.astype(np.float32) - original).mean() <= MOST_CHANGE:
-            return Likeness.SMALLER
+            return Look.SMALLER
     whole, part = _evened(_grey(original)), _grey(edit)
     best = max(_best_place(whole, part, scale) for scale in SCALES)
-    return Likeness.ALIKE if best >= ENOUGH else Likeness.UNLIKE
+    return Look.ALIKE if best >= ENOUGH else Look.UNLIKE
 
 
 def small(data: bytes) -> Pixels:

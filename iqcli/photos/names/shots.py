@@ -1,7 +1,7 @@
 """Which files of a folder belong to one shot, by their names and what speaks for or against it.
 
     IMG_1234.HEIC .JPG .DNG .MOV .AAE .xmp        one shot: the processed picture is the primary
-    IMG_E1234.JPG, IMG_1234-edited.jpg, …         an edit is primary to its original, see `edits`
+    IMG_E1234.JPG, IMG_1234-edited.jpg, …         an edit leads its original, see `edit_marks`
     PXL_20230101_120000123.RAW-01.COVER.jpg       and .RAW-02.ORIGINAL.dng: the cover is primary
     IMG_1234.JPG.xmp, IMG_1234.JPG_original, …    see `companions`
 
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import HEIF, JPEG, PICTURE, RAW, extension
 from iqcli.photos.names import companions, live
-from iqcli.photos.names.edits import Mark, originals
+from iqcli.photos.names.edit_marks import Mark, originals
 from iqcli.photos.names.evidence import NoEvidence, are_of_one_shot, is_edit
 from iqcli.photos.names.keys import key_of, stem_of
 

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from support.phone_files import film, jpeg
 
-from iqcli.photos.names import headers, looks, reading
-from iqcli.photos.names.evidence import Header, Likeness
-from iqcli.photos.names.reading import ReadEvidence
+from iqcli.photos.names import headers, looks, read_evidence
+from iqcli.photos.names.evidence import Header, Look
+from iqcli.photos.names.read_evidence import ReadEvidence
 from iqcli.pipeline import cache_codec
 from iqcli.pipeline.cache import Cache
-from iqcli.pipeline.evidence import CachedEvidence
+from iqcli.pipeline.cached_evidence import CachedEvidence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,7 +50,7 @@ def test_unchanged_files_are_opened_once(
         read.append(path.name)
         return headers.read_header(path)
 
-    def likeness(edit: Path, original: Path) -> Likeness:
+    def likeness(edit: Path, original: Path) -> Look:
         read.extend([edit.name, original.name])
         return looks.likeness(edit, original)
 
@@ -60,13 +60,13 @@ def test_unchanged_files_are_opened_once(
     )
     found = []
     for _ in range(2):  # each as a process of its own
-        reading._headers.clear()
-        reading._looks.clear()
+        read_evidence._headers.clear()
+        read_evidence._looks.clear()
         cache = Cache(tmp_path / "cache", pytest.fail)
         found.append(looked(cache, files))
         cache.close()
     assert found[0] == found[1]
-    assert found[0][3] is Likeness.ALIKE
+    assert found[0][3] is Look.ALIKE
     assert found[0][0].fraction == "12" and found[0][2].seconds == 3
     assert read == ["a.jpg", "b.jpg", "c.mov", "b.jpg", "a.jpg"]
 
@@ -74,11 +74,11 @@ def test_unchanged_files_are_opened_once(
 def test_a_change_of_either_is_seen(tmp_path: Path, files: tuple[Path, ...]) -> None:
     cache = Cache(tmp_path / "cache", pytest.fail)
     one, other, _ = files
-    assert looked(cache, files)[3] is Likeness.ALIKE
+    assert looked(cache, files)[3] is Look.ALIKE
     one.write_bytes(jpeg(2))
-    assert looked(cache, files)[3] is Likeness.UNLIKE
+    assert looked(cache, files)[3] is Look.UNLIKE
     other.write_bytes(jpeg(2))
-    assert looked(cache, files)[3] is Likeness.EQUAL
+    assert looked(cache, files)[3] is Look.EQUAL
     cache.close()
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from support.phone_files import jpeg
 
-from iqcli.photos.names.edits import Mark, originals
+from iqcli.photos.names.edit_marks import Mark, originals
 
 if TYPE_CHECKING:
     from support.photo_folder import PhotoFolder

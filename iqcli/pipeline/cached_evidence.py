@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from iqcli.photos.names.evidence import Likeness
-from iqcli.photos.names.reading import ReadEvidence
+from iqcli.photos.names.evidence import Look
+from iqcli.photos.names.read_evidence import ReadEvidence
 
 if TYPE_CHECKING:
     import os
@@ -36,11 +36,11 @@ class CachedEvidence(ReadEvidence):
 
     def read_likeness(
         self, edit: Path, one: os.stat_result, original: Path, other: os.stat_result
-    ) -> Likeness:
+    ) -> Look:
         """How two pictures look, from the cache if they are unchanged."""
         known = self._cache.likeness(edit, one, original, other)
-        if known is not None and known in set(Likeness):
-            return Likeness(known)
+        if known is not None and known in set(Look):
+            return Look(known)
         at_ns = time.time_ns()
         found = super().read_likeness(edit, one, original, other)
         self._cache.remember_likeness(edit, one, original, other, at_ns, found)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from iqcli.photos.names.evidence import UNKNOWN, Header, Likeness
+from iqcli.photos.names.evidence import UNKNOWN, Header, Look
 
 if TYPE_CHECKING:
     import os
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 MOST = 100_000
 
 
-class State(NamedTuple):
+class FileVersion(NamedTuple):
     """What tells that a file is still the same."""
 
     path: str
@@ -24,8 +24,8 @@ class State(NamedTuple):
     inode: int
 
 
-_headers: dict[State, Header] = {}
-_looks: dict[tuple[State, State], Likeness] = {}
+_headers: dict[FileVersion, Header] = {}
+_looks: dict[tuple[FileVersion, FileVersion], Look] = {}
 
 
 class ReadEvidence:
@@ -37,19 +37,19 @@ class ReadEvidence:
             status = path.stat()
         except OSError:
             return UNKNOWN
-        state = _state(path, status)
-        if state not in _headers:
+        version = _version(path, status)
+        if version not in _headers:
             _make_room(_headers)
-            _headers[state] = self.read_header(path, status)
-        return _headers[state]
+            _headers[version] = self.read_header(path, status)
+        return _headers[version]
 
-    def likeness(self, edit: Path, original: Path) -> Likeness:
+    def likeness(self, edit: Path, original: Path) -> Look:
         """How two pictures look beside each other."""
         try:
             one, other = edit.stat(), original.stat()
         except OSError:
-            return Likeness.UNREADABLE
-        pair = _state(edit, one), _state(original, other)
+            return Look.UNREADABLE
+        pair = _version(edit, one), _version(original, other)
         if pair not in _looks:
             _make_room(_looks)
             _looks[pair] = self.read_likeness(edit, one, original, other)
@@ -63,17 +63,19 @@ class ReadEvidence:
 
     def read_likeness(
         self, edit: Path, one: os.stat_result, original: Path, other: os.stat_result
-    ) -> Likeness:
+    ) -> Look:
         """How two pictures look that this process has not compared; their stats are given."""
         from iqcli.photos.names.looks import likeness
 
         return likeness(edit, original)
 
 
-def _state(path: Path, status: os.stat_result) -> State:
-    return State(str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+def _version(path: Path, status: os.stat_result) -> FileVersion:
+    return FileVersion(
+        str(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
+    )
 
 
-def _make_room(known: dict[State, Header] | dict[tuple[State, State], Likeness]) -> None:
+def _make_room(known: dict[Any, Any]) -> None:
     if len(known) >= MOST:
         known.clear()
