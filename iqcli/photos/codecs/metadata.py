@@ -10,7 +10,7 @@ import os
 import struct
 from typing import TYPE_CHECKING
 
-from iqcli.photos.codecs.boxes import box, boxes
+from iqcli.photos.codecs.boxes import MOST_BOXES, box, boxes
 from iqcli.photos.formats import HEAD_BYTES, sniff
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Enough for the directories of a TIFF and for the segments before the picture of a JPEG.
 FRONT = 2**18
-# No item of a HEIF with EXIF comes near it.
-MOST_ITEM = 2**24
+# No index of a photo or of a short film, and no item with EXIF, comes near it.
+MOST_INDEX = MOST_ITEM = 2**24
 PREFIX = b"Exif\0\0"
 # Where programs put XMP: before the picture, or behind it.
 XMP_FRONT, XMP_END = 2**20, 2**19
@@ -39,9 +39,9 @@ def exif_blocks(file: BinaryIO, front: bytes) -> list[bytes]:
         file.seek(at)
         return _segments(file.read(min(size, FRONT)))
     if kind in ("heif", "avif"):
-        return [_item(file, front)]
+        return [_item(file)]
     if kind == "cr3":
-        inside = box(box(front, b"moov"), b"uuid")[16:]
+        inside = box(find_box(file, b"moov"), b"uuid")[16:]
         return [content for name, content in boxes(inside) if name in (b"CMT1", b"CMT2")]
     if kind == "png":
         at = front.find(b"eXIf")
@@ -72,9 +72,34 @@ def _segments(data: bytes) -> list[bytes]:
     return found
 
 
-def _item(file: BinaryIO, front: bytes) -> bytes:
+def find_box(file: BinaryIO, name: bytes) -> bytes:
+    """The content of an outermost box of an ISO media file, wherever it lies; empty for none.
+
+    Samsung writes the index of a HEIC behind its pictures, as most write that of a film.
+    """
+    end = file.seek(0, os.SEEK_END)
+    at = 0
+    for _ in range(MOST_BOXES):
+        file.seek(at)
+        head = file.read(16)
+        if len(head) < 8:
+            return b""
+        size, skip = int.from_bytes(head[:4], "big"), 8
+        if size == 1:
+            size, skip = int.from_bytes(head[8:16], "big"), 16
+        size = size or end - at
+        if size < skip:
+            return b""
+        if head[4:8] == name:
+            file.seek(at + skip)
+            return file.read(min(size - skip, MOST_INDEX))
+        at += size
+    return b""
+
+
+def _item(file: BinaryIO) -> bytes:
     """The EXIF item of a HEIF or AVIF: 23008-12 annex A.2.1."""
-    meta = box(front, b"meta")[4:]
+    meta = find_box(file, b"meta")[4:]
     infos = box(meta, b"iinf")
     wide = infos[:1] != b"\0"
     wanted = 0

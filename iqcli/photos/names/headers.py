@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from iqcli.fs.read import open_quietly
 from iqcli.photos.codecs.boxes import box, boxes
-from iqcli.photos.codecs.metadata import FRONT, exif_blocks
+from iqcli.photos.codecs.metadata import FRONT, exif_blocks, find_box
 from iqcli.photos.exif import APPLE, MAKER_NOTE
 from iqcli.photos.formats import VIDEO, extension
 from iqcli.photos.names.evidence import UNKNOWN, Header
@@ -24,8 +24,6 @@ from iqcli.photos.tiff import EXIF_IFD, directory
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The index of a film; that of a live part has some kilobytes.
-MOST_INDEX = 2**24
 MAKE, MODEL, SOFTWARE = 271, 272, 305
 ORIGINAL, DIGITIZED, FRACTION, DIGITIZED_FRACTION = 36867, 36868, 37521, 37522
 CONTENT_ID = 0x11
@@ -111,7 +109,7 @@ def _film(file: BinaryIO) -> Header:
         return Header(seconds=step * frames / 1e6)
     if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"):
         return Header(seconds=math.inf) if size > LONG_BYTES else UNKNOWN
-    moov = _index(file, size)
+    moov = find_box(file, b"moov")
     header = box(moov, b"mvhd")
     if not header:
         # A header alone is no film. What has more, and no index, cannot be played.
@@ -124,27 +122,6 @@ def _film(file: BinaryIO) -> Header:
         seconds=length / scale if scale else math.inf,
         made=float(made - EPOCH_1904) if made > EPOCH_1904 else None,
     )
-
-
-def _index(file: BinaryIO, size: int) -> bytes:
-    """The content of the film's `moov`, wherever it lies; empty if there is none."""
-    at = 0
-    for _ in range(1000):
-        file.seek(at)
-        head = file.read(16)
-        if len(head) < 8:
-            return b""
-        length, name, skip = int.from_bytes(head[:4], "big"), head[4:8], 8
-        if length == 1:
-            length, skip = int.from_bytes(head[8:16], "big"), 16
-        length = length or size - at
-        if length < skip:
-            return b""
-        if name == b"moov":
-            file.seek(at + skip)
-            return file.read(min(length - skip, MOST_INDEX))
-        at += length
-    return b""
 
 
 def _identifier(moov: bytes) -> str | None:
