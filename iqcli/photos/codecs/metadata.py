@@ -94,6 +94,8 @@ def find_box(file: BinaryIO, name: bytes) -> bytes:
             file.seek(at + skip)
             return file.read(min(size - skip, MOST_INDEX))
         at += size
+        if at >= end:
+            break
     return b""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import struct
 from typing import TYPE_CHECKING
@@ -95,3 +96,8 @@ def test_broken_files_tell_what_they_can_and_raise_nothing(tmp_path: Path) -> No
                 path.write_bytes(broken)
                 assert isinstance(read_header(path), Header)
     assert read_header(tmp_path / "none.jpg") == UNKNOWN
+
+
+def test_a_box_that_ends_beyond_all_files_ends_the_search(tmp_path: Path) -> None:
+    (tmp_path / "a.mov").write_bytes(struct.pack(">I4sQ", 1, b"mdat", 2**63))
+    assert read_header(tmp_path / "a.mov").seconds == math.inf
