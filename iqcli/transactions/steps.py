@@ -13,7 +13,7 @@ these pictures, whatever the file system:
 A copy that was still growing lies beside the target under its own name (`files.part_of`).
 
 Copies and links that were cut off are there or are not, apart from a claim (journalled before) or
-an unfinished copy beside them; the originals stay. Files that are written: see `edit_marks`.
+an unfinished copy beside them; the originals stay. Files that are written: see `edits`.
 """
 
 from __future__ import annotations
