@@ -135,10 +135,13 @@ def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:
 
 def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
     """Whether a film is part of a photo: True by its identifier, None if nothing speaks against."""
-    moving, still = evidence.header(film), evidence.header(photo)
+    moving = evidence.header(film)
+    if moving.content_id is None and moving.made is None:
+        return False if _is_long(moving) else None
+    still = evidence.header(photo)
     if moving.content_id and still.content_id:
         return moving.content_id == still.content_id
-    if moving.seconds is not None and moving.seconds > LONGEST_LIVE:
+    if _is_long(moving):
         return False
     taken = _moment(still)
     if moving.made is not None and taken is not None:
@@ -147,6 +150,10 @@ def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
         if not math.isclose(moving.made, local, abs_tol=DAY):
             return False
     return None
+
+
+def _is_long(film: Header) -> bool:
+    return film.seconds is not None and film.seconds > LONGEST_LIVE
 
 
 def _same_moment(one: Header, other: Header) -> bool | None:
