@@ -66,7 +66,7 @@ def test_unchanged_files_are_opened_once(
         found.append(looked(cache, files))
         cache.close()
     assert found[0] == found[1]
-    assert found[0][3] is Look.ALIKE
+    assert found[0][3] is Look.CROPPED
     assert found[0][0].fraction == "12" and found[0][2].seconds == 3
     assert read == ["a.jpg", "b.jpg", "c.mov", "b.jpg", "a.jpg"]
 
@@ -74,7 +74,7 @@ def test_unchanged_files_are_opened_once(
 def test_a_change_of_either_is_seen(tmp_path: Path, files: tuple[Path, ...]) -> None:
     cache = Cache(tmp_path / "cache", pytest.fail)
     one, other, _ = files
-    assert looked(cache, files)[3] is Look.ALIKE
+    assert looked(cache, files)[3] is Look.CROPPED
     one.write_bytes(jpeg(2))
     assert looked(cache, files)[3] is Look.UNLIKE
     other.write_bytes(jpeg(2))

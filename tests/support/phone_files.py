@@ -37,6 +37,7 @@ def jpeg(
     camera: str | None = CAMERA,
     *,
     edited: bool = False,
+    brighter: bool = False,
     software: str | None = None,
     fraction: str | None = None,
     content_id: str | None = None,
@@ -51,6 +52,8 @@ def jpeg(
     ]
     block = exif_block(known[0], known[1])
     picture = edit(shown(seed)) if edited else shown(seed)
+    if brighter:
+        picture = np.clip(picture * 1.2, 0, 255).astype(np.uint8)
     return encoded(picture, kind, quality=88, exif=block)
 
 

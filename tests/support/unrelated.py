@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from iqcli.records import Pixels
+    from iqcli.photos.names.looks import Small
 
 CAMERAS = ("iPhone 12", "iPhone 15", "Pixel 7", "SM-G991B", "Canon EOS R6", "DSC-RX100M7", None)
 STEMS = (
@@ -55,7 +55,7 @@ class Given:
 
 
 @lru_cache(20_000)
-def _small(path: Path) -> Pixels:
+def _small(path: Path) -> Small:
     return small(path.read_bytes())
 
 

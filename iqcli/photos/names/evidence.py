@@ -48,14 +48,16 @@ UNKNOWN = Header()
 class Look(IntEnum):
     """How an edit looks beside its original. UNREADABLE: one of the two cannot be decoded.
 
-    SMALLER: the same picture, only smaller or recompressed. EQUAL: byte for byte.
+    CROPPED: alike, and of another size than a camera gives two frames. SMALLER: the same picture,
+    only smaller or recompressed. EQUAL: byte for byte.
     """
 
     UNREADABLE = 0
     UNLIKE = 1
     ALIKE = 2
-    SMALLER = 3
-    EQUAL = 4
+    CROPPED = 3
+    SMALLER = 4
+    EQUAL = 5
 
 
 class Evidence(Protocol):
@@ -87,7 +89,8 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
 
     Another time or camera says no, whatever the name. An editor's own mark needs the same time and
     camera, or a picture that looks alike. What file managers write needs the same time, too, and
-    has to be more than a copy. What cameras write needs another program than theirs besides.
+    has to be more than a copy. What cameras write needs another program than theirs besides, or
+    another size.
     """
     one, other = evidence.header(edit), evidence.header(original)
     same_time = _same_moment(one, other)
@@ -99,14 +102,14 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
         return False
     if mark in (Mark.NUMBER, Mark.OTHER) and not (same_time and _agree(one.camera, other.camera)):
         return False
-    if mark is Mark.NUMBER and one.software in (None, other.software):
-        return False
     look = evidence.likeness(edit, original)
+    if mark is Mark.NUMBER and one.software in (None, other.software):
+        return look is Look.CROPPED
     if mark is Mark.APPLE:
         return look is not Look.UNLIKE  # no other program writes this name
     if mark is Mark.WORD:
         return look >= Look.ALIKE
-    return look is Look.ALIKE
+    return look in (Look.ALIKE, Look.CROPPED)
 
 
 def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:

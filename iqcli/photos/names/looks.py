@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
@@ -63,30 +64,40 @@ def likeness(edit: Path, original: Path) -> Look:
         return Look.UNREADABLE
 
 
-def compare(edit: Pixels, original: Pixels) -> Look:
-    """How a picture (h, w, 3) looks beside another one; both have a long side of `LONG`."""
-    shape = original.shape[:2]
-    stretch = abs(edit.shape[0] * shape[1] / (edit.shape[1] * shape[0]) - 1)
+@dataclass(frozen=True, slots=True)
+class Small:
+    """A photo as it is compared: upright (h, w, 3), and the two sides it has, the longer first."""
+
+    pixels: Pixels
+    sides: tuple[int, int]
+
+
+def compare(edit: Small, original: Small) -> Look:
+    """How a picture looks beside another one."""
+    first, second = edit.pixels, original.pixels
+    shape = second.shape[:2]
+    stretch = abs(first.shape[0] * shape[1] / (first.shape[1] * shape[0]) - 1)
     if stretch <= MOST_STRETCH:
-        same = cv2.resize(edit, shape[::-1], interpolation=cv2.INTER_AREA)
-        if np.abs(same.astype(np.float32) - original).mean() <= MOST_CHANGE:
+        same = cv2.resize(first, shape[::-1], interpolation=cv2.INTER_AREA)
+        if np.abs(same.astype(np.float32) - second).mean() <= MOST_CHANGE:
             return Look.SMALLER
-    whole, part = _evened(_grey(original)), _grey(edit)
-    best = max(_best_place(whole, part, scale) for scale in SCALES)
-    return Look.ALIKE if best >= ENOUGH else Look.UNLIKE
+    whole, part = _evened(_grey(second)), _grey(first)
+    if max(_best_place(whole, part, scale) for scale in SCALES) < ENOUGH:
+        return Look.UNLIKE
+    return Look.ALIKE if edit.sides == original.sides else Look.CROPPED
 
 
-def small(data: bytes) -> Pixels:
-    """A photo as it is compared, upright, (h, w, 3). Raises whatever its decoder raises."""
-    pixels = _decoded(data)
+def small(data: bytes) -> Small:
+    """A photo as it is compared. Raises whatever its decoder raises."""
+    pixels, sides = _decoded(data)
     height, width = pixels.shape[:2]
     scale = LONG / max(height, width)
     size = (max(8, round(width * scale)), max(8, round(height * scale)))
-    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+    return Small(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), sides)
 
 
 @bounded
-def _decoded(data: bytes) -> Pixels:
+def _decoded(data: bytes) -> tuple[Pixels, tuple[int, int]]:
     kind = kind_of(data)
     if kind == "jpeg":
         check(data, kind, MOST_MEGAPIXELS)
@@ -94,10 +105,10 @@ def _decoded(data: bytes) -> Pixels:
             return _decoded_jpeg(data)
     raw = kind in RAW_KINDS
     found = decode_raw(data, MOST_MEGAPIXELS) if raw else decode(data, kind, MOST_MEGAPIXELS)
-    return upright(found.pixels, found.orientation)
+    return upright(found.pixels, found.orientation), _sides(found.width, found.height)
 
 
-def _decoded_jpeg(data: bytes) -> Pixels:
+def _decoded_jpeg(data: bytes) -> tuple[Pixels, tuple[int, int]]:
     height, width, _, _ = simplejpeg.decode_jpeg_header(data)
     allow("jpeg", height * width / 1e6)
     pixels = simplejpeg.decode_jpeg(
@@ -105,7 +116,11 @@ def _decoded_jpeg(data: bytes) -> Pixels:
     )
     at = data.find(PREFIX, 0, 2**17)
     turn = orientation_of(tags_of(data[at : at + 2**16])) if at > 0 else 1
-    return upright(pixels, turn)
+    return upright(pixels, turn), _sides(width, height)
+
+
+def _sides(width: int, height: int) -> tuple[int, int]:
+    return max(width, height), min(width, height)
 
 
 def _grey(pixels: Pixels) -> Array:

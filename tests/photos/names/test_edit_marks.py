@@ -92,7 +92,15 @@ def test_another_program_than_the_cameras_makes_an_edit(
 def test_the_next_frame_of_a_camera_is_no_edit(
     folder_of: PhotoFolder, original: str, edit: str
 ) -> None:
-    assert put(folder_of, original, edit, {}, {"edited": True}) == alone(original, edit)
+    second = {"brighter": True}
+    assert put(folder_of, original, edit, {}, second) == alone(original, edit)
+
+
+@pytest.mark.parametrize(("original", "edit"), NUMBERS)
+def test_a_frame_of_a_camera_has_no_size_of_its_own(
+    folder_of: PhotoFolder, original: str, edit: str
+) -> None:
+    assert put(folder_of, original, edit, {}, {"edited": True}) == [edit]
 
 
 @pytest.mark.parametrize(("original", "edit"), OTHERS)
