@@ -72,6 +72,15 @@ _KNOWN = {
     PREVIOUS_PICK,
 }
 _KNOWN |= {BURST, VIEWER, PROJECTION, LABEL, WROTE_LABEL, *COLOURS}
+# When the picture was taken, or made digital; the dates of changes tell nothing of that.
+TIMES = (
+    "{http://ns.adobe.com/exif/1.0/}DateTimeOriginal",
+    "{http://cipa.jp/exif/1.0/}DateTimeOriginal",
+    "{http://ns.adobe.com/photoshop/1.0/}DateCreated",
+    "{http://ns.adobe.com/exif/1.0/}DateTimeDigitized",
+    "{http://ns.adobe.com/xap/1.0/}CreateDate",
+)
+_KNOWN |= set(TIMES)
 
 
 def highest(marks: Iterable[Marks]) -> Marks:
@@ -89,24 +98,20 @@ def first_rating(found: Iterable[int | None]) -> int | None:
 
 
 def marks_of(packet: bytes, *, labels: bool = False) -> Marks:
-    """The person's rating and flag in a packet: `marks` of `properties_of`.
-
-    With `labels` a colour label is as good as a flag.
-    """
-    properties = properties_of(packet)
-    found = marks(properties)
-    return highest([found, Marks(pick=1)]) if labels and is_labelled(properties) else found
+    """The person's rating and flag in a packet: `marks` of `properties_of`."""
+    return marks(properties_of(packet), labels=labels)
 
 
-def marks(properties: Properties) -> Marks:
-    """The person's rating and flag.
+def marks(properties: Properties, *, labels: bool = False) -> Marks:
+    """The person's rating and flag; with `labels` a colour label is as good as a flag.
 
     The rating is `xmp:Rating`, else Windows' or ACDSee's. The flag is the highest that
     `xmpDM:pick`, `xmpDM:good`, digiKam's PickLabel, Tagged of Photo Mechanic and ACDSee, and
     F-Stop's favourite give. What iq wrote does not count, but the value that it replaced; what was
     changed since is a person's again.
     """
-    return Marks(_stars(properties), _pick(properties))
+    found = Marks(_stars(properties), _pick(properties))
+    return highest([found, Marks(pick=1)]) if labels and is_labelled(properties) else found
 
 
 def is_labelled(properties: Properties) -> bool:

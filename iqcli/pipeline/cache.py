@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from iqcli.photos.names.evidence import Header
+    from iqcli.photos.times.capture_time import Taken
     from iqcli.pipeline.cache_codec import Failure
     from iqcli.pipeline.cache_store import Store
     from iqcli.records import Facts, Marks, Vector
@@ -67,6 +68,7 @@ class Cache:
     def __init__(self, root: Path | None, warn: Callable[[str], None]) -> None:
         self._folder = root / FOLDER if root else None
         self._warn = warn
+        self._noted = False
 
     @cached_property
     def _store(self) -> Store | None:
@@ -137,6 +139,29 @@ class Cache:
         """Keep the rating (-1..5) and the flag (-1..1) in a sidecar that was read from `at_ns`."""
         key = _path_key(_kind(MARKS, fingerprint), path)
         self._keep_stat(key, stat, at_ns, cache_codec.marks_bytes(marks))
+
+    def time_beside(self, path: Path, stat: os.stat_result) -> tuple[Taken | None] | None:
+        """The time that an unchanged file beside a photo tells, None in a tuple if it tells none.
+
+        None if it was never asked.
+        """
+        key = _path_key(b"w", path)
+        return self._read(key, lambda data: cache_codec.unpack_time(data, stat))
+
+    def remember_time(
+        self, path: Path, stat: os.stat_result, at_ns: int, taken: Taken | None
+    ) -> None:
+        """Keep the time in a file beside a photo that was read from `at_ns`."""
+        self._keep_stat(_path_key(b"w", path), stat, at_ns, cache_codec.time_bytes(taken))
+
+    def note_reading_anew(self) -> None:
+        """Say, once a run, that metadata are read which an earlier version did not ask for."""
+        if not self._noted:
+            self._noted = True
+            self._warn(
+                "some photos were measured by an earlier version: they are read once more for "
+                "the time that they were taken, and not measured again"
+            )
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:
         """The facts of a picture, or why it could not be decoded; None if unknown."""

@@ -14,8 +14,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from iqcli.fs.read import open_quietly
-from iqcli.photos.codecs.boxes import box, boxes
+from iqcli.photos.codecs.boxes import box
 from iqcli.photos.codecs.metadata import FRONT, exif_blocks, find_box
+from iqcli.photos.codecs.quicktime import metadata_of
 from iqcli.photos.exif import APPLE, MAKER_NOTE
 from iqcli.photos.formats import VIDEO, extension
 from iqcli.photos.names.evidence import UNKNOWN, Header
@@ -41,12 +42,13 @@ def read_header(path: Path) -> Header:
     try:
         with os.fdopen(open_quietly(path), "rb") as file:
             is_film = extension(path.name) in VIDEO
-            return _film(file) if is_film else _photo(file)
+            return _film(file) if is_film else photo_header(file)
     except (OSError, struct.error, IndexError, ValueError, RecursionError):
         return UNKNOWN
 
 
-def _photo(file: BinaryIO) -> Header:
+def photo_header(file: BinaryIO) -> Header:
+    """The header of a photo. Raises struct.error, IndexError and ValueError for a broken one."""
     front = file.read(FRONT)
     known: dict[str, str] = {}
     for block in exif_blocks(file, front):
@@ -117,22 +119,9 @@ def _film(file: BinaryIO) -> Header:
         return UNKNOWN if alone else Header(seconds=math.inf)
     form = ">QQIQ" if header[0] == 1 else ">IIII"
     made, _, scale, length = struct.unpack_from(form, header, 4)
+    identifier = _text(metadata_of(moov, CONTENT_KEY))
     return Header(
-        content_id=_identifier(moov),
+        content_id=identifier if IDENTIFIER.fullmatch(identifier) else None,
         seconds=length / scale if scale else math.inf,
         made=float(made - EPOCH_1904) if made > EPOCH_1904 else None,
     )
-
-
-def _identifier(moov: bytes) -> str | None:
-    """Apple's content identifier among the metadata of a film: keys, and items by their numbers."""
-    meta = box(moov, b"meta")
-    keys = box(meta, b"keys") or box(meta[4:], b"keys")
-    items = box(meta, b"ilst") or box(meta[4:], b"ilst")
-    names = [content for _, content in boxes(keys[8:])]
-    for number, item in boxes(items):
-        place = int.from_bytes(number, "big")
-        if 0 < place <= len(names) and names[place - 1] == CONTENT_KEY:
-            text = _text(box(item, b"data")[8:])
-            return text if IDENTIFIER.fullmatch(text) else None
-    return None

@@ -97,7 +97,7 @@ ProtectLabels = Annotated[
 ]
 IncludeSets = Annotated[
     bool,
-    typer.Option("--include-sets", help="Do not protect frames of brackets and panoramas."),
+    typer.Option("--include-sets", help="Do not protect brackets, panoramas and time-lapses."),
 ]
 KeepMoments = Annotated[
     bool,
@@ -145,7 +145,8 @@ def cull(
     model can tell. Several rules reject what any of them rejects.
 
     --worst 20% rejects a fifth of all scored photos or of each group --per, --worst 20 twenty.
-    Photos with stars or a flag, brackets and panoramas stay, and nothing goes in their place.
+    Photos with stars or a flag, brackets, panoramas and time-lapses stay, and nothing goes in
+    their place.
 
     With --apply, rejects move to _Rejected/ in the folder that was given. Nothing is deleted or
     overwritten, and `iq undo` puts everything back.
