@@ -131,6 +131,7 @@ def test_scores_follow_their_photo_through_a_shuffle(model: ImageQualityFusion) 
     np.testing.assert_allclose(shuffled, [straight[k] for k in order], atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_photo_scores_the_same_again_and_no_network_is_left_in_training() -> None:
     """Dropout stayed on while it predicted, so that each call gave another score."""
     code = (

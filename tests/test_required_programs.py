@@ -36,6 +36,7 @@ def ran(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_what_is_missing_skips_and_is_counted(tmp_path: Path) -> None:
     done = ran(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -43,6 +44,7 @@ def test_what_is_missing_skips_and_is_counted(tmp_path: Path) -> None:
     assert "1 passed, 2 skipped" in done.stdout
 
 
+@pytest.mark.slow
 def test_what_is_missing_fails_where_it_has_to_be_there(tmp_path: Path) -> None:
     done = ran(tmp_path, **{REQUIRED: "1"})
     assert done.returncode == 1

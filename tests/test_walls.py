@@ -160,6 +160,7 @@ def test_a_tab_is_light(iq: Iq, option: str) -> None:
     assert loaded & HEAVY <= {"numpy"} if option == "--model" else not loaded & HEAVY
 
 
+@pytest.mark.slow
 def test_a_model_without_a_network_needs_no_torch(iq: Iq, roll: Path) -> None:
     for device in ("auto", "cpu"):
         words = ("score", "photos", "--model", "brisque-refit", "--device", device, "--no-cache")

@@ -399,6 +399,7 @@ def test_several_runs_by_name(iq: Iq, roll: Path) -> None:
     assert tree(roll) == before
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away_does_not_stop_the_move(iq: Iq, roll: Path) -> None:
     process = iq.start("cull", "photos", "--worst", "34%", "--apply")
     assert process.stdout and process.stderr
