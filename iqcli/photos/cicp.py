@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iqcli.photos.codecs import png
 from iqcli.photos.codecs.boxes import primary_properties
 
 if TYPE_CHECKING:
@@ -131,17 +132,14 @@ def _of_boxes(data: bytes) -> CodePoints | None:
 
 
 def _of_chunks(data: bytes) -> CodePoints | None:
-    at, profile = 8, b""
-    while at + 12 <= len(data):
-        size, name = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
-        content = data[at + 8 : at + 8 + size]
+    profile = b""
+    for name, begin, end in png.chunks(data):
         if name == b"cICP":
-            return _useful(content)
+            return _useful(data[begin:end])
         if name == b"iCCP":
-            profile = content
+            profile = data[begin:end]
         if name == b"IDAT":
             break
-        at += 12 + size
     if profile.startswith(PQ_PNG + b"\0"):
         return CodePoints(9, PQ)
     return in_profile(_inflated(profile.partition(b"\0")[2][1:])) if profile else None

@@ -11,12 +11,13 @@ import math
 import re
 import struct
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.errors import PhotoError, TooLarge
-from iqcli.photos.codecs import jpeg2000, jxl
+from iqcli.photos.codecs import jpeg2000, jxl, png
 from iqcli.photos.formats import HEAD_BYTES, sniff, title
 
 if TYPE_CHECKING:
@@ -280,26 +281,18 @@ def _markers(data: bytes, start: int) -> Iterator[tuple[int, int]]:
 
 def _png(data: bytes) -> Demand | None:
     width, height, depth, colour = struct.unpack_from(">IIBB", data, 16)
-    samples = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(colour)
+    samples = png.CHANNELS.get(colour)
     if data[12:16] != b"IHDR" or samples is None:
         return None
     if len(data) > 12 * MAX_CHUNKS:
-        _require_count(sum(1 for _ in _png_chunks(data)), MAX_CHUNKS, "chunks")
+        count = sum(1 for _ in islice(png.chunks(data), MAX_CHUNKS + 1))
+        _require_count(count, MAX_CHUNKS, "chunks")
     pixels = width * height
     kept = PIXEL_BYTES if samples > 1 else 2 if depth == 16 else 1
     unpacked = pixels * samples * depth // 8
     # Row by row, unpacking takes no memory, but as much time as if it did.
     memory = max(unpacked, len(data) + kept * pixels + _views_bytes(width, height))
     return Demand(width, height, memory, unpacked // DEFLATE)
-
-
-def _png_chunks(data: bytes) -> Iterator[None]:
-    at = 8
-    for _ in range(MAX_CHUNKS + 1):
-        if at + 12 > len(data):
-            return
-        yield
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
 
 
 # --- TIFF 6.0, and BigTIFF

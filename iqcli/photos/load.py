@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import simplejpeg
 
-from iqcli.photos.codecs import jpeg2000
+from iqcli.photos.codecs import jpeg2000, png
 from iqcli.photos.jpeg_damage import EOI, lost, parse
 from iqcli.photos.limits import HEARD_PIXELS, LEAST_LEFT
 from iqcli.photos.sectors import lost_share, lost_spans
@@ -219,18 +219,15 @@ def _lost_of_png(data: bytes) -> float:
 
 def _coded_chunks(data: bytes) -> Iterator[tuple[bytes, bool]]:
     """The chunks of coded pixels, and whether their checksum is right."""
-    at = 8
-    while at + 12 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        end = at + 8 + size
-        if data[at + 4 : at + 8] == b"IDAT" and end + 4 <= len(data):
-            is_right = zlib.crc32(data[at + 4 : end]) == int.from_bytes(data[end : end + 4], "big")
-            yield data[at + 8 : end], is_right
-        at = end + 4
+    for name, begin, end in png.chunks(data):
+        if name == b"IDAT" and end + 4 <= len(data):
+            body = data[begin:end]
+            found = int.from_bytes(data[end : end + 4], "big")
+            yield body, zlib.crc32(body, zlib.crc32(name)) == found
 
 
 def _size_of_png(data: bytes) -> int:
     """How many bytes the pixels of a PNG take, one more for each row."""
     width, height = (int.from_bytes(data[at : at + 4], "big") for at in (16, 20))
-    bands = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}.get(data[25], 1)
+    bands = png.CHANNELS.get(data[25], 1)
     return height * (1 - (-width * bands * data[24] // 8))
