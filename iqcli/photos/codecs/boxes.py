@@ -41,14 +41,19 @@ def primary_properties(data: bytes) -> list[tuple[bytes, bytes]]:
     Those of thumbnails, gain maps and depth maps are left out.
     """
     meta = box(data, b"meta")[4:]
-    primary = box(meta, b"pitm")
-    item = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
+    item = _shown(meta)
     iprp = box(meta, b"iprp")
     known = list(boxes(box(iprp, b"ipco")))
     places = (
         place for name, each in boxes(iprp) if name == b"ipma" for place in _places(each, item)
     )
     return [known[place - 1] for place in places if 0 < place <= len(known)]
+
+
+def _shown(meta: bytes) -> int:
+    """The item that is the picture, not a thumbnail, a gain map or a depth map; 0 if unknown."""
+    primary = box(meta, b"pitm")
+    return int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
 
 
 def _places(ipma: bytes, wanted: int) -> list[int]:
@@ -75,8 +80,7 @@ def coded_items(data: bytes) -> list[list[tuple[int, int]]]:
     out; empty if unknown.
     """
     meta = box(data, b"meta")[4:]
-    primary = box(meta, b"pitm")
-    shown = int.from_bytes(primary[4 : 6 if primary[:1] == b"\0" else 8], "big")
+    shown = _shown(meta)
     places = _extents(box(meta, b"iloc"))
     tiles = _derived_from(box(meta, b"iref"), shown)
     # Without what tells how they lie, tiles are of no use.
