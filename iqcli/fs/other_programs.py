@@ -166,19 +166,23 @@ ENDINGS = {
     **_rows(Kind.SNAPSHOTS, Time_Machine="sparsebundle | backupbundle"),
 }
 
-_PATTERNS = [
-    (re.compile(text, re.IGNORECASE), OtherProgram(name, kind))
-    for text, name, kind in (
-        (r"\.trash-.+", "Linux", Kind.BIN),
-        (r"network recycle bin \d+", "QNAP", Kind.BIN),
-        (r"recycle bin - volume_\d+", "Western Digital", Kind.BIN),
-        (r"_nas_recycle_\w+", "Thecus", Kind.BIN),
-        (r"found\.\d\d\d", "the file system", Kind.BIN),
-        (r"@gmt-\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d", "Windows", Kind.SNAPSHOTS),
-        (r"appdata_oc[a-z0-9]+", "Nextcloud", Kind.CACHE),
-        (r"mipmaps-[0-9a-f]+\.d", "darktable", Kind.CACHE),
-    )
-]
+
+def _patterns(*rows: tuple[str, str, Kind]) -> list[tuple[re.Pattern[str], OtherProgram]]:
+    return [
+        (re.compile(text, re.IGNORECASE), OtherProgram(name, kind)) for text, name, kind in rows
+    ]
+
+
+_PATTERNS = _patterns(
+    (r"\.trash-.+", "Linux", Kind.BIN),
+    (r"network recycle bin \d+", "QNAP", Kind.BIN),
+    (r"recycle bin - volume_\d+", "Western Digital", Kind.BIN),
+    (r"_nas_recycle_\w+", "Thecus", Kind.BIN),
+    (r"found\.\d\d\d", "the file system", Kind.BIN),
+    (r"@gmt-\d{4}\.\d\d\.\d\d-\d\d\.\d\d\.\d\d", "Windows", Kind.SNAPSHOTS),
+    (r"appdata_oc[a-z0-9]+", "Nextcloud", Kind.CACHE),
+    (r"mipmaps-[0-9a-f]+\.d", "darktable", Kind.CACHE),
+)
 _PATTERN_STARTS = tuple("._rnf@am")
 
 _GOOGLE_BINS = (
@@ -186,18 +190,15 @@ _GOOGLE_BINS = (
     "|roskakori|kosz|koš"
 )
 # By its own name and that of the folder above.
-_PAIRS = [
-    (re.compile(text, re.IGNORECASE), OtherProgram(name, kind))
-    for text, name, kind in (
-        (r"capture ?one/(cache|settings\d*)", "Capture One", Kind.CACHE),
-        (r"camera ?raw/cache", "Adobe Camera Raw", Kind.CACHE),
-        (r"library/(caches|containers|group containers)", "macOS", Kind.CACHE),
-        (r"android/(data|obb)", "Android", Kind.CACHE),
-        (r"misc/thm", "the camera", Kind.CACHE),
-        # As an export of Google Photos calls its bin in some languages.
-        (rf"google (photos|fotos|foto)/({_GOOGLE_BINS})", "Google Photos", Kind.BIN),
-    )
-]
+_PAIRS = _patterns(
+    (r"capture ?one/(cache|settings\d*)", "Capture One", Kind.CACHE),
+    (r"camera ?raw/cache", "Adobe Camera Raw", Kind.CACHE),
+    (r"library/(caches|containers|group containers)", "macOS", Kind.CACHE),
+    (r"android/(data|obb)", "Android", Kind.CACHE),
+    (r"misc/thm", "the camera", Kind.CACHE),
+    # As an export of Google Photos calls its bin in some languages.
+    (rf"google (photos|fotos|foto)/({_GOOGLE_BINS})", "Google Photos", Kind.BIN),
+)
 _PAIR_NAMES = (
     *("cache", "settings", "containers", "group", "data", "obb", "thm"),
     *_GOOGLE_BINS.split("|"),
