@@ -32,8 +32,8 @@ class PassedOver:
 
     Folders of other `programs` are counted by their names, the `libraries` among them listed, too.
     Folders and photos that a person excluded are counted by what excludes them (`--exclude`,
-    `.iqignore`, `.nomedia`). `videos` belong to no shot; `pictures` are
-    counted by their format, which is none of photos; `links` are to folders and photos.
+    `.iqignore`, `.nomedia`). `videos` belong to no shot; `pictures` are counted by their format,
+    which is none of photos; `links` are to folders and photos.
     """
 
     programs: Counter[str] = field(default_factory=Counter)

@@ -1,9 +1,8 @@
 """Sectors that a disk or a card lost: zeros where the coded pixels of a picture should be.
 
 A decoder of WebP, HEIF, AVIF or JPEG 2000 takes such zeros for pixels without a word, and that of a
-HEIF leaves tiles black that are not there. Coded data
-hold no such runs of their own; where they could, as in plain black rows, a run counts only if it
-begins and ends where sectors do.
+HEIF leaves tiles black that are not there. Coded data hold no such runs of their own; where they
+could, as in plain black rows, a run counts only if it begins and ends where sectors do.
 """
 
 from __future__ import annotations

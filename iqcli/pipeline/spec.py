@@ -217,7 +217,7 @@ class MeasureSpec:
         try:
             picture = thumbnail.make(views, facts, data, self._limit)
         except Exception as error:
-            reason(error)
+            reason(error)  # raises what concerns the whole run
             if isinstance(error, _TRANSIENT) or isinstance(error.__cause__, _TRANSIENT):
                 known.thumbnails[thumbnail.name] = b""
                 return
