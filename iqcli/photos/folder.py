@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -10,7 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from pathlib import Path
 
+from iqcli.errors import PhotoError
 from iqcli.fs.other_programs import OtherProgram, Ownership, owner_by_mark, owner_by_name
+from iqcli.fs.read import read_regular
 from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import (
     HEAD_BYTES,
@@ -26,6 +29,8 @@ from iqcli.photos.ignore import IGNORE_FILES, NO_MEDIA
 IsPhoto = Callable[[Path, os.stat_result], bool]
 
 REJECTS, MANIFEST, REJECTS_KIND = "_Rejected", "MANIFEST.jsonl", "iq-rejects"
+# No manifest is larger: its lines are those of the runs that wait to be undone.
+MANIFEST_BYTES = 1 << 30
 MANIFEST_HEAD = 2**16
 
 # A file of a cloud drive that is not on this disk: opening it would download it.
@@ -198,3 +203,11 @@ def is_reject_folder(folder: Path) -> bool:
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(first, dict) and first.get("kind") == REJECTS_KIND
+
+
+def read_manifest(manifest: Path) -> bytes:
+    """The content of a manifest. Raises OSError, also for what is no plain file or too large."""
+    try:
+        return read_regular(manifest, MANIFEST_BYTES)
+    except PhotoError as error:
+        raise OSError(errno.EFBIG, f"it {error}", str(manifest)) from error

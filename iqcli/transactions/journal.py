@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 from iqcli.errors import IqError
 from iqcli.fs import durable, files
 from iqcli.fs.read import read_bytes
-from iqcli.photos.folder import MANIFEST, REJECTS, is_reject_folder
+from iqcli.photos.folder import MANIFEST, REJECTS, is_reject_folder, read_manifest
 from iqcli.text import display_path
 from iqcli.transactions import edit_records
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record, want
@@ -277,7 +277,7 @@ def _listing(run: str, roots: Iterable[Path]) -> tuple[Path, ...]:
         with suppress(OSError, ValueError):
             for folder in sorted(root.glob(f"{REJECTS}*")):
                 manifest = folder / MANIFEST
-                if is_reject_folder(folder) and run.encode() in manifest.read_bytes():
+                if is_reject_folder(folder) and run.encode() in read_manifest(manifest):
                     found.append(manifest)
     return tuple(found)
 

@@ -8,14 +8,12 @@ that it can be restored whole.
 
 from __future__ import annotations
 
-import errno
 import importlib.util
 from typing import TYPE_CHECKING
 
-from iqcli.errors import IqError, PhotoError, PlanConflict
+from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import durable, files
-from iqcli.fs.read import read_regular
-from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder
+from iqcli.photos.folder import MANIFEST, REJECTS_KIND, is_reject_folder, read_manifest
 from iqcli.text import display_path
 from iqcli.transactions.jsonl import Record, line, path_fields, path_of, record
 from iqcli.transactions.plan import Action
@@ -27,8 +25,6 @@ if TYPE_CHECKING:
     from iqcli.transactions.journal import JournalRecord, JournalWriter
     from iqcli.transactions.plan import Plan, PlannedShot
 
-# No manifest is larger: its lines are those of the runs that wait to be undone.
-MANIFEST_BYTES = 1 << 30
 _HEADER = {
     "kind": REJECTS_KIND,
     "schema": 1,
@@ -121,17 +117,10 @@ def _remove_folders(folder: Path, targets: Collection[Path]) -> None:
 
 
 def _remove_entries(manifest: Path, run: str, targets: Collection[Path]) -> None:
-    old = _read(manifest)
+    old = read_manifest(manifest)
     kept = [each for each in old.split(b"\n") if not _speaks_of(each, run, targets)]
     if (new := b"\n".join(kept)) != old:
         files.write_atomic(manifest, new)
-
-
-def _read(manifest: Path) -> bytes:
-    try:
-        return read_regular(manifest, MANIFEST_BYTES)
-    except PhotoError as error:
-        raise OSError(errno.EFBIG, f"it {error}", str(manifest)) from error
 
 
 def _speaks_of(data: bytes, run: str, targets: Collection[Path]) -> bool:
@@ -149,7 +138,7 @@ def _speaks_of(data: bytes, run: str, targets: Collection[Path]) -> bool:
 def _remove_if_empty(folder: Path) -> None:
     manifest = folder / MANIFEST
     ours = is_ours(folder)
-    entries = _read(manifest).split(b"\n")[1:] if ours else []
+    entries = read_manifest(manifest).split(b"\n")[1:] if ours else []
     if not any(entries) and set(files.names_in(folder)) <= {MANIFEST}:
         if ours:
             files.remove(manifest)

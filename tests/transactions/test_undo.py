@@ -18,7 +18,8 @@ from support.photo_trees import SHOTS, grow, plan_for, tree
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files, locks
 from iqcli.fs.scratch import sweep
-from iqcli.transactions import journal, reject_folder
+from iqcli.photos import folder
+from iqcli.transactions import journal
 from iqcli.transactions.apply import apply
 from iqcli.transactions.history import State, history, unreadable
 from iqcli.transactions.jsonl import path_of
@@ -519,13 +520,25 @@ def test_a_journal_cut_off_in_its_first_line_is_named(root: Path, state: Path, n
     assert f"{path}: it is cut off in its first line; move it elsewhere; see {manifest}" in why
 
 
+def test_a_manifest_that_is_too_large_is_not_searched_for_the_run_of_a_journal(
+    root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = apply(plan_for(root), state).run
+    path = state / f"journal/{run}.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b"_Rejected") + len(b'_Rejected",')])
+    monkeypatch.setattr(folder, "MANIFEST_BYTES", 100)
+    [why] = unreadable(state)
+    assert "see MANIFEST.jsonl beside its rejects" in why
+
+
 def test_a_journal_or_manifest_that_is_too_large_is_named(
     root: Path, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = tree(root)
     run = apply(plan_for(root), state).run
     with monkeypatch.context() as patch:
-        patch.setattr(reject_folder, "MANIFEST_BYTES", 100)
+        patch.setattr(folder, "MANIFEST_BYTES", 100)
         with pytest.raises(IqError, match=r"everything is back, but cannot clean up .*MANIFEST"):
             undo(None, state)
     undo(None, state)
