@@ -55,11 +55,12 @@ UNMARKED = Marks()
 class Facts:
     """The metadata of a file. Sizes are of the upright picture in pixels; None is unknown.
 
-    `taken` is ISO 8601 local time, with the sub-second part and the offset where they are
-    known. `stars` is the embedded rating: -1 (rejected by a person), 0 (none), 1..5; `pick` the
-    embedded flag: -1 (rejected), 0 (none), 1 (picked, favourite). `burst` is the maker's own mark
-    of a burst, such as "apple:UUID". `bias` is the exposure compensation and `exposure` the light
-    let in, log2(seconds * ISO / 100 / aperture^2), both in EV. `panorama`: stitched in the camera.
+    `taken` is ISO 8601 local time, with the sub-second part and the offset where they are known, or
+    a day alone; `taken_from` is its source, see `iqcli.photos.times`. `stars` is the embedded
+    rating: -1 (rejected by a person), 0 (none), 1..5; `pick` the embedded flag: -1 (rejected), 0
+    (none), 1 (picked, favourite). `burst` is the maker's own mark of a burst, such as
+    "apple:UUID". `bias` is the exposure compensation and `exposure` the light let in,
+    log2(seconds * ISO / 100 / aperture^2), both in EV. `panorama`: stitched in the camera.
     `damage` is the share (0..1) of the picture whose data are missing or corrupt.
     """
 
@@ -76,6 +77,7 @@ class Facts:
     exposure: float | None = None
     panorama: bool = False
     damage: float = 0.0
+    taken_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ class FrameSet(StrEnum):
 
     BRACKET = "bracket"
     PANORAMA = "panorama"
+    TIMELAPSE = "timelapse"
 
 
 @dataclass(frozen=True, slots=True)

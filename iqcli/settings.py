@@ -137,6 +137,13 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[Any], str]:
     return check
 
 
+def _flag(value: Any) -> bool:
+    found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if found is None:
+        raise ValueError("give true or false")
+    return found
+
+
 def _number(low: float, high: float) -> Callable[[Any], float]:
     return lambda value: _within(low, high, _read_values(float, value, "give a number"))
 
@@ -209,9 +216,10 @@ class Settings:
     `batch_size` 0 and `jobs` 0 mean "as the machine allows". `max_megapixels` bounds what is
     decoded, by its pixels and the memory that they take (`photos.limits`), `max_seconds` the time
     of the processor that it takes (more for large pictures); `exclude` are patterns of what is
-    passed over, joined from all sources; `max_reject` is the largest share (0..1) of shots a plan
-    may reject. `data_dir` holds what was trained on the person's photos and the weights that were
-    pulled. With a `weights_mirror`, https://HOST/PATH is pulled from MIRROR/HOST/PATH.
+    passed over, joined from all sources; with `protect_labels` a colour label protects as a flag
+    does; `max_reject` is the largest share (0..1) of shots a plan may reject. `data_dir` holds what
+    was trained on the person's photos and the weights that were pulled. With a `weights_mirror`,
+    https://HOST/PATH is pulled from MIRROR/HOST/PATH.
 
     `below` (a score), `worst` and `keep` ("3", "20%"), `promise` (a share) and `per` are the rule
     of `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are
@@ -227,6 +235,7 @@ class Settings:
     max_megapixels: float = field(default=250.0, metadata=_by(_number(0.001, 10_000)))
     max_seconds: float = field(default=3.0, metadata=_by(_number(0.1, 86_400)))
     exclude: tuple[str, ...] = field(default=(), metadata=_by(_patterns, beside_photos=True))
+    protect_labels: bool = field(default=False, metadata=_by(_flag, beside_photos=True))
     max_reject: float = field(default=0.5, metadata=_by(_share, beside_photos=True))
     format: str = field(default="table", metadata=_by(_one_of(FORMATS), beside_photos=True))
     below: float | None = field(default=None, metadata=_by(_number(1, 10), beside_photos=True))

@@ -184,6 +184,7 @@ class Session:
         """
         from iqcli.photos.find import find_shots
         from iqcli.photos.folder import looks_like_photo
+        from iqcli.pipeline.cached_evidence import CachedEvidence
 
         def is_photo(path: Path, status: os.stat_result) -> bool:
             return not skip(path.name) and self.cache.is_photo(path, status, looks_like_photo)
@@ -194,6 +195,7 @@ class Session:
             default_excludes=self.default_excludes,
             exclude=self.settings.exclude,
             is_photo=is_photo,
+            evidence=CachedEvidence(self.cache),
             on_problem=on_problem,
             passed=passed,
         )

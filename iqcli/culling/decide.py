@@ -23,6 +23,7 @@ from iqcli.culling.rules import (
     score_of,
 )
 from iqcli.errors import IqError
+from iqcli.photos.times.capture_time import is_moment
 from iqcli.records import BY_HAND, DAMAGED, Decision, Verdict, is_damaged
 from iqcli.text import percent
 
@@ -157,7 +158,7 @@ def _moments(photos: Sequence[Photo]) -> Iterator[list[Photo]]:
     for each in photos:
         if (key := key_of(each, "scene")) is not None:
             found.setdefault(key, []).append(each)
-        elif each.facts is not None and each.facts.taken is not None:
+        elif each.facts is not None and is_moment(each.facts.taken):
             yield [each]
     yield from found.values()
 

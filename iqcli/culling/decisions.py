@@ -184,7 +184,8 @@ def _check(decisions: Sequence[Decision]) -> None:
             if path in seen:
                 raise PlanConflict(f"{display_path(path)} stands twice among the decisions")
             seen.add(path)
-    found = find_again([each.photo.shot.path for each in decisions])
+    shots = [each.photo.shot for each in decisions]
+    found = find_again((each.path for each in shots), (each.root for each in shots))
     for each in decisions:
         _check_shot(each.photo, found)
 

@@ -270,7 +270,7 @@ def _check_shots(plan: Plan) -> None:
         path = shot.root / shot.files[0].source
         if status := files.lstat_or_none(path):
             there.append((shot, path, status))
-    found = find_again(path for _, path, _ in there)
+    found = find_again((path for _, path, _ in there), plan.roots)
     for shot, path, status in there:
         now = found.get(path)
         if not now or not is_photo(path, status):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # The codes of protected photos, by what protects them.
 BY_MARK = ("rated", "flagged")
-BY_SET = ("set_bracket", "set_panorama")
+BY_SET = ("set_bracket", "set_panorama", "set_timelapse")
 BY_MOMENT = ("only_of_moment", "best_of_moment")
 CODES = (*BY_MARK, *BY_SET, *BY_MOMENT)
 # The code of a photo that no share or number counts.
@@ -29,6 +29,7 @@ UNCOUNTED = "rejected_by_person"
 _SETS = {
     FrameSet.BRACKET: "one of a bracket, which is kept whole",
     FrameSet.PANORAMA: "one of a panorama, which is kept whole",
+    FrameSet.TIMELAPSE: "one of a time-lapse, which is kept whole",
 }
 
 

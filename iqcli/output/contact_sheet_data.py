@@ -7,10 +7,12 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from iqcli.output.rows import issue_record
 from iqcli.output.table import describe_issues
+from iqcli.photos.times.capture_time import is_moment, timeline
 from iqcli.records import FrameSet
 from iqcli.text import display_path, escape
 
@@ -27,7 +29,12 @@ if TYPE_CHECKING:
 # Photos a file: as many as a browser still shows at once.
 PART = 2000
 UNDATED = "Without a date"
-KINDS = {None: "Burst", FrameSet.BRACKET: "Bracket", FrameSet.PANORAMA: "Panorama"}
+KINDS = {
+    None: "Burst",
+    FrameSet.BRACKET: "Bracket",
+    FrameSet.PANORAMA: "Panorama",
+    FrameSet.TIMELAPSE: "Time-lapse",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +53,14 @@ class SheetEntry:
 class Unit:
     """Photos side by side: the frames of a burst or set, best first, or one photo alone.
 
-    `day` is that of the first frame, None where no frame has one; `moment` its time, ISO 8601.
+    `day` is that of the first frame, None where no frame has one; `moment` its time, ISO 8601, and
+    `at` its place in the order of time.
     """
 
     entries: tuple[SheetEntry, ...]
     moment: str
     day: str | None
+    at: float
 
     @property
     def first(self) -> Photo:
@@ -66,35 +75,35 @@ class Unit:
 def units(entries: Iterable[SheetEntry], order: Order) -> list[Unit]:
     """All units by day, scene and time; those without a time come last, by path.
 
-    `order` puts the frames of a burst best first; a set stays in the order of its paths.
+    `order` puts the frames of a burst best first; a set stays in the order of time. What has a day
+    and no time comes last in its day.
     """
+    several = list(entries)
+    times = timeline(_taken(each.photo) for each in several)
+    at = {id(e): inf if time is None else time for e, time in zip(several, times, strict=True)}
     groups: dict[str | int, list[SheetEntry]] = {}
-    for entry in sorted(entries, key=_by_time):
+    for entry in sorted(several, key=lambda each: (at[id(each)], str(each.photo.shot.path))):
         groups.setdefault(entry.photo.group or id(entry), []).append(entry)
-    found = [_unit(members, order) for members in groups.values()]
-    starts: dict[str, str] = {}  # of each scene: its photos stay together
+    found = [_unit(members, order, at[id(members[0])]) for members in groups.values()]
+    starts: dict[str, float] = {}  # of each scene: its photos stay together
     for unit in found:
-        starts.setdefault(unit.first.scene or "", unit.moment)
+        starts.setdefault(unit.first.scene or "", unit.at)
 
-    def place(unit: Unit) -> tuple[bool, str, str, str, str]:
+    def place(unit: Unit) -> tuple[bool, str, float, str, float, str]:
         scene = unit.first.scene or ""
-        start = starts[scene] if scene else unit.moment
-        return unit.day is None, unit.day or "", start, scene, unit.moment
+        start = starts[scene] if scene else unit.at
+        return unit.day is None, unit.day or "", start, scene, unit.at, unit.moment
 
     return sorted(found, key=place)
 
 
-def _by_time(entry: SheetEntry) -> tuple[str, str]:
-    return _taken(entry.photo), str(entry.photo.shot.path)
-
-
-def _unit(members: list[SheetEntry], order: Order) -> Unit:
+def _unit(members: list[SheetEntry], order: Order, at: float) -> Unit:
     moment = next((taken for each in members if (taken := _taken(each.photo))), "")
     first = members[0].photo
     if len(members) > 1 and first.frame_set is None:
         by_shot = {id(each.photo): each for each in members}
         members = [by_shot[id(each)] for each in order([each.photo for each in members])]
-    return Unit(tuple(members), moment, moment[:10] if _date(moment) else None)
+    return Unit(tuple(members), moment, moment[:10] if _date(moment) else None, at)
 
 
 def _taken(photo: Photo) -> str:
@@ -163,8 +172,8 @@ def _unit_data(unit: Unit, numbers: Iterator[int]) -> Data:
 
 
 def _span(within: Sequence[Unit]) -> str:
-    moments = sorted(unit.moment for unit in within if unit.day)
-    clocks = [moment[11:16] for moment in moments]
+    clocks = [unit.moment[11:16] for unit in within if unit.day and is_moment(unit.moment)]
+    clocks.sort()
     if not clocks:
         return ""
     return clocks[0] if clocks[0] == clocks[-1] else f"{clocks[0]}–{clocks[-1]}"
@@ -220,6 +229,6 @@ def _facts(facts: Facts | None) -> Data:
         "width": facts.width,
         "height": facts.height,
         "size": f"{facts.width:,} × {facts.height:,}",
-        "taken": found and f"{found:%Y-%m-%d %H:%M:%S}",
+        "taken": found and f"{found:%Y-%m-%d %H:%M:%S}"[: None if is_moment(facts.taken) else 10],
         "camera": facts.camera and escape(facts.camera),
     }

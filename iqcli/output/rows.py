@@ -31,6 +31,7 @@ COLUMNS = {
     "issues": "issues",
     "model": "string",
     "taken": "string",
+    "taken_from": "string",
     "camera": "string",
     "width": "int32",
     "height": "int32",
@@ -75,6 +76,7 @@ def _facts(facts: Facts | None) -> Row:
         return {}
     return {
         "taken": facts.taken and escape(facts.taken),
+        "taken_from": facts.taken_from,
         "camera": facts.camera and escape(facts.camera),
         "width": facts.width,
         "height": facts.height,

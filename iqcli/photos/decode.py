@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from io import BytesIO
@@ -96,7 +97,7 @@ def decode(
             if deep is None:
                 image, damage = load(opened, data, kind, lambda: _opened(data, kind))
     image = loaded(image, kind)
-    tags = exif.tags_of(data if kind == "tiff" else image.info.get("exif") or b"")
+    tags = _tags(data, kind, image)
     turn, profile = _turn(data, kind, image, tags), _profile(image)
     if points:
         coded = deep
@@ -219,6 +220,59 @@ def _heif_turn(data: bytes, image: Image.Image) -> int:
 
 def _profile(image: Image.Image) -> bytes:
     return image.info.get("icc_profile") or b""
+
+
+def metadata(data: bytes, kind: str) -> tuple[exif.Tags, bytes]:
+    """Tags and XMP packet as `decode` gives them, for which no pixel is decoded.
+
+    Raises whatever the reader of headers raises.
+    """
+    if kind == "jxl":
+        block, packet = jxl.metadata(data)
+        return exif.tags_of(block), packet
+    with quiet_stderr():
+        image = _opened(_texts_first(data) if kind == "png" else data, kind)
+        return _tags(data, kind, image), _packet(image)
+
+
+def _texts_first(data: bytes) -> bytes:
+    """A PNG whose metadata all lie before its pixels, where Pillow finds them without decoding."""
+    pieces: dict[bool, list[bytes]] = {True: [], False: []}
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        pieces[data[at + 4 : at + 8] in (b"IDAT", b"IEND")].append(data[at:end])
+        at = end
+    return b"".join([data[:8], *pieces[False], *pieces[True]])
+
+
+def _tags(data: bytes, kind: str, image: Image.Image) -> exif.Tags:
+    """The tags of EXIF, and the dates of IPTC and of PNG's texts, by the names of `exif`."""
+    info = image.info
+    block = data if kind == "tiff" else info.get("exif") or b""
+    if kind == "png" and not block:
+        with suppress(KeyError, ValueError, AttributeError):  # as ImageMagick wrote it
+            block = bytes.fromhex("".join(info["Raw profile type exif"].split("\n")[3:]))
+    tags = exif.tags_of(block)
+    if kind == "png":
+        texts = {str(name).replace(" ", "").lower(): text for name, text in info.items()}
+        tags |= {exif.PNG_TIME: texts.get("creationtime")}
+    elif isinstance(image, ImageFile.ImageFile) and kind in ("jpeg", "tiff"):
+        tags |= _iptc(image)
+    return tags
+
+
+def _iptc(image: ImageFile.ImageFile) -> exif.Tags:
+    if image.format == "JPEG" and "photoshop" not in image.info:
+        return {}
+    from PIL import IptcImagePlugin  # deferred: few photos have any
+
+    found: object = None
+    with suppress(Exception):  # it is no reason to fail a photo
+        found = IptcImagePlugin.getiptcinfo(image)
+    if not isinstance(found, dict):
+        return {}
+    return {name: found[key] for key, name in exif.IPTC_TAGS.items() if key in found}
 
 
 def _packet(image: Image.Image) -> bytes:

@@ -9,7 +9,6 @@ import logging
 import math
 import re
 import struct
-from datetime import datetime
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ import exifread
 
 from iqcli.photos import xmp
 from iqcli.photos.tiff import EXIF_IFD, directory, first_directory
+from iqcli.photos.times import capture_time
+from iqcli.photos.times.capture_time import Taken
 from iqcli.records import Facts
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ MAX_TEXT = 100
 MAX_READS = 20_000
 PREFIX = b"Exif\0\0"
 RATING = "Image Rating"
+RATING_PERCENT = "Image Tag 0x4749"  # which exifread has no name for
 # Not of exifread: it reads no maker notes here.
 APPLE_BURST = "MakerNote BurstUUID"
 RENDERED, STITCHED = "EXIF CustomRendered", 6  # so Apple marks its panoramas
@@ -38,10 +40,24 @@ IDENTITY = re.compile(r"[\w.:+/=-]{1,100}", re.ASCII)
 TIMES = (
     ("EXIF DateTimeOriginal", "EXIF SubSecTimeOriginal", "EXIF OffsetTimeOriginal"),
     ("EXIF DateTimeDigitized", "EXIF SubSecTimeDigitized", "EXIF OffsetTimeDigitized"),
-    ("Image DateTime", "EXIF SubSecTime", "EXIF OffsetTime"),
 )
-MOMENT = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
+# The last change of the file, and all that some cameras write.
+CHANGED = ("Image DateTime", "EXIF SubSecTime", "EXIF OffsetTime")
+MOMENT = re.compile(r"\d{4}[:\-/]\d\d[:\-/]\d\d[ T]\d\d:\d\d:\d\d")
 OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
+# Not of EXIF, but kept beside its tags: dates of IPTC-IIM, by record and data set, and the
+# text "Creation Time" of a PNG.
+IPTC_TAGS = {
+    (2, 55): "IPTC DateCreated",
+    (2, 60): "IPTC TimeCreated",
+    (2, 62): "IPTC DigitalCreationDate",
+    (2, 63): "IPTC DigitalCreationTime",
+}
+IPTC_TIMES = (
+    (IPTC_TAGS[2, 55], IPTC_TAGS[2, 60]),
+    (IPTC_TAGS[2, 62], IPTC_TAGS[2, 63]),
+)
+PNG_TIME = "PNG CreationTime"
 
 Tags = dict[str, Any]
 
@@ -101,21 +117,23 @@ def facts_of(tags: Mapping[str, Any], packet: bytes, kind: str, width: int, heig
     """Join tags and XMP packet of one photo; `width` and `height` are upright pixels."""
     maker, model = _text(tags.get("Image Make")), _text(tags.get("Image Model"))
     properties = xmp.properties_of(packet) if packet else {}
+    taken = _taken(tags, properties)
     marks = xmp.marks(properties)
     return Facts(
         width=width,
         height=height,
         format=kind,
-        taken=_taken(tags),
+        taken=taken and taken.when,
         camera=_camera(maker, model),
         maker=maker,
         # XMP before EXIF: programs that write one only write XMP.
-        stars=_stars(tags) if marks.stars is None else marks.stars,
+        stars=xmp.first_rating([marks.stars, _stars(tags)]),
         pick=marks.pick,
         burst=_burst(tags, properties),
         bias=bias_of(tags),
         exposure=exposure_of(tags),
         panorama=xmp.is_panorama(properties) or number_of(tags.get(RENDERED)) == STITCHED,
+        taken_from=taken and taken.source,
     )
 
 
@@ -129,19 +147,54 @@ def _burst(tags: Mapping[str, Any], properties: xmp.Properties) -> str | None:
     return google and f"google:{google}"
 
 
-def _taken(tags: Mapping[str, Any]) -> str | None:
-    """The first moment that exists in the calendar (cameras write "0000:00:00 …" for unknown)."""
-    for moment, fraction, offset in TIMES:
-        match = MOMENT.match(_text(tags.get(moment)) or "")
-        try:
-            when = datetime(*map(int, match.groups())) if match else None  # type: ignore[arg-type]
-        except ValueError:
-            continue
-        if when:
-            part = re.match(r"\d{1,6}", _text(tags.get(fraction)) or "")
-            zone = OFFSET.fullmatch(_text(tags.get(offset)) or "")
-            return when.isoformat() + (f".{part[0]}" if part else "") + (zone[0] if zone else "")
-    return None
+def _taken(tags: Mapping[str, Any], properties: xmp.Properties) -> Taken | None:
+    """The time that the file itself tells; when it was last changed, only for want of a better."""
+    return capture_time.first(
+        [
+            *(_moment(tags, *names) for names in TIMES),
+            capture_time.of_xmp(properties, xmp.TIMES),
+            *(_iptc(tags, *names) for names in IPTC_TIMES),
+            _png(_text(tags.get(PNG_TIME))),
+            _moment(tags, *CHANGED),
+            _satellites(tags),
+        ]
+    )
+
+
+def _moment(tags: Mapping[str, Any], moment: str, fraction: str, offset: str) -> Taken | None:
+    """A moment or day that exists in the calendar (cameras write "0000:00:00 …" for unknown)."""
+    text = _text(tags.get(moment)) or ""
+    match = MOMENT.match(text)
+    when = capture_time.parse(match[0]) if match else None
+    if when is None:
+        day = capture_time.parse(text[: capture_time.DAY_LENGTH])
+        return Taken(day, capture_time.EXIF) if day else None
+    part = re.match(r"\d{1,6}", _text(tags.get(fraction)) or "", re.ASCII)
+    zone = OFFSET.fullmatch(_text(tags.get(offset)) or "")
+    when += (f".{part[0]}" if part else "") + (zone[0] if zone else "")
+    return Taken(when, capture_time.EXIF)
+
+
+def _iptc(tags: Mapping[str, Any], date: str, time: str) -> Taken | None:
+    when = capture_time.of_iptc(_text(tags.get(date)), _text(tags.get(time)))
+    return Taken(when, capture_time.IPTC) if when else None
+
+
+def _png(text: str | None) -> Taken | None:
+    when = text and (capture_time.parse(text) or capture_time.parse_mail(text))
+    return Taken(when, capture_time.PNG) if when else None
+
+
+def _satellites(tags: Mapping[str, Any]) -> Taken | None:
+    """The time of the position, by UTC."""
+    day = capture_time.parse(_text(tags.get("GPS GPSDate")) or "")
+    clock = tags.get("GPS GPSTimeStamp")
+    parts = [number_of([each]) for each in clock] if isinstance(clock, list) else []
+    if day is None or len(parts) != 3:
+        return None
+    hour, minute, second = (-1 if each is None else int(each) for each in parts)
+    when = capture_time.parse(f"{day}T{hour:02}:{minute:02}:{second:02}Z")
+    return Taken(when, capture_time.GPS) if when else None
 
 
 def _camera(maker: str | None, model: str | None) -> str | None:
@@ -153,8 +206,10 @@ def _camera(maker: str | None, model: str | None) -> str | None:
 
 
 def _stars(tags: Mapping[str, Any]) -> int | None:
-    rating = _integer(tags.get(RATING))
-    return rating if rating is not None and 0 <= rating <= 5 else None
+    rating, percent = _integer(tags.get(RATING)), _integer(tags.get(RATING_PERCENT))
+    if rating is not None and 0 <= rating <= 5:
+        return rating
+    return None if percent is None else xmp.stars_of_percent(percent)
 
 
 def bias_of(tags: Mapping[str, Any]) -> float | None:

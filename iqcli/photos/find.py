@@ -1,4 +1,6 @@
-"""From paths to shots: walk folders, group names, yield every shot once. Opens no photo.
+"""From paths to shots: walk folders, group names, yield every shot once.
+
+Opens only photos whose names alone do not say whether they belong together.
 
 What a walk passes over is counted in a `PassedOver`, so that a person hears of it.
 """
@@ -9,15 +11,19 @@ import os
 import stat
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from iqcli.errors import IqError
 from iqcli.fs.other_programs import Kind, OtherProgram
-from iqcli.photos.filenames import Group
 from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
 from iqcli.photos.formats import OTHER_PICTURE, extension
 from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
+from iqcli.photos.names import siblings
+from iqcli.photos.names.evidence import Evidence
+from iqcli.photos.names.read_evidence import ReadEvidence
+from iqcli.photos.names.shots import Group
 from iqcli.records import Shot
 from iqcli.text import display_path
 
@@ -59,6 +65,7 @@ def find_shots(
     default_excludes: bool = True,
     exclude: Iterable[str] = (),
     is_photo: IsPhoto = looks_like_photo,
+    evidence: Evidence | None = None,
     on_problem: OnProblem,
     passed: PassedOver | None = None,
 ) -> Iterator[Shot]:
@@ -69,19 +76,28 @@ def find_shots(
     what is hidden, links, what `.nomedia` and `.iqignore` exclude) count where they are given
     themselves. `exclude` holds for files that are given, too; a shot goes by its primary file, so
     that none is torn apart. A shot reached twice is yielded once. `is_photo` decides on files of
-    unknown extension; what cannot be listed or is not on this disk goes to `on_problem`, and what
+    unknown extension, `evidence` (by default the files themselves) on names that may belong
+    together; what cannot be listed or is not on this disk goes to `on_problem`, and what
     is passed over is counted in `passed`.
     Raises IqError for a path that does not exist, before anything is yielded, and for an
     `.iqignore` that cannot be used.
     """
     given = [(path, _status(path)) for path in paths]
     rules = Rules(follow_links, default_excludes, is_photo, tuple(exclude))
-    return _Finder(rules, on_problem, PassedOver() if passed is None else passed).find(given)
+    counts = PassedOver() if passed is None else passed
+    return _Finder(rules, evidence or ReadEvidence(), on_problem, counts).find(given)
 
 
-def find_again(paths: Iterable[Path]) -> dict[Path, Shot]:
-    """The shots of these paths as they are now, by their primary files, without the unlistable."""
-    return {shot.path: shot for shot in find_shots(paths, on_problem=lambda _, __: None)}
+def find_again(paths: Iterable[Path], roots: Iterable[Path] = ()) -> dict[Path, Shot]:
+    """The shots of these paths as they are now, by their primary files, without the unlistable.
+
+    Files of a shot in another folder count where they lie under one of `roots`, as they did when
+    these were walked.
+    """
+    given = [(path, _status(path)) for path in paths]
+    rules = Rules(follow_links=False, default_excludes=True, is_photo=looks_like_photo)
+    finder = _Finder(rules, ReadEvidence(), lambda _, __: None, PassedOver(), frozenset(roots))
+    return {shot.path: shot for shot in finder.find(given)}
 
 
 def _status(path: Path) -> os.stat_result:
@@ -112,8 +128,16 @@ class _Subfolder:
 
 
 class _Finder:
-    def __init__(self, rules: Rules, on_problem: OnProblem, passed: PassedOver) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        evidence: Evidence,
+        on_problem: OnProblem,
+        passed: PassedOver,
+        beyond: frozenset[Path] = frozenset(),
+    ) -> None:
         self._rules = rules
+        self._evidence = evidence
         self._on_problem = on_problem
         self._passed = passed
         self._asked = RuleSet(rules.exclude, OPTION) if rules.exclude else None
@@ -122,6 +146,11 @@ class _Finder:
         self._ignored: dict[Identity, set[str]] = defaultdict(set)
         self._named: dict[Identity, set[str]] = defaultdict(set)
         self._siblings: dict[tuple[Path, bool], _Siblings] = {}
+        self._beyond = beyond
+        # Raw files in folders of their own: which picture each goes with, and with what files.
+        self._joined: dict[Path, tuple[Path, ...]] = {}
+        self._absorbed: set[Path] = set()
+        self._ahead: dict[Path, Folder] = {}
 
     def find(self, given: list[tuple[Path, os.stat_result]]) -> Iterator[Shot]:
         folders = [each for _, each in given if stat.S_ISDIR(each.st_mode)]
@@ -153,7 +182,7 @@ class _Finder:
             identity = _identity(path)
             if identity in self._walked:
                 return
-            folder = read_folder(path, self._rules)
+            folder = self._ahead.pop(path, None) or self._read(path)
         except OSError as error:
             self._on_problem(path, f"it cannot be listed: {error.strerror}")
             return
@@ -163,7 +192,8 @@ class _Finder:
         self._count(path, folder)
         for name in folder.rules:
             ignore = ignore.joined(path / name)
-        groups = {shot[0]: shot for shot in folder.shots}
+        self._join(path, folder, ignore)
+        groups = {shot[0]: shot for shot in folder.shots if path / shot[0] not in self._absorbed}
         for name in sorted([*groups, *folder.folders], key=os.fsencode):
             is_folder = name not in groups
             if ignore.sets and self._is_ignored(path, name, ignore, identity, is_folder):
@@ -172,6 +202,45 @@ class _Finder:
                 yield _Subfolder(path / name, ignore.inside(name))
             elif name not in self._named.get(identity, ()):
                 yield from self._shot(root, path, groups[name], folder.in_cloud)
+
+    def _read(self, path: Path) -> Folder:
+        return read_folder(path, self._rules, self._evidence)
+
+    def _join(self, path: Path, folder: Folder, ignore: Ignore | None) -> None:
+        """See which raw files in subfolders, or in this folder, go with pictures in the others.
+
+        Folders that the walk will not enter from here, or that say what to pass over, are no part.
+        """
+        pictures, raws = {path: folder.shots}, {path: folder.shots}
+        for name in folder.folders:
+            is_raw = siblings.is_raw_folder(name)
+            if not is_raw and not siblings.is_picture_folder(name):
+                continue
+            if inside := self._read_ahead(path / name, name, ignore):
+                (raws if is_raw else pictures)[path / name] = inside.shots
+        if len(pictures) == len(raws) == 1:
+            return
+        files = {
+            place / shot[0]: tuple(place / name for name in (shot[0], *shot[1]))
+            for place, shots in raws.items()
+            for shot in shots
+        }
+        for raw, picture in siblings.join(pictures, raws, self._evidence).items():
+            self._joined[picture] = files[raw]
+            self._absorbed.add(raw)
+
+    def _read_ahead(self, path: Path, name: str, ignore: Ignore | None) -> Folder | None:
+        """A subfolder that will be walked, read already; None for any other."""
+        try:
+            if path.is_symlink() or _identity(path) in self._walked | self._roots:
+                return None
+            if ignore and ignore.sets and ignore.source(f"{name}/") is not None:
+                return None
+            found = self._ahead[path] = self._read(path)
+        except OSError:
+            return None
+        others = found.owner or found.no_media or found.rules or found.in_cloud
+        return None if others else found
 
     def _passes(self, path: Path, folder: Folder) -> bool:
         """Whether a folder that was not given is passed over because of a file in it."""
@@ -210,18 +279,18 @@ class _Finder:
 
     def _file(self, path: Path) -> Iterator[Shot]:
         parent, name = path.parent, path.name
-        siblings = self._beside(parent, self._rules.hides(name))
-        shot = siblings.groups.get(name, (name, ()))
-        done = self._named[siblings.identity]
-        walked = siblings.identity in self._walked and name in siblings.groups
-        walked = walked and shot[0] not in self._ignored[siblings.identity]
+        beside = self._beside(parent, self._rules.hides(name))
+        shot = beside.groups.get(name, (name, ()))
+        done = self._named[beside.identity]
+        walked = beside.identity in self._walked and name in beside.groups
+        walked = walked and shot[0] not in self._ignored[beside.identity]
         if shot[0] in done or (walked and not self._rules.hides(shot[0])):
             return
         done.add(shot[0])
         if self._asked and self._asked.verdict(shot[0]):
             self._passed.photos[OPTION] += 1
             return
-        in_cloud = siblings.in_cloud | ({name} if is_in_cloud(path.stat()) else set())
+        in_cloud = beside.in_cloud | ({name} if is_in_cloud(path.stat()) else set())
         yield from self._shot(parent, parent, shot, in_cloud)
 
     def _beside(self, parent: Path, hidden: bool) -> _Siblings:
@@ -230,21 +299,30 @@ class _Finder:
         if key not in self._siblings:
             rules = replace(self._rules, default_excludes=False) if hidden else self._rules
             try:
-                folder = read_folder(parent, rules)
+                folder = read_folder(parent, rules, self._evidence)
             except OSError as error:
                 why = f"it cannot be listed, companions in it are not seen: {error.strerror}"
                 self._on_problem(parent, why)
                 folder = Folder()
+            self._join(parent, folder, None)
+            if self._beyond and siblings.is_sibling(parent.name):
+                with suppress(OSError):
+                    self._join(parent.parent, self._read(parent.parent), None)
             groups = {name: shot for shot in folder.shots for name in (shot[0], *shot[1])}
             self._siblings[key] = _Siblings(_identity(parent), groups, folder.in_cloud)
         return self._siblings[key]
 
     def _shot(self, root: Path, folder: Path, shot: Group, in_cloud: set[str]) -> Iterator[Shot]:
         primary, companions = shot
+        files = [folder / name for name in companions]
+        if joined := self._joined.get(folder / primary):
+            inside = self._beyond or {root}
+            files += [each for each in joined if any(map(each.is_relative_to, inside))]
+            files.sort(key=os.fsencode)
         if in_cloud and not in_cloud.isdisjoint((primary, *companions)):
             self._on_problem(folder / primary, IN_CLOUD)
             return
-        yield Shot(root, folder / primary, tuple(folder / name for name in companions))
+        yield Shot(root, folder / primary, tuple(files))
 
 
 def _identity(folder: Path) -> Identity:

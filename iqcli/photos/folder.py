@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
 from iqcli.fs.other_programs import OtherProgram, Ownership, owner_by_mark, owner_by_name
 from iqcli.fs.read import read_regular
-from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import (
     HEAD_BYTES,
     OTHER_PICTURE,
@@ -25,6 +25,11 @@ from iqcli.photos.formats import (
     sniff,
 )
 from iqcli.photos.ignore import IGNORE_FILES, NO_MEDIA
+from iqcli.photos.names.companions import FullNames
+from iqcli.photos.names.shots import Group, group
+
+if TYPE_CHECKING:
+    from iqcli.photos.names.evidence import Evidence
 
 IsPhoto = Callable[[Path, os.stat_result], bool]
 
@@ -79,10 +84,14 @@ class Folder:
     rules: tuple[str, ...] = ()
 
 
-def read_folder(folder: Path, rules: Rules) -> Folder:
-    """List and group one folder; no file of a known extension is opened. Raises OSError."""
+def read_folder(folder: Path, rules: Rules, evidence: Evidence | None = None) -> Folder:
+    """List and group one folder. Raises OSError.
+
+    No file of a known extension is opened but by `evidence`, for names that may belong together.
+    """
     found = Folder()
     names: dict[_Role, list[str]] = {role: [] for role in _Role}
+    unknown: list[os.DirEntry[str]] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             try:
@@ -92,25 +101,51 @@ def read_folder(folder: Path, rules: Rules) -> Folder:
                 if isinstance(role, OtherProgram):
                     found.owned[entry.name] = role
                     continue
+                if role is _Role.UNKNOWN:
+                    unknown.append(entry)
                 names[role].append(entry.name)
                 if MAY_BE_IN_CLOUD and is_in_cloud(entry.stat()):
                     found.in_cloud.add(entry.name)
             except OSError:  # what disappears or cannot be read meanwhile is no photo
                 continue
-    videos = names[_Role.VIDEO]
-    found.shots = group(names[_Role.PHOTO], [*videos, *names[_Role.SIDECAR]])
+    _look_at(unknown, names, rules)
+    videos, pictures = names[_Role.VIDEO], names[_Role.PICTURE]
+    others = [*videos, *names[_Role.SIDECAR], *pictures, *names[_Role.UNKNOWN]]
+    found.shots = group(names[_Role.PHOTO], others, folder, evidence)
     found.folders, found.hidden = names[_Role.FOLDER], names[_Role.HIDDEN]
-    found.pictures = names[_Role.PICTURE]
     found.links = len(names[_Role.LINK])
-    if videos:
+    if videos or pictures:
         taken = {name for _, companions in found.shots for name in companions}
         found.videos = [name for name in videos if name not in taken]
+        found.pictures = [name for name in pictures if name not in taken]
     if marks := names[_Role.MARK]:
         found.no_media = NO_MEDIA in marks
         found.rules = tuple(name for name in IGNORE_FILES if name in marks)
         if rules.default_excludes:
             found.owner = next((each for each in map(owner_by_mark, marks) if each), None)
     return found
+
+
+def _look_at(entries: list[os.DirEntry[str]], names: dict[_Role, list[str]], rules: Rules) -> None:
+    """Find photos among files of unknown extensions by their first bytes.
+
+    What is named after a photo is its companion: a backup would be taken for a photo.
+    """
+    owners = FullNames(names[_Role.PHOTO])
+    photos = set()
+    for entry in entries:
+        try:
+            if owners.photo_of(entry.name) is None and _is_photo(entry, rules):
+                photos.add(entry.name)
+        except OSError:
+            continue
+    names[_Role.PHOTO] += sorted(photos)
+    names[_Role.UNKNOWN] = [name for name in names[_Role.UNKNOWN] if name not in photos]
+
+
+def _is_photo(entry: os.DirEntry[str], rules: Rules) -> bool:
+    status = entry.stat()
+    return not is_in_cloud(status) and rules.is_photo(Path(entry.path), status)
 
 
 class _Role(StrEnum):
@@ -120,6 +155,7 @@ class _Role(StrEnum):
     VIDEO = auto()
     PICTURE = auto()
     SIDECAR = auto()
+    UNKNOWN = auto()  # a file of another extension, or of none
     LINK = auto()
     MARK = auto()  # a file that says what the folder is
 
@@ -141,15 +177,11 @@ def _role(entry: os.DirEntry[str], rules: Rules) -> _Role | OtherProgram | None:
         return _Role.PHOTO
     if kind in VIDEO:
         return _Role.VIDEO
-    if kind in SIDECAR:
+    if kind in SIDECAR or kind == "json":
         return _Role.SIDECAR
     if kind in OTHER_PICTURE:
         return _Role.PICTURE
-    if owner_by_mark(name):
-        return _Role.MARK
-    status = entry.stat()
-    known = not is_in_cloud(status) and rules.is_photo(Path(entry.path), status)
-    return _Role.PHOTO if known else None
+    return _Role.MARK if owner_by_mark(name) else _Role.UNKNOWN
 
 
 def _folder_role(

@@ -101,7 +101,11 @@ RAW = _words(" ".join(FORMATS[name].extensions for name in RAW_KINDS))
 PHOTO = _words(" ".join(each.extensions for each in FORMATS.values()))
 PICTURE = PHOTO - JPEG - HEIF - RAW
 VIDEO = _words("3gp avi insv lrv m2ts m4v mkv mov mp mp4 mpeg mpg mts webm wmv")
-SIDECAR = _words("aae dop json on1 pp3 thm wav xmp")
+# Of files that are named after the stem of a photo: settings of editors, tags, voices, tracks.
+SIDECAR = _words(
+    "aae acr arp comask cos dop dr3 dr4 exif gpx gqv info iptc lrf m4a meta mie mp3 nks nksc on1 "
+    "onphoto pp3 ptx pto rrexif spd srt thm txt vrd wav xmp yaml yml"
+)
 
 HEAD_BYTES = 32
 MAGIC = tuple((magic, name) for name, each in FORMATS.items() for magic in each.magic)

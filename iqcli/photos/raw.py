@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.photos import exif, time_limit
-from iqcli.photos.decode import Picture, decode
+from iqcli.photos.decode import Picture, decode, metadata
 from iqcli.photos.limits import ENOUGH_LONG, require_memory, require_size
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.tiff import xmp_of
@@ -49,6 +49,22 @@ def decode_raw(data: bytes, max_megapixels: float) -> Picture:
     if orientation < 5 and ORIENTATIONS.get(sizes.flip, 1) >= 5:
         width, height = height, width  # the pixels lie upright already
     return Picture(pixels, width, height, orientation, own, xmp_of(data), profile)
+
+
+def metadata_of_raw(data: bytes) -> tuple[exif.Tags, bytes]:
+    """Tags and XMP packet as `decode_raw` gives them, without decoding a pixel.
+
+    Raises whatever LibRaw raises.
+    """
+    import rawpy
+
+    tags = exif.tags_of(data)
+    if not tags:
+        with quiet_stderr(), rawpy.imread(BytesIO(data)) as raw:
+            thumb = raw.extract_thumb()
+        if thumb.format is rawpy.ThumbFormat.JPEG:
+            tags, _ = metadata(bytes(thumb.data), "jpeg")
+    return tags, xmp_of(data)
 
 
 @time_limit.bounded

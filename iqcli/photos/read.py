@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Protocol
 from iqcli.errors import PhotoError
 from iqcli.photos import exif
 from iqcli.photos.colour import to_srgb
-from iqcli.photos.decode import decode
+from iqcli.photos.decode import decode, metadata
 from iqcli.photos.find import find_shots
 from iqcli.photos.formats import RAW_KINDS, title
-from iqcli.photos.raw import decode_raw
+from iqcli.photos.raw import decode_raw, metadata_of_raw
 from iqcli.photos.reading import kind_of
 from iqcli.photos.time_limit import bounded
 from iqcli.photos.views import upright, views_of
@@ -64,6 +64,19 @@ def read_photo(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
         picture = decode_raw(data, max_megapixels) if raw else decode(data, kind, max_megapixels)
         views = views_of(upright(picture.pixels, picture.orientation), picture.profile)
         return _facts(picture, kind), views
+
+
+@bounded
+def read_facts(data: bytes, known: Facts) -> Facts:
+    """The facts `known` of a file whose metadata are read anew, without decoding a pixel.
+
+    Raises PhotoError.
+    """
+    kind = kind_of(data)
+    with photo_errors(kind):
+        tags, packet = metadata_of_raw(data) if kind in RAW_KINDS else metadata(data, kind)
+        found = exif.facts_of(tags, packet, kind, known.width, known.height)
+    return replace(found, damage=known.damage)
 
 
 @bounded

@@ -136,16 +136,28 @@ def read_packet(data: bytes) -> Packet:
 def read_texts(data: bytes, names: Container[str]) -> dict[str, list[str]]:
     """The texts of the properties of these `names`, in the order of the packet.
 
-    Bytes of another encoding are replaced; otherwise raises BrokenPacket as `read_packet` does.
+    Those of an array are its items, that of a structure its `rdf:value`. Bytes of another encoding
+    are replaced; otherwise raises BrokenPacket as `read_packet` does.
     """
-    packet = _read(data, "replace", PROPERTY)
+    packet = _read(data, "replace", ITEM)
     found = [(each.whole[0], each.name, each.text) for each in packet.attributes]
     for block in packet.blocks:
-        found += [(each.start, each.name, each.text or "") for each in block.parts]
+        for each in block.parts:
+            found += [(each.start, each.name, text) for text in _texts(each)]
     texts: dict[str, list[str]] = {}
     for _, name, text in sorted(each for each in found if each[1] in names):
         texts.setdefault(name, []).append(text)
     return texts
+
+
+def _texts(element: Element) -> list[str]:
+    if element.array:
+        return [item.text or "" for item in element.array.parts]
+    inside = element.parts
+    if len(inside) == 1 and inside[0].name == f"{RDF}Description":
+        inside = inside[0].parts
+    values = [each.text or "" for each in inside if each.name == f"{RDF}value"]
+    return values or [element.text or ""]
 
 
 def _read(data: bytes, errors: str, deepest: int) -> Packet:

@@ -19,6 +19,8 @@ from iqcli.pipeline import cache_codec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from iqcli.photos.names.evidence import Header
+    from iqcli.photos.times.capture_time import Taken
     from iqcli.pipeline.cache_codec import Failure
     from iqcli.pipeline.cache_store import Store
     from iqcli.records import Facts, Marks, Vector
@@ -33,6 +35,8 @@ FOLDER = "iq-measurements"
 # git's racy rule: a file changed this shortly before it was read may change again and keep its
 # stat. Clocks of file systems step by at most 10 ms, but FAT counts in steps of two seconds.
 FINE_NS, COARSE_NS = 50_000_000, 2_000_000_000
+# b"m" knew ratings in fewer forms, and none in pictures.
+MARKS = b"m2"
 # The mounts of Linux; other systems have no such file.
 MOUNTS = Path("/proc/mounts")
 _NETWORK = ("nfs", "cifs", "smb", "afs", "ceph", "9p", "fuse.sshfs", "fuse.rclone", "glusterfs")
@@ -64,6 +68,7 @@ class Cache:
     def __init__(self, root: Path | None, warn: Callable[[str], None]) -> None:
         self._folder = root / FOLDER if root else None
         self._warn = warn
+        self._noted = False
 
     @cached_property
     def _store(self) -> Store | None:
@@ -90,17 +95,73 @@ class Cache:
         self._keep_stat(key, stat, at_ns, bytes([verdict]))
         return verdict
 
+    def header(self, path: Path, stat: os.stat_result) -> Header | None:
+        """What the header of an unchanged file tells; None if it was never read."""
+        return self._read(
+            _path_key(b"h1", path), lambda data: cache_codec.unpack_header(data, stat)
+        )
+
+    def remember_header(self, path: Path, stat: os.stat_result, at_ns: int, header: Header) -> None:
+        """Keep what the header of a file tells that was read from `at_ns` on."""
+        if _is_settled(stat, at_ns):
+            self._keep(_path_key(b"h1", path), cache_codec.pack_header(stat, header))
+
+    def likeness(
+        self, edit: Path, stat: os.stat_result, original: Path, other: os.stat_result
+    ) -> int | None:
+        """How an edit looks beside its original, a small number; None if that is unknown."""
+        found = self._by_stat(_pair_key(edit, original), stat, 17)
+        known = found is not None and found[:16] == cache_codec.stat_digest(other)
+        return found[16] if found is not None and known else None
+
+    def remember_likeness(
+        self,
+        edit: Path,
+        stat: os.stat_result,
+        original: Path,
+        other: os.stat_result,
+        at_ns: int,
+        likeness: int,
+    ) -> None:
+        """Keep how an edit looks beside its original; both were read from `at_ns` on."""
+        if _is_settled(other, at_ns):
+            payload = cache_codec.stat_digest(other) + bytes([likeness])
+            self._keep_stat(_pair_key(edit, original), stat, at_ns, payload)
+
     def marks(self, path: Path, stat: os.stat_result, fingerprint: str) -> Marks | None:
         """The rating and the flag in an unchanged sidecar; None if it was never read."""
-        key = _path_key(_kind(b"m", fingerprint), path)
+        key = _path_key(_kind(MARKS, fingerprint), path)
         return self._read(key, lambda data: cache_codec.unpack_marks(data, stat))
 
     def remember_marks(
         self, path: Path, stat: os.stat_result, at_ns: int, fingerprint: str, marks: Marks
     ) -> None:
         """Keep the rating (-1..5) and the flag (-1..1) in a sidecar that was read from `at_ns`."""
-        key = _path_key(_kind(b"m", fingerprint), path)
+        key = _path_key(_kind(MARKS, fingerprint), path)
         self._keep_stat(key, stat, at_ns, cache_codec.marks_bytes(marks))
+
+    def time_beside(self, path: Path, stat: os.stat_result) -> tuple[Taken | None] | None:
+        """The time that an unchanged file beside a photo tells, None in a tuple if it tells none.
+
+        None if it was never asked.
+        """
+        key = _path_key(b"w", path)
+        return self._read(key, lambda data: cache_codec.unpack_time(data, stat))
+
+    def remember_time(
+        self, path: Path, stat: os.stat_result, at_ns: int, taken: Taken | None
+    ) -> None:
+        """Keep the time in a file beside a photo that was read from `at_ns`."""
+        self._keep_stat(_path_key(b"w", path), stat, at_ns, cache_codec.time_bytes(taken))
+
+    def note_reading_anew(self) -> None:
+        """Say, once a run, that metadata are read which an earlier version did not ask for."""
+        if not self._noted:
+            self._noted = True
+            self._warn(
+                "some photos were measured by an earlier version: they are read once more for "
+                "the time that they were taken, and not measured again"
+            )
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:
         """The facts of a picture, or why it could not be decoded; None if unknown."""
@@ -180,7 +241,7 @@ class Cache:
         return self._read(key, lambda data: cache_codec.unpack_stat(data, stat, size))
 
     def _keep_stat(self, key: bytes, stat: os.stat_result, at_ns: int, payload: bytes) -> None:
-        if _changed_ns(stat) < at_ns - _step_ns(stat):
+        if _is_settled(stat, at_ns):
             self._keep(key, cache_codec.pack_stat(stat, payload))
 
     def _read(self, key: bytes, unpack: Callable[[object], T]) -> T | None:
@@ -195,6 +256,11 @@ class Cache:
     def _keep(self, key: bytes, value: bytes) -> None:
         if self._store:
             self._store.put(key, value)
+
+
+def _is_settled(stat: os.stat_result, at_ns: int) -> bool:
+    """Whether a file read from `at_ns` on was changed so long before that its stat tells."""
+    return _changed_ns(stat) < at_ns - _step_ns(stat)
 
 
 def _changed_ns(stat: os.stat_result) -> int:
@@ -214,6 +280,10 @@ def _kind(letter: bytes, fingerprint: str) -> bytes:
 def _path_key(kind: bytes, path: Path) -> bytes:
     # Not normalised: `link/../photo.jpg` is another file than `photo.jpg`.
     return kind + os.fsencode(path.absolute())
+
+
+def _pair_key(edit: Path, original: Path) -> bytes:
+    return _path_key(b"l1", edit) + b"\0" + os.fsencode(original.name)
 
 
 def _content_key(kind: bytes, sha256: str, fingerprint: str) -> bytes:

@@ -6,18 +6,21 @@ ValueError for anything that is not exactly what was written, and for what no ph
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
 import struct
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.photos.formats import FORMATS
+from iqcli.photos.names.evidence import Header
+from iqcli.photos.times.capture_time import EXIF, SOURCES, Taken
 from iqcli.records import Facts, Marks
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ STAT = b"iqS1"
 VECTOR = b"iqV1"
 FACTS = b"iqF2"
 THUMBNAIL = b"iqP1"
+HEADER = b"iqH1"
 # No thumbnail comes near it.
 LARGEST_THUMBNAIL = 1 << 19
 
@@ -40,12 +44,19 @@ _FACT_KINDS = (
     *("size", "size", "format", "time?", "text?", "text?", "stars?", "pick?"),
     *("burst?", "ev?", "ev?", "flag"),
 )
-# A row has one value more where the picture is damaged: by what share.
+# A row has one value more where the picture is damaged: by what share. And it has two more where
+# EXIF has no time, so that others were asked: versions up to 0.3 asked EXIF alone.
 _DAMAGED_KINDS = (*_FACT_KINDS, "share")
+_TIMED_KINDS = (*_FACT_KINDS, "damage", "source?")
+# How `Facts.taken_from` says that EXIF has no time and nothing else was asked.
+UNASKED = ""
 _RANGES = {"size": (1, 2**31 - 1), "stars?": (-1, 5), "pick?": (-1, 1)}
 # Times as `datetime` reads them, with a fraction of a second and an offset where they are known.
 _TEXTS = {
-    "time?": re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d:\d\d)?", re.ASCII),
+    "time?": re.compile(
+        r"\d{4}-\d\d-\d\d(T\d\d:\d\d:\d\d(\.\d{1,6})?([+-]\d\d:\d\d|Z)?)?", re.ASCII
+    ),
+    "source?": re.compile("|".join(SOURCES)),
     "text?": re.compile(r".{1,100}"),
     "burst?": re.compile(r"[a-z]+:[\w.:+/=-]{1,100}", re.ASCII),
 }
@@ -89,10 +100,13 @@ def pack_stat(stat: os.stat_result, payload: bytes) -> bytes:
     return seal(STAT, _stat_bytes(stat) + payload)
 
 
-def unpack_stat(data: object, stat: os.stat_result, size: int) -> bytes | None:
-    """The payload of `size` bytes, or None if the file's stat is no longer the one stored."""
+def unpack_stat(data: object, stat: os.stat_result, size: int | None) -> bytes | None:
+    """The payload of `size` bytes, or None if the file's stat is no longer the one stored.
+
+    A `size` of None is any.
+    """
     body = unseal(STAT, data)
-    if len(body) != _STAT.size + size:
+    if len(body) != _STAT.size + (max(len(body) - _STAT.size, 0) if size is None else size):
         raise ValueError("wrong length")
     return body[_STAT.size :] if body.startswith(_stat_bytes(stat)) else None
 
@@ -112,6 +126,72 @@ def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
     if not (_is_fact(stars, "stars?") and _is_fact(pick, "pick?")):
         raise ValueError("not the marks of a sidecar")
     return Marks(stars, pick)
+
+
+def pack_header(stat: os.stat_result, header: Header) -> bytes:
+    """What the header of one file tells, valid while its stat stays as it is."""
+    known = {name: each for name, each in asdict(header).items() if each is not None}
+    return seal(HEADER, _stat_bytes(stat) + json.dumps(known).encode())
+
+
+def unpack_header(data: object, stat: os.stat_result) -> Header | None:
+    """The header of a file, or None if its stat is no longer the one stored."""
+    body = unseal(HEADER, data)
+    if not body.startswith(_stat_bytes(stat)):
+        return None
+    known = json.loads(body[_STAT.size :])
+    if not isinstance(known, dict) or not set(known) <= set(_HEADER_KINDS):
+        raise ValueError("not a header")
+    if not all(_HEADER_KINDS[name](each) for name, each in known.items()):
+        raise ValueError("not a header of a photo")
+    return Header(**known)
+
+
+def stat_digest(stat: os.stat_result) -> bytes:
+    """16 bytes that change with the stat of a file."""
+    return hashlib.sha256(_stat_bytes(stat)).digest()[:16]
+
+
+def _is_short_text(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= 100
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, str) and _TEXTS["time?"].fullmatch(value) is not None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not math.isnan(value)
+
+
+_HEADER_KINDS = {
+    "taken": _is_moment,
+    "fraction": _is_short_text,
+    "camera": _is_short_text,
+    "software": _is_short_text,
+    "content_id": _is_short_text,
+    "seconds": _is_number,
+    "made": _is_number,
+}
+
+
+def time_bytes(taken: Taken | None) -> bytes:
+    """A time and its source, as a payload of `pack_stat`; empty where there is none."""
+    return f"{taken.source} {taken.when}".encode() if taken else b""
+
+
+def unpack_time(data: object, stat: os.stat_result) -> tuple[Taken | None] | None:
+    """The time in a file beside a photo, None in a tuple for no time.
+
+    None if the file's stat is no longer the one stored.
+    """
+    payload = unpack_stat(data, stat, None)
+    if not payload:
+        return None if payload is None else (None,)
+    source, _, when = payload.decode("ascii").partition(" ")
+    if not (_is_fact(source, "source?") and _is_fact(when, "time?")):
+        raise ValueError("not a time")
+    return (Taken(when, source),)
 
 
 def _stat_bytes(stat: os.stat_result) -> bytes:
@@ -145,13 +225,13 @@ def unpack_vector(
 def pack_facts(facts: Facts | Failure) -> bytes:
     """One line of JSON: a list in the order of the record's fields.
 
-    Facts of a whole picture leave out its damage; a failure is four long.
+    Facts of a whole picture with a time by EXIF leave out both; a failure is four long.
     """
     values = astuple(facts)
     if isinstance(facts, Failure):
         values = (*values, TRIED_IN_PARTS)
-    elif not facts.damage:
-        values = values[:-1]
+    elif facts.taken_from in (EXIF, UNASKED):
+        values = values[: len(_DAMAGED_KINDS if facts.damage else _FACT_KINDS)]
     return seal(FACTS, json.dumps(values).encode())
 
 
@@ -168,11 +248,15 @@ def unpack_facts(data: object) -> Facts | Failure | None:
         return None
     if len(values) == 4 and values[3] is TRIED_IN_PARTS:
         return _failure(*(values[:2] if values[2] is None else values[:3]))
-    kinds = _FACT_KINDS if len(values) == len(_FACT_KINDS) else _DAMAGED_KINDS
+    rows = {len(each): each for each in (_FACT_KINDS, _DAMAGED_KINDS, _TIMED_KINDS)}
+    kinds = rows.get(len(values), _FACT_KINDS)
     pairs = zip(values, kinds, strict=True)  # ValueError for another length
     if not all(_is_fact(value, kind) for value, kind in pairs):
         raise ValueError("not the facts of a picture")
-    return Facts(*values)
+    facts = Facts(*values)
+    if kinds is _TIMED_KINDS:
+        return facts
+    return replace(facts, taken_from=UNASKED if facts.taken is None else EXIF)
 
 
 def _failure(reason: object, *limits: object) -> Failure:
@@ -191,6 +275,8 @@ def _is_fact(value: object, kind: str) -> bool:
         low, high = _RANGES.get(kind, (0, -1))
         return low <= value <= high
     if type(value) is float:
+        if kind == "damage":
+            return 0 <= value <= 1
         return abs(value) <= _MOST_EV if kind == "ev?" else kind == "share" and 0 < value <= 1
     if type(value) is str:
         return value in FORMATS if kind == "format" else _is_text(value, kind)

@@ -11,7 +11,8 @@ from collections import deque
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,11 +20,24 @@ from iqcli import interrupts
 from iqcli.errors import IqError
 from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
-from iqcli.photos.filenames import is_panorama_name
+from iqcli.photos.names.burst_names import is_panorama_name
 from iqcli.photos.time_limit import at_most
+from iqcli.photos.times import capture_time
+from iqcli.photos.times.capture_time import Taken
+from iqcli.photos.times.names import of_name
 from iqcli.photos.xmp import highest
 from iqcli.pipeline.devices import DEVICE_BATCH, Batches, choose_device, keep_to_one_core
-from iqcli.pipeline.sidecars import keep_marks, known_marks, read_marks, sidecars
+from iqcli.pipeline.picasa import PicasaStars
+from iqcli.pipeline.sidecars import (
+    NOTHING,
+    Beside,
+    film_time,
+    keep_marks,
+    known_marks,
+    marks_in,
+    read_marks,
+    sidecars,
+)
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
 from iqcli.records import UNMARKED, Facts, Marks, Photo
 
@@ -41,6 +55,8 @@ if TYPE_CHECKING:
     from iqcli.settings import Settings
 
 T = TypeVar("T")
+# Sources of a time before which nothing beside a photo is believed.
+FIRST_SOURCES = (capture_time.EXIF, capture_time.XMP)
 # Seconds that a run which ends early waits for photos that are being measured.
 PATIENCE = 0.3
 
@@ -50,8 +66,9 @@ class Task:
     """A shot on its way through the pipeline.
 
     `reading` and `reading_marks` are None where there is nothing to wait for. `original` is the
-    task that measures the same picture, where another one came first. `marks` are those of the
-    sidecars.
+    task that measures the same picture, where another one came first. `beside` is what the other
+    files of the shot tell, or what an earlier run found in it; `own_marks` were read with it, and
+    `starred` is Picasa's flag. `film` is the time in the live film.
     """
 
     shot: Shot
@@ -60,7 +77,10 @@ class Task:
     sha256: str = ""
     original: Task | None = None
     measurement: Measurement | None = None
-    marks: Marks = UNMARKED
+    beside: Beside = NOTHING
+    own_marks: Marks = UNMARKED
+    starred: Marks = UNMARKED
+    film: Taken | None = None
     error: str | None = None
 
     @property
@@ -68,14 +88,30 @@ class Task:
         """Whether a worker is still at it."""
         return self.reading is not None or self.reading_marks is not None
 
+    @property
+    def taken(self) -> Taken | None:
+        """When the photo was taken, by the first source that tells it."""
+        own = _own_time(self.measurement)
+        if is_timed(self.measurement):
+            return own
+        named = of_name(self.shot.path.name)
+        return capture_time.best([own, self.beside.taken, self.film, named])
+
     def photo(self, blocks: Sequence[AnyBlock]) -> Photo:
         """The result of a task that is not pending, with these of the blocks."""
         known = self.measurement
+        marks = highest([self.beside.marks, self.own_marks, self.starred])
         if known is None:
-            return Photo(self.shot, marks=self.marks, error=self.error)
-        facts, marks = known.facts if isinstance(known.facts, Facts) else None, self.marks
+            return Photo(self.shot, marks=marks, error=self.error)
+        facts = known.facts if isinstance(known.facts, Facts) else None
         if facts:
-            facts = replace(facts, panorama=facts.panorama or is_panorama_name(self.shot.path.name))
+            name, taken = self.shot.path.name, self.taken
+            facts = replace(
+                facts,
+                panorama=facts.panorama or is_panorama_name(name),
+                taken=taken and taken.when,
+                taken_from=taken and taken.source,
+            )
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
         photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)
@@ -122,6 +158,8 @@ class _Run:
         # Equal pictures that are on their way at once are decoded once.
         self._originals: dict[str, Task] = {}
         self._stopped = Event()
+        self._picasa = PicasaStars()
+        self._marks_fingerprint = spec.fingerprint + ("|labels" if settings.protect_labels else "")
 
     @cached_property
     def _batches(self) -> Batches:
@@ -172,31 +210,49 @@ class _Run:
         return future
 
     def _start(self, shot: Shot) -> Task:
-        task = Task(shot)
+        task, own = Task(shot), False
         try:
             sha256 = self._cache.content(shot.path, shot.path.stat())
             known = self._spec.load(self._cache, sha256) if sha256 else None
             if known and self._spec.is_complete(known):
                 task.measurement = known
+                own = self._may_have_more_marks(known)
+                if known.is_unasked:
+                    own = False  # it is read with the rest
+                    self._cache.note_reading_anew()
+                    task.reading = self._submit(self._ask, task)
             else:
                 task.reading = self._submit(self._read, task)
-            self._start_marks(task)
+            self._start_marks(task, own)
         except Exception as error:
             task.error = reason(error)
         return task
 
-    def _start_marks(self, task: Task) -> None:
-        if paths := sidecars(task.shot):
-            known = known_marks(paths, self._cache, self._spec.fingerprint)
+    def _start_marks(self, task: Task, own: bool) -> None:
+        task.starred = self._picasa.of(task.shot)
+        labels = self._settings.protect_labels
+        if paths := sidecars(task.shot, own=own):
+            timed = not is_timed(task.measurement)
+            known = known_marks(paths, self._cache, self._marks_fingerprint, timed=timed)
             if known is not None:
-                task.marks = known
+                task.beside = known
             else:
-                task.reading_marks = self._submit(read_marks, paths)
+                task.reading_marks = self._submit(partial(read_marks, labels=labels), paths)
+
+    def _may_have_more_marks(self, known: Measurement) -> bool:
+        """Whether marks of a measured photo may be in forms that an earlier version did not know.
+
+        Its metadata are read once for that; those of a photo that is read now are read with it.
+        """
+        facts = known.facts
+        marked = isinstance(facts, Facts) and (facts.stars or facts.pick)
+        return not marked or self._settings.protect_labels
 
     def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
         data, stamp = self._spec.read(task.shot.path)
         task.sha256 = hashlib.sha256(data).hexdigest()
+        task.own_marks = marks_in(BytesIO(data), labels=self._settings.protect_labels)
         original = self._originals.setdefault(task.sha256, task)
         if original is not task:
             task.original = original
@@ -206,7 +262,19 @@ class _Run:
             self._spec.compute(known, data)
             if known.inputs and self._in_workers:
                 self._forward_here(known)
+        elif known.is_unasked:
+            self._cache.note_reading_anew()
+            self._spec.ask(known, data)
         task.measurement = known
+        return stamp
+
+    def _ask(self, task: Task) -> Stamp:
+        """In a worker: read the metadata that an earlier version did not ask for."""
+        data, stamp = self._spec.read(task.shot.path)
+        task.sha256 = hashlib.sha256(data).hexdigest()
+        task.own_marks = marks_in(BytesIO(data), labels=self._settings.protect_labels)
+        if task.measurement and task.sha256 == task.measurement.sha256:
+            self._spec.ask(task.measurement, data)
         return stamp
 
     def _finish(self) -> Photo:
@@ -215,6 +283,8 @@ class _Run:
         if task.measurement and task.measurement.inputs:
             self._forward()
         self._await_marks(task)
+        if task.measurement and not is_timed(task.measurement) and task.beside.taken is None:
+            task.film = film_time(task.shot, self._cache)
         self._window.popleft()
         return task.photo(self._spec.blocks)
 
@@ -225,16 +295,21 @@ class _Run:
             at_ns, stat = task.reading.result()
         except Exception as error:
             task.reading = None
-            task.error = task.error or reason(error)
+            if task.measurement is None:
+                task.error = task.error or reason(error)
             return
         task.reading = None
         if stat:
-            self._cache.remember_content(task.shot.path, stat, at_ns, task.sha256)
+            path, key = task.shot.path, self._marks_fingerprint
+            self._cache.remember_content(path, stat, at_ns, task.sha256)
+            self._cache.remember_marks(path, stat, at_ns, key, task.own_marks)
         if original := task.original:
             self._await(original)
             task.measurement, task.error = original.measurement, task.error or original.error
         elif task.measurement:
             self._save(task.measurement)
+        if stat:  # should it be asked as the original of an edit
+            self._cache.remember_time(path, stat, at_ns, _own_time(task.measurement))
 
     def _save(self, known: Measurement) -> None:
         if not known.inputs:
@@ -275,7 +350,20 @@ class _Run:
         except Exception as error:
             task.error = task.error or reason(error)
             return
-        task.marks = keep_marks(found, self._cache, self._spec.fingerprint)
+        task.beside = keep_marks(found, self._cache, self._marks_fingerprint)
+
+
+def is_timed(known: Measurement | None) -> bool:
+    """Whether a photo has a time that no file beside it and no name changes."""
+    own = _own_time(known)
+    return own is not None and own.source in FIRST_SOURCES and capture_time.is_moment(own.when)
+
+
+def _own_time(known: Measurement | None) -> Taken | None:
+    facts = known.facts if known and isinstance(known.facts, Facts) else None
+    if facts is None or not facts.taken or not facts.taken_from:
+        return None
+    return Taken(facts.taken, facts.taken_from)
 
 
 def _add_result(known: Measurement, name: str, result: Vector | str) -> None:

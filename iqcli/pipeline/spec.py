@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Condition
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,9 @@ from iqcli.photos.reading import (
     reading_mark,
     reading_of,
 )
-from iqcli.pipeline.cache_codec import Failure
+from iqcli.pipeline.cache_codec import UNASKED, Failure
 from iqcli.pipeline.devices import one_line
+from iqcli.records import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
     from iqcli.pipeline.thumbnails import ThumbnailSpec
-    from iqcli.records import Facts, Vector, Views
+    from iqcli.records import Vector, Views
     from iqcli.settings import Settings
 
 # What each worker may take for decoding, in bytes: a HEIC of 12 megapixels. Where pictures are
@@ -79,6 +80,11 @@ class Measurement:
     new_blocks: set[str] = field(default_factory=set)
     thumbnails: dict[str, bytes] = field(default_factory=dict)
     new_thumbnails: set[str] = field(default_factory=set)
+
+    @property
+    def is_unasked(self) -> bool:
+        """Whether the facts are of a version that looked for a time in EXIF alone."""
+        return isinstance(self.facts, Facts) and self.facts.taken_from == UNASKED
 
     def add_block(self, name: str, vector: Vector) -> None:
         """Add a block that was just computed."""
@@ -204,6 +210,17 @@ class MeasureSpec:
             if thumbnail.name not in known.thumbnails:
                 with self._memory.taken_by(data, whole=True):
                     self._make_thumbnail(known, thumbnail, facts, views, data)
+
+    def ask(self, known: Measurement, data: bytes) -> None:
+        """Read the metadata anew, without decoding a pixel; what fails leaves the facts."""
+        from iqcli.photos.read import read_facts  # deferred: Pillow is not for a warm run
+
+        assert isinstance(known.facts, Facts)
+        try:
+            facts = read_facts(data, known.facts)
+        except PhotoError:
+            facts = replace(known.facts, taken_from=None)
+        known.facts, known.facts_cached = facts, False
 
     def _make_thumbnail(
         self,

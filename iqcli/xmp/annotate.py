@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # The best tenth has five stars, the next fifth four, two fifths three, a fifth two, the rest one.
 SHARES = (0.1, 0.3, 0.7, 0.9)
 
+# Folders whose names are kept: a shot may lie in two.
+MOST_FOLDERS = 4
 # Words, not colours: Lightroom shows a colour only where the text is in its label set, in its own
 # language. "Select" and "Review" are of Bridge's set, and no set of colours has any of them.
 LABELS = {Verdict.KEEP: "Select", Verdict.REVIEW: "Review", Verdict.REJECT: "Reject"}
@@ -128,14 +130,15 @@ class XmpWriter:
     unread: int = 0
     raw_skipped: int = 0
     _used: set[Path] = field(default_factory=set)
-    _listed: tuple[Path, frozenset[str]] | None = None
+    _listed: dict[Path, frozenset[str]] = field(default_factory=dict)
 
     def annotate(self, photo: Photo, update: XmpUpdate) -> None:
         """Collect the edits of every picture file of a shot."""
         shot = photo.shot
         if photo.marks.stars or photo.marks.pick:
             self.kept.add(shot.path)
-        names = self._names(shot.path.parent)
+        folders = {each.parent for each in shot.files}
+        names = frozenset[str]().union(*map(self._names, folders))
         for target in sidecar_targets(shot, self.profile, names, _extension_in):
             inside = self.embedder is not None and self.embedder.accepts(target.picture)
             self.raw_skipped += self.embedder is not None and not inside
@@ -180,12 +183,14 @@ class XmpWriter:
 
     def _names(self, folder: Path) -> frozenset[str]:
         """The names in a folder, listed once for consecutive shots of it."""
-        if self._listed is None or self._listed[0] != folder:
+        if folder not in self._listed:
+            if len(self._listed) >= MOST_FOLDERS:
+                self._listed.clear()
             names: set[str] = set()
             with suppress(OSError):  # reported for each of its files
                 names.update(each.name for each in folder.iterdir())
-            self._listed = folder, frozenset(names)
-        return self._listed[1]
+            self._listed[folder] = frozenset(names)
+        return self._listed[folder]
 
 
 def _new_sidecar(path: Path, update: XmpUpdate, when: str) -> PendingEdit:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import PHOTO, RAW, extension
+from iqcli.photos.names.keys import normal
 from iqcli.photos.xmp import GOOD, PICK, PICK_LABEL
 from iqcli.xmp.write import SUBJECT, TAGS
 
@@ -87,7 +88,7 @@ def sidecar_targets(
 ) -> Iterator[SidecarTarget]:
     """The sidecars to write for a shot: one for each picture, none twice.
 
-    `names` are all names in its folder; `extension_in` gives the extension of the photo that a
+    `names` are all names in its folders; `extension_in` gives the extension of the photo that a
     sidecar names. A sidecar that may be another photo's is never taken.
     """
     several = pictures(shot)
@@ -109,7 +110,7 @@ def _target(
     extension_in: Callable[[Path], str | None],
 ) -> SidecarTarget:
     ext = extension(picture.name)
-    full, stem = _existing(shot, f"{picture.name}.xmp"), _existing(shot, f"{picture.stem}.xmp")
+    full, stem = (_existing(shot, picture, name) for name in (picture.name, picture.stem))
     if stem is not None:
         named = extension_in(stem)
         if named.lower() != ext if named else _is_shared(shot, picture, names):
@@ -122,17 +123,19 @@ def _target(
     return SidecarTarget(picture, own, found is not None, is_read=not profile.stem)
 
 
-def _existing(shot: Shot, name: str) -> Path | None:
-    """The companion of that name, the exact one before one in another case."""
-    found = [each for each in shot.companions if each.name.lower() == name.lower()]
+def _existing(shot: Shot, picture: Path, stem: str) -> Path | None:
+    """The sidecar of that stem beside a picture, the exact one before one in another form."""
+    name = f"{stem}.xmp"
+    beside = (each for each in shot.companions if each.parent == picture.parent)
+    found = [each for each in beside if normal(each.name) == normal(name)]
     return min(found, key=lambda each: each.name != name, default=None)
 
 
 def _is_shared(shot: Shot, picture: Path, names: Collection[str]) -> bool:
     """Whether a photo of another shot has the same stem."""
     own = {each.name for each in shot.files}
-    stem = picture.stem.lower()
+    stem = normal(picture.stem)
     return any(
-        name not in own and extension(name) in PHOTO and name.rpartition(".")[0].lower() == stem
+        name not in own and extension(name) in PHOTO and normal(name.rpartition(".")[0]) == stem
         for name in names
     )

@@ -20,11 +20,13 @@ from iqcli.photos.xmp import (
     GOOD,
     IQ_NS,
     IQ_PREFIX,
+    LABEL,
     PICK,
     PICK_LABEL,
     PREVIOUS_PICK,
     PREVIOUS_RATING,
     RATING,
+    WROTE_LABEL,
     WROTE_PICK,
     WROTE_RATING,
 )
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 XMP = "{http://ns.adobe.com/xap/1.0/}"
 IQ = f"{{{IQ_NS}}}"
-LABEL, WROTE_LABEL, CHANGED = f"{XMP}Label", f"{IQ}wroteLabel", f"{XMP}MetadataDate"
+CHANGED = f"{XMP}MetadataDate"
 SUBJECT = "{http://purl.org/dc/elements/1.1/}subject"
 TAGS = "{http://www.digikam.org/ns/1.0/}TagsList"
 SIDECAR_FOR = "{http://ns.adobe.com/photoshop/1.0/}SidecarForExtension"

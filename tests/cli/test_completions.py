@@ -54,7 +54,7 @@ def test_the_file_is_what_the_program_prints(iq: Iq, shell: str) -> None:
         (["score", "--format", ""], ["table", "csv", "json", "jsonl", "paths"]),
         (["score", "-f", "json"], ["json", "jsonl"]),
         (["rank", "--model", "fusion-m"], ["fusion-mini"]),
-        (["rank", "--sort", "t"], ["technical", "taken"]),
+        (["rank", "--sort", "t"], ["technical", "taken", "taken_from"]),
         (["cull", "--ap"], ["--apply"]),
         (["export", "--format", "p"], ["parquet"]),
         (["score", "IMG"], [""]),

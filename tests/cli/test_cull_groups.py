@@ -106,8 +106,8 @@ def test_the_best_of_each_burst(iq: Iq, trip: Path) -> None:
     assert codes(ran)["undated.jpg"] == ["kept_of_burst"]
     keeps, reviews, rejects = map(int, re.findall(r"(?:keep|review|reject) (\d+)", ran.err))
     assert (
-        f"{rejects + 2} were due, {rejects} are rejected: 2 are in a bracket or panorama "
-        "(--include-sets lifts that)"
+        f"{rejects + 2} were due, {rejects} are rejected: 2 are in a bracket, "
+        "panorama or time-lapse (--include-sets lifts that)"
     ) in ran.lines
     assert keeps + reviews + rejects == len(rows) == 11
 
@@ -132,7 +132,7 @@ def test_no_moment_is_lost_to_a_comparison_where_that_is_asked_for(iq: Iq, trip:
     spared = sum(row["codes"][0] in ("only_of_moment", "best_of_moment") for row in ran.rows)
     assert spared > 1
     assert f"11 were due, {8 - spared} are rejected: " in ran.err
-    assert "3 are in a bracket or panorama (--include-sets lifts that)" in ran.err
+    assert "3 are in a bracket, panorama or time-lapse (--include-sets lifts that)" in ran.err
     assert (
         f"{spared} are the best of their moment (leave out --keep-moments to lift that)" in ran.err
     )

@@ -249,6 +249,11 @@ def test_the_only_photo_of_a_moment_stays() -> None:
     assert rejected(roll, Rule(worst=HALF, promise=0.01, limit=4.0), MOMENTS) == []
 
 
+def test_a_day_alone_is_no_moment() -> None:
+    roll = [photo("a.jpg", 9), photo("b.jpg", 2, taken="2024-05-01")]
+    assert rejected(roll, Rule(worst=HALF), MOMENTS) == ["b.jpg"]
+
+
 def test_of_a_moment_that_would_be_lost_the_best_stays() -> None:
     lost = burst("b", 2.0, 3.0, 2.5, scene="s1")
     good = [photo(f"{n}.jpg", 9) for n in range(3)]
@@ -418,8 +423,9 @@ def test_every_protection_is_named_with_what_lifts_it() -> None:
     found = decide(roll, rule, MOMENTS)
     assert list(summary(found))[1] == (
         "6 were due, 0 are rejected: 2 have stars or a flag (--include-rated lifts that), "
-        "1 has stars or a flag and is in a bracket or panorama (--include-rated and "
-        "--include-sets lift that), 2 are in a bracket or panorama (--include-sets lifts that), "
+        "1 has stars or a flag and is in a bracket, panorama or time-lapse (--include-rated and "
+        "--include-sets lift that), 2 are in a bracket, panorama or "
+        "time-lapse (--include-sets lifts that), "
         "1 is the best of its moment (leave out --keep-moments to lift that)"
     )
     # Once a person has chosen by hand, the counts are theirs.

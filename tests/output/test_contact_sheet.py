@@ -144,6 +144,26 @@ def test_a_scene_stays_together(tmp_path: Path) -> None:
     assert order == ["0", "2", "4", "1", "3", "5"]
 
 
+def test_photos_stand_in_the_order_of_their_instants(tmp_path: Path) -> None:
+    times = {
+        "evening": "2024-05-04T19:00:00",  # where the offset is +02:00, by its neighbours
+        "abroad": "2024-05-04T23:30:00+07:00",
+        "home": "2024-05-04T18:00:00+02:00",
+        "sent": "2024-05-04T16:15:00Z",
+        "day alone": "2024-05-04",
+    }
+    roll = [photo(tmp_path / f"{name}.jpg", 5, taken) for name, taken in times.items()]
+    order = [unit.first.shot.path.stem for unit in units(roll)]
+    assert order == ["home", "sent", "abroad", "evening", "day alone"]
+
+
+def test_a_day_alone_has_no_clock(tmp_path: Path) -> None:
+    (file,) = written(tmp_path / "sheet.html", [photo(tmp_path / "a.jpg", 5, "2024-05-04")])
+    assert titles(file) == ["Saturday, 4 May 2024"]
+    assert data(file)["photos"][0]["taken"] == "2024-05-04"
+    assert data(file)["sections"][0]["flows"][0]["title"] == ""
+
+
 def test_a_time_that_is_none_is_no_day(tmp_path: Path) -> None:
     (file,) = written(tmp_path / "sheet.html", [photo(tmp_path / "a.jpg", 5, "yesterday")])
     assert titles(file) == ["Without a date"]

@@ -21,7 +21,7 @@ PNG = encoded(scene(8, 8), "PNG")
 def test_unknown_extensions_are_asked_and_known_ones_are_not(folder_of: PhotoFolder) -> None:
     folder_of.put("a.jpg", "b.mov", "b.xmp", "c.JSON")
     folder_of.put("d", "e.dat", data=PNG)
-    folder_of.put("f.txt", data=b"text")
+    folder_of.put("f.doc", data=b"text")
     folder_of.put("g.bin", data=b"")
     asked = []
 
@@ -30,7 +30,7 @@ def test_unknown_extensions_are_asked_and_known_ones_are_not(folder_of: PhotoFol
         return path.name == "e.dat"
 
     assert folder_of.found(is_photo=ask) == ["a.jpg", "e.dat"]
-    assert sorted(asked) == [("d", len(PNG)), ("e.dat", len(PNG)), ("f.txt", 4), ("g.bin", 0)]
+    assert sorted(asked) == [("d", len(PNG)), ("e.dat", len(PNG)), ("f.doc", 4), ("g.bin", 0)]
     assert folder_of.found() == ["a.jpg", "d", "e.dat"]
 
 

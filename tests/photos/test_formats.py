@@ -122,7 +122,7 @@ def test_an_extension_has_one_meaning() -> None:
 
 def test_a_warm_run_loads_no_decoder() -> None:
     code = (
-        "import sys, iqcli.photos.find, iqcli.photos.filenames, iqcli.photos.xmp\n"
+        "import sys, iqcli.photos.find, iqcli.photos.names.shots, iqcli.photos.xmp\n"
         "iqcli.photos.find.looks_like_photo\n"
         "from iqcli.photos.formats import decoder_fingerprint; decoder_fingerprint()\n"
         "heavy = {'PIL', 'cv2', 'rawpy', 'pillow_heif', 'exifread', 'numpy', 'torch'}\n"

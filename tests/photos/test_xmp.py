@@ -103,7 +103,7 @@ def test_a_rating_inside_a_history_is_not_the_photos() -> None:
 
 
 def test_a_rating_of_another_namespace_is_another_rating() -> None:
-    text = '<rdf:Description xmlns:m="http://ns.microsoft.com/photo/1.0/" m:Rating="4"/>'
+    text = '<rdf:Description xmlns:m="http://ns.example.com/photo/1.0/" m:Rating="4"/>'
     assert stars_of(packet(text).encode()) is None
 
 
@@ -226,3 +226,46 @@ def test_bursts_and_panoramas(form) -> None:
         ("CaptureSoftware", "any", False),
     ):
         assert is_panorama(properties_of(form({f"GPano:{name}": value}))) is stitched
+
+
+@pytest.mark.parametrize(
+    ("inside", "stars", "pick"),
+    [
+        ("<xmp:Rating><rdf:Bag><rdf:li>4</rdf:li></rdf:Bag></xmp:Rating>", 4, None),
+        ("<xmp:Rating><rdf:Seq><rdf:li>-1</rdf:li></rdf:Seq></xmp:Rating>", -1, None),
+        ('<xmp:Rating rdf:parseType="Resource"><rdf:value>3</rdf:value></xmp:Rating>', 3, None),
+        (
+            "<xmp:Rating><rdf:Description><rdf:value>2</rdf:value></rdf:Description></xmp:Rating>",
+            2,
+            None,
+        ),
+        ("<ms:Rating>75</ms:Rating>", 4, None),
+        ("<old:Rating>99</old:Rating>", 5, None),
+        ("<ms:RatingPercent>1</ms:RatingPercent>", 1, None),
+        ("<ms:Rating>0</ms:Rating>", None, None),
+        ("<ms:Rating>700</ms:Rating>", None, None),
+        ("<acdsee:rating>2</acdsee:rating>", 2, None),
+        ("<xmp:Rating>0</xmp:Rating><acdsee:rating>5</acdsee:rating>", 5, None),
+        ("<xmp:Rating>-1</xmp:Rating><ms:Rating>50</ms:Rating>", -1, None),
+        ("<acdsee:tagged>True</acdsee:tagged>", None, 1),
+        ("<fstop:favorite>1</fstop:favorite>", None, 1),
+        # iq rejected it, a person had rated it elsewhere
+        (
+            "<xmp:Rating>2</xmp:Rating><iq:wroteRating>2</iq:wroteRating><ms:Rating>50</ms:Rating>",
+            3,
+            None,
+        ),
+    ],
+)  # fmt: skip
+def test_ratings_of_other_programs_and_in_other_forms(
+    inside: str, stars: int | None, pick: int | None
+) -> None:
+    spaces = SPACES | {
+        "ms": "http://ns.microsoft.com/photo/1.0/",
+        "old": "http://ns.microsoft.com/photo/1.0",
+        "acdsee": "http://ns.acdsee.com/iptc/1.0/",
+        "fstop": "http://www.fstopapp.com/xmp/",
+    }
+    names = "".join(f' xmlns:{prefix}="{space}"' for prefix, space in spaces.items())
+    data = packet(f"<rdf:Description{names}>{inside}</rdf:Description>").encode()
+    assert marks_of(data) == Marks(stars, pick)

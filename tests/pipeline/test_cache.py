@@ -28,7 +28,9 @@ from iqcli.records import Facts, Marks
 
 SHA = "ab" * 32
 LONG_AGO = 10**9
-FACTS = Facts(4000, 3000, "jpeg", "2024-05-01T12:00:00.5+02:00", "X100V", "Fujifilm", -1)
+FACTS = Facts(
+    *(4000, 3000, "jpeg", "2024-05-01T12:00:00.5+02:00", "X100V", "Fujifilm", -1), taken_from="exif"
+)
 TOLD = replace(
     FACTS, pick=1, burst="apple:1", bias=-0.5, exposure=-6.64, panorama=True, damage=0.25
 )
@@ -338,7 +340,8 @@ def test_malformed_facts_are_a_miss(tmp_path: Path, warned: Warned, text: str) -
         *[("burst", value) for value in (1, {}, "x" * 1001, "x", "apple:", "apple:a b")],
         *[("exposure", value) for value in (float("nan"), float("inf"), 1, "1", True, 1e3)],
         *[("panorama", value) for value in (None, 0, 1, "true")],
-        *[("damage", value) for value in (None, 0.0, -0.1, 1.1, 1, True, float("nan"))],
+        *[("damage", value) for value in (None, -0.1, 1.1, 1, True, float("nan"))],
+        *[("taken_from", value) for value in ("", "Exif", 1, True, "exif ", "gps,name")],
     ],
 )
 def test_facts_of_a_wrong_sort_are_a_miss(name: str, value: object) -> None:
@@ -368,9 +371,23 @@ def test_rows_of_version_0_2_are_read() -> None:
         return cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode())
 
     whole = replace(TOLD, damage=0.0)
-    assert cache_codec.pack_facts(whole) == row(*astuple(whole)[:-1])
+    assert cache_codec.pack_facts(whole) == row(*astuple(whole)[:-2])
     assert cache_codec.unpack_facts(cache_codec.pack_facts(whole)) == whole
+    assert cache_codec.pack_facts(TOLD) == row(*astuple(TOLD)[:-1])
     assert cache_codec.unpack_facts(row("JPEG data ends early", 250.0)) is None
+
+
+@pytest.mark.parametrize("damage", [0.0, 0.5])
+def test_rows_of_version_0_3_asked_nothing_but_exif_for_the_time(damage: float) -> None:
+    """What no version wrote says so for itself: other sources were asked, and had no time."""
+    old = replace(TOLD, taken=None, taken_from=cache_codec.UNASKED, damage=damage)
+    values = astuple(old)[:-1] if damage else astuple(old)[:-2]
+    row = cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode())
+    assert cache_codec.unpack_facts(row) == old
+    assert cache_codec.pack_facts(old) == row
+    for when, source in ((None, None), ("2020-01-02", "iptc"), ("2020-01-02T03:04:05Z", "gps")):
+        new = replace(old, taken=when, taken_from=source)
+        assert cache_codec.unpack_facts(cache_codec.pack_facts(new)) == new
 
 
 @pytest.mark.parametrize("payload", [b"\6\0", b"\0\2", b"\x80\0", b"\3", b"\3\1\1", b""])

@@ -22,11 +22,12 @@ from support.hostile_files import solid_webp
 from support.images import encoded, noise
 
 from iqcli.errors import IqError, PhotoError, TooSlow
+from iqcli.photos import xmp
 from iqcli.pipeline import cache as cache_module
-from iqcli.pipeline import sidecars, spec
+from iqcli.pipeline import spec
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
-from iqcli.records import Marks, Photo, Shot
+from iqcli.records import Photo, Shot
 
 TESTS = str(Path(__file__).parent.parent)
 OPEN_FILES = Path("/proc/self/fd")
@@ -398,11 +399,11 @@ def test_stars_of_a_sidecar_win_and_a_change_is_seen(
     shot = Shot(folder, shot.path, (film, full, stem))
     asked: list[bytes] = []
 
-    def marks_of(packet: bytes) -> Marks:
+    def properties_of(packet: bytes) -> xmp.Properties:
         asked.append(packet)
-        return Marks(int(packet)) if packet else Marks()
+        return {xmp.RATING: [packet.decode()]}
 
-    monkeypatch.setattr(sidecars, "marks_of", marks_of)
+    monkeypatch.setattr(xmp, "properties_of", properties_of)
     film.write_bytes(b"film")
     for in_stem, in_full, wanted, reads in (
         (b"2", b"4", 4, 2),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import unicodedata
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from support.phone_files import jpeg
 
 from iqcli.culling import planner as plans
 from iqcli.photos.find import find_shots
@@ -104,7 +107,12 @@ STEMS = [
 FOLDERS = [*STEMS[:24], "2024", "2024/01", "deep/er/still", "_Rejected-x", "again-3"]
 
 
-COMPANIONS = [".xmp", ".JPG.xmp", ".MOV", ".AAE", "_HEVC.MOV", ".RAW-01.COVER.jpg"]
+COMPANIONS = [
+    *(".xmp", ".JPG.xmp", ".MOV", ".AAE", "_HEVC.MOV", ".RAW-01.COVER.jpg", ".JPG_original"),
+    *(".JPG.cos", ".acr", ".JPG.supplemental-me.json", "_1.mov", ".JPG.jpg.xmp"),
+]
+BESIDE = [each for each in COMPANIONS if not each.endswith(".jpg")]
+EDITS = ["-edited.JPG", "~2.JPG", "_edited.jpeg", "-Edit.tif", "(1).JPG", "-bearbeitet.heic"]
 
 
 def random_names(chance: random.Random) -> list[str]:
@@ -116,6 +124,32 @@ def random_names(chance: random.Random) -> list[str]:
         kinds = chance.sample(COMPANIONS, chance.randint(0, 3))
         names |= dict.fromkeys([f"{base}.JPG", *(base + kind for kind in kinds)])
     return list(names)
+
+
+def grow_known(root: Path, chance: random.Random) -> dict[str, set[str]]:
+    """Real photos with edits, films and sidecars under hostile names; the files by their shot.
+
+    Some names are composed where those beside them are not.
+    """
+    known: dict[str, set[str]] = {}
+    for number in range(chance.randint(1, 12)):
+        folder = chance.choice(["", *FOLDERS])
+        stem = chance.choice(STEMS) + f"_{number}x"
+        base, decomposed = (
+            f"{folder}/{each}".lstrip("/") for each in (stem, unicodedata.normalize("NFD", stem))
+        )
+        day = {"taken": f"2024:05:{number + 1:02} 10:00:00"}
+        files = {f"{base}.JPG": jpeg(number, **day)}
+        for ending in chance.sample(EDITS, chance.randint(0, 2)):
+            kind = {"tif": "TIFF", "heic": "HEIF"}.get(ending.rpartition(".")[2], "JPEG")
+            files[base + ending] = jpeg(number, **day, edited=True, kind=kind)
+        for ending in chance.sample(BESIDE, chance.randint(0, 6)):
+            files.setdefault(chance.choice((base, decomposed)) + ending, b" ")
+        for name, data in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(data)
+        known[base] = set(files)
+    return known
 
 
 def shots_in(root: Path) -> list[list[str]]:

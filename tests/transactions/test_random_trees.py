@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fault_injection import DISKS, disk, seeds
-from support.photo_trees import Tree, contents, grow, plan_for, random_names, shots_in, tree
+from support.photo_trees import (
+    Tree,
+    contents,
+    grow,
+    grow_known,
+    plan_for,
+    random_names,
+    shots_in,
+    tree,
+)
 
 from iqcli.culling import planner as plans
 from iqcli.transactions.apply import apply
@@ -62,6 +71,24 @@ def apply_and_undo(quick_path: Path, chance: random.Random) -> None:
             undo(None, state)
         assert tree(root) == original
     shutil.rmtree(quick_path / "photos")
+
+
+@pytest.mark.parametrize("seeds", [seeds(0, 4), pytest.param(seeds(4, 30), marks=slow)])
+def test_nothing_of_a_shot_is_left_behind(quick_path: Path, seeds: range) -> None:
+    for seed in seeds:
+        chance = random.Random(seed)
+        root, state = quick_path / str(seed) / "photos", quick_path / str(seed) / "state"
+        root.mkdir(parents=True)
+        known = grow_known(root, chance)
+        assert sorted(map(sorted, shots_in(root))) == sorted(map(sorted, known.values()))
+        original = tree(root)
+        picked = chance.sample(shots_in(root), chance.randint(1, len(known)))
+        apply(plan_for(root, picked), state)
+        gone = {name for shot in picked for name in shot}
+        assert all(owned <= gone or not owned & gone for owned in known.values())
+        assert not any((root / name).exists() for name in gone)
+        undo(None, state)
+        assert tree(root) == original
 
 
 def test_runs_undone_in_any_order_give_the_same_tree(quick_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from iqcli.photos.filenames import group
+from iqcli.photos.names.shots import group
 from iqcli.records import Shot
 from iqcli.settings import PROFILES as NAMES
 from iqcli.xmp.profiles import PROFILES, sidecar_targets

@@ -62,7 +62,7 @@ def rank(
 
     With --per photos are listed by burst, scene, day or folder, the group with the best photo
     first; rank, percentile and --limit apply within each group. Single photos are listed too, and
-    all frames of a bracket or panorama together.
+    all frames of a bracket, panorama or time-lapse together.
     """
     session.counts.ignores_unreadable = ignore_unreadable
     if per is not None:
@@ -90,7 +90,7 @@ def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[
         photos = group(photos)
     results: list[Result] = []
     for members in sections(photos, per or "all"):
-        # A bracket or panorama is of use only as a whole.
+        # A bracket, panorama or time-lapse is of use only as a whole.
         most = limit if per and not (per == "burst" and members[0].frame_set) else None
         for rank, each in enumerate(members[:most], start=1):
             place = {"rank": rank, "percentile": percentile(rank, len(members))}

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from iqcli.photos.names.burst_names import is_weak_mark
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -24,6 +26,9 @@ GAP, CUT_GAP = 1.0, 2.0
 # it; of frames of one scene that are not also lit otherwise 0.2 % do not, nor 1.2 % of pictures
 # moved by a twentieth of their width.
 LIGHT, CONTENT = 0.70, 0.95
+# The same where the time may be that of a message: photos that have nothing to do with each other
+# are sent within a second. Of pairs of unrelated photos 0.2 % look so alike.
+SENT_LIGHT, SENT_CONTENT = 0.85, 0.98
 
 
 def bursts(frames: Frames, free: Flags) -> list[Integers]:
@@ -39,15 +44,24 @@ def _marked(frames: Frames, free: Flags) -> Iterator[Integers]:
     """By the maker's marks, which mean one burst only inside one folder and of one camera."""
     by_mark: dict[tuple[int, str], list[int]] = {}
     for place in np.flatnonzero(free).tolist():
-        if (mark := frames.marks[place]) is not None:
-            by_mark.setdefault((int(frames.folder[place]), mark), []).append(place)
-    for found in by_mark.values():
+        if (own := frames.marks[place]) is not None:
+            by_mark.setdefault((int(frames.folder[place]), own), []).append(place)
+    for (_, mark), found in by_mark.items():
         members = np.array(found)
         cameras = frames.camera[members]
         known = np.unique(cameras[cameras >= 0])
         # A frame that cannot be read tells no camera: the name alone puts it to the others.
         parts = [members] if len(known) < 2 else [members[cameras == each] for each in known]
+        if is_weak_mark(mark):
+            parts = [alike for part in parts for alike in _alike(frames, part)]
         yield from (part for part in parts if len(part) > 1)
+
+
+def _alike(frames: Frames, members: Integers) -> list[Integers]:
+    """The members cut wherever one does not look like the one before."""
+    one, other = members[:-1], members[1:]
+    unlike = ~frames.descriptors.alike(one, other, LIGHT, CONTENT)
+    return np.split(members, np.flatnonzero(unlike) + 1)
 
 
 def _close(frames: Frames, free: Flags) -> list[Integers]:
@@ -58,5 +72,7 @@ def _close(frames: Frames, free: Flags) -> list[Integers]:
     exact = frames.split[one] & frames.split[other]
     near = same & (gaps <= np.where(exact, GAP, CUT_GAP))
     near[near] = frames.descriptors.alike(one[near], other[near], LIGHT, CONTENT)
+    sent = near & (frames.sent[one] | frames.sent[other])
+    near[sent] = frames.descriptors.alike(one[sent], other[sent], SENT_LIGHT, SENT_CONTENT)
     parts = np.split(order, np.flatnonzero(~near) + 1)
     return [part for part in parts if len(part) > 1]

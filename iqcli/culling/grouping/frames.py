@@ -4,34 +4,35 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from iqcli.culling.grouping.similarity import descriptors_of
-from iqcli.photos.filenames import burst_of_name
+from iqcli.photos.names.burst_names import burst_of_name
+from iqcli.photos.times.capture_time import EXIF, IPTC, PNG, XMP, timeline
 from iqcli.records import is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Hashable, Iterable, Sequence
 
     from iqcli.culling.grouping.similarity import Descriptors
-    from iqcli.records import Doubles, Flags, Integers, Photo
+    from iqcli.records import Doubles, Facts, Flags, Integers, Photo
 
 
-# Local, whatever the place.
-EPOCH = datetime(1970, 1, 1)
 DAY, MINUTE = 86_400, 60
+# Sources of a time that the file itself holds.
+OWN = (EXIF, XMP, IPTC, PNG)
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
     """n photos in the order of their paths' bytes; (n,) each.
 
-    `folder` and `camera` are numbers, -1 where the camera is unknown. `seconds` is the local
-    time, NaN where it is unknown; `ahead` how many seconds it is ahead of UTC, NaN where unknown;
-    `split`: the time has sub-seconds; `fine`: the clock has seconds.
+    `folder` and `camera` are numbers, -1 where the camera is unknown. `seconds` is the time, see
+    `capture_time.timeline`, NaN where it is unknown or a day alone; `split`: it has sub-seconds;
+    `fine`: its clock has seconds; `sent`: neither the file nor a camera tells it, so that it may be
+    when the photo was sent.
     `marks` identify the burst by the maker's tags or the name. `bias` and `exposure` are in EV, NaN
     where unknown.
     """
@@ -39,9 +40,9 @@ class Frames:
     folder: Integers
     camera: Integers
     seconds: Doubles
-    ahead: Doubles
     split: Flags
     fine: Flags
+    sent: Flags
     marks: Sequence[str | None]
     bias: Doubles
     exposure: Doubles
@@ -51,15 +52,8 @@ class Frames:
         return len(self.seconds)
 
     def gaps(self, one: Integers, other: Integers) -> Doubles:
-        """(k,) seconds between k pairs of frames.
-
-        A clock that was set to another zone between two frames tells how long it was by UTC. Those
-        of two cameras need not agree on the zone: there the local times count.
-        """
-        moved = self.ahead[other] - self.ahead[one]
-        own = (self.camera[one] == self.camera[other]) & (self.camera[one] >= 0)
-        local = self.seconds[other] - self.seconds[one]
-        found: Doubles = np.abs(local - np.where(own, np.nan_to_num(moved), 0))
+        """(k,) seconds between k pairs of frames."""
+        found: Doubles = np.abs(self.seconds[other] - self.seconds[one])
         return found
 
     def strips(self, which: Flags) -> tuple[Integers, Flags]:
@@ -80,9 +74,10 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
     """The columns of shots that are sorted by path."""
     names = [os.path.split(each.shot.path) for each in photos]
     facts = [each.facts for each in photos]
-    times = [_moment(each.taken if each else None) for each in facts]
-    seconds = np.array([time for time, _, _ in times], np.float64)
-    split = np.array([exact for _, _, exact in times], np.bool_)
+    taken = [each.taken if each else None for each in facts]
+    seconds = np.array([np.nan if time is None else time for time in timeline(taken)], np.float64)
+    split = np.array([each is not None and "." in each for each in taken], np.bool_)
+    clock = _numbered(_clock(each, folder) for each, (folder, _) in zip(facts, names, strict=True))
     camera = _numbered(each.camera if each else None for each in facts)
     marks = [
         (each.burst if each else None) or burst_of_name(name)
@@ -92,9 +87,9 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
         folder=_numbered(folder for folder, _ in names),
         camera=camera,
         seconds=seconds,
-        ahead=np.array([ahead for _, ahead, _ in times], np.float64),
         split=split,
-        fine=_fine(camera, seconds, split),
+        fine=_fine(clock, seconds, split),
+        sent=(camera < 0) & np.array([_is_sent(each) for each in facts], np.bool_),
         marks=marks,
         bias=_ev(each.bias if each else None for each in facts),
         exposure=_ev(each.exposure if each else None for each in facts),
@@ -104,38 +99,65 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
     )
 
 
-def _moment(taken: str | None) -> tuple[float, float, bool]:
-    """Seconds of local time since 1970, ahead of UTC, and whether they have sub-seconds."""
-    try:
-        when = datetime.fromisoformat(taken or "")
-    except ValueError:
-        return np.nan, np.nan, False
-    offset = when.utcoffset()
-    ahead = np.nan if offset is None else offset.total_seconds()
-    local = (when.replace(tzinfo=None) - EPOCH).total_seconds()
-    return local, ahead, "." in (taken or "")
+def _clock(facts: Facts | None, folder: str) -> Hashable:
+    """What tells the time: one camera, or what tells it of the unknown ones of a folder."""
+    if facts is None:
+        return None
+    return (facts.camera, facts.taken_from) if facts.camera else (folder, facts.taken_from, None)
 
 
-def _fine(camera: Integers, seconds: Doubles, split: Flags) -> Flags:
-    """Which clocks tell seconds, by camera and day.
+def _is_sent(facts: Facts | None) -> bool:
+    return facts is not None and facts.taken_from not in (None, *OWN)
+
+
+def _fine(clock: Integers, seconds: Doubles, split: Flags) -> Flags:
+    """Which times have seconds. One on the minute has, where another of its clock within a day has.
 
     Scans and times that a person typed all stand on the minute: they lie together by that alone.
     """
     fine: Flags = np.zeros(len(seconds), np.bool_)
     timed = np.flatnonzero(~np.isnan(seconds))
-    days = np.floor(seconds[timed] / DAY).astype(np.int64)
-    _, clock = np.unique(np.stack([camera[timed], days]), axis=1, return_inverse=True)
-    ticks = split[timed] | (seconds[timed] % MINUTE != 0)
-    fine[timed] = (np.bincount(clock.ravel(), weights=ticks) > 0)[clock.ravel()]
+    order = timed[np.lexsort((seconds[timed], clock[timed]))]
+    ticks = split[order] | (seconds[order] % MINUTE != 0)
+    fine[order] = ticks
+    for way in (slice(None), slice(None, None, -1)):
+        along, ticking = order[way], ticks[way]
+        if len(along):
+            # The place of the last one so far that ticks; before the first, that of any other.
+            last = np.maximum.accumulate(np.where(ticking, np.arange(len(along)), 0))
+            near = along[last]
+            apart = np.abs(seconds[near] - seconds[along])
+            fine[along] |= ticking[last] & (clock[near] == clock[along]) & (apart <= DAY)
     return fine
 
 
-def _numbered(values: Iterable[str | None]) -> Integers:
+def _numbered(values: Iterable[Hashable]) -> Integers:
     """Equal values get equal numbers, None gets -1."""
-    known: dict[str, int] = {}
+    known: dict[Hashable, int] = {}
     return np.array(
         [-1 if each is None else known.setdefault(each, len(known)) for each in values], np.int64
     )
+
+
+def still(frames: Frames, light: float, content: float) -> Flags:
+    """Which frames have a time at which their clock stood still: it tells nothing of them.
+
+    Several photos of one camera have it, and half of them or more do not look like the one before
+    (see `Descriptors.alike` for the limits). The frames of a fast burst do.
+    """
+    places = np.flatnonzero(~np.isnan(frames.seconds) & frames.descriptors.seen)
+    order = places[np.lexsort((places, frames.seconds[places], frames.camera[places]))]
+    one, other = order[:-1], order[1:]
+    equal = (frames.camera[one] == frames.camera[other]) & (frames.gaps(one, other) == 0)
+    unlike = equal.copy()
+    unlike[equal] = ~frames.descriptors.alike(one[equal], other[equal], light, content)
+    moment = np.concatenate([[0], np.cumsum(~equal)])[: len(order)]
+    pairs, different = (
+        np.bincount(moment[1:], weights=each, minlength=len(order)) for each in (equal, unlike)
+    )
+    found: Flags = np.zeros(len(frames), np.bool_)
+    found[order] = ((pairs > 0) & (2 * different >= pairs))[moment]
+    return found
 
 
 def _ev(values: Iterable[float | None]) -> Doubles:

@@ -1,6 +1,6 @@
 """Which photos belong together: bursts, sets that are worth nothing in parts, and scenes.
 
-    set     frames that one picture is made of: see `brackets` and `panoramas`
+    set     frames that one picture or film is made of: see `brackets`, `panoramas`, `timelapse`
     burst   frames of one thing within moments, of which one is wanted: see `bursts`
     scene   a moment of the roll: see `scenes`
 
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.culling.grouping.brackets import brackets
-from iqcli.culling.grouping.bursts import bursts
-from iqcli.culling.grouping.frames import frames_of
+from iqcli.culling.grouping.bursts import CONTENT, LIGHT, bursts
+from iqcli.culling.grouping.frames import frames_of, still
 from iqcli.culling.grouping.panoramas import panoramas
 from iqcli.culling.grouping.scenes import scenes
+from iqcli.culling.grouping.timelapse import timelapses
 from iqcli.culling.rules import is_scored
 from iqcli.records import FrameSet, best_first, is_damaged
 
@@ -49,8 +50,9 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
     order = sorted(range(len(photos)), key=lambda k: os.fsencode(photos[k].shot.path))
     ordered = [photos[k] for k in order]
     frames = frames_of(ordered)
+    trusted = _trusted(frames)
     stitched = [each.facts is not None and each.facts.panorama for each in ordered]
-    kinds, groups = _groups(frames, ~np.array(stitched, np.bool_))
+    kinds, groups = _groups(frames, trusted, ~np.array(stitched, np.bool_))
     named: list[dict[str, object]] = [
         {"frame_set": FrameSet.PANORAMA} if is_ else {} for is_ in stitched
     ]
@@ -58,7 +60,7 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
         kind = kinds.get(int(part[0]))
         for place in part.tolist():
             named[place] |= {"group": name} | ({"frame_set": kind} if kind else {})
-    for name, part in _numbered("s", scenes(frames, groups), frames):
+    for name, part in _numbered("s", scenes(trusted, groups), frames):
         for place in part.tolist():
             named[place]["scene"] = name
     found = list(photos)
@@ -68,20 +70,31 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
     return found
 
 
-def _groups(frames: Frames, free: Flags) -> tuple[dict[int, FrameSet], Parts]:
+def _trusted(frames: Frames) -> Frames:
+    """The same without times at which a clock stood still: they join nothing."""
+    stopped = still(frames, LIGHT, CONTENT)
+    return replace(frames, seconds=np.where(stopped, np.nan, frames.seconds))
+
+
+def _groups(frames: Frames, trusted: Frames, free: Flags) -> tuple[dict[int, FrameSet], Parts]:
     """What kind of set each frame is of, and the members of all sets and bursts.
 
-    What is not `free` is in none of them.
+    What is not `free` is in none of them. The frames of a bracket or panorama may have one time and
+    not look alike; what they are is seen by more than that.
     """
     free = free.copy()
     kinds: dict[int, FrameSet] = {}
     groups: Parts = []
-    for kind, find in ((FrameSet.BRACKET, brackets), (FrameSet.PANORAMA, panoramas)):
-        for part in find(frames, free.copy()):
+    for kind, find, given in (
+        (FrameSet.BRACKET, brackets, frames),
+        (FrameSet.PANORAMA, panoramas, frames),
+        (FrameSet.TIMELAPSE, timelapses, trusted),
+    ):
+        for part in find(given, free.copy()):
             free[part] = False
             kinds |= dict.fromkeys(part.tolist(), kind)
             groups.append(part)
-    return kinds, groups + bursts(frames, free)
+    return kinds, groups + bursts(trusted, free)
 
 
 def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Integers]]:

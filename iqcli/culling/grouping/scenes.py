@@ -53,7 +53,9 @@ def _edges(frames: Frames, one: Integers, other: Integers) -> Integers:
     one, other, gaps = one[near], other[near], gaps[near]
     camera = frames.camera[one]
     at_once = (gaps <= AT_ONCE) & (camera >= 0) & (camera == frames.camera[other])
-    soon = (gaps <= SOON) & frames.descriptors.alike(one, other, bursts.LIGHT, bursts.CONTENT)
+    # Photos that were sent one after the other need not be of one moment.
+    soon = (gaps <= SOON) & ~(frames.sent[one] | frames.sent[other])
+    soon &= frames.descriptors.alike(one, other, bursts.LIGHT, bursts.CONTENT)
     joined = at_once | soon | frames.descriptors.alike(one, other, LIGHT, CONTENT)
     return np.stack([one[joined], other[joined]])
 

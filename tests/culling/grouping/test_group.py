@@ -120,12 +120,16 @@ def test_a_clock_that_is_set_back_in_a_burst() -> None:
         for name, thing in ((2, 0), (1, 5))
     ]
     assert groups(later) == [] == scenes(later)
-    # Without a zone it is the local time that counts, and so it is with two cameras.
+    # A time without a zone has that of the times near it.
     assert groups([frame("a.jpg", taken=summer), frame("b.jpg", taken=summer[:-6])]) != []
+    # The instant counts between two cameras, too.
     two = [
         frame(f"{zone}.jpg", taken=f"{summer[:-5]}{zone}:00", camera=zone) for zone in ("02", "09")
     ]
-    assert scenes(two) == [["02.jpg", "09.jpg"]]
+    assert scenes(two) == []
+    abroad = frame("09.jpg", taken="2024-10-27T09:59:59.100+09:00", camera="09")
+    sent = frame("z.jpg", taken="2024-10-27T01:00:00Z", camera=None)
+    assert scenes([two[0], abroad, sent]) == [["02.jpg", "09.jpg", "z.jpg"]]
 
 
 def test_times_on_the_minute_make_no_burst() -> None:
@@ -276,6 +280,8 @@ def test_the_key_tells_what_a_photo_is_compared_with() -> None:
         "folder": str(Path("/photos/day")),
         "all": "all",
     }
+    sent = frame("sent.jpg", taken="2024-05-01")
+    assert [key_of(sent, per) for per in ("burst", "scene", "day")] == [None, None, "2024-05-01"]
     timeless = Photo(Shot(Path("/p"), Path("/p/1.jpg")), group="b0003")
     assert [key_of(timeless, per) for per in ("burst", "scene", "day")] == ["b0003", "b0003", None]
 

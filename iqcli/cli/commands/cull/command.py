@@ -91,9 +91,13 @@ IncludeRated = Annotated[
     bool,
     typer.Option("--include-rated", help="Do not protect photos that have stars or a flag."),
 ]
+ProtectLabels = Annotated[
+    bool,
+    typer.Option("--protect-labels", help="Protect photos that have a colour label, too."),
+]
 IncludeSets = Annotated[
     bool,
-    typer.Option("--include-sets", help="Do not protect frames of brackets and panoramas."),
+    typer.Option("--include-sets", help="Do not protect brackets, panoramas and time-lapses."),
 ]
 KeepMoments = Annotated[
     bool,
@@ -128,6 +132,7 @@ def cull(
     stars: Stars = None,
     max_reject: MaxReject = None,
     include_rated: IncludeRated = False,
+    protect_labels: ProtectLabels = False,
     include_sets: IncludeSets = False,
     keep_moments: KeepMoments = False,
     ignore_unreadable: IgnoreUnreadable = False,
@@ -140,7 +145,8 @@ def cull(
     model can tell. Several rules reject what any of them rejects.
 
     --worst 20% rejects a fifth of all scored photos or of each group --per, --worst 20 twenty.
-    Photos with stars or a flag, brackets and panoramas stay, and nothing goes in their place.
+    Photos with stars or a flag, brackets, panoramas and time-lapses stay, and nothing goes in
+    their place.
 
     With --apply, rejects move to _Rejected/ in the folder that was given. Nothing is deleted or
     overwritten, and `iq undo` puts everything back.
@@ -157,6 +163,8 @@ def cull(
     if max_reject is None and HELD_BACK in where and not session.quiet:
         info(f"{CAPPED} is {percent(session.settings.max_reject)} ({where})")
     session.counts.ignores_unreadable = ignore_unreadable
+    if protect_labels:
+        session.settings = replace(session.settings, protect_labels=True)
     given = {
         "below": below,
         "worst": worst,
@@ -191,7 +199,7 @@ def cull(
             )
         return run(session, replace(request, rule=rule), notes)
     rules = any(each is not None for each in given.values())
-    lifted = include_rated or include_sets or keep_moments
+    lifted = include_rated or include_sets or keep_moments or protect_labels
     if plan_file or html or review or rules or lifted:
         raise IqError(
             "a plan has its own photos and rule; give --from-plan alone, or with its folder"

@@ -25,7 +25,12 @@ MOST = 6
 # What protects photos: its codes, what it is of one and of several, and the option that lifts it.
 PROTECTED = (
     (BY_MARK, "has stars or a flag", "have stars or a flag", "--include-rated"),
-    (BY_SET, "is in a bracket or panorama", "are in a bracket or panorama", "--include-sets"),
+    (
+        BY_SET,
+        "is in a bracket, panorama or time-lapse",
+        "are in a bracket, panorama or time-lapse",
+        "--include-sets",
+    ),
     (BY_MOMENT, "is the best of its moment", "are the best of their moment", ""),
 )
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.photos.filenames import Group, group
 from iqcli.photos.formats import PHOTO, extension
+from iqcli.photos.names.shots import Group, group
 
 
 def grouped(*names: str) -> list[Group]:
@@ -82,7 +82,7 @@ def test_shots_of_their_own(names: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["film.mov", "notes.xmp", "IMG_2.JPG.xmp", "data.json", "IMG_1.json", "IMG_1.JPG.other.json"],
+    ["film.mov", "notes.xmp", "IMG_2.JPG.xmp", "data.json", "IMG_1.json"],
 )
 def test_what_belongs_to_no_photo_is_left_out(name: str) -> None:
     assert grouped("IMG_1.JPG", name) == [("IMG_1.JPG", ())]

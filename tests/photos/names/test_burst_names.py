@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.photos.filenames import burst_of_name, is_panorama_name
+from iqcli.photos.names.burst_names import burst_of_name, is_panorama_name
 
 SAME = [
     (
@@ -20,6 +20,8 @@ SAME = [
         "name:burst20230709220904977",
         ["DSC_0052_BURST20230709220904977_COVER.JPG", "DSC_0001_BURST20230709220904977.JPG"],
     ),
+    ("name:imag0001_burst", ["IMAG0001_BURST00001.jpg", "IMAG0001_BURST2_COVER_TOP(1).jpg"]),
+    ("name:burst1577934245123", ["1_BURST1577934245123.jpg", "2_BURST1577934245123_COV.jpg"]),
     ("name:20231207_101605", ["20231207_101605_001.jpg", "20231207_101605_031.jpg"]),
 ]
 
@@ -36,12 +38,17 @@ def test_frames_share_a_key(key: str, names: list[str]) -> None:
         *("20231207_101605.jpg", "20231207_101605(0).jpg", "20231207_101605_1.jpg", "photo 1.jpg"),
         # No such day, no such time, scans by number.
         *("20231307_101605_001.jpg", "20231232_101605_001.jpg", "20231207_251605_001.jpg"),
-        *("12345678_123456_001.jpg", "IMG_0001_BURST001.jpg", "BURST20171111030039.jpg"),
+        *(
+            "12345678_123456_001.jpg",
+            "IMG_0001_BURST.jpg",
+            "BURST.jpg",
+        ),
+        *("Sunburst1.jpg", "starburst_01.jpg", "IMG_0001_BURST_1.jpg", "IMG_0001_BURST٣.jpg"),
         *("PXL_20230330_184138390.jpg", "PXL_20231207_032111247.RAW-01.COVER.jpg"),
         *("IMG_20231014_183246.jpg", "IMG_20231014_183246_COVER.jpg", "a_COVER.jpg"),
         "٢٠٢٣١٢٠٧_101605_001.jpg",
         "IMG_20231014_183246_BURST001_COVER.jpg\n.jpg",
-        "x" * 100_000 + "_BURST001.jpg",
+        "x" * 100_000 + "_BURST.jpg",
     ],
 )
 def test_ordinary_names_are_of_no_burst(name: str) -> None:

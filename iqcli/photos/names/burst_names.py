@@ -1,0 +1,50 @@
+"""Bursts and panoramas by the names of their frames.
+
+    IMG_20231014_183246_BURST001_COVER.jpg            Huawei, Honor, Xiaomi, HTC, Motorola, …:
+                                                      what stands before BURST is the same
+    00015IMG_00015_BURST20171111030039_COVER.jpg      Nexus, Pixel
+    DSC_0052_BURST20230709220904977_COVER.JPG         Sony Xperia: what stands behind it is
+    20231207_101605_001.jpg                           Samsung
+    PXL_20230330_184138390.PANO.jpg, PANO_20170505_120000.jpg
+
+Equal burst keys mean one burst only inside one folder.
+"""
+
+from __future__ import annotations
+
+import re
+
+_DAY = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
+_TIME = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
+_FLAGS = re.ASCII | re.IGNORECASE
+# "BURST" that is no part of a word, and the number behind it; what follows is of one frame.
+BURST = re.compile(r"(?P<head>.*?(?<![a-z])BURST)(?P<number>\d+).*", _FLAGS)
+# So many digits are a time that all frames of the burst have; fewer count them.
+STAMP_DIGITS = 8
+NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
+PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
+
+
+def burst_of_name(name: str) -> str | None:
+    """A key that the frames of a burst share, such as "name:burst20171111030039"; None for none."""
+    stem = _stem_of(name)
+    if numbered := NUMBERED.fullmatch(stem):
+        return f"name:{numbered['key']}"
+    burst = BURST.fullmatch(stem)
+    if burst and len(burst["number"]) >= STAMP_DIGITS:
+        return f"name:burst{burst['number']}"
+    return f"name:{burst['head'].lower()}" if burst else None
+
+
+def is_weak_mark(mark: str) -> bool:
+    """Whether a key of a burst has no number, so that all bursts of a folder may have it."""
+    return mark.startswith("name:") and not any(each.isdigit() for each in mark)
+
+
+def is_panorama_name(name: str) -> bool:
+    """Whether the phone calls this file a panorama that it stitched."""
+    return PANORAMA.fullmatch(_stem_of(name)) is not None
+
+
+def _stem_of(name: str) -> str:
+    return name.rpartition(".")[0] or name

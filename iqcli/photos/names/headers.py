@@ -1,0 +1,127 @@
+"""What the headers of photos and films tell: time, camera, identifiers. Decodes no pixel.
+
+Sources: CIPA DC-008 (Exif 2.32), ISO/IEC 14496-12 and 23008-12 (boxes, items), Apple's QuickTime
+File Format (movie header, metadata keys), exiftool's lib/Image/ExifTool/Apple.pm.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import struct
+from datetime import datetime
+from typing import TYPE_CHECKING, BinaryIO
+
+from iqcli.fs.read import open_quietly
+from iqcli.photos.codecs.boxes import box
+from iqcli.photos.codecs.metadata import FRONT, exif_blocks, find_box
+from iqcli.photos.codecs.quicktime import metadata_of
+from iqcli.photos.exif import APPLE, MAKER_NOTE
+from iqcli.photos.formats import VIDEO, extension
+from iqcli.photos.names.evidence import UNKNOWN, Header
+from iqcli.photos.tiff import EXIF_IFD, directory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MAKE, MODEL, SOFTWARE = 271, 272, 305
+ORIGINAL, DIGITIZED, FRACTION, DIGITIZED_FRACTION = 36867, 36868, 37521, 37522
+CONTENT_ID = 0x11
+IDENTIFIER = re.compile(r"[0-9A-Za-z-]{8,64}")
+MOMENT = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
+CONTENT_KEY = b"com.apple.quicktime.content.identifier"
+# QuickTime counts seconds from 1904.
+EPOCH_1904 = 2_082_844_800
+# A film without an index is longer than any part of a photo if it has so many bytes.
+LONG_BYTES = 100 * 2**20
+
+
+def read_header(path: Path) -> Header:
+    """The header of a photo or a film by its extension; `UNKNOWN` where there is none to read."""
+    try:
+        with os.fdopen(open_quietly(path), "rb") as file:
+            is_film = extension(path.name) in VIDEO
+            return _film(file) if is_film else photo_header(file)
+    except (OSError, struct.error, IndexError, ValueError, RecursionError):
+        return UNKNOWN
+
+
+def photo_header(file: BinaryIO) -> Header:
+    """The header of a photo. Raises struct.error, IndexError and ValueError for a broken one."""
+    front = file.read(FRONT)
+    known: dict[str, str] = {}
+    for block in exif_blocks(file, front):
+        for name, value in _tags(block).items():
+            known.setdefault(name, value)
+    return Header(**known)  # type: ignore[arg-type]
+
+
+def _tags(block: bytes) -> dict[str, str]:
+    if block[:2] not in (b"II", b"MM"):
+        return {}
+    order = ">" if block[:2] == b"MM" else "<"
+    (start,) = struct.unpack_from(order + "I", block, 4)
+    wanted = {MAKE, MODEL, SOFTWARE, EXIF_IFD, ORIGINAL, DIGITIZED, FRACTION, DIGITIZED_FRACTION}
+    tags = directory(block, order, start, {*wanted, MAKER_NOTE})
+    if len(pointer := tags.get(EXIF_IFD, b"")) == 4:
+        (inner,) = struct.unpack(order + "I", pointer)
+        tags |= directory(block, order, inner, {*wanted, MAKER_NOTE})
+    found = {
+        "camera": _text(tags.get(MODEL, b"")) or _text(tags.get(MAKE, b"")),
+        "software": _text(tags.get(SOFTWARE, b"")),
+        "content_id": _content_id(tags.get(MAKER_NOTE, b"")),
+    }
+    for moment, fraction in ((ORIGINAL, FRACTION), (DIGITIZED, DIGITIZED_FRACTION)):
+        if taken := _moment(_text(tags.get(moment, b""))):
+            digits = _text(tags.get(fraction, b""))
+            found |= {"taken": taken, "fraction": digits if digits.isdecimal() else ""}
+            break
+    return {name: value for name, value in found.items() if value}
+
+
+def _content_id(note: bytes) -> str:
+    head = APPLE.match(note)
+    if head is None:
+        return ""
+    order = ">" if head[1] == b"MM" else "<"
+    text = _text(directory(note, order, head.end(), {CONTENT_ID}).get(CONTENT_ID, b""))
+    return text if IDENTIFIER.fullmatch(text) else ""
+
+
+def _moment(text: str) -> str:
+    found = MOMENT.match(text)
+    try:
+        return datetime(*map(int, found.groups())).isoformat() if found else ""  # type: ignore[arg-type]
+    except ValueError:
+        return ""
+
+
+def _text(data: bytes) -> str:
+    text = data.split(b"\0")[0].decode("latin-1")
+    return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:100]
+
+
+def _film(file: BinaryIO) -> Header:
+    """Length, creation and identifier of a film: QuickTime and its relatives, or AVI."""
+    head = file.read(64)
+    size = file.seek(0, os.SEEK_END)
+    if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
+        step, frames = struct.unpack_from("<I", head, 32)[0], struct.unpack_from("<I", head, 48)[0]
+        return Header(seconds=step * frames / 1e6)
+    if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"):
+        return Header(seconds=math.inf) if size > LONG_BYTES else UNKNOWN
+    moov = find_box(file, b"moov")
+    header = box(moov, b"mvhd")
+    if not header:
+        # A header alone is no film. What has more, and no index, cannot be played.
+        alone = int.from_bytes(head[:4], "big") >= size
+        return UNKNOWN if alone else Header(seconds=math.inf)
+    form = ">QQIQ" if header[0] == 1 else ">IIII"
+    made, _, scale, length = struct.unpack_from(form, header, 4)
+    identifier = _text(metadata_of(moov, CONTENT_KEY))
+    return Header(
+        content_id=identifier if IDENTIFIER.fullmatch(identifier) else None,
+        seconds=length / scale if scale else math.inf,
+        made=float(made - EPOCH_1904) if made > EPOCH_1904 else None,
+    )

@@ -1,0 +1,86 @@
+"""Raw files in a folder of their own beside the JPEGs of the same press of the button.
+
+    RAW/IMG_1.CR2, JPG/IMG_1.JPG     folders named after the formats, side by side
+    RAW/IMG_1.CR2, IMG_1.JPG         or one of them inside the other
+
+Stem, camera and moment have to agree: other folders count alike, too.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from iqcli.photos.formats import HEIF, JPEG, PHOTO, RAW, extension
+from iqcli.photos.names.evidence import are_of_one_moment
+from iqcli.photos.names.keys import key_of, normal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from iqcli.photos.names.evidence import Evidence
+    from iqcli.photos.names.shots import Group
+
+_FORMS = ("{0}", "{0}s", "{0} files", "{0}-files", "{0}_files")
+RAW_FOLDERS = frozenset(form.format(each) for each in ("raw", *RAW) for form in _FORMS)
+PICTURE_FOLDERS = frozenset(form.format(each) for each in (*JPEG, *HEIF) for form in _FORMS)
+
+
+def is_raw_folder(name: str) -> bool:
+    """Whether a folder is called after raw files."""
+    return normal(name) in RAW_FOLDERS
+
+
+def is_picture_folder(name: str) -> bool:
+    """Whether a folder is called after JPEG or HEIC."""
+    return normal(name) in PICTURE_FOLDERS
+
+
+def is_sibling(name: str) -> bool:
+    """Whether a folder is called after any of them."""
+    return is_raw_folder(name) or is_picture_folder(name)
+
+
+def join(
+    pictures: Mapping[Path, Sequence[Group]],
+    raws: Mapping[Path, Sequence[Group]],
+    evidence: Evidence,
+) -> dict[Path, Path]:
+    """The primary files of raw shots to the primary files of the pictures that they belong to.
+
+    Both are shots by their folders. A raw shot that fits two pictures, and a picture that has a raw
+    file already, or that two would fit, are left as they are.
+    """
+    by_key: dict[str, list[Path]] = defaultdict(list)
+    for folder, shots in pictures.items():
+        for shot in shots:
+            if _is_picture(shot):
+                by_key[key_of(shot[0])[0]].append(folder / shot[0])
+    found: dict[Path, list[Path]] = defaultdict(list)
+    for folder, shots in raws.items():
+        for shot in shots:
+            if not _is_raw(shot):
+                continue
+            raw = folder / shot[0]
+            several = by_key.get(key_of(shot[0])[0], ())
+            fits = [
+                each
+                for each in several
+                if each.parent != folder and are_of_one_moment(each, raw, evidence)
+            ]
+            if len(fits) == 1:
+                found[fits[0]].append(raw)
+    return {several[0]: picture for picture, several in found.items() if len(several) == 1}
+
+
+def _extensions(shot: Group) -> Iterable[str]:
+    return (ext for name in (shot[0], *shot[1]) if (ext := extension(name)) in PHOTO)
+
+
+def _is_raw(shot: Group) -> bool:
+    return all(ext in RAW for ext in _extensions(shot))
+
+
+def _is_picture(shot: Group) -> bool:
+    return not any(ext in RAW for ext in _extensions(shot)) and extension(shot[0]) in JPEG | HEIF

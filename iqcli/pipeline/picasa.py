@@ -1,0 +1,61 @@
+"""Stars of Picasa, which keeps them in a file of the folder: `.picasa.ini`."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from iqcli.errors import PhotoError
+from iqcli.fs.read import read_regular
+from iqcli.photos.names.keys import normal
+from iqcli.records import UNMARKED, Marks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqcli.records import Shot
+
+NAMES = (".picasa.ini", "Picasa.ini")
+MAX_BYTES = 2**24
+SECTION = re.compile(r"\[(.+)\]\s*")
+STAR = re.compile(r"star\s*=\s*yes\s*", re.IGNORECASE)
+
+
+def starred(text: str) -> set[str]:
+    """The names with a star in such a file, as names are compared."""
+    found, name = set(), ""
+    for line in text.splitlines():
+        if section := SECTION.fullmatch(line):
+            name = normal(section[1])
+        elif name and STAR.fullmatch(line):
+            found.add(name)
+    return found
+
+
+class PicasaStars:
+    """The stars of the folders of one run, each read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, set[str]] = {}
+
+    def of(self, shot: Shot) -> Marks:
+        """A flag where a file of the shot has a star."""
+        for path in shot.files:
+            folder = path.parent
+            if folder not in self._known:
+                self._known[folder] = _read(folder)
+            stars = self._known[folder]
+            if stars and normal(path.name) in stars:
+                return Marks(pick=1)
+        return UNMARKED
+
+
+def _read(folder: Path) -> set[str]:
+    found: set[str] = set()
+    for name in NAMES:
+        try:
+            data = read_regular(folder / name, MAX_BYTES)
+        except (OSError, PhotoError):
+            continue
+        found |= starred(data.decode("utf-8-sig", "replace"))
+    return found
