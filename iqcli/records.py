@@ -151,6 +151,47 @@ class FrameDescriptor:
     classes: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Likeness:
+    """What a picture is known again by, in another file: its light and its colours.
+
+    `light` (144,) uint8 is the mean luma by tile; `grey` (1024,) uint8 the picture in grey, 32 x
+    32, None where an earlier version measured the photo; `colour` (5,) means and spreads of the
+    colours in Lab, None where they were not measured.
+    """
+
+    light: Pixels
+    grey: Pixels | None = None
+    colour: Vector | None = None
+
+
+class FileStamp(NamedTuple):
+    """What the file system tells of a photo's file: bytes, time (ns), and which file it is."""
+
+    size: int
+    time_ns: int
+    device: int
+    inode: int
+
+
+class CopyKind(StrEnum):
+    """How a copy differs from the picture that it is a copy of."""
+
+    LINK = "link"
+    EXACT = "exact"
+    SAME = "same"
+    CROPPED = "cropped"
+    RECOLOURED = "recoloured"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOf:
+    """The photo that another one is a copy of, the most original there is, and how it differs."""
+
+    of: Path
+    kind: CopyKind
+
+
 class FrameSet(StrEnum):
     """Sets of frames that are only useful together."""
 
@@ -168,8 +209,9 @@ class Photo:
     picture's own; what iq itself wrote does not count. `group` is the burst or set of the shot,
     `scene` the moment; both are None before grouping, and where the shot is alone or they are
     unknown (`scene` needs a time). `frame_set` is set where the group is a set to be kept whole.
-    `descriptor` is there where groups were requested, and `thumbnails` (WebP, by name) where those
-    were.
+    `copy` is set where a more original photo of the run holds the same picture. `descriptor` is
+    there where groups were requested, and `thumbnails` (WebP, by name) where those were. `file` and
+    `likeness` are what copies are known by.
     """
 
     shot: Shot
@@ -181,6 +223,9 @@ class Photo:
     group: str | None = None
     scene: str | None = None
     frame_set: FrameSet | None = None
+    copy: CopyOf | None = None
+    file: FileStamp | None = field(default=None, compare=False, repr=False)
+    likeness: Likeness | None = field(default=None, compare=False, repr=False)
     descriptor: FrameDescriptor | None = field(default=None, compare=False, repr=False)
     blocks: Mapping[str, Vector] | None = field(default=None, compare=False, repr=False)
     thumbnails: Mapping[str, bytes] | None = field(default=None, compare=False, repr=False)

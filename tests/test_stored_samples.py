@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SAMPLES = Path(__file__).parent / "data" / "v0.1"
 EXPECTED: dict[str, list[dict[str, Any]]] = json.loads((SAMPLES / "expected.json").read_bytes())
 PLACE = "/ROOT"
-LATER = ("taken_from",)
+LATER = ("copy_of", "taken_from")
 # `cull-xmp` is two linked runs: 0.1 wrote the sidecars first.
 SCENES = ("move", "copy", "link", "trash", "xmp", "cull-xmp")
 
@@ -175,6 +175,14 @@ def test_the_cache_is_used(iq: Iq, photos: Path, measured: None) -> None:
     assert [*map(without_words, ran.rows)] == [*map(without_words, EXPECTED[""])]
     assert sum(name.endswith(".jpg") for name in opened) == 6
     assert loaded & {"torch", "cv2", "PIL"} == set()
+
+
+def test_copies_are_looked_for_in_it(iq: Iq, photos: Path, measured: None) -> None:
+    """Without the small grey pictures that it lacks: nothing is decoded for them."""
+    ran, _, loaded = iq.spied("cull", "photos", "--duplicates", "-f", "jsonl")
+    assert ran.code == 0, ran.err
+    assert loaded & {"torch", "cv2", "PIL"} == set()
+    assert sum("6 photos measured by an earlier version" in line for line in ran.lines) == 1
 
 
 @pytest.mark.parametrize("model", [name for name in EXPECTED if name])

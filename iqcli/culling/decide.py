@@ -24,8 +24,8 @@ from iqcli.culling.rules import (
 )
 from iqcli.errors import IqError
 from iqcli.photos.times.capture_time import is_moment
-from iqcli.records import BY_HAND, DAMAGED, Decision, Verdict, is_damaged
-from iqcli.text import percent
+from iqcli.records import BY_HAND, DAMAGED, CopyKind, Decision, Verdict, is_damaged
+from iqcli.text import display_path, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +37,14 @@ if TYPE_CHECKING:
     ResultsByIndex = dict[int, RuleResult]
     from collections.abc import Iterator, Mapping
 
+COPY = "copy"
+# What becomes of copies, by how they differ from their original.
+COPIES = {
+    CopyKind.EXACT: (Verdict.REJECT, COPY, "copy of {}"),
+    CopyKind.SAME: (Verdict.REJECT, COPY, "copy of {}"),
+    CopyKind.CROPPED: (Verdict.REVIEW, "cropped_copy", "cropped copy of {}"),
+    CopyKind.RECOLOURED: (Verdict.REVIEW, "recoloured_copy", "copy of {} in other colours"),
+}
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 _PROTECTED = Protection()
 ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
@@ -80,8 +88,12 @@ def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
 def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     """The best of each group are kept; what comes near the last of them is for review."""
     assert rule.keep is not None
-    counted, rest = _counted(scored)
-    found = {id(each): NOT_KEPT for each in rest if key_of(each, rule.unit) is not None}
+    copies: list[Photo] = []
+    if rule.unit == "burst":  # a copy is no frame: it goes where its original stays
+        copies = [each for each in scored if each.copy]
+    alone = {id(each): _duplicate(each) for each in copies}
+    counted, rest = _counted([each for each in scored if id(each) not in alone])
+    found = {id(each): NOT_KEPT for each in rest if key_of(each, rule.unit) is not None} | alone
     for members in groups(counted, rule.unit):
         stay = rule.keep.rounded_up(len(members))
         near = min(score_of(each) for each in members[:stay]) - rule.margin
@@ -153,9 +165,11 @@ def protect_moments(photos: Sequence[Photo], found: Mapping[int, Results]) -> di
 
 
 def _moments(photos: Sequence[Photo]) -> Iterator[list[Photo]]:
-    """The shots of each moment; one that is alone in its moment needs a time."""
+    """The shots of each moment, without copies; one that is alone in its moment needs a time."""
     found: dict[str, list[Photo]] = {}
     for each in photos:
+        if each.copy is not None:
+            continue
         if (key := key_of(each, "scene")) is not None:
             found.setdefault(key, []).append(each)
         elif each.facts is not None and is_moment(each.facts.taken):
@@ -184,7 +198,7 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
     repeats. A promise must have its limit.
     """
     assert rule.promise is None or rule.limit is not None
-    scored = [each for each in photos if is_scored(each)]
+    scored = [each for each in photos if is_scored(each) and not _is_link(each)]
     parts = _parts(scored, rule)
     found = {id(each): _joined(each, [part[id(each)] for part in parts], rule) for each in scored}
     for each in scored:
@@ -193,7 +207,24 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
             found[id(each)] = (*why, *due) if due[0].rejects else why
     if protect.moments:
         found |= protect_moments(photos, found)
+    found |= _links(photos, found)
     return [_decision(each, found.get(id(each))) for each in photos]
+
+
+def _is_link(photo: Photo) -> bool:
+    """Whether a photo is a second name of a file, by a hard link."""
+    return photo.copy is not None and photo.copy.kind is CopyKind.LINK
+
+
+def _links(photos: Sequence[Photo], found: Mapping[int, Results]) -> dict[int, Results]:
+    """The results of second names: those of the first, since they are one file."""
+    first = {each.shot.path: id(each) for each in photos if not _is_link(each)}
+    links: dict[int, Results] = {}
+    for each in photos:
+        if each.copy and _is_link(each) and (results := found.get(first[each.copy.of])):
+            verdict, words = results[0].verdict, f"another name of {display_path(each.copy.of)}"
+            links[id(each)] = (*results, RuleResult(verdict, "hard_link", words))
+    return links
 
 
 def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:
@@ -204,9 +235,19 @@ def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:
         parts.append(reject_worst(scored, rule))
     if rule.keep is not None:
         parts.append(keep_best(scored, rule))
+    if rule.duplicates:
+        parts.append({id(each): _duplicate(each) for each in scored})
     if not parts and rule.limit is not None:
         parts.append({id(each): _promised(each, rule.limit) for each in scored})
     return parts or [{id(each): _by_band(each) for each in scored}]
+
+
+def _duplicate(photo: Photo) -> RuleResult:
+    """Whether a photo is a copy of another; one that a person may have edited is for review."""
+    if photo.copy is None:
+        return RuleResult(Verdict.KEEP, "no_copy", "no copy of another photo")
+    verdict, code, words = COPIES[photo.copy.kind]
+    return RuleResult(verdict, code, words.format(display_path(photo.copy.of)))
 
 
 def _below(photo: Photo, limit: float) -> RuleResult:
@@ -236,6 +277,8 @@ def _by_band(photo: Photo) -> RuleResult:
 def _joined(photo: Photo, parts: Sequence[RuleResult], rule: Rule) -> Results:
     """The results that decide; the first has the verdict. Any part rejects, within the promise."""
     rejecting = tuple(each for each in parts if each.rejects)
+    if any(each.code == COPY for each in rejecting):
+        return rejecting  # the picture itself stays, and no promise is about it
     if rejecting and rule.chooses and rule.limit is not None:
         if score_of(photo) < rule.limit:
             # The promise only permits what the others reject: it is no reason of its own.

@@ -77,6 +77,7 @@ class Rule:
 
     `below`: scores under it, 1..10. `worst`: so many of each group, a share rounded down. `keep`:
     all but the best of each group, a share rounded up. What any of these three rejects is rejected.
+    `duplicates`: copies of other photos, see `iqcli.culling.grouping.copies`.
     `per` says what the groups are, one of `values.UNITS`, None for all photos together. `margin`:
     of what `keep` would reject, frames within so many points (0..9) of the last that it keeps are
     for review.
@@ -95,6 +96,7 @@ class Rule:
     per: str | None = None
     margin: float = 0.0
     limit: float | None = None
+    duplicates: bool = False
 
     def __post_init__(self) -> None:
         self._check_numbers()
@@ -124,6 +126,7 @@ class Rule:
         parts = [] if self.below is None else [f"below {self.below}"]
         parts += [] if self.worst is None else [f"worst {self.worst}{per}"]
         parts += [] if self.keep is None else [f"keep {self.keep}{per}{self._margin()}"]
+        parts += ["duplicates"] if self.duplicates else []
         chosen = " or ".join(parts)
         if self.promise is None:
             return chosen or "bands"
@@ -145,7 +148,8 @@ class Rule:
     @property
     def chooses(self) -> bool:
         """Whether it rejects by a limit, rank or place of its own, not by bands or promise."""
-        return self.below is not None or self.worst is not None or self.keep is not None
+        quotas = self.worst is not None or self.keep is not None
+        return self.below is not None or quotas or self.duplicates
 
     @property
     def needs_holdout(self) -> bool:

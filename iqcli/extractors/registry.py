@@ -36,6 +36,14 @@ BLOCKS: dict[str, AnyBlock] = {
             may_be_nan=False,
         ),
         PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles", within=(0, 510)),
+        PhotoBlock(
+            "grey",
+            version=1,
+            size=1024,
+            module="iqcli.extractors.perceptual_hash",
+            within=(0, 255),
+            may_be_nan=False,
+        ),
         PhotoBlock("niqe", version=1, size=702, module="iqcli.extractors.niqe"),
         MiniBlock(EMBEDDED / "mini.safetensors"),
     )

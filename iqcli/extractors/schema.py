@@ -41,6 +41,8 @@ SPECTRUM = (*(f"band_{i}" for i in range(BANDS)), "band_slope", "band_x_to_y")
 PHOTOMETRY = (*EXPOSURE, *COLOUR, *SHARPNESS, *TILE, *SPECTRUM)
 
 GRID = 12
+# The side of the small grey picture of the block `grey`.
+GREY = 32
 LAYERS = ("fine", "coarse", "noise", "white", "black", "mean", "spread")
 # The steps (x, y) between the pixels that are compared, round a half turn and a quarter turn from
 # the one four places on; and how many times each is taken.

@@ -41,6 +41,7 @@ COLUMNS = {
     "group": "string",
     "scene": "string",
     "set": "string",
+    "copy_of": "string",
     "rank": "int32",
     "percentile": "float64",
     "decision": "string",
@@ -63,6 +64,7 @@ def row(photo: Photo, extra: Mapping[str, Any] | None = None) -> Row:
     found |= {"stars": photo.marks.stars, "error": photo.error, "sha256": photo.sha256}
     found |= {"pick": photo.marks.pick, "group": photo.group, "scene": photo.scene}
     found |= {"set": photo.frame_set and photo.frame_set.value, "codes": []}
+    found["copy_of"] = photo.copy and display_path(photo.copy.of)
     found |= {"companions": [display_path(each) for each in photo.shot.companions], "issues": []}
     found |= {"reasons": list(photo.rating.reasons) if photo.rating else []}
     found |= _facts(photo.facts) | _rating(photo.rating)

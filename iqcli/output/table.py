@@ -27,7 +27,7 @@ WORDS = {2: "slightly", 3: "clearly", 4: "badly"}
 KINDS = {
     "bar": Leeway.EXTRA,
     **dict.fromkeys(("issues", "reasons"), Leeway.PROSE),
-    **dict.fromkeys(("group", "scene", "folder", "path"), Leeway.NAME),
+    **dict.fromkeys(("group", "scene", "copy_of", "folder", "path"), Leeway.NAME),
 }
 # A text of so few cells is not worth breaking.
 BRIEF = 12
@@ -176,6 +176,7 @@ CELLS: dict[str, tuple[str, str, Callable[[Row], Text]]] = {
     "decision": ("decision", "left", _text("decision")),
     "group": ("group", "left", _text("group")),
     "scene": ("scene", "left", _text("scene")),
+    "copy_of": ("copy of", "left", _text("copy_of")),
     "day": ("day", "left", lambda row: Text((row["taken"] or "no date")[:10])),
     "folder": ("folder", "left", lambda row: Text(row["path"].rpartition("/")[0] or "/")),
     "issues": ("issues", "left", lambda row: Text(describe_issues(row["issues"]))),

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from iqcli import interrupts
 from iqcli.errors import IqError
 from iqcli.extractors.base import PhotoBlock
+from iqcli.extractors.perceptual_hash import likeness_of
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.names.burst_names import is_panorama_name
 from iqcli.photos.time_limit import at_most
@@ -39,7 +40,7 @@ from iqcli.pipeline.sidecars import (
     sidecars,
 )
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
-from iqcli.records import UNMARKED, Facts, Marks, Photo
+from iqcli.records import UNMARKED, Facts, FileStamp, Marks, Photo
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -82,6 +83,7 @@ class Task:
     starred: Marks = UNMARKED
     film: Taken | None = None
     error: str | None = None
+    file: FileStamp | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -102,7 +104,7 @@ class Task:
         known = self.measurement
         marks = highest([self.beside.marks, self.own_marks, self.starred])
         if known is None:
-            return Photo(self.shot, marks=marks, error=self.error)
+            return Photo(self.shot, marks=marks, error=self.error, file=self.file)
         facts = known.facts if isinstance(known.facts, Facts) else None
         if facts:
             name, taken = self.shot.path.name, self.taken
@@ -114,10 +116,11 @@ class Task:
             )
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
-        photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails)
+        photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails, file=self.file)
         if error := self.error or known.error:
             return replace(photo, error=error)
-        return replace(photo, blocks={each.name: known.blocks[each.name] for each in blocks})
+        wanted = {each.name: known.blocks[each.name] for each in blocks}
+        return replace(photo, blocks=wanted, likeness=likeness_of(known.blocks))
 
 
 def measure(
@@ -133,7 +136,8 @@ def measure(
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
     that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
-    where they can be. Photos are read by `reader`, by default as they are.
+    where they can be. Photos are read by `reader`, by default as they are, and then have their
+    likeness, as far as it was ever measured.
     """
     spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails)
     run = _Run(spec, cache, settings)
@@ -212,7 +216,9 @@ class _Run:
     def _start(self, shot: Shot) -> Task:
         task, own = Task(shot), False
         try:
-            sha256 = self._cache.content(shot.path, shot.path.stat())
+            stat = shot.path.stat()
+            task.file = FileStamp(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
+            sha256 = self._cache.content(shot.path, stat)
             known = self._spec.load(self._cache, sha256) if sha256 else None
             if known and self._spec.is_complete(known):
                 task.measurement = known

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError, PhotoError, TooSlow
+from iqcli.extractors import perceptual_hash
 from iqcli.extractors.base import PhotoBlock
+from iqcli.extractors.registry import BLOCKS
 from iqcli.fs.read import read_bytes
 from iqcli.photos.formats import decoder_fingerprint
 from iqcli.photos.reading import (
@@ -98,7 +100,11 @@ class Measurement:
 
 
 class MeasureSpec:
-    """The blocks and thumbnails wanted of every picture, how it is read, and the limits."""
+    """The blocks and thumbnails wanted of every picture, how it is read, and the limits.
+
+    The blocks `along`, of which copies are known, are taken where they are cached; no photo is
+    decoded for them. Of what is decoded anyhow, the small grey picture is kept.
+    """
 
     def __init__(
         self,
@@ -108,6 +114,10 @@ class MeasureSpec:
         thumbnails: Sequence[ThumbnailSpec] = (),
     ) -> None:
         self.blocks = tuple(blocks)
+        own = {each.name for each in self.blocks}
+        names = [each for each in perceptual_hash.BLOCKS if each not in own]
+        is_plain = isinstance(reader, PlainReader)
+        self.along = tuple(BLOCKS[name] for name in names) if is_plain else ()
         self.thumbnails = tuple(thumbnails)
         self.fingerprint = reader.fingerprint
         self._read = reader
@@ -136,7 +146,7 @@ class MeasureSpec:
             return known
         if facts and facts.width * facts.height <= self._limit * 1e6:
             known.facts, known.facts_cached = facts, marked
-        for block in self.blocks:
+        for block in (*self.blocks, *self.along):
             key, may_be_nan = self._key(block, reading), block.may_be_nan
             vector = cache.block(
                 sha256, key, block.size, within=block.within, may_be_nan=may_be_nan
@@ -155,7 +165,7 @@ class MeasureSpec:
         assert reading is not None
         if known.facts and not known.facts_cached:
             cache.remember_facts(known.sha256, self._facts_key(reading), known.facts)
-        for block in self.blocks:
+        for block in (*self.blocks, *self.along):
             if block.name in known.new_blocks:
                 key = self._key(block, reading)
                 cache.remember_block(known.sha256, key, known.blocks[block.name])
@@ -183,7 +193,8 @@ class MeasureSpec:
 
     def is_complete(self, known: Measurement) -> bool:
         """Whether nothing is left to do for a picture, or nothing can be done."""
-        measured = known.facts is not None and len(known.blocks) == len(self.blocks)
+        measured = all(each.name in known.blocks for each in self.blocks)
+        measured &= known.facts is not None
         complete = measured and len(known.thumbnails) == len(self.thumbnails)
         return complete or known.error is not None
 
@@ -206,6 +217,8 @@ class MeasureSpec:
         for block in self.blocks:
             if block.name not in known.blocks:
                 _compute_block(known, block, views)
+        if self.along and perceptual_hash.NAME not in known.blocks:
+            known.add_block(perceptual_hash.NAME, perceptual_hash.extract(views))
         for thumbnail in self.thumbnails:
             if thumbnail.name not in known.thumbnails:
                 with self._memory.taken_by(data, whole=True):

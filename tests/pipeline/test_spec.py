@@ -16,7 +16,7 @@ from support.more_formats import jxl
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.cache_codec import Failure
-from iqcli.pipeline.spec import MeasureSpec
+from iqcli.pipeline.spec import MeasureSpec, PlainReader
 from iqcli.records import Facts
 
 if TYPE_CHECKING:
@@ -118,3 +118,24 @@ def test_jxl_is_tried_again_once_the_extra_is_there(
         without.setitem(__import__("sys").modules, "pillow_jxl", None)
         assert measure(cache, data)[2] == []
     assert measure(cache, data)[2]
+
+
+def test_the_grey_picture_is_kept_of_what_is_decoded_and_nothing_is_decoded_for_it(
+    cache: Cache,
+) -> None:
+    spec = MeasureSpec((BLOCK,), PlainReader(), SETTINGS)
+    new, old = encoded(SMALL, "JPEG"), encoded(SMALL, "PNG")
+    shas = [hashlib.sha256(data).hexdigest() for data in (new, old)]
+    known = spec.load(cache, shas[0], new)
+    spec.compute(known, new)
+    spec.save(cache, known)
+    again = spec.load(cache, shas[0])
+    assert spec.is_complete(again)
+    np.testing.assert_array_equal(again.blocks["grey"], known.blocks["grey"])
+    # As version 0.3 left it.
+    cache.remember_facts(shas[1], spec.fingerprint, Facts(64, 48, "png"))
+    cache.remember_block(shas[1], f"{BLOCK.fingerprint}|{spec.fingerprint}", OLD)
+    before = spec.load(cache, shas[1], old)
+    assert spec.is_complete(before) and "grey" not in before.blocks
+    # A photo with a fault that was put into it is nobody's copy.
+    assert MeasureSpec((BLOCK,), Counting(), SETTINGS).along == ()

@@ -33,13 +33,14 @@ def check_sheet(file: Path) -> None:
 
 def sheet_of(session: Session, file: Path) -> list[Photo]:
     """Rate the photos of the session and write a sheet of them, on which nothing is decided yet."""
+    from iqcli.culling.grouping.copies import with_copies
     from iqcli.culling.grouping.group import group
     from iqcli.pipeline.thumbnails import ThumbnailStore
     from iqcli.records import Decision, Verdict
 
     check_sheet(file)
     with ThumbnailStore() as store:
-        photos = group(list(session.photos(grouped=True, store=store)))
+        photos = group(with_copies(list(session.photos(grouped=True, store=store))))
         write_sheet(session, file, [Decision(each, Verdict.REVIEW, ()) for each in photos], store)
     return photos
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -70,9 +69,8 @@ def export(
 
         refuse_to_write(session.folders)
         recover(session, session.folders)
-    photos: Iterable[Photo] = session.photos() if html is None else sheet_of(session, html)
+    photos = sheet_of(session, html) if html is not None else _photos(session)
     if xmp:
-        photos = list(photos)
         undecided = [Decision(each, Verdict.REVIEW, ()) for each in photos]
         write_xmp(session, undecided, profile, embed=embed, stars=stars)
     if not wants_rows:
@@ -84,6 +82,12 @@ def export(
     else:
         write_atomic(output, rows.to_bytes(form, records))
     return session.report("exported")
+
+
+def _photos(session: Session) -> list[Photo]:
+    from iqcli.culling.grouping.copies import with_copies
+
+    return with_copies(list(session.photos()))
 
 
 def _format(output: Path | None, given: str | None) -> str:

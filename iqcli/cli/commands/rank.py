@@ -31,11 +31,21 @@ if TYPE_CHECKING:
 COLUMNS = ("rank", "score", "bar", "uncertainty", "technical", "aesthetic", "issues", "path")
 # Groups that are found by comparing the photos themselves, and the column that names a group.
 COMPARED = ("burst", "scene")
-GROUP_COLUMN = {"burst": "group", "scene": "scene", "day": "day", "folder": "folder"}
+PER = ("copies", *UNITS)
+GROUP_COLUMN = {
+    "copies": "copy_of",
+    "burst": "group",
+    "scene": "scene",
+    "day": "day",
+    "folder": "folder",
+}
 Per = Annotated[
     str | None,
     choice_option(
-        "--per", help="Rank within each burst, scene, day or folder.", choices=UNITS, metavar="WHAT"
+        "--per",
+        help="Rank within copies of a picture, each burst, scene, day or folder.",
+        choices=PER,
+        metavar="WHAT",
     ),
 ]
 # Photos that --preview draws without --limit.
@@ -62,11 +72,12 @@ def rank(
 
     With --per photos are listed by burst, scene, day or folder, the group with the best photo
     first; rank, percentile and --limit apply within each group. Single photos are listed too, and
-    all frames of a bracket, panorama or time-lapse together.
+    all frames of a bracket, panorama or time-lapse together. --per copies lists the copies of one
+    picture behind its original.
     """
     session.counts.ignores_unreadable = ignore_unreadable
     if per is not None:
-        choose(per, UNITS, "--per")
+        choose(per, PER, "--per")
     if preview and (format or "table") != "table":
         raise IqError(f"--preview draws the photos and writes no {format}; give one of the two")
     form = choose_format(format, session.settings, nul=print0)
@@ -82,10 +93,11 @@ def rank(
 
 def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[Result]:
     """Best first, by groups if there are any, and then those without a score."""
+    from iqcli.culling.grouping.copies import with_copies
     from iqcli.culling.grouping.group import group, sections
     from iqcli.models.scoring import percentile
 
-    photos = list(found)
+    photos = with_copies(list(found))
     if per in COMPARED:
         photos = group(photos)
     results: list[Result] = []

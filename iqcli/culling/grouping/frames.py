@@ -77,14 +77,14 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
     taken = [each.taken if each else None for each in facts]
     seconds = np.array([np.nan if time is None else time for time in timeline(taken)], np.float64)
     split = np.array([each is not None and "." in each for each in taken], np.bool_)
-    clock = _numbered(_clock(each, folder) for each, (folder, _) in zip(facts, names, strict=True))
-    camera = _numbered(each.camera if each else None for each in facts)
+    clock = numbered(_clock(each, folder) for each, (folder, _) in zip(facts, names, strict=True))
+    camera = numbered(each.camera if each else None for each in facts)
     marks = [
         (each.burst if each else None) or burst_of_name(name)
         for each, (_, name) in zip(facts, names, strict=True)
     ]
     return Frames(
-        folder=_numbered(folder for folder, _ in names),
+        folder=numbered(folder for folder, _ in names),
         camera=camera,
         seconds=seconds,
         split=split,
@@ -131,7 +131,7 @@ def _fine(clock: Integers, seconds: Doubles, split: Flags) -> Flags:
     return fine
 
 
-def _numbered(values: Iterable[Hashable]) -> Integers:
+def numbered(values: Iterable[Hashable]) -> Integers:
     """Equal values get equal numbers, None gets -1."""
     known: dict[Hashable, int] = {}
     return np.array(

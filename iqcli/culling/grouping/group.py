@@ -26,7 +26,8 @@ from iqcli.culling.rules import is_scored
 from iqcli.records import FrameSet, best_first, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.records import Flags, Integers, Photo
@@ -45,9 +46,11 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
 
     Any order gives the same groups. They are numbered by the time of their first photo, those
     without any time last, by its path: b0001 and on are bursts and sets, s0001 and on scenes. A
-    photo alone has neither, though it has a `frame_set` where the camera stitched it.
+    photo alone has neither, though it has a `frame_set` where the camera stitched it. A copy is no
+    frame of its own: it is in no group, and of the scene of its original.
     """
-    order = sorted(range(len(photos)), key=lambda k: os.fsencode(photos[k].shot.path))
+    alone = (k for k in range(len(photos)) if photos[k].copy is None)
+    order = sorted(alone, key=lambda k: os.fsencode(photos[k].shot.path))
     ordered = [photos[k] for k in order]
     frames = frames_of(ordered)
     trusted = _trusted(frames)
@@ -67,7 +70,10 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
     for place, changes in zip(order, named, strict=True):
         if changes:
             found[place] = replace(photos[place], **changes)  # type: ignore[arg-type]
-    return found
+    by_path = {each.shot.path: each for each in found if each.copy is None}
+    return [
+        replace(each, scene=by_path[each.copy.of].scene) if each.copy else each for each in found
+    ]
 
 
 def _trusted(frames: Frames) -> Frames:
@@ -82,9 +88,16 @@ def _groups(frames: Frames, trusted: Frames, free: Flags) -> tuple[dict[int, Fra
     What is not `free` is in none of them. The frames of a bracket or panorama may have one time and
     not look alike; what they are is seen by more than that.
     """
-    free = free.copy()
     kinds: dict[int, FrameSet] = {}
     groups: Parts = []
+    for kind, part in _sets(frames, trusted, free := free.copy()):
+        kinds |= dict.fromkeys(part.tolist(), kind)
+        groups.append(part)
+    return kinds, groups + bursts(trusted, free)
+
+
+def _sets(frames: Frames, trusted: Frames, free: Flags) -> Iterator[tuple[FrameSet, Integers]]:
+    """The sets among the frames that are `free`, which they then are no longer."""
     for kind, find, given in (
         (FrameSet.BRACKET, brackets, frames),
         (FrameSet.PANORAMA, panoramas, frames),
@@ -92,9 +105,18 @@ def _groups(frames: Frames, trusted: Frames, free: Flags) -> tuple[dict[int, Fra
     ):
         for part in find(given, free.copy()):
             free[part] = False
-            kinds |= dict.fromkeys(part.tolist(), kind)
-            groups.append(part)
-    return kinds, groups + bursts(trusted, free)
+            yield kind, part
+
+
+def set_frames(photos: Sequence[Photo]) -> set[Path]:
+    """The frames of sets among these photos, by their paths."""
+    ordered = sorted(photos, key=lambda each: os.fsencode(each.shot.path))
+    paths = [each.shot.path for each in ordered]
+    free: Flags = np.array([not (e.facts and e.facts.panorama) for e in ordered], np.bool_)
+    stitched = {path for path, is_free in zip(paths, free.tolist(), strict=True) if not is_free}
+    frames = frames_of(ordered)
+    parts = [part.tolist() for _, part in _sets(frames, _trusted(frames), free)]
+    return stitched.union(paths[place] for part in parts for place in part)
 
 
 def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Integers]]:
@@ -108,12 +130,14 @@ def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Inte
 def key_of(photo: Photo, per: str) -> str | None:
     """The key of the photos that one is compared with; None: it is compared with none.
 
-    `per` is burst, scene, day, folder or all. A photo in no burst or scene has None, and so has one
-    without a date where the day counts: it is unknown what to compare it with. A burst without a
-    time is a scene of its own.
+    `per` is copies, burst, scene, day, folder or all. A photo in no burst or scene has None, and so
+    has one without a date where the day counts: it is unknown what to compare it with. A burst
+    without a time is a scene of its own.
     """
     if per == "burst":
         return photo.group
+    if per == "copies":
+        return os.fspath(photo.copy.of if photo.copy else photo.shot.path)
     if per == "scene":
         return photo.scene or photo.group
     if per == "day":
@@ -193,4 +217,7 @@ def sections(photos: Iterable[Photo], per: str) -> list[list[Photo]]:
     parts = sorted(found.values(), key=lambda members: min(map(best_first, members)))
     if per == "burst":
         return [order_within(members) for members in parts]
+    if per == "copies":
+        # The original comes first, whatever the scores are.
+        return [sorted(order_scored(part), key=lambda each: bool(each.copy)) for part in parts]
     return [order_scored(members) for members in parts]

@@ -103,7 +103,9 @@ def test_a_model_without_the_network_is_grouped_too(iq: Iq, day: Path) -> None:
 def test_no_other_word_is_understood(iq: Iq, day: Path) -> None:
     ran = iq("rank", "photos", "--per", "week")
     assert (ran.code, ran.out) == (2, b"")
-    assert ran.err.strip() == ("iq: --per is 'week'; give one of burst, scene, day, folder, all")
+    assert ran.err.strip() == (
+        "iq: --per is 'week'; give one of copies, burst, scene, day, folder, all"
+    )
 
 
 def test_all_is_as_without(iq: Iq, day: Path) -> None:

@@ -38,6 +38,10 @@ Keep = Annotated[
     str | None,
     typer.Option("--keep", help="Keep the best, N or a share; reject the rest.", metavar="N|P%"),
 ]
+Duplicates = Annotated[
+    bool,
+    typer.Option("--duplicates", help="Reject copies of a picture, all but the most original."),
+]
 Per = Annotated[
     str | None,
     typer.Option(
@@ -117,6 +121,7 @@ def cull(
     worst: Worst = None,
     promise: Promise = None,
     keep: Keep = None,
+    duplicates: Duplicates = False,
     per: Per = None,
     margin: Margin = None,
     apply: Apply = False,
@@ -148,6 +153,9 @@ def cull(
     Photos with stars or a flag, brackets, panoramas and time-lapses stay, and nothing goes in
     their place.
 
+    --duplicates rejects photos that hold the same picture as another, also smaller or recompressed.
+    Cropped and recoloured ones are left for review.
+
     With --apply, rejects move to _Rejected/ in the folder that was given. Nothing is deleted or
     overwritten, and `iq undo` puts everything back.
     """
@@ -170,6 +178,7 @@ def cull(
         "worst": worst,
         "promise": promise,
         "keep": keep,
+        "duplicates": duplicates or None,
         "per": per,
         "margin": margin,
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.cli.commands.cull import execute, report
-from iqcli.cli.console import confirmed, info, warn
+from iqcli.cli.console import confirmed, counted, info, warn
 from iqcli.culling import planner
 from iqcli.errors import Exit, IqError
 from iqcli.fs.other_programs import refuse_to_write
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 # The rule of a plan of decisions that a person took.
 RULE = "by hand"
+FROM_BEFORE = (
+    "{} measured by an earlier version: cropped copies are not found among them; `iq cache clear` "
+    "has them measured anew"
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def _lines(found: Decided, share: RejectShare, most: float) -> Iterator[str]:
 def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> Decided:
     """The decisions of the rule, shown and reviewed where the request asks for it."""
     from iqcli.culling import decide as rules
+    from iqcli.culling.grouping.copies import is_half_known, with_copies
     from iqcli.culling.grouping.group import group
 
     request.check()
@@ -116,7 +121,10 @@ def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> De
             from iqcli.pipeline.thumbnails import ThumbnailStore
 
             store = stack.enter_context(ThumbnailStore())
-        photos = group(list(session.photos(grouped=True, store=store)))
+        found = list(session.photos(grouped=True, store=store))
+        photos = group(with_copies(found, request.protection))
+        if rule.duplicates and (old := sum(map(is_half_known, photos))):
+            grounds = (*grounds, FROM_BEFORE.format(counted(old, "photo")))
         decisions = rules.decide(photos, rule, request.protection)
         if store is not None:
             decisions = _looked_at(session, decisions, store, request)
