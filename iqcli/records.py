@@ -186,10 +186,14 @@ class CopyKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CopyOf:
-    """The photo that another one is a copy of, the most original there is, and how it differs."""
+    """The photo that another one is a copy of, the most original there is, and how it differs.
+
+    `has_more`: the shot of the copy has more pictures, such as a RAW, or an edit and its original.
+    """
 
     of: Path
     kind: CopyKind
+    has_more: bool = False
 
 
 class FrameSet(StrEnum):

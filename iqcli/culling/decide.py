@@ -23,6 +23,7 @@ from iqcli.culling.rules import (
     score_of,
 )
 from iqcli.errors import IqError
+from iqcli.photos.formats import count_pictures
 from iqcli.photos.times.capture_time import is_moment
 from iqcli.records import BY_HAND, DAMAGED, CopyKind, Decision, Verdict, is_damaged
 from iqcli.text import display_path, percent
@@ -45,6 +46,7 @@ COPIES = {
     CopyKind.CROPPED: (Verdict.REVIEW, "cropped_copy", "cropped copy of {}"),
     CopyKind.RECOLOURED: (Verdict.REVIEW, "recoloured_copy", "copy of {} in other colours"),
 }
+COPY_WITH_MORE = (Verdict.REVIEW, "copy_with_more", "copy of {} with more pictures in its shot")
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 _PROTECTED = Protection()
 ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
@@ -88,10 +90,9 @@ def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
 def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     """The best of each group are kept; what comes near the last of them is for review."""
     assert rule.keep is not None
-    copies: list[Photo] = []
+    alone: ResultsByIndex = {}
     if rule.unit == "burst":  # a copy is no frame: it goes where its original stays
-        copies = [each for each in scored if each.copy]
-    alone = {id(each): _duplicate(each) for each in copies}
+        alone = {id(each): _duplicate(each) for each in scored if _is_mere_copy(each)}
     counted, rest = _counted([each for each in scored if id(each) not in alone])
     found = {id(each): NOT_KEPT for each in rest if key_of(each, rule.unit) is not None} | alone
     for members in groups(counted, rule.unit):
@@ -102,6 +103,14 @@ def keep_best(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
             ties = rule.margin > 0 and rank > stay and score_of(each) >= near and not beaten
             found[id(each)] = _by_rank(rank, len(members), stay, ties, rule)
     return _with_alone(found, scored, f"kept_of_{rule.unit}", rule)
+
+
+def _is_mere_copy(photo: Photo) -> bool:
+    """Whether a copy is a single picture that is no frame of a burst of copies.
+
+    An edit with its original, or a RAW with its JPEG, is more than a frame that is there twice.
+    """
+    return photo.copy is not None and photo.group is None and count_pictures(photo.shot) == 1
 
 
 def _is_whole_frame_of(damaged: Photo, other: Photo) -> bool:
@@ -200,7 +209,10 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
     assert rule.promise is None or rule.limit is not None
     scored = [each for each in photos if is_scored(each) and not _is_link(each)]
     parts = _parts(scored, rule)
-    found = {id(each): _joined(each, [part[id(each)] for part in parts], rule) for each in scored}
+    found = {
+        id(each): _joined(each, [part[id(each)] for part in parts if id(each) in part], rule)
+        for each in scored
+    }
     for each in scored:
         if why := protect.reasons(each):
             due = found[id(each)]
@@ -239,7 +251,10 @@ def _parts(scored: Sequence[Photo], rule: Rule) -> list[dict[int, RuleResult]]:
         parts.append({id(each): _duplicate(each) for each in scored})
     if not parts and rule.limit is not None:
         parts.append({id(each): _promised(each, rule.limit) for each in scored})
-    return parts or [{id(each): _by_band(each) for each in scored}]
+    if not parts:
+        parts.append({id(each): _duplicate(each) for each in scored if each.copy})
+        parts.append({id(each): _by_band(each) for each in scored})
+    return parts
 
 
 def _duplicate(photo: Photo) -> RuleResult:
@@ -247,6 +262,8 @@ def _duplicate(photo: Photo) -> RuleResult:
     if photo.copy is None:
         return RuleResult(Verdict.KEEP, "no_copy", "no copy of another photo")
     verdict, code, words = COPIES[photo.copy.kind]
+    if photo.copy.has_more and verdict is Verdict.REJECT:
+        verdict, code, words = COPY_WITH_MORE
     return RuleResult(verdict, code, words.format(display_path(photo.copy.of)))
 
 

@@ -9,6 +9,10 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from iqcli.records import Shot
 
 
 def _words(text: str) -> frozenset[str]:
@@ -173,6 +177,11 @@ LIBRARIES = {"numpy", "opencv-contrib-python", "pillow", "pillow-heif", "rawpy"}
 def extension(name: str) -> str:
     """The part after the last dot, in lower case; empty if there is none."""
     return name.rpartition(".")[2].lower() if "." in name[1:] else ""
+
+
+def count_pictures(shot: Shot) -> int:
+    """How many files of a shot are pictures by their names, such as a RAW and its JPEG."""
+    return sum(extension(each.name) in PHOTO for each in shot.files)
 
 
 def title(kind: str) -> str:

@@ -428,6 +428,6 @@ def test_a_hostile_name_steers_nothing(iq: Iq) -> None:
 
 def test_a_companion_is_explained_as_its_photo(iq: Iq) -> None:
     (iq.cwd / "photos/IMG_1.HEIC").write_bytes(encoded(scene(200, 150), "HEIF"))
-    (iq.cwd / "photos/IMG_1.JPG").write_bytes(encoded(noise(200, 150), "JPEG"))
+    (iq.cwd / "photos/IMG_1.JPG").write_bytes(encoded(scene(200, 150), "JPEG"))
     record = json.loads(iq("explain", "photos/IMG_1.HEIC", *FAST, "-f", "json").out)
     assert (record["path"], record["of"]) == ("./photos/IMG_1.JPG", 1)

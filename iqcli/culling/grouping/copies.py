@@ -20,7 +20,7 @@ from iqcli.culling.grouping.group import set_frames
 from iqcli.culling.grouping.likeness import Pictures, pairs
 from iqcli.culling.grouping.scenes import components
 from iqcli.culling.rules import Protection
-from iqcli.photos.formats import RAW, RAW_KINDS, extension
+from iqcli.photos.formats import RAW, RAW_KINDS, count_pictures, extension
 from iqcli.records import CopyKind, CopyOf, is_damaged
 
 if TYPE_CHECKING:
@@ -88,7 +88,8 @@ def is_half_known(photo: Photo) -> bool:
 
 
 def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
-    return replace(photo, copy=CopyOf(original.shot.path, kind))
+    has_more = count_pictures(photo.shot) > count_pictures(original.shot)
+    return replace(photo, copy=CopyOf(original.shot.path, kind, has_more))
 
 
 def _equal_kind(photo: Photo, original: Photo) -> CopyKind:

@@ -11,7 +11,7 @@ scored photos of a run in groups, to be compared side by side.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,33 +47,70 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
     Any order gives the same groups. They are numbered by the time of their first photo, those
     without any time last, by its path: b0001 and on are bursts and sets, s0001 and on scenes. A
     photo alone has neither, though it has a `frame_set` where the camera stitched it. A copy is no
-    frame of its own: it is in no group, and of the scene of its original.
+    frame beside its original: it is only of a group of copies, and of the scene of its original.
     """
-    alone = (k for k in range(len(photos)) if photos[k].copy is None)
-    order = sorted(alone, key=lambda k: os.fsencode(photos[k].shot.path))
-    ordered = [photos[k] for k in order]
-    frames = frames_of(ordered)
-    trusted = _trusted(frames)
-    stitched = [each.facts is not None and each.facts.panorama for each in ordered]
-    kinds, groups = _groups(frames, trusted, ~np.array(stitched, np.bool_))
-    named: list[dict[str, object]] = [
-        {"frame_set": FrameSet.PANORAMA} if is_ else {} for is_ in stitched
-    ]
-    for name, part in _numbered("b", groups, frames):
-        kind = kinds.get(int(part[0]))
-        for place in part.tolist():
-            named[place] |= {"group": name} | ({"frame_set": kind} if kind else {})
-    for name, part in _numbered("s", scenes(trusted, groups), frames):
-        for place in part.tolist():
-            named[place]["scene"] = name
+    originals = _Grouped.of(photos, [k for k, each in enumerate(photos) if each.copy is None])
+    copies = _Grouped.of(photos, [k for k, each in enumerate(photos) if each.copy is not None])
+    changes: list[dict[str, object]] = [{} for _ in photos]
+    for each in (originals, copies):
+        for place in each.stitched:
+            changes[place]["frame_set"] = FrameSet.PANORAMA
+    for name, part in _numbered("b", [*originals.groups, *copies.groups]):
+        for place in part.places:
+            changes[place] |= {"group": name} | ({"frame_set": part.kind} if part.kind else {})
+    for name, part in _numbered("s", originals.scenes):
+        for place in part.places:
+            changes[place]["scene"] = name
+    of = {each.shot.path: place for place, each in enumerate(photos) if each.copy is None}
     found = list(photos)
-    for place, changes in zip(order, named, strict=True):
-        if changes:
-            found[place] = replace(photos[place], **changes)  # type: ignore[arg-type]
-    by_path = {each.shot.path: each for each in found if each.copy is None}
-    return [
-        replace(each, scene=by_path[each.copy.of].scene) if each.copy else each for each in found
-    ]
+    for place, own in enumerate(changes):
+        if copy := photos[place].copy:
+            own["scene"] = changes[of[copy.of]].get("scene")
+        if own:
+            found[place] = replace(photos[place], **own)  # type: ignore[arg-type]
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Photos that belong together, by their places, and what they are numbered by."""
+
+    places: list[int]
+    key: tuple[float, bytes]
+    kind: FrameSet | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Grouped:
+    """The groups and scenes of some photos, and those that the camera stitched, by their places."""
+
+    groups: list[_Part]
+    scenes: list[_Part]
+    stitched: list[int]
+
+    @classmethod
+    def of(cls, photos: Sequence[Photo], places: Sequence[int]) -> _Grouped:
+        order = sorted(places, key=lambda place: os.fsencode(photos[place].shot.path))
+        frames = frames_of([photos[place] for place in order])
+        trusted = _trusted(frames)
+        stitched = np.array([_is_stitched(photos[place]) for place in order], np.bool_)
+        kinds, groups = _groups(frames, trusted, ~stitched)
+
+        def part(members: Integers, kind: FrameSet | None = None) -> _Part:
+            times = frames.seconds[members]
+            first = float(np.nanmin(times)) if (times == times).any() else np.inf
+            path = os.fsencode(photos[order[int(members.min())]].shot.path)
+            return _Part([order[k] for k in members.tolist()], (first, path), kind)
+
+        return cls(
+            [part(members, kinds.get(int(members[0]))) for members in groups],
+            [part(members) for members in scenes(trusted, groups)],
+            [order[k] for k in np.flatnonzero(stitched)],
+        )
+
+
+def _is_stitched(photo: Photo) -> bool:
+    return photo.facts is not None and photo.facts.panorama
 
 
 def _trusted(frames: Frames) -> Frames:
@@ -112,19 +149,16 @@ def set_frames(photos: Sequence[Photo]) -> set[Path]:
     """The frames of sets among these photos, by their paths."""
     ordered = sorted(photos, key=lambda each: os.fsencode(each.shot.path))
     paths = [each.shot.path for each in ordered]
-    free: Flags = np.array([not (e.facts and e.facts.panorama) for e in ordered], np.bool_)
+    free: Flags = np.array([not _is_stitched(each) for each in ordered], np.bool_)
     stitched = {path for path, is_free in zip(paths, free.tolist(), strict=True) if not is_free}
     frames = frames_of(ordered)
     parts = [part.tolist() for _, part in _sets(frames, _trusted(frames), free)]
     return stitched.union(paths[place] for part in parts for place in part)
 
 
-def _numbered(letter: str, parts: Parts, frames: Frames) -> list[tuple[str, Integers]]:
-    def key(part: Integers) -> tuple[float, int]:
-        times = frames.seconds[part]
-        return float(np.nanmin(times)) if (times == times).any() else np.inf, int(part.min())
-
-    return [(f"{letter}{n:04}", part) for n, part in enumerate(sorted(parts, key=key), 1)]
+def _numbered(letter: str, parts: Sequence[_Part]) -> list[tuple[str, _Part]]:
+    ordered = sorted(parts, key=lambda part: part.key)
+    return [(f"{letter}{n:04}", part) for n, part in enumerate(ordered, 1)]
 
 
 def key_of(photo: Photo, per: str) -> str | None:

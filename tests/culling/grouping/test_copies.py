@@ -334,7 +334,48 @@ def test_copies_count_once_in_a_burst() -> None:
     assert alone["a.jpg"].startswith("keep") and alone["b.jpg"] == "reject: copy of ./photos/a.jpg"
 
 
-def test_a_copy_is_in_no_group() -> None:
+def test_a_burst_of_copies_is_a_burst_of_its_own() -> None:
+    """As in a folder that was copied whole: none of it goes but what goes of the first."""
+    names = ("IMG_1.jpg", "IMG_2.jpg")
+    frames = [
+        shot(f"{folder}/{name}", sha=name, taken=f"2024-05-01T12:00:00.{part}", burst="apple:U")
+        for folder in ("a", "a/copied")
+        for part, name in enumerate(names)
+    ]
+    found = group(with_copies([*frames, shot("x.jpg", how="half")]))
+    assert [each.group for each in found] == ["b0001", "b0001", "b0002", "b0002", None]
+    assert [each.copy is not None for each in found] == [False, False, True, True, True]
+    result = decide(found, Rule(keep=Quota(1), per="burst"))
+    assert [each.verdict.value for each in result] == ["keep", "reject", "keep", "reject", "reject"]
+    assert result[-1].reasons == ("copy of ./photos/a/IMG_1.jpg",)
+
+
+def test_a_shot_with_more_pictures_than_its_original_is_for_review() -> None:
+    """Its own original, or its RAW, is nowhere else."""
+    kept = shot("kept.jpg", marks=Marks(5))
+    edit = shot("IMG_E1.jpg", how="half", companions=["IMG_1.jpg", "IMG_1.mov"])
+    film = shot("IMG_2.jpg", how="half", companions=["IMG_2.mov", "IMG_2.xmp"])
+    found = decided(kept, edit, film, rule=Rule(duplicates=True))
+    why = "copy of ./photos/kept.jpg with more pictures in its shot"
+    assert found["IMG_E1.jpg"] == f"review: {why}"
+    assert found["IMG_2.jpg"] == "reject: copy of ./photos/kept.jpg"
+    by_burst = decided(kept, edit, film, rule=Rule(keep=Quota(1), per="burst"))
+    assert by_burst["IMG_E1.jpg"].startswith("keep") and by_burst["IMG_2.jpg"].startswith("reject")
+
+
+def test_without_a_rule_copies_go_to_their_original() -> None:
+    photos = [shot("a.jpg", score=8.0), shot("b.jpg", how="half", score=9.0)]
+    photos += [shot("c.jpg", how="grey", score=9.0), shot("d.jpg", "chelsea.png", score=9.0)]
+    of = "of ./photos/a.jpg"
+    assert decided(*photos, rule=Rule()) == {
+        "a.jpg": "keep: score 8.0 ± 1.0: nine in ten like it are rated 5.5 or more",
+        "b.jpg": f"reject: copy {of}",
+        "c.jpg": f"review: copy {of} in other colours",
+        "d.jpg": "keep: score 9.0 ± 1.0: nine in ten like it are rated 5.5 or more",
+    }
+
+
+def test_a_copy_alone_is_in_no_group() -> None:
     found = group(with_copies([shot("a/1.jpg"), shot("a/2.jpg", sha="1.jpg")]))
     assert [each.group for each in found] == [None, None]
 
