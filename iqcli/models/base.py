@@ -182,6 +182,11 @@ class Labels(Protocol):
         ...
 
 
+# Of a score behind its point, as rows show them. The seventh depends on how many photos are rated
+# at once, so that equal pictures would be in another order each time.
+DIGITS = 3
+
+
 @dataclass(frozen=True, kw_only=True)
 class RatedModel:
     """A model ready to rate: what it needs was read and checked.
@@ -214,11 +219,11 @@ class RatedModel:
         aesthetic = self._part("aesthetic", self.aesthetic, scores, blocks)
         return [
             Rating(
-                score=float(scores[k]),
-                uncertainty=sigmas[k],
+                score=round(float(scores[k]), DIGITS),
+                uncertainty=_rounded(sigmas[k]),
                 model=self.predictor.version or self.name,
-                technical=parts[k],
-                aesthetic=aesthetic[k],
+                technical=_rounded(parts[k]),
+                aesthetic=_rounded(aesthetic[k]),
                 issues=issues[k],
                 reasons=self._reasons(photo),
             )
@@ -284,3 +289,7 @@ def dense(tensors: Mapping[str, Array], layer: str, x: Array) -> Array:
 def relu(x: Array) -> Array:
     """max(x, 0), by element."""
     return np.maximum(x, 0)
+
+
+def _rounded(points: float | None) -> float | None:
+    return None if points is None else round(points, DIGITS)
