@@ -9,6 +9,7 @@ from iqcli.errors import PhotoError
 from iqcli.fs.read import read_regular
 from iqcli.photos.names.keys import normal
 from iqcli.records import UNMARKED, Marks
+from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,10 @@ class PicasaStars:
         self._known: dict[Path, set[str]] = {}
 
     def of(self, shot: Shot) -> Marks:
-        """A flag where a file of the shot has a star."""
+        """A flag where a file of the shot has a star.
+
+        Raises PhotoError: stars that cannot be read must not count as none.
+        """
         for path in shot.files:
             folder = path.parent
             if folder not in self._known:
@@ -53,9 +57,13 @@ class PicasaStars:
 def _read(folder: Path) -> set[str]:
     found: set[str] = set()
     for name in NAMES:
+        path = folder / name
         try:
-            data = read_regular(folder / name, MAX_BYTES)
-        except (OSError, PhotoError):
+            data = read_regular(path, MAX_BYTES)
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except (OSError, PhotoError) as error:
+            why = error.strerror if isinstance(error, OSError) else error
+            raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
         found |= starred(data.decode("utf-8-sig", "replace"))
     return found

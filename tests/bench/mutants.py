@@ -1,10 +1,13 @@
-"""Broken files by the thousand: `python tests/bench/mutants.py [FOLDER] [--count N] [--seed S]`.
+"""Broken files by the thousand.
+
+    PYTHONPATH=.:tests python tests/bench/mutants.py [FOLDER] [--count N] [--seed S]
 
 Takes sixty files of all formats, the small ones of FOLDER and drawn ones for what it lacks, breaks
 each in some way (bytes flipped, cut, zeroed, doubled, moved, spliced, sizes and counts in headers
-made huge), and scores the mutants in processes of a few hundred. It counts processes that end by a
-signal or with a traceback, photos that have no row, and lines on stderr that are not of `iq`; each
-is named. The exit code is 1 if there is any.
+made huge), and culls the mutants with `--duplicates` in processes of a few hundred. Two of three
+have names by which they may belong to another: edits, films, copies, backups. It counts processes
+that end by a signal or with a traceback, photos that have no row and are in no shot, and lines on
+stderr that are not of `iq`; each is named. The exit code is 1 if there is any.
 """
 
 from __future__ import annotations
@@ -20,14 +23,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from support.metadata_files import films, photos
+from support.mutations import mutated
+
+from iqcli.photos.formats import VIDEO, extension
 
 FILES = 60
-BATCH = 250
+BATCH = 252
 LARGEST = 400_000
 PHOTO_NAMES = {
     "jpg", "jpeg", "jpe", "jfif", "mpo", "png", "tif", "tiff", "webp", "gif", "bmp",
@@ -35,71 +43,14 @@ PHOTO_NAMES = {
 }  # fmt: skip
 # One line of the report of a batch, of a file, or of a warning.
 OURS = re.compile(
-    r"iq: |\d[\d,]* (photo|video|picture|file|folder|live|raw|of)|\s|Usage|cannot judge|$"
+    r"iq: |\d[\d,]* (photo|video|picture|file|folder|live|raw|of|were due|without)|\s|Usage"
+    r"|cannot judge|keep \d|rejected by kind|$"
 )
-
-Broken = Callable[[bytearray, random.Random, bytes], bytes]
-
-
-def flipped(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    """Some bytes anywhere, one bit each."""
-    for _i in range(chance.choice((1, 2, 8, 64))):
-        data[chance.randrange(len(data))] ^= 1 << chance.randrange(8)
-    return bytes(data)
-
-
-def header_bytes(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    """Bytes of the first kilobyte, where sizes and counts stand."""
-    for _i in range(chance.choice((1, 3, 10))):
-        data[chance.randrange(min(len(data), 1024))] = chance.choice((0, 1, 0x7F, 0x80, 0xFE, 0xFF))
-    return bytes(data)
-
-
-def huge_number(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    """Two or four bytes of the header are the largest number, or nearly."""
-    at, size = chance.randrange(min(len(data), 600)), chance.choice((2, 4))
-    value = chance.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\x00\x00\x00\x00"))
-    data[at : at + size] = value[:size]
-    return bytes(data)
-
-
-def cut(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    return bytes(data[: chance.randrange(len(data))])
-
-
-def zeroed(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    """A stretch of zeros or of FF, as a bad sector leaves it."""
-    at, size = chance.randrange(len(data)), chance.choice((4, 64, 512, 4096))
-    end = min(at + size, len(data))
-    data[at:end] = chance.choice((b"\0", b"\xff")) * (end - at)
-    return bytes(data)
-
-
-def doubled(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    """A stretch stands twice."""
-    at, size = chance.randrange(len(data)), chance.choice((1, 2, 30, 700))
-    return bytes(data[:at] + data[at : at + size] * chance.choice((2, 3, 50)) + data[at:])
-
-
-def removed(data: bytearray, chance: random.Random, _: bytes) -> bytes:
-    at, size = chance.randrange(len(data)), chance.choice((1, 2, 30, 700))
-    return bytes(data[:at] + data[at + size :])
-
-
-def spliced(data: bytearray, chance: random.Random, other: bytes) -> bytes:
-    """The head of one file and the tail of another."""
-    return bytes(data[: chance.randrange(len(data))]) + other[chance.randrange(len(other)) :]
-
-
-def nested(data: bytearray, chance: random.Random, other: bytes) -> bytes:
-    """Another file in the middle of this one."""
-    at = chance.randrange(len(data))
-    return bytes(data[:at]) + other + bytes(data[at:])
-
-
-WAYS: tuple[Broken, ...] = (
-    flipped, header_bytes, header_bytes, huge_number, cut, zeroed, doubled, removed, spliced, nested
-)  # fmt: skip
+# What stands behind the stem of two files that may belong to another, or behind its whole name.
+MARKS = (("-edited", "~2", "(1)", "_1"), (" copy", "_HEVC", "_warm", "_edit_1714817472123"))
+BEHIND = ("_original", ".xmp", ".json")
+# What is no photo, and has a row only with one that it belongs to.
+LEFT_ALONE = VIDEO | {"xmp", "json"}
 
 
 def drawn() -> Iterator[tuple[str, bytes]]:
@@ -163,7 +114,7 @@ def _encoded(image: Image.Image, kind: str, options: dict[str, object]) -> bytes
 
 def sources(folder: Path | None, chance: random.Random) -> list[tuple[str, bytes]]:
     """Sixty files: what is drawn, and small real ones, as many of each format as there are."""
-    files = list(drawn())
+    files = [*drawn(), *photos().items(), *films().items()]
     found: dict[str, list[Path]] = {}
     for path in sorted(folder.rglob("*")) if folder else ():
         kind = path.suffix.lower().lstrip(".")
@@ -182,17 +133,28 @@ def sources(folder: Path | None, chance: random.Random) -> list[tuple[str, bytes
 def mutants(files: list[tuple[str, bytes]], count: int, chance: random.Random) -> Iterator[bytes]:
     for number in range(count):
         _, data = files[number % len(files)]
-        other = chance.choice(files)[1]
-        for _ in range(chance.choice((1, 1, 1, 2, 4))):
-            if data:
-                data = chance.choice(WAYS)(bytearray(data), chance, other)
-        yield data
+        yield mutated(data, chance, chance.choice(files)[1])
 
 
-def scored(folder: Path, cache: Path) -> tuple[subprocess.CompletedProcess[bytes], float]:
+def names(files: list[tuple[str, bytes]], count: int, chance: random.Random) -> Iterator[str]:
+    """Names for the mutants; after each first one two that may belong to it."""
+    first = ""
+    for number in range(count):
+        suffix = Path(files[number % len(files)][0]).suffix
+        if number % 3 == 0:
+            first = f"IMG_{number:06d}{suffix}"
+            yield first
+        elif number % 3 == 2 and chance.random() < 0.3:
+            yield first + chance.choice(BEHIND[extension(first) in VIDEO :])
+        else:
+            yield f"{Path(first).stem}{chance.choice(MARKS[number % 3 - 1])}{suffix}"
+
+
+def culled(folder: Path, cache: Path) -> tuple[subprocess.CompletedProcess[bytes], float]:
     """The finished process and the most MiB that it held."""
     env = {**os.environ, "COLUMNS": "200", "XDG_STATE_HOME": str(cache / "state")}
-    command = [sys.executable, "-m", "iqcli", "score", folder, "--format", "jsonl"]
+    rule = ("--duplicates", "--worst", "10%", "--format", "jsonl")
+    command = [sys.executable, "-m", "iqcli", "cull", folder, *rule]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         process = subprocess.Popen(
             [*map(str, command), "--cache-dir", str(cache / "cache")],
@@ -216,8 +178,9 @@ def faults_of(done: subprocess.CompletedProcess[bytes], names: list[str]) -> lis
     if done.returncode not in (0, 1):
         wrong.append(f"exit code {done.returncode}")
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    listed = {Path(row["path"]).name for row in rows}
-    wrong += [f"{name} has no row" for name in names if name not in listed]
+    listed = {Path(path).name for row in rows for path in (row["path"], *row["companions"])}
+    lost = [name for name in names if name not in listed and extension(name) not in LEFT_ALONE]
+    wrong += [f"{name} has no row" for name in lost]
     wrong += [f"{row['path']} has neither a score nor an error" for row in rows if not
               (row.get("error") or isinstance(row.get("score"), float))]  # fmt: skip
     for line in done.stderr.decode("utf-8", "replace").splitlines():
@@ -236,28 +199,26 @@ def main() -> int:
     chance = random.Random(args.seed)
     files = sources(args.folder, chance)
     print(f"{len(files)} files: {dict(Counter(Path(name).suffix.lower() for name, _ in files))}")
-    made = mutants(files, args.count, chance)
+    made, called = mutants(files, args.count, chance), names(files, args.count, chance)
     start, bad, most, ended, tried = time.monotonic(), 0, 0.0, Counter[str](), 0
     while tried < args.count:
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary) / "photos"
             folder.mkdir()
-            names = []
-            for number in range(tried, min(tried + BATCH, args.count)):
-                name = f"{number:06d}-{Path(files[number % len(files)][0]).name}"
+            several = list(islice(called, BATCH))
+            for name in several:
                 (folder / name).write_bytes(next(made))
-                names.append(name)
-            done, memory = scored(folder, Path(temporary))
-            most, tried = max(most, memory), tried + len(names)
+            done, memory = culled(folder, Path(temporary))
+            most, tried = max(most, memory), tried + len(several)
             for line in done.stdout.splitlines():
                 row = json.loads(line)
                 ended[(row.get("error") or "scored").split("(")[0][:60].strip()] += 1
-            wrong = faults_of(done, names)
+            wrong = faults_of(done, several)
             bad += len(wrong)
             for what in wrong[:20]:
-                print(f"  {names[0]}…: {what}", flush=True)
+                print(f"  {several[0]}…: {what}", flush=True)
             if wrong and args.keep:
-                kept = args.keep / names[0]
+                kept = args.keep / several[0]
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 folder.rename(kept)
                 folder.mkdir()

@@ -12,6 +12,7 @@ from support.fake_pipeline import Reader, block, settings
 from support.images import encoded
 from support.phone_files import jpeg, shown
 
+from iqcli.errors import PhotoError
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.pipeline.picasa import PicasaStars, starred
@@ -83,6 +84,19 @@ def test_a_star_on_any_file_of_the_shot(tmp_path: Path, name: str) -> None:
     assert stars.of(Shot(tmp_path, tmp_path / "Café.jpg")) == Marks(pick=1)
     assert stars.of(Shot(tmp_path, tmp_path / "IMG_2.jpg")) == Marks()
     assert stars.of(Shot(tmp_path, tmp_path / "none" / "IMG_1.jpg")) == Marks()
+
+
+def test_stars_that_cannot_be_read_do_not_count_as_none(tmp_path: Path) -> None:
+    (tmp_path / ".picasa.ini").mkdir()
+    shot = Shot(tmp_path, tmp_path / "IMG_1.jpg")
+    shot.path.write_bytes(jpeg())
+    with pytest.raises(PhotoError, match=r"its sidecar .*picasa.ini cannot be read"):
+        PicasaStars().of(shot)
+    cache = Cache(tmp_path / "cache", pytest.fail)
+    (photo,) = measure([shot], [], cache, settings(tmp_path))
+    cache.close()
+    assert photo.error
+    assert "picasa.ini" in photo.error
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _item(file: BinaryIO) -> bytes:
             wanted = int.from_bytes(content[4 : 4 + size], "big")
             break
     at, size = _extent(box(meta, b"iloc"), wanted)
-    if not size or size > MOST_ITEM:
+    if not size or size > MOST_ITEM or at >= file.seek(0, os.SEEK_END):
         return b""
     file.seek(at)
     item = file.read(size)

@@ -35,6 +35,8 @@ CONTENT_KEY = b"com.apple.quicktime.content.identifier"
 EPOCH_1904 = 2_082_844_800
 # A film without an index is longer than any part of a photo if it has so many bytes.
 LONG_BYTES = 100 * 2**20
+# No name of a camera and no time is longer; a tag may have millions of bytes.
+LONG_TEXT = 2**10
 
 
 def read_header(path: Path) -> Header:
@@ -98,7 +100,7 @@ def _moment(text: str) -> str:
 
 
 def _text(data: bytes) -> str:
-    text = data.split(b"\0")[0].decode("latin-1")
+    text = data[:LONG_TEXT].split(b"\0")[0].decode("latin-1")
     return " ".join("".join(each if each.isprintable() else " " for each in text).split())[:100]
 
 
