@@ -38,6 +38,8 @@ PRELOADED += ("xml.etree.ElementTree", "zoneinfo")
 READERS = {"huggingface_hub", "matplotlib", "textual", "timm"}
 LEFT = {"iqcli.__main__", "iqcli.hub", "iqcli.evaluation.figures", "iqcli.output.plots"}
 LEFT |= {"iqcli.output.review_app"}
+# What patches a process when it starts.
+PATCHED = {"IQ_TEST_MANIFEST", "IQ_TEST_PATCH"}
 # What a process takes from its environment before any line of ours runs.
 EARLY = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_", "TZ", "TMPDIR")
 EARLY += ("CUDA_", "TORCH", "OPENCV_", "TYPER_")
@@ -74,7 +76,9 @@ class ForkServer:
         self._early = early
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = (sys.executable, __file__, str(theirs.fileno()))
-        self._parent = subprocess.Popen(command, env=dict(env), pass_fds=(theirs.fileno(),))
+        # What patches one process must not patch the parent of all.
+        whole = {key: value for key, value in env.items() if key not in PATCHED}
+        self._parent = subprocess.Popen(command, env=whole, pass_fds=(theirs.fileno(),))
         theirs.close()
         atexit.register(self._end)
         self._receive()  # it is ready
@@ -158,7 +162,7 @@ def run_iq(request: dict[str, Any], streams: list[int]) -> NoReturn:
     sys.modules["numpy"].random.seed()  # not that of its siblings
     code: Any = 1
     try:
-        if {"IQ_TEST_MANIFEST", "IQ_TEST_PATCH"} & {*os.environ}:  # as Python at a real start
+        if PATCHED & {*os.environ}:  # as Python at a real start
             from sitecustomize import add_rows, run_patch
 
             add_rows()
