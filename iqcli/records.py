@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -39,6 +39,11 @@ class Shot:
     def files(self) -> tuple[Path, ...]:
         """The primary file, then its companions."""
         return (self.path, *self.companions)
+
+    def led_by(self, path: Path) -> Shot:
+        """The same shot with another of its files as the primary."""
+        others = sorted({*self.files} - {path}, key=os.fsencode)
+        return replace(self, path=path, companions=tuple(others))
 
 
 class Marks(NamedTuple):
@@ -174,6 +179,22 @@ class FileStamp(NamedTuple):
     inode: int
 
 
+class BrokenFile(NamedTuple):
+    """A file that would lead its shot if it were whole, and what is wrong with it, in words.
+
+    `is_readable`: a part of its picture is there.
+    """
+
+    path: Path
+    why: str
+    is_readable: bool
+
+    @property
+    def reason(self) -> str:
+        """Why another file is judged; the name in it is not escaped."""
+        return f"in place of {self.path.name}: {self.why}"
+
+
 class CopyKind(StrEnum):
     """How a copy differs from the picture that it is a copy of."""
 
@@ -215,7 +236,8 @@ class Photo:
     unknown (`scene` needs a time). `frame_set` is set where the group is a set to be kept whole.
     `copy` is set where a more original photo of the run holds the same picture. `descriptor` is
     there where groups were requested, and `thumbnails` (WebP, by name) where those were. `file` and
-    `likeness` are what copies are known by.
+    `likeness` are what copies are known by. `broken` are files in
+    whose place `shot.path` leads, those before it in order.
     """
 
     shot: Shot
@@ -228,6 +250,7 @@ class Photo:
     scene: str | None = None
     frame_set: FrameSet | None = None
     copy: CopyOf | None = None
+    broken: tuple[BrokenFile, ...] = ()
     file: FileStamp | None = field(default=None, compare=False, repr=False)
     likeness: Likeness | None = field(default=None, compare=False, repr=False)
     descriptor: FrameDescriptor | None = field(default=None, compare=False, repr=False)

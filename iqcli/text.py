@@ -58,6 +58,11 @@ def percent(share: float) -> str:
     return f"{100 * share:.6g}%"
 
 
+def describe_loss(share: float) -> str:
+    """How much of a damaged picture is lost, in words: at least 1%."""
+    return f"{percent(max(round(share, 2), 0.01))} of the picture is missing"
+
+
 def display_path(path: Path | str) -> str:
     """The path for people: begins with `./`, `../` or `/` and holds printable characters only."""
     return escape(with_dot(path))

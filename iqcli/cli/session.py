@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from iqcli.cli.console import counted, info, problem, progress, warn
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.records import is_damaged
-from iqcli.text import display_path
+from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,12 +33,15 @@ class Counts:
     """What became of the photos of a run. `done`, `failed` and `unscored` add up to all of them.
 
     `unlisted` are paths that could not be looked at, `unwritten` files that could not be edited.
-    `damaged` are those of `done` of which a part is missing. With `ignores_unreadable` photos
-    without a score are no reason for an exit code of their own.
+    `damaged` are those of `done` of which a part is missing, `by_stand_in` those judged by another
+    file than the one that should lead the shot; `unreadable` are such files that are no pictures at
+    all. With `ignores_unreadable` what could not be read is no reason for an exit code of its own.
     """
 
     done: int = 0
     damaged: int = 0
+    by_stand_in: int = 0
+    unreadable: dict[Path, str] = field(default_factory=dict)
     failed: dict[Path, str] = field(default_factory=dict)
     unscored: dict[Path, str] = field(default_factory=dict)
     unlisted: int = 0
@@ -50,15 +53,27 @@ class Counts:
         if photo.blocks is None:
             self.failed[photo.shot.path] = photo.error or "no reason known"
         else:
-            self.done += 1
-            self.damaged += is_damaged(photo)
+            self._add(photo, 1)
+        self.unreadable |= unreadable_files(photo)
 
     def add_rated(self, photo: Photo) -> None:
         """Move a photo that was measured, but got no score, from `done` to `unscored`."""
         if photo.error and photo.shot.path not in self.failed:
-            self.done -= 1
-            self.damaged -= is_damaged(photo)
+            self._add(photo, -1)
             self.unscored[photo.shot.path] = photo.error
+
+    def add_arrived(self, photo: Photo) -> None:
+        """Count a photo that was measured and rated, or could not be."""
+        if photo.error:
+            self.unscored[photo.shot.path] = photo.error
+        else:
+            self._add(photo, 1)
+        self.unreadable |= unreadable_files(photo)
+
+    def _add(self, photo: Photo, count: int) -> None:
+        self.done += count
+        self.damaged += count * is_damaged(photo)
+        self.by_stand_in += count * bool(photo.broken)
 
     def add_unlisted(self) -> None:
         """Count a path that could not be looked at."""
@@ -71,7 +86,8 @@ class Counts:
     @property
     def is_complete(self) -> bool:
         """Whether nothing was left out."""
-        return not (self.failed or self.unscored or self.unlisted or self.unwritten)
+        unread = self.failed or self.unscored or self.unreadable
+        return not (unread or self.unlisted or self.unwritten)
 
     @property
     def exit_code(self) -> Exit:
@@ -80,14 +96,26 @@ class Counts:
             return Exit.DONE
         return Exit.DONE if self.is_complete else Exit.SOME_FAILED
 
-    def describe(self, verb: str) -> str:
-        """The counts in one line; `verb` is what was done with the photos."""
-        total = counted(self.done + len(self.failed) + len(self.unscored), "photo")
+    def describe(self, verb: str, came: str = "") -> str:
+        """The counts in one line; `verb` is what was done with the photos, `came` what they did."""
+        total = counted(self.done + len(self.failed) + len(self.unscored), "photo") + came
         failed = f", {len(self.failed):,} could not be read" if self.failed else ""
         unscored = f", {len(self.unscored):,} without a score" if self.unscored else ""
         skipped = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
-        damaged = f" ({self.damaged:,} damaged)" if self.damaged else ""
-        return f"{total}: {self.done:,} {verb}{damaged}{failed}{unscored}{skipped}"
+        which = [f"{self.damaged:,} damaged"] if self.damaged else []
+        which += [f"{self.by_stand_in:,} by another file"] if self.by_stand_in else []
+        of_them = f" ({', '.join(which)})" if which else ""
+        return f"{total}: {self.done:,} {verb}{of_them}{failed}{unscored}{skipped}"
+
+
+def unreadable_files(photo: Photo) -> dict[Path, str]:
+    """The files in whose place another one of the shot is judged, and why; not the damaged ones."""
+    instead = escape(photo.shot.path.name)
+    return {
+        each.path: f"{each.why}; {instead} is judged in its place"
+        for each in photo.broken
+        if not each.is_readable
+    }
 
 
 @dataclass
@@ -239,7 +267,8 @@ class Session:
 
     def report(self, verb: str = "scored") -> Exit:
         """Show which photos failed, and the counts; the exit code of the run."""
-        for path, reason in (self.counts.failed | self.counts.unscored).items():
+        counts = self.counts
+        for path, reason in (counts.failed | counts.unscored | counts.unreadable).items():
             problem(path, reason)
         self.report_passed()
         if not self.quiet:

@@ -26,7 +26,7 @@ from iqcli.errors import IqError
 from iqcli.photos.formats import count_pictures
 from iqcli.photos.times.capture_time import is_moment
 from iqcli.records import BY_HAND, DAMAGED, CopyKind, Decision, Verdict, is_damaged
-from iqcli.text import display_path, percent
+from iqcli.text import describe_loss, display_path, escape, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 COPY = "copy"
+# The code of a photo that is judged by another file of its shot.
+STAND_IN = "stand_in"
 # What becomes of copies, by how they differ from their original.
 COPIES = {
     CopyKind.EXACT: (Verdict.REJECT, COPY, "copy of {}"),
@@ -311,16 +313,13 @@ def _decision(photo: Photo, found: Results | None) -> Decision:
         why = f"not judged: {photo.error or 'it has no score'}"
         found = (RuleResult(Verdict.REVIEW, "not_judged", why),)
     if is_damaged(photo):
-        found = (*found, RuleResult(found[0].verdict, DAMAGED, describe_damage(photo)))
-    words, codes = tuple(each.words for each in found), tuple(each.code for each in found)
-    return Decision(photo, found[0].verdict, words, codes)
-
-
-def describe_damage(photo: Photo) -> str:
-    """How much of a damaged picture is lost, in words."""
-    assert photo.facts
-    share = percent(max(round(photo.facts.damage, 2), 0.01))
-    return f"damaged: {share} of the picture is missing"
+        assert photo.facts
+        words = f"damaged: {describe_loss(photo.facts.damage)}"
+        found = (*found, RuleResult(found[0].verdict, DAMAGED, words))
+    for each in photo.broken:
+        found = (*found, RuleResult(found[0].verdict, STAND_IN, escape(each.reason)))
+    reasons, codes = tuple(each.words for each in found), tuple(each.code for each in found)
+    return Decision(photo, found[0].verdict, reasons, codes)
 
 
 @dataclass(frozen=True, slots=True)

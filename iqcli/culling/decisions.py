@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.photos.find import find_again
+from iqcli.photos.find import by_file, find_again
 from iqcli.photos.folder import is_photo
 from iqcli.records import Decision, Photo, Rating, Shot, Verdict
 from iqcli.text import display_path, shorten
@@ -185,7 +185,7 @@ def _check(decisions: Sequence[Decision]) -> None:
                 raise PlanConflict(f"{display_path(path)} stands twice among the decisions")
             seen.add(path)
     shots = [each.photo.shot for each in decisions]
-    found = find_again((each.path for each in shots), (each.root for each in shots))
+    found = by_file(find_again((each.path for each in shots), (each.root for each in shots)))
     for each in decisions:
         _check_shot(each.photo, found)
 
@@ -204,10 +204,10 @@ def _check_shot(photo: Photo, found: Mapping[Path, Shot]) -> None:
     path = photo.shot.path
     now = found.get(path)
     if now is None:
-        raise PlanConflict(f"{display_path(path)} leads no shot here; decide again")
+        raise PlanConflict(f"{display_path(path)} is of no shot here; decide again")
     if not is_photo(path, files.lstat(path)):
         raise PlanConflict(f"{display_path(path)} is no photo; leave it out")
-    if others := {*now.companions} ^ {*photo.shot.companions}:
+    if others := {*now.files} ^ {*photo.shot.files}:
         raise PlanConflict(
             f"{display_path(min(others))} was decided on as a file of another shot, or came or "
             "went since; decide again"

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError, PlanConflict
 from iqcli.fs import files
-from iqcli.photos.find import find_again
+from iqcli.photos.find import by_file, find_again
 from iqcli.photos.folder import MANIFEST, REJECTS, is_photo
 from iqcli.records import Verdict
 from iqcli.text import display_path, escape
@@ -263,20 +263,22 @@ def load(path: Path) -> Plan:
 def _check_shots(plan: Plan) -> None:
     """See that what is there are photos, each with its own companions. Raises PlanConflict.
 
-    What is gone is named where the plan is applied.
+    A companion leads its shot where the primary is broken, and goes with it. What is gone is named
+    where the plan is applied.
     """
     there = []
     for shot in plan.shots:
         path = shot.root / shot.files[0].source
         if status := files.lstat_or_none(path):
             there.append((shot, path, status))
-    found = find_again((path for _, path, _ in there), plan.roots)
+    found = by_file(find_again((path for _, path, _ in there), plan.roots))
     for shot, path, status in there:
         now = found.get(path)
-        if not now or not is_photo(path, status):
+        planned = [shot.root / each.source for each in shot.files]
+        if not now or now.path not in planned or not is_photo(path, status):
             raise PlanConflict(f"{display_path(path)} is no photo that a plan may move")
-        for each in (shot.root / file.source for file in shot.files[1:]):
-            if each not in now.companions and files.lstat_or_none(each):
+        for each in planned:
+            if each not in now.files and files.lstat_or_none(each):
                 raise PlanConflict(
                     f"{display_path(each)} is no companion of {escape(path.name)}; make a new plan"
                 )

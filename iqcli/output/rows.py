@@ -54,9 +54,10 @@ COLUMNS = {
 
 
 def row(photo: Photo, extra: Mapping[str, Any] | None = None) -> Row:
-    """The row of a photo. `extra` adds rank, percentile, decision and their reasons.
+    """The row of a photo. `extra` adds rank, percentile, decision and its reasons.
 
     Every key of `COLUMNS` is there; what does not apply is None, so every row has the same keys.
+    Broken files of the shot are among the reasons; those of a decision name them already.
     """
     found: Row = dict.fromkeys(COLUMNS)
     path = photo.shot.path
@@ -66,10 +67,9 @@ def row(photo: Photo, extra: Mapping[str, Any] | None = None) -> Row:
     found |= {"set": photo.frame_set and photo.frame_set.value, "codes": []}
     found["copy_of"] = photo.copy and display_path(photo.copy.of)
     found |= {"companions": [display_path(each) for each in photo.shot.companions], "issues": []}
-    found |= {"reasons": list(photo.rating.reasons) if photo.rating else []}
-    found |= _facts(photo.facts) | _rating(photo.rating)
-    for key, value in (extra or {}).items():
-        found[key] = [*value, *found[key]] if key == "reasons" else value
+    found |= _facts(photo.facts) | _rating(photo.rating) | dict(extra or {})
+    reasons = found["reasons"] or [escape(each.reason) for each in photo.broken]
+    found["reasons"] = [*reasons, *(photo.rating.reasons if photo.rating else ())]
     return found
 
 

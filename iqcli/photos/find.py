@@ -88,8 +88,8 @@ def find_shots(
     return _Finder(rules, evidence or ReadEvidence(), on_problem, counts).find(given)
 
 
-def find_again(paths: Iterable[Path], roots: Iterable[Path] = ()) -> dict[Path, Shot]:
-    """The shots of these paths as they are now, by their primary files, without the unlistable.
+def find_again(paths: Iterable[Path], roots: Iterable[Path] = ()) -> list[Shot]:
+    """The shots of these paths as they are now, without the unlistable.
 
     Files of a shot in another folder count where they lie under one of `roots`, as they did when
     these were walked.
@@ -97,7 +97,12 @@ def find_again(paths: Iterable[Path], roots: Iterable[Path] = ()) -> dict[Path, 
     given = [(path, _status(path)) for path in paths]
     rules = Rules(follow_links=False, default_excludes=True, is_photo=looks_like_photo)
     finder = _Finder(rules, ReadEvidence(), lambda _, __: None, PassedOver(), frozenset(roots))
-    return {shot.path: shot for shot in finder.find(given)}
+    return list(finder.find(given))
+
+
+def by_file(shots: Iterable[Shot]) -> dict[Path, Shot]:
+    """The shot of each file."""
+    return {path: shot for shot in shots for path in shot.files}
 
 
 def _status(path: Path) -> os.stat_result:
@@ -147,9 +152,9 @@ class _Finder:
         self._named: dict[Identity, set[str]] = defaultdict(set)
         self._siblings: dict[tuple[Path, bool], _Siblings] = {}
         self._beyond = beyond
-        # Raw files in folders of their own: which picture each goes with, and with what files.
+        # Raw files in folders of their own: the files that go with each picture, and its picture.
         self._joined: dict[Path, tuple[Path, ...]] = {}
-        self._absorbed: set[Path] = set()
+        self._absorbed: dict[Path, Path] = {}
         self._ahead: dict[Path, Folder] = {}
 
     def find(self, given: list[tuple[Path, os.stat_result]]) -> Iterator[Shot]:
@@ -227,7 +232,7 @@ class _Finder:
         }
         for raw, picture in siblings.join(pictures, raws, self._evidence).items():
             self._joined[picture] = files[raw]
-            self._absorbed.add(raw)
+            self._absorbed[raw] = picture
 
     def _read_ahead(self, path: Path, name: str, ignore: Ignore | None) -> Folder | None:
         """A subfolder that will be walked, read already; None for any other."""
@@ -281,6 +286,10 @@ class _Finder:
         parent, name = path.parent, path.name
         beside = self._beside(parent, self._rules.hides(name))
         shot = beside.groups.get(name, (name, ()))
+        picture = self._absorbed.get(parent / shot[0])
+        if picture and any(map(picture.is_relative_to, self._beyond)):
+            yield from self._file(picture)
+            return
         done = self._named[beside.identity]
         walked = beside.identity in self._walked and name in beside.groups
         walked = walked and shot[0] not in self._ignored[beside.identity]

@@ -150,14 +150,14 @@ class WatchFolder:
         self._forget(there)
         return ready
 
-    def accept(self, photo: Photo) -> bool:
+    def accept(self, shot: Shot, photo: Photo) -> bool:
         """Whether the result of a settled shot is to be reported.
 
-        Not if its content was reported before, and not yet if it cannot be read, or in part, and
-        may still be being written.
+        Not if its content was reported before, and not yet if a file that should lead it cannot be
+        read, or in part, and may still be being written.
         """
-        seen = self._seen[photo.shot.path]
-        if (photo.error or is_damaged(photo)) and not seen.tried:
+        seen = self._seen[shot.path]
+        if (photo.error or photo.broken or is_damaged(photo)) and not seen.tried:
             seen.tried = True
             return False
         seen.done, seen.state = True, seen.state[:1]

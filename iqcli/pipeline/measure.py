@@ -11,6 +11,7 @@ from collections import deque
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from functools import cached_property, partial
 from io import BytesIO
 from threading import Event
@@ -22,6 +23,7 @@ from iqcli.extractors.base import PhotoBlock
 from iqcli.extractors.perceptual_hash import likeness_of
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.photos.names.burst_names import is_panorama_name
+from iqcli.photos.names.shots import stand_ins
 from iqcli.photos.time_limit import at_most
 from iqcli.photos.times import capture_time
 from iqcli.photos.times.capture_time import Taken
@@ -40,7 +42,8 @@ from iqcli.pipeline.sidecars import (
     sidecars,
 )
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
-from iqcli.records import UNMARKED, Facts, FileStamp, Marks, Photo
+from iqcli.records import UNMARKED, BrokenFile, Facts, FileStamp, Marks, Photo
+from iqcli.text import describe_loss
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -62,17 +65,29 @@ FIRST_SOURCES = (capture_time.EXIF, capture_time.XMP)
 PATIENCE = 0.3
 
 
+class Readability(IntEnum):
+    """How well a file can be judged; the smaller, the better."""
+
+    WHOLE = 0
+    DAMAGED = 1
+    UNREADABLE = 2
+    # A mark in it may be unseen: no other file is judged in its place.
+    UNOPENED = 3
+
+
 @dataclass(slots=True, eq=False)
 class Task:
-    """A shot on its way through the pipeline.
+    """A shot on its way through the pipeline, led by a file that is judged for it.
 
-    `reading` and `reading_marks` are None where there is nothing to wait for. `original` is the
-    task that measures the same picture, where another one came first. `beside` is what the other
-    files of the shot tell, or what an earlier run found in it; `own_marks` were read with it, and
-    `starred` is Picasa's flag. `film` is the time in the live film.
+    `tried` are the tasks of the files that should lead it and turned out broken. `reading` and
+    `reading_marks` are None where there is nothing to wait for. `original` is the task that
+    measures the same picture, where another one came first. `beside` is what the other files of the
+    shot tell, or what an earlier run found in it; `own_marks` were read with it, and `starred` is
+    Picasa's flag. `film` is the time in the live film.
     """
 
     shot: Shot
+    tried: tuple[Task, ...] = ()
     reading: Future[Stamp] | None = None
     reading_marks: Future[list[SidecarMarks]] | None = None
     sha256: str = ""
@@ -91,6 +106,28 @@ class Task:
         return self.reading is not None or self.reading_marks is not None
 
     @property
+    def readability(self) -> Readability:
+        """What became of its file, once nothing is pending."""
+        if self.measurement is None:
+            return Readability.UNOPENED
+        if self.measurement.error:
+            return Readability.UNREADABLE
+        facts = self.measurement.facts
+        return (
+            Readability.DAMAGED if isinstance(facts, Facts) and facts.damage else Readability.WHOLE
+        )
+
+    @property
+    def broken(self) -> BrokenFile:
+        """Its file, and what is wrong with it."""
+        known = self.measurement
+        assert known
+        if known.error:
+            return BrokenFile(self.shot.path, known.error, is_readable=False)
+        assert isinstance(known.facts, Facts)
+        return BrokenFile(self.shot.path, describe_loss(known.facts.damage), is_readable=True)
+
+    @property
     def taken(self) -> Taken | None:
         """When the photo was taken, by the first source that tells it."""
         own = _own_time(self.measurement)
@@ -103,8 +140,10 @@ class Task:
         """The result of a task that is not pending, with these of the blocks."""
         known = self.measurement
         marks = highest([self.beside.marks, self.own_marks, self.starred])
+        broken = tuple(each.broken for each in self.tried)
+        photo = Photo(self.shot, marks=marks, error=self.error, broken=broken, file=self.file)
         if known is None:
-            return Photo(self.shot, marks=marks, error=self.error, file=self.file)
+            return photo
         facts = known.facts if isinstance(known.facts, Facts) else None
         if facts:
             name, taken = self.shot.path.name, self.taken
@@ -116,7 +155,7 @@ class Task:
             )
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
-        photo = Photo(self.shot, known.sha256, facts, marks, thumbnails=thumbnails, file=self.file)
+        photo = replace(photo, sha256=known.sha256, facts=facts, marks=marks, thumbnails=thumbnails)
         if error := self.error or known.error:
             return replace(photo, error=error)
         wanted = {each.name: known.blocks[each.name] for each in blocks}
@@ -213,8 +252,8 @@ class _Run:
         future.add_done_callback(self._begun.discard)
         return future
 
-    def _start(self, shot: Shot) -> Task:
-        task, own = Task(shot), False
+    def _start(self, shot: Shot, tried: tuple[Task, ...] = ()) -> Task:
+        task, own = Task(shot, tried), False
         try:
             stat = shot.path.stat()
             task.file = FileStamp(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
@@ -284,15 +323,34 @@ class _Run:
         return stamp
 
     def _finish(self) -> Photo:
-        task = self._window[0]
-        self._await(task)
-        if task.measurement and task.measurement.inputs:
-            self._forward()
-        self._await_marks(task)
+        """The first shot of the window, led by its first whole file, or the least broken."""
+        while True:
+            task = self._window[0]
+            self._await(task)
+            if task.measurement and task.measurement.inputs:
+                self._forward()
+            self._await_marks(task)
+            if not self._is_passed_on(task):
+                break
+        task = min((*task.tried, task), key=lambda each: each.readability)
         if task.measurement and not is_timed(task.measurement) and task.beside.taken is None:
             task.film = film_time(task.shot, self._cache)
         self._window.popleft()
         return task.photo(self._spec.blocks)
+
+    def _is_passed_on(self, first: Task) -> bool:
+        """Whether the first shot of the window goes on with its next file.
+
+        Others that are known to be broken go on as well: their next files are read meanwhile.
+        """
+        if _next_shot(first) is None:
+            return False
+        for place, task in enumerate(self._window):
+            if task.reading is None or task.reading.done():
+                self._await(task)
+                if (shot := _next_shot(task)) is not None:
+                    self._window[place] = self._start(shot, (*task.tried, task))
+        return True
 
     def _await(self, task: Task) -> None:
         if task.reading is None:
@@ -314,7 +372,8 @@ class _Run:
             task.measurement, task.error = original.measurement, task.error or original.error
         elif task.measurement:
             self._save(task.measurement)
-        if stat:  # should it be asked as the original of an edit
+        if stat and not (task.measurement and task.measurement.error):
+            # Should it be asked as the original of an edit; a broken file may have a whole header.
             self._cache.remember_time(path, stat, at_ns, _own_time(task.measurement))
 
     def _save(self, known: Measurement) -> None:
@@ -357,6 +416,15 @@ class _Run:
             task.error = task.error or reason(error)
             return
         task.beside = keep_marks(found, self._cache, self._marks_fingerprint)
+
+
+def _next_shot(task: Task) -> Shot | None:
+    """The shot led by the file to try where that of the task is broken, if there is one."""
+    pending = task.measurement is not None and task.measurement.inputs
+    if pending or task.readability not in (Readability.DAMAGED, Readability.UNREADABLE):
+        return None
+    others = stand_ins((*task.tried, task)[0].shot)[len(task.tried) :]
+    return task.shot.led_by(others[0]) if others else None
 
 
 def is_timed(known: Measurement | None) -> bool:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.photo_trees import SHOTS, judged, shots_in, tree
+from support.photo_trees import SHOTS, grow, judged, rejected, shots_in, tree
 
 from iqcli.culling import decisions as store
 from iqcli.culling import planner as plans
 from iqcli.errors import IqError, PlanConflict
+from iqcli.fs import files
 from iqcli.records import Decision, Verdict
 from iqcli.transactions.apply import apply
 from iqcli.transactions.jsonl import line
@@ -148,7 +149,7 @@ HOSTILE: list[tuple[str, Callable[[list[dict[str, Any]]], object]]] = [
     ("path is no path", shot("path_b64", "@@@")),
     ("path is missing", shot("path", None)),
     ("is gone", shot("path", "none.jpg")),
-    ("leads no shot", lambda records: records[1].update(path="2024/IMG_1234.MOV", companions=[])),
+    ("is no photo", lambda records: records[1].update(path="2024/IMG_1234.MOV", companions=[])),
     ("is no photo", lambda records: records[1].update(path="notes.txt", companions=[])),
     ("stands twice", shot("path", "IMG_0001.JPG.xmp")),
     ("stands twice", shot("companions", [{"path": "2024/IMG_1234.HEIC"}])),
@@ -193,6 +194,21 @@ def test_a_hostile_file_is_refused_in_one_sentence(
         store.load(file)
     assert str(caught.value).isprintable()
     assert tree(tmp_path) == before
+
+
+def test_a_shot_led_by_another_of_its_pictures_is_found_again(root: Path, tmp_path: Path) -> None:
+    """As where its primary is broken."""
+    grow(root, ["IMG_7.JPG", "IMG_7.DNG"])
+    path, names = tmp_path / "decisions.jsonl", ["IMG_7.DNG", "IMG_7.JPG"]
+    save(path, rejected(root, [names]))
+    records = [json.loads(each) for each in path.read_bytes().splitlines()]
+    records[1]["sha256"] = files.sha256(root / "IMG_7.DNG")
+    path.write_bytes(b"".join(line(each) + b"\n" for each in records))
+    assert [each.name for each in store.load(path)[0].photo.shot.files] == names
+    records[1]["companions"] = []
+    path.write_bytes(b"".join(line(each) + b"\n" for each in records))
+    with pytest.raises(PlanConflict, match=r"IMG_7\.JPG was decided on as a file of another shot"):
+        store.load(path)
 
 
 def test_decisions_are_bounded(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,12 @@ from support.images import encoded, noise
 
 from iqcli.photos.find import find_shots
 from iqcli.photos.watch import ABSENT, PATIENCE, FolderScanner, WatchFolder, is_temporary
-from iqcli.records import Facts, Photo
+from iqcli.records import BrokenFile, Facts, Photo, Shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from iqcli.photos.find import OnProblem
-    from iqcli.records import Shot
 
 JPEG, OTHER = encoded(noise(64, 48), "JPEG"), encoded(noise(80, 48), "JPEG")
 SETTLE = 2.0
@@ -63,7 +62,7 @@ class Scene:
             sha256 = hashlib.sha256(shot.path.read_bytes()).hexdigest()
             error = None if readable(shot.path) else "JPEG data ends early"
             facts = Facts(8, 8, "jpeg", damage=damage)
-            if self.watch.accept(Photo(shot, sha256, facts, error=error)):
+            if self.watch.accept(shot, Photo(shot, sha256, facts, error=error)):
                 names.append(shot.path.name)
         return names
 
@@ -109,6 +108,22 @@ def test_each_change_begins_the_wait_anew(scene: Scene, change: str) -> None:
         other.rename(path)
     assert scene.settled(SETTLE) == []
     assert scene.settled(SETTLE) == ["a.jpg"]
+
+
+def test_another_file_of_the_shot_may_lead_only_until_the_first_is_written(scene: Scene) -> None:
+    first, raw = scene.put("a.jpg", b""), scene.put("a.dng")
+    scene.settled()
+    given = Shot(scene.folder, first, (raw,))
+    broken = (BrokenFile(first, "empty file", is_readable=False),)
+    by_raw = Photo(given.led_by(raw), "0" * 64, broken=broken)
+    assert scene.settled(SETTLE) == ["a.jpg"]
+    assert not scene.watch.accept(given, by_raw)
+    assert scene.settled(SETTLE) == []
+    scene.now += PATIENCE * SETTLE
+    assert [each.path for each in scene.watch.settled()] == [first]
+    assert scene.watch.accept(given, by_raw)
+    scene.put("a.jpg")
+    assert scene.accepted() == ["a.jpg"]
 
 
 def test_all_files_of_a_shot_have_to_be_quiet(scene: Scene) -> None:

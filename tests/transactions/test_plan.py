@@ -293,6 +293,23 @@ def test_a_forged_plan_moves_photos_and_their_companions_alone(
     assert tree(root) == before
 
 
+def test_a_shot_may_be_led_by_a_companion_that_takes_the_primary_along(
+    root: Path, tmp_path: Path
+) -> None:
+    """As where the primary is broken."""
+    grow(root, ["IMG_7.JPG", "IMG_7.DNG", "IMG_7.xmp"])
+    path, before = tmp_path / "plan.jsonl", tree(root)
+    plans.save(plan_for(root, [["IMG_7.DNG", "IMG_7.JPG", "IMG_7.xmp"]]), path)
+    apply(plans.load(path), tmp_path / "state")
+    assert {*before} - {*tree(root)} == {b"IMG_7.JPG", b"IMG_7.DNG", b"IMG_7.xmp"}
+    undo(None, tmp_path / "state")
+    assert tree(root) == before
+    for names in (["IMG_7.DNG"], ["IMG_7.DNG", "IMG_7.xmp"]):
+        plans.save(plan_for(root, [names]), path)
+        with pytest.raises(PlanConflict, match=r"IMG_7\.DNG is no photo that a plan may"):
+            plans.load(path)
+
+
 def test_a_plan_from_a_file_is_compared_by_the_bytes(root: Path, tmp_path: Path) -> None:
     """Size and time are as planned, and the content is another."""
     path, state = tmp_path / "plan.jsonl", tmp_path / "state"

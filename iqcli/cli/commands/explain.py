@@ -17,13 +17,13 @@ from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.fs.files import require_output, writing
 from iqcli.output.stdout import write
 from iqcli.records import DAMAGED
-from iqcli.text import display_path, exact
+from iqcli.text import display_path, escape, exact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from iqcli.evaluation.explain import BlockEffect, Explanation, Tile
-    from iqcli.records import Rating, Shot, Vector
+    from iqcli.records import Photo, Rating, Shot, Vector
 
 FORMATS = ("text", "json")
 SCHEMA = 1
@@ -81,7 +81,7 @@ def explain(
             "not count"
         )
     if heatmap is not None:
-        _draw(session, shot.path, tiles, heatmap)
+        _draw(session, explanation.photo.shot.path, tiles, heatmap)
     return Exit.DONE
 
 
@@ -206,7 +206,7 @@ def to_record(explanation: Explanation, folder: Path) -> dict[str, Any]:
             "sharpness": tile.sharpness,
             "percentile": tile.percentile,
         },
-        "reasons": list(rating.reasons),
+        "reasons": _reasons(photo, rating),
     }
 
 
@@ -228,8 +228,13 @@ def to_text(explanation: Explanation, folder: Path) -> Iterator[str]:
     yield from _issue_lines(explanation, rating)
     if explanation.tile:
         yield _tile_line(explanation.tile)
-    for reason in rating.reasons:
+    for reason in _reasons(explanation.photo, rating):
         yield f"note: {reason}"
+
+
+def _reasons(photo: Photo, rating: Rating) -> list[str]:
+    """Which files of the shot are broken, and what the model could not use."""
+    return [*(escape(each.reason) for each in photo.broken), *rating.reasons]
 
 
 def _effect_lines(explanation: Explanation) -> Iterator[str]:

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import signal
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli import interrupts
-from iqcli.cli.console import counted, info, problem
-from iqcli.errors import Exit, IqError
+from iqcli.cli.console import info, problem
+from iqcli.cli.session import unreadable_files
+from iqcli.errors import IqError
 from iqcli.output import rows
 from iqcli.output.stdout import exit_on_closed_pipe, write
 from iqcli.photos.find import PassedOver
 from iqcli.photos.watch import FolderScanner, WatchFolder, is_temporary
-from iqcli.records import is_damaged
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from iqcli.cli.session import Session
+    from iqcli.errors import Exit
     from iqcli.photos.find import OnProblem
     from iqcli.records import Photo, Shot
 
@@ -45,22 +45,23 @@ def watch(session: Session, form: str, *, settle: float, existing: bool, nul: bo
         names = f"{', '.join(first)} or {last}"
         raise IqError(f"--watch writes as photos come; give --format {names} with it")
     folders = _folders(session)
-    done: Counter[bool] = Counter()  # by whether there is a score
-    damaged = 0
+    counts = session.counts
     try:
         _write([], form, nul)
         for photo in _arriving(session, folders, settle, existing):
-            done[photo.rating is not None] += 1
-            damaged += photo.rating is not None and is_damaged(photo)
+            counts.add_arrived(photo)
             if photo.error:
                 problem(photo.shot.path, photo.error)
+            for path, reason in unreadable_files(photo).items():
+                problem(path, reason)
             _write([photo], form, nul)
     except KeyboardInterrupt:
-        code = _report(session, done, damaged)
+        if not session.quiet:
+            info(counts.describe("scored", " arrived"))
         if interrupts.received() != signal.SIGTERM:
             raise
         interrupts.dismiss()
-    return code
+    return counts.exit_code
 
 
 def _folders(session: Session) -> list[Path]:
@@ -91,8 +92,8 @@ def _arriving(
         began = time.monotonic()
         shots = folder.settled()
         looked = time.monotonic() - began
-        for photo in _rated(session, shots):
-            if folder.accept(photo):
+        for shot, photo in zip(shots, _rated(session, shots), strict=True):
+            if folder.accept(shot, photo):
                 yield photo
         time.sleep(max(pause, (SHARE - 1) * looked))
 
@@ -128,13 +129,3 @@ def _write(photos: Sequence[Photo], form: str, nul: bool) -> None:
         return
     lines = list(rows.to_text(form, map(rows.row, photos)))
     write(lines[-len(photos) :] if photos else lines)
-
-
-def _report(session: Session, done: Counter[bool], damaged: int) -> Exit:
-    if not session.quiet:
-        failed = f", {done[False]:,} without a score" if done[False] else ""
-        scored = f"{done[True]:,} scored" + (f" ({damaged:,} damaged)" if damaged else "")
-        info(f"{counted(done.total(), 'photo')} arrived: {scored}{failed}")
-    if done[False] and not session.counts.ignores_unreadable:
-        return Exit.SOME_FAILED
-    return Exit.DONE

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from iqcli.photos.formats import HEIF, JPEG, PICTURE, RAW, extension
+from iqcli.photos.formats import HEIF, JPEG, PHOTO, PICTURE, RAW, extension
 from iqcli.photos.names import companions, live
 from iqcli.photos.names.edit_marks import Mark, originals
 from iqcli.photos.names.evidence import NoEvidence, are_of_one_shot, is_edit
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from iqcli.photos.names.evidence import Evidence
+    from iqcli.records import Shot
 
 Group = tuple[str, tuple[str, ...]]
 # JPEG before HEIC: a camera that writes both writes the same picture, and JPEG decodes fastest.
@@ -81,6 +82,15 @@ def group(
         for (first, *rest), extra in zip(names, taken, strict=True)
     ]
     return sorted(groups, key=lambda each: os.fsencode(each[0]))
+
+
+def stand_ins(shot: Shot) -> list[Path]:
+    """The other pictures of a shot, in the order in which they lead it where its primary is broken.
+
+    JPEG, HEIC, other pictures, raw files; those of one kind by name.
+    """
+    several = [each for each in shot.companions if extension(each.name) in PHOTO]
+    return sorted(several, key=lambda each: KINDS[extension(each.name)])
 
 
 def _photo(name: str) -> _Photo:
