@@ -1,7 +1,8 @@
 """Bursts: frames that one camera took of one thing within moments.
 
-The maker's own mark in the file, or the name that it gave, decides. Frames without such a mark are
-a burst where they follow each other at once and look alike. A burst lies in one folder: a copy
+The maker's own mark in the file, or the name that it gave, decides, unless the times say otherwise.
+A name that others give as well is too little: such frames have to look alike. Frames without a mark
+are a burst where they follow each other at once and look alike. A burst lies in one folder: a copy
 elsewhere is another photo of its owner, not another frame.
 """
 
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.photos.names.burst_names import is_weak_mark
+from iqcli.photos.names.burst_names import is_named, is_weak
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 # Between two frames, in seconds: where both times have sub-seconds, and where the clock
 # cuts off up to a second of each.
 GAP, CUT_GAP = 1.0, 2.0
+# The same between frames of one name, which may not be in the order of their times.
+NAMED_GAP = 30.0
 # The least similarity, of the light or of the embeddings. Of pairs of unrelated photos 1.5 % reach
 # it; of frames of one scene that are not also lit otherwise 0.2 % do not, nor 1.2 % of pictures
 # moved by a twentieth of their width.
@@ -52,16 +55,29 @@ def _marked(frames: Frames, free: Flags) -> Iterator[Integers]:
         known = np.unique(cameras[cameras >= 0])
         # A frame that cannot be read tells no camera: the name alone puts it to the others.
         parts = [members] if len(known) < 2 else [members[cameras == each] for each in known]
-        if is_weak_mark(mark):
-            parts = [alike for part in parts for alike in _alike(frames, part)]
+        if is_named(mark):
+            parts = [near for part in parts for near in _cut(frames, part, is_weak(mark))]
         yield from (part for part in parts if len(part) > 1)
 
 
-def _alike(frames: Frames, members: Integers) -> list[Integers]:
-    """The members cut wherever one does not look like the one before."""
-    one, other = members[:-1], members[1:]
-    unlike = ~frames.descriptors.alike(one, other, LIGHT, CONTENT)
-    return np.split(members, np.flatnonzero(unlike) + 1)
+def _cut(frames: Frames, members: Integers, weak: bool) -> list[Integers]:
+    """The members of one name cut wherever one is far off the one before.
+
+    By a `weak` name also where it does not look like it. One that could not be read goes with those
+    before it.
+    """
+    seen = frames.descriptors.seen[members]
+    there = members[seen]
+    one, other = there[:-1], there[1:]
+    timed = (frames.camera[there] >= 0) & ~frames.sent[there] & ~np.isnan(frames.seconds[there])
+    sure = timed[:-1] & timed[1:]
+    near = frames.descriptors.alike(one, other, SENT_LIGHT, SENT_CONTENT)
+    near[sure] = frames.descriptors.alike(one[sure], other[sure], LIGHT, CONTENT)
+    near |= not weak
+    near &= ~(frames.gaps(one, other) > NAMED_GAP)
+    part = np.concatenate([[0], np.cumsum(~near)])
+    of = part[np.maximum(np.cumsum(seen) - 1, 0)] if len(there) else np.zeros(len(members), int)
+    return np.split(members, np.flatnonzero(np.diff(of)) + 1)
 
 
 def _close(frames: Frames, free: Flags) -> list[Integers]:

@@ -21,6 +21,10 @@ _FLAGS = re.ASCII | re.IGNORECASE
 BURST = re.compile(r"(?P<head>.*?(?<![a-z])BURST)(?P<number>\d+).*", _FLAGS)
 # So many digits are a time that all frames of the burst have; fewer count them.
 STAMP_DIGITS = 8
+# A key with a day and a time, to the second at least, in front of BURST or behind it.
+TIMED = re.compile(
+    rf"name:(?:.*{_DAY}_?{_TIME}\d*.*burst|burst{_DAY}{_TIME}\d*|burst1\d{{12}})", _FLAGS
+)
 NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
 PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
 
@@ -36,9 +40,17 @@ def burst_of_name(name: str) -> str | None:
     return f"name:{burst['head'].lower()}" if burst else None
 
 
-def is_weak_mark(mark: str) -> bool:
-    """Whether a key of a burst has no number, so that all bursts of a folder may have it."""
-    return mark.startswith("name:") and not any(each.isdigit() for each in mark)
+def is_named(mark: str) -> bool:
+    """Whether a key of a burst comes from names, and not from what the camera wrote in the file."""
+    return mark.startswith("name:")
+
+
+def is_weak(mark: str) -> bool:
+    """Whether a key that comes from names may be that of several bursts, or of other photos.
+
+    Counters begin anew, and programs and scanners put a number behind a time, too.
+    """
+    return not TIMED.fullmatch(mark)
 
 
 def is_panorama_name(name: str) -> bool:

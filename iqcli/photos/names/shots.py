@@ -6,7 +6,7 @@
     IMG_1234.JPG.xmp, IMG_1234.JPG_original, …    see `companions`
 
 A wrong join is worse than a missed one: files of one picture have one time and one camera, where
-they tell any.
+they tell any, and by a clock that stands still (see `clocks`) they look alike.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import HEIF, JPEG, PHOTO, PICTURE, RAW, extension
 from iqcli.photos.names import companions, live
+from iqcli.photos.names.clocks import Asked
 from iqcli.photos.names.edit_marks import Mark, originals
 from iqcli.photos.names.evidence import NoEvidence, are_of_one_shot, is_edit
 from iqcli.photos.names.keys import key_of, stem_of
@@ -69,9 +70,13 @@ def group(
     `folder`; without it the names alone decide, and only Apple's edits are joined.
     """
     place = folder or Path()
-    reader = evidence or NoEvidence()
-    shots = list(_shots([_photo(name) for name in photos], place, reader))
-    shots = _with_edits(shots, place, reader)
+    known = [_photo(name) for name in photos]
+    reader = Asked(evidence or NoEvidence())
+    shots = _joined(known, place, reader)
+    files = ([place / photo.name for photo in shot] for shot in shots)
+    if stopped := reader.stopped(files):
+        reader = Asked(reader, stopped)
+        shots = _joined(known, place, reader)
     names = [[photo.name for photo in shot] for shot in shots]
     by_camera = {index for index, shot in enumerate(shots) if _by_camera(shot)}
     taken, films = companions.assign(names, others, by_camera)
@@ -91,6 +96,10 @@ def stand_ins(shot: Shot) -> list[Path]:
     """
     several = [each for each in shot.companions if extension(each.name) in PHOTO]
     return sorted(several, key=lambda each: KINDS[extension(each.name)])
+
+
+def _joined(photos: list[_Photo], folder: Path, evidence: Evidence) -> list[list[_Photo]]:
+    return _with_edits(list(_shots(photos, folder, evidence)), folder, evidence)
 
 
 def _photo(name: str) -> _Photo:

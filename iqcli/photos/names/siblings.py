@@ -3,7 +3,8 @@
     RAW/IMG_1.CR2, JPG/IMG_1.JPG     folders named after the formats, side by side
     RAW/IMG_1.CR2, IMG_1.JPG         or one of them inside the other
 
-Stem, camera and moment have to agree: other folders count alike, too.
+Stem, camera and moment have to agree: other folders count alike, too. So have looks where the clock
+stands still.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from iqcli.photos.formats import HEIF, JPEG, PHOTO, RAW, extension
-from iqcli.photos.names.evidence import are_of_one_moment
+from iqcli.photos.names.clocks import Asked, moment_of
+from iqcli.photos.names.evidence import Look, are_of_one_moment
 from iqcli.photos.names.keys import key_of, normal
 
 if TYPE_CHECKING:
@@ -58,6 +60,7 @@ def join(
             if _is_picture(shot):
                 by_key[key_of(shot[0])[0]].append(folder / shot[0])
     found: dict[Path, list[Path]] = defaultdict(list)
+    asked = Asked(evidence)
     for folder, shots in raws.items():
         for shot in shots:
             if not _is_raw(shot):
@@ -67,11 +70,18 @@ def join(
             fits = [
                 each
                 for each in several
-                if each.parent != folder and are_of_one_moment(each, raw, evidence)
+                if each.parent != folder and are_of_one_moment(each, raw, asked)
             ]
             if len(fits) == 1:
                 found[fits[0]].append(raw)
-    return {several[0]: picture for picture, several in found.items() if len(several) == 1}
+    single = {picture: several[0] for picture, several in found.items() if len(several) == 1}
+    stopped = asked.stopped(single.items())
+    return {
+        raw: picture
+        for picture, raw in single.items()
+        if moment_of(evidence.header(raw)) not in stopped
+        or evidence.likeness(picture, raw) >= Look.ALIKE
+    }
 
 
 def _extensions(shot: Group) -> Iterable[str]:

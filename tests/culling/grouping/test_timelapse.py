@@ -175,8 +175,8 @@ def test_photos_that_were_sent_together_must_look_more_alike() -> None:
 # --- names ---
 
 
-@pytest.mark.parametrize("head", ["", "IMG_"])
-def test_a_burst_without_a_number_of_its_own_must_look_alike(head: str) -> None:
+@pytest.mark.parametrize("head", ["", "IMG_", "IMAG0001_", "DSC_0052_"])
+def test_a_burst_without_a_stamp_of_its_own_must_look_alike(head: str) -> None:
     named = [frame(f"{head}BURST0000{k}.jpg", None, k // 3, camera=None) for k in range(6)]
     found = groups(named)
     assert found == [[f"{head}BURST0000{k}.jpg" for k in part] for part in ((0, 1, 2), (3, 4, 5))]
@@ -186,14 +186,20 @@ def test_a_burst_without_a_number_of_its_own_must_look_alike(head: str) -> None:
     "names",
     [
         ["IMG_20161225_142433541_BURST000_COVER_TOP.jpg", "IMG_20161225_142433541_BURST001.jpg"],
-        ["IMAG0001_BURST001.jpg", "IMAG0001_BURST002_COVER.jpg"],
         [
             "00001PORTRAIT_00001_BURST20190512105520444.jpg",
             "00100lP_BURST20190512105520444_COV.jpg",
         ],
     ],
 )
-def test_names_of_a_burst_join_whatever_they_show(names: list[str]) -> None:
+def test_stamped_names_of_a_burst_join_whatever_they_show(names: list[str]) -> None:
     assert groups([frame(name, None, k) for k, name in enumerate(names)]) == [sorted(names)]
     apart = [frame(f"{k}/{name}", None, k) for k, name in enumerate(names)]
     assert groups(apart) == []
+    later = [frame(name, 3600 * k) for k, name in enumerate(names)]
+    assert groups(later) == []
+
+
+def test_scans_that_are_numbered_behind_a_time_are_no_burst() -> None:
+    scans = [frame(f"20231207_101605_00{k}.jpg", None, k, camera=None) for k in range(3)]
+    assert groups(scans) == []

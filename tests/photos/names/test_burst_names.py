@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from iqcli.photos.names.burst_names import burst_of_name, is_panorama_name
+from iqcli.photos.names.burst_names import burst_of_name, is_named, is_panorama_name, is_weak
 
 SAME = [
     (
@@ -29,6 +29,12 @@ SAME = [
 @pytest.mark.parametrize(("key", "names"), SAME)
 def test_frames_share_a_key(key: str, names: list[str]) -> None:
     assert {burst_of_name(name) for name in names} == {key}
+
+
+@pytest.mark.parametrize(("key", "names"), SAME)
+def test_only_a_stamp_of_the_burst_is_no_other_bursts(key: str, names: list[str]) -> None:
+    assert is_named(key)
+    assert is_weak(key) is (key in ("name:imag0001_burst", "name:20231207_101605"))
 
 
 @pytest.mark.parametrize(

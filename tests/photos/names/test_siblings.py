@@ -101,3 +101,14 @@ def test_they_move_and_come_back_together(folder_of: PhotoFolder) -> None:
     assert files(folder_of, "photos") == [["photos/JPG/IMG_2.JPG", "photos/RAW/IMG_2.CR2"]]
     undo(None, state)
     assert tree(root) == before
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_at_a_clock_that_stands_still_they_have_to_look_alike(
+    folder_of: PhotoFolder, alike: bool
+) -> None:
+    for number in range(3):
+        folder_of.put(f"JPG/IMG_{number}.JPG", data=jpeg(number))
+        other = jpeg(number if alike else number + 9, kind="TIFF")
+        folder_of.put(f"RAW/IMG_{number}.CR2", data=other.removeprefix(b"Exif\0\0"))
+    assert [len(names) for names in files(folder_of)] == [2] * 3 if alike else [1] * 6

@@ -19,7 +19,7 @@ def test_no_two_of_them_become_one(tmp_path: Path) -> None:
     for seed, path in enumerate(photos):
         path.write_bytes(jpeg(100 + seed, None, None))
     asked, chance = 0, random.Random(13)
-    for _ in range(20):
+    for _ in range(8):
         given = named(photos, chance)
         assert [names for names in group(given.photos, (), tmp_path, given) if names[1]] == []
         asked += given.asked

@@ -1,0 +1,54 @@
+"""Times at which a clock stood still."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from iqcli.photos.names.evidence import Header, Look
+from iqcli.photos.names.shots import group
+
+NOON = "2000-01-01T12:00:00"
+
+
+class Seen:
+    """All photos have one header; those of `alike` names look alike."""
+
+    def __init__(self, *headers: Header, look: Look) -> None:
+        self.headers, self.look = headers, look
+
+    def header(self, path: Path) -> Header:
+        number = int("".join(each for each in path.stem if each.isdigit()))
+        return self.headers[number % len(self.headers)]
+
+    def likeness(self, edit: Path, original: Path) -> Look:
+        return self.look
+
+
+STANDING = [Header(NOON, camera="A")]
+RUNNING = [Header(f"2024-05-04T10:11:1{k}", camera="A") for k in range(5)]
+FAST = [Header(NOON, str(k), camera="A") for k in range(5)]
+
+
+@pytest.mark.parametrize("names", [("IMG_{}.JPG", "IMG_{}.CR2"), ("{}-edited.jpg", "{}.jpg")])
+@pytest.mark.parametrize(
+    ("headers", "look", "joined"),
+    [
+        (STANDING, Look.UNLIKE, False),
+        (STANDING, Look.ALIKE, True),
+        (RUNNING, Look.UNLIKE, True),
+        (FAST, Look.UNLIKE, True),
+    ],
+)
+def test_a_time_that_several_pictures_have_tells_nothing(
+    names: tuple[str, str], headers: list[Header], look: Look, joined: bool
+) -> None:
+    photos = [name.format(number) for number in range(5) for name in names]
+    found = group(photos, (), Path(), Seen(*headers, look=look))
+    assert len(found) == (5 if joined else 10)
+
+
+def test_two_pictures_of_one_second_are_no_clock_that_stands() -> None:
+    photos = [f"IMG_{number}.{ext}" for number in range(2) for ext in ("JPG", "CR2")]
+    assert len(group(photos, (), Path(), Seen(*STANDING, look=Look.UNLIKE))) == 2
