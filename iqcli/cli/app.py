@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated
+from copy import copy
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +20,9 @@ from iqcli.cli.console import info
 from iqcli.cli.options import show_help
 from iqcli.errors import Exit, IqError
 from iqcli.output.stdout import discard_stdout
+
+if TYPE_CHECKING:
+    from typer.models import CommandInfo
 
 app = typer.Typer(
     name="iq",
@@ -72,7 +76,7 @@ def run() -> int:
     """Run the command line of this process; the exit code. Every error becomes one sentence."""
     _open_streams()
     try:
-        code = int(app(prog_name="iq", standalone_mode=False) or Exit.DONE)
+        code = int(_app_for(sys.argv[1:])(prog_name="iq", standalone_mode=False) or Exit.DONE)
     except typer.exceptions.TyperException as error:
         code = _report_error(error, error.format_message().strip().removesuffix("."), Exit.USAGE)
     except IqError as error:
@@ -89,6 +93,22 @@ def run() -> int:
         if code == Exit.INTERRUPTED:  # Typer itself makes Ctrl-C a code
             code = _report_interrupt()
     return interrupts.exit_code() if interrupts.received() else code
+
+
+def _app_for(arguments: list[str]) -> typer.Typer:
+    """`app` with the command they name alone: to build the others takes a fifth of a start."""
+    named = next((each for each in arguments if not each.startswith("-")), "")
+    commands = [each for each in app.registered_commands if _name(each) == named]
+    groups = [each for each in app.registered_groups if each.name == named]
+    if not commands and not groups:
+        return app
+    lean = copy(app)
+    lean.registered_commands, lean.registered_groups = commands, groups
+    return lean
+
+
+def _name(command: CommandInfo) -> str:
+    return command.name or command.callback.__name__ if command.callback else ""
 
 
 def _report_interrupt() -> int:
