@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import import_module
-from importlib.metadata import version as package_version
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # The widest range of a block: the kurtosis of one odd pixel is as large as the number of pixels.
 ANY = (-1e7, 1e7)
+# Several blocks ask for each version, and it lies in a long file.
+package_version = cache(version)
 
 
 def hash_of(*parts: str) -> str:
