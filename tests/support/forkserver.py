@@ -10,6 +10,7 @@ costs, how Python ends, and pipes (its streams are files). Tests of those start 
 from __future__ import annotations
 
 import atexit
+import ctypes
 import gc
 import json
 import os
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import threading
 import traceback
+import weakref
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
@@ -44,6 +46,7 @@ PATCHED = {"IQ_TEST_MANIFEST", "IQ_TEST_PATCH"}
 EARLY = ("PYTHON", "LC_", "LANG", "LD_", "OMP_", "MKL_", "MALLOC_", "TZ", "TMPDIR")
 EARLY += ("CUDA_", "TORCH", "OPENCV_", "TYPER_")
 MESSAGE = 2**17
+LARGE, MADV_COLLAPSE = 2**21, 25
 
 
 class ForkServer:
@@ -184,15 +187,39 @@ def end(code: Any) -> NoReturn:
     os._exit(code or 0)
 
 
-def warm_typer() -> None:
-    """Run a command of nobody: Typer imports half of itself when the first one runs."""
+def warm_up() -> None:
+    """Do once what is the same in every process.
+
+    Typer imports half of itself when the first command runs, and versions lie in long files.
+    """
     import typer
+
+    from iqcli.extractors.base import PhotoBlock
+    from iqcli.extractors.registry import BLOCKS
+    from iqcli.photos.formats import decoder_fingerprint
 
     def nothing(number: int = 0) -> None: ...
 
     app = typer.Typer()
     app.command()(nothing)
     app([], standalone_mode=False)
+    decoder_fingerprint()
+    for block in BLOCKS.values():
+        if isinstance(block, PhotoBlock):
+            assert block.fingerprint
+
+
+def collapse_pages() -> None:
+    """Gather what Python holds in large pages: a fork copies the table of its pages."""
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, _, _, _, *name = line.split(maxsplit=5)
+        if access == "rw-p" and name in ([], ["[heap]"]):
+            start, stop = (int(each, 16) for each in addresses.split("-"))
+            start = -(-start // LARGE) * LARGE
+            if stop - start >= LARGE:  # where Linux cannot, the pages stay as they are
+                madvise(start, (stop - start) // LARGE * LARGE, MADV_COLLAPSE)
 
 
 def main() -> NoReturn:
@@ -202,9 +229,11 @@ def main() -> NoReturn:
     for name in (*PRELOADED, *ours):
         if name not in LEFT:
             __import__(name)
-    warm_typer()
+    warm_up()
     assert not READERS & {*sys.modules}, "one more for LEFT"
+    weakref.finalize._registry.clear()  # each child would take the libraries of torch apart
     gc.freeze()  # garbage collection in a child then copies none of this
+    collapse_pages()
     if found := serve(socket.socket(fileno=int(sys.argv[1]))):
         run_iq(*found)
     os._exit(0)
