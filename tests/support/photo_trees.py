@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import random
+import shutil
 import unicodedata
-from pathlib import Path
+from collections import Counter
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from support.phone_files import jpeg
@@ -68,7 +70,12 @@ def _leaf(path: bytes) -> tuple[object, ...]:
 
 def contents(root: Path) -> set[object]:
     """The content of every file, wherever it lies."""
-    return {leaf[-1] for leaf in tree(root).values() if leaf[0] == "file"}
+    return set(counts(root))
+
+
+def counts(root: Path) -> Counter[object]:
+    """Under how many names each content lies: where there are copies, none of them may be lost."""
+    return Counter(leaf[-1] for leaf in tree(root).values() if leaf[0] == "file")
 
 
 def judged(root: Path, names: Sequence[str], score: float | None = 2.0, stars: int = 0) -> Photo:
@@ -107,9 +114,14 @@ STEMS = [
 FOLDERS = [*STEMS[:24], "2024", "2024/01", "deep/er/still", "_Rejected-x", "again-3"]
 
 
+# Folders of other programs: what lies there is no shot, and stays.
+OWNED = ["#recycle", "$RECYCLE.BIN", "@eaDir", "a.photoslibrary", "b.lrlibrary", "lost+found"]
+
+
 COMPANIONS = [
     *(".xmp", ".JPG.xmp", ".MOV", ".AAE", "_HEVC.MOV", ".RAW-01.COVER.jpg", ".JPG_original"),
-    *(".JPG.cos", ".acr", ".JPG.supplemental-me.json", "_1.mov", ".JPG.jpg.xmp"),
+    *(".JPG.cos", ".acr", ".JPG.supplemental-me.json", "_1.mov", ".JPG.jpg.xmp", ".JPG~"),
+    *(".JPG.pp3", ".JPG.dop", ".dop", ".on1", ".vrd", ".dr4", ".srt", ".mie", ".JPG.anything"),
 ]
 BESIDE = [each for each in COMPANIONS if not each.endswith(".jpg")]
 EDITS = ["-edited.JPG", "~2.JPG", "_edited.jpeg", "-Edit.tif", "(1).JPG", "-bearbeitet.heic"]
@@ -124,6 +136,31 @@ def random_names(chance: random.Random) -> list[str]:
         kinds = chance.sample(COMPANIONS, chance.randint(0, 3))
         names |= dict.fromkeys([f"{base}.JPG", *(base + kind for kind in kinds)])
     return list(names)
+
+
+def grow_copies(root: Path, chance: random.Random) -> list[str]:
+    """Copies of some photos, exact ones and hard links, and what other programs keep of them.
+
+    Returns the names of what other programs keep.
+    """
+    photos = sorted(path for path in root.rglob("*.JPG") if path.name != "theirs.jpg")
+    owned = []
+    for number, path in enumerate(chance.sample(photos, min(len(photos), 6))):
+        is_owned = chance.random() < 0.3
+        place = (
+            f"{chance.choice(OWNED)}/originals" if is_owned else chance.choice(["Backup", "A/B"])
+        )
+        folder = root / chance.choice(["", "2024"]) / place
+        folder.mkdir(parents=True, exist_ok=True)
+        name = chance.choice([f"{number} {path.name}"[:240], f"IMG-20240504-WA{number:04}.jpg"])
+        if chance.random() < 0.5:
+            (folder / name).hardlink_to(path)
+        else:
+            shutil.copyfile(path, folder / name)
+            os.utime(folder / name, ns=(1, 1_650_000_000_123_456_789 + number))
+        if is_owned:
+            owned.append(str((folder / name).relative_to(root)))
+    return owned
 
 
 def grow_known(root: Path, chance: random.Random) -> dict[str, set[str]]:
@@ -155,4 +192,5 @@ def grow_known(root: Path, chance: random.Random) -> dict[str, set[str]]:
 def shots_in(root: Path) -> list[list[str]]:
     """The shots as a walk finds them, by relative names."""
     found = find_shots([root], default_excludes=False, on_problem=lambda *_: None)
-    return [[str(path.relative_to(root)) for path in shot.files] for shot in found]
+    shots = [[str(path.relative_to(root)) for path in shot.files] for shot in found]
+    return [shot for shot in shots if not set(OWNED).intersection(PurePath(shot[0]).parts)]

@@ -22,7 +22,17 @@ from support.fault_injection import (
     seeds,
 )
 from support.kill_scene import NOTHING_TO_UNDO, Scene
-from support.photo_trees import SHOTS, contents, grow, plan_for, random_names, shots_in, tree
+from support.photo_trees import (
+    SHOTS,
+    contents,
+    counts,
+    grow,
+    grow_copies,
+    plan_for,
+    random_names,
+    shots_in,
+    tree,
+)
 
 from iqcli.culling.planner import with_edits
 from iqcli.errors import IqError, PlanConflict
@@ -341,7 +351,8 @@ def edit_and_undo(top: Path, seed: int) -> None:
     root, state, disk = top / "photos", top / "state", chance.choice(DISKS)
     root.mkdir(parents=True)
     grow(root, random_names(chance)[:30])
-    before, held, shots = tree(root), contents(root), shots_in(root)
+    grow_copies(root, chance)
+    before, held, shots = tree(root), counts(root), shots_in(root)
     picked = chance.sample(shots, chance.randint(0, len(shots)))
     edits = random_edits(chance, root, shots)
     plan = with_edits(plan_for(root, picked, chance.choice(["move", "copy", "link"])), edits)
@@ -355,7 +366,7 @@ def edit_and_undo(top: Path, seed: int) -> None:
         assert killed.code in (0, -signal.SIGKILL), (killed, seed)
     else:
         assert in_child(work, disk).code == 0, seed
-    assert held <= contents(root) | contents(state), seed
+    assert held <= counts(root) + counts(state), seed
     ended = in_child(lambda: undo(None, state), disk)
     assert ended.code == 0 or NOTHING_TO_UNDO in ended.says, (ended, seed)
     assert tree(root) == before, seed

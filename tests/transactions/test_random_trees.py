@@ -12,8 +12,9 @@ import pytest
 from support.fault_injection import DISKS, disk, seeds
 from support.photo_trees import (
     Tree,
-    contents,
+    counts,
     grow,
+    grow_copies,
     grow_known,
     plan_for,
     random_names,
@@ -22,6 +23,7 @@ from support.photo_trees import (
 )
 
 from iqcli.culling import planner as plans
+from iqcli.errors import IqError
 from iqcli.transactions.apply import apply
 from iqcli.transactions.undo import undo
 
@@ -50,8 +52,12 @@ def apply_and_undo(quick_path: Path, chance: random.Random) -> None:
     grow(root, random_names(chance))
     if chance.random() < 0.3:
         grow(root, ["_Rejected/theirs.jpg"])
+    owned = grow_copies(root, chance)
+    for name in owned:
+        with pytest.raises(IqError, match=r"belongs to|lies in|is the recycle bin|holds"):
+            plan_for(root, [[name]])
     original = tree(root)
-    held, trees = contents(root), [original]
+    held, trees = counts(root), [original]
     left = shots_in(root)
     with disk(chance.choice(DISKS)):
         for _ in range(chance.randint(1, 4)):
@@ -62,7 +68,11 @@ def apply_and_undo(quick_path: Path, chance: random.Random) -> None:
             if not picked:
                 continue
             apply(plan, state)
-            assert held <= contents(root)
+            assert held <= counts(root)
+            assert (
+                tree(root).items()
+                >= {os.fsencode(each): original[os.fsencode(each)] for each in owned}.items()
+            )
             assert all(os.fsencode(name) not in tree(root) for shot in picked for name in shot)
             trees.append(tree(root))
             left = [shot for shot in left if shot not in picked]
