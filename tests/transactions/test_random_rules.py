@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import random
 import re
 import signal
+from functools import cache
 from typing import TYPE_CHECKING
 
+import cv2
+import numpy as np
 import pytest
 from support.fault_injection import Fault, in_child, seeds
-from support.photo_trees import contents, grow, judged, random_names, shots_in, tree
+from support.photo_trees import (
+    contents,
+    counts,
+    grow,
+    grow_copies,
+    judged,
+    random_names,
+    shots_in,
+    tree,
+)
 
 from iqcli.culling import planner as plans
 from iqcli.culling.decide import decide
+from iqcli.culling.grouping.copies import with_copies
 from iqcli.culling.rules import Protection, Quota, Rule
-from iqcli.records import Facts, FrameSet, Marks, Verdict
+from iqcli.records import Facts, FileStamp, FrameSet, Likeness, Marks, Verdict
 from iqcli.transactions.apply import apply
 from iqcli.transactions.undo import undo
 
@@ -32,12 +46,13 @@ UNITS = ("burst", "scene", "day", "folder", "all")
 
 
 def random_rule(chance: random.Random) -> Rule:
-    """One to three parts, or none for the bands; most reject something."""
+    """One to three parts, or none for copies and bands; most reject something."""
     parts = {
         "below": {"below": chance.uniform(3, 9)},
         "worst": {"worst": Quota(share=chance.random())},
         "keep": {"keep": Quota(chance.randint(1, 3)), "margin": chance.choice([0.0, 0.5])},
         "promise": {"promise": 0.01, "limit": chance.uniform(3, 9)},
+        "duplicates": {"duplicates": True},
     }
     chosen: dict[str, object] = {}
     for name in chance.sample(sorted(parts), chance.randint(0, 3)):
@@ -48,12 +63,17 @@ def random_rule(chance: random.Random) -> Rule:
 
 
 def random_judged(chance: random.Random, root: Path, names: list[str]) -> Photo:
-    """A shot with a score, marks, a day, a burst and a scene, or without."""
+    """A shot with a score, marks, a day, a burst, a scene and a look, or without."""
     score = None if chance.random() < 0.1 else round(chance.uniform(1, 10), 1)
     taken = chance.choice([None, "2024-01-01T10:00:00", "2024-01-02T10:00:00"])
     burst = chance.choice([None, "b0001", "b0002", "b0003"])
+    path = root / names[0]
+    status = path.stat()
     return dataclasses.replace(
         judged(root, names, score),
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        file=FileStamp(status.st_size, status.st_mtime_ns, status.st_dev, status.st_ino),
+        likeness=chance.choice([None, None, look(chance.randrange(8))]),
         marks=Marks(chance.choice([0] * 9 + [3]), chance.choice([0] * 9 + [1])),
         facts=Facts(10, 10, "JPEG", taken),
         group=burst,
@@ -63,9 +83,34 @@ def random_judged(chance: random.Random, root: Path, names: list[str]) -> Photo:
 
 
 def random_decisions(chance: random.Random, root: Path) -> list[Decision]:
-    found = [random_judged(chance, root, names) for names in shots_in(root)]
     protect = Protection(marked=chance.random() < 0.8, sets=chance.random() < 0.8)
-    return decide(found, random_rule(chance), protect)
+    found = with_copies([random_judged(chance, root, names) for names in shots_in(root)], protect)
+    decisions = decide(found, random_rule(chance), protect)
+    alone = decide(found, Rule(duplicates=True), protect)
+    assert_originals_stay(alone)
+    return decisions
+
+
+@cache
+def look(thing: int) -> Likeness:
+    """What a picture of its own for each thing is known by."""
+    waves = np.random.default_rng(thing).normal(size=(32, 32)) / (1 + np.hypot(*np.mgrid[:32, :32]))
+    plane = cv2.idct(waves)
+    grey = np.clip(128 + 50 * (plane - plane.mean()) / plane.std(), 0, 255).astype(np.uint8)
+    light = cv2.resize(grey, (12, 12), interpolation=cv2.INTER_AREA)
+    return Likeness(light.reshape(-1), grey.reshape(-1), np.zeros(5, np.float32))
+
+
+def assert_originals_stay(decisions: list[Decision]) -> None:
+    """`--duplicates` leaves one of each picture, and takes nothing that is none twice."""
+    verdicts = {each.photo.shot.path: each.verdict for each in decisions}
+    for each in decisions:
+        if each.photo.copy is None:
+            assert each.verdict is not Verdict.REJECT
+        elif each.photo.rating is not None:
+            original = each.photo.copy.of
+            assert original != each.photo.shot.path
+            assert verdicts[original] is not Verdict.REJECT
 
 
 def assert_none_is_parted(root: Path, decisions: list[Decision], action: str) -> None:
@@ -100,7 +145,8 @@ def apply_and_undo(quick_path: Path, seed: int) -> None:
     chance = random.Random(seed)
     root, state, file = quick_path / "photos", quick_path / "state", quick_path / "plan"
     grow(root, random_names(chance)[:40])
-    before, held = tree(root), contents(root)
+    grow_copies(root, chance)
+    before, held = tree(root), counts(root)
     decisions, action = random_decisions(chance, root), chance.choice(ACTIONS)
     made = plans.make(decisions, "a rule", "fusion-mini", action)
     plans.save(made, file)
@@ -112,7 +158,7 @@ def apply_and_undo(quick_path: Path, seed: int) -> None:
     else:
         apply(plans.load(file), state)
         assert_none_is_parted(root, decisions, action)
-    assert held <= contents(root)
+    assert held <= counts(root)
     ended = in_child(lambda: undo(None, state))
     nothing = not made.shots or seed % 4 == 0
     assert ended.code == 0 or (nothing and "no run is left to undo" in ended.says), ended
