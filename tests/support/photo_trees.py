@@ -30,6 +30,18 @@ SHOTS = (
     ("2024/deep/-x\n\x1b[31m caf\udce9.jpg",),
 )
 STAYS = ("2024/IMG_1235.HEIC", "notes.txt", "2024/deep/x.jpg")
+# An edit with its original and all that programs put beside it; copies, and a file of two names.
+FAMILY = (
+    (
+        *("DCIM/IMG_E0002.JPG", "DCIM/IMG_0002.HEIC", "DCIM/IMG_0002.JPG_original"),
+        *("DCIM/IMG_0002.HEIC.cos", "DCIM/IMG_0002.acr", "DCIM/IMG_0002_HEVC.MOV"),
+    ),
+    ("Backup/IMG_0001.JPG", "Backup/IMG_0001.JPG.pp3"),
+    ("DCIM/IMG_0003.JPG",),
+    ("Linked/three.jpg",),
+)
+# What holds the same bytes and stays: an original, and what other programs keep.
+SAME = ("DCIM/IMG_0001.JPG", "#recycle/IMG_0001.JPG", "a.photoslibrary/originals/1.jpg")
 
 
 def grow(root: Path, names: Iterable[str]) -> None:
@@ -45,6 +57,17 @@ def grow(root: Path, names: Iterable[str]) -> None:
 def grow_shots(root: Path) -> None:
     """The tree of `SHOTS` and `STAYS`."""
     grow(root, [name for names in SHOTS for name in names] + list(STAYS))
+
+
+def grow_family(root: Path) -> None:
+    """The tree of `FAMILY` and `SAME`."""
+    grow(root, [name for names in FAMILY[:-1] for name in names])
+    for name in (*SAME, FAMILY[3][0]):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+    for name in SAME[:2]:
+        shutil.copy2(root / FAMILY[1][0], root / name)
+    (root / SAME[2]).hardlink_to(root / FAMILY[1][0])
+    (root / FAMILY[3][0]).hardlink_to(root / FAMILY[2][0])
 
 
 def tree(root: Path) -> Tree:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.fault_injection import DISKS, Fault, calls_of, disk, in_child, kills
-from support.kill_scene import NOTHING_TO_UNDO, Scene
-from support.photo_trees import SHOTS, contents, plan_for, tree
+from support.kill_scene import NOTHING_TO_UNDO, Family, Scene
+from support.photo_trees import SAME, SHOTS, contents, plan_for, tree
 
 from iqcli.transactions.apply import apply
 from iqcli.transactions.undo import recover, undo
@@ -40,6 +40,23 @@ def test_undo_killed_at_every_change(quick_path: Path, kind: str) -> None:
     calls = calls_of(scene.undo, kind)
     assert len(calls) > 30
     for fault in kills(calls, DISKS.index(kind)):
+        scene.applied()
+        scene.kill(scene.undo, fault)
+        scene.restore(fault)
+
+
+@pytest.mark.parametrize("kind", ["native", "copies-claims"])
+def test_copies_edits_and_links_killed_at_every_change(quick_path: Path, kind: str) -> None:
+    """Of what holds the same bytes, every name comes back, and none of other programs goes."""
+    scene = Family(quick_path / "scene", kind)
+    calls = calls_of(scene.apply, kind)
+    assert {os.fsencode(name) for name in SAME} <= tree(scene.root).keys()
+    for fault in kills(calls, DISKS.index(kind), 8):
+        scene.renew()
+        scene.kill(scene.apply, fault)
+        scene.restore(fault)
+    scene.applied()
+    for fault in kills(calls_of(scene.undo, kind), DISKS.index(kind), 8):
         scene.applied()
         scene.kill(scene.undo, fault)
         scene.restore(fault)
