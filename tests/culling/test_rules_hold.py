@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.photo_rolls import photo
 
@@ -23,7 +23,7 @@ from iqcli.culling.rules import (
     Rule,
     is_rejected_by_person,
 )
-from iqcli.records import Decision, FrameSet, Marks, Photo, Verdict
+from iqcli.records import CopyKind, CopyOf, Decision, FrameSet, Marks, Photo, Verdict
 from iqcli.settings import UNITS
 
 if TYPE_CHECKING:
@@ -245,3 +245,66 @@ def test_two_rules_reject_what_either_does(
     assert rejects(Rule(below, worst, None, quota)) == (
         rejects(Rule(below=below)) | rejects(Rule(worst=worst)) | rejects(Rule(keep=quota))
     )
+
+
+def protected(judged: Photo) -> bool:
+    """Whether a person's mark or a set keeps a photo."""
+    marks = (judged.marks.stars or 0, judged.marks.pick or 0)
+    return max(marks) >= 1 or judged.frame_set is not None
+
+
+def with_copies(roll: list[Photo], seed: int) -> list[Photo]:
+    """Some photos are copies of others; what is protected is an original."""
+    chance = random.Random(seed)
+    originals: list[Photo] = []
+    found = []
+    for each in roll:
+        kind = chance.choice([None, None, *CopyKind])
+        if kind is None or not originals or protected(each):
+            originals.append(each)
+            found.append(each)
+            continue
+        of = chance.choice(originals)
+        copy = CopyOf(of.shot.path, kind, has_more=chance.random() < 0.3)
+        if kind is CopyKind.LINK:  # one file, which has one score
+            found.append(replace(each, copy=copy, rating=of.rating, error=of.error))
+        else:
+            found.append(replace(each, copy=copy))
+    return found
+
+
+ROLLS_WITH_COPIES = st.builds(with_copies, rolls(), st.integers(0, 2**32))
+
+
+@given(ROLLS_WITH_COPIES)
+def test_duplicates_reject_copies_and_nothing_else(roll: list[Photo]) -> None:
+    verdicts = {each.photo.shot.path: each.verdict for each in decide(roll, Rule(duplicates=True))}
+    for each in roll:
+        copy = each.copy
+        if each.rating is None:
+            wanted = Verdict.REVIEW
+        elif copy is None or protected(each):
+            wanted = Verdict.KEEP
+        elif copy.kind is CopyKind.LINK:
+            wanted = verdicts[copy.of]
+        elif copy.kind in (CopyKind.EXACT, CopyKind.SAME) and not copy.has_more:
+            wanted = Verdict.REJECT
+        else:
+            wanted = Verdict.REVIEW
+        assert verdicts[each.shot.path] is wanted
+
+
+@given(ROLLS_WITH_COPIES, rules())
+def test_duplicates_reject_besides_what_another_rule_does(roll: list[Photo], rule: Rule) -> None:
+    other = replace(rule, promise=None, limit=None)
+    assume(other.chooses)
+
+    def rejects(rule: Rule) -> set[object]:
+        return {each.photo.shot.path for each in decide(roll, rule) if is_rejected(each)}
+
+    both = rejects(replace(other, duplicates=True))
+    assert both == rejects(other) | rejects(Rule(duplicates=True))
+    links = {
+        each.shot.path: each.copy.of for each in roll if each.copy and each.copy.kind == "link"
+    }
+    assert all((path in both) is (of in both) for path, of in links.items())
