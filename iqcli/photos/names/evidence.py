@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 from typing import TYPE_CHECKING, Protocol
 
+from iqcli.photos.formats import RAW, extension
 from iqcli.photos.names.edit_marks import Mark
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 SAME = 2.0
 # A clock may have been set for one of two files; a counter begins anew after months.
 DAY = 86_400.0
+# Clocks of two zones differ by whole quarters of an hour.
+ZONE = 900.0
 # Seconds of the longest film that is a part of a photo: Apple's take 3, Pixel's and Samsung's 5.
 LONGEST_LIVE = 10.0
 
@@ -89,8 +92,8 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
 
     Another time or camera says no, whatever the name. An editor's own mark needs the same time and
     camera, or a picture that looks alike. What file managers write needs the same time, too, and
-    has to be more than a copy. What cameras write needs another program than theirs besides, or
-    another size.
+    has to be more than a copy; of a raw file any picture is. What cameras write needs another
+    program than theirs besides, or another size.
     """
     one, other = evidence.header(edit), evidence.header(original)
     same_time = _same_moment(one, other)
@@ -109,14 +112,16 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
         return look is not Look.UNLIKE  # no other program writes this name
     if mark is Mark.WORD:
         return look >= Look.ALIKE
-    return look in (Look.ALIKE, Look.CROPPED)
+    developed = extension(original.name) in RAW and extension(edit.name) not in RAW
+    return look in (Look.ALIKE, Look.CROPPED) or (look is Look.SMALLER and developed)
 
 
 def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
     """Whether two files of one stem and different formats are of one shot.
 
-    Two cameras in one folder count alike. Where time and camera do not agree, they have to look
-    alike: a camera may have two names for itself, and a clock may have been set for one file.
+    Two cameras in one folder count alike. Where time or camera do not agree, they have to be the
+    same picture: a camera may have two names for itself, and a clock may have been set for one
+    file. To look alike is enough where one of them does not tell, or the time is another zone's.
     Where nothing at all can be read, the name decides.
     """
     first, second = evidence.header(one), evidence.header(other)
@@ -126,7 +131,11 @@ def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
     if _same_moment(first, second) and _agree(first.camera, second.camera):
         return True
     look = evidence.likeness(one, other)
-    return look >= Look.ALIKE or (look is Look.UNREADABLE and apart is None)
+    if look is Look.UNREADABLE:
+        return apart is None
+    if not _is_of_zones(apart or 0.0, SAME) or _differ(first.camera, second.camera):
+        return look >= Look.SMALLER
+    return look >= Look.ALIKE
 
 
 def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:
@@ -139,12 +148,15 @@ def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:
 def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
     """Whether a film is part of a photo: True by its identifier, None if nothing speaks against."""
     moving = evidence.header(film)
-    if moving.content_id is None and moving.made is None:
+    if moving.content_id is None and moving.made is None and moving.taken is None:
         return False if _is_long(moving) else None
     still = evidence.header(photo)
     if moving.content_id and still.content_id:
-        return moving.content_id == still.content_id
-    if _is_long(moving):
+        return moving.content_id.lower() == still.content_id.lower()
+    if _is_long(moving) or _differ(moving.camera, still.camera):
+        return False
+    apart = _seconds_apart(moving, still)
+    if apart is not None and not _is_of_zones(apart, LONGEST_LIVE):
         return False
     taken = _moment(still)
     if moving.made is not None and taken is not None:
@@ -174,6 +186,11 @@ def _seconds_apart(one: Header, other: Header) -> float | None:
     if first is None or second is None:
         return None
     return abs((first - second) / timedelta(seconds=1))
+
+
+def _is_of_zones(apart: float, slack: float) -> bool:
+    """Whether clocks of two zones, or of one, may be so many seconds apart."""
+    return min(apart % ZONE, -apart % ZONE) <= slack
 
 
 def _moment(header: Header) -> datetime | None:

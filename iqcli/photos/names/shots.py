@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from iqcli.photos.formats import HEIF, JPEG, PHOTO, PICTURE, RAW, extension
 from iqcli.photos.names import companions, live
 from iqcli.photos.names.clocks import Asked
-from iqcli.photos.names.edit_marks import Mark, originals
+from iqcli.photos.names.edit_marks import Mark, edits_of_originals, originals
 from iqcli.photos.names.evidence import NoEvidence, are_of_one_shot, is_edit
 from iqcli.photos.names.keys import key_of, stem_of
 
@@ -79,12 +79,13 @@ def group(
         shots = _joined(known, place, reader)
     names = [[photo.name for photo in shot] for shot in shots]
     by_camera = {index for index, shot in enumerate(shots) if _by_camera(shot)}
-    taken, films = companions.assign(names, others, by_camera)
-    for film, index in live.assign(names, films, by_camera, place, reader).items():
-        taken[index].append(film)
+    found = companions.assign(names, others, by_camera)
+    for film, index in live.assign(names, found.films, by_camera, place, reader).items():
+        found.taken[index].append(film)
+    found.follow()
     groups = [
         (first, tuple(sorted([*rest, *extra], key=os.fsencode)))
-        for (first, *rest), extra in zip(names, taken, strict=True)
+        for (first, *rest), extra in zip(names, found.taken, strict=True)
     ]
     return sorted(groups, key=lambda each: os.fsencode(each[0]))
 
@@ -194,9 +195,10 @@ def _with_edits(shots: list[list[_Photo]], folder: Path, evidence: Evidence) -> 
     for index, shot in enumerate(shots):
         for stem in dict.fromkeys(stem for each in shot for stem in (each.stem, each.key)):
             by_stem[stem].append(index)
+    kept = edits_of_originals(by_stem)
     parent: dict[int, int] = {}
     for index in range(len(shots)):
-        found = _original(index, shots, by_stem, folder, evidence)
+        found = _original(index, shots, by_stem, kept, folder, evidence)
         if found is not None and _root(found, parent) != index:
             parent[index] = found
     if not parent:
@@ -215,18 +217,32 @@ def _original(
     index: int,
     shots: list[list[_Photo]],
     by_stem: dict[str, list[int]],
+    kept: dict[str, str],
     folder: Path,
     evidence: Evidence,
 ) -> int | None:
-    """The place of the shot that this one is an edit of."""
+    """The place of the shot that this one is an edit of; `kept` are names of originals by edits."""
     photo = shots[index][0]
-    for stem, mark in originals(photo.stem, by_stem):
+    for stem, mark in _candidates(photo, by_stem, kept):
         several = sorted(by_stem[stem], key=lambda each: not _by_camera(shots[each]))
         for place in several:
             original = folder / shots[place][0].name
             if place != index and is_edit(mark, folder / photo.name, original, evidence):
                 return place
     return None
+
+
+def _candidates(
+    photo: _Photo, by_stem: dict[str, list[int]], kept: dict[str, str]
+) -> Iterator[tuple[str, Mark]]:
+    """The stems of what a photo may be an edit of; a TIFF may have the name of its raw file."""
+    if photo.stem in kept:
+        yield kept[photo.stem], Mark.WORD
+    if photo.kind == UNKNOWN_KIND and len(by_stem[photo.stem]) > 1:
+        yield photo.stem, Mark.OTHER
+    yield from originals(photo.stem, by_stem)
+    if photo.key != photo.stem:
+        yield from originals(photo.key, by_stem)
 
 
 def _root(index: int, parent: dict[int, int]) -> int:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.phone_files import jpeg
+from support.phone_files import CAMERA, NOON, jpeg
 
 from iqcli.photos.names.edit_marks import Mark, originals
+from iqcli.photos.names.evidence import Header, Look, is_edit
 
 if TYPE_CHECKING:
     from support.photo_folder import PhotoFolder
 
+LONG = "20190605_151329_family_at_the_lake_with_dogs"
 LATER = "2024:05:04 10:11:19"
 # (original, edit): names that only an editor writes
 WORDS = [
@@ -35,6 +38,17 @@ WORDS = [
     ("DSC_0001.jpg", "DSC_0001_DxO.jpg"),
     ("DSC_0001.jpg", "DSC_0001-topaz-denoise-sharpen.jpg"),
     ("DSC_0001.jpg", "DSC_0001_snapseed.jpg"),
+    ("IMG_5.jpg", "IMG_5-редактировано.jpg"),
+    ("IMG_5.jpg", "IMG_5-modificada.jpg"),
+    ("DSC_0001.jpg", "DSC_0001-CR3_DxO_DeepPRIME.jpg"),
+    # what is between the marks is gone
+    ("PXL_20240504_101112123.jpg", "PXL_20240504_101112123~2-edited(1).jpg"),
+    ("IMG_1234.HEIC", "IMG_E1234-edited.JPG"),
+    # cut at 47 characters
+    (f"{LONG}.jpg", f"{LONG}-be.jpg"),
+    # the other way round
+    ("IMG_1234_original.jpg", "IMG_1234.jpg"),
+    ("IMG_1234 (Original).HEIC", "IMG_1234.jpg"),
 ]
 # names that file managers write, too
 COPIES = [
@@ -46,6 +60,10 @@ COPIES = [
     ("IMG_1234.jpg", "IMG_1234 Kopie.jpg"),
     ("IMG_1234.jpg", "IMG_1234のコピー.jpg"),
     ("IMG_1234.jpg", "Copy of IMG_1234.jpg"),
+    ("IMG_1234.jpg", "IMG_1234 — копия (2).jpg"),
+    ("IMG_1234.jpg", "IMG_1234 (another copy).jpg"),
+    ("IMG_1234.jpg", "IMG_1234的副本.jpg"),
+    ("IMG_1234.jpg", "Copie (2) de IMG_1234.jpg"),
 ]
 # names that cameras write, too, or people
 NUMBERS = [
@@ -53,8 +71,18 @@ NUMBERS = [
     ("IMG_1234.jpg", "IMG_1234-01.jpeg"),
     ("IMG_1234.jpg", "IMG_1234-2.jpg"),
     ("20240504_101112.jpg", "20240504_101112(1).jpg"),
+    ("2024-05-04 10.11.12.jpg", "2024-05-04 10.11.12 2.jpg"),
+    ("photo_2024-05-04_10-11-12.jpg", "photo_2024-05-04_10-11-12 (2).jpg"),
+    ("20240504_101112.jpg", "20240504_101112_B.jpg"),
+    ("IMG_20240504_101112.jpg", "IMG_20240504_101112__01.jpg"),
 ]
-OTHERS = [("IMG_1234.jpg", "IMG_1234_warm.jpg"), ("IMG_1234.jpg", "IMG_1234-bw-print.jpg")]
+OTHERS = [
+    ("IMG_1234.jpg", "IMG_1234_warm.jpg"),
+    ("IMG_1234.jpg", "IMG_1234-bw-print.jpg"),
+    ("IMG_1234.jpg", "IMG_1234_v1.jpg"),
+    ("IMG_20240504_101112.jpg", "IMG_20240504_101112_HDR.jpg"),
+    ("IMG_1234.jpg", "IMG_1234.tif"),
+]
 
 
 def kind(name: str) -> str:
@@ -193,6 +221,31 @@ def test_cameras_that_count_alike_share_no_shot_by_format(folder_of: PhotoFolder
         *(["IMG_1.HEIC"], ["IMG_1.JPG"], ["IMG_2.JPG", "IMG_2.HEIC"]),
         *(["IMG_3.HEIC"], ["IMG_3.JPG"]),
     ]
+
+
+@pytest.mark.parametrize("camera", [CAMERA, "Pixel 8"])
+def test_frames_of_one_scene_share_no_shot_by_format(folder_of: PhotoFolder, camera: str) -> None:
+    """They look alike. What is the same picture may have another camera's name, or a set clock."""
+    folder_of.put("IMG_1.JPG", data=jpeg())
+    folder_of.put("IMG_1.HEIC", data=jpeg(1, LATER, camera, kind="HEIF", brighter=True))
+    assert folder_of.found() == ["IMG_1.HEIC", "IMG_1.JPG"]
+    folder_of.put("IMG_1.HEIC", data=jpeg(1, LATER, camera, kind="HEIF"))
+    assert folder_of.found() == ["IMG_1.JPG"]
+    folder_of.put("IMG_1.HEIC", data=jpeg(1, "2024:05:04 12:11:12", kind="HEIF", brighter=True))
+    assert folder_of.found() == ["IMG_1.JPG"]  # of another zone
+
+
+def test_a_picture_as_small_as_the_preview_of_its_raw_file_is_its_edit() -> None:
+    class Smaller:
+        def header(self, path: Path) -> Header:
+            return Header(NOON, camera=CAMERA, software=path.suffix)
+
+        def likeness(self, edit: Path, original: Path) -> Look:
+            return Look.SMALLER
+
+    for mark in (Mark.COPY, Mark.NUMBER, Mark.OTHER):
+        assert is_edit(mark, Path("DSC_1_01.jpg"), Path("DSC_1.NEF"), Smaller())
+        assert not is_edit(mark, Path("DSC_1_01.jpg"), Path("DSC_1.jpg"), Smaller())
 
 
 def test_only_names_that_are_there_are_candidates() -> None:
