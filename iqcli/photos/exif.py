@@ -207,9 +207,8 @@ def _camera(maker: str | None, model: str | None) -> str | None:
 
 def _stars(tags: Mapping[str, Any]) -> int | None:
     rating, percent = _integer(tags.get(RATING)), _integer(tags.get(RATING_PERCENT))
-    if rating is not None and 0 <= rating <= 5:
-        return rating
-    return None if percent is None else xmp.stars_of_percent(percent)
+    stars = rating if rating is not None and 0 <= rating <= 5 else None
+    return xmp.first_rating([stars, None if percent is None else xmp.stars_of_percent(percent)])
 
 
 def bias_of(tags: Mapping[str, Any]) -> float | None:

@@ -6,6 +6,7 @@ A rating or flag that iq itself wrote is no person's: iq notes beside it what it
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, TypeVar
 
 from iqcli.records import Marks
@@ -25,6 +26,8 @@ PICK = "{http://ns.adobe.com/xmp/1.0/DynamicMedia/}pick"
 GOOD = "{http://ns.adobe.com/xmp/1.0/DynamicMedia/}good"
 PICK_LABEL = "{http://www.digikam.org/ns/1.0/}PickLabel"
 TAGGED = "{http://ns.camerabits.com/photomechanic/1.0/}Tagged"
+# Photo Mechanic in one text: tagged, colour, rating and number of the frame, "1:0:4:001".
+PREFERENCES = "{http://ns.camerabits.com/photomechanic/1.0/}Prefs"
 # Windows, in percent (the last two as old versions wrote them), and ACDSee; F-Stop.
 PERCENTS = tuple(
     f"{{http://ns.microsoft.com/photo/{space}}}{name}"
@@ -65,6 +68,7 @@ _KNOWN = {
     *FLAGS,
     *PERCENTS,
     ACDSEE_RATING,
+    PREFERENCES,
     RATING,
     WROTE_RATING,
     PREVIOUS_RATING,
@@ -150,6 +154,7 @@ def _stars(properties: Properties) -> int | None:
         theirs = _values(properties, PREVIOUS_RATING, _real)
     others = [each for name in PERCENTS for each in _values(properties, name, _percent)]
     others += [round(each) for each in _values(properties, ACDSEE_RATING, _real)]
+    others += [stars for _, stars in _values(properties, PREFERENCES, _preferences)]
     # Their 0 is of programs that write every form.
     return first_rating([*(round(each) for each in theirs[:1]), *(each or None for each in others)])
 
@@ -160,6 +165,7 @@ def _pick(properties: Properties) -> int | None:
     theirs = [flag for name, flag in flags if flag not in wrote or name in _OTHERS]
     if len(theirs) < len(flags):
         theirs += _values(properties, PREVIOUS_PICK, _NUMBERS.get)
+    theirs += [1 for tagged, _ in _values(properties, PREFERENCES, _preferences) if tagged]
     return max(theirs, default=None)
 
 
@@ -175,6 +181,12 @@ def _real(text: str) -> float | None:
     except ValueError:
         return None
     return number if -1 <= number <= 5 else None
+
+
+def _preferences(text: str) -> tuple[bool, int] | None:
+    """Whether Photo Mechanic tagged a photo, and its stars."""
+    found = re.fullmatch(r"([01]):\d:([0-5]):-?\d+", text)
+    return (found[1] == "1", int(found[2])) if found else None
 
 
 def _percent(text: str) -> int | None:

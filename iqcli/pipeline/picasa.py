@@ -12,14 +12,18 @@ from iqcli.records import UNMARKED, Marks
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from iqcli.records import Shot
 
-NAMES = (".picasa.ini", "Picasa.ini")
+NAMES = (".picasa.ini", "Picasa.ini", "picasa.ini")
 MAX_BYTES = 2**24
-SECTION = re.compile(r"\[(.+)\]\s*")
-STAR = re.compile(r"star\s*=\s*yes\s*", re.IGNORECASE)
+SECTION = re.compile(r"\s*\[(.+)\]\s*")
+STAR = re.compile(r"\s*star\s*=\s*(?:yes|true|1)\s*", re.IGNORECASE)
+# What old versions wrote names in, where they are not Unicode: the code page of their Windows. A
+# name that is read in a wrong one is that of no photo.
+CODE_PAGES = ("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp932", "gbk", "cp949")
 
 
 def starred(text: str) -> set[str]:
@@ -65,5 +69,18 @@ def _read(folder: Path) -> set[str]:
         except (OSError, PhotoError) as error:
             why = error.strerror if isinstance(error, OSError) else error
             raise PhotoError(f"its sidecar {display_path(path)} cannot be read: {why}") from error
-        found |= starred(data.decode("utf-8-sig", "replace"))
+        for text in _texts(data):
+            found |= starred(text)
     return found
+
+
+def _texts(data: bytes) -> Iterator[str]:
+    """The file in each encoding that it may have."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        yield data.decode("utf-16", "replace")
+        return
+    try:
+        yield data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        for encoding in ("utf-8-sig", *CODE_PAGES):
+            yield data.decode(encoding, "replace")

@@ -1,9 +1,9 @@
 """A person's marks in the files of a shot, and the time of the shot, each file read once.
 
-They are in XMP files, in the companions of Google Takeout, `IMG_1.JPG.json`, which say whether the
-photo was a favourite, and embedded in other pictures of the shot: the original of an edit, a raw
-file. Of these only the metadata are read. A live film is asked for its time only where nothing
-else tells it.
+They are in XMP files, in those of raw developers (`editor_marks`), in the companions of Google
+Takeout, `IMG_1.JPG.json`, which say whether the photo was a favourite, and embedded in other
+pictures of the shot: the original of an edit, a raw file. Of these only the metadata are read. A
+live film is asked for its time only where nothing else tells it.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from iqcli.photos.formats import PHOTO, VIDEO, extension
 from iqcli.photos.names.takeout import is_takeout
 from iqcli.photos.tiff import directory
 from iqcli.photos.times import capture_time
+from iqcli.pipeline import editor_marks
 from iqcli.records import UNMARKED, Marks
 from iqcli.text import display_path
 
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from iqcli.records import Shot
 
 MAX_BYTES = 2**25
+# Nikon's have XMP in them, too.
+XMP = ("xmp", "nksc")
 # Tags of EXIF: the rating in stars, and in percent.
 RATING, RATING_PERCENT = 0x4746, 0x4749
 # A larger JSON file is another program's.
@@ -68,7 +71,8 @@ def sidecars(shot: Shot, *, own: bool = False) -> list[Path]:
 
 def _may_be_marked(path: Path) -> bool:
     ext = extension(path.name)
-    return ext == "xmp" or ext in PHOTO or (ext == "json" and is_takeout(path.name))
+    known = ext in XMP or ext in PHOTO or ext in editor_marks.RATINGS
+    return known or (ext == "json" and is_takeout(path.name))
 
 
 def known_marks(
@@ -139,7 +143,10 @@ def film_time(shot: Shot, cache: Cache) -> Taken | None:
 
 
 def _parse(path: Path, data: bytes, labels: bool) -> tuple[Marks, Taken | None]:
-    if path.suffix.lower() != ".json":
+    ext = extension(path.name)
+    if ext in editor_marks.RATINGS:
+        return editor_marks.marks_of(ext, data, labels=labels), None
+    if ext in XMP:
         properties = xmp.properties_of(data)
         marks = xmp.marks(properties, labels=labels)
         return marks, capture_time.of_xmp(properties, xmp.TIMES)
@@ -204,12 +211,12 @@ def _exif_stars(blocks: Sequence[bytes]) -> int | None:
         order = ">" if block[:2] == b"MM" else "<"
         (start,) = struct.unpack_from(order + "I", block, 4)
         tags = directory(block, order, start, {RATING, RATING_PERCENT})
-        stars, percent = (
-            struct.unpack(order + "H", tags[each])[0] if len(tags.get(each, b"")) == 2 else None
+        rating, percent = (
+            int.from_bytes(value, "big" if order == ">" else "little")
+            if len(value := tags.get(each, b"")) in (1, 2, 4)
+            else None
             for each in (RATING, RATING_PERCENT)
         )
-        if stars is not None and stars <= 5:
-            return int(stars)
-        if percent is not None:
-            return xmp.stars_of_percent(percent)
+        stars = rating if rating is not None and rating <= 5 else None
+        return xmp.first_rating([stars, None if percent is None else xmp.stars_of_percent(percent)])
     return None

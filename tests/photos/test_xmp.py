@@ -157,6 +157,8 @@ def test_deep_nesting_does_no_harm() -> None:
         *[({"dm:pick": text}, None) for text in ("2", "", "true", "1.0", "٣")],
         *[({"dm:good": text}, pick) for text, pick in (("True", 1), ("false", -1), ("1", None))],
         *[({"digiKam:PickLabel": f"{n}"}, pick) for n, pick in enumerate((0, -1, 0, 1, None))],
+        ({"photomechanic:Prefs": "1:0:0:001"}, 1),
+        ({"photomechanic:Prefs": "0:2:0:-00001"}, None),
         *[({"photomechanic:Tagged": text}, pick) for text, pick in (("True", 1), ("False", 0))],
         ({"dm:pick": "-1", "dm:good": "false"}, -1),
         ({"dm:pick": "-1", "digiKam:PickLabel": "3"}, 1),
@@ -247,6 +249,7 @@ def test_bursts_and_panoramas(form) -> None:
         ("<acdsee:rating>2</acdsee:rating>", 2, None),
         ("<xmp:Rating>0</xmp:Rating><acdsee:rating>5</acdsee:rating>", 5, None),
         ("<xmp:Rating>-1</xmp:Rating><ms:Rating>50</ms:Rating>", -1, None),
+        ("<photomechanic:Prefs>0:0:4:007</photomechanic:Prefs>", 4, None),
         ("<acdsee:tagged>True</acdsee:tagged>", None, 1),
         ("<fstop:favorite>1</fstop:favorite>", None, 1),
         # iq rejected it, a person had rated it elsewhere

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from support.fake_pipeline import Reader, block, settings
-from support.images import encoded
+from support.images import encoded, exif_block
 from support.phone_files import jpeg, shown
 
 from iqcli.errors import PhotoError
@@ -45,12 +45,43 @@ def shot_of(folder: Path, name: str, data: bytes) -> Shot:
         ("IMG_1.png", encoded(shown(1), "PNG") + RATED),
         ("IMG_1.dng", b"II*\0" + bytes(2**20) + RATED),
         ("IMG_1.jpg.xmp", RATED),
+        ("IMG_1.jpg", encoded(shown(1), "JPEG", exif=exif_block({0x4746: 0, 0x4749: 75}, {}))),
     ],
 )
 def test_stars_in_any_file_of_the_shot(tmp_path: Path, name: str, data: bytes) -> None:
     shot = shot_of(tmp_path, name, data)
     (found,) = read_marks(sidecars(shot))
     assert found.marks == Marks(stars=4)
+
+
+@pytest.mark.parametrize(
+    ("ending", "text", "marks"),
+    [
+        ("pp3", "[General]\nRank=3\nColorLabel=0\n", Marks(3)),
+        ("arp", "[General]\r\nRank=5\r\n", Marks(5)),
+        ("pp3", "[General]\nRank=0\nColorLabel=2\n[Sharpening]\nRanking=4\n", Marks()),
+        ("dop", "Items = {\n{\nRating = 4,\n}\n{\nRating = 2,\n}\n}", Marks(4)),
+        ("dop", "Rating = 0,\nChannelRating = 3,\n", Marks()),
+        ("cos", '<DL><E K="Basic_Rating" V="4"/></DL>', Marks(4)),
+        ("cos", '<DL><E K="Basic_Rating" V="0"/></DL>', Marks()),
+        ("yml", "UID: p1\nFavorite: true\n", Marks(pick=1)),
+        ("yml", "Favorite: false\nTitle: 'Favorite: true'\n", Marks()),
+        ("nksc", RATED.decode(), Marks(4)),
+    ],
+)
+def test_marks_in_files_of_other_programs(
+    tmp_path: Path, ending: str, text: str, marks: Marks
+) -> None:
+    shot = shot_of(tmp_path, f"IMG_1.jpg.{ending}", text.encode())
+    (found,) = read_marks(sidecars(shot))
+    assert found.marks == marks
+
+
+@pytest.mark.parametrize(("ending", "colour"), [("pp3", "ColorLabel=2"), ("arp", "ColorLabel=5")])
+def test_colour_labels_of_other_programs(tmp_path: Path, ending: str, colour: str) -> None:
+    shot = shot_of(tmp_path, f"IMG_1.jpg.{ending}", f"[General]\n{colour}\n".encode())
+    (found,) = read_marks(sidecars(shot), labels=True)
+    assert found.marks == Marks(pick=1)
 
 
 @pytest.mark.parametrize("data", [b"", b"x", b"\xff\xd8\xff\xe1", b"II*\0\xff\xff\xff\xff", jpeg()])
@@ -68,6 +99,21 @@ PICASA = (
     "[Picasa]\nname=Summer\n[IMG_1.jpg]\nstar=yes\nbackuphash=1\n[IMG_2.jpg]\nstar=no\n"
     "[Cafe\u0301.jpg]\r\nrotate=rotate(1)\r\nSTAR = yes\r\n"
 )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "\ufeff[Café.jpg]\r\nstar=yes\r\n".encode(),
+        "[Café.jpg]\r\nstar=yes\r\n".encode("cp1252"),
+        "[Café.jpg]\r\nstar=yes\r\n".encode("utf-16"),
+        b" [caf\xc3\xa9.JPG]\n star = 1\n",
+    ],
+)
+def test_stars_in_any_encoding(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / ".picasa.ini").write_bytes(data)
+    assert PicasaStars().of(Shot(tmp_path, tmp_path / "Café.jpg")) == Marks(pick=1)
+    assert PicasaStars().of(Shot(tmp_path, tmp_path / "Cafe.jpg")) == Marks()
 
 
 def test_stars_of_picasa() -> None:
