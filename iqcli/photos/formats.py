@@ -6,6 +6,7 @@ To add a format, add it to `FORMATS`; `decode.py` needs it only where Pillow has
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -104,12 +105,16 @@ JPEG, HEIF = _words(FORMATS["jpeg"].extensions), _words(FORMATS["heif"].extensio
 RAW = _words(" ".join(FORMATS[name].extensions for name in RAW_KINDS))
 PHOTO = _words(" ".join(each.extensions for each in FORMATS.values()))
 PICTURE = PHOTO - JPEG - HEIF - RAW
+MARKED_FILM = re.compile(r"mp(?:~\d+)?(?:\(\d+\))?")
 VIDEO = _words("3gp avi insv lrv m2ts m4v mkv mov mp mp4 mpeg mpg mts webm wmv")
 # Of files that are named after the stem of a photo: settings of editors, tags, voices, tracks.
 SIDECAR = _words(
-    "aae acr arp comask cos dop dr3 dr4 exif gpx gqv info iptc lrf m4a meta mie mp3 nks nksc on1 "
-    "onphoto pp3 ptx pto rrexif spd srt thm txt vrd wav xmp yaml yml"
+    "aac aae acr amr arp comask cos dop dr3 dr4 exif exv gpx gqv icc info iptc lrf m4a meta mie "
+    "mp3 nks nksc ogg on1 onphoto pp3 ptx pto rrexif spd srt thm txt ufraw vrd wav xmp yaml yml"
 )
+
+# Of pictures that only their own program shows, those that a person made of a photo.
+PROJECT = _words("afphoto kra ora pdn pspimage xcf")
 
 HEAD_BYTES = 32
 MAGIC = tuple((magic, name) for name, each in FORMATS.items() for magic in each.magic)
@@ -175,8 +180,12 @@ LIBRARIES = {"numpy", "opencv-contrib-python", "pillow", "pillow-heif", "rawpy"}
 
 
 def extension(name: str) -> str:
-    """The part after the last dot, in lower case; empty if there is none."""
-    return name.rpartition(".")[2].lower() if "." in name[1:] else ""
+    """The part after the last dot, in lower case; empty if there is none.
+
+    Pixel puts marks behind it: the film of IMG_1.MP~2.jpg is IMG_1.MP~2.
+    """
+    ext = name.rpartition(".")[2].lower() if "." in name[1:] else ""
+    return "mp" if ext.startswith(("mp~", "mp(")) and MARKED_FILM.fullmatch(ext) else ext
 
 
 def count_pictures(shot: Shot) -> int:

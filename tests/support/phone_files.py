@@ -64,8 +64,13 @@ def apple_note(content_id: str) -> bytes:
     return (b"Apple iOS\0\0\1MM" + directory).ljust(32, b"\0") + text
 
 
-def film(seconds: float | None = 2.5, content_id: str | None = None, made: int = 0) -> bytes:
-    """A film of no picture: its index at the end, as cameras write it. None: without an index."""
+def film(
+    seconds: float | None = 2.5, content_id: str | None = None, made: int = 0, **apple: str
+) -> bytes:
+    """A film of no picture: its index at the end, as cameras write it. None: without an index.
+
+    `apple` is what else Apple's keys say: model, creationdate.
+    """
     front = box(b"ftyp", b"qt  \0\0\0\0qt  ") + box(b"mdat", bytes(2000))
     if seconds is None:
         return front
@@ -73,11 +78,15 @@ def film(seconds: float | None = 2.5, content_id: str | None = None, made: int =
         ">IIIII", 0, made + 2_082_844_800 if made else 0, 0, 600, int(600 * seconds)
     )
     inside = box(b"mvhd", header + bytes(80))
-    if content_id:
-        key = b"com.apple.quicktime.content.identifier"
-        keys = box(b"keys", struct.pack(">II", 0, 1) + box(b"mdta", key))
-        item = box(b"data", struct.pack(">II", 1, 0) + content_id.encode())
-        inside += box(b"meta", keys + box(b"ilst", box(struct.pack(">I", 1), item)))
+    texts = {"content.identifier": content_id, **apple} if content_id else apple
+    if texts:
+        names = [f"com.apple.quicktime.{name}".encode() for name in texts]
+        keys = struct.pack(">II", 0, len(names)) + b"".join(box(b"mdta", name) for name in names)
+        items = [
+            box(struct.pack(">I", 1 + n), box(b"data", struct.pack(">II", 1, 0) + text.encode()))
+            for n, text in enumerate(texts.values())
+        ]
+        inside += box(b"meta", box(b"keys", keys) + box(b"ilst", b"".join(items)))
     return front + box(b"moov", inside)
 
 

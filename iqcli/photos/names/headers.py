@@ -30,7 +30,8 @@ ORIGINAL, DIGITIZED, FRACTION, DIGITIZED_FRACTION = 36867, 36868, 37521, 37522
 CONTENT_ID = 0x11
 IDENTIFIER = re.compile(r"[0-9A-Za-z-]{8,64}")
 MOMENT = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
-CONTENT_KEY = b"com.apple.quicktime.content.identifier"
+APPLE_KEY = b"com.apple.quicktime."
+CONTENT_KEY = APPLE_KEY + b"content.identifier"
 # QuickTime counts seconds from 1904.
 EPOCH_1904 = 2_082_844_800
 # A film without an index is longer than any part of a photo if it has so many bytes.
@@ -105,7 +106,7 @@ def _text(data: bytes) -> str:
 
 
 def _film(file: BinaryIO) -> Header:
-    """Length, creation and identifier of a film: QuickTime and its relatives, or AVI."""
+    """Length, creation, camera, identifier of a film: QuickTime and its relatives, or AVI."""
     head = file.read(64)
     size = file.seek(0, os.SEEK_END)
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
@@ -123,6 +124,8 @@ def _film(file: BinaryIO) -> Header:
     made, _, scale, length = struct.unpack_from(form, header, 4)
     identifier = _text(metadata_of(moov, CONTENT_KEY))
     return Header(
+        taken=_moment(_text(metadata_of(moov, APPLE_KEY + b"creationdate"))) or None,
+        camera=_text(metadata_of(moov, APPLE_KEY + b"model")) or None,
         content_id=identifier if IDENTIFIER.fullmatch(identifier) else None,
         seconds=length / scale if scale else math.inf,
         made=float(made - EPOCH_1904) if made > EPOCH_1904 else None,

@@ -15,6 +15,7 @@ import re
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from iqcli.photos.names.companions import keys_of_missing
 from iqcli.photos.names.evidence import is_live
 from iqcli.photos.names.keys import key_of, normal, stem_of
 
@@ -82,14 +83,14 @@ def _by_identifier(
     wanted = {}
     for film in films:
         if content_id := evidence.header(folder / film).content_id:
-            wanted[film] = content_id
+            wanted[film] = content_id.lower()
     if not wanted:
         return {}
     owners: dict[str, int] = {}
     for index in by_camera:
         for name in shots[index]:
             if content_id := evidence.header(folder / name).content_id:
-                owners.setdefault(content_id, index)
+                owners.setdefault(content_id.lower(), index)
     return {film: owners[each] for film, each in wanted.items() if each in owners}
 
 
@@ -108,6 +109,9 @@ class _Places:
                 self._by_key[key].append(index)
             for key in {SIZE.sub("", stem_of(name)) for name in names}:
                 self.by_size[key].append(index)
+        by_camera_alone = [names if k in by_camera else () for k, names in enumerate(shots)]
+        for key, several in keys_of_missing(by_camera_alone, self._by_key).items():
+            self._by_key[key] += several
 
     def of(self, film: str) -> Iterator[int]:
         """The places of the shots, the likeliest first, each once."""

@@ -18,13 +18,13 @@ from iqcli.photos.names.evidence import Look, are_of_one_moment
 from iqcli.photos.names.keys import key_of, normal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from iqcli.photos.names.evidence import Evidence
     from iqcli.photos.names.shots import Group
 
-_FORMS = ("{0}", "{0}s", "{0} files", "{0}-files", "{0}_files")
+_FORMS = ("{0}", "{0}s", "_{0}", "{0} files", "{0}-files", "{0}_files", "{0}-dateien")
 RAW_FOLDERS = frozenset(form.format(each) for each in ("raw", *RAW) for form in _FORMS)
 PICTURE_FOLDERS = frozenset(form.format(each) for each in (*JPEG, *HEIF) for form in _FORMS)
 
@@ -54,43 +54,47 @@ def join(
     Both are shots by their folders. A raw shot that fits two pictures, and a picture that has a raw
     file already, or that two would fit, are left as they are.
     """
-    by_key: dict[str, list[Path]] = defaultdict(list)
+    by_key: dict[str, list[tuple[Path, Path]]] = defaultdict(list)
     for folder, shots in pictures.items():
         for shot in shots:
-            if _is_picture(shot):
-                by_key[key_of(shot[0])[0]].append(folder / shot[0])
-    found: dict[Path, list[Path]] = defaultdict(list)
+            for name in _pictures(shot):
+                by_key[key_of(name)[0]].append((folder / name, folder / shot[0]))
+    found: dict[Path, list[tuple[Path, Path]]] = defaultdict(list)
     asked = Asked(evidence)
     for folder, shots in raws.items():
         for shot in shots:
             if not _is_raw(shot):
                 continue
             raw = folder / shot[0]
-            several = by_key.get(key_of(shot[0])[0], ())
-            fits = [
-                each
-                for each in several
-                if each.parent != folder and are_of_one_moment(each, raw, asked)
-            ]
+            fits = {
+                primary: picture
+                for picture, primary in by_key.get(key_of(shot[0])[0], ())
+                if picture.parent != folder and are_of_one_moment(picture, raw, asked)
+            }
             if len(fits) == 1:
-                found[fits[0]].append(raw)
-    single = {picture: several[0] for picture, several in found.items() if len(several) == 1}
-    stopped = asked.stopped(single.items())
+                ((primary, picture),) = fits.items()
+                found[primary].append((raw, picture))
+    single = {primary: several[0] for primary, several in found.items() if len(several) == 1}
+    stopped = asked.stopped(single.values())
     return {
-        raw: picture
-        for picture, raw in single.items()
+        raw: primary
+        for primary, (raw, picture) in single.items()
         if moment_of(evidence.header(raw)) not in stopped
         or evidence.likeness(picture, raw) >= Look.ALIKE
     }
 
 
-def _extensions(shot: Group) -> Iterable[str]:
-    return (ext for name in (shot[0], *shot[1]) if (ext := extension(name)) in PHOTO)
+def _photos(shot: Group) -> list[str]:
+    return [name for name in (shot[0], *shot[1]) if extension(name) in PHOTO]
 
 
 def _is_raw(shot: Group) -> bool:
-    return all(ext in RAW for ext in _extensions(shot))
+    return all(extension(name) in RAW for name in _photos(shot))
 
 
-def _is_picture(shot: Group) -> bool:
-    return not any(ext in RAW for ext in _extensions(shot)) and extension(shot[0]) in JPEG | HEIF
+def _pictures(shot: Group) -> list[str]:
+    """The JPEG and HEIC files of a shot without a raw file; an edit may lead them."""
+    photos = _photos(shot)
+    if any(extension(name) in RAW for name in photos):
+        return []
+    return [name for name in photos if extension(name) in JPEG | HEIF]

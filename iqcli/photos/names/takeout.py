@@ -36,9 +36,14 @@ def full_names(name: str) -> Iterator[str]:
         yield found["stem"] + (found["number"] or "") + found["ext"]
 
 
+def is_numbered(name: str) -> bool:
+    """Whether the number of a JSON file says which of several photos of one name it is about."""
+    return name.lower().endswith(").json") and any(full_names(name))
+
+
 def is_takeout(name: str) -> bool:
     """Whether a JSON file that belongs to a photo may be of Takeout, by its name."""
-    stem = name.rpartition(".")[0]
+    stem = normal(name).rpartition(".")[0]
     found = NUMBERED.fullmatch(stem)
     return len(found["stem"] if found else stem) in CUT or any(full_names(name))
 
@@ -50,19 +55,18 @@ class CutNames:
         self._by_cut: dict[str, list[str]] = defaultdict(list)
         for photo in photos:
             if len(photo) >= CUT[0] - len(WORD):
-                base, number = _without_number(photo)
+                base, number = _without_number(normal(photo))
                 for length in CUT:
-                    key = normal((base + WORD)[:length]) + number
-                    self._by_cut[key].append(photo)
+                    self._by_cut[(base + WORD)[:length] + number].append(photo)
 
     def photo_of(self, name: str) -> str | None:
         """The one photo whose name, cut, is that of this JSON file; None for none or several."""
-        stem, _, ext = name.rpartition(".")
+        stem, _, ext = normal(name).rpartition(".")
         found = NUMBERED.fullmatch(stem)
         base, number = (found["stem"], found["number"]) if found else (stem, "")
-        if ext.lower() != "json" or len(base) not in CUT:
+        if ext != "json" or len(base) not in CUT:
             return None
-        several = self._by_cut.get(normal(base) + number, [])
+        several = self._by_cut.get(base + number, [])
         # An edit begins like its original, whose name is shorter.
         shortest = [each for each in several if len(each) == min(map(len, several))]
         return shortest[0] if len(shortest) == 1 else None

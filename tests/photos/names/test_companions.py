@@ -6,7 +6,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 import pytest
-from support.phone_files import jpeg
+from support.phone_files import film, jpeg
 
 from iqcli.photos.names.shots import group
 
@@ -22,6 +22,8 @@ LONG = "20190605_151329_HDR_family_lake_edited_x12345"  # 45 characters
         *("IMG_1.JPG.xmp", "IMG_1.JPG.anything", "IMG_1.jpg.pp3", "IMG_1.JPG.jpg.xmp"),
         *("IMG_1.JPG_original", "IMG_1.JPG_exiftool_tmp", "IMG_1.JPG~", "IMG_1.JPG.bak"),
         *("IMG_1.acr", "IMG_1.arp", "IMG_1.VRD", "IMG_1.dr4", "IMG_1.cos", "IMG_1.yml"),
+        *("IMG_1.jpg_ORIG", "IMG_1.jpg copy", "IMG_1.JPG_original_original", "IMG_1_100.JPG.xmp"),
+        *("IMG_1.exv", "IMG_1.ogg", "IMG_1.xcf", "IMG_1.afphoto"),
         *("IMG_1.lrf", "IMG_1.srt", "IMG_1.mie", "IMG_1.gqv", "IMG_1.nksc", "IMG_1.JPG.xcf"),
     ],
 )
@@ -32,6 +34,54 @@ def test_it_belongs_to_the_photo(folder_of: PhotoFolder, name: str) -> None:
     first, second = folder_of.shots()
     assert [path.name for path in first.files] == ["IMG_1.JPG", name]
     assert len(second.files) == 1
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("IMG_1.xmp", "IMG_1.xmp_original"),
+        ("IMG_1.AAE", "IMG_1.aae.bak"),
+        ("IMG_1.MOV", "IMG_1.MOV.xmp"),
+        ("IMG_1.MP4", "IMG_1.MP4.supplemental-metadata.json"),
+        ("IMG_1.mov", "IMG_1.mov_original"),
+    ],
+)
+def test_files_of_a_companion_go_with_it(first: str, second: str) -> None:
+    assert group(["IMG_1.HEIC"], [first, second]) == [("IMG_1.HEIC", (first, second))]
+    assert group(["IMG_1.HEIC"], [second]) == [("IMG_1.HEIC", ())]
+
+
+def test_files_of_a_long_film_stay_with_it(folder_of: PhotoFolder) -> None:
+    folder_of.put("IMG_1.HEIC", data=jpeg(kind="HEIF"))
+    folder_of.put("IMG_1.MOV", data=film(1200))
+    folder_of.put("IMG_1.MOV.xmp")
+    (shot,) = folder_of.shots()
+    assert shot.companions == ()
+
+
+@pytest.mark.parametrize(
+    ("edit", "name"),
+    [
+        ("IMG_5-edited.jpg", "IMG_5.jpg.supplemental-metadata.json"),
+        ("IMG_5-bearbeitet(1).jpg", "IMG_5.HEIC.supplemental-metadata(1).json"),
+        ("IMG_5-edited.jpg", "IMG_5.MP4"),
+        ("IMG_5_edited.jpg", "IMG_5.AAE"),
+        ("PXL_20240504_101112123.MP~2.jpg", "PXL_20240504_101112123.MP"),
+        ("IMG_5.HEIC.jpg", "IMG_5.HEIC.json"),
+    ],
+)
+def test_an_edit_stands_for_an_original_that_is_gone(edit: str, name: str) -> None:
+    assert group([edit], [name]) == [(edit, (name,))]
+    camera = {"IMG_5.jpg": (name,), edit: ()}
+    if name.startswith("IMG_5.jpg"):
+        assert dict(group(list(camera), [name])) == camera
+
+
+def test_a_film_of_a_marked_name(folder_of: PhotoFolder) -> None:
+    folder_of.put("PXL_20240504_101112123.MP~2.jpg", data=jpeg())
+    folder_of.put("PXL_20240504_101112123.MP~2", data=film())
+    (shot,) = folder_of.shots()
+    assert len(shot.companions) == 1
 
 
 def test_a_backup_whose_photo_is_gone_is_a_photo(folder_of: PhotoFolder) -> None:
@@ -72,6 +122,25 @@ def test_two_photos_whose_names_differ_in_form_keep_their_own() -> None:
 )
 def test_takeout_cuts_names(photo: str, name: str) -> None:
     assert group([photo, "IMG_1.jpg"], [name]) == sorted([(photo, (name,)), ("IMG_1.jpg", ())])
+
+
+@pytest.mark.parametrize("word", ["", ".suppl", ".supplemental-metadata"])
+def test_the_number_says_which_photo(word: str) -> None:
+    names = [f"IMG_1.jpg{word}.json", f"IMG_1.jpg{word}(1).json"]
+    assert dict(group(["IMG_1.jpg", "IMG_1(1).jpg"], names)) == {
+        "IMG_1.jpg": (names[0],),
+        "IMG_1(1).jpg": (names[1],),
+    }
+    assert group(["IMG_1.jpg"], names) == [("IMG_1.jpg", (names[0],))]
+
+
+@pytest.mark.parametrize("photo", ["NFC", "NFD"])
+@pytest.mark.parametrize("json", ["NFC", "NFD"])
+def test_names_are_cut_as_they_are_composed(photo: str, json: str) -> None:
+    name = "Fête à la plage été énorme, Ängström et Zoë à l'île"[:47]
+    first = unicodedata.normalize(photo, f"{name}.jpg")
+    second = unicodedata.normalize(json, f"{name[:46]}.json")
+    assert group([first], [second]) == [(first, (second,))]
 
 
 def test_a_cut_name_that_fits_two_photos_is_of_neither() -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
-from support.phone_files import film, jpeg
+from support.phone_files import CAMERA, film, jpeg
 
 if TYPE_CHECKING:
     from support.photo_folder import PhotoFolder
@@ -64,10 +64,27 @@ def test_another_film_stays_where_it_is(
 def test_the_identifier_joins_whatever_the_names(folder_of: PhotoFolder) -> None:
     folder_of.put("IMG_1.jpg", data=jpeg(content_id=ONE))
     folder_of.put("IMG_2.HEIC", data=jpeg(content_id=TWO, kind="HEIF"))
-    folder_of.put("3F2A.MOV", data=film(90, TWO))
+    folder_of.put("3F2A.MOV", data=film(90, TWO.lower()))
     folder_of.put("IMG_2.MOV", data=film(3, ONE))
     folder_of.put("other.MOV", data=film(3, "33333333-CCCC"))
     assert pairs(folder_of) == [["IMG_1.jpg", "IMG_2.MOV"], ["IMG_2.HEIC", "3F2A.MOV"]]
+
+
+@pytest.mark.parametrize(
+    ("inside", "joins"),
+    [
+        ({"model": CAMERA, "creationdate": "2024-05-04T10:11:11+0200"}, True),
+        ({"creationdate": "2024-05-04T08:11:13+0000"}, True),
+        ({"model": "Pixel 8"}, False),
+        ({"creationdate": "2024-05-04T10:14:40+0200"}, False),
+    ],
+)
+def test_a_short_film_of_another_camera_or_moment(
+    folder_of: PhotoFolder, inside: dict[str, str], joins: bool
+) -> None:
+    folder_of.put("IMG_1.jpg", data=jpeg())
+    folder_of.put("IMG_1.MOV", data=film(3, made=MADE, **inside))
+    assert pairs(folder_of) == [["IMG_1.jpg", "IMG_1.MOV"][: 1 + joins]]
 
 
 def test_films_that_fit_several_photos_go_to_none(folder_of: PhotoFolder) -> None:

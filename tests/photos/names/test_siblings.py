@@ -61,6 +61,14 @@ def test_another_moment_or_camera_is_another_shot(folder_of: PhotoFolder, data: 
     assert files(folder_of) == [["JPG/IMG_1.JPG"], ["RAW/IMG_1.CR2"]]
 
 
+def test_an_edit_that_leads_hides_no_raw_file(folder_of: PhotoFolder) -> None:
+    folder_of.put("JPG/IMG_1.JPG", data=jpeg())
+    folder_of.put("JPG/IMG_1-edited.JPG", data=jpeg(1, None, None, edited=True))
+    folder_of.put("_RAW/IMG_1.CR2", data=raw())
+    (names,) = files(folder_of)
+    assert names == ["JPG/IMG_1-edited.JPG", "JPG/IMG_1.JPG", "_RAW/IMG_1.CR2"]
+
+
 def test_other_folders_count_alike(folder_of: PhotoFolder) -> None:
     folder_of.put("JPG/IMG_1.JPG", "IMG_1.JPG", "Summer/IMG_1.JPG", data=jpeg())
     folder_of.put("RAW/IMG_1.CR2", data=raw())
