@@ -44,7 +44,6 @@ TIMES = (
 # The last change of the file, and all that some cameras write.
 CHANGED = ("Image DateTime", "EXIF SubSecTime", "EXIF OffsetTime")
 MOMENT = re.compile(r"\d{4}[:\-/]\d\d[:\-/]\d\d[ T]\d\d:\d\d:\d\d")
-OFFSET = re.compile(r"[+-](0\d|1[0-4]):[0-5]\d")
 # Not of EXIF, but kept beside its tags: dates of IPTC-IIM, by record and data set, and the
 # text "Creation Time" of a PNG.
 IPTC_TAGS = {
@@ -103,6 +102,8 @@ def tags_of(block: bytes) -> Tags:
     except Exception:  # a broken tag may raise anything; EXIF never fails a photo
         return {}
     tags = {name: tag.values for name, tag in found.items() if hasattr(tag, "values")}
+    # DNG may have the tags of the EXIF directory in its first one (TIFF/EP).
+    tags = {name.replace("Image ", "EXIF "): values for name, values in tags.items()} | tags
     burst = apple_burst(block)
     return tags | {APPLE_BURST: burst} if burst else tags
 
@@ -155,24 +156,31 @@ def _taken(tags: Mapping[str, Any], properties: xmp.Properties) -> Taken | None:
             capture_time.of_xmp(properties, xmp.TIMES),
             *(_iptc(tags, *names) for names in IPTC_TIMES),
             _png(_text(tags.get(PNG_TIME))),
-            _moment(tags, *CHANGED),
+            _moment(tags, *CHANGED, source=capture_time.CHANGED),
             _satellites(tags),
         ]
     )
 
 
-def _moment(tags: Mapping[str, Any], moment: str, fraction: str, offset: str) -> Taken | None:
+def _moment(
+    tags: Mapping[str, Any],
+    moment: str,
+    fraction: str,
+    offset: str,
+    source: str = capture_time.EXIF,
+) -> Taken | None:
     """A moment or day that exists in the calendar (cameras write "0000:00:00 …" for unknown)."""
     text = _text(tags.get(moment)) or ""
     match = MOMENT.match(text)
-    when = capture_time.parse(match[0]) if match else None
+    several = (text, match[0] if match else "", text[: capture_time.DAY_LENGTH])
+    when = next(filter(None, map(capture_time.parse, several)), None)
     if when is None:
-        day = capture_time.parse(text[: capture_time.DAY_LENGTH])
-        return Taken(day, capture_time.EXIF) if day else None
-    part = re.match(r"\d{1,6}", _text(tags.get(fraction)) or "", re.ASCII)
-    zone = OFFSET.fullmatch(_text(tags.get(offset)) or "")
-    when += (f".{part[0]}" if part else "") + (zone[0] if zone else "")
-    return Taken(when, capture_time.EXIF)
+        return None
+    if len(when) == capture_time.MOMENT_LENGTH:  # it has no fraction and no offset of its own
+        part = re.match(r"\d{1,6}", _text(tags.get(fraction)) or "", re.ASCII)
+        when += f".{part[0]}" if part else ""
+        when += capture_time.zone_of(_text(tags.get(offset)) or "")
+    return Taken(when, source)
 
 
 def _iptc(tags: Mapping[str, Any], date: str, time: str) -> Taken | None:

@@ -12,13 +12,13 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import IntEnum
-from functools import cached_property, partial
+from functools import cached_property
 from io import BytesIO
 from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from iqcli import interrupts
-from iqcli.errors import IqError
+from iqcli.errors import IqError, PhotoError
 from iqcli.extractors.base import PhotoBlock
 from iqcli.extractors.perceptual_hash import likeness_of
 from iqcli.fs.syscalls import keep_freed_memory
@@ -40,6 +40,7 @@ from iqcli.pipeline.sidecars import (
     marks_in,
     read_marks,
     sidecars,
+    time_in,
 )
 from iqcli.pipeline.spec import Measurement, MeasureSpec, PlainReader, reason
 from iqcli.records import UNMARKED, BrokenFile, Facts, FileStamp, Marks, Photo
@@ -48,6 +49,7 @@ from iqcli.text import describe_loss
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
+    from pathlib import Path
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.fs.read import Stamp
@@ -83,7 +85,8 @@ class Task:
     `reading_marks` are None where there is nothing to wait for. `original` is the task that
     measures the same picture, where another one came first. `beside` is what the other files of the
     shot tell, or what an earlier run found in it; `own_marks` were read with it, and `starred` is
-    Picasa's flag. `film` is the time in the live film.
+    Picasa's flag. `film` is the time in the live film. `is_asked`: the metadata were read anew
+    beside the marks.
     """
 
     shot: Shot
@@ -97,6 +100,7 @@ class Task:
     own_marks: Marks = UNMARKED
     starred: Marks = UNMARKED
     film: Taken | None = None
+    is_asked: bool = False
     error: str | None = None
     file: FileStamp | None = None
 
@@ -147,11 +151,12 @@ class Task:
         facts = known.facts if isinstance(known.facts, Facts) else None
         if facts:
             name, taken = self.shot.path.name, self.taken
+            source = taken and taken.source
             facts = replace(
                 facts,
                 panorama=facts.panorama or is_panorama_name(name),
                 taken=taken and taken.when,
-                taken_from=taken and taken.source,
+                taken_from=capture_time.EXIF if source == capture_time.CHANGED else source,
             )
             marks = highest([marks, Marks(facts.stars, facts.pick)])
         thumbnails = {name: each for name, each in known.thumbnails.items() if each}
@@ -253,7 +258,7 @@ class _Run:
         return future
 
     def _start(self, shot: Shot, tried: tuple[Task, ...] = ()) -> Task:
-        task, own = Task(shot, tried), False
+        task, measured = Task(shot, tried), False
         try:
             stat = shot.path.stat()
             task.file = FileStamp(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
@@ -261,37 +266,36 @@ class _Run:
             known = self._spec.load(self._cache, sha256) if sha256 else None
             if known and self._spec.is_complete(known):
                 task.measurement = known
-                own = self._may_have_more_marks(known)
+                measured = not known.is_unasked
                 if known.is_unasked:
-                    own = False  # it is read with the rest
-                    self._cache.note_reading_anew()
                     task.reading = self._submit(self._ask, task)
             else:
                 task.reading = self._submit(self._read, task)
-            self._start_marks(task, own)
+            # Marks of an earlier version may be of fewer forms; what is read now has them with it.
+            self._start_marks(task, own=measured)
         except Exception as error:
             task.error = reason(error)
         return task
 
-    def _start_marks(self, task: Task, own: bool) -> None:
+    def _start_marks(self, task: Task, *, own: bool) -> None:
         task.starred = self._picasa.of(task.shot)
-        labels = self._settings.protect_labels
         if paths := sidecars(task.shot, own=own):
             timed = not is_timed(task.measurement)
             known = known_marks(paths, self._cache, self._marks_fingerprint, timed=timed)
             if known is not None:
                 task.beside = known
             else:
-                task.reading_marks = self._submit(partial(read_marks, labels=labels), paths)
+                task.reading_marks = self._submit(self._read_marks, task, paths)
 
-    def _may_have_more_marks(self, known: Measurement) -> bool:
-        """Whether marks of a measured photo may be in forms that an earlier version did not know.
-
-        Its metadata are read once for that; those of a photo that is read now are read with it.
-        """
-        facts = known.facts
-        marked = isinstance(facts, Facts) and (facts.stars or facts.pick)
-        return not marked or self._settings.protect_labels
+    def _read_marks(self, task: Task, paths: Sequence[Path]) -> list[SidecarMarks]:
+        """In a worker. What an earlier version took for the time may be that of a change."""
+        found = read_marks(paths, labels=self._settings.protect_labels)
+        own = next((each for each in found if each.path == task.shot.path), None)
+        if own and not own.taken and _is_by_exif(task.measurement):
+            with suppress(OSError, PhotoError):  # what is known stays
+                self._ask(task)
+                task.is_asked = True
+        return found
 
     def _read(self, task: Task) -> Stamp:
         """In a worker: one read serves hash and decode."""
@@ -307,9 +311,8 @@ class _Run:
             self._spec.compute(known, data)
             if known.inputs and self._in_workers:
                 self._forward_here(known)
-        elif known.is_unasked:
-            self._cache.note_reading_anew()
-            self._spec.ask(known, data)
+        elif known.is_unasked or (_is_by_exif(known) and time_in(BytesIO(data)) is None):
+            self._ask_again(known, data)
         task.measurement = known
         return stamp
 
@@ -319,8 +322,16 @@ class _Run:
         task.sha256 = hashlib.sha256(data).hexdigest()
         task.own_marks = marks_in(BytesIO(data), labels=self._settings.protect_labels)
         if task.measurement and task.sha256 == task.measurement.sha256:
-            self._spec.ask(task.measurement, data)
+            self._ask_again(task.measurement, data)
         return stamp
+
+    def _ask_again(self, known: Measurement, data: bytes) -> None:
+        """In a worker: read the metadata of a photo that an earlier version may have measured."""
+        before = _own_time(known)
+        unasked = known.is_unasked
+        self._spec.ask(known, data)
+        if unasked or _own_time(known) != before:
+            self._cache.note_reading_anew()
 
     def _finish(self) -> Photo:
         """The first shot of the window, led by its first whole file, or the least broken."""
@@ -416,6 +427,8 @@ class _Run:
             task.error = task.error or reason(error)
             return
         task.beside = keep_marks(found, self._cache, self._marks_fingerprint)
+        if task.measurement and task.is_asked:
+            self._save(task.measurement)
 
 
 def _next_shot(task: Task) -> Shot | None:
@@ -430,7 +443,14 @@ def _next_shot(task: Task) -> Shot | None:
 def is_timed(known: Measurement | None) -> bool:
     """Whether a photo has a time that no file beside it and no name changes."""
     own = _own_time(known)
-    return own is not None and own.source in FIRST_SOURCES and capture_time.is_moment(own.when)
+    if own is None or own.source not in FIRST_SOURCES or capture_time.is_doubtful(own.when):
+        return False
+    return capture_time.is_moment(own.when)
+
+
+def _is_by_exif(known: Measurement | None) -> bool:
+    own = _own_time(known)
+    return own is not None and own.source == capture_time.EXIF
 
 
 def _own_time(known: Measurement | None) -> Taken | None:

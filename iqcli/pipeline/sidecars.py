@@ -181,7 +181,7 @@ def _read_picture(path: Path, labels: bool) -> SidecarMarks:
         status = os.fstat(file.fileno())
         marks = marks_in(file, labels=labels)
         file.seek(0)
-        return SidecarMarks(path, Stamp(at_ns, status), marks, _time_in(file))
+        return SidecarMarks(path, Stamp(at_ns, status), marks, time_in(file))
 
 
 def marks_in(file: BinaryIO, *, labels: bool = False) -> Marks:
@@ -193,8 +193,11 @@ def marks_in(file: BinaryIO, *, labels: bool = False) -> Marks:
     return xmp.highest(marks)
 
 
-def _time_in(file: BinaryIO) -> Taken | None:
-    """When a picture was taken: an edit may have lost what its original tells."""
+def time_in(file: BinaryIO) -> Taken | None:
+    """When a picture was taken, by EXIF: an edit may have lost what its original tells.
+
+    When it was changed does not count.
+    """
     from iqcli.photos.names.headers import photo_header  # deferred: not for a warm run
 
     with suppress(struct.error, IndexError, ValueError):

@@ -105,9 +105,11 @@ def one(shot: Shot, folder: Path, cache: Cache | None = None) -> Photo:
 AT_3, AT_3_UTC = "2020-01-02T03:04:05", "2020-01-02T03:04:05Z"
 ORIGINALLY, CREATED = packet("exif:DateTimeOriginal", AT_3), packet("xmp:CreateDate", AT_3_UTC)
 MODIFIED, DATED = packet("xmp:ModifyDate", AT_3), packet("exif:DateTimeOriginal", "2020-01-02")
+RATED = packet("xmp:Rating", "4")
 TO_THE_MINUTE = packet("exif:DateTimeOriginal", AT_3[:16])
 EXIF = {"exif": exif_block({}, {ORIGINAL: "2020:01:02 03:04:05"})}
 CHANGED = {"exif": exif_block({306: "2021:01:01 00:00:00"})}
+UNSET = {"exif": exif_block({}, {ORIGINAL: "1970:01:01 00:00:00"})}
 IPTC, IPTC_DAY = iptc(d55=b"20200102", d60=b"030405+0100"), iptc(d62=b"20200102")
 SECONDS = 1577934245
 GPS = Image.Exif()
@@ -126,6 +128,14 @@ PLAIN = jpeg()
         ({"a.jpg": jpeg(xmp=MODIFIED)}, None, None),
         ({"a.jpg": jpeg(xmp=ORIGINALLY, **CHANGED)}, AT_3, "xmp"),
         ({"a.jpg": jpeg(**CHANGED)}, "2021-01-01T00:00:00", "exif"),
+        ({"a.jpg": jpeg(**CHANGED), "a.jpg.xmp": ORIGINALLY}, AT_3, "xmp"),
+        ({"a.jpg": jpeg(**CHANGED), "a.jpg.json": takeout(SECONDS)}, AT_3_UTC, "takeout"),
+        ({"20240108_120000.jpg": jpeg(**CHANGED)}, "2024-01-08T12:00:00", "name"),
+        ({"IMG-20210101-WA0001.jpg": jpeg(**CHANGED)}, "2021-01-01T00:00:00", "exif"),
+        # An edit without the time of its original.
+        ({"a-edited.jpg": jpeg(**CHANGED), "a.jpg": jpeg(**EXIF)}, AT_3, "exif"),
+        ({"20240108_120000.jpg": jpeg(**UNSET)}, "2024-01-08T12:00:00", "name"),
+        ({"a.jpg": jpeg(**UNSET)}, "1970-01-01T00:00:00", "exif"),
         ({"a.jpg": PLAIN, "a.jpg.xmp": ORIGINALLY}, AT_3, "xmp"),
         ({"a.jpg": jpeg(IPTC), "a.xmp": CREATED}, AT_3_UTC, "xmp"),
         ({"a.jpg": jpeg(IPTC), "a.json": takeout(SECONDS)}, f"{AT_3}+01:00", "iptc"),
@@ -181,7 +191,7 @@ def test_a_film_that_is_gone_fails_no_photo(tmp_path: Path) -> None:
 
 def old_row(facts: Facts) -> bytes:
     """Facts as versions up to 0.3 kept them: with the time of EXIF alone, and no source."""
-    by_exif = facts.taken if facts.taken_from == "exif" else None
+    by_exif = facts.taken if facts.taken_from in ("exif", "changed") else None
     values = astuple(replace(facts, taken=by_exif))[:-2]
     return cache_codec.seal(cache_codec.FACTS, json.dumps(values).encode())
 
@@ -194,6 +204,8 @@ def old_row(facts: Facts) -> bytes:
         (png("2020:01:02 03:04:05", late=True), "a.png", AT_3, "png"),
         (jpeg(), "20240108_120000.jpg", "2024-01-08T12:00:00", "name"),
         (jpeg(**EXIF), "a.jpg", AT_3, "exif"),
+        (jpeg(**CHANGED), "20240108_120000.jpg", "2024-01-08T12:00:00", "name"),
+        (jpeg(xmp=RATED, **CHANGED), "20240108_120000.jpg", "2024-01-08T12:00:00", "name"),
         (encoded(PICTURE, "TIFF"), "20240108.tif", "2024-01-08", "name"),
         (encoded(PICTURE, "WEBP", xmp=DATED), "a.webp", "2020-01-02", "xmp"),
         (encoded(PICTURE, "HEIF", xmp=DATED), "a.heic", "2020-01-02", "xmp"),
@@ -214,6 +226,7 @@ def test_what_an_earlier_version_measured_is_not_decoded_again(
     shot, says = Shot(path.parent, path), []
     with monkeypatch.context() as earlier:
         earlier.setattr(cache_codec, "pack_facts", old_row)
+        earlier.setattr(cache_module, "MARKS", b"m")
         cache = Cache(tmp_path / "cache", pytest.fail)
         one(shot, tmp_path, cache)
         cache.close()

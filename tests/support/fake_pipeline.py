@@ -36,7 +36,7 @@ def decode(data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
     if seconds:
         time.sleep(float(seconds[0]))
     head = np.full((8, 8, 3), int(number) % 256, np.uint8)
-    facts = Facts(8, 8, "png", taken="2024-05-01T12:00:00", taken_from="exif")
+    facts = Facts(8, 8, "png", taken="2024-05-01T12:00:00", taken_from="xmp")
     return facts, Views(head, head)
 
 

@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 EXIF, XMP, IPTC, PNG = "exif", "xmp", "iptc", "png"
 QUICKTIME, TAKEOUT, NAME, GPS = "quicktime", "takeout", "name", "gps"
+# When the file was last changed, by EXIF: all that some cameras write, and of an edit its own time.
+CHANGED = "changed"
 # What is believed before what. GPS comes last: its time may be that of an older position.
-SOURCES = (EXIF, XMP, IPTC, PNG, QUICKTIME, TAKEOUT, NAME, GPS)
+SOURCES = (EXIF, XMP, IPTC, PNG, QUICKTIME, TAKEOUT, NAME, CHANGED, GPS)
 
-DAY_LENGTH = len("2020-01-02")
+DAY_LENGTH, MOMENT_LENGTH = len("2020-01-02"), len("2020-01-02T03:04:05")
 ZONE_HOURS = 14
-# The first photos that still exist are older than that, but not those with a time of day.
-FIRST_YEAR = 1900
+# The first photo that still exists is of that year or the next.
+FIRST_YEAR = 1826
+# Days on which the clocks of films, of Unix (in any zone) and of FAT begin: clocks never set.
+CLOCKS_BEGIN = ("1904-01-01", "1969-12-31", "1970-01-01", "1980-01-01")
 EPOCH, QUICKTIME_EPOCH = datetime(1970, 1, 1), datetime(1904, 1, 1)
 
 
@@ -39,6 +43,12 @@ def is_moment(taken: str | None) -> bool:
     return taken is not None and len(taken) > DAY_LENGTH
 
 
+def is_doubtful(taken: str) -> bool:
+    """Whether a clock was never set that shows such a time, or is ahead of this one."""
+    latest = datetime.now() + timedelta(days=1)
+    return taken[:DAY_LENGTH] in CLOCKS_BEGIN or taken[:DAY_LENGTH] > latest.date().isoformat()
+
+
 def best(found: Iterable[Taken | None]) -> Taken | None:
     """The time to believe, by its source; the first of equal ones. See `first`."""
     known: list[Taken] = [each for each in found if each]
@@ -47,8 +57,11 @@ def best(found: Iterable[Taken | None]) -> Taken | None:
 
 
 def first(found: Iterable[Taken | None]) -> Taken | None:
-    """The first time. Where that is a day alone, the first moment of that day says more."""
-    known = [each for each in found if each]
+    """The first time, if there is any that is not doubtful.
+
+    Where that is a day alone, the first moment of that day says more.
+    """
+    known = sorted((each for each in found if each), key=lambda each: is_doubtful(each.when))
     if not known or is_moment(known[0].when):
         return known[0] if known else None
     same = (each for each in known if each.when.startswith(known[0].when) and is_moment(each.when))
@@ -57,9 +70,13 @@ def first(found: Iterable[Taken | None]) -> Taken | None:
 
 _WRITTEN = re.compile(
     r"(\d{4})([-:/.]?)(\d\d)\2(\d\d)"
-    r"(?:[ T]+(\d\d):?(\d\d)(?::?(\d\d))?(?:[.,](\d{1,6})\d*)?\s*(Z|[+-]\d\d:?\d\d)?)?\s*",
+    r"(?:[ T]+(\d\d):?(\d\d)(?::?(\d\d))?(?:[.,](\d{1,6})\d*)?\s*(?:([AaPp])\.?[Mm]\.?)?"
+    r"\s*(Z|[+-]\d\d:?\d\d)?)?\s*",
     re.ASCII,
 )
+# Numbers of one digit, with a blank or nothing before them.
+_ONE_DIGIT = re.compile(r"(?<=[-:/ T]) ?(\d)(?!\d)", re.ASCII)
+_HALF = re.compile(r"\d\s*([ap])\.?m\b", re.ASCII | re.IGNORECASE)
 
 
 def parse(text: str) -> str | None:
@@ -67,27 +84,35 @@ def parse(text: str) -> str | None:
 
     None for what is no day of the calendar.
     """
-    found = _WRITTEN.fullmatch(text.strip("\0 "))
+    found = _WRITTEN.fullmatch(_ONE_DIGIT.sub(r"0\1", text.strip("\0 ")))
     if found is None:
         return None
-    year, _, month, day, hour, minute, second, fraction, zone = found.groups()
+    year, _, month, day, hour, minute, second, fraction, half, zone = found.groups()
+    hours = hour_of(int(hour or 0), half)
     try:
-        when = datetime(
-            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0)
-        )
+        when = datetime(int(year), int(month), int(day), hours, int(minute or 0), int(second or 0))
     except ValueError:
+        return None
+    if when.year < FIRST_YEAR:
         return None
     if hour is None:
         return when.date().isoformat()
     # ".000" stands where a program had no fraction.
     part = f".{fraction}" if (fraction or "").strip("0") else ""
-    return when.isoformat() + part + _zone(zone or "")
+    return when.isoformat() + part + zone_of(zone or "")
 
 
-def _zone(text: str) -> str:
-    """An offset as `+01:00`; nothing where it is none that exists."""
-    if text in ("", "Z"):
-        return text
+def hour_of(hour: int, half: str | None) -> int:
+    """An hour of 24 by one of the clock and its half, "a" or "p"; of 24 already where it is."""
+    if not half or not 1 <= hour <= 12:
+        return hour
+    return hour % 12 + (12 if half.lower() == "p" else 0)
+
+
+def zone_of(text: str) -> str:
+    """An offset as `+01:00`, or Z; nothing where it is none that exists."""
+    if text == "Z" or not re.fullmatch(r"[+-]\d\d:?\d\d", text, re.ASCII):
+        return text if text == "Z" else ""
     hours, minutes = int(text[1:3]), int(text[-2:])
     known = minutes < 60 and hours * 60 + minutes <= ZONE_HOURS * 60
     return f"{text[0]}{hours:02}:{minutes:02}" if known else ""
@@ -101,7 +126,9 @@ def parse_mail(text: str) -> str | None:
         when = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return when.isoformat().replace("+00:00", "Z")
+    half = _HALF.search(text)  # which no mail has, but the screenshots of a desktop
+    when = when.replace(hour=hour_of(when.hour, half and half[1]))
+    return when.isoformat().replace("+00:00", "Z") if when.year >= FIRST_YEAR else None
 
 
 def of_iptc(date: Any, time: Any) -> str | None:
@@ -114,10 +141,9 @@ def of_iptc(date: Any, time: Any) -> str | None:
 
 
 def of_xmp(properties: Mapping[str, Sequence[str]], names: Iterable[str]) -> Taken | None:
-    """The time in the first of these properties that has one."""
+    """The time in these properties, the `first` of those that have one."""
     texts = (text for name in names for text in properties.get(name, ()))
-    when = next((each for text in texts if (each := parse(text))), None)
-    return Taken(when, XMP) if when else None
+    return first(Taken(when, XMP) for when in map(parse, texts) if when)
 
 
 def of_seconds(seconds: float, source: str, epoch: datetime = EPOCH) -> Taken | None:

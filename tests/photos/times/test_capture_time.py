@@ -7,6 +7,7 @@ from datetime import datetime
 import pytest
 
 from iqcli.photos.times.capture_time import (
+    CHANGED,
     EXIF,
     GPS,
     IPTC,
@@ -32,8 +33,12 @@ from iqcli.photos.times.capture_time import (
         ("2020-01-02T03:04:05.6789012Z", "2020-01-02T03:04:05.678901Z"),
         ("2020-01-02T03:04-0730", "2020-01-02T03:04:00-07:30"),
         ("2020-01-02T03:04:05+99:00", "2020-01-02T03:04:05"),
+        ("2020:01:02 03:04:05 PM", "2020-01-02T15:04:05"),
+        ("2020: 1: 2  3: 4: 5", "2020-01-02T03:04:05"),
+        ("2020-1-2 3:04:05.6", "2020-01-02T03:04:05.6"),
         ("20200102", "2020-01-02"),
         ("2020-01-02", "2020-01-02"),
+        *((text, None) for text in ("0001-01-01T00:00:00Z", "1601-01-01")),
         *((text, None) for text in ("2020", "2020-01", "", "yesterday", "0000:00:00 00:00:00")),
         *((text, None) for text in ("2020-02-30", "2020-01-02T25:00:00", "٢٠٢٠-٠١-٠٢")),
     ],
@@ -48,6 +53,9 @@ def test_times_of_mails() -> None:
     assert parse_mail("Thu, 02 Jan 2020 03:04:05 GMT") == "2020-01-02T03:04:05Z"
     assert parse_mail("2 Jan 2020 03:04:05 +0100") == "2020-01-02T03:04:05+01:00"
     assert parse_mail("Thu Jan  2 03:04:05 2020") == "2020-01-02T03:04:05"
+    # By a desktop, in words of its language.
+    assert parse_mail("Thu 02 Jan 2020 03:04:05 PM CET") == "2020-01-02T15:04:05"
+    assert parse_mail("Thu 02 Jan 2020 12:04:05 AM CET") == "2020-01-02T00:04:05"
     assert [parse_mail(text) for text in ("", "yesterday", "2 Foo 2020", "9" * 5000)] == [None] * 4
 
 
@@ -90,6 +98,16 @@ def test_a_day_is_no_moment_and_what_tells_more_of_it_is_believed() -> None:
     assert best([fix, exact, day]) == exact
     assert best([later, day]) == day
     assert best([day, later, own, exact]) == own
+
+
+def test_what_no_clock_of_a_camera_shows_comes_last() -> None:
+    for unset in ("1970-01-01T01:00:00", "1980-01-01T00:00:07", "2199-01-01T00:00:00"):
+        own, named = Taken(unset, EXIF), Taken("2020-01-02", NAME)
+        assert best([own, named]) == named
+        assert best([own]) == own
+    changed, fix = Taken("2021-01-02T03:04:05", CHANGED), Taken("2020-01-02T03:04:00Z", GPS)
+    assert best([fix, changed]) == changed
+    assert best([changed, Taken("2020-01-02", NAME)]) == Taken("2020-01-02", NAME)
 
 
 def test_times_are_ordered_by_the_instant_where_zones_are_known() -> None:
