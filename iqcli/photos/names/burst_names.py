@@ -19,6 +19,8 @@ _TIME = r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d"
 _FLAGS = re.ASCII | re.IGNORECASE
 # "BURST" that is no part of a word, and the number behind it; what follows is of one frame.
 BURST = re.compile(r"(?P<head>.*?(?<![a-z])BURST)(?P<number>\d+).*", _FLAGS)
+# Behind a time the number may be set off.
+SET_OFF = re.compile(r"(?P<head>(?:.*?\D)?\d{8}.*?(?<![a-z])BURST[-_])\d{1,4}(?!\d).*", _FLAGS)
 # So many digits are a time that all frames of the burst have; fewer count them.
 STAMP_DIGITS = 8
 # A key with a day and a time, to the second at least, in front of BURST or behind it.
@@ -34,9 +36,10 @@ def burst_of_name(name: str) -> str | None:
     stem = _stem_of(name)
     if numbered := NUMBERED.fullmatch(stem):
         return f"name:{numbered['key']}"
-    burst = BURST.fullmatch(stem)
-    if burst and len(burst["number"]) >= STAMP_DIGITS:
-        return f"name:burst{burst['number']}"
+    burst = BURST.fullmatch(stem) or SET_OFF.fullmatch(stem)
+    number = burst["number"] if burst and burst.re is BURST else ""
+    if len(number) >= STAMP_DIGITS:
+        return f"name:burst{number}"
     return f"name:{burst['head'].lower()}" if burst else None
 
 

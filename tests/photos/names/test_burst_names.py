@@ -22,6 +22,10 @@ SAME = [
     ),
     ("name:imag0001_burst", ["IMAG0001_BURST00001.jpg", "IMAG0001_BURST2_COVER_TOP(1).jpg"]),
     ("name:burst1577934245123", ["1_BURST1577934245123.jpg", "2_BURST1577934245123_COV.jpg"]),
+    (
+        "name:img_20200102_030405_burst_",
+        ["IMG_20200102_030405_BURST_01.jpg", "IMG_20200102_030405_Burst_2_COVER.jpg"],
+    ),
     ("name:20231207_101605", ["20231207_101605_001.jpg", "20231207_101605_031.jpg"]),
 ]
 
@@ -49,7 +53,13 @@ def test_only_a_stamp_of_the_burst_is_no_other_bursts(key: str, names: list[str]
             "IMG_0001_BURST.jpg",
             "BURST.jpg",
         ),
-        *("Sunburst1.jpg", "starburst_01.jpg", "IMG_0001_BURST_1.jpg", "IMG_0001_BURST٣.jpg"),
+        *(
+            "Sunburst1.jpg",
+            "starburst_01.jpg",
+            "IMG_0001_BURST_1.jpg",
+            "20200102_starburst_01.jpg",
+            "IMG_0001_BURST٣.jpg",
+        ),
         *("PXL_20230330_184138390.jpg", "PXL_20231207_032111247.RAW-01.COVER.jpg"),
         *("IMG_20231014_183246.jpg", "IMG_20231014_183246_COVER.jpg", "a_COVER.jpg"),
         "٢٠٢٣١٢٠٧_101605_001.jpg",
