@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,8 +35,8 @@ class Frames:
     `capture_time.timeline`, NaN where it is unknown or a day alone; `split`: it has sub-seconds;
     `fine`: its clock has seconds; `sent`: neither the file nor a camera tells it, so that it may be
     when the photo was sent.
-    `marks` identify the burst by the maker's tags or the name. `bias` and `exposure` are in EV, NaN
-    where unknown.
+    `marks` identify the burst by the maker's tags or the name, where several have the same. `bias`
+    and `exposure` are in EV, NaN where unknown.
     """
 
     folder: Integers
@@ -76,13 +78,15 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
     facts = [each.facts for each in photos]
     taken = [each.taken if each else None for each in facts]
     seconds = np.array([np.nan if time is None else time for time in timeline(taken)], np.float64)
-    split = np.array([each is not None and "." in each for each in taken], np.bool_)
     clock = numbered(_clock(each, folder) for each, (folder, _) in zip(facts, names, strict=True))
+    split = _split(clock, taken)
     camera = numbered(each.camera if each else None for each in facts)
-    marks = [
+    found = [
         (each.burst if each else None) or burst_of_name(name)
         for each, (_, name) in zip(facts, names, strict=True)
     ]
+    shared = {mark for mark, count in Counter(found).items() if count > 1}
+    marks = [mark if mark in shared else None for mark in found]
     return Frames(
         folder=numbered(folder for folder, _ in names),
         camera=camera,
@@ -108,6 +112,14 @@ def _clock(facts: Facts | None, folder: str) -> Hashable:
 
 def _is_sent(facts: Facts | None) -> bool:
     return facts is not None and facts.taken_from not in (None, *OWN)
+
+
+def _split(clock: Integers, taken: Sequence[str | None]) -> Flags:
+    """Which times have parts of a second; some clocks write zeros for want of any."""
+    parts = [each and re.search(r"\.(\d+)", each) for each in taken]
+    ticking = {at for at, part in zip(clock.tolist(), parts, strict=True) if part and int(part[1])}
+    known = [bool(part) and at in ticking for at, part in zip(clock.tolist(), parts, strict=True)]
+    return np.array(known, np.bool_)
 
 
 def _fine(clock: Integers, seconds: Doubles, split: Flags) -> Flags:

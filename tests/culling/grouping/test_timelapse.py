@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from support.frames import frame, groups, scenes
 
+from iqcli.culling.grouping.frames import frames_of
 from iqcli.culling.grouping.group import group
 from iqcli.records import FrameSet, Photo
 
@@ -50,6 +51,39 @@ def test_two_frames_a_second_for_half_a_minute_are_no_burst() -> None:
 def test_an_intervalometer_is_not_exact() -> None:
     pauses = 3 + np.random.default_rng(0).uniform(-0.1, 0.1, 99)
     assert kinds(series(pauses.tolist(), exact=True)) == [(FrameSet.TIMELAPSE, 100)]
+
+
+@pytest.mark.parametrize(
+    "pauses",
+    [
+        # By clocks without fractions, the slower the fewer are enough.
+        [1, 2, 1, 1, 1, 0, 1, 1] * 4,
+        [2, 2, 3, 2, 1, 2, 2, 2] * 5,
+        [5, 5, 4, 6, 5, 5, 5, 5, 6, 4],
+        [10, 9, 11, 10, 10, 11, 9, 10],
+        [60, 59, 60, 62, 60, 59, 60, 61],
+        # A frame is missing.
+        [1, 1, 1, 1, 1, 2, 1, 1, 1, 1, 1],
+        [5, 5, 4, 6, 5, 10, 5, 5, 6],
+        # A long series goes on after a pause that is none of its pace, and is cut by none.
+        [2] * 40 + [3, 2, 2, 3, 3],
+    ],
+)
+def test_a_pace_that_is_not_quite_even(pauses: list[float]) -> None:
+    assert kinds(series(pauses)) == [(FrameSet.TIMELAPSE, len(pauses) + 1)]
+
+
+def test_a_pace_of_minutes_that_begins_on_the_minute() -> None:
+    times = [f"2024-05-01T{12 + k // 60}:{k % 60:02}:00" for k in range(0, 120, 10)]
+    film = [frame(f"{k:02}.jpg", taken=each) for k, each in enumerate(times)]
+    assert kinds(film) == [(FrameSet.TIMELAPSE, 12)]
+
+
+def test_names_that_count_as_those_of_a_burst_do_and_share_no_time() -> None:
+    film = [
+        frame(f"20240501_1200{k:02}_001.jpg", k, exact=False, camera=None) for k in range(7, 27)
+    ]
+    assert kinds(film) == [(FrameSet.TIMELAPSE, 20)]
 
 
 @pytest.mark.parametrize("rate", [3, 10, 20])
@@ -170,6 +204,16 @@ def test_photos_that_were_sent_together_must_look_more_alike() -> None:
         assert groups(known) == scenes(known) == joined
     for sent in (pair("name", None), pair("takeout", None)):
         assert groups(sent) == scenes(sent) == []
+
+
+def test_zeros_for_want_of_a_fraction_are_none() -> None:
+    def split(*fractions: str) -> list[bool]:
+        taken = [f"2024-05-01T12:00:07{each}" for each in fractions]
+        found = frames_of([frame(f"{k}.jpg", taken=each) for k, each in enumerate(taken)])
+        return [bool(each) for each in found.split]
+
+    assert split(".00", ".00+02:00", "") == [False, False, False]
+    assert split(".00", ".10", "") == [True, True, False]
 
 
 # --- names ---
