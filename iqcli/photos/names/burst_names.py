@@ -25,7 +25,7 @@ SET_OFF = re.compile(r"(?P<head>(?:.*?\D)?\d{8}.*?(?<![a-z])BURST[-_])\d{1,4}(?!
 STAMP_DIGITS = 8
 # A key with a day and a time, to the second at least, in front of BURST or behind it.
 TIMED = re.compile(
-    rf"name:(?:.*{_DAY}_?{_TIME}\d*.*burst|burst{_DAY}{_TIME}\d*|burst1\d{{12}})", _FLAGS
+    rf"name:(?:.*{_DAY}_?{_TIME}\d*.*burst[-_]?|burst{_DAY}{_TIME}\d*|burst1\d{{12}})", _FLAGS
 )
 NUMBERED = re.compile(rf"(?P<key>{_DAY}_{_TIME})_\d{{3}}", _FLAGS)
 PANORAMA = re.compile(rf"PXL_{_DAY}_{_TIME}\d{{3}}\.PANO(\..+)?|PANO_{_DAY}_{_TIME}.*", _FLAGS)
