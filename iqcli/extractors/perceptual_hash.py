@@ -32,7 +32,8 @@ def extract(views: Views) -> Vector:
 
     luma = cv2.cvtColor(views.scoring, cv2.COLOR_RGB2GRAY).astype(np.float32)
     small = cv2.resize(luma, (GREY, GREY), interpolation=cv2.INTER_AREA)
-    return np.asarray(small, np.float32).reshape(-1)
+    # Means of white may be a little more.
+    return np.clip(small, 0, 255).astype(np.float32).reshape(-1)
 
 
 def likeness_of(blocks: Mapping[str, Vector]) -> Likeness | None:

@@ -9,12 +9,19 @@ from support.drawn_scenes import blocks_of, own_view, photo, ramp
 from iqcli.extractors.perceptual_hash import BLOCKS, COLOURS, extract, likeness_of
 from iqcli.extractors.registry import BLOCKS as REGISTERED
 from iqcli.extractors.schema import GREY, GRID
+from iqcli.photos.views import views_of
 
 
 def test_it_is_the_mean_of_equal_parts() -> None:
     found = extract(own_view(ramp())).reshape(GREY, GREY)
     assert found.shape == (GREY, GREY) and REGISTERED["grey"].size == found.size
     np.testing.assert_allclose(found, np.tile(np.arange(GREY) * 8 + 3.5, (GREY, 1)), atol=0.01)
+
+
+def test_white_is_white_however_it_is_averaged() -> None:
+    white = extract(views_of(np.full((48, 64, 3), 255, np.uint8), None))
+    low, high = REGISTERED["grey"].within
+    assert low <= white.min() and white.max() <= high  # or the cache would not know it
 
 
 def test_a_picture_keeps_it_at_any_size() -> None:
