@@ -23,7 +23,7 @@ from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
 from iqcli.photos.names import siblings
 from iqcli.photos.names.evidence import Evidence
 from iqcli.photos.names.read_evidence import ReadEvidence
-from iqcli.photos.names.shots import Group
+from iqcli.photos.names.shots import Group, without_edits
 from iqcli.records import Shot
 from iqcli.text import display_path
 
@@ -75,10 +75,10 @@ def find_shots(
     yielded, so that reading it reports why. Names that a walk skips (folders of other programs,
     what is hidden, links, what `.nomedia` and `.iqignore` exclude) count where they are given
     themselves. `exclude` holds for files that are given, too; a shot goes by its primary file, so
-    that none is torn apart. A shot reached twice is yielded once. `is_photo` decides on files of
-    unknown extension, `evidence` (by default the files themselves) on names that may belong
-    together; what cannot be listed or is not on this disk goes to `on_problem`, and what
-    is passed over is counted in `passed`.
+    that none is torn apart, and where that is an edit, by its original. A shot reached twice is
+    yielded once. `is_photo` decides on files of unknown extension, `evidence` (by default the files
+    themselves) on names that may belong together; what cannot be listed or is not on this disk goes
+    to `on_problem`, and what is passed over is counted in `passed`.
     Raises IqError for a path that does not exist, before anything is yielded, and for an
     `.iqignore` that cannot be used.
     """
@@ -198,7 +198,12 @@ class _Finder:
         for name in folder.rules:
             ignore = ignore.joined(path / name)
         self._join(path, folder, ignore)
-        groups = {shot[0]: shot for shot in folder.shots if path / shot[0] not in self._absorbed}
+        shots = [shot for shot in folder.shots if path / shot[0] not in self._absorbed]
+        if ignore.sets:
+            shots = [
+                self._led(path, shot, lambda name: bool(ignore.source(name))) for shot in shots
+            ]
+        groups = {shot[0]: shot for shot in shots}
         for name in sorted([*groups, *folder.folders], key=os.fsencode):
             is_folder = name not in groups
             if ignore.sets and self._is_ignored(path, name, ignore, identity, is_folder):
@@ -207,6 +212,15 @@ class _Finder:
                 yield _Subfolder(path / name, ignore.inside(name))
             elif name not in self._named.get(identity, ()):
                 yield from self._shot(root, path, groups[name], folder.in_cloud)
+
+    def _led(self, path: Path, shot: Group, is_out: Callable[[str], bool]) -> Group:
+        """A shot whose edit is excluded is led by its original."""
+        other = without_edits(shot, is_out) if is_out(shot[0]) else None
+        if other is None:
+            return shot
+        if joined := self._joined.get(path / shot[0]):
+            self._joined[path / other[0]] = joined
+        return other
 
     def _read(self, path: Path) -> Folder:
         return read_folder(path, self._rules, self._evidence)
@@ -296,9 +310,12 @@ class _Finder:
         if shot[0] in done or (walked and not self._rules.hides(shot[0])):
             return
         done.add(shot[0])
-        if self._asked and self._asked.verdict(shot[0]):
-            self._passed.photos[OPTION] += 1
-            return
+        if self._asked:
+            asked = self._asked
+            shot = self._led(parent, shot, lambda name: bool(asked.verdict(name)))
+            if asked.verdict(shot[0]):
+                self._passed.photos[OPTION] += 1
+                return
         in_cloud = beside.in_cloud | ({name} if is_in_cloud(path.stat()) else set())
         yield from self._shot(parent, parent, shot, in_cloud)
 

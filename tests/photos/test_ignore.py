@@ -9,6 +9,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
+from support.images import exif_block
+from support.phone_files import CAMERA, NOON, jpeg
 from support.photo_folder import PhotoFolder
 
 from iqcli.errors import IqError
@@ -127,6 +129,38 @@ def test_no_shot_is_torn_apart(folder_of: PhotoFolder) -> None:
     shots = folder_of.shots(exclude=["*.xmp", "*.dng"])
     assert [len(each.files) for each in shots] == [3, 2]
     assert folder_of.found(exclude=["a.jpg"]) == ["b.jpg"]  # nor is the raw file left alone
+
+
+def test_an_edit_that_is_excluded_leaves_the_lead_to_its_original(folder_of: PhotoFolder) -> None:
+    names = ["a.jpg", "a_edit.jpg", "a_edit-2.jpg", "a.jpg.xmp", "a_edit.jpg.xmp"]
+    folder_of.put(*names[3:])
+    for name in names[:3]:
+        folder_of.put(name, data=jpeg(edited=name != "a.jpg"))
+    folder_of.put("b_edit.jpg", data=jpeg(2))
+
+    def leads(*given: str, **options: object) -> list[str]:
+        shots = folder_of.shots(*given, **options)
+        assert all(len(each.files) == 5 for each in shots if each.path.name[0] == "a")
+        return [each.path.name for each in shots]
+
+    assert leads() == ["a_edit-2.jpg", "b_edit.jpg"]
+    assert leads(exclude=["*_edit.jpg"]) == ["a_edit-2.jpg"]
+    assert leads(exclude=["*_edit*"]) == ["a.jpg"]
+    assert leads("a_edit.jpg", exclude=["*_edit*"]) == ["a.jpg"]
+    assert leads(exclude=["a*"]) == ["b_edit.jpg"]
+    folder_of.put(".iqignore", data=b"*_edit*\n")
+    assert leads() == ["a.jpg"]
+    assert leads("a_edit.jpg") == ["a_edit-2.jpg"]
+
+
+def test_a_raw_file_elsewhere_goes_with_the_original(folder_of: PhotoFolder) -> None:
+    folder_of.put("JPG/a.jpg", data=jpeg())
+    folder_of.put("JPG/a_edit.jpg", data=jpeg(edited=True))
+    folder_of.put(
+        "RAW/a.cr2", data=exif_block({272: CAMERA}, {36867: NOON}).removeprefix(b"Exif\0\0")
+    )
+    (shot,) = folder_of.shots(exclude=["*_edit.jpg"])
+    assert [each.name for each in shot.files] == ["a.jpg", "a_edit.jpg", "a.cr2"]
 
 
 def test_nomedia_closes_a_folder_and_all_below(folder_of: PhotoFolder) -> None:

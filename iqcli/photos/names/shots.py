@@ -25,7 +25,7 @@ from iqcli.photos.names.evidence import NoEvidence, are_of_one_shot, is_edit
 from iqcli.photos.names.keys import key_of, stem_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from iqcli.photos.names.evidence import Evidence
     from iqcli.records import Shot
@@ -97,6 +97,33 @@ def stand_ins(shot: Shot) -> list[Path]:
     """
     several = [each for each in shot.companions if extension(each.name) in PHOTO]
     return sorted(several, key=lambda each: KINDS[extension(each.name)])
+
+
+def without_edits(group: Group, is_out: Callable[[str], bool]) -> Group | None:
+    """A shot that an edit leads, led by its first picture that is not out; None if there is none.
+
+    The edit stays a companion: it goes where its original goes.
+    """
+    photos = [_photo(name) for name in (group[0], *group[1]) if _is_photo(name)]
+    by_stem: dict[str, list[int]] = defaultdict(list)
+    for place, photo in enumerate(photos):
+        for stem in {photo.stem, photo.key}:
+            by_stem[stem].append(place)
+    kept = edits_of_originals(by_stem)
+    edits = [each for each in photos if each.edited or any(_candidates(each, by_stem, kept))]
+    originals_of_it = sorted((e for e in photos if e not in edits), key=lambda each: each.rank)
+    if photos[0] not in edits or not originals_of_it:
+        return None
+    order = [*sorted(edits, key=lambda each: -len(each.stem)), *originals_of_it]
+    first = next((photo.name for photo in order if not is_out(photo.name)), None)
+    if first is None:
+        return None
+    rest = {*group[1], group[0]} - {first}
+    return first, tuple(sorted(rest, key=os.fsencode))
+
+
+def _is_photo(name: str) -> bool:
+    return extension(name) in PHOTO
 
 
 def _joined(photos: list[_Photo], folder: Path, evidence: Evidence) -> list[list[_Photo]]:
