@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     # (n, size) vectors by block to n points of 1..10, None where there is none.
     Points = Callable[[Blocks], list[float | None]]
 
-UNDEFINED = "{} is not defined for this picture (flat or tiny); judged without it"
-NO_RATING = "{} is not defined for this picture (flat or tiny); try another model"
+UNDEFINED = "too even or too small for {}, so judged without it"
+NO_RATING = "too even or too small for {}; try another model"
 
 
 @dataclass(frozen=True, slots=True)

@@ -425,9 +425,9 @@ def test_nothing_is_scored_by_default(model, monkeypatch, tmp_path: Path) -> Non
 
 def test_what_has_no_score_in_a_batch_is_named(model: ImageQualityFusion, tmp_path: Path) -> None:
     Image.fromarray(plain(128)).save(tmp_path / "flat.png")
-    with pytest.raises(PhotoError, match=r"flat\.png: fusion is not defined"):
+    with pytest.raises(PhotoError, match=r"flat\.png: too even or too small for fusion"):
         model.predict_batch([FOLDER / "coffee.png", tmp_path / "flat.png"])
-    with pytest.raises(PhotoError, match="photo 2: fusion is not defined"):
+    with pytest.raises(PhotoError, match="photo 2: too even or too small for fusion"):
         model.predict_batch([FOLDER / "coffee.png", plain(128)])
 
 
@@ -516,7 +516,7 @@ def test_iq_scores_and_a_second_run_needs_no_torch(iq: Iq, roll: Path, files, ma
     words = ("score", "photos", "--model", "fusion", "--format", "jsonl")
     first = iq(*words)
     rated = [row for row in first.rows if row.get("score") is not None]
-    assert len(rated) == 5 and "fusion is not defined for this picture" in first.err + str(
+    assert len(rated) == 5 and "too even or too small for fusion" in first.err + str(
         first.rows
     )
     second, opened, loaded = iq.spied(*words)

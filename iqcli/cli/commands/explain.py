@@ -244,7 +244,7 @@ def _effect_lines(explanation: Explanation) -> Iterator[str]:
     of = "the folder" if explanation.against == "folder" else TRAINING
     yield f"points by which each block moved the score, against the median of {of}:"
     for each in explanation.effects:
-        undefined = "" if each.defined else " (not defined for this picture: flat or tiny)"
+        undefined = "" if each.defined else " (the picture is too even or too small for it)"
         yield f"  {each.score:+z.2f}  {each.name}{undefined}{_parts(each)}"
     yield "  (one at a time, the others left as they are: they need not add up)"
 
