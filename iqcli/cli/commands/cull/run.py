@@ -88,14 +88,14 @@ def cull(session: Session, request: CullRequest, notes: tuple[str, ...] = ()) ->
 
 
 def _lines(found: Decided, share: RejectShare, most: float) -> Iterator[str]:
-    """What a person reads beside the decisions, and that applying them later will be refused."""
+    """What a person reads beside the decisions, and why applying them needs another option."""
     yield from found.before
     if found.after is not None:
         yield from report.summary(found.decisions)
         yield from found.after
     later = not found.action.acts and found.action.kind is not Action.LIST
     if later and share.is_over(most):
-        yield f"{share.words(most)}; --apply needs {share.way_out}"
+        yield share.words(most)
 
 
 def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> Decided:
