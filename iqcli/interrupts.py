@@ -29,6 +29,7 @@ SHOW_CURSOR = "\x1b[?25h"
 
 _received = 0
 _interrupted = _threads_left = _announced = _dismissed = False
+_kept = "what was done so far is kept"
 _promises: list[str] = []
 _savers: list[Callable[[], None]] = []
 _leaving = threading.Lock()
@@ -107,7 +108,13 @@ def announce() -> str:
     """The sentence that a run ends with, which is then shown by the caller, and by nobody else."""
     global _announced
     _announced = True
-    return f"{describe()}; what was done so far is kept"
+    return f"{describe()}; {_kept}"
+
+
+def keep_nothing() -> None:
+    """From now on the sentence that a run ends with says that what it measured is not kept."""
+    global _kept
+    _kept = "what was measured is not kept, by --no-cache"
 
 
 @contextmanager

@@ -145,6 +145,14 @@ def test_also_where_the_first_photo_holds_all_others(iq: Iq, begun: list[Process
     assert ended(process) == (130, b"", b"iq: interrupted; what was done so far is kept\n")
 
 
+def test_without_a_cache_nothing_is_kept(iq: Iq, begun: list[Process]) -> None:
+    photos(iq.cwd / "day", "slow")
+    process = start(iq, begun, WITH_SLOW_DECODER, "score", "day", "--no-cache", *QUICK)
+    process.send_signal(signal.SIGINT)
+    why = b"iq: interrupted; what was measured is not kept, by --no-cache\n"
+    assert ended(process) == (130, b"", why)
+
+
 def test_a_command_that_decodes_without_workers(iq: Iq, begun: list[Process]) -> None:
     photos(iq.cwd, "slow")
     process = start(iq, begun, WITH_SLOW_DECODER, "compare", "slow.jpg", "slow.jpg")

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from iqcli import interrupts
 from iqcli.cli.console import counted, info, problem, progress, warn
 from iqcli.errors import Exit, IqError, NothingFound
 from iqcli.records import is_damaged
@@ -141,6 +142,8 @@ class Session:
         """The cache of this run, which `close` closes."""
         from iqcli.pipeline.cache import Cache
 
+        if not self.use_cache:
+            interrupts.keep_nothing()
         return Cache(self.settings.cache_dir if self.use_cache else None, warn)
 
     @cached_property
