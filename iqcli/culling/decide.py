@@ -80,6 +80,21 @@ def reject_worst(scored: Sequence[Photo], rule: Rule) -> ResultsByIndex:
     return _with_alone(found, scored, "not_worst", rule)
 
 
+def describe_none_due(photos: Sequence[Photo], rule: Rule) -> str | None:
+    """That a share of `worst`, rounded down, is no photo of any group; None where it is one."""
+    quota = rule.worst
+    if quota is None or not quota.share:
+        return None
+    counted, _ = _counted([each for each in photos if is_scored(each) and not _is_link(each)])
+    largest = max(map(len, groups(counted, rule.unit)), default=0)
+    if not largest or quota.rounded_down(largest):
+        return None
+    of = f"{largest:,} photo{'s' * (largest > 1)}"
+    if rule.unit != "all":
+        of = f"the largest {NAMES[rule.unit]}, {of},"
+    return f"--worst {quota} of {of} is none"
+
+
 def _by_worst(rank: int, count: int, rejected: bool, rule: Rule) -> RuleResult:
     assert rule.worst is not None
     of = "" if rule.unit == "all" else f" of its {NAMES[rule.unit]}"

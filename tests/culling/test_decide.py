@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from support.photo_trees import judged
 
-from iqcli.culling.decide import RejectShare, decide
+from iqcli.culling.decide import RejectShare, decide, describe_none_due
 from iqcli.culling.risk_control import band
 from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.errors import Exit, IqError
@@ -57,6 +57,27 @@ def test_worst_is_a_share_of_the_judged_shots_rounded_down() -> None:
     assert rejects(found, Rule(worst=Quota(share=0.2))) == list(range(80, 100))
     assert decisions[90].reasons == ("among the worst 20% (rank 91 of 100)",)
     assert decisions[0].reasons == ("not among the worst 20% (rank 1 of 100)",)
+
+
+@pytest.mark.parametrize(
+    ("quota", "photos", "per", "says"),
+    [
+        (Quota(share=0.01), 73, None, "--worst 1% of 73 photos is none"),
+        (Quota(share=0.5), 1, None, "--worst 50% of 1 photo is none"),
+        (Quota(share=0.01), 73, "folder", "--worst 1% of the largest folder, 73 photos, is none"),
+        (Quota(share=0.01), 73, "burst", None),  # there is none
+        (Quota(share=0.01), 100, None, None),
+        (Quota(share=0.0), 73, None, None),
+        (Quota(number=0), 73, None, None),
+        (None, 73, None, None),
+    ],
+)
+def test_a_share_that_is_no_photo_is_named(
+    quota: Quota | None, photos: int, per: str | None, says: str | None
+) -> None:
+    rule = Rule(worst=quota, per=per) if quota else Rule(below=1)
+    found = shots(*range(1, photos + 1), None)
+    assert describe_none_due(found, rule) == says
 
 
 def test_worst_counts_exactly() -> None:

@@ -177,9 +177,7 @@ def test_iq_scores_with_it(iq: Iq, roll: Path, files: tuple[Path, Path]) -> None
     iq.changes |= install_brisque(iq.home, files)
     ran = iq("score", "photos", "--model", "brisque-live", "--format", "jsonl")
     rows = {Path(row["path"]).name: row for row in ran.rows}
-    assert ran.code != 0 and "too even or too small for brisque-live" in str(
-        rows["IMG_4.jpg"]
-    )
+    assert ran.code != 0 and "too even or too small for brisque-live" in str(rows["IMG_4.jpg"])
     rated = [row for name, row in rows.items() if name != "IMG_4.jpg"]
     assert all(1 <= row["score"] <= 10 for row in rated)
     assert all(row["technical"] == row["score"] for row in rated)

@@ -516,9 +516,7 @@ def test_iq_scores_and_a_second_run_needs_no_torch(iq: Iq, roll: Path, files, ma
     words = ("score", "photos", "--model", "fusion", "--format", "jsonl")
     first = iq(*words)
     rated = [row for row in first.rows if row.get("score") is not None]
-    assert len(rated) == 5 and "too even or too small for fusion" in first.err + str(
-        first.rows
-    )
+    assert len(rated) == 5 and "too even or too small for fusion" in first.err + str(first.rows)
     second, opened, loaded = iq.spied(*words)
     assert second.rows == first.rows
     assert loaded & {"torch", "cv2", "PIL", "open_clip"} == set()

@@ -125,6 +125,8 @@ def decide(session: Session, request: CullRequest, notes: tuple[str, ...]) -> De
         photos = group(with_copies(found, request.protection))
         if rule.duplicates and (old := sum(map(is_half_known, photos))):
             grounds = (*grounds, FROM_BEFORE.format(counted(old, "photo")))
+        if none_due := rules.describe_none_due(photos, rule):
+            grounds = (*grounds, none_due)
         decisions = rules.decide(photos, rule, request.protection)
         if store is not None:
             decisions = _looked_at(session, decisions, store, request)
