@@ -17,6 +17,7 @@ from support.fake_trash import Trash
 from support.photo_trees import Tree, tree
 
 from iqcli.cli.commands import history
+from iqcli.output.fit import fitted
 from iqcli.transactions.history import Row, State
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def test_the_history_in_every_format(iq: Iq, roll: Path, two: tuple[str, str]) -
     lines = iq("history").out.decode().splitlines()
     assert lines[0].split() == ["run", "when", "what", "photos", "files", "state", "of"]
     assert [line.split()[0] for line in lines[1:]] == [row["run"] for row in rows]
-    assert lines[2].endswith(f" undone  {roll}")
+    assert lines[2].split()[-2:] == ["undone", str(roll)]
 
 
 def test_the_history_can_be_cut(iq: Iq, roll: Path, two: tuple[str, str]) -> None:
@@ -200,30 +201,30 @@ def test_an_empty_history(iq: Iq) -> None:
 def test_the_history_fits_a_narrow_terminal(iq: Iq, roll: Path, two: tuple[str, str]) -> None:
     rejects(roll, two[1])[0].unlink()
     assert iq("undo", "--partly").code == 1
-    with terminal(iq, "history") as desk:
+    with terminal(iq, "history", NO_COLOR="1") as desk:
         fcntl.ioctl(desk._fd, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 80, 0, 0))
         assert desk.end() == 0
     lines = desk.seen.splitlines()
     runs = [row["run"] for row in iq("history", "-f", "jsonl").rows]
-    assert [line.split()[0] for line in lines[1::2]] == runs
+    assert lines[0].split() == ["run", "what", "photos", "files", "state", "of"]
+    assert [line.split()[0] for line in lines[1:]] == runs
     assert all(len(line) <= 80 for line in lines)
-    assert lines[2] == f"  {two[1]}"
-    for line in lines[4::2]:  # whole, or shortened in the middle
-        head, _, tail = line.strip().partition("…")
-        assert str(roll).startswith(head) and str(roll).endswith(tail)
+    for line, whole in zip(lines[1:], [two[1], str(roll), str(roll)], strict=True):
+        head, _, tail = line.split()[-1].partition("…")  # whole, or shortened in the middle
+        assert whole.startswith(head) and whole.endswith(tail)
 
 
 @pytest.mark.parametrize("width", [80, 81, 200])
-def test_the_longest_lines_of_the_history_fit(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+def test_the_longest_lines_of_the_history_fit(width: int) -> None:
     run, long = "20261130-145931-525868-9267", Path("/a" * 60)
     rows = [
         Row(run, "2026-11-30T14:59:31+00:00", "trash, xmp", None, 12345, 12345, state, (long,))
         for state in State
     ]
-    monkeypatch.setattr(history, "_width", lambda: width)
-    lines = history._table(rows)
-    assert max(map(len, lines)) <= width
-    assert sum(line.startswith(run) for line in lines) == len(rows)
+    columns, gap = fitted(history._columns(rows), width)
+    assert sum(each.width for each in columns) + gap * (len(columns) - 1) <= width
+    assert [text.plain for text in columns[0].cells] == [run] * len(rows)
+    assert [each.title for each in columns] == [each for each in history.TITLES if each != "when"]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes there")

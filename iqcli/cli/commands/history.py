@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,13 +10,14 @@ from iqcli.cli.options import Limit, format_option
 from iqcli.cli.output import choose
 from iqcli.errors import Exit
 from iqcli.output import rows
-from iqcli.output.stdout import encoded, write
+from iqcli.output.stdout import write
 from iqcli.settings import load
 from iqcli.text import display_path, escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from iqcli.output.fit import Column
     from iqcli.transactions.history import Row
 
 FORMATS = ("table", *rows.WRITERS)
@@ -26,7 +25,7 @@ COLUMNS = ("run", "when", "kind", "photos", "files", "state", "of", "roots", "er
 TITLES = ("run", "when", "what", "photos", "files", "state", "of")
 # Those of the table that are numbers.
 NUMBERS = ("photos", "files")
-TIME, YEARLESS = "%Y-%m-%d %H:%M", "%m-%d %H:%M"
+TIME = "%Y-%m-%d %H:%M"
 
 
 def history(
@@ -42,7 +41,9 @@ def history(
     if format_ != "table":
         write(rows.to_text(format_, map(_record, shown), COLUMNS))
     elif shown:
-        write(encoded(f"{line}\n", sys.stdout.encoding) for line in _table(shown))
+        from iqcli.output import table  # deferred: rich is not for `iq --help`
+
+        table.show(_columns(shown))
     elif not found:
         info("nothing has been changed yet")
     broken = [each.error for each in found if each.error]
@@ -67,56 +68,26 @@ def _record(row: Row) -> dict[str, Any]:
     }
 
 
-def _table(shown: Sequence[Row]) -> list[str]:
-    """The lines of the table: one a run, or two where the terminal is too narrow for one."""
-    from rich.cells import cell_len  # deferred: rich is not for `iq --help`
+def _columns(shown: Sequence[Row]) -> list[Column]:
+    """The columns of the table; the time, which a run has in its name, is the first to give way."""
+    from rich.text import Text  # deferred: rich is not for `iq --help`
 
-    from iqcli.output.fit import shortened
+    from iqcli.output.fit import Column, Leeway
 
-    width = _width()
-    lines = _aligned([TITLES, *map(_cells, shown)])
-    if max(cell_len(f"{line} {last}") for line, last in lines) <= width:
-        return [f"{line} {last}".rstrip() for line, last in lines]
-    if max(cell_len(line) for line, _ in lines) > width:  # the name of a run has its year
-        lines = _aligned([TITLES, *(_cells(row, YEARLESS) for row in shown)])
-    (header, _), *body = lines
-    below = (
-        part
-        for line, last in body
-        for part in (line.rstrip(), last and f"  {shortened(last, width - 2)}")
-    )
-    return [header.rstrip(), *(part for part in below if part)]
+    kinds = {"when": Leeway.EXTRA, "of": Leeway.NAME}
+    cells = zip(*map(_cells, shown), strict=True)
+    return [
+        Column(title, tuple(map(Text, texts)), kinds.get(title, Leeway.FIXED), title in NUMBERS)
+        for title, texts in zip(TITLES, cells, strict=True)
+    ]
 
 
-def _aligned(cells: Sequence[tuple[str, ...]]) -> list[tuple[str, str]]:
-    """Each line of cells as a text with aligned columns, and its last cell."""
-    widths = [max(len(line[column]) for line in cells) for column in range(len(TITLES) - 1)]
-    lines = []
-    for *line, last in cells:
-        aligned = [
-            cell.rjust(width) if title in NUMBERS else cell.ljust(width)
-            for title, cell, width in zip(TITLES, line, widths, strict=False)
-        ]
-        lines.append((" ".join(aligned), last))
-    return lines
-
-
-def _cells(row: Row, time: str = TIME) -> tuple[str, ...]:
+def _cells(row: Row) -> tuple[str, ...]:
     counts = ("", "") if row.error else (str(row.shots), str(row.files))
     where = row.of or ", ".join(display_path(root) for root in row.roots)
-    state, when = row.state.value, _local(row.when, time)
+    state, when = row.state.value, _local(row.when)
     return (escape(row.run), when, escape(row.kind), *counts, state, escape(where))
 
 
-def _width() -> int:
-    """The columns of the terminal; a file or a pipe has as many as it takes."""
-    if not sys.stdout.isatty():
-        return sys.maxsize
-    try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size(sys.stdout.fileno()).columns)
-    except (ValueError, OSError):
-        return 80
-
-
-def _local(when: str, time: str) -> str:
-    return f"{datetime.fromisoformat(when).astimezone():{time}}" if when else ""
+def _local(when: str) -> str:
+    return f"{datetime.fromisoformat(when).astimezone():{TIME}}" if when else ""
