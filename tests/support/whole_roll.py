@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 from support.drawn_scenes import PHOTOS, photo, texture
 from support.hostile_files import segment
-from support.images import encoded, exif_block
+from support.images import dng, encoded, exif_block
 from support.phone_files import apple_note, edit, film
 
 if TYPE_CHECKING:
     from iqcli.records import Pixels
 
-WIDTH, HEIGHT = 384, 256
+WIDTH, HEIGHT = SIZE = 384, 256
 REAL = (*PHOTOS, "rocket.jpg", "motorcycle_left.png", "hubble_deep_field.jpg")
 IPHONE, PIXEL, GALAXY = ("Apple", "iPhone 12"), ("Google", "Pixel 7"), ("samsung", "SM-G991B")
 MI, HUAWEI, CANON, GOPRO = (
@@ -538,5 +538,8 @@ def _damaged(roll: Roll, pictures: _Pictures) -> None:
     roll.shot("Card/IMG_7001.JPG", whole[: len(whole) * 2 // 3], {"IMG_7001.JPG.xmp": b" "})
     for name, data in (("IMG_7002.JPG", b""), ("IMG_7003.JPG", bytes(4096))):
         roll.unreadable.add(roll.shot(f"Card/{name}", data, {f"{name}.xmp": b" "}))
+    # A JPEG that was never written whole is stood in for by its raw file.
+    beside = {"IMG_7005.JPG": b"", "IMG_7005.xmp": b" "}
+    roll.shot("Card/IMG_7005.DNG", dng(pictures.good(), jpeg(pictures.poor()), SIZE), beside)
     heic = jpeg(pictures.good(), IPHONE, "2024:05:17 12:11:12", kind="HEIF")
     roll.unreadable.add(roll.shot("Card/IMG_7004.HEIC", heic[:300]))
