@@ -48,6 +48,9 @@ def photos() -> dict[str, bytes]:
         "i.cr2": exif_block({272: CAMERA}, {36867: NOON}, "<").removeprefix(b"Exif\0\0"),
         "j.raf": raf + small,
         "k.cr3": box(b"ftyp", b"crx \0\0\0\1crx isom") + box(b"moov", inside) + bytes(2000),
+        "m.jpg": plain,
+        "n.webp": encoded(picture, "WEBP"),
+        "o.heic": encoded(picture, "HEIF"),
         "l.jxl": jxl_container(b"\xff\x0a" + bytes(50), TIFF, PACKET),
     }
 
@@ -58,9 +61,9 @@ def films() -> dict[str, bytes]:
     avi = b"RIFF\0\0\1\0AVI LIST\xc0\0\0\0hdrlavih8\0\0\0" + struct.pack("<I", 33_333) + bytes(12)
     moov = moov_of(CREATED, b"2020-01-02T03:04:05+0100")
     return {
-        "m.mov": film(2.5, ID, 1_700_000_000),
-        "n.mp4": box(b"ftyp", b"isom") + moov + box(b"mdat", bytes(500)),
-        "o.avi": avi + struct.pack("<I", 75) + bytes(400),
+        "p.mov": film(2.5, ID, 1_700_000_000),
+        "q.mp4": box(b"ftyp", b"isom") + moov + box(b"mdat", bytes(500)),
+        "r.avi": avi + struct.pack("<I", 75) + bytes(400),
     }
 
 
@@ -90,3 +93,10 @@ def heif_of_exif(text: bytes, place: bytes = b"") -> bytes:
         return box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", bytes(4) + info + index)
 
     return front(place or struct.pack(">I", len(front(bytes(4))))) + exif
+
+
+def heif_of_places(entries: bytes) -> bytes:
+    """A HEIF that says where as many items lie as there can be."""
+    info = box(b"iinf", bytes(4) + b"\0\1" + box(b"infe", b"\2\0\0\0\0\2\0\0Exif\0"))
+    index = box(b"iloc", b"\2\0\0\0\0\0" + b"\xff" * 4 + entries)
+    return box(b"ftyp", b"heic\0\0\0\0mif1heic") + box(b"meta", bytes(4) + info + index)

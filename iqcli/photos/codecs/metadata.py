@@ -24,6 +24,8 @@ MOST_INDEX = MOST_ITEM = 2**24
 PREFIX = b"Exif\0\0"
 # Where programs put XMP: before the picture, or behind it.
 XMP_FRONT, XMP_END = 2**20, 2**19
+# A photo has one, and another for each photo that it was made of.
+MOST_PACKETS = 100
 
 
 def exif_blocks(file: BinaryIO, front: bytes) -> list[bytes]:
@@ -126,7 +128,7 @@ def _extent(iloc: bytes, wanted: int) -> tuple[int, int]:
     base_size, index_size = iloc[5] >> 4, iloc[5] & 15 if version else 0
     id_size = 4 if version == 2 else 2
     count, at = int.from_bytes(iloc[6 : 6 + id_size], "big"), 6 + id_size
-    for _ in range(min(count, len(iloc))):
+    for _ in range(min(count, MOST_BOXES)):
         item = int.from_bytes(iloc[at : at + id_size], "big")
         at += id_size
         method = iloc[at + 1] & 15 if version else 0
@@ -155,8 +157,9 @@ def xmp_packets(file: BinaryIO) -> Iterator[bytes]:
         parts.append(file.read())
     for part in parts:
         at = 0
-        while (start := part.find(b"<x:xmpmeta", at)) >= 0:
-            close = part.find(b"</x:xmpmeta>", start)
+        for _ in range(MOST_PACKETS):
+            start = part.find(b"<x:xmpmeta", at)
+            close = part.find(b"</x:xmpmeta>", start) if start >= 0 else -1
             if close < 0:
                 break
             at = close + len(b"</x:xmpmeta>")
