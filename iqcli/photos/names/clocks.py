@@ -34,17 +34,18 @@ class Asked:
     """Evidence that remembers the headers it was asked for.
 
     The camera is hidden where its clock `stopped`: only camera and time together are evidence.
+    `moments` are those of the files that tell camera and time.
     """
 
     def __init__(self, evidence: Evidence, stopped: Set[Moment] = frozenset()) -> None:
         self._evidence, self._stopped = evidence, stopped
-        self._moments: dict[Path, Moment] = {}
+        self.moments: dict[Path, Moment] = {}
 
     def header(self, path: Path) -> Header:
         """The header of a photo or film."""
         found = self._evidence.header(path)
         if moment := moment_of(found):
-            self._moments[path] = moment
+            self.moments[path] = moment
         return replace(found, camera=None) if moment in self._stopped else found
 
     def likeness(self, edit: Path, original: Path) -> Look:
@@ -56,6 +57,6 @@ class Asked:
         counts = Counter(
             moment
             for files in pictures
-            for moment in {self._moments[each] for each in files if each in self._moments}
+            for moment in {self.moments[each] for each in files if each in self.moments}
         )
         return {moment for moment, count in counts.items() if count >= SEVERAL}

@@ -73,8 +73,9 @@ def group(
     known = [_photo(name) for name in photos]
     reader = Asked(evidence or NoEvidence())
     shots = _joined(known, place, reader)
-    files = ([place / photo.name for photo in shot] for shot in shots)
-    if stopped := reader.stopped(files):
+    asked = {path.name for path in reader.moments}
+    files = ([place / each.name for each in shot if each.name in asked] for shot in shots)
+    if asked and (stopped := reader.stopped(files)):
         reader = Asked(reader, stopped)
         shots = _joined(known, place, reader)
     names = [[photo.name for photo in shot] for shot in shots]
