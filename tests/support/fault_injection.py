@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from support.forkserver import collapse_pages
+
 from iqcli.errors import IqError
 from iqcli.fs import syscalls
 
@@ -188,7 +190,7 @@ def seeds(start: int, stop: int) -> range:
     return range(start, stop * 10) if EVERY in os.environ else range(start, stop)
 
 
-def points(calls: list[str], nth: int, of: int = 4) -> list[int]:
+def points(calls: list[str], nth: int, of: int = len(DISKS)) -> list[int]:
     """The changes to fail at: the first and the last of each name, and one in `of` of the others.
 
     `nth` shifts these, so that the kinds of disk have different ones. `tests/bench/faults.py` has
@@ -201,11 +203,12 @@ def points(calls: list[str], nth: int, of: int = 4) -> list[int]:
     return [at + 1 for at in range(len(calls)) if at in ends or at % of == nth % of]
 
 
-def kills(calls: list[str], nth: int, of: int = 4) -> Iterator[Fault]:
+def kills(calls: list[str], nth: int, of: int = len(DISKS)) -> Iterator[Fault]:
     """A kill before each of their `points`, half way through each write, and after the last one.
 
     After one change is before the next: nothing on the disk lies between.
     """
+    collapse_pages()
     for at in points(calls, nth, of):
         yield Fault(at, "before")
         if calls[at - 1] == "write":

@@ -6,7 +6,7 @@ import shutil
 import signal
 from typing import TYPE_CHECKING
 
-from support.fault_injection import Fault, disk, in_child
+from support.fault_injection import Fault, disk, here, in_child
 from support.photo_trees import (
     FAMILY,
     SHOTS,
@@ -62,8 +62,8 @@ class Scene:
         assert self.counts <= counts(self.root), fault
 
     def restore(self, fault: Fault) -> None:
-        """Undo in a fresh process: then nothing differs. There may be nothing to undo."""
-        ended = in_child(self.undo, self.kind)
+        """Undo: then nothing differs. There may be nothing to undo."""
+        ended = here(self.undo, self.kind)
         assert ended.code == 0 or NOTHING_TO_UNDO in ended.says, (ended, fault)
         assert tree(self.root) == self.before, fault
 

@@ -269,7 +269,7 @@ class Bin:
 
     def restore(self, fault: Fault) -> None:
         """A person puts back what is in the trash if `iq undo` says so, and runs it again."""
-        ended = in_child(self.scene.undo)
+        ended = here(self.scene.undo)
         if "went to the trash; restore " in ended.says:
             self.trash.restore()
         self.scene.restore(fault)
@@ -345,7 +345,7 @@ def test_the_next_cull_leaves_in_the_trash_what_had_reached_it(
     for fault in kills(calls_of(bin.scene.apply), 2):
         bin.renew()
         bin.kill(bin.scene.apply, fault)
-        ended = in_child(partial(recover, [bin.scene.root], bin.scene.state))
+        ended = here(partial(recover, [bin.scene.root], bin.scene.state))
         assert ended.code == 0, (ended, fault)
         if bin_.things:
             rows = history(bin.scene.state)

@@ -84,7 +84,7 @@ class Desk(Scene):
         assert self.held <= kept, fault  # an old content may be on its way home, and in no name yet
 
     def restore(self, fault: Fault) -> None:
-        ended = in_child(self.undo, self.kind)
+        ended = here(self.undo, self.kind)
         nothing = "no run is left to undo" in ended.says
         assert ended.code == 0 or nothing, (ended, fault)
         now = tree(self.root)

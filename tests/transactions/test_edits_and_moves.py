@@ -117,10 +117,10 @@ class Both(Scene):
         assert self.held <= kept | (contents(self.trash.folder) if self.trash else set()), fault
 
     def restore(self, fault: Fault) -> None:
-        ended = in_child(self.undo, self.kind)
+        ended = here(self.undo, self.kind)
         if self.trash and "went to the trash; restore " in ended.says:
             self.trash.restore()
-            ended = in_child(self.undo, self.kind)
+            ended = here(self.undo, self.kind)
         nothing = NOTHING_TO_UNDO in ended.says
         assert ended.code == 0 or nothing, (ended, fault)
         now = tree(self.root)
@@ -166,7 +166,7 @@ def test_killed_at_every_change(quick_path: Path, bin_: Trash, action: str, kind
     both = scene(quick_path, kind, action, bin_)
     calls = both.calls(both.apply)
     assert len(calls) > 60
-    for fault in kills(calls, KINDS.index((action, kind)), of=6):
+    for fault in kills(calls, KINDS.index((action, kind))):
         both.renew()
         both.kill(both.apply, fault)
         both.restore(fault)
@@ -183,7 +183,7 @@ def test_undo_killed_at_every_change(quick_path: Path, bin_: Trash, action: str,
 
     applied()
     calls = both.calls(both.undo)
-    for fault in kills(calls, KINDS.index((action, kind)), of=6):
+    for fault in kills(calls, KINDS.index((action, kind))):
         applied()
         both.kill(both.undo, fault)
         both.restore(fault)
@@ -365,8 +365,8 @@ def edit_and_undo(top: Path, seed: int) -> None:
         killed = in_child(work, disk, fault)
         assert killed.code in (0, -signal.SIGKILL), (killed, seed)
     else:
-        assert in_child(work, disk).code == 0, seed
+        assert here(work, disk).code == 0, seed
     assert held <= counts(root) + counts(state), seed
-    ended = in_child(lambda: undo(None, state), disk)
+    ended = here(lambda: undo(None, state), disk)
     assert ended.code == 0 or NOTHING_TO_UNDO in ended.says, (ended, seed)
     assert tree(root) == before, seed

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 import pytest
-from support.fault_injection import DISKS, Fault, calls_of, disk, in_child, kills
+from support.fault_injection import DISKS, Fault, calls_of, disk, here, in_child, kills
 from support.kill_scene import NOTHING_TO_UNDO, Family, Scene
 from support.photo_trees import SAME, SHOTS, contents, plan_for, tree
 
@@ -88,7 +88,7 @@ def test_the_next_cull_takes_a_killed_one_back(quick_path: Path) -> None:
     for fault in kills(calls, 0):
         scene.renew()
         scene.kill(scene.apply, fault)
-        ended = in_child(partial(recover, [scene.root / "2024"], scene.state))
+        ended = here(partial(recover, [scene.root / "2024"], scene.state))
         assert ended.code == 0, (ended, fault)
         if fault.at == len(calls):  # only the fsync of "finished" is missing
             assert set(tree(scene.root)) == after
@@ -121,9 +121,9 @@ def test_undo_in_part_killed_at_every_change(quick_path: Path, kind: str) -> Non
         culled()
         assert in_child(in_part, kind, fault).code == -signal.SIGKILL, fault
         assert held <= contents(scene.root), fault
-        assert in_child(in_part, kind).code == 0, fault
-        assert in_child(scene.undo, kind).code == 0, fault
-        assert NOTHING_TO_UNDO in in_child(scene.undo, kind).says, fault
+        assert here(in_part, kind).code == 0, fault
+        assert here(scene.undo, kind).code == 0, fault
+        assert NOTHING_TO_UNDO in here(scene.undo, kind).says, fault
         now = tree(scene.root)
         assert scene.before.keys() - now.keys() == lost, fault
         assert {name: now.get(name) for name in scene.before.keys() - lost} == {
@@ -152,7 +152,7 @@ def test_what_was_left_comes_back_by_name_after_any_kill(quick_path: Path) -> No
     for fault in kills(calls, 1):
         closed()
         scene.kill(by_name, fault)
-        ended = in_child(by_name)
+        ended = here(by_name)
         assert ended.code == 0 or "already taken back" in ended.says, (ended, fault)
         assert tree(scene.root) == scene.before, fault
-        assert NOTHING_TO_UNDO in in_child(scene.undo).says, fault
+        assert NOTHING_TO_UNDO in here(scene.undo).says, fault

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 import pytest
-from support.fault_injection import Fault, in_child, seeds
+from support.fault_injection import Fault, here, in_child, seeds
 from support.photo_trees import (
     contents,
     counts,
@@ -159,7 +159,7 @@ def apply_and_undo(quick_path: Path, seed: int) -> None:
         apply(plans.load(file), state)
         assert_none_is_parted(root, decisions, action)
     assert held <= counts(root)
-    ended = in_child(lambda: undo(None, state))
+    ended = here(lambda: undo(None, state))
     nothing = not made.shots or seed % 4 == 0
     assert ended.code == 0 or (nothing and "no run is left to undo" in ended.says), ended
     assert tree(root) == before
