@@ -154,11 +154,11 @@ def joins(real: Mapping[Path, Photo], made: Rolls) -> Iterator[tuple[str, Path, 
     groups: dict[tuple[str, str], list[Path]] = defaultdict(list)
     for each in found:
         path = each.shot.path
-        if each.copy:
-            yield "copy", each.copy.of, path
         if each.group:
             groups[each.frame_set or "burst", each.group].append(path)
-        if each.scene:
+        if each.copy:  # its scene is that of its original
+            yield "copy", each.copy.of, path
+        elif each.scene:
             groups["scene", each.scene].append(path)
     for (kind, _), paths in groups.items():
         for one, other in pairwise(paths):

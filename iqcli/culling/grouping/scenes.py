@@ -54,9 +54,12 @@ def _edges(frames: Frames, one: Integers, other: Integers) -> Integers:
     camera = frames.camera[one]
     at_once = (gaps <= AT_ONCE) & (camera >= 0) & (camera == frames.camera[other])
     # Photos that were sent one after the other need not be of one moment.
-    soon = (gaps <= SOON) & ~(frames.sent[one] | frames.sent[other])
+    sent = frames.sent[one] | frames.sent[other]
+    soon = (gaps <= SOON) & ~sent
     soon &= frames.descriptors.alike(one, other, bursts.LIGHT, bursts.CONTENT)
-    joined = at_once | soon | frames.descriptors.alike(one, other, LIGHT, CONTENT)
+    alike = frames.descriptors.alike(one, other, LIGHT, CONTENT)
+    alike[sent] = bursts.closely_alike(frames, one[sent], other[sent])
+    joined = at_once | soon | alike
     return np.stack([one[joined], other[joined]])
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Differences of light within noise, in steps of luma: two plain pictures are similar.
 NOISE = 8.0
+# The same for the pattern of light.
+PATTERN_NOISE = 4.0
 # The luma of a place without data in a damaged picture, and the least part of the tiles that must
 # be left of a pair to be compared by.
 GREY, LEAST = 128, 0.1
@@ -48,6 +50,20 @@ class Descriptors:
                 found[k] = _similarity(self.light[one[k]], self.light[other[k]], there)
         return found
 
+    def pattern_similarity(self, one: Integers, other: Integers) -> Array:
+        """(k,) correlations, -1..1, of the light of k pairs, less the means of rows and columns.
+
+        A bright sky above dark ground is alike in all landscapes. Plain pictures are not similar.
+        """
+        first, second = _patterns(self.light[one]), _patterns(self.light[other])
+        common, own, its = (
+            np.einsum("ij,ij->i", a, b)
+            for a, b in ((first, second), (first, first), (second, second))
+        )
+        noise = np.float32(PATTERN_NOISE**2)
+        found: Array = common / np.sqrt((own + noise) * (its + noise))
+        return found
+
     @property
     def is_partial(self) -> Flags:
         """(n,) Whether a part of the photo has no data."""
@@ -59,6 +75,16 @@ class Descriptors:
         either = (self.light_similarity(one, other) >= light) | (cosine >= content)
         found: Flags = self.seen[one] & self.seen[other] & either
         return found
+
+
+def _patterns(light: Array) -> Array:
+    """(k, t) maps of light about their means, less the means of rows and columns."""
+    if not light.size:
+        return light
+    side = round(light.shape[1] ** 0.5)
+    maps = light.reshape(len(light), side, side)
+    maps = maps - maps.mean(axis=1, keepdims=True) - maps.mean(axis=2, keepdims=True)
+    return np.asarray(maps.reshape(light.shape))
 
 
 def _similarity(one: Array, other: Array, there: Flags) -> float:

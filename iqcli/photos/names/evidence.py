@@ -90,16 +90,16 @@ class NoEvidence:
 def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
     """Whether a file whose name has this mark is an edit of the other one.
 
-    Another time or camera says no, whatever the name. An editor's own mark needs the same time and
-    camera, or a picture that looks alike. What file managers write needs the same time, too, and
-    has to be more than a copy; of a raw file any picture is. What cameras write needs another
+    Another time or camera says no, whatever the name. An editor's own mark needs the same second
+    and camera, or a picture that looks alike. What file managers write needs the same time, too,
+    and has to be more than a copy; of a raw file any picture is. What cameras write needs another
     program than theirs besides, or another size.
     """
     one, other = evidence.header(edit), evidence.header(original)
     same_time = _same_moment(one, other)
     if same_time is False or _differ(one.camera, other.camera):
         return False
-    if mark in (Mark.APPLE, Mark.WORD) and same_time and _agree(one.camera, other.camera):
+    if mark in (Mark.APPLE, Mark.WORD) and _is_sure(one, other):
         return True
     if mark is Mark.COPY and not same_time:
         return False
@@ -128,7 +128,7 @@ def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
     apart = _seconds_apart(first, second)
     if apart is not None and apart > DAY:
         return False
-    if _same_moment(first, second) and _agree(first.camera, second.camera):
+    if _is_sure(first, second):
         return True
     look = evidence.likeness(one, other)
     if look is Look.UNREADABLE:
@@ -142,7 +142,9 @@ def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:
     """Whether two files of one stem in different folders are surely of one shot."""
     first, second = evidence.header(one), evidence.header(other)
     apart = _seconds_apart(first, second)
-    return _agree(first.camera, second.camera) and apart is not None and apart <= SAME
+    if not _agree(first.camera, second.camera) or apart is None or apart > SAME:
+        return False
+    return _has_seconds(first) or evidence.likeness(one, other) >= Look.ALIKE
 
 
 def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
@@ -169,6 +171,17 @@ def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
 
 def _is_long(film: Header) -> bool:
     return film.seconds is not None and film.seconds > LONGEST_LIVE
+
+
+def _is_sure(one: Header, other: Header) -> bool:
+    """Whether camera and time agree, to the second."""
+    agree = _same_moment(one, other) and _agree(one.camera, other.camera)
+    return bool(agree) and _has_seconds(one)
+
+
+def _has_seconds(header: Header) -> bool:
+    """Whether a time is not just a minute: a clock without seconds gives one to many photos."""
+    return bool((header.fraction or "").strip("0")) or (header.taken or "")[17:19] not in ("", "00")
 
 
 def _same_moment(one: Header, other: Header) -> bool | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from support.frames import frame, groups, scenes
@@ -214,6 +215,27 @@ def test_zeros_for_want_of_a_fraction_are_none() -> None:
 
     assert split(".00", ".00+02:00", "") == [False, False, False]
     assert split(".00", ".10", "") == [True, True, False]
+
+
+def test_messages_with_one_horizon_are_no_burst_and_no_scene() -> None:
+    """Bright sky above dark ground, and something else on each."""
+
+    def sent(name: str, seed: int, sky: int) -> Photo:
+        chance = np.random.default_rng(seed)
+        light = np.full((12, 12), 40.0)
+        light[:5] = sky
+        light += cv2.resize(chance.normal(0, 12, (4, 4)), (12, 12))
+        ground = np.clip(light, 0, 255).astype(np.uint8).reshape(-1)
+        facts = {"camera": None, "taken_from": "name", "light": ground}
+        return frame(name, 0.0, seed, exact=False, taken="2024-05-04T10:11:17", **facts)  # type: ignore[arg-type]
+
+    photos = [sent("0.jpg", 0, 200), sent("1.jpg", 1, 200)]
+    seen = frames_of(photos).descriptors
+    one, other = np.array([0]), np.array([1])
+    assert seen.light_similarity(one, other) > 0.9
+    assert groups(photos) == scenes(photos) == []
+    again = [sent("0.jpg", 0, 200), sent("1.jpg", 0, 190)]
+    assert groups(again) == scenes(again) == [["0.jpg", "1.jpg"]]
 
 
 # --- names ---

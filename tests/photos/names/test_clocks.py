@@ -9,7 +9,7 @@ import pytest
 from iqcli.photos.names.evidence import Header, Look
 from iqcli.photos.names.shots import group
 
-NOON = "2000-01-01T12:00:00"
+NOON = "2000-01-01T12:00:17"
 
 
 class Seen:
@@ -52,3 +52,16 @@ def test_a_time_that_several_pictures_have_tells_nothing(
 def test_two_pictures_of_one_second_are_no_clock_that_stands() -> None:
     photos = [f"IMG_{number}.{ext}" for number in range(2) for ext in ("JPG", "CR2")]
     assert len(group(photos, (), Path(), Seen(*STANDING, look=Look.UNLIKE))) == 2
+
+
+@pytest.mark.parametrize("names", [("IMG_1.JPG", "IMG_1.CR2"), ("1-edited.jpg", "1.jpg")])
+@pytest.mark.parametrize(
+    ("taken", "fraction", "joined"),
+    [("12:00:00", None, False), ("12:00:00", "31", True), ("12:00:17", None, True)],
+)
+def test_a_minute_is_no_moment(
+    names: tuple[str, str], taken: str, fraction: str | None, joined: bool
+) -> None:
+    header = Header(f"2024-05-04T{taken}", fraction, "A")
+    assert len(group(names, (), Path(), Seen(header, look=Look.UNLIKE))) == (1 if joined else 2)
+    assert len(group(names, (), Path(), Seen(header, look=Look.ALIKE))) == 1
