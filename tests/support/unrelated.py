@@ -123,7 +123,7 @@ def named(photos: Sequence[Path], chance: random.Random) -> Given:
 def _camera(name: str | None, begin: datetime, chance: random.Random) -> Camera:
     clock = chance.choice(("good", "good", "good", "minutes", "stopped", "none"))
     return Camera(
-        name,
+        "QuickTake 200" if clock == "minutes" else name,
         chance.choice(SIZES),
         clock,
         clock == "good" and chance.random() < 0.5,

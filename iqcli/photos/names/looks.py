@@ -42,6 +42,8 @@ ENOUGH = 0.65
 MOST_CHANGE, MOST_STRETCH = 2.0, 0.02
 # Light is evened over so many pixels; flat ground stays flat.
 SPREAD, FLAT = 4.0, 3.0
+# The least deviation of an evened picture: a plain one fits anywhere.
+PLAIN = 0.05
 # What is larger is not looked at; the default of the setting.
 MOST_MEGAPIXELS = 250.0
 
@@ -138,5 +140,8 @@ def _best_place(whole: Array, part: Array, scale: float) -> float:
     fit = scale * min(whole.shape[0] / part.shape[0], whole.shape[1] / part.shape[1])
     size = (max(4, int(part.shape[1] * fit)), max(4, int(part.shape[0] * fit)))
     small = cv2.resize(part, size, interpolation=cv2.INTER_AREA)
-    found = cv2.matchTemplate(whole, _evened(small), cv2.TM_CCOEFF_NORMED)
+    pattern = _evened(small)
+    if pattern.std() < PLAIN:
+        return 0.0
+    found = cv2.matchTemplate(whole, pattern, cv2.TM_CCOEFF_NORMED)
     return float(np.nan_to_num(found).max())

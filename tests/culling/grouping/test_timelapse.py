@@ -224,7 +224,7 @@ def test_messages_with_one_horizon_are_no_burst_and_no_scene() -> None:
         chance = np.random.default_rng(seed)
         light = np.full((12, 12), 40.0)
         light[:5] = sky
-        light += cv2.resize(chance.normal(0, 12, (4, 4)), (12, 12))
+        light += cv2.resize(chance.normal(0, 25, (4, 4)), (12, 12))
         ground = np.clip(light, 0, 255).astype(np.uint8).reshape(-1)
         facts = {"camera": None, "taken_from": "name", "light": ground}
         return frame(name, 0.0, seed, exact=False, taken="2024-05-04T10:11:17", **facts)  # type: ignore[arg-type]
