@@ -99,11 +99,12 @@ def is_edit(mark: Mark, edit: Path, original: Path, evidence: Evidence) -> bool:
     same_time = _same_moment(one, other)
     if same_time is False or _differ(one.camera, other.camera):
         return False
-    if mark in (Mark.APPLE, Mark.WORD) and _is_sure(one, other):
+    agree = bool(same_time) and _agree(one.camera, other.camera)
+    if mark in (Mark.APPLE, Mark.WORD) and agree and _has_seconds(one):
         return True
     if mark is Mark.COPY and not same_time:
         return False
-    if mark in (Mark.NUMBER, Mark.OTHER) and not (same_time and _agree(one.camera, other.camera)):
+    if mark in (Mark.NUMBER, Mark.OTHER) and not agree:
         return False
     look = evidence.likeness(edit, original)
     if mark is Mark.NUMBER and one.software in (None, other.software):
@@ -128,11 +129,12 @@ def are_of_one_shot(one: Path, other: Path, evidence: Evidence) -> bool:
     apart = _seconds_apart(first, second)
     if apart is not None and apart > DAY:
         return False
-    if _is_sure(first, second):
+    agree = bool(_same_moment(first, second)) and _agree(first.camera, second.camera)
+    if agree and _has_seconds(first):
         return True
     look = evidence.likeness(one, other)
     if look is Look.UNREADABLE:
-        return apart is None
+        return agree or apart is None
     if not _is_of_zones(apart or 0.0, SAME) or _differ(first.camera, second.camera):
         return look >= Look.SMALLER
     return look >= Look.ALIKE
@@ -144,7 +146,7 @@ def are_of_one_moment(one: Path, other: Path, evidence: Evidence) -> bool:
     apart = _seconds_apart(first, second)
     if not _agree(first.camera, second.camera) or apart is None or apart > SAME:
         return False
-    return _has_seconds(first) or evidence.likeness(one, other) >= Look.ALIKE
+    return _has_seconds(first) or evidence.likeness(one, other) is not Look.UNLIKE
 
 
 def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
@@ -171,12 +173,6 @@ def is_live(film: Path, photo: Path, evidence: Evidence) -> bool | None:
 
 def _is_long(film: Header) -> bool:
     return film.seconds is not None and film.seconds > LONGEST_LIVE
-
-
-def _is_sure(one: Header, other: Header) -> bool:
-    """Whether camera and time agree, to the second."""
-    agree = _same_moment(one, other) and _agree(one.camera, other.camera)
-    return bool(agree) and _has_seconds(one)
 
 
 def _has_seconds(header: Header) -> bool:

@@ -65,3 +65,8 @@ def test_a_minute_is_no_moment(
     header = Header(f"2024-05-04T{taken}", fraction, "A")
     assert len(group(names, (), Path(), Seen(header, look=Look.UNLIKE))) == (1 if joined else 2)
     assert len(group(names, (), Path(), Seen(header, look=Look.ALIKE))) == 1
+
+
+def test_a_raw_file_that_cannot_be_decoded_goes_by_the_minute() -> None:
+    seen = Seen(Header(NOON[:-2] + "00", None, "A"), look=Look.UNREADABLE)
+    assert len(group(("IMG_1.JPG", "IMG_1.CR3"), (), Path(), seen)) == 1
