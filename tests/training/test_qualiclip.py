@@ -28,10 +28,11 @@ from iqcli.extractors import clip
 from iqcli.extractors.qualiclip import FORMAT, QualiclipBlock
 from iqcli.photos.views import views_of
 from iqcli.records import Photo, Shot
-from iqcli.training.backbone.data import shuffled_rows
+from iqcli.training.backbone.data import head_of, shuffled_rows
 from iqcli.training.calibration import fit_calibration
 from iqcli.training.config import QUALICLIP_LEAST, QUALICLIP_TINY, QualiclipConfig, read_config
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
+from iqcli.training.qualiclip import monitor
 from iqcli.training.qualiclip.data import GROUPS, CropBatches, draw, ladder, overlapping
 from iqcli.training.qualiclip.init import initial_clip
 from iqcli.training.qualiclip.monitor import rank_correlations
@@ -317,6 +318,12 @@ def test_the_order_is_reported_a_ladder_and_pooled() -> None:
 # --- runs ---
 
 FEW = "steps = 6\nphotos = 2\nside = 32\nsave_every = 2\nwatch_every = 3\nwatched = 1\n"
+# In `IQ_TEST_PATCH`: the ladders of corners of the photos held out.
+CORNERS = """
+from iqcli.training.qualiclip import monitor
+whole = monitor.head_of
+monitor.head_of = lambda path: whole(path)[:96, :96]
+"""
 
 
 def words(album: Path, output: str, *more: str) -> tuple[str | Path, ...]:
@@ -335,6 +342,7 @@ def few(iq: Iq) -> Iq:
 def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> None:
     for folder in ("killed", "whole"):
         (few.cwd / folder).mkdir()
+    few.changes["IQ_TEST_PATCH"] = CORNERS
     victim = few.start(*words(album, "killed/q.safetensors"))
     state = few.cwd / "killed" / "q.run" / "state.safetensors"
     deadline = time.monotonic() + 300
@@ -350,6 +358,7 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert whole.code == 0 and "going on" not in whole.err, whole.err
     files = [few.cwd / folder / "q.safetensors" for folder in ("killed", "whole")]
     assert files[0].read_bytes() == files[1].read_bytes()
+    del few.changes["IQ_TEST_PATCH"]
     curves = [(file.parent / "q.run" / "curve.csv").read_text() for file in files]
     assert curves[0] == curves[1]
     assert curves[0].splitlines()[0] == "step,consistency,positive,negative"
@@ -387,9 +396,12 @@ def test_a_run_that_is_killed_goes_on_to_the_same_file(few: Iq, album: Path) -> 
     assert warm.code == 0 and not loaded & {"torch", "open_clip", "cv2"}
 
 
-def test_it_learns_to_rank_photos_it_has_not_seen(album: Path, tmp_path: Path) -> None:
+def test_it_learns_to_rank_photos_it_has_not_seen(
+    album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "head_of", lambda path: head_of(path)[:224, :224])
     config = replace(
-        QUALICLIP_TINY, steps=400, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9
+        QUALICLIP_TINY, steps=200, photos=4, chunk=4, side=64, ramp=10, watched=1, average=0.9
     )
     messages: list[str] = []
     folder = RunFolder(tmp_path / "q.run")
@@ -442,7 +454,7 @@ def test_the_command_refuses_what_it_cannot_do(few: Iq, album: Path) -> None:
 def test_a_start_may_be_weights_or_an_earlier_file(few: Iq, album: Path) -> None:
     """The texts are then encoded by the tower's own text tower, or those of the file."""
     (few.cwd / "few.toml").write_text("steps = 1\nphotos = 1\nside = 32\nwatched = 1\n")
-    environ = fake_clip.install(few.home, "clip-rn50")
+    environ = fake_clip.install(few.home, "clip-rn50") | {"IQ_TEST_PATCH": CORNERS}
     given = ("--config", "few.toml", "--device", "cpu")
     ran = few("train", "qualiclip", album, "-o", "q.safetensors", *given, **environ)
     assert ran.code == 0, ran.err
