@@ -21,7 +21,7 @@ from iqcli.extractors.schema import GREY, GRID
 from iqcli.records import CopyKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -71,7 +71,7 @@ BEYOND, LEFT_OUT, MOST_LEFT_OUT = 0.008, 0.02, 0.22
 # How much the shape may differ from that of the part, and the pixels exceed its (shares).
 SHAPE, ENLARGED = 0.02, 1.01
 # So many hashes are compared with so many at once, and so many pairs looked at.
-ROWS, COLUMNS, CHUNK = 64, 8192, 2048
+ROWS, COLUMNS, CHUNK = 64, 8192, 512
 # How far out and in the ends of a part may be looked for.
 LOWEST = np.array([-0.25, 0.7] * 2, np.float32)
 HIGHEST = np.array([0.3, 1.25] * 2, np.float32)
@@ -143,7 +143,7 @@ def _pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyK
         (_whole_kinds, hashes.whole()),
         (_part_kinds, hashes.parts(pictures)),
     ):
-        for one, other in candidates:
+        for one, other in _gathered(candidates):
             possible = ~differ(one, other)
             one, other = one[possible], other[possible]
             for start in range(0, len(one), CHUNK):
@@ -155,6 +155,25 @@ def _pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyK
                     yield int(first[k]), int(second[k]), kind
     for whole, damaged in _of_damaged(pictures, differ):
         yield whole, damaged, CopyKind.SAME
+
+
+def _gathered(found: Iterable[tuple[Integers, Integers]]) -> Iterator[tuple[Integers, Integers]]:
+    """The same pairs, so many at once or more: to look at a few costs as much as at many."""
+    waiting: list[tuple[Integers, Integers]] = []
+    count = 0
+    for pair in found:
+        waiting.append(pair)
+        count += len(pair[0])
+        if count >= CHUNK:
+            yield _joined(waiting)
+            waiting, count = [], 0
+    if waiting:
+        yield _joined(waiting)
+
+
+def _joined(parts: list[tuple[Integers, Integers]]) -> tuple[Integers, Integers]:
+    first, second = zip(*parts, strict=True)
+    return np.concatenate(first), np.concatenate(second)
 
 
 @dataclass(frozen=True, slots=True)
