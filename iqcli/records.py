@@ -210,11 +210,13 @@ class CopyOf:
     """The photo that another one is a copy of, the most original there is, and how it differs.
 
     `has_more`: the shot of the copy has more pictures, such as a RAW, or an edit and its original.
+    `link` is the first name of the file where this is another one; that may be a copy itself.
     """
 
     of: Path
     kind: CopyKind
     has_more: bool = False
+    link: Path | None = None
 
 
 class FrameSet(StrEnum):
@@ -233,11 +235,11 @@ class Photo:
     and sets `rating`, or `error`. `marks` are a person's: the highest of the sidecars' and of the
     picture's own; what iq itself wrote does not count. `group` is the burst or set of the shot,
     `scene` the moment; both are None before grouping, and where the shot is alone or they are
-    unknown (`scene` needs a time). `frame_set` is set where the group is a set to be kept whole.
-    `copy` is set where a more original photo of the run holds the same picture. `descriptor` is
-    there where groups were requested, and `thumbnails` (WebP, by name) where those were. `file` and
-    `likeness` are what copies are known by. `broken` are files in
-    whose place `shot.path` leads, those before it in order.
+    unknown (`scene` needs a time); `day` is the date where it was taken, set with them. `frame_set`
+    is set where the group is a set to be kept whole. `copy` is set where a more original photo of
+    the run holds the same picture. `descriptor` is there where groups were requested, and
+    `thumbnails` (WebP, by name) where those were. `file` and `likeness` are what copies are known
+    by. `broken` are files in whose place `shot.path` leads, those before it in order.
     """
 
     shot: Shot
@@ -248,6 +250,7 @@ class Photo:
     error: str | None = None
     group: str | None = None
     scene: str | None = None
+    day: str | None = None
     frame_set: FrameSet | None = None
     copy: CopyOf | None = None
     broken: tuple[BrokenFile, ...] = ()

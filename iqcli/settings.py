@@ -33,7 +33,7 @@ A_SHARE = 'give a share from 0% to 100%, as "20%"'
 A_QUOTA = "give how many, as 3, or a share, as 20%"
 MOST = 1_000_000
 # One rule in parts: where a source gives any of them, the others of weaker sources are void.
-RULE = ("below", "worst", "promise", "keep")
+RULE = ("below", "worst", "promise", "keep", "duplicates")
 # What each source adds to, and none replaces.
 JOINED = "exclude"
 # What a file beside photos may lower and not raise, and what its origin says if it tried.
@@ -221,9 +221,9 @@ class Settings:
     was trained on the person's photos and the weights that were pulled. With a `weights_mirror`,
     https://HOST/PATH is pulled from MIRROR/HOST/PATH.
 
-    `below` (a score), `worst` and `keep` ("3", "20%"), `promise` (a share) and `per` are the rule
-    of `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that sidecars are
-    for.
+    `below` (a score), `worst` and `keep` ("3", "20%"), `promise` (a share), `duplicates` and `per`
+    are the rule of `cull`, `margin` (points) is its tolerance; `xmp_profile` is the program that
+    sidecars are for.
     """
 
     cache_dir: Path = field(metadata=_by(_folder))
@@ -242,6 +242,7 @@ class Settings:
     worst: str | None = field(default=None, metadata=_by(_quota(0), beside_photos=True))
     promise: float | None = field(default=None, metadata=_by(_share, beside_photos=True))
     keep: str | None = field(default=None, metadata=_by(_quota(1), beside_photos=True))
+    duplicates: bool = field(default=False, metadata=_by(_flag, beside_photos=True))
     per: str | None = field(default=None, metadata=_by(_one_of(UNITS), beside_photos=True))
     margin: float = field(default=0.0, metadata=_by(_number(0, 9), beside_photos=True))
     xmp_profile: str = field(default="generic", metadata=_by(_one_of(PROFILES), beside_photos=True))

@@ -231,8 +231,10 @@ def decide(photos: Sequence[Photo], rule: Rule, protect: Protection = _PROTECTED
         for each in scored
     }
     for each in scored:
-        if why := protect.reasons(each):
-            due = found[id(each)]
+        due = found[id(each)]
+        # Of a set that is there twice one stays whole.
+        is_copy = any(result.code == COPY for result in due)
+        if why := (replace(protect, sets=False) if is_copy else protect).reasons(each):
             found[id(each)] = (*why, *due) if due[0].rejects else why
     if protect.moments:
         found |= protect_moments(photos, found)
@@ -250,8 +252,8 @@ def _links(photos: Sequence[Photo], found: Mapping[int, Results]) -> dict[int, R
     first = {each.shot.path: id(each) for each in photos if not _is_link(each)}
     links: dict[int, Results] = {}
     for each in photos:
-        if each.copy and _is_link(each) and (results := found.get(first[each.copy.of])):
-            verdict, words = results[0].verdict, f"another name of {display_path(each.copy.of)}"
+        if each.copy and each.copy.link and (results := found.get(first[each.copy.link])):
+            verdict, words = results[0].verdict, f"another name of {display_path(each.copy.link)}"
             links[id(each)] = (*results, RuleResult(verdict, "hard_link", words))
     return links
 

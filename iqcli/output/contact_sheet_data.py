@@ -103,7 +103,8 @@ def _unit(members: list[SheetEntry], order: Order, at: float) -> Unit:
     if len(members) > 1 and first.frame_set is None:
         by_shot = {id(each.photo): each for each in members}
         members = [by_shot[id(each)] for each in order([each.photo for each in members])]
-    return Unit(tuple(members), moment, moment[:10] if _date(moment) else None, at)
+    day = next((each.photo.day for each in members if each.photo.day), None)
+    return Unit(tuple(members), moment, day, at)
 
 
 def _taken(photo: Photo) -> str:

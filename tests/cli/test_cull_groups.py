@@ -167,6 +167,10 @@ def test_the_rule_of_the_settings(iq: Iq, trip: Path) -> None:
     ran = iq("cull", "photos", "--keep", "1", "-f", "jsonl")
     assert ran.out == given.out
     assert "the rule is keep 1 per burst (per from " in ran.err
+    settings.write_text("duplicates = true\n")
+    ran = iq("cull", "photos", "-f", "jsonl")
+    assert f"the rule is duplicates (duplicates from {settings})" in ran.lines
+    assert ran.out == iq("cull", "photos", "--duplicates", "-f", "jsonl").out
 
 
 def test_a_list_touches_nothing(iq: Iq, trip: Path) -> None:

@@ -68,6 +68,9 @@ def test_series_and_clocks(iq: Iq) -> None:
         iq("cull", ".", "--keep", "1", "--per", "scene", "-f", "jsonl").rows, "scene"
     )
     assert moments["stopped"] == moments["sent"] == [None] * 4
+    ranked = iq("rank", "sent", "--per", "day", "--limit", "1", "-f", "jsonl").rows
+    days = sorted(row["taken"][:10] for row in ranked)
+    assert days == ["2024-01-01", "2024-01-02", "2024-01-05"]
     # A day is counted, also where it has no time.
     ran = iq("cull", "sent", "--keep", "1", "--per", "day", "-f", "jsonl", "--max-reject", "100%")
     assert sorted(row["decision"] for row in ran.rows) == ["keep", "keep", "keep", "reject"]

@@ -265,7 +265,8 @@ def with_copies(roll: list[Photo], seed: int) -> list[Photo]:
             found.append(each)
             continue
         of = chance.choice(originals)
-        copy = CopyOf(of.shot.path, kind, has_more=chance.random() < 0.3)
+        link = of.shot.path if kind is CopyKind.LINK else None
+        copy = CopyOf(of.shot.path, kind, has_more=chance.random() < 0.3, link=link)
         if kind is CopyKind.LINK:  # one file, which has one score
             found.append(replace(each, copy=copy, rating=of.rating, error=of.error))
         else:

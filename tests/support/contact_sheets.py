@@ -69,6 +69,7 @@ def photo(
         error=error,
         group=group,
         scene=scene,
+        day=taken and taken[:10],
     )
 
 

@@ -37,6 +37,7 @@ def photo(
         error="cannot be decoded" if score is None else None,
         group=group,
         scene=scene,
+        day=taken and taken[:10],
         frame_set=frame_set,
         descriptor=look,
     )

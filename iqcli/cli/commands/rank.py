@@ -94,12 +94,14 @@ def rank(
 def _ranked(found: Iterable[Photo], per: str | None, limit: int | None) -> list[Result]:
     """Best first, by groups if there are any, and then those without a score."""
     from iqcli.culling.grouping.copies import with_copies
-    from iqcli.culling.grouping.group import group, sections
+    from iqcli.culling.grouping.group import group, sections, with_days
     from iqcli.models.scoring import percentile
 
     photos = with_copies(list(found))
     if per in COMPARED:
         photos = group(photos)
+    elif per == "day":
+        photos = with_days(photos)
     results: list[Result] = []
     for members in sections(photos, per or "all"):
         # A bracket, panorama or time-lapse is of use only as a whole.

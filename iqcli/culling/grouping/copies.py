@@ -7,6 +7,7 @@ of a smaller or smoother copy may well be higher.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections import defaultdict
@@ -16,15 +17,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.culling.grouping.frames import frames_of, numbered
-from iqcli.culling.grouping.group import set_frames
+from iqcli.culling.grouping.group import frame_sets
 from iqcli.culling.grouping.likeness import Pictures, pairs
 from iqcli.culling.grouping.scenes import components
 from iqcli.culling.rules import Protection
 from iqcli.photos.formats import RAW, RAW_KINDS, count_pictures, extension
+from iqcli.photos.times.capture_time import is_doubtful, is_moment, timeline
 from iqcli.records import CopyKind, CopyOf, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.culling.grouping.likeness import Differ
@@ -39,7 +42,8 @@ RECOMPRESSED = 2.0
 # Names that messengers give to what they recompress.
 MESSENGER = re.compile(
     r"IMG-\d{8}-WA\d+.*|WhatsApp Image .*|signal-\d{4}-\d\d-\d\d.*|photo_\d{4}-\d\d-\d\d_.*"
-    r"|received_\d{6,}.*|FB_IMG_\d+.*|viber_image_.*|telegram-cloud-photo.*|mmexport\d+.*"
+    r"|photo_\d+@.*|received_\d{6,}.*|FB_IMG_\d+.*|viber_image_.*|telegram-cloud-photo.*"
+    r"|mmexport\d+.*|Snapchat-\d+.*|KakaoTalk_.*|PHOTO-\d{4}(-\d\d){5}.*|(IMG_|line_)?1\d{12}"
     r"|wx_camera_\d+.*|LINE_ALBUM_.*|\d{15,}_\d+(_\d+)*(_[no])?",
     re.ASCII | re.IGNORECASE,
 )
@@ -62,14 +66,15 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
     says, one of these is the original. Two that are like a third need not be like each other: each
     is compared with its original.
     """
-    sets = set_frames(photos) if protect.sets else set()
-    kept = [bool(protect.reasons(e)) or e.shot.path in sets for e in photos]
-    rank = [_Originality.of(each, is_kept) for each, is_kept in zip(photos, kept, strict=True)]
+    sets = frame_sets(photos)
+    kept = [bool(protect.reasons(e)) or (protect.sets and e.shot.path in sets) for e in photos]
+    ages = _ages(photos)
+    rank = [_Originality.of(*each) for each in zip(photos, kept, ages, strict=True)]
     order = sorted(range(len(photos)), key=lambda k: rank[k].order())
     ordered = [photos[k] for k in order]
     first = _first_of_equal(ordered)
     originals = np.flatnonzero(first == np.arange(len(first)))
-    found_pairs = list(_near([ordered[k] for k in originals]))
+    found_pairs = list(_near([ordered[k] for k in originals], sets))
     like = _assigned([rank[order[k]] for k in originals.tolist()], found_pairs)
     found = list(photos)
     for place, original in enumerate(first.tolist()):
@@ -77,9 +82,8 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
         if near is not None and kind is not None:
             found[order[place]] = _copy(ordered[place], ordered[originals[near]], kind)
         elif original != place:
-            kind = _equal_kind(ordered[place], ordered[original])
-            found[order[place]] = _copy(ordered[place], ordered[original], kind)
-    return found
+            found[order[place]] = _copy(ordered[place], ordered[original], CopyKind.EXACT)
+    return _with_links(found, order)
 
 
 def is_half_known(photo: Photo) -> bool:
@@ -92,12 +96,17 @@ def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
     return replace(photo, copy=CopyOf(original.shot.path, kind, has_more))
 
 
-def _equal_kind(photo: Photo, original: Photo) -> CopyKind:
-    """A second name of one file is no copy of it, and takes no space."""
-    one, other = photo.file, original.file
-    if one and other and (one.device, one.inode) == (other.device, other.inode) and one.inode:
-        return CopyKind.LINK
-    return CopyKind.EXACT
+def _with_links(photos: list[Photo], order: Sequence[int]) -> list[Photo]:
+    """The same where second names of one file are no copies of it: they take no space."""
+    first: dict[tuple[int, int], Path] = {}
+    for place in order:
+        each = photos[place]
+        if each.file and each.file.inode:
+            name = first.setdefault((each.file.device, each.file.inode), each.shot.path)
+            if each.copy and name != each.shot.path:
+                copy = replace(each.copy, kind=CopyKind.LINK, link=name)
+                photos[place] = replace(each, copy=copy)
+    return photos
 
 
 def _first_of_equal(ordered: Sequence[Photo]) -> Integers:
@@ -115,14 +124,14 @@ def _first_of_equal(ordered: Sequence[Photo]) -> Integers:
     )
 
 
-def _near(photos: Sequence[Photo]) -> Iterator[tuple[int, int, CopyKind]]:
+def _near(photos: Sequence[Photo], sets: Mapping[Path, int]) -> Iterator[tuple[int, int, CopyKind]]:
     """Pairs of photos that look like one picture, by their places, and how they differ."""
     known = [k for k, each in enumerate(photos) if each.likeness and each.facts and each.sha256]
     likes = [photos[k].likeness for k in known]
     sizes = [(f.width, f.height) for k in known if (f := photos[k].facts)]
     damaged = [is_damaged(photos[k]) for k in known]
     pictures = Pictures.of([each for each in likes if each], sizes, damaged)
-    evidence = _Evidence.of([photos[k] for k in known])
+    evidence = _Evidence.of([photos[k] for k in known], sets)
     for one, other, kind in pairs(pictures, evidence.differ):
         yield known[one], known[other], kind
 
@@ -156,6 +165,17 @@ def _ordered(part: Sequence[int], rank: Sequence[_Originality]) -> list[int]:
     return sorted(part, key=lambda place: rank[place].order(densest[rank[place].first]))
 
 
+def _ages(photos: Sequence[Photo]) -> list[float]:
+    """When each was taken, in seconds since 1970; infinite where that is unknown or doubtful.
+
+    A day alone counts by its end: a moment of that day says more.
+    """
+    known = [each.facts.taken if each.facts else None for each in photos]
+    times = [None if taken is None or is_doubtful(taken) else taken for taken in known]
+    ends = [taken if taken is None or is_moment(taken) else f"{taken}T23:59:59" for taken in times]
+    return [math.inf if each is None else each for each in timeline(ends)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Evidence:
     """What tells that two photos are two frames, however alike they look; (n,) each."""
@@ -164,10 +184,11 @@ class _Evidence:
     stem: Integers
     named: Flags
     burst: Integers
+    frame_set: Integers
     pixels: Integers
 
     @classmethod
-    def of(cls, photos: Sequence[Photo]) -> _Evidence:
+    def of(cls, photos: Sequence[Photo], sets: Mapping[Path, int]) -> _Evidence:
         frames = frames_of([replace(each, descriptor=None) for each in photos])
         stems = [each.shot.path.stem for each in photos]
         return cls(
@@ -175,15 +196,16 @@ class _Evidence:
             numbered(stems),
             np.array([CAMERA.fullmatch(each) is not None for each in stems], np.bool_),
             numbered(frames.marks),
+            numbered(sets.get(each.shot.path) for each in photos),
             np.array([f.width * f.height if (f := e.facts) else 0 for e in photos], np.int64),
         )
 
     @property
     def differ(self) -> Differ:
-        """Whether pairs of photos are frames of one burst, or have times or exposures of their own.
+        """Whether pairs of photos are frames of one set or burst, or of other time or light.
 
-        These are of one camera. Where its clock shows no parts of a second, names of its own count
-        for pictures of one size. A time that is shifted by whole zones is no time of its own.
+        The latter are of one camera. Where its clock shows no parts of a second, names of its own
+        count for pictures of one size. A time that is shifted by whole zones is no time of its own.
         """
         frames = self.frames
 
@@ -199,6 +221,7 @@ class _Evidence:
             lit = np.abs(frames.exposure[one] - frames.exposure[other]) > EXPOSURE
             lit |= np.abs(frames.bias[one] - frames.bias[other]) > EXPOSURE
             burst = (self.burst[one] == self.burst[other]) & (self.burst[one] >= 0) & renamed
+            burst |= (self.frame_set[one] == self.frame_set[other]) & (self.frame_set[one] >= 0)
             found: Flags = burst | (camera & (later | ((apart < 1) & ~split & names) | lit))
             return found
 
@@ -214,7 +237,7 @@ class _Originality:
     last: tuple[object, ...]
 
     @classmethod
-    def of(cls, photo: Photo, is_kept: bool) -> _Originality:
+    def of(cls, photo: Photo, is_kept: bool, age: float) -> _Originality:
         facts, file, path = photo.facts, photo.file, photo.shot.path
         pixels = facts.width * facts.height if facts else 0
         camera = bool(facts and facts.camera)
@@ -226,7 +249,7 @@ class _Originality:
             file.size / max(pixels, 1) if file else 0.0,
             (
                 MESSENGER.fullmatch(path.stem) is not None,
-                (facts and facts.taken) or "~",
+                age,
                 # Of equal photos the one that brings its film and its sidecars.
                 -len(photo.shot.companions),
                 CAMERA.fullmatch(path.stem) is None,

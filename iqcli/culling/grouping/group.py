@@ -23,6 +23,7 @@ from iqcli.culling.grouping.panoramas import panoramas
 from iqcli.culling.grouping.scenes import scenes
 from iqcli.culling.grouping.timelapse import timelapses
 from iqcli.culling.rules import is_scored
+from iqcli.photos.times.capture_time import local_days
 from iqcli.records import FrameSet, best_first, is_damaged
 
 if TYPE_CHECKING:
@@ -62,13 +63,22 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
         for place in part.places:
             changes[place]["scene"] = name
     of = {each.shot.path: place for place, each in enumerate(photos) if each.copy is None}
-    found = list(photos)
+    found = with_days(photos)
     for place, own in enumerate(changes):
         if copy := photos[place].copy:
             own["scene"] = changes[of[copy.of]].get("scene")
         if own:
-            found[place] = replace(photos[place], **own)  # type: ignore[arg-type]
+            found[place] = replace(found[place], **own)  # type: ignore[arg-type]
     return found
+
+
+def with_days(photos: Sequence[Photo]) -> list[Photo]:
+    """The same shots in the same order, with the `day` on which each was taken, as it was there."""
+    days = local_days([each.facts.taken if each.facts else None for each in photos])
+    return [
+        each if day is None else replace(each, day=day)
+        for each, day in zip(photos, days, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,15 +155,15 @@ def _sets(frames: Frames, trusted: Frames, free: Flags) -> Iterator[tuple[FrameS
             yield kind, part
 
 
-def set_frames(photos: Sequence[Photo]) -> set[Path]:
-    """The frames of sets among these photos, by their paths."""
+def frame_sets(photos: Sequence[Photo]) -> dict[Path, int]:
+    """A number for each set among these photos, by the paths of its frames."""
     ordered = sorted(photos, key=lambda each: os.fsencode(each.shot.path))
     paths = [each.shot.path for each in ordered]
     free: Flags = np.array([not _is_stitched(each) for each in ordered], np.bool_)
-    stitched = {path for path, is_free in zip(paths, free.tolist(), strict=True) if not is_free}
+    parts = [[place] for place in np.flatnonzero(~free).tolist()]
     frames = frames_of(ordered)
-    parts = [part.tolist() for _, part in _sets(frames, _trusted(frames), free)]
-    return stitched.union(paths[place] for part in parts for place in part)
+    parts += [part.tolist() for _, part in _sets(frames, _trusted(frames), free)]
+    return {paths[place]: number for number, part in enumerate(parts) for place in part}
 
 
 def _numbered(letter: str, parts: Sequence[_Part]) -> list[tuple[str, _Part]]:
@@ -175,7 +185,7 @@ def key_of(photo: Photo, per: str) -> str | None:
     if per == "scene":
         return photo.scene or photo.group
     if per == "day":
-        return photo.facts.taken[:10] if photo.facts and photo.facts.taken else None
+        return photo.day
     return str(photo.shot.path.parent) if per == "folder" else "all"
 
 

@@ -172,28 +172,58 @@ def timeline(times: Iterable[str | None]) -> list[float | None]:
     has one; where none has, all are as they are written.
     """
     parsed = [_parsed(each) for each in times]
-    zoned = sorted(
-        (local, ahead)
-        for local, ahead, is_local in filter(None, parsed)
-        if is_local and ahead is not None
-    )
-    moments = [local for local, _ in zoned]
+    zones = _Zones.of(parsed)
     found: list[float | None] = []
     for each in parsed:
         if each is None:
             found.append(None)
             continue
         local, ahead, _ = each
-        if ahead is None:
-            ahead = zoned[_nearest(moments, local)][1] if zoned else 0.0
-        found.append(local - ahead)
+        found.append(local - (zones.ahead(local) if ahead is None else ahead))
     return found
 
 
-def _nearest(moments: Sequence[float], moment: float) -> int:
-    at = bisect_left(moments, moment)
-    near = [each for each in (at - 1, at) if 0 <= each < len(moments)]
-    return min(near, key=lambda each: abs(moments[each] - moment))
+def local_days(times: Iterable[str | None]) -> list[str | None]:
+    """The day of each time where it was taken.
+
+    Where only the moment is known, not the place (Z), by the zone of the local time nearest to it
+    that has one; where none has, by UTC.
+    """
+    texts = list(times)
+    parsed = [_parsed(each) for each in texts]
+    zones = _Zones.of(parsed)
+    found: list[str | None] = []
+    for text, each in zip(texts, parsed, strict=True):
+        day = text[:DAY_LENGTH] if text else None
+        if each and not each[2]:
+            moment = EPOCH + timedelta(seconds=each[0] + zones.ahead(each[0]))
+            day = moment.date().isoformat()
+        found.append(day)
+    return found
+
+
+class _Zones(NamedTuple):
+    """The local times that have a zone, in their order, and how far each is ahead of UTC."""
+
+    moments: list[float]
+    seconds: list[float]
+
+    @classmethod
+    def of(cls, parsed: Iterable[tuple[float, float | None, bool] | None]) -> _Zones:
+        zoned = sorted(
+            (local, ahead)
+            for local, ahead, is_local in filter(None, parsed)
+            if is_local and ahead is not None
+        )
+        return cls([local for local, _ in zoned], [ahead for _, ahead in zoned])
+
+    def ahead(self, moment: float) -> float:
+        """How far the nearest of them is ahead, in seconds; 0 where there is none."""
+        if not self.moments:
+            return 0.0
+        at = bisect_left(self.moments, moment)
+        near = [each for each in (at - 1, at) if 0 <= each < len(self.moments)]
+        return self.seconds[min(near, key=lambda each: abs(self.moments[each] - moment))]
 
 
 def _parsed(taken: str | None) -> tuple[float, float | None, bool] | None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from support.drawn_scenes import blocks_of, texture
 from support.drawn_scenes import photo as real
+from support.frames import frame
 from support.images import encoded, read
 
 from iqcli.culling.decide import decide
@@ -216,6 +217,15 @@ KEPT = [
     # A name of its own before a messenger's; the oldest time.
     (shot("beach.jpg"), shot("IMG-20240504-WA0001.jpg")),
     (shot("b.jpg", taken="2020-01-01T10:00:00"), shot("a.jpg", taken="2021-01-01T10:00:00")),
+    # By the instant; a clock that was never set says nothing, and a day less than a moment of it.
+    (
+        shot("b.jpg", taken="2020-01-01T12:00:00+02:00"),
+        shot("a.jpg", taken="2020-01-01T11:00:00+00:00"),
+    ),
+    (shot("b.jpg", taken="2020-01-01T10:00:00"), shot("a.jpg", taken="1970-01-01T00:00:00")),
+    (shot("b.jpg", taken="2020-01-01T10:00:00"), shot("a.jpg", taken="2020-01-01")),
+    (shot("beach.jpg"), shot("photo_1@02-01-2020_03-04-05.jpg")),
+    (shot("beach.jpg"), shot("IMG_1577934245000.jpg")),
     # Whole before damaged, a person's mark before anything.
     (shot("b.jpg", how="half"), shot("a.jpg", damage=0.01, **CAMERA)),
     (shot("b.jpg", how="half", marks=Marks(1)), shot("a.dng", format="dng", **CAMERA)),
@@ -253,6 +263,58 @@ def test_a_second_name_of_a_file_is_no_copy_to_remove() -> None:
     assert [each.verdict for each in decide(found[:3], Rule(worst=Quota(1)))] == [
         Verdict.REJECT
     ] * 3
+
+
+def test_another_name_of_a_copy_is_no_second_copy() -> None:
+    """It counts once, and goes or stays with its first name."""
+    photos = [shot("a.jpg", bytes_=200_000), shot("b.jpg", how="half", sha="h", inode=7)]
+    photos += [shot("c.jpg", how="half", sha="h", inode=7)]
+    found = with_copies(photos)
+    first, second = found[1].copy, found[2].copy
+    assert first and second
+    assert (first.kind, second.kind, second.link) == (
+        CopyKind.SAME,
+        CopyKind.LINK,
+        found[1].shot.path,
+    )
+    assert {first.of, second.of} == {found[0].shot.path}
+    assert [each.scene for each in group(found)] == [None] * 3
+    result = decide(found, Rule(duplicates=True))
+    assert [each.verdict for each in result] == [Verdict.KEEP, Verdict.REJECT, Verdict.REJECT]
+    assert result[2].reasons[-1] == "another name of ./photos/b.jpg"
+    [part] = sections(found, "copies")
+    assert len(part) == 3
+
+
+def test_frames_of_a_set_are_no_copies_of_each_other() -> None:
+    """However alike they are, and whether or not a camera is known: twelve of a still thing."""
+    still = shot("0.jpg").likeness
+    frames = [
+        replace(frame(f"IMG_{k}.jpg", 4 * k, camera=None, exact=False), likeness=still)
+        for k in range(12)
+    ]
+    found = group(with_copies(frames))
+    assert {(each.frame_set, each.copy) for each in found} == {(FrameSet.TIMELAPSE, None)}
+
+
+def test_a_set_that_was_copied_whole_goes_whole() -> None:
+    def bracketed(folder: str, number: int, ev: float) -> Photo:
+        facts = {"taken": f"2024-05-01T12:00:0{number}", "bias": ev, "exposure": 3 + ev}
+        name = f"IMG_{number}.jpg"
+        return shot(f"{folder}/{name}", str(number), sha=name, camera="Maker One", **facts)
+
+    frames = [
+        bracketed(folder, k, ev)
+        for folder in ("a", "a/copied")
+        for k, ev in ((1, -2), (2, 0), (3, 2))
+    ]
+    found = group(with_copies(frames))
+    assert {each.frame_set for each in found} == {FrameSet.BRACKET}
+    kept = [Verdict.KEEP] * 3
+    gone = [each.verdict for each in decide(found, Rule(duplicates=True))]
+    assert gone == kept + [Verdict.REJECT] * 3
+    # Another rule takes no part of either.
+    assert [each.verdict for each in decide(found, Rule(below=9.0))] == kept * 2
 
 
 @pytest.mark.parametrize("thing", ["coffee.png", "chelsea.png", "7"])
@@ -326,15 +388,15 @@ def test_other_rules_go_with_duplicates() -> None:
 
 
 def test_copies_count_once_in_a_burst() -> None:
-    def frame(name: str, part: int, **more: object) -> Photo:
+    def part_of(name: str, part: int, **more: object) -> Photo:
         more = {"camera": "Apple iPhone 12", "burst": "apple:U"} | more
         return shot(name, taken=f"2024-05-01T12:00:00.{part}", **more)
 
-    best, worse = frame("1.jpg", 1, score=8.0), frame("2.jpg", 2, score=6.0)
+    best, worse = part_of("1.jpg", 1, score=8.0), part_of("2.jpg", 2, score=6.0)
     found = decided(
         best,
         worse,
-        frame("3.jpg", 1, sha="1.jpg", score=8.0),
+        part_of("3.jpg", 1, sha="1.jpg", score=8.0),
         rule=Rule(keep=Quota.parse("2"), per="burst"),
     )
     assert {name: each[:4] for name, each in found.items()} == {
@@ -403,12 +465,12 @@ def test_copies_are_listed_behind_their_original() -> None:
 
 
 def test_a_bracket_stays_whole_though_a_frame_of_it_lies_elsewhere() -> None:
-    def frame(number: int, ev: float) -> Photo:
+    def bracketed(number: int, ev: float) -> Photo:
         taken = f"2024-05-01T12:00:0{number}"
         facts = {"camera": "Maker One", "taken": taken, "bias": ev, "exposure": 3 + ev}
         return shot(f"DCIM/100/IMG_{number}.jpg", str(number), **facts)
 
-    frames = [frame(1, -2.0), frame(2, 0.0), frame(3, 2.0)]
+    frames = [bracketed(1, -2.0), bracketed(2, 0.0), bracketed(3, 2.0)]
     path = ROOT / "x.jpg"  # shorter, and so the original of photos alone
     other = replace(frames[1], shot=Shot(ROOT, path))
     assert decided(*frames, other, rule=Rule(duplicates=True))["x.jpg"].startswith("reject")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from support.frames import frame, groups, scenes
 
-from iqcli.culling.grouping.group import group, key_of, order_within, sections
+from iqcli.culling.grouping.group import group, key_of, order_within, sections, with_days
 from iqcli.records import FrameSet, Photo, Shot
 
 # --- by the maker ---
@@ -168,7 +168,7 @@ def test_looks_that_are_no_numbers_join_nothing() -> None:
 def test_nothing_gives_nothing() -> None:
     assert group([]) == []
     alone = frame("1.jpg")
-    assert group([alone]) == [alone]
+    assert group([alone]) == [replace(alone, day="2024-05-01")]
 
 
 def test_a_photo_that_the_camera_stitched_is_whole_and_in_no_burst() -> None:
@@ -211,7 +211,7 @@ def test_any_order_gives_the_same_groups(roll: list[Photo], chance) -> None:
     chance.shuffle(shuffled)
     by_path = {each.shot.path: each for each in group(shuffled)}
     assert [by_path[each.shot.path] for each in found] == found
-    untold = [replace(each, group=None, scene=None, frame_set=None) for each in found]
+    untold = [replace(each, group=None, scene=None, day=None, frame_set=None) for each in found]
     assert untold == roll
     assert [each.descriptor for each in found] == [each.descriptor for each in roll]
 
@@ -271,7 +271,7 @@ def test_the_order_is_one_whatever_it_was_before(roll: list[Photo], chance) -> N
 
 
 def test_the_key_tells_what_a_photo_is_compared_with() -> None:
-    photo = replace(frame("day/1.jpg"), group="b0001", scene="s0002")
+    photo = replace(frame("day/1.jpg"), group="b0001", scene="s0002", day="2024-05-01")
     keys = {per: key_of(photo, per) for per in ("burst", "scene", "day", "folder", "all")}
     assert keys == {
         "burst": "b0001",
@@ -280,7 +280,7 @@ def test_the_key_tells_what_a_photo_is_compared_with() -> None:
         "folder": str(Path("/photos/day")),
         "all": "all",
     }
-    sent = frame("sent.jpg", taken="2024-05-01")
+    [sent] = with_days([frame("sent.jpg", taken="2024-05-01")])
     assert [key_of(sent, per) for per in ("burst", "scene", "day")] == [None, None, "2024-05-01"]
     timeless = Photo(Shot(Path("/p"), Path("/p/1.jpg")), group="b0003")
     assert [key_of(timeless, per) for per in ("burst", "scene", "day")] == ["b0003", "b0003", None]
@@ -295,6 +295,6 @@ def test_sections_stand_in_the_order_of_their_best_photos() -> None:
         frame("e", score=None),
     ]
     assert [names(part) for part in sections(roll, "burst")] == [["c"], ["a", "b"], ["d"]]
-    assert [names(part) for part in sections(roll, "day")] == [["c", "d"], ["a", "b"]]
+    assert [names(part) for part in sections(with_days(roll), "day")] == [["c", "d"], ["a", "b"]]
     assert [names(part) for part in sections(roll, "all")] == [["c", "a", "d", "b"]]
     assert sections([], "all") == []

@@ -16,6 +16,7 @@ from iqcli.photos.times.capture_time import (
     Taken,
     best,
     is_moment,
+    local_days,
     of_iptc,
     of_seconds,
     of_takeout,
@@ -108,6 +109,14 @@ def test_what_no_clock_of_a_camera_shows_comes_last() -> None:
     changed, fix = Taken("2021-01-02T03:04:05", CHANGED), Taken("2020-01-02T03:04:00Z", GPS)
     assert best([fix, changed]) == changed
     assert best([changed, Taken("2020-01-02", NAME)]) == Taken("2020-01-02", NAME)
+
+
+def test_a_day_is_that_of_the_place() -> None:
+    evening = "2024-05-04T18:30:00-07:00"  # the next day by UTC
+    times = [evening, "2024-05-05T02:10:00Z", "2024-05-05T08:00:00Z", "2024-05-04", None]
+    there = ["2024-05-04", "2024-05-04", "2024-05-05", "2024-05-04", None]
+    assert local_days(times) == there
+    assert local_days(times[1:2]) == ["2024-05-05"]
 
 
 def test_times_are_ordered_by_the_instant_where_zones_are_known() -> None:

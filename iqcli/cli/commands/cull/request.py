@@ -134,17 +134,15 @@ class CullRequest:
 def parse_rule(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[str, ...]]:
     """The rule, and the line about it if the settings had a part in it.
 
-    `given` holds what the command line gives of `PARTS` and of `duplicates`, None for nothing. A
-    rule on it replaces that of the settings; `per` and `margin` of the settings belong to whatever
-    rule they go with. Raises IqError for values out of range.
+    `given` holds what the command line gives of `PARTS`, None for nothing. A rule on it replaces
+    that of the settings; `per` and `margin` of the settings belong to whatever rule they go with.
+    Raises IqError for values out of range.
     """
-    duplicates = given.get("duplicates") is not None
     given = {
         name: None if value is None else checked(name, value, f"--{name}")
         for name, value in given.items()
-        if name in PARTS
     }
-    own_rule = duplicates or any(given[name] is not None for name in RULE)
+    own_rule = any(given[name] is not None for name in RULE)
     parts: dict[str, Any] = {
         name: None if own_rule and name in RULE else getattr(session.settings, name)
         for name in PARTS
@@ -154,7 +152,7 @@ def parse_rule(given: Mapping[str, Any], session: Session) -> tuple[Rule, tuple[
     if parts["keep"] is None and parts["worst"] is None and given["per"] is None:
         del parts["per"]
     quotas = {name: Quota.parse(parts[name]) for name in ("worst", "keep") if parts[name]}
-    rule = Rule(**parts | quotas, duplicates=duplicates)
+    rule = Rule(**parts | quotas | {"duplicates": bool(parts["duplicates"])})
     origins = session.origins
     taken = [
         name
