@@ -84,13 +84,13 @@ _PATTERNS = (
     # The program may add its steps, a time or a count: -topaz-denoise-sharpen, _edit_1714817472123
     (
         Mark.WORD,
-        re.compile(rf"(?P<base>.+?)[-_ .]+\(?(?:{_WORDS})\)?(?:[-_ ][\w-]+)?{_NUMBER}", re.DOTALL),
+        re.compile(rf"(?P<base>.+?)[-_ .]++\(?(?:{_WORDS})\)?(?:[-_ ][\w-]+)?{_NUMBER}", re.DOTALL),
     ),
     (Mark.WORD, re.compile(rf"(?P<base>.+)~\d{{1,2}}{_NUMBER}", re.DOTALL)),
     (
         Mark.COPY,
         re.compile(
-            rf"(?P<base>.+?)[-_ –—]+\(?(?:\w+ )?(?:{_COPIES})(?:[-_ ]\d{{1,2}})?\)?{_NUMBER}",
+            rf"(?P<base>.+?)[-_ –—]++\(?(?:\w++ )?(?:{_COPIES})(?:[-_ ]\d{{1,2}})?\)?{_NUMBER}",
             re.DOTALL,
         ),
     ),
@@ -103,7 +103,7 @@ _PATTERNS = (
         ),
     ),
     (Mark.COPY, _BARE),
-    (Mark.NUMBER, re.compile(r"(?P<base>.+?)[-_]+(?:\d{1,2}|[a-z])", re.DOTALL)),
+    (Mark.NUMBER, re.compile(r"(?P<base>.+?)[-_]++(?:\d{1,2}|[a-z])", re.DOTALL)),
 )
 # Programs put the format of a raw file before their mark: IMG_1-CR2_DxO_DeepPRIME.dng
 _FORMAT = re.compile(rf"[-_](?:{_any_of(RAW)})$")
@@ -125,7 +125,7 @@ NO_EDIT = re.compile(
 _ONE_PRESS = {"hdr", "portrait"}
 # The camera's picture beside an edit that kept its name.
 ORIGINAL = ("original", "originale", "orig", "unedited", "sooc")
-_ORIGINAL = re.compile(rf"(?P<edit>.+?)[-_ .]+\(?(?:{'|'.join(ORIGINAL)})\)?", re.DOTALL)
+_ORIGINAL = re.compile(rf"(?P<edit>.+?)[-_ .]++\(?(?:{'|'.join(ORIGINAL)})\)?", re.DOTALL)
 
 
 def originals(stem: str, known: Container[str]) -> Iterator[tuple[str, Mark]]:

@@ -70,8 +70,8 @@ def first(found: Iterable[Taken | None]) -> Taken | None:
 
 _WRITTEN = re.compile(
     r"(\d{4})([-:/.]?)(\d\d)\2(\d\d)"
-    r"(?:[ T]+(\d\d):?(\d\d)(?::?(\d\d))?(?:[.,](\d{1,6})\d*)?\s*(?:([AaPp])\.?[Mm]\.?)?"
-    r"\s*(Z|[+-]\d\d:?\d\d)?)?\s*",
+    r"(?:[ T]++(\d\d):?(\d\d)(?::?(\d\d))?(?:[.,](\d{1,6})\d*+)?\s*+(?:([AaPp])\.?[Mm]\.?)?"
+    r"\s*+(Z|[+-]\d\d:?\d\d)?)?\s*+",
     re.ASCII,
 )
 # Numbers of one digit, with a blank or nothing before them.
