@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.fault_injection import seeds
 from support.metadata_files import (
-    CREATED,
     PACKET,
     films,
     heif_of_exif,
@@ -30,10 +29,11 @@ from support.phone_files import box
 from iqcli.errors import PhotoError
 from iqcli.photos import xmp
 from iqcli.photos.codecs.metadata import MOST_INDEX, MOST_ITEM
+from iqcli.photos.codecs.quicktime import CONTENT_ID, CREATED
 from iqcli.photos.find import find_shots
 from iqcli.photos.formats import PHOTO, extension
 from iqcli.photos.names import burst_names, companions, edit_marks, keys, live, takeout
-from iqcli.photos.names.headers import CONTENT_KEY, read_header
+from iqcli.photos.names.headers import read_header
 from iqcli.photos.names.read_evidence import ReadEvidence
 from iqcli.photos.times import capture_time
 from iqcli.photos.times.films import taken_of
@@ -116,7 +116,7 @@ def test_texts_of_millions_of_bytes(quick_path: Path) -> None:
     text = b"x" * (MOST_ITEM - 8000)
     (quick_path / "a.heic").write_bytes(heif_of_exif(text))
     read_all(quick_path / "a.heic")
-    for key in (CREATED, CONTENT_KEY):
+    for key in (CREATED, CONTENT_ID):
         (quick_path / "a.mov").write_bytes(box_of_film(key, text))
         read_all(quick_path / "a.mov")
 
@@ -176,6 +176,14 @@ def test_long_times(behind: str) -> None:
         start = time.process_time()
         assert capture_time.parse(f"2020-01-02{behind}{piece * 2000}x") is None
         assert time.process_time() - start < NAME_SECONDS, piece
+
+
+def test_names_of_separators() -> None:
+    names = ("_" * 250, f"a{'_' * 240}(1)", f"img_1234{'-' * 240}", f"a{' _' * 120}x!")
+    start = time.process_time()
+    for name in names * 10:
+        list(edit_marks.originals(name, Everything()))
+    assert time.process_time() - start < SECONDS
 
 
 class Everything:

@@ -11,7 +11,8 @@ from support.images import dng, encoded, exif_block
 from support.more_formats import jxl_container
 from support.phone_files import CAMERA, NOON, apple_note, box, film, jpeg
 
-CREATED = b"com.apple.quicktime.creationdate"
+from iqcli.photos.codecs.quicktime import CREATED
+
 ID = "8A5E0F27-1111-4222-8333-0123456789AB"
 PACKET = (
     b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-'

@@ -1,7 +1,7 @@
 """What the headers of photos and films tell: time, camera, identifiers. Decodes no pixel.
 
-Sources: CIPA DC-008 (Exif 2.32), ISO/IEC 14496-12 and 23008-12 (boxes, items), Apple's QuickTime
-File Format (movie header, metadata keys), exiftool's lib/Image/ExifTool/Apple.pm.
+Sources: CIPA DC-008 (Exif 2.32), exiftool's lib/Image/ExifTool/Apple.pm; of the containers, see
+`codecs.metadata` and `codecs.quicktime`.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ import math
 import os
 import re
 import struct
-from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from iqcli.fs.read import open_quietly
-from iqcli.photos.codecs.boxes import box
-from iqcli.photos.codecs.metadata import FRONT, exif_blocks, find_box
-from iqcli.photos.codecs.quicktime import metadata_of
-from iqcli.photos.exif import APPLE, MAKER_NOTE
+from iqcli.photos.codecs.metadata import FRONT, exif_blocks
+from iqcli.photos.codecs.quicktime import index_of
+from iqcli.photos.exif import APPLE, MAKER_NOTE, MOMENT
 from iqcli.photos.formats import VIDEO, extension
 from iqcli.photos.names.evidence import UNKNOWN, Header
 from iqcli.photos.tiff import EXIF_IFD, directory
+from iqcli.photos.times.capture_time import EPOCH, QUICKTIME_EPOCH, parse
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +28,8 @@ MAKE, MODEL, SOFTWARE = 271, 272, 305
 ORIGINAL, DIGITIZED, FRACTION, DIGITIZED_FRACTION = 36867, 36868, 37521, 37522
 CONTENT_ID = 0x11
 IDENTIFIER = re.compile(r"[0-9A-Za-z-]{8,64}")
-MOMENT = re.compile(r"(\d{4})[:\-/](\d\d)[:\-/](\d\d)[ T](\d\d):(\d\d):(\d\d)")
-APPLE_KEY = b"com.apple.quicktime."
-CONTENT_KEY = APPLE_KEY + b"content.identifier"
 # QuickTime counts seconds from 1904.
-EPOCH_1904 = 2_082_844_800
+UNIX_EPOCH = int((EPOCH - QUICKTIME_EPOCH).total_seconds())
 # A film without an index is longer than any part of a photo if it has so many bytes.
 LONG_BYTES = 100 * 2**20
 # No name of a camera and no time is longer; a tag may have millions of bytes.
@@ -93,11 +89,9 @@ def _content_id(note: bytes) -> str:
 
 
 def _moment(text: str) -> str:
+    """The local time, to the second; a day or a minute alone is none, as it joins nothing."""
     found = MOMENT.match(text)
-    try:
-        return datetime(*map(int, found.groups())).isoformat() if found else ""  # type: ignore[arg-type]
-    except ValueError:
-        return ""
+    return (found and parse(found[0])) or ""
 
 
 def _text(data: bytes) -> str:
@@ -114,19 +108,16 @@ def _film(file: BinaryIO) -> Header:
         return Header(seconds=step * frames / 1e6)
     if head[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"skip", b"free"):
         return Header(seconds=math.inf) if size > LONG_BYTES else UNKNOWN
-    moov = find_box(file, b"moov")
-    header = box(moov, b"mvhd")
-    if not header:
+    index = index_of(file)
+    if index.seconds is None:
         # A header alone is no film. What has more, and no index, cannot be played.
         alone = int.from_bytes(head[:4], "big") >= size
         return UNKNOWN if alone else Header(seconds=math.inf)
-    form = ">QQIQ" if header[0] == 1 else ">IIII"
-    made, _, scale, length = struct.unpack_from(form, header, 4)
-    identifier = _text(metadata_of(moov, CONTENT_KEY))
+    identifier = _text(index.content_id)
     return Header(
-        taken=_moment(_text(metadata_of(moov, APPLE_KEY + b"creationdate"))) or None,
-        camera=_text(metadata_of(moov, APPLE_KEY + b"model")) or None,
+        taken=_moment(_text(index.created)) or None,
+        camera=_text(index.model) or None,
         content_id=identifier if IDENTIFIER.fullmatch(identifier) else None,
-        seconds=length / scale if scale else math.inf,
-        made=float(made - EPOCH_1904) if made > EPOCH_1904 else None,
+        seconds=index.seconds,
+        made=float(index.made - UNIX_EPOCH) if index.made > UNIX_EPOCH else None,
     )
