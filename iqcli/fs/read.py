@@ -21,6 +21,12 @@ LARGE_BYTES, HEAD_BYTES = 2**24, 2**16
 BINARY = getattr(os, "O_BINARY", 0)
 # Not blocking: opening a named pipe would wait for its other end.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | BINARY
+# A file of a cloud drive that is not on this disk: opening it would download it.
+DATALESS = 0x40000000  # macOS, sys/stat.h: SF_DATALESS
+RECALL = 0x00400000 | 0x00001000  # Windows: FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS, _OFFLINE
+MAY_BE_IN_CLOUD = hasattr(os.stat_result, "st_flags") or hasattr(
+    os.stat_result, "st_file_attributes"
+)
 
 
 class Stamp(NamedTuple):
@@ -89,3 +95,10 @@ def open_quietly(path: Path) -> int:
         return _open(path, _FLAGS | getattr(os, "O_NOATIME", 0))
     except PermissionError:  # only the owner may ask for O_NOATIME
         return _open(path, _FLAGS)
+
+
+def is_in_cloud(status: os.stat_result) -> bool:
+    """Whether a file is a placeholder, by the flags of macOS or Windows."""
+    flags: int = getattr(status, "st_flags", 0)
+    attributes: int = getattr(status, "st_file_attributes", 0)
+    return bool(flags & DATALESS or attributes & RECALL)

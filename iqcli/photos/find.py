@@ -17,7 +17,8 @@ from pathlib import Path
 
 from iqcli.errors import IqError
 from iqcli.fs.other_programs import Kind, OtherProgram
-from iqcli.photos.folder import Folder, IsPhoto, Rules, is_in_cloud, looks_like_photo, read_folder
+from iqcli.fs.read import is_in_cloud
+from iqcli.photos.folder import Folder, IsPhoto, Rules, looks_like_photo, read_folder
 from iqcli.photos.formats import OTHER_PICTURE, extension
 from iqcli.photos.ignore import NO_MEDIA, OPTION, Ignore, RuleSet
 from iqcli.photos.names import siblings

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import PhotoError
 from iqcli.fs.other_programs import OtherProgram, Ownership, owner_by_mark, owner_by_name
-from iqcli.fs.read import read_regular
+from iqcli.fs.read import MAY_BE_IN_CLOUD, is_in_cloud, read_regular
 from iqcli.photos.formats import (
     HEAD_BYTES,
     OTHER_PICTURE,
@@ -37,13 +37,6 @@ REJECTS, MANIFEST, REJECTS_KIND = "_Rejected", "MANIFEST.jsonl", "iq-rejects"
 # No manifest is larger: its lines are those of the runs that wait to be undone.
 MANIFEST_BYTES = 1 << 30
 MANIFEST_HEAD = 2**16
-
-# A file of a cloud drive that is not on this disk: opening it would download it.
-DATALESS = 0x40000000  # macOS, sys/stat.h: SF_DATALESS
-RECALL = 0x00400000 | 0x00001000  # Windows: FILE_ATTRIBUTE_RECALL_ON_DATA_ACCESS, _OFFLINE
-MAY_BE_IN_CLOUD = hasattr(os.stat_result, "st_flags") or hasattr(
-    os.stat_result, "st_file_attributes"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +206,6 @@ def looks_like_photo(path: Path, status: os.stat_result) -> bool:
             return sniff(file.read(HEAD_BYTES)) is not None
     except OSError:
         return False
-
-
-def is_in_cloud(status: os.stat_result) -> bool:
-    """Whether a file is a placeholder, by the flags of macOS or Windows."""
-    flags: int = getattr(status, "st_flags", 0)
-    attributes: int = getattr(status, "st_file_attributes", 0)
-    return bool(flags & DATALESS or attributes & RECALL)
 
 
 def is_reject_folder(folder: Path) -> bool:

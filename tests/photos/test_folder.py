@@ -11,9 +11,10 @@ import pytest
 from support.images import encoded, scene
 from support.photo_folder import PhotoFolder
 
+from iqcli.fs.read import is_in_cloud
 from iqcli.photos import folder
 from iqcli.photos.find import PassedOver
-from iqcli.photos.folder import is_in_cloud
+from iqcli.photos.names import headers, looks, read_evidence
 
 PNG = encoded(scene(8, 8), "PNG")
 
@@ -206,3 +207,31 @@ def test_a_placeholder_is_reported_and_never_opened(
     assert [name for name, _ in folder_of.problems] == ["a.jpg", "c.jpg"]
     assert all("download it" in why for _, why in folder_of.problems)
     assert folder_of.found("a.jpg") == []
+
+
+def test_placeholders_are_not_opened_to_see_what_they_belong_to(
+    folder_of: PhotoFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = ("a.jpg", "b.jpg", "c.jpg", "JPG/d.jpg")
+    away = ("a.mov", "b.heic", "c-edited.jpg", "d.cr2")
+    folder_of.put(*there, *away)
+    placeholders = {(folder_of.root / name).stat().st_ino for name in away}
+    monkeypatch.setattr(folder, "MAY_BE_IN_CLOUD", True)
+    for module in (folder, read_evidence):
+        monkeypatch.setattr(module, "is_in_cloud", lambda status: status.st_ino in placeholders)
+    opened: set[str] = set()
+    read, decoded = headers.read_header, looks.likeness
+
+    def read_header(path: Path) -> Any:
+        opened.add(path.name)
+        return read(path)
+
+    def likeness(*paths: Path) -> Any:
+        opened.update(path.name for path in paths)
+        return decoded(*paths)
+
+    monkeypatch.setattr(headers, "read_header", read_header)
+    monkeypatch.setattr(looks, "likeness", likeness)
+    assert folder_of.found() == ["JPG/d.jpg", "c.jpg"]
+    assert {name for name, _ in folder_of.problems} == {"a.jpg", "b.jpg", "c-edited.jpg", "d.cr2"}
+    assert "c.jpg" in opened and not opened & set(away)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from iqcli.fs.read import is_in_cloud
 from iqcli.photos.names.evidence import UNKNOWN, Header, Look
 
 if TYPE_CHECKING:
@@ -29,13 +30,18 @@ _looks: dict[tuple[FileVersion, FileVersion], Look] = {}
 
 
 class ReadEvidence:
-    """Opens the files, unless they were read in this process and are still the same."""
+    """Opens the files, unless they were read in this process and are still the same.
+
+    Of those whose content is not on this disk nothing is known, lest it be downloaded.
+    """
 
     def header(self, path: Path) -> Header:
         """The header of a photo or a film; `UNKNOWN` where it cannot be read."""
         try:
             status = path.stat()
         except OSError:
+            return UNKNOWN
+        if is_in_cloud(status):
             return UNKNOWN
         version = _version(path, status)
         if version not in _headers:
@@ -48,6 +54,8 @@ class ReadEvidence:
         try:
             one, other = edit.stat(), original.stat()
         except OSError:
+            return Look.UNREADABLE
+        if is_in_cloud(one) or is_in_cloud(other):
             return Look.UNREADABLE
         pair = _version(edit, one), _version(original, other)
         if pair not in _looks:
