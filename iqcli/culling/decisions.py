@@ -185,7 +185,7 @@ def _check(decisions: Sequence[Decision]) -> None:
                 raise PlanConflict(f"{display_path(path)} stands twice among the decisions")
             seen.add(path)
     shots = [each.photo.shot for each in decisions]
-    found = by_file(find_again((each.path for each in shots), (each.root for each in shots)))
+    found = by_file(find_again((each.path for each in shots), [each.root for each in shots]))
     for each in decisions:
         _check_shot(each.photo, found)
 

@@ -271,7 +271,8 @@ def _check_shots(plan: Plan) -> None:
         path = shot.root / shot.files[0].source
         if status := files.lstat_or_none(path):
             there.append((shot, path, status))
-    found = by_file(find_again((path for _, path, _ in there), plan.roots))
+    roots = [shot.root for shot, _, _ in there]
+    found = by_file(find_again((path for _, path, _ in there), roots))
     for shot, path, status in there:
         now = found.get(path)
         planned = [shot.root / each.source for each in shot.files]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,15 +89,16 @@ def find_shots(
     return _Finder(rules, evidence or ReadEvidence(), on_problem, counts).find(given)
 
 
-def find_again(paths: Iterable[Path], roots: Iterable[Path] = ()) -> list[Shot]:
+def find_again(paths: Iterable[Path], roots: Sequence[Path] = ()) -> list[Shot]:
     """The shots of these paths as they are now, without the unlistable.
 
-    Files of a shot in another folder count where they lie under one of `roots`, as they did when
-    these were walked.
+    `roots`, where given, are the roots of the shots that the paths were files of, one for each:
+    files in another folder count where they lie under that root, as they did when it was walked.
     """
     given = [(path, _status(path)) for path in paths]
+    within = dict(zip((path for path, _ in given), roots, strict=True)) if roots else {}
     rules = Rules(follow_links=False, default_excludes=True, is_photo=looks_like_photo)
-    finder = _Finder(rules, ReadEvidence(), lambda _, __: None, PassedOver(), frozenset(roots))
+    finder = _Finder(rules, ReadEvidence(), lambda _, __: None, PassedOver(), within)
     return list(finder.find(given))
 
 
@@ -140,7 +141,7 @@ class _Finder:
         evidence: Evidence,
         on_problem: OnProblem,
         passed: PassedOver,
-        beyond: frozenset[Path] = frozenset(),
+        within: Mapping[Path, Path] | None = None,
     ) -> None:
         self._rules = rules
         self._evidence = evidence
@@ -152,7 +153,7 @@ class _Finder:
         self._ignored: dict[Identity, set[str]] = defaultdict(set)
         self._named: dict[Identity, set[str]] = defaultdict(set)
         self._siblings: dict[tuple[Path, bool], _Siblings] = {}
-        self._beyond = beyond
+        self._within = within or {}
         # Raw files in folders of their own: the files that go with each picture, and its picture.
         self._joined: dict[Path, tuple[Path, ...]] = {}
         self._absorbed: dict[Path, Path] = {}
@@ -297,13 +298,14 @@ class _Finder:
         except OSError:
             return False
 
-    def _file(self, path: Path) -> Iterator[Shot]:
+    def _file(self, path: Path, within: Path | None = None) -> Iterator[Shot]:
         parent, name = path.parent, path.name
+        within = within or self._within.get(path)
         beside = self._beside(parent, self._rules.hides(name))
         shot = beside.groups.get(name, (name, ()))
         picture = self._absorbed.get(parent / shot[0])
-        if picture and any(map(picture.is_relative_to, self._beyond)):
-            yield from self._file(picture)
+        if picture and within and picture.is_relative_to(within):
+            yield from self._file(picture, within)
             return
         done = self._named[beside.identity]
         walked = beside.identity in self._walked and name in beside.groups
@@ -318,7 +320,7 @@ class _Finder:
                 self._passed.photos[OPTION] += 1
                 return
         in_cloud = beside.in_cloud | ({name} if is_in_cloud(path.stat()) else set())
-        yield from self._shot(parent, parent, shot, in_cloud)
+        yield from self._shot(within or parent, parent, shot, in_cloud)
 
     def _beside(self, parent: Path, hidden: bool) -> _Siblings:
         """The shots of a folder by every name in them, read once however many files are given."""
@@ -332,7 +334,7 @@ class _Finder:
                 self._on_problem(parent, why)
                 folder = Folder()
             self._join(parent, folder, None)
-            if self._beyond and siblings.is_sibling(parent.name):
+            if self._within and siblings.is_sibling(parent.name):
                 with suppress(OSError):
                     self._join(parent.parent, self._read(parent.parent), None)
             groups = {name: shot for shot in folder.shots for name in (shot[0], *shot[1])}
@@ -343,8 +345,7 @@ class _Finder:
         primary, companions = shot
         files = [folder / name for name in companions]
         if joined := self._joined.get(folder / primary):
-            inside = self._beyond or {root}
-            files += [each for each in joined if any(map(each.is_relative_to, inside))]
+            files += [each for each in joined if each.is_relative_to(root)]
             files.sort(key=os.fsencode)
         if in_cloud and not in_cloud.isdisjoint((primary, *companions)):
             self._on_problem(folder / primary, IN_CLOUD)

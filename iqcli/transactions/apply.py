@@ -162,7 +162,7 @@ def _newcomers(plan: Plan) -> Iterable[str]:
     """Files that belong to a shot but came after the plan: a shot is never left half behind."""
     planned = {shot.root / each.source for shot in plan.shots for each in shot.files}
     primaries = [shot.root / shot.files[0].source for shot in plan.shots]
-    for shot in find_again(primaries, plan.roots):
+    for shot in find_again(primaries, [shot.root for shot in plan.shots]):
         for path in shot.files:
             if path not in planned:
                 yield f"{display_path(path)} belongs to a shot of the plan and is not in it"

@@ -87,6 +87,11 @@ def test_no_file_outside_of_what_was_given(folder_of: PhotoFolder) -> None:
     assert files(folder_of, "JPG/IMG_1.JPG") == both[:1]
     (shot,) = find_again([folder_of.root / "JPG/IMG_1.JPG"], [folder_of.root / "JPG"])
     assert shot.companions == ()
+    # Files that were named one by one: the root of another photo says nothing about these.
+    folder_of.put("IMG_2.JPG", data=jpeg(2))
+    named = [folder_of.root / name for name in ("IMG_2.JPG", "JPG/IMG_1.JPG", "RAW/IMG_1.CR2")]
+    alone = find_again(named, [path.parent for path in named])
+    assert [shot.files for shot in alone] == [(path,) for path in named]
 
 
 @pytest.mark.parametrize("rule", ["RAW/.nomedia", "RAW/.iqignore"])
