@@ -12,7 +12,7 @@ from iqcli.records import Marks
 
 _RANK = re.compile(rb"^Rank=([1-5])\s*$", re.MULTILINE)
 _COLOUR = re.compile(rb"^ColorLabel=[1-9]\d*\s*$", re.MULTILINE)
-_DXO = re.compile(rb"^\s*Rating\s*=\s*([1-5])\s*,?\s*$", re.MULTILINE)
+_DXO = re.compile(rb"^[ \t]*+Rating\s*+=\s*+([1-5])[ \t]*+,?[ \t\r]*+$", re.MULTILINE)
 _CAPTURE_ONE = re.compile(rb"""K=["']Basic_Rating["']\s+V=["']([1-5])["']""")
 _CAPTURE_ONE_COLOUR = re.compile(rb"""K=["']Basic_ColorTag["']\s+V=["'][1-9]\d*["']""")
 _FAVOURITE = re.compile(rb"^Favorite:\s*(true)\s*$", re.MULTILINE)

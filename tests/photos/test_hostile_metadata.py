@@ -38,6 +38,7 @@ from iqcli.photos.names.read_evidence import ReadEvidence
 from iqcli.photos.times import capture_time
 from iqcli.photos.times.films import taken_of
 from iqcli.photos.times.names import of_name
+from iqcli.pipeline import editor_marks
 from iqcli.pipeline.picasa import PicasaStars, starred
 from iqcli.pipeline.sidecars import favourite_of, marks_in, read_marks, sidecars, takeout_of
 
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 # Seconds of processor time for one file: a hundred times what most need.
 SECONDS = 0.7
-# The same for all that is asked of one name: seventy times what it takes.
+# The same for all that is asked of one name or text: seventy times what it takes.
 NAME_SECONDS = 0.1
 MOST_BYTES = MOST_INDEX + 2 * MOST_ITEM + 4 * 2**20
 HUGE = 2**28
@@ -184,6 +185,15 @@ def test_names_of_separators() -> None:
     for name in names * 10:
         list(edit_marks.originals(name, Everything()))
     assert time.process_time() - start < SECONDS
+
+
+def test_files_of_developers_of_blanks() -> None:
+    for ext in editor_marks.RATINGS:
+        for piece in (b"\n", b" ", b" \n", b"\t"):
+            for front in (b"", b"Rating = 3", b"Rank=3", b"Favorite: true", b"K='Basic_Rating'"):
+                start = time.process_time()
+                editor_marks.marks_of(ext, front + piece * 30_000 + b"x", labels=True)
+                assert time.process_time() - start < NAME_SECONDS, (ext, front, piece)
 
 
 class Everything:
