@@ -269,12 +269,17 @@ def apple_burst(block: bytes) -> str | None:
         return None
     (start,) = struct.unpack(order + "I", pointer)
     note = directory(block, order, start, {MAKER_NOTE}).get(MAKER_NOTE, b"")
+    text = apple_text(note, BURST_UUID).rstrip(b"\0")
+    return text.decode("ascii") if BURST_IDENTITY.fullmatch(text) else None
+
+
+def apple_text(note: bytes, tag: int) -> bytes:
+    """The text of a tag in Apple's maker note; empty if there is none, or the note is another's."""
     head = APPLE.match(note)
     if head is None:
-        return None
-    inner = ">" if head[1] == b"MM" else "<"
-    text = directory(note, inner, head.end(), {BURST_UUID}).get(BURST_UUID, b"").rstrip(b"\0")
-    return text.decode("ascii") if BURST_IDENTITY.fullmatch(text) else None
+        return b""
+    order = ">" if head[1] == b"MM" else "<"
+    return directory(note, order, head.end(), {tag}).get(tag, b"")
 
 
 def number_of(values: Any) -> float | None:

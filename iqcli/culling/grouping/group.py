@@ -27,14 +27,13 @@ from iqcli.photos.times.capture_time import local_days
 from iqcli.records import FrameSet, best_first, is_damaged
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.records import Flags, Integers, Photo
 
     Parts = list[Integers]
-    from collections.abc import Iterable
 
 # Scores nearer to that of the best frame are a tie, in points: see `order_within`. The narrowest
 # width that orders 50 training scenes of BIQ2021 best (.90 of the best frames found, .86 without);

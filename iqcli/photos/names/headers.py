@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from iqcli.fs.read import open_quietly
 from iqcli.photos.codecs.metadata import FRONT, exif_blocks
 from iqcli.photos.codecs.quicktime import index_of
-from iqcli.photos.exif import APPLE, MAKER_NOTE, MOMENT
+from iqcli.photos.exif import MAKER_NOTE, MOMENT, apple_text
 from iqcli.photos.formats import VIDEO, extension
 from iqcli.photos.names.evidence import UNKNOWN, Header
 from iqcli.photos.tiff import EXIF_IFD, directory
@@ -80,11 +80,7 @@ def _tags(block: bytes) -> dict[str, str]:
 
 
 def _content_id(note: bytes) -> str:
-    head = APPLE.match(note)
-    if head is None:
-        return ""
-    order = ">" if head[1] == b"MM" else "<"
-    text = _text(directory(note, order, head.end(), {CONTENT_ID}).get(CONTENT_ID, b""))
+    text = _text(apple_text(note, CONTENT_ID))
     return text if IDENTIFIER.fullmatch(text) else ""
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from datetime import datetime, timedelta
 
-from iqcli.photos.times.capture_time import NAME, Taken, of_seconds
+from iqcli.photos.times.capture_time import NAME, Taken, hour_of, of_seconds
 
 # A date, compact or with one separator. Digits are those of ASCII, blanks any.
 _2 = "[0-9][0-9]"
@@ -89,12 +89,8 @@ def _moment(match: re.Match[str], latest: datetime) -> str | None:
     day = _day(match, latest)
     hour, minute, second = (int(match[each]) for each in ("h", "m", "sec"))
     gap = match["gap"] if "gap" in match.re.groupindex else ""
-    half = (match["half"] or "").lower() or ("p" if any(w in gap for w in _AFTERNOON) else "")
-    if half:
-        if not 1 <= hour <= 12:
-            half = ""  # a clock of 24 hours, whatever stands there
-        else:
-            hour = hour % 12 + (12 if half == "p" else 0)
+    half = match["half"] or ("p" if any(w in gap for w in _AFTERNOON) else "")
+    hour = hour_of(hour, half)
     if day is None or hour > 23 or minute > 59 or second > 59:
         return None
     when = day.replace(hour=hour, minute=minute, second=second).isoformat()

@@ -115,8 +115,10 @@ def test_two_photos_whose_names_differ_in_form_keep_their_own() -> None:
         (f"{LONG}6.jpg", f"{LONG}6.json"),
         (f"{LONG}67.jpg", f"{LONG}6.json"),
         (f"{LONG}6(2).jpg", f"{LONG}6(2).json"),
-        ("00100lPORTRAIT_00100_BURST20190512105520444_COV.jpg",) * 1
-        + ("00100lPORTRAIT_00100_BURST20190512105520444_CO.json",),
+        (
+            "00100lPORTRAIT_00100_BURST20190512105520444_COV.jpg",
+            "00100lPORTRAIT_00100_BURST20190512105520444_CO.json",
+        ),
         ("IMG_20190605_151329_family.jpg", "IMG_20190605_151329_family.jpg.supplemental-me.json"),
     ],
 )
