@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from iqcli.culling.grouping.similarity import GREYED
 from iqcli.extractors.schema import GREY, GRID
 from iqcli.records import CopyKind
 
@@ -41,8 +42,8 @@ LOW, BITS, ALIKE = 8, 10, 0.95
 MIDDLE, PART_BITS, PART_ALIKE = 0.04, 18, 0.78
 # The least deviation of luma: a plain picture is like every other.
 LEAST = 3.0
-# The luma of what a damaged picture lacks, and the least part of it that must be there.
-GREYED, LEAST_LEFT = 128, 0.2
+# The least part of a damaged picture that must be there.
+LEAST_LEFT = 0.2
 # Noise in steps of luma, of pictures and of their details.
 NOISE, FINE_NOISE = 2.0, 0.35
 # The same: correlation of the pictures and of their details, contrast, and difference in steps.

@@ -21,7 +21,7 @@ NOISE = 8.0
 PATTERN_NOISE = 4.0
 # The luma of a place without data in a damaged picture, and the least part of the tiles that must
 # be left of a pair to be compared by.
-GREY, LEAST = 128, 0.1
+GREYED, LEAST = 128, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def descriptors_of(
     known = [each for each in found if each is not None]
     seen = np.array([each is not None for each in found], np.bool_)
     light = _filled(seen, [each.light for each in known])
-    missing = (light == GREY) & np.array(damaged or [False] * len(found), np.bool_)[:, None]
+    missing = (light == GREYED) & np.array(damaged or [False] * len(found), np.bool_)[:, None]
     mean = light.sum(axis=1) / max(light.shape[1], 1)
     light = (light - mean[:, None]) / np.float32(max(light.shape[1], 1) ** 0.5)
     strength = np.sqrt(np.einsum("ij,ij->i", light, light) + np.float32(NOISE**2))
