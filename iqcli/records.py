@@ -209,7 +209,7 @@ class CopyKind(StrEnum):
 class CopyOf:
     """The photo that another one is a copy of, the most original there is, and how it differs.
 
-    `has_more`: the shot of the copy has more pictures, such as a RAW, or an edit and its original.
+    `has_more`: the shot of the copy has more beside it, such as a RAW, an original or a film.
     `link` is the first name of the file where this is another one; that may be a copy itself.
     """
 

@@ -104,7 +104,7 @@ class Counts:
         unscored = f", {len(self.unscored):,} without a score" if self.unscored else ""
         skipped = f"; {counted(self.unlisted, 'path')} passed over" if self.unlisted else ""
         which = [f"{self.damaged:,} damaged"] if self.damaged else []
-        which += [f"{self.by_stand_in:,} by another file"] if self.by_stand_in else []
+        which += [f"{self.by_stand_in:,} by another file of their shot"] if self.by_stand_in else []
         of_them = f" ({', '.join(which)})" if which else ""
         return f"{total}: {self.done:,} {verb}{of_them}{failed}{unscored}{skipped}"
 

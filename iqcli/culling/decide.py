@@ -48,7 +48,7 @@ COPIES = {
     CopyKind.CROPPED: (Verdict.REVIEW, "cropped_copy", "cropped copy of {}"),
     CopyKind.RECOLOURED: (Verdict.REVIEW, "recoloured_copy", "copy of {} in other colours"),
 }
-COPY_WITH_MORE = (Verdict.REVIEW, "copy_with_more", "copy of {} with more pictures in its shot")
+COPY_WITH_MORE = (Verdict.REVIEW, "copy_with_more", "copy of {} with more in its shot")
 NAMES = {"burst": "burst", "scene": "moment", "day": "day", "folder": "folder"}
 _PROTECTED = Protection()
 ONLY = RuleResult(Verdict.KEEP, "only_of_moment", "the only photo of its moment")
@@ -305,6 +305,8 @@ def _by_band(photo: Photo) -> RuleResult:
     # A model with experience, which the bands need, has a doubt.
     assert rating and rating.uncertainty is not None
     verdict = band(rating.score, rating.uncertainty)
+    if verdict is Verdict.KEEP and is_damaged(photo):
+        return RuleResult(Verdict.REVIEW, "band_damaged", "what is left of it is good")
     code = {Verdict.KEEP: "band_high", Verdict.REJECT: "band_low", Verdict.REVIEW: "band_unsure"}
     words = f"score {rating.score:.1f} ± {rating.uncertainty:.1f}{IN_WORDS[verdict]}"
     return RuleResult(verdict, code[verdict], words)

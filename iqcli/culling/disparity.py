@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from math import exp, lgamma
 from typing import TYPE_CHECKING
 
+from iqcli.culling.decide import COPY
 from iqcli.culling.rules import is_scored
 from iqcli.records import Verdict
 
@@ -75,9 +76,9 @@ def _choices(of: int, some: int) -> float:
 def losses(decisions: Sequence[Decision]) -> list[Loss]:
     """What each class loses that is neither empty nor all judged photos; the greatest share first.
 
-    A photo that could not be scored is in no class.
+    A photo that could not be scored is in no class, nor is a copy that goes because it is one.
     """
-    scored = [each for each in decisions if is_scored(each.photo)]
+    scored = [each for each in decisions if is_scored(each.photo) and COPY not in each.codes]
     rejected = [each for each in scored if each.verdict is Verdict.REJECT]
     photos = Counter(name for each in scored for name in classes_of(each.photo))
     rejects = Counter(name for each in rejected for name in classes_of(each.photo))

@@ -48,7 +48,7 @@ def test_it_is_judged_by_its_next_picture_and_named(iq: Iq, photos: Path) -> Non
         "iq: ./photos/IMG_2.JPG: empty file; IMG_2.DNG is judged in its place",
         "iq: ./photos/IMG_4.JPG: not a picture iq can read (it looks like text); IMG_4.HEIC is "
         "judged in its place",
-        "4 photos: 4 scored (3 by another file)",
+        "4 photos: 4 scored (3 by another file of their shot)",
     ]
     rows = {row["path"].removeprefix("./photos/"): row for row in ran.rows}
     assert list(rows) == ["IMG_1.JPG", "IMG_2.DNG", "IMG_3.DNG", "IMG_4.HEIC"]

@@ -21,7 +21,7 @@ from iqcli.culling.grouping.group import frame_sets
 from iqcli.culling.grouping.likeness import Pictures, pairs
 from iqcli.culling.grouping.scenes import components
 from iqcli.culling.rules import Protection
-from iqcli.photos.formats import RAW, RAW_KINDS, count_pictures, extension
+from iqcli.photos.formats import PHOTO, RAW, RAW_KINDS, VIDEO, extension
 from iqcli.photos.times.capture_time import is_doubtful, is_moment, timeline
 from iqcli.records import CopyKind, CopyOf, is_damaged
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from iqcli.culling.grouping.frames import Frames
     from iqcli.culling.grouping.likeness import Differ
-    from iqcli.records import Flags, Integers, Photo
+    from iqcli.records import Flags, Integers, Photo, Shot
 
 PROTECTED = Protection()
 # Formats that cameras write, by how original they are, and those that lose nothing.
@@ -92,8 +92,28 @@ def is_half_known(photo: Photo) -> bool:
 
 
 def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
-    has_more = count_pictures(photo.shot) > count_pictures(original.shot)
+    own, its = _held(photo.shot), _held(original.shot)
+    has_more = any(own[each] > its.get(each, (0, 0)) for each in own)
     return replace(photo, copy=CopyOf(original.shot.path, kind, has_more))
+
+
+def _held(shot: Shot) -> dict[str, tuple[int, int]]:
+    """How many raw files, pictures and films a shot has beside its leading file, and their bytes.
+
+    One that was cut off, or is empty, has fewer bytes. Sidecars do not count.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for path in shot.companions:
+        ext = extension(path.name)
+        kind = "raw" if ext in RAW else "picture" if ext in PHOTO else "film"
+        if kind != "film" or ext in VIDEO:
+            try:
+                size = path.stat().st_size
+            except OSError:  # it has gone; applying a plan looks again
+                size = 0
+            count, total = found.get(kind, (0, 0))
+            found[kind] = count + 1, total + size
+    return found
 
 
 def _with_links(photos: list[Photo], order: Sequence[int]) -> list[Photo]:
@@ -244,14 +264,17 @@ class _Originality:
         form = facts.format if facts else ""
         raw = form in RAW_KINDS or any(extension(each.name) in RAW for each in photo.shot.files)
         rank = BY_CAMERA.get(form, 2) if camera else int(form not in LOSSLESS)
+        broken = is_damaged(photo) or bool(photo.broken)
         return cls(
-            (not is_kept, is_damaged(photo), not raw, not camera, -pixels, rank),
+            (not is_kept, broken, not raw, not camera, -pixels, rank),
             file.size / max(pixels, 1) if file else 0.0,
             (
                 MESSENGER.fullmatch(path.stem) is not None,
                 age,
-                # Of equal photos the one that brings its film and its sidecars.
-                -len(photo.shot.companions),
+                # Of equal photos the one that brings its film, whole, and its sidecars; Takeout's
+                # JSON files lie beside the copies in albums, too.
+                -sum(size for _, size in _held(photo.shot).values()),
+                -sum(extension(each.name) != "json" for each in photo.shot.companions),
                 CAMERA.fullmatch(path.stem) is None,
                 file.time_ns if file else 0,
                 len(os.fsencode(path)),

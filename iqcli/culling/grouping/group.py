@@ -47,10 +47,11 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
     Any order gives the same groups. They are numbered by the time of their first photo, those
     without any time last, by its path: b0001 and on are bursts and sets, s0001 and on scenes. A
     photo alone has neither, though it has a `frame_set` where the camera stitched it. A copy is no
-    frame beside its original: it is only of a group of copies, and of the scene of its original.
+    frame beside its original: it is only of a group of copies of other photos in another folder,
+    and of the scene of its original.
     """
     originals = _Grouped.of(photos, [k for k, each in enumerate(photos) if each.copy is None])
-    copies = _Grouped.of(photos, [k for k, each in enumerate(photos) if each.copy is not None])
+    copies = _Grouped.of(photos, _copied_elsewhere(photos))
     changes: list[dict[str, object]] = [{} for _ in photos]
     for each in (originals, copies):
         for place in each.stitched:
@@ -69,6 +70,17 @@ def group(photos: Sequence[Photo]) -> list[Photo]:
         if own:
             found[place] = replace(found[place], **own)  # type: ignore[arg-type]
     return found
+
+
+def _copied_elsewhere(photos: Sequence[Photo]) -> list[int]:
+    """The places of copies in other folders than their originals, one of each in a folder."""
+    found: dict[tuple[Path, Path], int] = {}
+    by_path = sorted(range(len(photos)), key=lambda k: os.fsencode(photos[k].shot.path))
+    for place in by_path:
+        copy, folder = photos[place].copy, photos[place].shot.path.parent
+        if copy and copy.of.parent != folder:
+            found.setdefault((folder, copy.of), place)
+    return list(found.values())
 
 
 def with_days(photos: Sequence[Photo]) -> list[Photo]:

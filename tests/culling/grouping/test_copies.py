@@ -22,6 +22,7 @@ from iqcli.culling.grouping.group import group, sections
 from iqcli.culling.rules import Protection, Quota, Rule
 from iqcli.extractors.perceptual_hash import BLOCKS, likeness_of
 from iqcli.records import (
+    BrokenFile,
     CopyKind,
     Facts,
     FileStamp,
@@ -429,12 +430,52 @@ def test_a_shot_with_more_pictures_than_its_original_is_for_review() -> None:
     kept = shot("kept.jpg", marks=Marks(5))
     edit = shot("IMG_E1.jpg", how="half", companions=["IMG_1.jpg", "IMG_1.mov"])
     film = shot("IMG_2.jpg", how="half", companions=["IMG_2.mov", "IMG_2.xmp"])
-    found = decided(kept, edit, film, rule=Rule(duplicates=True))
-    why = "copy of ./photos/kept.jpg with more pictures in its shot"
-    assert found["IMG_E1.jpg"] == f"review: {why}"
-    assert found["IMG_2.jpg"] == "reject: copy of ./photos/kept.jpg"
-    by_burst = decided(kept, edit, film, rule=Rule(keep=Quota(1), per="burst"))
-    assert by_burst["IMG_E1.jpg"].startswith("keep") and by_burst["IMG_2.jpg"].startswith("reject")
+    plain = shot("IMG_3.jpg", how="half", companions=["IMG_3.xmp"])
+    found = decided(kept, edit, film, plain, rule=Rule(duplicates=True))
+    why = "copy of ./photos/kept.jpg with more in its shot"
+    assert found["IMG_E1.jpg"] == found["IMG_2.jpg"] == f"review: {why}"
+    assert found["IMG_3.jpg"] == "reject: copy of ./photos/kept.jpg"
+    by_burst = decided(kept, edit, plain, rule=Rule(keep=Quota(1), per="burst"))
+    assert by_burst["IMG_E1.jpg"].startswith("keep") and by_burst["IMG_3.jpg"].startswith("reject")
+
+
+@pytest.mark.parametrize("name", ["IMG_1.DNG", "IMG_1.MOV"])
+def test_a_copy_whose_raw_or_film_is_whole_is_the_original(tmp_path: Path, name: str) -> None:
+    """Where that of the other was cut off."""
+    photos = []
+    for folder, size in (("a", 10), ("b/deeper", 10_000)):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / name).write_bytes(b"x" * size)
+        path = tmp_path / folder / "IMG_1.JPG"
+        files = Shot(tmp_path, path, (path.with_name(name),))
+        photos.append(replace(shot("x.jpg", sha="s"), shot=files))
+    found = with_copies(photos)
+    assert [each.copy is None for each in found] == [False, True]
+    # A mark decides before that, but then the whole one is looked at.
+    found = with_copies([replace(photos[0], marks=Marks(5)), photos[1]])
+    assert found[0].copy is None and found[1].copy and found[1].copy.has_more
+
+
+def test_a_shot_with_a_broken_file_is_less_than_a_whole_one() -> None:
+    led = replace(
+        shot("a/IMG_1.DNG", format="dng", **CAMERA),
+        broken=(BrokenFile(ROOT / "a/IMG_1.JPG", "empty file", False),),
+    )
+    whole = shot("b/IMG_1.JPG", how="half")
+    found = with_copies([led, whole])
+    assert found[1].copy is None and found[0].copy
+
+
+def test_copies_of_one_photo_are_no_burst() -> None:
+    """However many there are, in its folder or in another."""
+    frames = [
+        shot(name, sha="s", taken="2024-05-01T12:00:00", burst="apple:U")
+        for name in ("1.jpg", "2.jpg", "3.jpg", "b/1.jpg", "b/2.jpg")
+    ]
+    found = group(with_copies(frames))
+    assert [each.group for each in found] == [None] * 5
+    result = decide(found, Rule(keep=Quota(1), per="burst"))
+    assert sorted(each.verdict.value for each in result) == ["keep", *["reject"] * 4]
 
 
 def test_without_a_rule_copies_go_to_their_original() -> None:

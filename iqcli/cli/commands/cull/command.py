@@ -146,8 +146,8 @@ def cull(
 ) -> Exit:
     """Show the photos that a rule rejects; move them with --apply.
 
-    Without a rule: those that people would surely rate below the middle of the scale, as far as the
-    model can tell. Several rules reject what any of them rejects.
+    Without a rule: copies, and those that people would surely rate below the middle of the scale,
+    as far as the model can tell. Several rules reject what any of them rejects.
 
     --worst 20% rejects a fifth of all scored photos or of each group --per, --worst 20 twenty.
     Photos with stars or a flag, brackets, panoramas and time-lapses stay, and nothing goes in

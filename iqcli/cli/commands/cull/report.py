@@ -82,7 +82,7 @@ def summary(decisions: Sequence[Decision]) -> Iterator[str]:
     yield from _shortfall(decisions, counts[Verdict.REJECT])
     unread = sum(each.verdict is Verdict.REVIEW and not each.photo.rating for each in decisions)
     if unread:
-        yield f"{unread:,} without a score {_are(unread)} left for review, not counted"
+        yield f"{unread:,} without a score {_are(unread)} among those for review"
     left = sum(each.verdict is Verdict.REVIEW and UNCOUNTED in each.codes for each in decisions)
     if left:
         yield f"{left:,} that a person rejected already {_are(left)} left for review, not counted"
