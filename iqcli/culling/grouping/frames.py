@@ -151,16 +151,20 @@ def numbered(values: Iterable[Hashable]) -> Integers:
     )
 
 
-def still(frames: Frames, light: float, content: float) -> Flags:
+def still(frames: Frames, light: float, content: float, *, in_folder: bool = False) -> Flags:
     """Which frames have a time at which their clock stood still: it tells nothing of them.
 
     Several photos of one camera have it, and half of them or more do not look like the one before
-    (see `Descriptors.alike` for the limits). The frames of a fast burst do.
+    (see `Descriptors.alike` for the limits). The frames of a fast burst do. With `in_folder` they
+    lie in one folder: two people may have the same camera, and press at the same time.
     """
+    clock = frames.camera
+    if in_folder:
+        clock = clock * (int(frames.folder.max(initial=0)) + 1) + frames.folder
     places = np.flatnonzero(~np.isnan(frames.seconds) & frames.descriptors.seen)
-    order = places[np.lexsort((places, frames.seconds[places], frames.camera[places]))]
+    order = places[np.lexsort((places, frames.seconds[places], clock[places]))]
     one, other = order[:-1], order[1:]
-    equal = (frames.camera[one] == frames.camera[other]) & (frames.gaps(one, other) == 0)
+    equal = (clock[one] == clock[other]) & (frames.gaps(one, other) == 0)
     unlike = equal.copy()
     unlike[equal] = ~frames.descriptors.alike(one[equal], other[equal], light, content)
     moment = np.concatenate([[0], np.cumsum(~equal)])[: len(order)]

@@ -113,7 +113,7 @@ class _Grouped:
     def of(cls, photos: Sequence[Photo], places: Sequence[int]) -> _Grouped:
         order = sorted(places, key=lambda place: os.fsencode(photos[place].shot.path))
         frames = frames_of([photos[place] for place in order])
-        trusted = _trusted(frames)
+        trusted = _trusted(frames, in_folder=True)
         stitched = np.array([_is_stitched(photos[place]) for place in order], np.bool_)
         kinds, groups = _groups(frames, trusted, ~stitched)
 
@@ -125,7 +125,7 @@ class _Grouped:
 
         return cls(
             [part(members, kinds.get(int(members[0]))) for members in groups],
-            [part(members) for members in scenes(trusted, groups)],
+            [part(members) for members in scenes(_trusted(frames), groups)],
             [order[k] for k in np.flatnonzero(stitched)],
         )
 
@@ -134,9 +134,12 @@ def _is_stitched(photo: Photo) -> bool:
     return photo.facts is not None and photo.facts.panorama
 
 
-def _trusted(frames: Frames) -> Frames:
-    """The same without times at which a clock stood still: they join nothing."""
-    stopped = still(frames, LIGHT, CONTENT)
+def _trusted(frames: Frames, *, in_folder: bool = False) -> Frames:
+    """The same without times at which a clock stood still: they join nothing.
+
+    Bursts and sets lie `in_folder`, scenes need not.
+    """
+    stopped = still(frames, LIGHT, CONTENT, in_folder=in_folder)
     return replace(frames, seconds=np.where(stopped, np.nan, frames.seconds))
 
 
@@ -173,7 +176,7 @@ def frame_sets(photos: Sequence[Photo]) -> dict[Path, int]:
     free: Flags = np.array([not _is_stitched(each) for each in ordered], np.bool_)
     parts = [[place] for place in np.flatnonzero(~free).tolist()]
     frames = frames_of(ordered)
-    parts += [part.tolist() for _, part in _sets(frames, _trusted(frames), free)]
+    parts += [part.tolist() for _, part in _sets(frames, _trusted(frames, in_folder=True), free)]
     return {paths[place]: number for number, part in enumerate(parts) for place in part}
 
 

@@ -82,6 +82,21 @@ def test_a_mark_that_no_other_has_tells_nothing() -> None:
     assert groups([frame("a.jpg", 0, burst="apple:A"), frame("b.jpg", 0.5)]) == [["a.jpg", "b.jpg"]]
 
 
+def test_two_people_with_one_camera_may_press_at_once() -> None:
+    """In folders of their own; within one folder the clock stood still."""
+    both = [
+        frame(f"{folder}/{k}.jpg", 0.3 * k, thing)
+        for folder, thing in (("a", 1), ("b", 2))
+        for k in (0, 1)
+    ]
+    assert groups(both) == [["a/0.jpg", "a/1.jpg"], ["b/0.jpg", "b/1.jpg"]]
+    together = [
+        replace(each, shot=replace(each.shot, path=each.shot.root / f"{k}.jpg"))
+        for k, each in enumerate(both)
+    ]
+    assert groups(together) == []
+
+
 # --- by time and likeness ---
 
 
