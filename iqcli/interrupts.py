@@ -28,7 +28,8 @@ NAMES = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, nam
 SHOW_CURSOR = "\x1b[?25h"
 
 _received = 0
-_interrupted = _threads_left = _announced = _dismissed = False
+_interrupted = _threads_left = _announced = _dismissed = _waiting = False
+_holding = 0
 _kept = "what was done so far is kept"
 _promises: list[str] = []
 _savers: list[Callable[[], None]] = []
@@ -128,6 +129,26 @@ def promise(way_out: str) -> Iterator[None]:
 
 
 @contextmanager
+def held() -> Iterator[None]:
+    """While this holds, a signal waits: for moments that must not end between two instructions.
+
+    In the main thread, which is the only one that a signal ends.
+    """
+    global _holding, _waiting
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    _holding += 1
+    try:
+        yield
+    finally:
+        _holding -= 1
+        if _waiting and not _holding:
+            _waiting = False
+            raise KeyboardInterrupt
+
+
+@contextmanager
 def saving(save: Callable[[], None]) -> Iterator[None]:
     """While this holds, `save` is called, in another thread, before the process is cut off."""
     _savers.append(save)
@@ -170,7 +191,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _interrupt(number: int, _: object) -> None:
-    global _interrupted
+    global _interrupted, _waiting
     if _interrupted:  # `_received` says less: the other thread may have noted this very signal
         _cut_off()
     _interrupted = True
@@ -178,7 +199,10 @@ def _interrupt(number: int, _: object) -> None:
     # What an interrupt meets in a destructor, or in a thread, is not for people.
     sys.unraisablehook = lambda _: None
     threading.excepthook = lambda _: None
-    raise KeyboardInterrupt
+    if _holding:
+        _waiting = True
+    else:
+        raise KeyboardInterrupt
 
 
 def _watch(reading: int, ours: list[int]) -> None:

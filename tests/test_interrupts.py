@@ -248,3 +248,42 @@ def test_a_signal_that_the_second_thread_heard_first_is_one_signal() -> None:
         [sys.executable, "-c", NOTED_FIRST], capture_output=True, timeout=FOR_EVER
     )
     assert (done.returncode, done.stderr) == (7, b"")
+
+
+# A signal right behind the BEGIN of a commit, which diskcache would leave open.
+BEHIND_BEGIN = """
+import os, signal, sys
+from pathlib import Path
+import diskcache
+from iqcli import interrupts
+from iqcli.pipeline.cache_store import Store
+def interrupting(execute):
+    def run(statement, *values):
+        found = execute(statement, *values)
+        if statement.startswith("BEGIN"):
+            os.kill(os.getpid(), signal.SIGINT)
+        return found
+    return run
+def work():
+    store = Store(Path(sys.argv[1]), print)
+    store.put(b"key", b"value")
+    plain = diskcache.Cache._sql
+    diskcache.Cache._sql = property(lambda db: interrupting(plain.fget(db)))
+    try:
+        store.flush()
+    except KeyboardInterrupt:
+        diskcache.Cache._sql = plain
+        store.put(b"other", b"value")
+        store.close()
+        print(Store(Path(sys.argv[1]), print).count())
+    return 7
+interrupts.run(work)
+"""
+
+
+def test_a_signal_waits_for_the_end_of_a_commit(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", BEHIND_BEGIN, tmp_path], capture_output=True, timeout=FOR_EVER
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, b"2\n", b"")
+    assert not [*tmp_path.glob("*damaged*")]

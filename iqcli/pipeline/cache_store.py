@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import diskcache
 from diskcache.core import DBNAME, MODE_RAW
 
+from iqcli import interrupts
 from iqcli.fs.files import quarantine
 from iqcli.text import display_path
 
@@ -231,7 +232,8 @@ class Store:
         return None if value is _ABSENT else value
 
     def _commit(self) -> None:
-        with self._db.transact():
+        # An interrupt behind BEGIN would leave the transaction open, and the next one would fail.
+        with interrupts.held(), self._db.transact():
             for key, value in self._pending.items():
                 self._db.set(key, value)
         self._pending = {}

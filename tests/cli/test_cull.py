@@ -281,6 +281,7 @@ def test_companions_move_and_return_together(iq: Iq, roll: Path) -> None:
     assert tree(iq.cwd) == before
 
 
+@pytest.mark.slow
 def test_a_person_may_ignore_what_cannot_be_read(seen: Iq, roll: Path) -> None:
     (roll / "broken.jpg").write_bytes(b"")
     for words in (
@@ -348,6 +349,7 @@ def test_undo_refuses_what_changed_and_partly_goes_round_it(iq: Iq, roll: Path) 
     assert edited.read_bytes() == b"edited"
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_off_is_taken_back_by_the_next(iq: Iq, roll: Path) -> None:
     held = contents(roll)
     assert iq("cull", "photos", "--worst", "34%", "--apply").code == 0
@@ -388,6 +390,7 @@ def test_a_broken_journal_is_named_and_stops_nothing_else(iq: Iq, roll: Path) ->
     assert tree(roll) == before
 
 
+@pytest.mark.slow
 def test_several_runs_by_name(iq: Iq, roll: Path) -> None:
     before = tree(roll)
     runs = []

@@ -79,6 +79,7 @@ def test_duplicates_go_and_come_back(iq: Iq, photos: Path) -> None:
     assert tree(photos) == before
 
 
+@pytest.mark.slow
 def test_they_are_listed_and_exported(iq: Iq, photos: Path) -> None:
     ranked = iq("rank", "photos", "--per", "copies", "-f", "jsonl").rows
     paths = [row["path"].removeprefix("./photos/") for row in ranked]

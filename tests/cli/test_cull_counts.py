@@ -67,6 +67,7 @@ def left(folder: Path) -> int:
     return len(list(folder.glob("*.jpg")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "rejects"),
     [
@@ -89,6 +90,7 @@ def test_what_is_asked_for_is_what_goes(
     assert (done.code, left(day), left(day / "_Rejected")) == (0, COUNT - rejects, rejects)
 
 
+@pytest.mark.slow
 def test_what_is_starred_stays_and_the_summary_says_why(iq: Iq, day: Path) -> None:
     worst = iq("rank", "photos", "-f", "paths").out.decode().split()[-20:]
     for path in worst[::7]:
@@ -108,6 +110,7 @@ def test_what_is_starred_stays_and_the_summary_says_why(iq: Iq, day: Path) -> No
     assert " due, " not in lifted.err
 
 
+@pytest.mark.slow
 def test_what_a_person_rejected_is_not_counted(iq: Iq, day: Path) -> None:
     worst = iq("rank", "photos", "-f", "paths").out.decode().split()[-10:]
     for path in worst:
@@ -128,6 +131,7 @@ def test_the_best_of_each_moment_stays_where_moments_are_kept(iq: Iq, day: Path)
     ) in ran.lines
 
 
+@pytest.mark.slow
 def test_a_count_in_the_settings(iq: Iq, day: Path) -> None:
     settings = day / ".iq.toml"
     settings.write_text("worst = 7\n")

@@ -113,6 +113,7 @@ def wrong_share(limits: np.ndarray) -> np.ndarray:
     return under[:, opinions >= GOOD].sum(axis=1) / under.sum(axis=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("promise", (0.02, 0.1))
 def test_on_fresh_photos_it_is_broken_in_one_case_of_twenty_at_most(promise: float) -> None:
     random = np.random.default_rng(2)

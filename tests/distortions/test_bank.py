@@ -44,6 +44,7 @@ def test_there_are_the_24_published_ones_and_the_faults_of_phones() -> None:
     assert {each.cost for each in DISTORTIONS.values()} == {FAULT_COST, STYLE_COST}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_each_level_is_further_from_the_picture(name: str) -> None:
     """Level 1 of some published tables is the picture itself: a tie that nothing can learn from."""

@@ -257,6 +257,7 @@ def test_it_draws_pictures_of_every_shape(shape: tuple[int, int]) -> None:
     assert 1200 < pixels.shape[1] < 2400 and 300 < pixels.shape[0] < 800
 
 
+@pytest.mark.slow
 def test_each_fault_shows_in_its_own_panel() -> None:
     picture = texture(1)
     calm = layers(fine=5)

@@ -384,6 +384,7 @@ def test_copies_inside_the_folder_of_originals(iq: Iq) -> None:
     assert [row["copy"] for row in ran.rows] == ["./photos/edited/a.jpg"]
 
 
+@pytest.mark.slow
 def test_infinity_never_reaches_json(iq: Iq, folders: tuple[Path, Path]) -> None:
     for form in ("json", "jsonl", "csv"):
         ran = iq("compare", "originals/lone.png", "copies/other.png", "-f", form)

@@ -58,6 +58,7 @@ def error(one: np.ndarray, other: np.ndarray) -> float:
 # --- the copies ---
 
 
+@pytest.mark.slow
 def test_copies_at_the_scoring_view_differ_in_strength_alone() -> None:
     plain = read_photo(PHOTO, max_megapixels=250)[1].scoring
     views = ScoringViewCache()
@@ -90,6 +91,7 @@ def test_every_copy_has_a_fingerprint_of_its_own() -> None:
     assert len(prints) == 5 * len(DISTORTIONS) + 1 + 5 * len(FULL_SIZE) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FULL_SIZE)
 def test_a_fault_at_full_size_goes_through_a_file(name: str) -> None:
     plain = FullSizeReader(name, 0)(LARGE, max_megapixels=250)

@@ -207,6 +207,7 @@ def put(
 # --- the network ---
 
 
+@pytest.mark.slow
 def test_the_class_token_is_that_of_an_independent_forward(installed: MusiqBlock) -> None:
     found = [installed.forward([each], "cpu")[0] for each in pictures()]
     wanted = [independent(weights(), each).numpy() for each in pictures()]
@@ -214,6 +215,7 @@ def test_the_class_token_is_that_of_an_independent_forward(installed: MusiqBlock
     assert min(np.ptp(found, axis=0)) > 1e-3  # no token is the same for all pictures
 
 
+@pytest.mark.slow
 def test_eight_shapes_at_once_are_each_alone(installed: MusiqBlock) -> None:
     """Fault: padding that other pictures of a batch bring changed a score."""
     alone = [installed.forward([each], "cpu")[0] for each in pictures()]

@@ -82,6 +82,7 @@ def bounded(kernel: Kernel, inputs: np.ndarray, rest: np.ndarray) -> float:
 # --- against the exact process ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", (lambda kernel: kernel, stirred), ids=("plain", "deep"))
 def test_with_all_points_inducing_it_is_the_exact_process(change) -> None:
     inputs, rest = world()

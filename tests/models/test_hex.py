@@ -316,6 +316,7 @@ def test_a_fit_learns_what_is_there(name: str) -> None:
     assert len(fitted.train_losses) == len(fitted.stop_losses)
 
 
+@pytest.mark.slow
 def test_the_curve_is_drawn_alike_each_time() -> None:
     losses = {"taught": [3.0, 2.0, 1.5], "<b>held</b>": [3.1, 2.5, 2.6]}
     drawn = [learning("a $x$ title", losses) for _ in range(2)]

@@ -391,6 +391,7 @@ def test_the_shipped_model_is_calibrated_and_has_a_card(iq: Iq, roll: Path) -> N
     assert card and "CID22" in card.read_text() and "CC BY-SA" in card.read_text()
 
 
+@pytest.mark.slow
 def test_a_photo_without_a_score_is_counted_and_never_culled(iq: Iq, roll: Path) -> None:
     ran = iq("score", "photos", "--model", "niqe")
     assert ran.lines[-1] == "6 photos: 4 scored, 2 without a score"
@@ -408,6 +409,7 @@ def test_a_photo_without_a_score_is_counted_and_never_culled(iq: Iq, roll: Path)
     assert sorted(path for path in roll.rglob("*") if path.is_file()) == before
 
 
+@pytest.mark.slow
 def test_a_warm_run_opens_no_photo_and_no_torch(iq: Iq, roll: Path) -> None:
     cold = iq("score", "photos", "--model", "niqe", "-f", "jsonl")
     ran, opened, loaded = iq.spied("score", "photos", "--model", "niqe", "-f", "jsonl")

@@ -359,7 +359,7 @@ def test_training_and_scoring_normalise_alike(made, model, at_home: Path) -> Non
         found = {block: vector[None] for block, vector in blocks_of(at_home, photo(name)).items()}
         given = method.technical(found), method.aesthetic(found), found["clip:ViT-B-32"]
         (learnt,) = by_torch(made, given)
-        assert model.predict_quality(photo(name)) == pytest.approx(learnt, abs=1e-4)
+        assert model.predict_quality(photo(name)) == pytest.approx(learnt, abs=6e-4)
         unit = given[2] / np.linalg.norm(given[2])
         assert abs(by_torch(made, (*given[:2], unit))[0] - learnt) > 1e-3
 

@@ -72,6 +72,7 @@ def test_a_dot_lies_where_its_numbers_are() -> None:
     assert len(y) and y.mean() > 0.7 * height and x.mean() > 0.75 * width
 
 
+@pytest.mark.slow
 def test_the_same_numbers_give_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     curve = Curve([0.1, 0.9], [0.2, 0.8], [0.1, 0.7], [0.3, 0.9])
     first = plots.scatter("m", cloud()) | plots.reliability("m", curve, curve)
@@ -106,6 +107,7 @@ def test_any_name_can_be_drawn(name: str) -> None:
     assert b"\x1b" not in found["scatter.svg"]
 
 
+@pytest.mark.slow
 def test_an_interval_is_drawn_as_wide_as_it_is() -> None:
     def blue(reach: float) -> int:
         low, high = [5 - reach], [5 + reach]
@@ -150,6 +152,7 @@ def test_plots_are_written_named_and_replaced(iq: Iq, opinions: Path) -> None:
     assert again.pop("mine.txt") == b"stays" and again == first
 
 
+@pytest.mark.slow
 def test_without_matplotlib_nothing_is_measured(iq: Iq, opinions: Path, tmp_path: Path) -> None:
     (tmp_path / "blind").mkdir()
     (tmp_path / "blind" / "sitecustomize.py").write_text(BLIND)

@@ -169,6 +169,7 @@ print("still here", file=sys.stderr)
 """
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_whatever_the_decoders_think(tmp_path: Path) -> None:
     tiff = BytesIO()
     Image.fromarray(noise(300, 200)).save(tiff, "TIFF", compression="tiff_deflate")

@@ -62,6 +62,7 @@ def test_threads_are_used_again() -> None:
     assert len({bounded(threading.get_ident)() for _ in range(5)}) == 1
 
 
+@pytest.mark.slow
 def test_what_is_stuck_in_c_is_given_up() -> None:
     stuck = bounded(lambda: seconds_in_c(0.6))
     with at_most(0.1), pytest.raises(TooSlow, match=r"takes more than 0.1 s: skipped \(raise max_"):

@@ -271,6 +271,7 @@ PARTS = NUMBERS | some.sampled_from([*"-:/._ TZ+", "2020", "01", "02", "13", "IM
 TEXTS = some.lists(PARTS, max_size=14).map("".join) | some.text(max_size=40)
 
 
+@pytest.mark.slow
 @given(TEXTS, TEXTS)
 def test_any_text_gives_a_time_that_the_cache_keeps_or_none(text: str, other: str) -> None:
     times = [

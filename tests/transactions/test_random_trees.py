@@ -39,6 +39,7 @@ def timeless(found: Tree) -> Tree:
     return {path: (leaf[-1] if path.endswith(name) else leaf,) for path, leaf in found.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [seeds(0, 6), pytest.param(seeds(6, 24), marks=slow)])
 def test_apply_then_undo_gives_the_same_tree(quick_path: Path, seeds: range) -> None:
     for seed in seeds:

@@ -219,6 +219,7 @@ FRAMES = some.builds(
 ROLLS = some.lists(FRAMES, max_size=25, unique_by=lambda each: each.shot.path)
 
 
+@pytest.mark.slow
 @given(ROLLS, some.randoms())
 def test_any_order_gives_the_same_groups(roll: list[Photo], chance) -> None:
     found = group(roll)

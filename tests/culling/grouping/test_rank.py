@@ -86,6 +86,7 @@ def test_the_table_says_which_group(iq: Iq, day: Path, per: str, named: set[str]
     assert found - {""} == named
 
 
+@pytest.mark.slow
 def test_a_warm_run_reads_no_photo_and_needs_no_torch(iq: Iq, day: Path) -> None:
     first = iq("rank", "photos", "--per", "burst", "--format", "csv")
     ran, opened, loaded = iq.spied("rank", "photos", "--per", "burst", "--format", "csv")
