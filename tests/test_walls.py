@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from importlinter.cli import lint_imports
 from support.cli_runner import SOURCE
+from support.photo_trees import settle
 
 import iqcli
-from iqcli.pipeline.cache import FINE_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,7 +179,7 @@ def test_a_second_run_opens_no_photo(iq: Iq, roll: Path, command: tuple[str, ...
     for name in ("IMG_1.jpg.xmp", "unknown", "IMG_1.MOV"):
         (roll / name).write_bytes(b"x")
     (roll / "IMG_2.jpg.supplemental-metadata.json").write_text('{"favorited": true}')
-    time.sleep(2 * FINE_NS / 1e9)  # younger files are read again
+    settle()
     assert iq("score", "photos").code == 0
     ran, opened, loaded = iq.spied(*command, "photos")
     assert ran.code == 0
