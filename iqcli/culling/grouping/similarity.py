@@ -44,8 +44,9 @@ class Descriptors:
         """(k,) correlations, -1..1, of the light of k pairs, where both have data."""
         common = np.einsum("ij,ij->i", self.light[one], self.light[other])
         found: Array = (common + NOISE**2) / (self.strength[one] * self.strength[other])
-        for k in np.flatnonzero(self.is_partial[one] | self.is_partial[other]).tolist():
-            there = ~(self.missing[one[k]] | self.missing[other[k]])
+        missing = self.missing[one] | self.missing[other]
+        for k in np.flatnonzero(missing.any(axis=1)).tolist():
+            there = ~missing[k]
             if there.mean() >= LEAST:
                 found[k] = _similarity(self.light[one[k]], self.light[other[k]], there)
         return found
@@ -63,11 +64,6 @@ class Descriptors:
         noise = np.float32(PATTERN_NOISE**2)
         found: Array = common / np.sqrt((own + noise) * (its + noise))
         return found
-
-    @property
-    def is_partial(self) -> Flags:
-        """(n,) Whether a part of the photo has no data."""
-        return np.asarray(self.missing.any(axis=1))
 
     def alike(self, one: Integers, other: Integers, light: float, content: float) -> Flags:
         """Which of k pairs have at least that similarity of light, or cosine of embeddings."""
