@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import pytest
 from importlinter.cli import lint_imports
 from support.cli_runner import SOURCE
-from support.photo_trees import settle
 
 import iqcli
 
@@ -179,7 +178,6 @@ def test_a_second_run_opens_no_photo(iq: Iq, roll: Path, command: tuple[str, ...
     for name in ("IMG_1.jpg.xmp", "unknown", "IMG_1.MOV"):
         (roll / name).write_bytes(b"x")
     (roll / "IMG_2.jpg.supplemental-metadata.json").write_text('{"favorited": true}')
-    settle()
     assert iq("score", "photos").code == 0
     ran, opened, loaded = iq.spied(*command, "photos")
     assert ran.code == 0

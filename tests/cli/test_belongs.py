@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.phone_files import film, jpeg
-from support.photo_trees import settle, tree
+from support.photo_trees import tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +129,6 @@ def test_a_warm_run_opens_no_file_to_see_what_belongs_together(iq: Iq) -> None:
             "IMG_3.MOV": film(),
         },
     )
-    settle()
     first = iq("score", "photos", "-f", "jsonl")
     ran, opened, loaded = iq.spied("score", "photos", "-f", "jsonl")
     assert [row["companions"] for row in ran.rows] == [row["companions"] for row in first.rows]

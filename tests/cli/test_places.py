@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.images import encoded, noise
-from support.photo_trees import settle, tree
+from support.photo_trees import tree
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq, Ran
@@ -369,7 +369,6 @@ def test_a_second_run_opens_no_photo_and_no_rules_are_loaded(iq: Iq, photos: Pat
     put(photos, "a.jpg", "b/c.jpg", "@eaDir/d.jpg", "P.photoslibrary/originals/e.jpg", "film.mp4")
     for path in photos.rglob("*"):
         os.utime(path, ns=(1_600_000_000_000_000_000,) * 2)
-    settle()
     assert iq("score", "photos").code == 0
     ran, opened, loaded = iq.spied("score", "photos")
     assert ran.code == 0

@@ -6,7 +6,6 @@ import hashlib
 import os
 import random
 import shutil
-import time
 import unicodedata
 from collections import Counter
 from pathlib import Path, PurePath
@@ -16,7 +15,6 @@ from support.phone_files import jpeg
 
 from iqcli.culling import planner as plans
 from iqcli.photos.find import find_shots
-from iqcli.pipeline.cache import FINE_NS
 from iqcli.records import Decision, Marks, Photo, Rating, Shot, Verdict
 
 if TYPE_CHECKING:
@@ -219,8 +217,3 @@ def shots_in(root: Path) -> list[list[str]]:
     found = find_shots([root], default_excludes=False, on_problem=lambda *_: None)
     shots = [[str(path.relative_to(root)) for path in shot.files] for shot in found]
     return [shot for shot in shots if not set(OWNED).intersection(PurePath(shot[0]).parts)]
-
-
-def settle() -> None:
-    """Wait until files that were just written are no longer so young that they are read again."""
-    time.sleep(2 * FINE_NS / 1e9)
