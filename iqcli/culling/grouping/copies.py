@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from iqcli.culling.grouping.likeness import Differ
     from iqcli.records import Flags, Integers, Photo, Shot
 
+    # Of each kind of files: how many, and their bytes.
+    Held = dict[str, tuple[int, int]]
+
 PROTECTED = Protection()
 # Formats that cameras write, by how original they are, and those that lose nothing.
 BY_CAMERA = {"heif": 0, "jpeg": 1}
@@ -68,8 +71,11 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
     """
     sets = frame_sets(photos)
     kept = [bool(protect.reasons(e)) or (protect.sets and e.shot.path in sets) for e in photos]
-    ages = _ages(photos)
-    rank = [_Originality.of(*each) for each in zip(photos, kept, ages, strict=True)]
+    held = {each.shot.path: _held(each.shot) for each in photos}
+    rank = [
+        _Originality.of(each, is_kept, age, held[each.shot.path])
+        for each, is_kept, age in zip(photos, kept, _ages(photos), strict=True)
+    ]
     order = sorted(range(len(photos)), key=lambda k: rank[k].order())
     ordered = [photos[k] for k in order]
     first = _first_of_equal(ordered)
@@ -80,9 +86,9 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
     for place, original in enumerate(first.tolist()):
         near, kind = like.get(int(np.searchsorted(originals, original)), (None, None))
         if near is not None and kind is not None:
-            found[order[place]] = _copy(ordered[place], ordered[originals[near]], kind)
+            found[order[place]] = _copy(ordered[place], ordered[originals[near]], kind, held)
         elif original != place:
-            found[order[place]] = _copy(ordered[place], ordered[original], CopyKind.EXACT)
+            found[order[place]] = _copy(ordered[place], ordered[original], CopyKind.EXACT, held)
     return _with_links(found, order)
 
 
@@ -91,18 +97,18 @@ def is_half_known(photo: Photo) -> bool:
     return photo.likeness is not None and photo.likeness.grey is None
 
 
-def _copy(photo: Photo, original: Photo, kind: CopyKind) -> Photo:
-    own, its = _held(photo.shot), _held(original.shot)
+def _copy(photo: Photo, original: Photo, kind: CopyKind, held: Mapping[Path, Held]) -> Photo:
+    own, its = held[photo.shot.path], held[original.shot.path]
     has_more = any(own[each] > its.get(each, (0, 0)) for each in own)
     return replace(photo, copy=CopyOf(original.shot.path, kind, has_more))
 
 
-def _held(shot: Shot) -> dict[str, tuple[int, int]]:
+def _held(shot: Shot) -> Held:
     """How many raw files, pictures and films a shot has beside its leading file, and their bytes.
 
     One that was cut off, or is empty, has fewer bytes. Sidecars do not count.
     """
-    found: dict[str, tuple[int, int]] = {}
+    found: Held = {}
     for path in shot.companions:
         ext = extension(path.name)
         kind = "raw" if ext in RAW else "picture" if ext in PHOTO else "film"
@@ -257,7 +263,7 @@ class _Originality:
     last: tuple[object, ...]
 
     @classmethod
-    def of(cls, photo: Photo, is_kept: bool, age: float) -> _Originality:
+    def of(cls, photo: Photo, is_kept: bool, age: float, held: Held) -> _Originality:
         facts, file, path = photo.facts, photo.file, photo.shot.path
         pixels = facts.width * facts.height if facts else 0
         camera = bool(facts and facts.camera)
@@ -273,7 +279,7 @@ class _Originality:
                 age,
                 # Of equal photos the one that brings its film, whole, and its sidecars; Takeout's
                 # JSON files lie beside the copies in albums, too.
-                -sum(size for _, size in _held(photo.shot).values()),
+                -sum(size for _, size in held.values()),
                 -sum(extension(each.name) != "json" for each in photo.shot.companions),
                 CAMERA.fullmatch(path.stem) is None,
                 file.time_ns if file else 0,
