@@ -13,11 +13,11 @@ from iqcli import settings
 from iqcli.errors import PhotoError
 from iqcli.models.card import about
 from iqcli.models.registry import Registry
-from iqcli.models.scoring import with_damage
+from iqcli.models.scoring import with_facts
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import limited, views_of
 from iqcli.pipeline.devices import measure_views
-from iqcli.records import NoRating
+from iqcli.records import Facts, NoRating
 from iqcli.text import display_path
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.records import Facts, Rating, Views
+    from iqcli.records import Rating, Views
 
     Photo = str | Path | bytes | Image | NDArray[np.uint8]
 
@@ -69,7 +69,7 @@ class ImageQualityFusion:
         """The full ratings: score, uncertainty, parts, issues, reasons."""
         names: list[str] = []
 
-        facts: list[Facts | None] = []
+        facts: list[Facts] = []
 
         def seen() -> Iterator[Views]:
             for count, photo in enumerate(photos, start=1):
@@ -83,7 +83,7 @@ class ImageQualityFusion:
 
         rated = self._model.rate(measure_views(seen(), self._model.blocks))
         found = zip(rated, names, facts, strict=True)
-        return [with_damage(_rated(each, name), known) for each, name, known in found]
+        return [with_facts(_rated(each, name), known) for each, name, known in found]
 
     def get_model_info(self) -> dict[str, Any]:
         """What is known of the model: its name, version, licence, blocks, figures and limits.
@@ -106,16 +106,15 @@ def _rated(found: Rating | NoRating, name: str) -> Rating:
     return found
 
 
-def _read(photo: Photo) -> tuple[Facts | None, Views]:
-    """The views, and the facts of what came as a file."""
+def _read(photo: Photo) -> tuple[Facts, Views]:
     if isinstance(photo, np.ndarray):
-        return None, _views_of_array(photo)
+        return _read_array(photo)
     if isinstance(photo, bytes):
         return read_photo(photo, max_megapixels=MAX_MEGAPIXELS)
     if isinstance(photo, str | Path):
         return _read_file(Path(photo))
     if isinstance(photo, Image):
-        return None, _views_of_picture(photo)
+        return _read_picture(photo)
     kind = type(photo).__name__
     raise TypeError(f"a photo is a path, bytes, PIL picture or array, not {kind}")
 
@@ -128,16 +127,17 @@ def _read_file(path: Path) -> tuple[Facts, Views]:
         raise PhotoError(f"{display_path(path)}: {why}") from error
 
 
-def _views_of_array(pixels: NDArray[np.uint8]) -> Views:
+def _read_array(pixels: NDArray[np.uint8]) -> tuple[Facts, Views]:
     if pixels.dtype != np.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or not pixels.size:
         raise TypeError(
             f"an array must be (height, width, 3) of uint8 in RGB order, "
             f"not {pixels.shape} of {pixels.dtype}"
         )
-    return views_of(limited(pixels))
+    height, width = pixels.shape[:2]
+    return Facts(width, height, "array"), views_of(limited(pixels))
 
 
-def _views_of_picture(picture: Image) -> Views:
+def _read_picture(picture: Image) -> tuple[Facts, Views]:
     """Through a lossless file, so that mode, profile and orientation are treated as on disk."""
     buffer = io.BytesIO()
     try:
@@ -148,4 +148,4 @@ def _views_of_picture(picture: Image) -> Views:
         stored.save(buffer, form, exif=exif, icc_profile=profile, compress_level=1)
     except Exception as error:  # decoders raise whatever they like on broken data
         raise PhotoError(f"a PIL picture that cannot be read: {error}") from error
-    return read_photo(buffer.getvalue(), max_megapixels=MAX_MEGAPIXELS)[1]
+    return read_photo(buffer.getvalue(), max_megapixels=MAX_MEGAPIXELS)

@@ -85,6 +85,10 @@ class Facts:
     taken_from: str | None = None
 
 
+# The short side, in pixels, at which people judged photos.
+HEAD_SHORT = 512
+
+
 @dataclass(frozen=True, slots=True)
 class Views:
     """The result of one decode: upright 8-bit pictures, (height, width, 3), RGB order.
@@ -112,8 +116,8 @@ class Issue:
     share: float | None = None
 
 
-# The issue of a picture whose data are missing or corrupt.
-DAMAGED = "damaged"
+# The issue of a picture whose data are missing or corrupt, and of one of too few pixels.
+DAMAGED, TOO_SMALL = "damaged", "too_small"
 
 
 @dataclass(frozen=True, slots=True)

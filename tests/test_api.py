@@ -52,6 +52,17 @@ def test_a_damaged_file_is_scored_as_seen_and_named(model: ImageQualityFusion) -
     assert "damaged" not in {each.name for each in whole.issues}
 
 
+def test_a_thumbnail_is_too_small_and_not_blurred(model: ImageQualityFusion) -> None:
+    size = (100, 67)
+    small = cv2.resize(photo("chelsea.png"), size, interpolation=cv2.INTER_AREA)
+    enlarged = cv2.resize(small, (1000, 670), interpolation=cv2.INTER_CUBIC)
+    as_picture = Image.fromarray(small)
+    several = (small, as_picture, file_of(as_picture, "PNG"), enlarged)
+    *found, by_hand = [[each.name for each in one.issues] for one in model.rate(several)]
+    assert found == [["too_small"]] * 3
+    assert "blurred" in by_hand and "too_small" not in by_hand
+
+
 @pytest.fixture(scope="module")
 def chelsea(model: ImageQualityFusion) -> float:
     """The score that every way of giving this photo must get."""

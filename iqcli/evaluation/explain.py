@@ -17,7 +17,7 @@ import numpy as np
 
 from iqcli.extractors.schema import GRID, PHOTOMETRY, layer
 from iqcli.models.fusion import KNOTS, normal_scores
-from iqcli.models.scoring import rank
+from iqcli.models.scoring import can_be_seen, rank
 from iqcli.records import Rating
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def explain(
         against="folder" if enough else "training" if quantiles else None,
         effects=_effects(model, blocks, _medians(others, quantiles, enough), photo.rating),
         features=_features(blocks, others, quantiles.get("photometry"), enough),
-        chances=_chances(model, blocks),
+        chances=tuple(c for c in _chances(model, blocks) if can_be_seen(c.issue, photo.facts)),
         tile=_sharpest(blocks, others, enough),
     )
 

@@ -41,6 +41,8 @@ SPECTRUM = (*(f"band_{i}" for i in range(BANDS)), "band_slope", "band_x_to_y")
 PHOTOMETRY = (*EXPOSURE, *COLOUR, *SHARPNESS, *TILE, *SPECTRUM)
 
 GRID = 12
+# Tiles of a picture whose short side has fewer pixels hold too little to be measured.
+LEAST_SHORT = 4 * GRID
 # The side of the small grey picture of the block `grey`.
 GREY = 32
 LAYERS = ("fine", "coarse", "noise", "white", "black", "mean", "spread")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from iqcli.extractors.schema import DIRECTIONS, GRID, LAGS, LAYERS
+from iqcli.extractors.schema import DIRECTIONS, GRID, LAGS, LAYERS, LEAST_SHORT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def extract(views: Views) -> Vector:
     a picture under 4 pixels a tile.
     """
     luma = cv2.cvtColor(views.detail, cv2.COLOR_RGB2GRAY)
-    if min(luma.shape) < 4 * GRID:
+    if min(luma.shape) < LEAST_SHORT:
         return np.full(SIZE, np.nan, np.float32)
     half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     # 8-bit results keep the positive part only, which is half of all in the mean; integers and

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from iqcli.photos.colour import to_srgb
-from iqcli.records import Views
+from iqcli.records import HEAD_SHORT, Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     # Rows and columns, each from its first to behind its last.
     Part = tuple[slice, slice]
 
-HEAD_SHORT = 512
 DETAIL_LONG = 2048
 
 # Pictures are decoded in a pool of threads already, one a core.

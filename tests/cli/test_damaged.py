@@ -64,6 +64,17 @@ def test_it_loses_to_the_whole_frame_of_its_burst(iq: Iq, photos: Path) -> None:
     assert first["codes"] == ["not_kept_of_burst", "damaged"]
 
 
+def test_a_thumbnail_is_named_too_small_and_not_for_its_details(iq: Iq, photos: Path) -> None:
+    small = cv2.resize(texture(3, 400, 600), (120, 80), interpolation=cv2.INTER_LINEAR)
+    (photos / "IMG_3.jpg").write_bytes(encoded(np.asarray(small, np.uint8), "JPEG"))
+    ran = iq("score", "photos/IMG_3.jpg", "-f", "csv")
+    assert ran.code == 0 and "too_small:4" in ran.out.decode()
+    explained = json.loads(iq("explain", "photos/IMG_3.jpg", "-f", "json").out)["issues"]
+    assert explained[0] == {"name": "too_small", "level": 4, "at_least": {}}
+    assert not {"blurred", "noisy"} & {each["name"] for each in explained}
+    assert "issues: badly too small" in iq("explain", "photos/IMG_3.jpg").out.decode()
+
+
 @pytest.mark.slow
 def test_it_is_named_wherever_issues_are(iq: Iq, photos: Path) -> None:
     explained = json.loads(iq("explain", "photos/IMG_1.jpg", "-f", "json").out)

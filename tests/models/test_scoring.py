@@ -10,8 +10,8 @@ import pytest
 from support.fake_heads import loaded
 
 from iqcli.models import scoring
-from iqcli.models.scoring import CHUNK, judge, rank
-from iqcli.records import Facts, Marks, Photo, Rating, Shot
+from iqcli.models.scoring import CHUNK, judge, rank, with_facts
+from iqcli.records import Facts, Issue, Marks, Photo, Rating, Shot
 
 ROOT = Path("/photos")
 
@@ -106,6 +106,40 @@ def test_a_photo_scores_the_same_wherever_it_falls_in_a_chunk(monkeypatch) -> No
     for one, other in zip(whole, parts, strict=True):
         assert (one.score, one.uncertainty) == (other.score, other.uncertainty)
         assert one.issues == other.issues and one.reasons == other.reasons
+
+
+SEEN = tuple(Issue(name, 3) for name in ("blurred", "too_dark", "noisy"))
+
+
+def named(width: int, height: int, damage: float = 0.0) -> list[tuple[str, int]]:
+    """What is named of a picture of this size of which a model sees `SEEN`."""
+    rating = Rating(5.0, 1.0, "echo", issues=SEEN)
+    found = with_facts(rating, Facts(width, height, "jpeg", damage=damage))
+    return [(each.name, each.level) for each in found.issues]
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "level"),
+    [(255, 4000, 2), (320, 240, 2), (160, 120, 3), (120, 160, 3), (100, 75, 4), (48, 48, 4)],
+)
+def test_a_picture_of_few_pixels_is_too_small_instead_of_soft(
+    width: int, height: int, level: int
+) -> None:
+    assert named(width, height) == [("too_small", level), ("too_dark", 3)]
+
+
+@pytest.mark.parametrize("size", [(256, 256), (640, 480), (6000, 4000), (2000, 256)])
+def test_a_picture_of_enough_pixels_is_judged_as_it_is(size: tuple[int, int]) -> None:
+    assert named(*size) == [(each.name, each.level) for each in SEEN]
+
+
+@pytest.mark.parametrize("size", [(47, 64), (64, 16), (1, 1)])
+def test_of_an_icon_nothing_is_seen_but_its_size(size: tuple[int, int]) -> None:
+    assert named(*size) == [("too_small", 4)]
+
+
+def test_damage_is_named_before_size() -> None:
+    assert named(160, 120, damage=0.3)[:2] == [("damaged", 4), ("too_small", 3)]
 
 
 def test_the_best_is_first_and_failures_have_no_place() -> None:

@@ -16,7 +16,6 @@ from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError, PhotoError
 from iqcli.fs.files import require_output, writing
 from iqcli.output.stdout import write
-from iqcli.records import DAMAGED
 from iqcli.text import display_path, escape, exact
 
 if TYPE_CHECKING:
@@ -168,7 +167,8 @@ def to_record(explanation: Explanation, folder: Path) -> dict[str, Any]:
 
     photo, rating, tile = explanation.photo, explanation.photo.rating, explanation.tile
     assert rating
-    damage = [issue_record(each) for each in rating.issues if each.name == DAMAGED]
+    predicted = {each.issue for each in explanation.chances}
+    own = [issue_record(each) for each in rating.issues if each.name not in predicted]
     levels = {each.name: each.level for each in rating.issues}
     return {
         "schema": SCHEMA,
@@ -188,7 +188,7 @@ def to_record(explanation: Explanation, folder: Path) -> dict[str, Any]:
         "blocks": [asdict(each) for each in explanation.effects],
         "features": [asdict(each) for each in explanation.features],
         "issues": [
-            *({**each, "at_least": {}} for each in damage),
+            *({**each, "at_least": {}} for each in own),
             *(
                 {
                     "name": each.issue,
