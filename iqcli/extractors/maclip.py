@@ -24,7 +24,6 @@ from iqcli.extractors.clip import (
     SIDE,
     ClipBlock,
     enlarge_to,
-    inference,
     normalise,
     share_of_good,
 )
@@ -65,14 +64,16 @@ class MaclipBlock(ClipBlock):
 
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> Array:
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""
+        import torch
+
         from iqcli.extractors.clip_model import embed_whole, text_features
 
         clip, texts = self.tower(device), text_features(self.store, self.weights, PROMPTS)
         found = []
         for picture in batch:
-            with inference(device, self.short):
+            with torch.inference_mode():
                 pieces = pieces_of(normalise(picture[None], device)[0])
-                seen = [embed_whole(clip, some).float().cpu() for some in pieces.split(CHUNK)]
+                seen = [embed_whole(clip, some).cpu() for some in pieces.split(CHUNK)]
             found.append(summary(np.concatenate([np.asarray(some) for some in seen]), texts))
         return np.stack(found)
 

@@ -36,7 +36,7 @@ class QualiclipBlock(ClipTowerBlock):
     """The image tower of a file; `weights` is its path. See `ClipTowerBlock`."""
 
     whole: bool = True
-    short: bool = False
+    edition: int = 1  # always float32
 
     @cached_property
     def installed(self) -> str:

@@ -58,7 +58,7 @@ def block_table(store: WeightStore) -> dict[str, AnyBlock]:
         clip("clip:ViT-L-14", "clip-vit-l-14", 768),
         clip("clip:RN50", "clip-rn50", 1024, whole=True),
         MaclipBlock("maclip", "clip-rn50", store=store),
-        clip("qualiclip", "qualiclip", 1024, whole=True, short=False),
+        clip("qualiclip", "qualiclip", 1024, whole=True, edition=1),  # always float32
         MusiqBlock("musiq-koniq", store=store),
         MusiqBlock("musiq-spaq", store=store),
         MusiqBlock("musiq-paq2piq", store=store),

@@ -38,9 +38,12 @@ def choose_device(name: str) -> str:
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return next((device for device, usable in there.items() if usable), "cpu")
-    if not there[name]:
+        name = next((device for device, usable in there.items() if usable), "cpu")
+    elif not there[name]:
         raise IqError(f"torch finds no {name} device here; give --device auto or --device cpu")
+    if name == "cuda":
+        # Else cuDNN rounds what a convolution of float32 reads to ten bits, which moves scores.
+        torch.backends.cudnn.allow_tf32 = False
     return name
 
 

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def block(tmp_path: Path, single_precision: None) -> MaclipBlock:
-    """The block on a tiny tower, in float32."""
+def block(tmp_path: Path) -> MaclipBlock:
+    """The block on a tiny tower."""
     install(tmp_path, "clip-rn50")
     clip_model._texts.cache_clear()
     return MaclipBlock("maclip", "clip-rn50", store=store(tmp_path))

@@ -131,7 +131,9 @@ def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(IqError, match="no cuda device"):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
     assert choose_device("auto") == choose_device("cuda") == "cuda"
+    assert not torch.backends.cudnn.allow_tf32  # float32 is float32 there, too
 
 
 def test_the_cpu_is_chosen_without_torch() -> None:

@@ -17,7 +17,7 @@ from iqcli.weights import store as weight_store
 from iqcli.weights.store import WeightStore, shipped_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pytest
@@ -39,6 +39,24 @@ def tensors(config: Mapping[str, Any], seed: int = 0) -> dict[str, torch.Tensor]
     draw = torch.Generator().manual_seed(seed)
     wanted = clip_model.build(config).state_dict()
     return {name: _drawn(name, tensor, draw) for name, tensor in wanted.items()}
+
+
+def calibrated(config: Mapping[str, Any], pictures: Sequence[torch.Tensor]) -> dict[str, Any]:
+    """Random weights of a ResNet whose norms know these normalised pictures (1, 3, h, w).
+
+    Without that, all embeddings of a drawn tower are nearly one.
+    """
+    clip = clip_model.build(config).to_empty(device="cpu").eval()
+    clip.load_state_dict(tensors(config))
+    norms = [each for each in clip.modules() if isinstance(each, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over the pictures
+        norm.train()
+    with torch.inference_mode():
+        for each in pictures:
+            clip_model.embed_whole(clip, each)
+    return {name: value.clone() for name, value in clip.state_dict().items()}
 
 
 def _drawn(name: str, like: torch.Tensor, draw: torch.Generator) -> torch.Tensor:
