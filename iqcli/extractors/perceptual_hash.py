@@ -30,8 +30,9 @@ def extract(views: Views) -> Vector:
     """(GREY * GREY,) means of luma, 0..255, over equal parts of the scoring view, row by row."""
     import cv2  # deferred: a warm run decodes nothing
 
-    luma = cv2.cvtColor(views.scoring, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    small = cv2.resize(luma, (GREY, GREY), interpolation=cv2.INTER_AREA)
+    from iqcli.extractors.area import area
+
+    small = area(cv2.cvtColor(views.scoring, cv2.COLOR_RGB2GRAY), GREY, GREY)
     # Means of white may be a little more.
     return np.clip(small, 0, 255).astype(np.float32).reshape(-1)
 

@@ -9,13 +9,14 @@ part of the vector.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from iqcli.extractors.area import area, resized
 from iqcli.extractors.schema import BANDS, PERCENTILES, SCALES
-from iqcli.extractors.tiles import tile_means
+from iqcli.extractors.tiles import tile_means, tile_spreads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,51 +30,59 @@ if TYPE_CHECKING:
 EPS = 1e-6
 TILES = 8
 LEVELS = np.arange(256, dtype=np.float64)
-IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+# The noise mask of Immerkaer (1996) is this one across and down.
+SECOND = np.array([1, -2, 1], np.float32)
+SPECTRUM_SIDE = 256
 
 
 def extract(views: Views) -> Vector:
     """(94,) statistics of `views.scoring`, float32, in the order of their names; always finite."""
     rgb = views.scoring
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    planes = [_shrink(luma.astype(np.float32), scale) for scale in SCALES]
-    edges = [cv2.absdiff(cv2.Laplacian(plane, cv2.CV_32F), 0.0) for plane in planes]
+    planes = [
+        luma.astype(np.float32),
+        *(area(luma, *_smaller(luma, scale)) for scale in SCALES[1:]),
+    ]
+    edges = [np.abs(cv2.Laplacian(plane, cv2.CV_32F)) for plane in planes]
     parts = (
         _exposure(luma, rgb),
-        _colour(_shrink(rgb, 4)),
+        _colour(resized(rgb, *_smaller(rgb, 4))),
         *(_sharpness(plane, edge) for plane, edge in zip(planes, edges, strict=True)),
-        _tiles(planes[0], edges[0], edges[1]),
+        _tiles(luma, edges[0], edges[1]),
         _spectrum(luma),
     )
     return np.concatenate([np.asarray(part, np.float32) for part in parts])
 
 
-def _shrink(picture: NDArray[Any], scale: int) -> NDArray[Any]:
-    if scale == 1:
-        return picture
+def _smaller(picture: Pixels, scale: int) -> tuple[int, int]:
     height, width = picture.shape[:2]
-    size = (max(width // scale, 1), max(height // scale, 1))
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return max(width // scale, 1), max(height // scale, 1)
 
 
 def _exposure(luma: Pixels, rgb: Pixels) -> list[float]:
     """Percentiles, moments and clipped shares, all from histograms."""
     counts = _histogram(luma)
-    channels = [_histogram(rgb, channel) for channel in range(3)]
+    whites, blacks = _shares(rgb, 251, cv2.CMP_GE), _shares(rgb, 4, cv2.CMP_LE)
     mean, std, skew, kurtosis = _moments(counts)
     shares = counts[counts > 0]
     return [
         *_percentiles(counts, PERCENTILES),
         *(mean, std, skew, kurtosis, -float(shares @ np.log2(shares))),
         *(counts[:5].sum(), counts[251:].sum()),
-        *(channel[251:].sum() for channel in channels),
-        min(channel[:5].sum() for channel in channels),
+        *(*whites, min(blacks)),
     ]
 
 
-def _histogram(picture: Pixels, channel: int = 0) -> NDArray[np.float64]:
+def _shares(rgb: Pixels, level: int, how: int) -> list[float]:
+    """The share of each channel that compares so with a level."""
+    height, width = rgb.shape[:2]
+    found = cv2.compare(rgb.reshape(height, 3 * width), level, how).reshape(rgb.shape)
+    return [total / 255 / (height * width) for total in cv2.sumElems(found)[:3]]
+
+
+def _histogram(picture: Pixels) -> NDArray[np.float64]:
     """Shares of the 256 levels, summing to 1."""
-    counts = cv2.calcHist([picture], [channel], None, [256], [0, 256]).ravel().astype(np.float64)
+    counts = cv2.calcHist([picture], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     return counts / counts.sum()
 
 
@@ -142,7 +151,9 @@ def _local(plane: Plane) -> tuple[Plane, Plane]:
     """Mean and standard deviation around each pixel, Gaussian 7x7, sigma 7/6 as in BRISQUE."""
     mean = cv2.GaussianBlur(plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
     square = cv2.GaussianBlur(plane * plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
-    return mean, np.sqrt(np.abs(square - mean * mean))
+    mean_square = mean * mean
+    np.subtract(square, mean_square, out=square)
+    return mean, np.sqrt(np.abs(square, out=square), out=square)
 
 
 def _sharpness(plane: Plane, edge: Plane) -> list[float]:
@@ -156,7 +167,7 @@ def _sharpness(plane: Plane, edge: Plane) -> list[float]:
     return [
         _log(_mean(edge)),
         _log(energy**0.5),
-        _log(_mean(square * square) / (energy**2 + EPS)),
+        _log(cv2.norm(square, cv2.NORM_L2SQR) / square.size / (energy**2 + EPS)),
         _log(_mean(gradient)),
         *(_log(level) for level in _percentiles(_histogram(steps), (50, 90, 99))),
         _log(cv2.norm(x, cv2.NORM_L1) / x.size) - _log(cv2.norm(y, cv2.NORM_L1) / y.size),
@@ -164,62 +175,76 @@ def _sharpness(plane: Plane, edge: Plane) -> list[float]:
     ]
 
 
-def _tiles(plane: Plane, edge: Plane, half_edge: Plane) -> list[float]:
+def _tiles(luma: Pixels, edge: Plane, half_edge: Plane) -> list[float]:
     """How sharpness, contrast, light and noise spread over 8x8 tiles: a sharp subject is enough."""
-    fine, coarse, mean = (tile_means(each, TILES) for each in (edge, half_edge, plane))
-    std = np.sqrt(np.abs(tile_means(plane * plane, TILES) - mean**2))
-    immerkaer = cv2.absdiff(cv2.filter2D(plane, cv2.CV_32F, IMMERKAER), 0.0)
+    fine, coarse, mean = (tile_means(each, TILES) for each in (edge, half_edge, luma))
+    immerkaer = np.abs(cv2.sepFilter2D(luma, cv2.CV_16S, SECOND, SECOND))
     noise = tile_means(immerkaer, TILES)
     ratio = np.log((fine + 0.1) / (coarse + 0.1))
-    textured = ratio[coarse >= np.median(coarse)]
+    textured = ratio[coarse >= _quantiles(coarse, 50)]
     sharp = np.log(fine + 0.1)
     return [
-        *(sharp.max(), *np.percentile(sharp, (90, 50, 10)), sharp[2:6, 2:6].mean() - sharp.mean()),
-        *(textured.max(), np.median(textured)),
-        *np.log(np.percentile(std, (10, 50, 90)) + 0.1),
+        *(sharp.max(), *_quantiles(sharp, 90, 50, 10), sharp[2:6, 2:6].mean() - sharp.mean()),
+        *(textured.max(), *_quantiles(textured, 50)),
+        *np.log(_quantiles(tile_spreads(luma, mean), 10, 50, 90) + 0.1),
         mean.std(),
-        *np.log(np.percentile(noise, (10, 50)) + 0.1),
-        _log(_mean(immerkaer)),
-        *(_blockiness(plane, axis) for axis in (1, 0)),
+        *np.log(_quantiles(noise, 10, 50) + 0.1),
+        _log(cv2.norm(immerkaer, cv2.NORM_L1) / immerkaer.size),
+        *(_blockiness(each) for each in (luma, cv2.transpose(luma))),
     ]
 
 
-def _blockiness(plane: Plane, axis: int) -> float:
-    """Log ratio of the steps across 8-pixel borders to those inside."""
-    if plane.shape[axis] < 17:
+def _quantiles(values: NDArray[np.float64], *shares: float) -> NDArray[np.float64]:
+    """Those that so many per cent lie below, as `np.percentile` interpolates, in a tenth of it."""
+    places = np.array(shares) / 100 * (values.size - 1)
+    return np.interp(places, np.arange(values.size), np.sort(values, axis=None))
+
+
+def _blockiness(plane: Pixels) -> float:
+    """Log ratio of the steps across 8-pixel borders, from left to right, to those inside."""
+    if plane.shape[1] < 17:
         return 0.0
-    ahead, behind = (plane[:, 1:], plane[:, :-1]) if axis else (plane[1:], plane[:-1])
-    steps = cv2.reduce(cv2.absdiff(ahead, behind), 1 - axis, cv2.REDUCE_AVG).ravel()
-    border = steps[7::8]
-    inside = (steps.sum() - border.sum()) / (len(steps) - len(border))
+    steps = cv2.reduce(
+        cv2.absdiff(plane[:, 1:], plane[:, :-1]), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S
+    )
+    means = steps.ravel() / len(plane)
+    border = means[7::8]
+    inside = (means.sum() - border.sum()) / (len(means) - len(border))
     return _log(border.mean()) - _log(inside)
 
 
 def _spectrum(luma: Pixels) -> list[float]:
     """Log energy in rings of the Fourier plane at 256x256, their slope, and x over y."""
-    small = cv2.resize(luma, (256, 256), interpolation=cv2.INTER_AREA).astype(np.float32)
-    power = np.abs(np.fft.rfft2((small - small.mean()) * _window())) ** 2
+    small = resized(luma, SPECTRUM_SIDE, SPECTRUM_SIDE).astype(np.float32)
+    plane = cv2.dft((small - small.mean()) * _window(), flags=cv2.DFT_COMPLEX_OUTPUT)
+    real, imaginary = (plane[:, : SPECTRUM_SIDE // 2 + 1, k].ravel() for k in (0, 1))
+    power = real * real + imaginary * imaginary
     ring, along_x, along_y = _rings()
     counts = np.bincount(ring, minlength=BANDS + 1)[:BANDS]
-    energy = np.log(np.bincount(ring, power.ravel(), BANDS + 1)[:BANDS] / counts + 1)
-    slope = np.polyfit(np.arange(BANDS), energy, 1)[0]
-    return [*energy, slope, _log(power.ravel()[along_x].sum()) - _log(power.ravel()[along_y].sum())]
+    energy = np.log(np.bincount(ring, power, BANDS + 1)[:BANDS] / counts + 1)
+    steps = np.arange(BANDS) - (BANDS - 1) / 2
+    slope = steps @ energy / (steps @ steps)
+    return [*energy, slope, _log(power[along_x].sum()) - _log(power[along_y].sum())]
 
 
 @cache
 def _window() -> Plane:
-    return np.outer(np.hanning(256), np.hanning(256)).astype(np.float32)
+    side = np.hanning(SPECTRUM_SIDE)
+    return np.outer(side, side).astype(np.float32)
 
 
 @cache
-def _rings() -> tuple[NDArray[np.intp], NDArray[np.bool_], NDArray[np.bool_]]:
-    """Ring number of each coefficient (the last for what lies outside), and two wedges."""
-    fy, fx = np.meshgrid(np.fft.fftfreq(256), np.fft.rfftfreq(256), indexing="ij")
+def _rings() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
+    """Ring number of each coefficient (the last for what lies outside), and two wedges' places."""
+    fy, fx = np.meshgrid(
+        np.fft.fftfreq(SPECTRUM_SIDE), np.fft.rfftfreq(SPECTRUM_SIDE), indexing="ij"
+    )
     radius = np.hypot(fx, fy).ravel()
     ring = np.digitize(radius, np.geomspace(1 / 128, 0.5, BANDS + 1)) - 1
     ring[(ring < 0) | (ring >= BANDS)] = BANDS
     high = radius > 0.1
-    return ring, high & (fx > np.abs(fy)).ravel(), high & (np.abs(fy) > fx).ravel()
+    wedges = (high & (fx > np.abs(fy)).ravel(), high & (np.abs(fy) > fx).ravel())
+    return ring, *(np.flatnonzero(wedge) for wedge in wedges)
 
 
 def _mean(plane: Plane) -> float:

@@ -38,6 +38,7 @@ def extract(views: Views) -> Vector:
     if min(luma.shape) < LEAST_SHORT:
         return np.full(SIZE, np.nan, np.float32)
     half = cv2.resize(luma, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    mean = tile_means(half, GRID)
     # 8-bit results keep the positive part only, which is half of all in the mean; integers and
     # small planes keep twelve megapixels at four milliseconds.
     layers = (
@@ -46,7 +47,8 @@ def extract(views: Views) -> Vector:
         2 * tile_means(cv2.sepFilter2D(luma, cv2.CV_8U, SECOND, SECOND), GRID),
         tile_means(cv2.compare(half, WHITE, cv2.CMP_GE), GRID) / 255,
         tile_means(cv2.compare(half, BLACK, cv2.CMP_LE), GRID) / 255,
-        *_mean_and_spread(half),
+        mean,
+        tile_spreads(half, mean),
     )
     return np.append(np.stack(layers), _steps(luma)).astype(np.float32)
 
@@ -70,25 +72,28 @@ def _steps(luma: Pixels) -> list[float]:
 
 
 def tile_means(plane: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """Means of a (height, width) plane over (count, count) tiles."""
-    return _means(cv2.integral(plane), count)
+    """Means of a (height, width) plane over (count, count) tiles.
+
+    Rows are added up first, which takes a third of the time of a summed-area table.
+    """
+    height, width = plane.shape
+    kind = cv2.CV_32S if plane.dtype == np.uint8 else cv2.CV_64F
+    top, bottom = _borders(height, count)
+    left, right = _borders(width, count)
+    sums = np.zeros((count, width + 1))
+    for row, (first, last) in enumerate(zip(top.tolist(), bottom.tolist(), strict=True)):
+        sums[row, 1:] = cv2.reduce(plane[first:last], 0, cv2.REDUCE_SUM, dtype=kind)
+    sums = sums.cumsum(axis=1)
+    means: NDArray[np.float64] = (sums[:, right] - sums[:, left]) / np.outer(
+        bottom - top, right - left
+    )
+    return means
 
 
-def _mean_and_spread(plane: NDArray[Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    mean, square = (_means(table, GRID) for table in cv2.integral2(plane))
-    return mean, np.sqrt(np.maximum(square - mean**2, 0))
-
-
-def _means(table: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """Tile means from a summed-area table (height + 1, width + 1)."""
-    first, last = zip(*(_borders(size - 1, count) for size in table.shape), strict=True)
-    corners = [
-        [table[np.ix_(rows, columns)] for columns in (first[1], last[1])]
-        for rows in (first[0], last[0])
-    ]
-    sums = corners[1][1] - corners[1][0] - corners[0][1] + corners[0][0]
-    areas = np.outer(last[0] - first[0], last[1] - first[1])
-    return sums.astype(np.float64) / areas
+def tile_spreads(plane: Pixels, means: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Standard deviations of an 8-bit plane over the tiles of these means."""
+    square = cv2.multiply(plane, plane, dtype=cv2.CV_16U)
+    return np.sqrt(np.maximum(tile_means(square, len(means)) - means**2, 0))
 
 
 def _borders(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

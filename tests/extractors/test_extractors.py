@@ -218,6 +218,30 @@ def test_head_blocks_read_the_head_and_tiles_read_the_detail() -> None:
         np.testing.assert_array_equal(extract(mixed), extract(own_view(source)))
 
 
+# Made by version 0.4: what it measured is still in the caches.
+STORED = Path(__file__).parent.parent / "data" / "blocks.npz"
+DRAWN = {
+    "wide": (21, 1512, 2016),
+    "tall": (22, 2016, 1512),
+    "odd": (23, 601, 907),
+}
+
+
+def stored_picture(name: str) -> np.ndarray:
+    if name == "noise":
+        return noisy(40)
+    return texture(*DRAWN[name]) if name in DRAWN else photo(f"{name}.png")
+
+
+@pytest.mark.parametrize("name", ("astronaut", "coffee", "noise", *DRAWN))
+def test_blocks_of_the_same_version_are_the_same_numbers(name: str) -> None:
+    views = views_of(limited(stored_picture(name)))
+    with np.load(STORED) as stored:
+        for block in ("photometry", "tiles", "grey"):
+            found, expected = BLOCKS[block].extract(views), stored[f"{name}/{block}"]
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 # --- what the modules say of themselves ---
 
 
