@@ -11,7 +11,7 @@ from iqcli.text import escape, meant
 from iqcli.weights.manifest import megabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from iqcli.models.base import Entry
     from iqcli.models.registry import Registry
@@ -107,6 +107,21 @@ def rows_of(names: Iterable[str], weights: WeightStore) -> list[Weight]:
     for name in names:
         found += _needs(name, weights)
     return weights.with_needs(dict.fromkeys(found))
+
+
+def row_of_file(names: Sequence[str], weights: WeightStore) -> Weight:
+    """The weights that one file is given for: those of that name, or all that a model needs.
+
+    Raises IqError for several names, for a model that needs several weights, and like `rows_of`.
+    """
+    if len(names) != 1:
+        raise IqError(f"--from gives one file, and {len(names)} names are given; give one")
+    rows = rows_of(names, weights)
+    own = [each for each in rows if each.name == names[0]] or rows
+    if len(own) > 1:
+        listed = ", ".join(each.name for each in own)
+        raise IqError(f"{names[0]} needs several weights; name the one in the file: {listed}")
+    return own[0]
 
 
 def _needs(name: str, weights: WeightStore) -> tuple[str, ...]:

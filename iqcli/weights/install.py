@@ -55,12 +55,15 @@ def pull(
 ) -> Installed:
     """Place the file of a row, fetched or copied from `given`; `on_progress` gets the bytes so far.
 
-    Weights that lie there already and are the right ones are only recorded anew. Whether
-    their licence may be accepted is the caller's to ask. Raises IqError, and then nothing has got a
-    name; what has come is kept where a later pull can go on with it.
+    Weights that lie there already and are the right ones are only recorded anew; other ones that a
+    pull placed are replaced. Whether their licence may be accepted is the caller's to ask. Raises
+    IqError, and then nothing has got a name; what has come is kept where a later pull can go on
+    with it.
     """
     part, target = store.part_of(weight), store.folder(weight.name) / weight.file
     with _lock(store, weight):
+        if given is not None and weight.sha256:
+            _sum_of_given(weight, given)
         if weight.sha256 and _sum(target) == weight.sha256:
             return _record(store, weight, weight.sha256, HubMetadata(), "what lay there")
         if files.lstat_or_none(target) and not _is_pulled(store, weight):
@@ -83,6 +86,17 @@ def pull(
                 f"cannot write {display_path(target)}: {error.strerror}; mend that"
             ) from error
         return _record(store, weight, sha256, metadata, source)
+
+
+def check_same(store: WeightStore, weight: Weight, given: Path) -> None:
+    """Raise IqError unless a person's file holds the very bytes that are installed."""
+    there, found = store.digest(weight.name), _sum_of_given(weight, given)
+    if found != there:
+        raise IqError(
+            f"{display_path(given)} (sha256 {found}) is not the {weight.name} that is here, "
+            f"{display_path(store.path_of(weight.name))} (sha256 {there}); nothing was changed: "
+            "replace it with `--force`, or leave --from out"
+        )
 
 
 def _record(
@@ -148,17 +162,34 @@ def _check_room(weight: Weight, part: Path) -> None:
         )
 
 
+def _sum_of_given(weight: Weight, given: Path) -> str:
+    """The sha256 of a person's file. Raises IqError where the row knows that it is another file."""
+    try:
+        _check_size(weight, given)
+        found = files.sha256(given)
+    except OSError as error:
+        raise IqError(
+            f"cannot read {display_path(given)}: {error.strerror}; mend that and try again"
+        ) from error
+    if weight.sha256 not in (None, found):
+        raise _not_it(weight, display_path(given), f"its sha256 is {found}, not {weight.sha256}")
+    return found
+
+
+def _check_size(weight: Weight, given: Path) -> None:
+    """Raise IqError for what is no file or cannot be the file of the row, OSError where unread."""
+    least, most = weight.sizes
+    size = given.stat().st_size
+    if not given.is_file():
+        raise IqError(f"{display_path(given)} is no file; give the file {weight.file}")
+    if not least <= size <= most:
+        raise _not_it(weight, display_path(given), f"it has {size:,} bytes, not {weight.size:,}")
+
+
 def _copy(weight: Weight, given: Path, part: Path, on_progress: Progress) -> None:
     """Copy a person's file to the part, if its size fits."""
-    least, most = weight.sizes
     try:
-        size = given.stat().st_size
-        if not given.is_file():
-            raise IqError(f"{display_path(given)} is no file; give the file {weight.file}")
-        if not least <= size <= most:
-            raise _not_it(
-                weight, display_path(given), f"it has {size:,} bytes, not {weight.size:,}"
-            )
+        _check_size(weight, given)
         with given.open("rb") as file:
             download.discard(part)
             fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | BINARY, 0o666)

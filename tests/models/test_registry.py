@@ -25,6 +25,7 @@ from support.weight_rows import (
 )
 
 from iqcli import settings
+from iqcli.errors import IqError
 from iqcli.fs import files
 from iqcli.models import registry, status
 from iqcli.weights import install, manifest
@@ -47,6 +48,30 @@ def test_terms_that_forbid_to_sell_are_accepted_first(iq: Iq, hub: Hub) -> None:
     tabled(iq, hub, net=ON_HUB | STRICT | {"licence": "stricter still"})
     (place / "net.pth").write_bytes(b"spoilt")
     assert iq("models", "pull", "net").code == 2
+
+
+@pytest.mark.parametrize("name", registry.NAMES)
+def test_every_model_names_the_weights_that_pull_brings(tmp_path: Path, name: str) -> None:
+    """Fault: `iq models pull musiq --from FILE` knew no weights of that name."""
+    weights = WeightStore(tmp_path)
+    needs = registry.ENTRIES[name].needs if name in registry.ENTRIES else ()
+    if not needs:
+        for ask in (status.rows_of, status.row_of_file):
+            with pytest.raises(IqError, match=f"{name} needs no weights that are pulled"):
+                ask([name], weights)
+        return
+    assert {*needs} <= {each.name for each in status.rows_of([name], weights)}
+    one = status.row_of_file([name], weights).name
+    assert one == (name if name in weights.rows else needs[0])
+    assert len(needs) == 1 or one == name
+
+
+def test_a_file_for_several_weights_is_refused(tmp_path: Path) -> None:
+    weights = WeightStore(tmp_path)
+    with pytest.raises(IqError, match="2 names are given; give one"):
+        status.row_of_file(["musiq", "musiq-ava"], weights)
+    with pytest.raises(IqError, match=r"several weights; name the one in the file: .*, fusion$"):
+        status.row_of_file([registry.HUB_ID], weights)
 
 
 def test_a_file_of_ones_own_needs_the_licence_too(iq: Iq, tmp_path: Path) -> None:

@@ -530,6 +530,50 @@ def test_from_a_file(iq: Iq, tmp_path: Path) -> None:
     assert account(place)["source"] == str(mine)
 
 
+def test_another_file_than_the_one_here_replaces_it_on_force_alone(iq: Iq, tmp_path: Path) -> None:
+    """Fault: `--from FILE` said that the weights are here already, and kept the old ones."""
+    place = tabled(iq, net=ROW)
+    old, new = tmp_path / "old.pth", tmp_path / "new.pth"
+    old.write_bytes(DATA)
+    new.write_bytes(DATA[::-1])
+    assert iq("models", "pull", "net", "--from", old).code == 0
+    again = iq("models", "pull", "net", "--from", old)
+    assert (again.code, again.lines) == (0, ["net is here already"])
+    ran = iq("models", "pull", "net", "--from", new)
+    assert (ran.code, len(ran.lines)) == (2, 1)
+    for part in (str(new), str(place / "net.pth"), SUM, "nothing was changed", "--force"):
+        assert part in ran.err
+    assert (place / "net.pth").read_bytes() == DATA
+    assert iq("models", "pull", "net", "--from", new, "--force").code == 0
+    assert (place / "net.pth").read_bytes() == DATA[::-1]
+    assert account(place)["source"] == str(new)
+    assert states(iq) == {"net": "ready"}
+
+
+def test_no_force_replaces_what_the_table_knows(iq: Iq, tmp_path: Path) -> None:
+    place = tabled(iq, net=ON_HUB)
+    mine = tmp_path / "mine.pth"
+    mine.write_bytes(DATA)
+    assert iq("models", "pull", "net", "--from", mine).code == 0
+    mine.write_bytes(DATA[::-1])
+    for words in ((), ("--force",)):
+        ran = iq("models", "pull", "net", "--from", mine, *words)
+        assert (ran.code, f"not {SUM}; nothing was placed" in ran.err) == (2, True)
+    # Also where the record is gone and the right file lies there.
+    (place / "installed.json").unlink()
+    assert "nothing was placed" in iq("models", "pull", "net", "--from", mine).err
+    assert (place / "net.pth").read_bytes() == DATA
+
+
+def test_force_fetches_anew(iq: Iq, hub: Hub) -> None:
+    place = tabled(iq, hub, net=ROW | {"hub": MODEL})
+    assert iq("models", "pull", "net").code == 0
+    asked = len(hub.asked)
+    assert iq("models", "pull", "net", "--force").code == 0
+    assert len(hub.asked) > asked
+    assert (place / "net.pth").read_bytes() == DATA
+
+
 def test_from_what_is_no_file(iq: Iq, tmp_path: Path) -> None:
     tabled(iq, net=ON_HUB, other=ON_HUB)
     os.mkfifo(tmp_path / "pipe")

@@ -58,8 +58,11 @@ def pull(
     names: Names,
     given: Annotated[
         Path | None,
-        typer.Option("--from", help="Take this file instead; for one weights.", metavar="FILE"),
+        typer.Option("--from", help="Take this file instead; for one name.", metavar="FILE"),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the weights that are here already.")
+    ] = False,
     accept_licence: Annotated[
         bool, typer.Option("--accept-licence", help="Accept terms that forbid to sell.")
     ] = False,
@@ -70,11 +73,13 @@ def pull(
     from iqcli.weights import install
 
     store = registry_of_user().weights
-    rows = _one(names, store) if given else status.rows_of(names, store)
-    missing = [each for each in rows if not store.is_installed(each.name)]
-    _check_licences(missing, accept_licence, names, store)
+    rows = [status.row_of_file(names, store)] if given else status.rows_of(names, store)
+    wanted = [each for each in rows if force or not store.is_installed(each.name)]
+    _check_licences(wanted, accept_licence, names, store)
     for each in rows:
-        if each not in missing:
+        if each not in wanted:
+            if given:
+                install.check_same(store, each, given)
             _report(f"{each.name} is here already", quiet)
             continue
         if given is None:
@@ -83,12 +88,6 @@ def pull(
             installed = install.pull(store, each, on_progress, given)
         _report_installed(installed, quiet)
     return Exit.DONE
-
-
-def _one(names: Sequence[str], store: WeightStore) -> list[Weight]:
-    if len(names) != 1:
-        raise IqError(f"--from gives one file, and {len(names)} names are given; give one")
-    return [store.row(names[0])]
 
 
 def _check_licences(
