@@ -60,6 +60,7 @@ def test_every_model_names_the_weights_that_pull_brings(tmp_path: Path, name: st
             with pytest.raises(IqError, match=f"{name} needs no weights that are pulled"):
                 ask([name], weights)
         return
+    assert registry.ENTRIES[name].card  # where its figures are from, and its limits
     assert {*needs} <= {each.name for each in status.rows_of([name], weights)}
     one = status.row_of_file([name], weights).name
     assert one == (name if name in weights.rows else needs[0])
