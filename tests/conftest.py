@@ -117,8 +117,10 @@ def one_thread() -> Iterator[None]:
 def single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     """Networks compute in float32, whatever this machine is good at."""
     from iqcli.extractors import base
+    from iqcli.runtime import library
 
     monkeypatch.setattr(base, "autocast_type", lambda device: None)
+    monkeypatch.setattr(library, "has_bfloat16", lambda: False)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from importlinter.cli import lint_imports
 from support.cli_runner import SOURCE
 
 import iqcli
+from iqcli.pipeline.devices import _may_have_accelerator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,8 +133,22 @@ def test_a_package_imports_only_packages_below_it() -> None:
     assert lint_imports(config_filename=str(SOURCE / "pyproject.toml"), no_cache=True) == 0
 
 
+def test_one_module_knows_the_inference_library() -> None:
+    """By name: it is loaded without its package, which no module imports."""
+    named = {
+        name_of(path)
+        for path in FILES
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and node.value.split(".")[0] == "openvino"
+    }
+    assert users_of("openvino", "openvino_telemetry", "onnxruntime") == set()
+    assert named == {"runtime/library.py"}
+
+
 def test_rooms_without_torch() -> None:
-    rooms = ("culling", "transactions", "output", "photos", "models")
+    rooms = ("culling", "transactions", "output", "photos", "models", "runtime")
     assert not [name for name in users_of("torch", "open_clip") if name.split("/")[0] in rooms]
 
 
@@ -172,6 +187,17 @@ def test_a_model_without_a_network_needs_no_torch(iq: Iq, roll: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(_may_have_accelerator(), reason="there may be an accelerator")
+def test_a_cold_run_on_a_cpu_loads_no_torch(iq: Iq, roll: Path) -> None:
+    for words in (("score", "photos"), ("explain", "photos/IMG_1.jpg", "--no-cache")):
+        ran, opened, loaded = iq.spied(*words)
+        assert ran.code == 0
+        assert any(name.endswith("IMG_1.jpg") for name in opened)
+        unwanted = {"torch", "openvino", "openvino_telemetry", "scipy", "urllib.request", "ssl"}
+        assert loaded & unwanted == set()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [("rank",), ("score", "-f", "csv"), ("cull", "--worst", "0%")])
 def test_a_second_run_opens_no_photo(iq: Iq, roll: Path, command: tuple[str, ...]) -> None:
     """Also of photos that were copied here a moment ago."""
@@ -182,4 +208,17 @@ def test_a_second_run_opens_no_photo(iq: Iq, roll: Path, command: tuple[str, ...
     ran, opened, loaded = iq.spied(*command, "photos")
     assert ran.code == 0
     assert [name for name in opened if str(roll) in str(Path(iq.cwd, name))] == []
-    assert loaded & {"torch", "cv2", "PIL", "scipy", "pillow_heif", "rawpy", "exifread"} == set()
+    assert (
+        loaded
+        & {
+            "openvino._pyopenvino",
+            "torch",
+            "cv2",
+            "PIL",
+            "scipy",
+            "pillow_heif",
+            "rawpy",
+            "exifread",
+        }
+        == set()
+    )

@@ -14,24 +14,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from iqcli.extractors.mini_weights import LAST, STAGES, STEM, TAPPED, TAPS
 from iqcli.extractors.schema import EMBEDDING, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-# (expansion, channels, repeats, stride) of each stage
-STAGES = (
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-)
-TAPPED = (1, 2, 4)
-LAST = 1280
-TAPS = 2 * sum(STAGES[k][1] for k in TAPPED) + LAST
 
 
 class InvertedResidual(nn.Module):
@@ -73,9 +60,9 @@ class Backbone(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 32, 3, 2)
+        self.stem = nn.Conv2d(3, STEM, 3, 2)
         self.stages = nn.ModuleList()
-        channels = 32
+        channels = STEM
         for expansion, outputs, repeats, stride in STAGES:
             blocks = []
             for k in range(repeats):

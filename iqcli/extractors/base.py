@@ -109,6 +109,10 @@ class DeviceBlock(Block, Protocol):
         """The network's input for one picture; runs in a decode worker."""
         ...
 
+    def needs_torch(self, device: str) -> bool:
+        """Whether `forward` loads torch there."""
+        ...
+
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n inputs, whose shapes may differ where the block's own do, to (n, size) on `device`.
 

@@ -105,6 +105,9 @@ class ClipTowerBlock(ABC):
         """(h, w, 3) of uint8: the whole scoring view, or its centre at 224 by 224."""
         return enlarge_to(views.scoring, STRIDE) if self.whole else centre_crop(views.scoring)
 
+    def needs_torch(self, device: str) -> bool:
+        return True
+
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n of (h, w, 3), of any shapes, to (n, size). Raises IqError for foreign weights."""
         clip = self.tower(device)

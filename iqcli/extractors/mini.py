@@ -16,30 +16,27 @@ from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
 from iqcli.extractors.base import hash_of, versions
-from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
+from iqcli.extractors.schema import EMBEDDING, KINDS
 from iqcli.weights.store import read_metadata
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import numpy as np
     import torch
     from numpy.typing import NDArray
 
     from iqcli.extractors.backbone import Backbone
+    from iqcli.extractors.mini_cpu import CpuBackbone
     from iqcli.records import Pixels, Views
 
 VERSION = 1
 SIZE = len(KINDS) * (EMBEDDING + 1)
 # Where in its cell each piece lies, down and across, in each mosaic.
 PLACES = (0.5,)
-# No training of ours comes near it; below it no sum can overflow.
-LARGEST = 1e4
 _READING = Lock()
-# Views that a CPU runs at once: more do not fit its caches.
+# Views that torch runs at once on a CPU: more do not fit its caches.
 CPU_CHUNK = 8
-# How torch and the JSON reader refuse number kinds, names and nesting they do not know.
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
 
 
 @dataclass(frozen=True)
@@ -68,11 +65,13 @@ class MiniBlock:
 
     def check(self) -> None:
         """Raise IqError where the weights are missing or foreign; needs no torch."""
+        from iqcli.extractors.mini_weights import is_ours
+
         try:
             info = read_metadata(self.weights)
         except (OSError, ValueError, RecursionError) as error:
             raise IqError(f"cannot read the backbone {self.weights}: {error}") from error
-        if not _is_ours(info):
+        if not is_ours(info):
             raise IqError(f"{self.weights} is no backbone of this iq; install iq again")
 
     def prepare(self, views: Views) -> Pixels:
@@ -85,23 +84,60 @@ class MiniBlock:
         pieces = [mosaic(views.scoring, np.full(grid, place, np.float32)) for place in PLACES]
         return np.stack([whole(views.scoring), *pieces])
 
+    def needs_torch(self, device: str) -> bool:
+        """Torch runs it on accelerators, and on a CPU that the inference library is not for."""
+        from iqcli.runtime.library import is_there
+
+        return device != "cpu" or not is_there()
+
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n of (views, side, side, 3) to (n, SIZE): of each kind the embedding, then the logit."""
         import numpy as np
-        import torch
 
-        from iqcli.extractors.base import autocast_type
+        views = np.stack(batch)
+        if self.needs_torch(device):
+            return _with_torch(self.weights, views, device)
+        backbone = _cpu_backbone(self.weights)
+        taps = backbone.taps(views.reshape(-1, *views.shape[2:])).reshape(*views.shape[:2], -1)
+        pieces = [backbone.read(taps[:, k], KINDS[1]) for k in range(1, views.shape[1])]
+        seen = backbone.read(taps[:, 0], KINDS[0])
+        return np.concatenate([seen, np.mean(pieces, axis=0)], axis=1)
 
-        network, kind = _network(self.weights, device), autocast_type(device)
-        views = torch.from_numpy(np.stack(batch))
-        autocast = torch.autocast(
-            torch.device(device).type, kind or torch.bfloat16, enabled=kind is not None
-        )
-        with torch.inference_mode(), autocast:
-            seen = _run(network, views[:, 0], KINDS[0], device)
-            pieces = _run(network, views[:, 1:].flatten(0, 1), KINDS[1], device)
-            pieces = pieces.unflatten(0, (len(views), -1)).mean(dim=1)
-        return np.asarray(torch.cat([seen, pieces], dim=1), np.float32)
+
+def _cpu_backbone(weights: Path) -> CpuBackbone:
+    """The network ready to run, read once however many workers ask at once."""
+    from iqcli.runtime.library import has_bfloat16
+
+    with _READING:
+        return _read_for_cpu(weights, has_bfloat16())
+
+
+@lru_cache(maxsize=2)
+def _read_for_cpu(weights: Path, short: bool) -> CpuBackbone:
+    from iqcli.extractors.mini_cpu import CpuBackbone
+    from iqcli.extractors.mini_weights import read
+
+    return CpuBackbone(read(weights), short=short)
+
+
+def _with_torch(weights: Path, views: Pixels, device: str) -> NDArray[np.float32]:
+    """(n, views, side, side, 3) to (n, SIZE), in bfloat16 where the device has it."""
+    import numpy as np
+    import torch
+
+    from iqcli.extractors.base import autocast_type
+
+    with _READING:
+        network = _read_for_torch(weights, device)
+    kind, given = autocast_type(device), torch.from_numpy(views)
+    autocast = torch.autocast(
+        torch.device(device).type, kind or torch.bfloat16, enabled=kind is not None
+    )
+    with torch.inference_mode(), autocast:
+        seen = _run(network, given[:, 0], KINDS[0], device)
+        pieces = _run(network, given[:, 1:].flatten(0, 1), KINDS[1], device)
+        pieces = pieces.unflatten(0, (len(views), -1)).mean(dim=1)
+    return np.asarray(torch.cat([seen, pieces], dim=1), np.float32)
 
 
 def _run(network: Backbone, views: torch.Tensor, kind: str, device: str) -> torch.Tensor:
@@ -115,46 +151,16 @@ def _run(network: Backbone, views: torch.Tensor, kind: str, device: str) -> torc
     return torch.cat(found)
 
 
-def _network(weights: Path, device: str) -> Backbone:
-    """The network ready to run, read once however many workers ask at once."""
-    with _READING:
-        return _read(weights, device)
-
-
 @lru_cache(maxsize=2)
-def _read(weights: Path, device: str) -> Backbone:
-    """The network of a file. Raises IqError for a file that is not one of ours."""
+def _read_for_torch(weights: Path, device: str) -> Backbone:
     import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load
 
     from iqcli.extractors.backbone import Backbone
+    from iqcli.extractors.mini_weights import read
 
     network = Backbone()
-    wanted = {name: tensor.shape for name, tensor in network.state_dict().items()}
-    try:
-        tensors, info = load(weights.read_bytes()), read_metadata(weights)
-    except (OSError, SafetensorError, *_MALFORMED) as error:
-        raise IqError(f"cannot read the backbone {weights}: {error}; install iq again") from error
-    if not _is_ours(info) or not _is_valid(tensors, wanted):
-        raise IqError(f"{weights} is no backbone of this iq; train it with `iq train backbone`")
-    network.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    network.load_state_dict({name: torch.from_numpy(each) for name, each in read(weights).items()})
     return network.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def _is_valid(tensors: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Size]) -> bool:
-    import torch
-
-    return {name: tensor.shape for name, tensor in tensors.items()} == wanted and all(
-        tensor.dtype in (torch.bfloat16, torch.float32)
-        and bool((tensor.abs() < LARGEST).all())
-        and (name != "tap_deviation" or bool((tensor > 1 / LARGEST).all()))
-        for name, tensor in tensors.items()
-    )
-
-
-def _is_ours(info: object) -> bool:
-    return isinstance(info, dict) and info.get("format") == FORMAT
 
 
 @lru_cache(maxsize=8)

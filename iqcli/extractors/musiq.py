@@ -64,6 +64,9 @@ class MusiqBlock:
         """The picture itself, (h, w, 3) of uint8: what is cut from it is larger."""
         return views.scoring
 
+    def needs_torch(self, device: str) -> bool:
+        return True
+
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         """n pictures of any sizes to (n, SIZE): the class token after the last norm."""
         import numpy as np

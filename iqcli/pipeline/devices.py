@@ -5,6 +5,10 @@ Works on inputs that are prepared already: no files, no cache, no workers.
 
 from __future__ import annotations
 
+import os
+import platform
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +29,11 @@ CPU_BATCH = 32
 DEVICE_BATCH = 64
 # The words for it in messages of torch, cuDNN, cuBLAS, Metal and the C library.
 _FULL = ("out of memory", "allocate memory", "not enough memory", "alloc_failed")
+LINUX_DEVICES = Path("/dev")
+# What the drivers of the accelerators that torch knows as "cuda" put there: NVIDIA's, also on its
+# boards and in Windows' Linux, and AMD's.
+_LINUX_DRIVERS = ("nvidia[0-9]*", "nvhost-*", "nvmap", "nvgpu", "dxg", "kfd")
+_WINDOWS_DRIVERS = ("nvcuda.dll", "amdhip64*.dll")
 
 
 def choose_device(name: str) -> str:
@@ -32,8 +41,8 @@ def choose_device(name: str) -> str:
 
     Raises IqError where there is no such device.
     """
-    if name == "cpu":
-        return name
+    if name == "cpu" or (name == "auto" and not _may_have_accelerator()):
+        return "cpu"
     import torch  # deferred: seconds that a run without a network does not need
 
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -45,6 +54,16 @@ def choose_device(name: str) -> str:
         # Else cuDNN rounds what a convolution of float32 reads to ten bits, which moves scores.
         torch.backends.cudnn.allow_tf32 = False
     return name
+
+
+def _may_have_accelerator() -> bool:
+    """False where no driver of an accelerator is installed: asking torch costs seconds."""
+    if sys.platform == "linux":
+        return any(any(LINUX_DEVICES.glob(name)) for name in _LINUX_DRIVERS)
+    if sys.platform == "win32":
+        system = Path(os.environ.get("SYSTEMROOT", r"C:\Windows"), "System32")
+        return any(any(system.glob(name)) for name in _WINDOWS_DRIVERS)
+    return sys.platform != "darwin" or platform.machine() == "arm64"
 
 
 def keep_to_one_core() -> None:

@@ -412,7 +412,8 @@ class _Run:
     def _forward_here(self, known: Measurement) -> None:
         """In a worker: run the device blocks of one picture on this core."""
         single = Batches("cpu", 1)
-        keep_to_one_core()
+        if any(block.needs_torch("cpu") for block in self._on_device if block.name in known.inputs):
+            keep_to_one_core()
         for block in self._on_device:
             if block.name in known.inputs:
                 (result,) = single.run(block, [known.inputs.pop(block.name)])

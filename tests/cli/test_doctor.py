@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from iqcli.cli.commands import doctor
 from iqcli.fs import anchors, syscalls
+from iqcli.runtime import library
 from iqcli.settings import NAMES
 
 if TYPE_CHECKING:
@@ -78,6 +80,15 @@ def test_what_is_not_installed_says_how(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr("importlib.metadata.version", nothing)
     assert dict(doctor._extras())["review"] == "no: pip install 'iqcli[review]'"
+
+
+def test_what_runs_networks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    release = metadata.version("openvino")
+    for there, kind in ((True, "bfloat16"), (False, "float32")):
+        monkeypatch.setattr(library, "has_bfloat16", lambda there=there: there)
+        assert doctor._runtime() == f"OpenVINO {release}, {kind}"
+    monkeypatch.setattr(library, "missing", lambda: "OpenVINO is not installed")
+    assert doctor._runtime() == "torch: OpenVINO is not installed"
 
 
 def test_a_place_that_is_not_there(iq: Iq) -> None:

@@ -20,7 +20,7 @@ from support.fake_heads import loaded
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
-from iqcli.extractors import base, mini
+from iqcli.extractors import base, mini, mini_weights
 from iqcli.extractors.backbone import TAPS, Backbone
 from iqcli.extractors.mini import MiniBlock
 from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
@@ -28,6 +28,7 @@ from iqcli.extractors.registry import BLOCKS, EMBEDDED
 from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
+from iqcli.runtime import library
 from iqcli.training.backbone.train import weight_file
 
 if TYPE_CHECKING:
@@ -152,20 +153,37 @@ def test_a_vector_holds_an_embedding_and_a_logit_of_each_kind(prepared) -> None:
 
 
 @pytest.mark.slow
-def test_a_batch_of_one_and_of_64_give_the_same(prepared, single_precision) -> None:
+@pytest.mark.parametrize("runtime", [False, True])
+def test_a_batch_of_one_and_of_64_give_the_same(prepared, single_precision, runtime) -> None:
     """To 1e-5: the order of the sums may differ with the size of a batch, nothing else."""
-    block = BLOCKS["mini"]
-    alone = np.concatenate([block.forward(prepared[k : k + 1], "cpu") for k in range(4)])
-    many = block.forward(prepared[np.arange(64) % 4], "cpu")
+    run = BLOCKS["mini"].forward if runtime else in_torch
+    alone = np.concatenate([run(prepared[k : k + 1], "cpu") for k in range(4)])
+    many = run(prepared[np.arange(64) % 4], "cpu")
     np.testing.assert_allclose(many, alone[np.arange(64) % 4], atol=1e-5)
 
 
-def test_short_numbers_move_no_score_that_one_sees(prepared, monkeypatch) -> None:
-    """Bfloat16 in every layer moved the score of a faintly noisy photo by a tenth of a point."""
+def test_a_photo_has_one_vector_whatever_is_measured_with_it(prepared) -> None:
+    several = BLOCKS["mini"].forward(prepared[:5], "cpu")
+    for k in range(5):
+        alone = BLOCKS["mini"].forward(prepared[k : k + 1], "cpu")
+        np.testing.assert_array_equal(several[k : k + 1], alone)
+
+
+def in_torch(prepared: np.ndarray, device: str = "cpu") -> np.ndarray:
+    return mini._with_torch(WEIGHTS, prepared, device)
+
+
+@pytest.mark.parametrize("runtime", [False, True])
+def test_short_numbers_move_no_score_that_one_sees(prepared, monkeypatch, runtime) -> None:
+    """Bfloat16 in every layer moved the score of a faintly noisy photo by a quarter of a point."""
+    if runtime and not library.has_bfloat16():
+        pytest.skip("this CPU has no bfloat16")
     found = {}
     for kind in (None, torch.bfloat16):
         monkeypatch.setattr(base, "autocast_type", lambda _, kind=kind: kind)
-        found[kind] = BLOCKS["mini"].forward(prepared, "cpu")
+        monkeypatch.setattr(library, "has_bfloat16", lambda kind=kind: kind is not None)
+        run = BLOCKS["mini"].forward if runtime else in_torch
+        found[kind] = run(prepared, "cpu")
     long, short = (points(each) for each in found.values())
     assert not np.array_equal(long, short)
     natural = slice(0, len(PHOTOS) + 3)
@@ -173,24 +191,43 @@ def test_short_numbers_move_no_score_that_one_sees(prepared, monkeypatch) -> Non
     assert np.abs(long.mean(axis=1) - short.mean(axis=1)).max() < 0.05
 
 
-def test_the_same_weights_in_torch_give_the_same(prepared, single_precision) -> None:
+def test_torch_and_the_runtime_give_the_same(prepared, monkeypatch) -> None:
+    """One set of weights: in the precision that this CPU has within what nobody sees."""
+    assert not BLOCKS["mini"].needs_torch("cpu") and BLOCKS["mini"].needs_torch("cuda")
+    monkeypatch.setattr(base, "autocast_type", lambda _: None)
+    wanted, found = in_torch(prepared), BLOCKS["mini"].forward(prepared, "cpu")
+    natural = slice(0, len(PHOTOS) + 3)
+    assert np.abs(points(found) - points(wanted))[natural].max() < 0.05
+    assert np.abs(points(found).mean(axis=1) - points(wanted).mean(axis=1)).max() < 0.05
+    monkeypatch.setattr(library, "has_bfloat16", lambda: False)
+    np.testing.assert_allclose(BLOCKS["mini"].forward(prepared, "cpu"), wanted, atol=1e-4)
+
+
+def test_torch_runs_it_where_the_runtime_is_not(prepared, monkeypatch) -> None:
+    monkeypatch.setattr(library, "is_there", lambda: False)
+    assert BLOCKS["mini"].needs_torch("cpu")
+    found = BLOCKS["mini"].forward(prepared[:2], "cpu")
+    np.testing.assert_array_equal(found, in_torch(prepared[:2]))
+
+
+def test_the_network_in_torch_is_the_plain_one(prepared, single_precision) -> None:
     network = Backbone()
     network.load_state_dict({name: each.float() for name, each in load_file(WEIGHTS).items()})
     with torch.inference_mode():
         for k, kind in enumerate(KINDS):
             embedding, logit = network.eval()(torch.from_numpy(prepared[:2, k]), kind)
             wanted = torch.cat([embedding, logit[:, None]], dim=1).numpy()
-            found = BLOCKS["mini"].forward(prepared[:2], "cpu")
-            parts = found.reshape(2, len(KINDS), EMBEDDING + 1)[:, k]
-            np.testing.assert_allclose(parts, wanted, atol=1e-4)
+            parts = in_torch(prepared[:2]).reshape(2, len(KINDS), EMBEDDING + 1)[:, k]
+            np.testing.assert_allclose(parts, wanted, atol=1e-5)
 
 
-def test_several_mosaics_are_averaged(prepared, single_precision) -> None:
-    block = BLOCKS["mini"]
+@pytest.mark.parametrize("runtime", [False, True])
+def test_several_mosaics_are_averaged(prepared, single_precision, runtime) -> None:
+    run = BLOCKS["mini"].forward if runtime else in_torch
     pair = np.stack([prepared[0, 0], prepared[0, 1], prepared[1, 1]])[None]
     ones = [np.stack([prepared[0, 0], prepared[k, 1]])[None] for k in range(2)]
-    found = block.forward(pair, "cpu")
-    mean = np.mean([block.forward(one, "cpu") for one in ones], axis=0)
+    found = run(pair, "cpu")
+    mean = np.mean([run(one, "cpu") for one in ones], axis=0)
     np.testing.assert_allclose(found, mean, atol=1e-5)
 
 
@@ -203,10 +240,14 @@ def good() -> dict[str, torch.Tensor]:
 
 
 def refused(path: Path) -> str:
-    """The sentence with which the file is refused."""
+    """The sentence with which the file is refused, by torch and without."""
+    views = np.zeros((1, 2, SIDE, SIDE, 3), np.uint8)
     with pytest.raises(IqError) as caught:
-        MiniBlock(path).forward(np.zeros((1, 2, SIDE, SIDE, 3), np.uint8), "cpu")
+        MiniBlock(path).forward(views, "cpu")
     message = str(caught.value)
+    with pytest.raises(IqError) as caught:
+        mini._with_torch(path, views, "cpu")
+    assert str(caught.value) == message
     assert str(path) in message and "\n" not in message and message.count("; ") == 1
     return message
 
@@ -294,6 +335,15 @@ def test_the_fingerprint_is_that_of_the_weights(tmp_path: Path, monkeypatch) -> 
     assert MiniBlock(same).fingerprint != given
     with pytest.raises(IqError, match="cannot read the backbone"):
         _ = MiniBlock(tmp_path / "absent.safetensors").fingerprint
+
+
+def test_the_network_in_torch_has_the_tensors_of_the_file(good) -> None:
+    wanted = {name: tuple(each.shape) for name, each in Backbone().state_dict().items()}
+    assert wanted == mini_weights.shapes()
+    found = mini_weights.read(WEIGHTS)
+    assert set(found) == set(good)
+    for name, each in good.items():
+        np.testing.assert_array_equal(found[name], each.float().numpy())
 
 
 def test_the_taps_are_as_long_as_the_network_says(good) -> None:

@@ -125,6 +125,7 @@ def test_missing_weights_end_the_run() -> None:
 def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    monkeypatch.setattr(devices, "_may_have_accelerator", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert choose_device("auto") == "cpu"
@@ -138,11 +139,43 @@ def test_a_device_that_is_not_there_is_a_sentence(monkeypatch: pytest.MonkeyPatc
 
 def test_the_cpu_is_chosen_without_torch() -> None:
     code = (
-        "import sys; from iqcli.pipeline.devices import choose_device;"
-        "print(choose_device('cpu'), 'torch' in sys.modules)"
+        "import sys; from iqcli.pipeline import devices;"
+        "devices._may_have_accelerator = lambda: False;"
+        "found = [devices.choose_device(name) for name in ('cpu', 'auto')];"
+        "print(*found, 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "cpu False\n", done.stderr
+    assert done.stdout == "cpu cpu False\n", done.stderr
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "files", "wanted"),
+    [
+        ("linux", "x86_64", [], False),
+        ("linux", "x86_64", ["nvidiactl", "nvidia-modeset", "null", "nvme0"], False),
+        ("linux", "x86_64", ["nvidia0"], True),
+        ("linux", "x86_64", ["kfd"], True),
+        ("linux", "x86_64", ["dxg"], True),
+        ("linux", "aarch64", ["nvhost-ctrl-gpu"], True),
+        ("win32", "AMD64", ["kernel32.dll"], False),
+        ("win32", "AMD64", ["nvcuda.dll"], True),
+        ("win32", "AMD64", ["amdhip64_6.dll"], True),
+        ("darwin", "arm64", [], True),
+        ("darwin", "x86_64", [], False),
+        ("freebsd14", "amd64", [], True),
+    ],
+)
+def test_torch_is_asked_only_where_a_driver_is(
+    system: str, machine: str, files: list[str], wanted: bool, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr(devices.sys, "platform", system)
+    monkeypatch.setattr(devices.platform, "machine", lambda: machine)
+    monkeypatch.setattr(devices, "LINUX_DEVICES", tmp_path)
+    monkeypatch.setenv("SYSTEMROOT", str(tmp_path))
+    (tmp_path / "System32").mkdir()
+    for name in files:
+        (tmp_path / ("System32" if system == "win32" else "") / name).touch()
+    assert devices._may_have_accelerator() == wanted
 
 
 @pytest.mark.slow

@@ -79,6 +79,9 @@ class OnDevice:
         calls["prepare"] += 1
         return views.scoring
 
+    def needs_torch(self, device: str) -> bool:
+        return False
+
     def forward(self, batch: Sequence[NDArray[np.generic]], device: str) -> NDArray[np.float32]:
         self.batches.append(len(batch))
         if len(batch) > self.room:

@@ -608,6 +608,9 @@ class Hole:
     def prepare(self, views):
         return np.zeros(3, np.float32)
 
+    def needs_torch(self, device):
+        return False
+
     def forward(self, batch, device):
         return np.full((len(batch), 3), np.nan, np.float32)
 

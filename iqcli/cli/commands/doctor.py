@@ -111,6 +111,7 @@ def _machine() -> list[tuple[str, str]]:
         ("python", f"{platform.python_version()} on {platform.platform(terse=True)}"),
         *((name, version(name)) for name in PACKAGES),
         ("accelerator", _accelerator()),
+        ("networks on the CPU", _runtime()),
         *_decoders(),
     ]
 
@@ -177,6 +178,16 @@ def _accelerator() -> str:
     import torch
 
     return f"cuda: {torch.cuda.get_device_name()}"
+
+
+def _runtime() -> str:
+    """What runs the embedded networks where there is no accelerator."""
+    from iqcli.runtime import library
+
+    if reason := library.missing():
+        return f"torch: {reason}"
+    kind = "bfloat16" if library.has_bfloat16() else "float32"
+    return f"OpenVINO {library.version()}, {kind}"
 
 
 def _decoders() -> list[tuple[str, str]]:

@@ -1,0 +1,100 @@
+"""The shape of the network behind the block `mini`, and its weights as arrays, without torch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from iqcli.errors import IqError
+from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
+from iqcli.weights.store import read_metadata
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    Tensors = dict[str, NDArray[np.float32]]
+
+STEM = 32
+# (expansion, channels, repeats, stride) of each stage
+STAGES = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
+TAPPED = (1, 2, 4)
+LAST = 1280
+TAPS = 2 * sum(STAGES[k][1] for k in TAPPED) + LAST
+# No training of ours comes near it; below it no sum can overflow.
+LARGEST = 1e4
+# How the readers refuse number kinds, names and nesting they do not know.
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RuntimeError)
+
+
+def shapes() -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor by its name in the file."""
+    found: dict[str, tuple[int, ...]] = {"tap_mean": (TAPS,), "tap_deviation": (TAPS,)}
+
+    def layer(name: str, *shape: int) -> None:
+        found[f"{name}.weight"] = shape
+        found[f"{name}.bias"] = shape[:1]
+
+    layer("stem", STEM, 3, 3, 3)
+    channels = STEM
+    for stage, (expansion, outputs, repeats, _) in enumerate(STAGES):
+        for k in range(repeats):
+            name, wide = f"stages.{stage}.{k}", channels * expansion
+            if expansion > 1:
+                layer(f"{name}.widen", wide, channels, 1, 1)
+            layer(f"{name}.filter", wide, 1, 3, 3)
+            layer(f"{name}.narrow", outputs, wide, 1, 1)
+            channels = outputs
+    layer("last", LAST, channels, 1, 1)
+    for kind in KINDS:
+        layer(f"embed.{kind}", EMBEDDING, TAPS)
+        layer(f"score.{kind}", 1, EMBEDDING)
+    return found
+
+
+def read(path: Path) -> Tensors:
+    """The tensors of a backbone file in float32. Raises IqError for a file that is not ours."""
+    from safetensors import SafetensorError, deserialize
+
+    try:
+        tensors = {name: _values(each) for name, each in deserialize(path.read_bytes())}
+        info = read_metadata(path)
+    except (OSError, SafetensorError, RecursionError, *_MALFORMED) as error:
+        raise IqError(f"cannot read the backbone {path}: {error}; install iq again") from error
+    if not is_ours(info) or not _is_valid(tensors):
+        raise IqError(f"{path} is no backbone of this iq; train it with `iq train backbone`")
+    return tensors
+
+
+def is_ours(info: object) -> bool:
+    """Whether what a file says about itself is what a backbone says."""
+    return isinstance(info, dict) and info.get("format") == FORMAT
+
+
+def _values(stored: dict[str, Any]) -> NDArray[np.float32]:
+    """A tensor of bfloat16 or float32. Raises ValueError for one of another kind."""
+    shape = stored["shape"]
+    if stored["dtype"] == "F32":
+        return np.frombuffer(stored["data"], "<f4").reshape(shape).astype(np.float32)
+    if stored["dtype"] == "BF16":
+        upper = np.frombuffer(stored["data"], "<u2").astype(np.uint32) << 16
+        return upper.view(np.float32).reshape(shape)
+    raise ValueError(f"numbers of the kind {stored['dtype']}")
+
+
+def _is_valid(tensors: Tensors) -> bool:
+    return {name: each.shape for name, each in tensors.items()} == shapes() and all(
+        bool((np.abs(each) < LARGEST).all())
+        and (name != "tap_deviation" or bool((each > 1 / LARGEST).all()))
+        for name, each in tensors.items()
+    )
