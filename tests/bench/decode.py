@@ -23,7 +23,7 @@ from iqcli.models.base import RatedModel
 from iqcli.models.registry import Registry
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
-from iqcli.pipeline.devices import keep_to_one_core, measure_views
+from iqcli.pipeline.devices import measure_views
 from iqcli.pipeline.measure import measure
 from iqcli.records import Shot, Views
 from iqcli.settings import Settings, load
@@ -64,7 +64,6 @@ def scaled_decode(data: bytes) -> None:
 def judge(model: RatedModel, views: Views) -> None:
     """What the model costs once the views are there: its head's blocks, one core, then the head."""
     blocks = [BLOCKS[name] for name in model.predictor.reads]
-    keep_to_one_core()
     (found,) = measure_views([views], blocks, "cpu")
     model.predictor.predict({name: vector[None] for name, vector in found.items()})
 
