@@ -273,7 +273,7 @@ def test_published_predictions(iq: Iq) -> None:
     assert ran.code == 0
     assert "torch" not in loaded
     out = ran.out.decode()
-    assert "test.csv counts levels from 0" in ran.err
+    assert "from 0: 0, 1, 2, 3 are 1 none, 2 slight, 3 clear, 4 severe" in ran.err
     cells = [line.split() for line in out.splitlines()]
     assert ["too_dark", "221", "199", "0", "22", "0"] in cells
     assert ["too_dark", "clear", "12", "0", "10", "0"] in cells

@@ -81,6 +81,11 @@ def test_a_file_gives_the_same_head(tmp_path: Path) -> None:
     assert (found.logits(vectors()) == given.logits(vectors())).all()
 
 
+def test_it_says_what_the_levels_are_called_here_and_in_published_lists() -> None:
+    text = fake_hex.head().describe() or ""
+    assert "levels: 1 none, 2 slight, 3 clear, 4 severe; in lists that count from 0" in text
+
+
 def broken(head: HexHead, case: str) -> dict[str, Any]:
     """What to change in the account, or the tensors changed in place."""
     tensors = head.tensors

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 GRAPHS = ("hex6", "hex12")
 MOST_LEVELS = 4
+# What the levels are called; the published lists count them from 0.
+LEVELS = "1 none, 2 slight, 3 clear, 4 severe"
 MOST_LABELS = 100
 KINDS = {
     "graph": "the graph",

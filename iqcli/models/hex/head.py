@@ -24,7 +24,7 @@ from iqcli.models.base import Predictor, check_blocks, dense, relu
 from iqcli.models.checkpoint import valid_arrays
 from iqcli.models.fusion import KNOTS, normal_scores
 from iqcli.models.hex import graph as hexgraph
-from iqcli.models.hex.config import parsed
+from iqcli.models.hex.config import LEVELS, parsed
 from iqcli.records import Issue
 from iqcli.text import display_path, escape
 
@@ -133,6 +133,7 @@ class HexHead(Predictor):
         lines = [
             f"{self.info['model']}: {self.info['kind']} over {blocks}",
             f"graph {self.graph.name}: {names}",
+            f"levels: {LEVELS}; in lists that count from 0, as the published ones, 0, 1, 2, 3",
             *self._figures(),
         ]
         return "".join(f"{escape(line)}\n" for line in lines)

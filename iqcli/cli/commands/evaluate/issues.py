@@ -118,5 +118,7 @@ def _matched(labels: LabelledPhotos, predicted: LabelledPhotos) -> Levels:
 
 
 def _report_shift(labels: LabelledPhotos) -> None:
+    from iqcli.models.hex.config import LEVELS
+
     if labels.shifted:
-        info(f"{display_path(labels.file)} counts levels from 0; read as 1 (none) and up")
+        info(f"{display_path(labels.file)} counts levels from 0: 0, 1, 2, 3 are {LEVELS}")

@@ -117,7 +117,7 @@ def hex_(
     from iqcli.cli.commands.evaluate.report import issue_tables, show
     from iqcli.evaluation import labels_csv
     from iqcli.models import registry
-    from iqcli.models.hex.config import named
+    from iqcli.models.hex.config import LEVELS, named
     from iqcli.models.hex.head import FORMAT
     from iqcli.training.hex import fit_hex, write_curve
 
@@ -126,7 +126,7 @@ def hex_(
     recipe = _recipe(table, blocks, hidden, prompts, contexts, (loss, gamma, alpha))
     photos = labels_csv.read(one_file(session), named(labels), images, where)
     if photos.shifted:
-        info(f"{display_path(photos.file)} counts levels from 0; read as 1 (none) and up")
+        info(f"{display_path(photos.file)} counts levels from 0: 0, 1, 2, 3 are {LEVELS}")
     warn_without_scene(scene)
     model, device = escape(name or file.stem), session.settings.device
     report, data = fit_hex(photos, recipe, scene, model, session.measure, device, info)
