@@ -75,7 +75,7 @@ def decode(
     picture. Raises PhotoError above the limit, and whatever the decoder raises.
     """
     check(data, kind, max_megapixels, whole=whole)
-    deep, damage = None, 0.0
+    deep, own, damage = None, None, 0.0
     with quiet_stderr():
         if kind == "jxl":
             time_limit.allow(kind, math.prod(jxl.size_of(data)) / 1e6)
@@ -95,7 +95,7 @@ def decode(
             if kind == "heif" and points:
                 deep = _deep(data)
             if deep is None:
-                image, damage = load(opened, data, kind, lambda: _opened(data, kind))
+                image, own, damage = load(opened, data, kind, lambda: _opened(data, kind))
     image = loaded(image, kind)
     tags = _tags(data, kind, image)
     turn, profile = _turn(data, kind, image, tags), _profile(image)
@@ -106,13 +106,23 @@ def decode(
             coded = np.asarray(flat if flat.mode == "RGB" else flat.convert("RGB"))
         pixels = _shown(coded, points, turn, part, whole)
         return Picture(pixels, width, height, turn, tags, _packet(image), damage=damage)
-    if whole:
-        kept = np.asarray(flatten(_cut(image, part, turn) if part else image))
-    else:
-        kept = limited(_less(image))
+    kept = _kept(image, own, whole, part, turn)
     pixels = to_rgb(kept, profile)
     left = (profile or None) if kept.ndim == 3 and kept.shape[2] == 3 else None
     return Picture(pixels, width, height, turn, tags, _packet(image), left, damage)
+
+
+def _kept(
+    image: Image.Image, own: Pixels | None, whole: bool, part: Part | None, turn: int
+) -> Pixels:
+    """All pixels or those of a part, or a smaller picture; `own` pixels are not in the image."""
+    if own is None and whole:
+        return np.asarray(flatten(_cut(image, part, turn) if part else image))
+    if own is None:
+        return limited(_less(image))
+    if whole:
+        return own[stored(part, turn, *own.shape[:2])] if part else own
+    return limited(own)
 
 
 def _deep(data: bytes) -> Pixels16 | None:

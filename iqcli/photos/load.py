@@ -45,14 +45,15 @@ PIECE = 1 << 12
 
 def load(
     image: ImageFile, data: bytes, kind: str, again: Callable[[], ImageFile]
-) -> tuple[ImageFile, float]:
+) -> tuple[ImageFile, Pixels | None, float]:
     """The picture with its pixels, and the share (0..1) of it that is lost.
 
-    `again` opens the same file anew. Raises whatever the decoder raises, and OSError, where it
-    gives nothing of the picture, or next to nothing.
+    Pixels L (h, w) or RGB (h, w, 3) are beside a picture that has none of its own: into Pillow and
+    out again they would be copied twice. `again` opens the same file anew. Raises whatever the
+    decoder raises, and OSError, where it gives nothing of the picture, or next to nothing.
     """
     if kind == "jpeg":
-        return image, _load_jpeg(image, data)
+        return image, *_load_jpeg(image, data)
     zeros, share = lost_share(image, data, kind), 0.0
     if kind == "jp2":
         jpeg2000.load(image, data)
@@ -63,16 +64,16 @@ def load(
         share = max(share, _lost_of_png(data))
     if share > MOST:
         raise OSError("next to nothing is left")
-    return image, max(share, LEAST) if share else 0.0
+    return image, None, max(share, LEAST) if share else 0.0
 
 
 # --- JPEG ---
 
 
-def _load_jpeg(image: ImageFile, data: bytes) -> float:
+def _load_jpeg(image: ImageFile, data: bytes) -> tuple[Pixels | None, float]:
     if image.mode not in COLOURS or image.width * image.height > HEARD_PIXELS:
         image.load()
-        return 0.0
+        return None, 0.0
     pixels, complaint = _decoded(image, data)
     share = 0.0
     # Zeros may be codes of an even ground, of which no decoder complains.
@@ -87,20 +88,24 @@ def _load_jpeg(image: ImageFile, data: bytes) -> float:
             raise OSError(complaint or "premature end of the picture")
     if pixels is None:
         image.load()  # a JPEG of another kind, or Pillow says what is wrong with it
-        return 0.0
+        return None, 0.0
+    if image.mode != "CMYK":
+        return pixels if image.mode == "RGB" else pixels[..., 0], share
     image.tile = []
     image.load_prepare()
     # By the conventions of Adobe, CMYK is stored inverted.
-    image.frombytes(pixels.data, "raw", "CMYK;I" if image.mode == "CMYK" else image.mode)
-    return share
+    image.frombytes(pixels.data, "raw", "CMYK;I")
+    return None, share
 
 
 def _decoded(image: ImageFile, data: bytes) -> tuple[Pixels | None, str]:
     """The pixels at the size of the picture, None if there are none; and the first complaint."""
     width, height = image.size
-    pixels = np.zeros((height, width, len(image.getbands())), np.uint8)
+    pixels = np.empty((height, width, len(image.getbands())), np.uint8)
     complaint = ""
     for strict in (True, False):
+        if not strict:
+            pixels[:] = 0  # what a decoder leaves out is black, not what was there before
         try:
             found = simplejpeg.decode_jpeg(
                 data,
