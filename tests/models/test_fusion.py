@@ -129,6 +129,17 @@ def test_normal_scores_rise_with_the_value_and_hit_the_knots() -> None:
     np.testing.assert_allclose(found, np.tile(np.linspace(-3, 3, KNOTS), (36, 1)).T, atol=1e-5)
 
 
+def test_normal_scores_are_interpolated_among_equal_knots_too() -> None:
+    random = np.random.default_rng(4)
+    knots = np.sort(random.integers(0, 9, (20, KNOTS)), axis=1).astype(np.float32)
+    knots[0] = 5
+    values = random.uniform(-1, 10, (300, 20)).astype(np.float32)
+    values[:150] = np.rint(values[:150])
+    found, grid = normal_scores(values, knots), fusion.normal_grid()
+    expected = [np.interp(values[:, k], knots[k], grid) for k in range(20)]
+    np.testing.assert_array_equal(found[:, :-1].T, np.array(expected, np.float32))
+
+
 def test_a_photo_alone_scores_as_in_a_batch_of_64() -> None:
     given, blocks = head(), vectors(64)
     blocks["brisque"][5] = np.nan
