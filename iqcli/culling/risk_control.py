@@ -10,9 +10,12 @@ the order is fixed before any opinion is looked at, and a wrong limit comes out 
 wrong one of that order passes its own test, which it does in one case of twenty at most. The start
 is fixed too: the fewest rejects whose bound keeps the promise when none of them is good.
 
-This takes for granted that good photos get no rarer as the score rises, that the photos are drawn
-one by one (several of one scene carry less information than they count), and that the photos to
-cull are drawn from where those came from, which nobody has measured.
+This takes for granted that good photos get no rarer as the score rises, that the held-out photos
+are drawn one by one (several of one scene carry less information than they count, so the files of
+models hold one of each), and that the photos to cull are drawn from where those came from, which
+nobody has measured. What was measured on one photo a scene holds for shares in which the frames of
+a scene count as one photo together, whatever their number; by files it is broken where scenes near
+the limit, and so the good ones, have more frames than those farther down.
 
 Without a promise or another rule, bands decide: a score and its uncertainty alone say whether a
 photo surely lies above or below the middle of the scale.
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 GOOD = 7.3
 RISK = 0.05
 UNMEASURED = "this was NOT measured on these photos, which may be of another kind"
+ONCE = f"near copies count as one photo; {UNMEASURED}"
 # What is offered where a promise cannot be kept: tenths of a percent, under 100 %.
 TENTHS = range(1, 1000)
 # The middle of the scale 1..10.
@@ -110,7 +114,7 @@ def with_risk_limit(rule: Rule, holdout: HoldoutSample | None) -> tuple[Rule, tu
         f"promise {percent(rule.promise)}: {_meant(rule, limit)}; on {held} it rejected "
         f"{kept.rejected:,}, {kept.good:,} of them rated good (bound {100 * kept.bound:.3g}%)"
     )
-    return replace(rule, limit=kept.limit), (summary, UNMEASURED)
+    return replace(rule, limit=kept.limit), (summary, ONCE)
 
 
 def _meant(rule: Rule, limit: str) -> str:

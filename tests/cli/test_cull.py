@@ -531,7 +531,8 @@ def test_a_promise_from_end_to_end(iq: Iq, roll: Path) -> None:
         "keep 3, review 0, reject 3",
         f"promise 1%: rejected is what scores under {limit:g}; on 500 held-out photos of BIQ2021 "
         "it rejected 300, 0 of them rated good (bound 0.994%)",
-        "this was NOT measured on these photos, which may be of another kind",
+        "near copies count as one photo; this was NOT measured on these photos, which may be of "
+        "another kind",
         "3 photos (3 files) would move; nothing has moved yet, give --apply to do it",
     ]
     header = json.loads((iq.cwd / "my.plan").read_text().splitlines()[0])
