@@ -18,18 +18,21 @@ C = TypeVar("C", bound="TrainConfig")
 LARGEST = 10**9
 # The lowest value of settings that may not be 0.
 LEAST = {"steps": 1, "photos": 1, "chunk": 1, "save_every": 1, "watch_every": 1}
-BACKBONE_LEAST = {**LEAST, "ladders": 1, "levels": 2, "watched_photos": 2}
+BACKBONE_LEAST = {**LEAST, "groups": 1, "ramp": 1, "fall": 1, "short_every": 1}
+BACKBONE_LEAST |= {"shards": 1, "shard": 1, "refresh": 1}
 QUALICLIP_LEAST = {**LEAST, "side": 32, "composed": 1, "watched": 1}
+# Settings of a backbone that may change while a run goes on.
+BACKBONE_FREE = ("steps", "fall", "chunk", "workers", "save_every", "watch_every")
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What the training loop itself needs; the values are those of a backbone.
+    """What the training loop itself needs.
 
-    `photos` a step, of which `chunk` are computed at once. Rates are those of AdamW: they rise over
-    `ramp` steps and fall along half a cosine. `average` is the part of the moving average of the
-    weights that stays at each step. The state is saved every `save_every` steps, a line of the
-    curve written every `watch_every`.
+    `photos` a step; `chunk` pictures are computed at once. Rates are those of AdamW: they rise over
+    `ramp` steps. `average` is the part of the moving average of the weights that stays at each
+    step. The state is saved every `save_every` steps, a line of the curve written every
+    `watch_every`.
     """
 
     seed: int = 2021
@@ -39,38 +42,56 @@ class TrainConfig:
     ramp: int = 100
     weight_decay: float = 0.02
     average: float = 0.998
-    slack: float = 1.0
-    consistency_weight: float = 0.1
     save_every: int = 100
     watch_every: int = 400
-    loaders: int = 2
 
 
 @dataclass(frozen=True)
 class BackboneConfig(TrainConfig):
-    """Settings of a backbone. `slack` is in points of 1..10.
+    """Settings of a backbone.
 
-    Each step also sees `ladders` of `levels` distorted copies. For `heads_alone` steps the body
-    does not learn.
+    Each step sees `photos` with opinions, `pairs` of photos of one scene, and `groups` of four
+    versions of a good picture. For `heads_alone` steps the trunk does not learn. The rates are
+    constant until the last `fall` steps, in which they go along half a cosine to nothing: the end
+    may be put off or brought forward while a run goes on. Every `short_every` steps the scores of
+    some pictures in bfloat16 are compared with those in float32. `shards` of `shard` groups lie on
+    disk, one of which is made anew every `refresh` steps. `workers` is the number of threads, 0 for
+    one a core.
     """
 
-    ladders: int = 5
-    levels: int = 4
-    heads_alone: int = 150
-    body_rate: float = 1.5e-4
-    head_rate: float = 1e-3
-    ladder_weight: float = 0.8
+    steps: int = 9000
+    photos: int = 18
+    chunk: int = 4
+    ramp: int = 150
+    average: float = 0.9985
+    save_every: int = 30
+    watch_every: int = 500
+    pairs: int = 1
+    groups: int = 6
+    workers: int = 0
+    heads_alone: int = 100
+    fall: int = 2500
+    body_rate: float = 1e-4
+    head_rate: float = 6e-4
     view_weight: float = 0.5
-    watched_photos: int = 900
+    order_weight: float = 0.8
+    apart_weight: float = 0.3
+    pairs_weight: float = 0.3
+    doubt_weight: float = 0.1
+    short_weight: float = 1.0
+    short_every: int = 4
+    shards: int = 48
+    shard: int = 64
+    refresh: int = 40
 
 
 @dataclass(frozen=True)
 class QualiclipConfig(TrainConfig):
     """Settings of a QualiCLIP; the values are for an image tower that is already trained.
 
-    `side` of a crop in pixels of the scoring view; up to `composed` distortions at once. `slack`
-    and `margin` are the paper's m_c and m_r, in units of a cosine. `watched` held-out photos are
-    evaluated at the end.
+    `side` of a crop in pixels of the scoring view; up to `composed` distortions at once. Rates fall
+    along half a cosine. `slack` and `margin` are the paper's m_c and m_r, in units of a cosine.
+    `loaders` threads make the crops. `watched` held-out photos are evaluated at the end.
 
     The paper's rate is 1e-9, over 87,500 steps. The value here goes as far in 2,000 steps: a rate
     so small would also be lost in the rounding of float32.

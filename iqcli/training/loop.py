@@ -7,13 +7,18 @@ import math
 import time
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import torch
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from iqcli.errors import IqError
+from iqcli.training.run_state import RunningMeans
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from numpy.typing import NDArray
     from torch import nn
 
     from iqcli.training.config import TrainConfig
@@ -40,14 +45,20 @@ def train_steps(
     """Train for `config.steps`, or go on from the state in `folder`; the averaged network.
 
     `rates` are the factors of the learning rate of each parameter group at a step. `backward` adds
-    the gradients of a batch and returns the parts of its loss. `monitor` evaluates the averaged
-    network; its figures go into the curve with the parts of the loss.
+    the gradients of a batch and returns the parts of its loss, NaN for one that a step does not
+    have. `monitor` evaluates the averaged network; its figures go into the curve with the mean of
+    each part since the last line. Raises IqError where more steps are done already.
     """
     averaged = AveragedModel(
         network, multi_avg_fn=_rising_average(config.average), use_buffers=True
     )
     averaged.eval()
-    done = folder.load(network, averaged.module, optimiser)
+    means = RunningMeans()
+    done = folder.load(network, averaged.module, optimiser, means)
+    if done > config.steps:
+        raise IqError(
+            f"the run has gone {done:,} steps already; set steps to {done:,} or more in --config"
+        )
     # The start counts as the first network of the average, so it is not replaced by the second.
     averaged.n_averaged.fill_(done + 1)
     for group in optimiser.param_groups:
@@ -64,18 +75,35 @@ def train_steps(
         optimiser.step()
         schedule.step()
         averaged.update_parameters(network)
+        means.add(losses)
         last, now = step + 1 == config.steps, time.monotonic()
         if last or now - shown_at > SECONDS_BETWEEN_REPORTS:
             shown_at = now
             left = (now - began) / (step + 1 - done) * (config.steps - step - 1)
-            parts = ", ".join(f"{name} {value:.4f}" for name, value in losses.items())
+            parts = ", ".join(
+                f"{name} {value:.4f}"
+                for name, value in means.values().items()
+                if not math.isnan(value)
+            )
             say(f"step {step + 1:,} of {config.steps:,}: {parts}; {_duration(left)} left")
-        if last or (step + 1) % config.save_every == 0:
-            folder.save(step + 1, network, averaged.module, optimiser)
         if last or (step + 1) % config.watch_every == 0:
-            folder.note({"step": step + 1, **losses, **monitor(averaged.module)})
+            folder.note({"step": step + 1, **means.values(), **monitor(averaged.module)})
+            means.clear()
+        if last or (step + 1) % config.save_every == 0:
+            folder.save(step + 1, network, averaged.module, optimiser, means)
     module: nn.Module = averaged.module
     return module
+
+
+def shuffled_rows(count: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
+    """The `size` rows of a step; each of `count` rows comes once before any comes twice."""
+    rounds, places = np.divmod(np.arange(step * size, (step + 1) * size), count)
+    orders = {
+        each: np.random.default_rng([seed, 1, each]).permutation(count)
+        for each in np.unique(rounds)
+    }
+    found = [orders[each][place] for each, place in zip(rounds, places, strict=True)]
+    return np.array(found, np.int64)
 
 
 def half_cosine(done: float) -> float:

@@ -10,18 +10,21 @@ import numpy as np
 from safetensors.numpy import save
 
 from iqcli.distortions.ladders import blank_frames, margins, measure_ladders
-from iqcli.errors import IqError, PhotoError
+from iqcli.errors import IqError
 from iqcli.fs.files import write_atomic
+from iqcli.fs.read import sha256
 from iqcli.models.gaussian_process import GaussianProcess
 from iqcli.photos.find import find_shots
-from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.devices import measure_views
 from iqcli.text import display_path
 from iqcli.training import fusion, gaussian_process
-from iqcli.training.backbone.data import MAX_MEGAPIXELS
-from iqcli.training.backbone.init import initial_backbone
-from iqcli.training.backbone.train import BackboneData, train_network, weight_file
+from iqcli.training.backbone.data import BackboneData
+from iqcli.training.backbone.export import weight_file
+from iqcli.training.backbone.start import initial_judge
+from iqcli.training.backbone.store import ViewStore
+from iqcli.training.backbone.train import train_judge
+from iqcli.training.config import BACKBONE_FREE
 from iqcli.training.dataset import (
     FEWEST,
     SEED,
@@ -174,7 +177,7 @@ def _finish(
 def train_backbone(
     opinions: Opinions,
     scene: str | None,
-    start: str,
+    start: Path,
     ladders: Sequence[Path],
     output: Path,
     config: BackboneConfig,
@@ -182,43 +185,44 @@ def train_backbone(
     say: Say,
     exclude: Sequence[str] = (),
 ) -> None:
-    """Train a backbone, or go on with the state in `OUTPUT.run`, and write it to `output`."""
+    """Train a backbone, or go on with the state in `OUTPUT.run`, and write it to `output`.
+
+    `start` is a file of EfficientNet-Lite0, `ladders` are folders of pictures to degrade.
+    """
     shots = [row.shot for row in opinions.rows]
+    pristine = [[shot.path for shot in _shots_in([each], say, exclude)] for each in ladders]
     photos = [shot.path for shot in shots]
-    pristine = [shot.path for shot in _shots_in(ladders, say, exclude)]
-    scenes = scenes_of(opinions, shots, scene)
-    _check_readable([*photos, *pristine])
-    network = initial_backbone(start, config.seed)
+    _check_there([*photos, *(path for paths in pristine for path in paths)])
     folder = RunFolder(output.with_suffix(".run"))
-    folder.open(
-        {
-            **asdict(config),
-            "start": start,
-            "start_known_by": digest([network.stem.weight.detach().sum(dim=(1, 2, 3)).tolist()]),
-            "photos_known_by": digest([(row.shot.path.name, row.value) for row in opinions.rows]),
-            "scenes_known_by": digest(scenes),
-            "pristine_known_by": digest([path.name for path in pristine]),
-        }
+    data = BackboneData(
+        ViewStore(folder.path / "photos", photos),
+        np.array([row.value for row in opinions.rows], np.float32),
+        scenes_of(opinions, shots, scene),
+        [ViewStore(folder.path / "photos", paths, small=True) for paths in pristine if paths],
     )
-    values = np.array([row.value for row in opinions.rows], np.float32)
-    data = BackboneData(photos, values, scenes, pristine)
-    trained = train_network(network, data, config, folder, device, say)
+    data.check()
+    network = initial_judge(start, config.seed)
+    settings = {
+        **{name: value for name, value in asdict(config).items() if name not in BACKBONE_FREE},
+        "start_known_by": sha256(start)[:16],
+        "photos_known_by": digest([(row.shot.path.name, row.value) for row in opinions.rows]),
+        "scenes_known_by": digest(data.scenes),
+        "ladders_known_by": digest([[path.name for path in paths] for paths in pristine]),
+    }
+    folder.check(settings)
+    for store in (data.photos, *data.good):
+        store.fill(say)
+    folder.open(settings)
+    trained = train_judge(network, data, config, folder, device, say)
     write_atomic(output, weight_file(trained, {"name": output.stem, "steps": config.steps}))
 
 
-def _check_readable(paths: Sequence[Path]) -> None:
-    """Raise IqError now, not after hours, where photos cannot be read."""
-    bad = []
-    for path in paths:
-        try:
-            read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)
-        except FileNotFoundError:
-            bad.append(f"there is no photo {display_path(path)}")
-        except (OSError, PhotoError) as error:
-            bad.append(f"{display_path(path)}: {error}")
-    if bad:
-        more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
-        raise IqError(f"{'; '.join(bad[:3])}{more}; leave them out, or give --images")
+def _check_there(paths: Sequence[Path]) -> None:
+    """Raise IqError before any work where a photo is not there."""
+    absent = [f"there is no photo {display_path(path)}" for path in paths if not path.exists()]
+    if absent:
+        more = f", and {len(absent) - 3} more" if len(absent) > 3 else ""
+        raise IqError(f"{'; '.join(absent[:3])}{more}; leave them out, or give --images")
 
 
 def _shots_in(folders: Sequence[Path], say: Say, exclude: Sequence[str]) -> list[Shot]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+# How torch and the JSON reader refuse what is not a state.
+_DAMAGED = (SafetensorError, RuntimeError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def digest(things: Sequence[object]) -> str:
@@ -35,39 +38,80 @@ def digest(things: Sequence[object]) -> str:
     return hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
+@dataclass
+class RunningMeans:
+    """The mean of each part of a loss over some steps; `sums` are its sum and its count by name."""
+
+    sums: dict[str, tuple[float, int]] = field(default_factory=dict)
+
+    def add(self, parts: Mapping[str, float]) -> None:
+        """Count one step; NaN is a part that it does not have."""
+        for name, value in parts.items():
+            total, count = self.sums.get(name, (0.0, 0))
+            self.sums[name] = (total, count) if math.isnan(value) else (total + value, count + 1)
+
+    def values(self) -> dict[str, float]:
+        """The means by name; NaN of nothing."""
+        return {name: s / count if count else math.nan for name, (s, count) in self.sums.items()}
+
+    def clear(self) -> None:
+        """Begin again."""
+        self.sums.clear()
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The folder of a run, with all that it needs to be resumed."""
 
     path: Path
 
-    def open(self, settings: Mapping[str, object]) -> None:
-        """Make the folder, or raise IqError where it holds a run with other settings."""
+    def check(self, settings: Mapping[str, object]) -> None:
+        """Raise IqError where the folder holds a run with other settings."""
         file = self.path / "settings.json"
-        text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
-        if not file.exists():
-            make_folders(self.path)
-            write_atomic(file, text.encode())
-        elif (before := file.read_text("utf-8", errors="replace")) != text:
+        if file.exists() and (before := file.read_text("utf-8", errors="replace")) != _text(
+            settings
+        ):
             raise IqError(
                 f"{display_path(self.path)} holds a run with another "
                 f"{_differing(before, settings)}; go on with the same, or give another --output"
             )
 
+    def open(self, settings: Mapping[str, object]) -> None:
+        """Make the folder, or raise IqError where it holds a run with other settings."""
+        self.check(settings)
+        if not (self.path / "settings.json").exists():
+            make_folders(self.path)
+            write_atomic(self.path / "settings.json", _text(settings).encode())
+
+    @property
+    def has_state(self) -> bool:
+        """Whether there is something to resume from."""
+        return (self.path / "state.safetensors").exists()
+
     def save(
-        self, step: int, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+        self,
+        step: int,
+        network: nn.Module,
+        averaged: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        means: RunningMeans,
     ) -> None:
-        """Keep the state after `step` steps."""
+        """Keep the state after `step` steps, and the `means` since the last line of the curve."""
         tensors = {f"network.{k}": v for k, v in network.state_dict().items()}
         tensors |= {f"smooth.{k}": v for k, v in averaged.state_dict().items()}
         for k, state in optimiser.state_dict()["state"].items():
             tensors |= {f"moment.{k}.{name}": state[name] for name in MOMENTS}
             tensors[f"moment.{k}.step"] = state["step"]
         plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-        write_atomic(self.path / "state.safetensors", save(plain, metadata={"step": str(step)}))
+        facts = {"step": str(step), "means": json.dumps(means.sums)}
+        write_atomic(self.path / "state.safetensors", save(plain, metadata=facts))
 
     def load(
-        self, network: nn.Module, averaged: nn.Module, optimiser: torch.optim.Optimizer
+        self,
+        network: nn.Module,
+        averaged: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        means: RunningMeans,
     ) -> int:
         """Load the saved state; the number of steps done, 0 where there is none.
 
@@ -80,10 +124,12 @@ class RunFolder:
             with safe_open(file, framework="pt") as stream:
                 tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118
                 step = int(stream.metadata()["step"])
+                sums = json.loads(stream.metadata().get("means", "{}"))  # none before 0.5
+            means.sums = {name: (float(s), int(count)) for name, (s, count) in sums.items()}
             network.load_state_dict(_under("network.", tensors))
             averaged.load_state_dict(_under("smooth.", tensors))
             optimiser.load_state_dict(_with_moments(optimiser.state_dict(), tensors))
-        except (SafetensorError, RuntimeError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGED as error:
             raise IqError(
                 f"{display_path(file)} is damaged: {one_line(error)}; remove it to begin again"
             ) from error
@@ -98,6 +144,10 @@ class RunFolder:
         kept = [row for step, row in steps if step.isdecimal() and int(step) < line["step"]]
         rows = [",".join(line), *kept, ",".join(_number(value) for value in line.values())]
         write_atomic(file, ("\n".join(rows) + "\n").encode())
+
+
+def _text(settings: Mapping[str, object]) -> str:
+    return json.dumps(settings, indent=1, sort_keys=True) + "\n"
 
 
 def _number(value: float) -> str:

@@ -1,151 +1,173 @@
-"""The batches of a backbone: photos with their opinions, and ladders of distorted copies.
+"""What a backbone learns from: photos with their opinions, and good pictures to degrade.
 
 A batch is a function of the seed and the step alone, so that a resumed run is the same as one that
-was never stopped.
+was never stopped. Some scenes and some good pictures are held out of everything; on those the run
+is monitored.
 """
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from torch.utils.data import Dataset
 
-from iqcli.distortions.bank import DISTORTIONS, LEVELS
-from iqcli.errors import IqError, PhotoError
-from iqcli.extractors.mini_crops import GRID, mosaic, whole
-from iqcli.photos.read import read_photo
-from iqcli.pipeline.spec import reason
-from iqcli.text import display_path
+from iqcli.errors import IqError
+from iqcli.extractors.mini_crops import SIDE
+from iqcli.training.backbone.store import ViewStore
+from iqcli.training.backbone.views import draw_framing, views_of
+from iqcli.training.dataset import holdout_mask
+from iqcli.training.loop import shuffled_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
-    from numpy.typing import NDArray
-
-    from iqcli.records import Array, Pixels
+    from iqcli.records import Array, Flags, Pixels
+    from iqcli.training.backbone.bank import GroupBank
+    from iqcli.training.config import BackboneConfig
 
     Random = np.random.Generator
 
-NAMES = tuple(DISTORTIONS)
-MAX_MEGAPIXELS = 100.0
-# Up to this part of each side is cut off the whole, so that no picture looks the same twice.
-CUT = 0.15
+# So often a group is made of a photo that people like where there are good pictures as well.
+LIKED_SHARE = 0.42
+# One good picture in so many is only for the monitor, which takes at most `MOST_WATCHED` of them
+# and the best of the photos held out.
+WATCHED = 10
+MOST_WATCHED = 56
+BEST_WATCHED = 8
+# Two photos of one scene are a pair where their opinions differ by more.
+PAIR_GAP = 0.4
+# Plain frames score 1; one step in so many has one.
+BLANK_EVERY = 3
+
+
+@dataclass(frozen=True)
+class BackboneData:
+    """`photos` with `opinions` (n,) in 1..10 and `scenes` (n,), names of near duplicates; `good`
+    are folders of pictures to degrade, each of which is drawn from as often as the others."""
+
+    photos: ViewStore
+    opinions: Array
+    scenes: Sequence[str]
+    good: Sequence[ViewStore]
+
+    @cached_property
+    def held_out(self) -> Flags:
+        """(n,) the photos of held-out scenes, the same as for all models of iq."""
+        return holdout_mask(self.scenes)
+
+    @cached_property
+    def liked(self) -> list[int]:
+        """Training photos that people like."""
+        train = ~self.held_out
+        return np.flatnonzero(train & (self.opinions >= np.median(self.opinions[train]))).tolist()
+
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Training photos of one scene whose opinions differ: the better one, the worse one."""
+        scenes: dict[str, list[int]] = {}
+        for k in np.flatnonzero(~self.held_out).tolist():
+            scenes.setdefault(self.scenes[k], []).append(k)
+        found = [(a, b) for rows in scenes.values() for a in rows for b in rows]
+        return [(a, b) for a, b in found if self.opinions[a] - self.opinions[b] > PAIR_GAP]
+
+    def check(self) -> None:
+        """Raise IqError where nothing would be held out, or nothing learnt from."""
+        if self.held_out.all() or not self.held_out.any():
+            raise IqError("there are too few scenes to hold some out; give more photos")
+
+    def draw(self, random: Random) -> Pixels:
+        """A good picture to degrade."""
+        if self._drawn and random.random() >= LIKED_SHARE:
+            store, rows = self._drawn[int(random.integers(len(self._drawn)))]
+            return store[rows[int(random.integers(len(rows)))]]
+        return self.photos[self.liked[int(random.integers(len(self.liked)))]]
+
+    def watched(self) -> list[Pixels]:
+        """Good pictures that no training sees."""
+        found = [
+            (store, k)
+            for store in self.good
+            for k, path in enumerate(store.photos)
+            if _is_watched(path.name)
+        ]
+        picks = np.unique(np.linspace(0, len(found) - 1, MOST_WATCHED).round().astype(int))
+        chosen = [found[k] for k in picks.tolist()] if found else []
+        held_out = np.flatnonzero(self.held_out)
+        best = held_out[np.argsort(-self.opinions[held_out], kind="stable")[:BEST_WATCHED]]
+        return [store[k] for store, k in [*chosen, *((self.photos, k) for k in best.tolist())]]
+
+    @cached_property
+    def _drawn(self) -> list[tuple[ViewStore, list[int]]]:
+        """The folders, and which of their pictures may be degraded for training."""
+        found = [
+            (store, [k for k, path in enumerate(store.photos) if not _is_watched(path.name)])
+            for store in self.good
+        ]
+        return [(store, rows) for store, rows in found if rows]
+
+
+def _is_watched(name: str) -> bool:
+    return zlib.crc32(name.encode("utf-8", "surrogateescape")) % WATCHED == 0
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Views (n, kind, side, side, 3) of uint8: photos, then ladders level by level.
+    """Views (n, 2, side, side, 3) of photos, of pairs (better, worse, better, …), of groups.
 
-    `opinions` (photos,) in 1..10; `levels` (ladders, levels) in 0..5; `costs` (ladders,) in points
-    a level.
+    `opinions` (photos,) in 1..10; `gaps` (pairs,) between opinions; `margins` and `slacks`
+    (groups, COUNT, COUNT) and `kinds` as those of a `Group`.
     """
 
     views: Pixels
     opinions: Array
-    levels: Array
-    costs: Array
+    gaps: Array
+    margins: Array
+    slacks: Array
+    kinds: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class BackboneBatches(Dataset[Batch]):
-    """The batch of every step.
+class BackboneBatches:
+    """The batch of every step: a function of seed and step, and of the bank's shards."""
 
-    `photos` have the opinions `opinions` (n,). Ladders are made of one of `pristine` or of `liked`,
-    in turn, where both are given.
-    """
-
-    photos: Sequence[Path]
-    opinions: Array
-    liked: Sequence[Path]
-    pristine: Sequence[Path]
-    seed: int
-    size: int
-    ladders: int
-    levels: int
+    data: BackboneData
+    bank: GroupBank
+    config: BackboneConfig
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of a step, which may be any number from 0 on."""
-        random = np.random.default_rng([self.seed, step])
-        rows = shuffled_rows(len(self.photos), self.size, self.seed, step)
-        views = [
-            _views(head_of(self.photos[row]), _places(random), random) for row in rows.tolist()
-        ]
-        levels = np.zeros((self.ladders, self.levels), np.float32)
-        costs = np.zeros(self.ladders, np.float32)
-        for k in range(self.ladders):
-            name = NAMES[random.integers(len(NAMES))]
-            levels[k], costs[k] = _levels(self.levels, random), DISTORTIONS[name].cost
-            views += self._ladder(name, levels[k], k, random)
-        return Batch(np.stack(views), self.opinions[rows], levels, costs)
+        config, data = self.config, self.data
+        random = np.random.default_rng([config.seed, 3, step])
+        train = np.flatnonzero(~data.held_out)
+        rows = train[shuffled_rows(len(train), config.photos, config.seed, step)]
+        opinions = data.opinions[rows].copy()
+        views = [self._photo(row, random) for row in rows.tolist()]
+        if step % BLANK_EVERY == 0:
+            views[-1], opinions[-1] = _blank(random), 1.0
+        count = config.pairs if data.pairs else 0
+        pairs = [data.pairs[int(random.integers(len(data.pairs)))] for _ in range(count)]
+        views += [self._photo(row, random) for pair in pairs for row in pair]
+        groups = self.bank.batch(step, config.groups)
+        return Batch(
+            np.concatenate([np.stack(views), groups.views.reshape(-1, *groups.views.shape[2:])]),
+            opinions,
+            np.array([data.opinions[a] - data.opinions[b] for a, b in pairs], np.float32),
+            groups.margins,
+            groups.slacks,
+            groups.kinds,
+        )
 
-    def _ladder(self, name: str, levels: Array, k: int, random: Random) -> list[Pixels]:
-        bases = [group for group in (self.pristine, self.liked) if group]
-        group = bases[k % len(bases)]
-        head = head_of(group[int(random.integers(len(group)))])
-        places, seed = _places(random), int(random.integers(2**31))
-        flip = int(random.integers(2**31))
-        distort = DISTORTIONS[name]
-        return [
-            _views(distort(head, float(level), seed), places, np.random.default_rng(flip))
-            for level in levels
-        ]
-
-
-@dataclass(frozen=True)
-class SafeDataset(Dataset[Batch | IqError]):
-    """The batches, errors as values: raised in a loader's process they end in its traceback."""
-
-    batches: BackboneBatches
-
-    def __getitem__(self, step: int) -> Batch | IqError:
-        """The batch of a step, or why there is none."""
-        try:
-            return self.batches[step]
-        except IqError as error:
-            return error
+    def _photo(self, row: int, random: Random) -> Pixels:
+        return views_of(self.data.photos[row], draw_framing(random))
 
 
-def shuffled_rows(count: int, size: int, seed: int, step: int) -> NDArray[np.int64]:
-    """The `size` rows of a step; each of `count` rows comes once before any comes twice."""
-    rounds, places = np.divmod(np.arange(step * size, (step + 1) * size), count)
-    orders = {
-        each: np.random.default_rng([seed, 1, each]).permutation(count)
-        for each in np.unique(rounds)
-    }
-    found = [orders[each][place] for each, place in zip(rounds, places, strict=True)]
-    return np.array(found, np.int64)
-
-
-def _levels(count: int, random: Random) -> Array:
-    """Rising levels, one in each equal part of 0..5; the first is often the photo as it is."""
-    levels = (np.arange(count) + random.random(count)) * LEVELS / count
-    if random.random() < 0.6:
-        levels[0] = 0
-    return levels.astype(np.float32)
-
-
-def _places(random: Random) -> Array:
-    return random.random((GRID, GRID, 2), np.float32)
-
-
-def _views(head: Pixels, places: Array, random: Random) -> Pixels:
-    """Both kinds of view (kind, side, side, 3), mirrored half the time; the whole is nearly so."""
-    height, width = head.shape[:2]
-    tall, wide = (round(side * (1 - CUT * random.random())) for side in (height, width))
-    top, left = random.integers(0, height - tall + 1), random.integers(0, width - wide + 1)
-    most = head[top : top + tall, left : left + wide]
-    views = np.stack([whole(most), mosaic(head, places)])
-    return views[:, :, ::-1] if random.random() < 0.5 else views
-
-
-@lru_cache(maxsize=160)
-def head_of(path: Path) -> Pixels:
-    """The scoring view of a photo file; the last ones are cached. Raises IqError."""
-    try:
-        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1].scoring
-    except (OSError, PhotoError) as error:
-        raise IqError(f"{display_path(path)}: {reason(error)}; mend it, or leave it out") from error
+def _blank(random: Random) -> Pixels:
+    """Both views of an accidental frame: black, white or plain, with and without noise."""
+    colour = (
+        random.integers(0, 256, 3) if random.random() < 0.4 else random.choice([2, 12, 128, 254])
+    )
+    noise = random.normal(0, random.choice([0.0, 2.0, 6.0, 20.0]), (2, SIDE, SIDE, 3))
+    return np.clip(np.rint(colour + noise), 0, 255).astype(np.uint8)

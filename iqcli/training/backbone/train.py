@@ -1,185 +1,145 @@
 """Train the backbone: from an ImageNet network to one that scores photos as people do.
 
-Every step fine-tunes all layers at once on opinions (Huber error, correlation, order of pairs) and
-on ladders of distorted copies, which need no opinion (margin ranking and the consistency of two
-views, after QualiCLIP). Some scenes are held out of everything (see `dataset.holdout_mask`): on
-those the run is monitored, and the models that build on the backbone are calibrated. The result is
-the moving average of the weights. Losses are in points of 1..10.
+Every step fine-tunes all layers on photos with opinions, on photos of one scene of which one was
+preferred, and on groups of versions of good pictures (see `groups`). It computes in bfloat16 where
+the device has it; half of the steps keep the first maps in float32, and some compare their scores
+with those in float32, so that short numbers do not move what it learns. The rate is constant until
+the last `fall` steps, so that the end may be put off or brought forward; the result is the moving
+average of the weights. Some scenes are held out of everything (see `dataset.holdout_mask`).
+
+On a CPU a resumed run ends bit for bit as one that was never stopped, whatever the threads.
 """
 
 from __future__ import annotations
 
-import json
-import zlib
-from dataclasses import dataclass
+import contextlib
+import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
+from torch import nn
 from torch.nn import functional
-from torch.utils.data import DataLoader
 
-from iqcli.errors import IqError
-from iqcli.extractors.backbone import Backbone, is_short
-from iqcli.extractors.schema import FORMAT, KINDS
-from iqcli.training.backbone.data import BackboneBatches, Batch, SafeDataset
-from iqcli.training.backbone.monitor import MonitorSet, evaluate, logits_of, points
-from iqcli.training.dataset import holdout_mask
+from iqcli.extractors.base import autocast_type
+from iqcli.training.backbone.bank import GroupBank
+from iqcli.training.backbone.data import BackboneBatches
+from iqcli.training.backbone.groups import SHOWN, shown_kind
+from iqcli.training.backbone.losses import (
+    doubt_loss,
+    group_loss,
+    opinion_loss,
+    order_losses,
+    pairs_loss,
+)
+from iqcli.training.backbone.monitor import MonitorBank, Scorer, evaluate
+from iqcli.training.backbone.network import Judge, points
 from iqcli.training.loop import half_cosine, train_steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
-    from torch import nn
-
-    from iqcli.records import Array
+    from iqcli.records import Pixels
+    from iqcli.training.backbone.data import BackboneData, Batch
     from iqcli.training.config import BackboneConfig
     from iqcli.training.run_state import RunFolder
 
+    Taps = tuple[torch.Tensor, torch.Tensor]
 
-# Pairs whose opinions differ by less than this need not be ordered.
-CLEAR = 0.5
-# One pristine picture in so many is only evaluated, and at most `MOST_WATCHED` of them: each is
-# distorted 165 times at every evaluation.
-WATCHED = 10
-MOST_WATCHED = 24
-# Photos whose taps give the scales of the taps.
-SCALED_BY = 192
+# Pictures whose taps give the scales of the taps.
+SCALED_BY = 160
+# Pictures whose scores in bfloat16 and in float32 are compared in a step.
+COMPARED = 4
 
 
-@dataclass(frozen=True)
-class BackboneData:
-    """What there is to learn from; `scenes` (n,) name near duplicates."""
-
-    photos: Sequence[Path]
-    opinions: Array
-    scenes: Sequence[str]
-    pristine: Sequence[Path]
-
-
-def train_network(
-    network: Backbone,
+def train_judge(
+    network: Judge,
     data: BackboneData,
     config: BackboneConfig,
     folder: RunFolder,
     device: str,
     say: Callable[[str], None],
-) -> Backbone:
+) -> Judge:
     """Train, or go on training, for `config.steps`; the averaged network on the CPU."""
-    dataset, monitor_set = _split(data, config)
-    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    _init_tap_scales(network, dataset, config, device)
-
-    def backward(batch: Batch, step: int) -> dict[str, float]:
-        torch.manual_seed(config.seed + step)
-        return _backward(network.train(), batch, config, device)
-
-    def monitor(averaged: nn.Module) -> dict[str, float]:
-        assert isinstance(averaged, Backbone)
-        found = evaluate(averaged, monitor_set, device)
-        say(
-            f"held out: SRCC {found.srcc:.3f}; ladders in order {found.ladders:.2f}, "
-            f"least {found.worst:.2f} ({found.worst_name})"
+    with _threads(config) as workers:
+        bank = GroupBank(
+            folder.path / "groups",
+            config.shards,
+            config.shard,
+            config.refresh,
+            config.seed,
+            workers,
+            data.draw,
         )
-        return found.numbers()
+        step = _Step(config, device, workers)
+        dataset = BackboneBatches(data, bank, config)
+        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if not folder.has_state:
+            bank.prepare(0, say)
+            _init_tap_scales(network, dataset, device)
+        watched = MonitorBank.open(folder.path / "watched", data, say)
 
-    averaged = train_steps(
-        network,
-        _optimiser(network, config),
-        [lambda step: _rates(step, config)[0], lambda step: _rates(step, config)[1]],
-        lambda steps: _batches(dataset, steps, config),
-        backward,
-        config,
-        folder,
-        say,
-        clip_norm=5.0,
-        monitor=monitor,
-    )
-    assert isinstance(averaged, Backbone)
+        def batches(steps: range) -> Iterator[Batch]:
+            for k in steps:
+                bank.prepare(k, say)
+                yield dataset[k]
+
+        def monitor(averaged: nn.Module) -> dict[str, float]:
+            assert isinstance(averaged, Judge)
+            found = evaluate(Scorer(averaged, device, workers), data, watched)
+            say(
+                f"held out: SRCC {found['srcc']:.3f}; ladders in order {found['ladders']:.2f}, "
+                f"least {found['ladders_least']:.2f}"
+            )
+            return found
+
+        averaged = train_steps(
+            network,
+            _optimiser(network, config),
+            [
+                lambda k: _rate(k, config) * float(k >= config.heads_alone),
+                lambda k: _rate(k, config),
+            ],
+            batches,
+            lambda batch, k: step.backward(network.train(), batch, k),
+            config,
+            folder,
+            say,
+            clip_norm=5.0,
+            monitor=monitor,
+        )
+    assert isinstance(averaged, Judge)
     return averaged.cpu()
 
 
-def weight_file(network: Backbone, info: dict[str, Any]) -> bytes:
-    """The file of a trained backbone, safetensors.
+@contextlib.contextmanager
+def _threads(config: BackboneConfig) -> Iterator[int]:
+    """The number of workers; each computes with one thread of its own.
 
-    What may run in bfloat16 is stored in it: rounded anew at every run it would move all places of
-    a map the same way, and scores by up to a sixth of a point; what is left, the rounding of the
-    maps, averages out.
+    To share every single layer out takes longer where others use the cores as well, since the
+    slower part is always waited for.
     """
-    tensors = {
-        name: (value.to(torch.bfloat16) if is_short(name) else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    return save(tensors, metadata={"iq": json.dumps({"format": FORMAT, **info})})
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield config.workers or before
+    finally:
+        torch.set_num_threads(before)
 
 
-def opinion_loss(scores: torch.Tensor, opinions: torch.Tensor) -> torch.Tensor:
-    """(n,) scores against (n,) opinions: Huber error, missing correlation, pairs out of order."""
-    error = functional.huber_loss(scores, opinions)
-    centred, wanted = scores - scores.mean(), opinions - opinions.mean()
-    together = (centred * wanted).mean()
-    correlation = together / (centred.square().mean() * wanted.square().mean() + 1e-4).sqrt()
-    return error + (1 - correlation) + _pair_loss(scores, opinions)
+def _rate(step: int, config: BackboneConfig) -> float:
+    """A ramp after the heads are ready, a constant, then half a cosine."""
+    ready = max(0, step - config.heads_alone)
+    ramp = min(1.0, (ready + 1) / config.ramp) if ready else 1.0
+    left = config.steps - step
+    return ramp * (1.0 if left >= config.fall else half_cosine(1 - left / config.fall))
 
 
-def _pair_loss(scores: torch.Tensor, opinions: torch.Tensor) -> torch.Tensor:
-    gap = opinions[:, None] - opinions
-    lead = scores[:, None] - scores
-    clear = gap > CLEAR
-    missing = functional.relu(CLEAR - lead) * clear
-    return missing.sum() / clear.sum().clamp(min=1)
-
-
-def ladder_loss(scores: torch.Tensor, levels: torch.Tensor, costs: torch.Tensor) -> torch.Tensor:
-    """Ladders (n, levels) of scores: each level must lose its cost against every lower one.
-
-    The margin ranking of QualiCLIP with margins in proportion to the difference of `levels`
-    (n, levels) times `costs` (n,), in points a level.
-    """
-    first, second = torch.triu_indices(levels.shape[1], levels.shape[1], 1)
-    due = (levels[:, second] - levels[:, first]) * costs[:, None]
-    return functional.relu(due - (scores[:, first] - scores[:, second])).mean()
-
-
-def consistency_loss(first: torch.Tensor, second: torch.Tensor, slack: float) -> torch.Tensor:
-    """Two views of one picture may differ by `slack` points."""
-    return functional.relu((first - second).abs() - slack).mean()
-
-
-def _split(data: BackboneData, config: BackboneConfig) -> tuple[BackboneBatches, MonitorSet]:
-    """What to train on, and what to monitor. Raises IqError where nothing would be held out."""
-    holdout = holdout_mask(data.scenes)
-    if holdout.all() or not holdout.any():
-        raise IqError("there are too few scenes to hold some out; give more photos")
-    train, opinions = np.flatnonzero(~holdout), data.opinions
-    watched = np.flatnonzero(holdout)[: config.watched_photos]
-    liked = train[opinions[train] >= np.median(opinions[train])]
-    outside = [zlib.crc32(path.name.encode()) % WATCHED == 0 for path in data.pristine]
-    dataset = BackboneBatches(
-        photos=[data.photos[k] for k in train.tolist()],
-        opinions=opinions[train],
-        liked=[data.photos[k] for k in liked.tolist()],
-        pristine=[path for path, out in zip(data.pristine, outside, strict=True) if not out],
-        seed=config.seed,
-        size=config.photos,
-        ladders=config.ladders,
-        levels=config.levels,
-    )
-    pristine = [path for path, out in zip(data.pristine, outside, strict=True) if out]
-    best = watched[np.argsort(-opinions[watched])[:4]]
-    return dataset, MonitorSet(
-        [data.photos[k] for k in watched.tolist()],
-        opinions[watched],
-        [*pristine[:MOST_WATCHED], *(data.photos[k] for k in best.tolist())],
-    )
-
-
-def _optimiser(network: Backbone, config: BackboneConfig) -> torch.optim.AdamW:
-    heads = [*network.embed.parameters(), *network.score.parameters()]
-    head_ids = {id(each) for each in heads}
-    body = [each for each in network.parameters() if id(each) not in head_ids]
+def _optimiser(network: Judge, config: BackboneConfig) -> torch.optim.AdamW:
+    body = list(network.trunk.parameters())
+    ids = {id(each) for each in body}
+    heads = [each for each in network.parameters() if id(each) not in ids]
     groups = [
         {"params": body, "lr": config.body_rate},
         {"params": heads, "lr": config.head_rate},
@@ -187,63 +147,146 @@ def _optimiser(network: Backbone, config: BackboneConfig) -> torch.optim.AdamW:
     return torch.optim.AdamW(groups, weight_decay=config.weight_decay)
 
 
-def _rates(step: int, config: BackboneConfig) -> tuple[float, float]:
-    """Factors of the rates of body and heads: heads alone, a ramp, then half a cosine."""
-    ready = max(0, step - config.heads_alone)
-    fall = half_cosine(ready / max(1, config.steps - config.heads_alone))
-    return fall * min(1.0, ready / max(1, config.ramp)), fall
+class _Step:
+    """One step: the gradients of a batch."""
+
+    def __init__(self, config: BackboneConfig, device: str, workers: int) -> None:
+        self.config, self.device, self.workers = config, device, workers
+        self.short = autocast_type(device)
+        self.kind = torch.device(device).type
+
+    def backward(self, network: Judge, batch: Batch, step: int) -> dict[str, float]:
+        """Add the gradients of a step; the parts of its loss."""
+        config = self.config
+        torch.manual_seed(config.seed + step)
+        taps, trunk_backward = self._taps(network, batch.views, long_start=step % 2 == 0)
+        found, doubts = network.read(*taps)
+        logits, doubts = found.cpu(), doubts.cpu()
+        loss, parts = self._loss(points(logits), doubts, batch)
+        loss.backward()
+        if step >= config.heads_alone:
+            trunk_backward()
+        parts["short"] = math.nan
+        if self.short is not None and (step + 1) % config.short_every == 0:
+            parts["short"] = self._short_backward(network, batch.views, step)
+        return parts
+
+    def _loss(
+        self, scores: torch.Tensor, doubts: torch.Tensor, batch: Batch
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """Of scores (n, 3) and log deviations (n,); and its parts, the order by kind of group."""
+        config, photos = self.config, len(batch.opinions)
+        paired = photos + 2 * len(batch.gaps)
+        opinions, gaps, margins, slacks = (
+            torch.from_numpy(each)
+            for each in (batch.opinions, batch.gaps, batch.margins, batch.slacks)
+        )
+        pairs = scores[photos:paired].unflatten(0, (-1, 2))
+        versions = scores[paired:].unflatten(0, margins.shape[:2])
+        opinion, order, apart, paired_loss = (torch.zeros(()) for _ in range(4))
+        for k, weight in enumerate((1.0, config.view_weight, config.view_weight)):
+            opinion = opinion + weight * opinion_loss(scores[:photos, k], opinions)
+            # A distortion may be seen in one of the views alone: both together must show it.
+            missing = group_loss(versions[..., k], margins, slacks)
+            order = order + weight * missing[0]
+            apart = apart + weight * missing[1]
+            paired_loss = paired_loss + weight * pairs_loss(pairs[:, 0, k], pairs[:, 1, k], gaps)
+        doubt = doubt_loss(scores[:photos, 0], doubts[:photos], opinions)
+        loss = (
+            opinion
+            + config.order_weight * order
+            + config.apart_weight * apart
+            + config.pairs_weight * paired_loss
+            + config.doubt_weight * doubt
+        )
+        parts = {
+            "opinion": opinion,
+            "order": order,
+            "apart": apart,
+            "pairs": paired_loss,
+            "doubt": doubt,
+        }
+        kinds = [shown_kind(each) for each in batch.kinds]
+        by_kind = order_losses(versions[..., 0], margins, kinds)
+        return loss, {
+            **{name: float(value.detach()) for name, value in parts.items()},
+            **{f"order_{kind}": by_kind.get(kind, math.nan) for kind in (*SHOWN, "other")},
+        }
+
+    def _taps(
+        self, network: Judge, views: Pixels, *, long_start: bool
+    ) -> tuple[Taps, Callable[[], None]]:
+        """The taps of all pictures, and a function that hands their gradients to the trunk.
+
+        Each worker computes some of the pictures. Gradients are added in the order of the pictures,
+        whichever worker is first.
+        """
+        chunks = np.array_split(views, -(-len(views) // self.config.chunk))
+        weights = list(network.trunk.parameters())
+
+        def forward(chunk: Pixels) -> Taps:
+            given = torch.from_numpy(np.ascontiguousarray(chunk)).to(self.device)
+            with self._autocast():
+                found: Taps = network.trunk(given, long_start)
+            return found
+
+        def gradients(task: tuple[Taps, Taps]) -> Sequence[torch.Tensor]:
+            return torch.autograd.grad(task[0], weights, task[1])
+
+        with ThreadPoolExecutor(self.workers) as pool:
+            parts = list(pool.map(forward, chunks))
+        sizes = [len(chunk) for chunk in chunks]
+        whole, mosaic = (
+            torch.cat([part[k].detach() for part in parts]).requires_grad_() for k in range(2)
+        )
+
+        def backward() -> None:
+            assert whole.grad is not None
+            assert mosaic.grad is not None
+            slopes = zip(whole.grad.split(sizes), mosaic.grad.split(sizes), strict=True)
+            with ThreadPoolExecutor(self.workers) as pool:
+                for found in pool.map(gradients, zip(parts, slopes, strict=True)):
+                    _add(weights, found)
+
+        return (whole, mosaic), backward
+
+    def _short_backward(self, network: Judge, views: Pixels, step: int) -> float:
+        """Add the gradients of how far bfloat16 moves the scores of a few pictures; that distance,
+        in points."""
+        random = np.random.default_rng([self.config.seed, 9, step])
+        rows = random.choice(len(views), min(COMPARED, len(views)), replace=False)
+        some = torch.from_numpy(np.ascontiguousarray(views[rows])).to(self.device)
+        network.eval()
+        with torch.no_grad():
+            exact = points(network(some)[0])
+        with self._autocast():
+            moved = points(network(some)[0])
+        network.train()
+        apart = functional.l1_loss(moved, exact)
+        (self.config.short_weight * apart).backward()
+        return float(apart.detach())
+
+    def _autocast(self) -> Any:
+        return torch.autocast(
+            self.kind, self.short or torch.bfloat16, enabled=self.short is not None
+        )
 
 
-def _batches(dataset: BackboneBatches, steps: range, config: BackboneConfig) -> Iterator[Batch]:
-    loader = DataLoader(
-        SafeDataset(dataset),
-        batch_size=None,
-        sampler=steps,
-        num_workers=config.loaders,
-        prefetch_factor=4 if config.loaders else None,
-        collate_fn=_as_it_is,
-    )
-    for batch in loader:
-        if isinstance(batch, IqError):
-            raise batch
-        yield batch
-
-
-def _as_it_is(batch: Any) -> Any:
-    return batch
+def _add(weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> None:
+    for weight, gradient in zip(weights, gradients, strict=True):
+        weight.grad = gradient if weight.grad is None else weight.grad.add_(gradient)
 
 
 @torch.no_grad()
-def _init_tap_scales(
-    network: Backbone, dataset: BackboneBatches, config: BackboneConfig, device: str
-) -> None:
-    """Give the network the mean and deviation that its taps have on photos."""
-    found = []
-    for k in range(max(1, SCALED_BY // config.photos)):
-        views = torch.from_numpy(dataset[k].views[: config.photos]).flatten(0, 1)
-        found += [network.taps(chunk.to(device)) for chunk in views.split(config.chunk)]
-    taps = torch.cat(found)
-    network.tap_mean.copy_(taps.mean(dim=0))
-    network.tap_deviation.copy_(taps.std(dim=0).clamp(min=0.02))
-
-
-def _backward(
-    network: Backbone, batch: Batch, config: BackboneConfig, device: str
-) -> dict[str, float]:
-    """Add the gradients of a step; the parts of its loss."""
-    logits = logits_of(network, batch.views, config.chunk, device)
-    scores = points(torch.cat([logits.mean(dim=1, keepdim=True), logits], dim=1)).cpu()
-    count = len(batch.opinions)
-    opinions, levels, costs = (
-        torch.from_numpy(each) for each in (batch.opinions, batch.levels, batch.costs)
-    )
-    ladders = scores[count:].unflatten(0, levels.shape)
-    opinion, order = torch.zeros(()), torch.zeros(())
-    for k, weight in enumerate((1.0, *[config.view_weight] * len(KINDS))):
-        opinion = opinion + weight * opinion_loss(scores[:count, k], opinions)
-        order = order + weight * ladder_loss(ladders[..., k], levels, costs)
-    apart = consistency_loss(scores[count:, 1], scores[count:, 2], config.slack)
-    loss = opinion + config.ladder_weight * order + config.consistency_weight * apart
-    loss.backward()
-    parts = {"opinion": opinion, "order": order, "apart": apart}
-    return {name: float(value.detach()) for name, value in parts.items()}
+def _init_tap_scales(network: Judge, dataset: BackboneBatches, device: str) -> None:
+    """Give the network the mean and deviation that its taps have on photos and on versions."""
+    found: list[Taps] = []
+    for step in range(dataset.config.refresh):  # as long as the bank stays as it is
+        views = torch.from_numpy(np.ascontiguousarray(dataset[step].views))
+        found += [network.trunk(part.to(device)) for part in views.split(dataset.config.chunk)]
+        if sum(len(whole) for whole, _ in found) >= SCALED_BY:
+            break
+    network.scale_taps((torch.cat([w for w, _ in found]), torch.cat([p for _, p in found])))
+    for score in network.score:
+        assert isinstance(score, nn.Linear)
+        score.bias.fill_(0.5)

