@@ -29,7 +29,6 @@ from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
 from iqcli.runtime import library
-from iqcli.training.backbone.train import weight_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -250,15 +249,6 @@ def refused(path: Path) -> str:
     assert str(caught.value) == message
     assert str(path) in message and "\n" not in message and message.count("; ") == 1
     return message
-
-
-def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
-    torch.manual_seed(3)
-    network, file = Backbone(), tmp_path / "own.safetensors"
-    file.write_bytes(weight_file(network, {"name": "own"}))
-    found = MiniBlock(file).forward(prepared[:1], "cpu")
-    assert found.shape == (1, mini.SIZE) and np.isfinite(found).all()
-    assert not np.allclose(found, BLOCKS["mini"].forward(prepared[:1], "cpu"), atol=1e-2)
 
 
 def changed(good: dict[str, torch.Tensor], **values: torch.Tensor) -> dict[str, torch.Tensor]:

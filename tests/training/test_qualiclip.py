@@ -28,12 +28,12 @@ from iqcli.extractors import clip
 from iqcli.extractors.qualiclip import FORMAT, QualiclipBlock
 from iqcli.photos.views import views_of
 from iqcli.records import Photo, Shot
-from iqcli.training.backbone.data import head_of, shuffled_rows
 from iqcli.training.calibration import fit_calibration
 from iqcli.training.config import QUALICLIP_LEAST, QUALICLIP_TINY, QualiclipConfig, read_config
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
+from iqcli.training.loop import shuffled_rows
 from iqcli.training.qualiclip import monitor
-from iqcli.training.qualiclip.data import GROUPS, CropBatches, draw, ladder, overlapping
+from iqcli.training.qualiclip.data import GROUPS, CropBatches, draw, head_of, ladder, overlapping
 from iqcli.training.qualiclip.init import initial_clip
 from iqcli.training.qualiclip.monitor import rank_correlations
 from iqcli.training.qualiclip.train import (

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # Of the batch norms of the public network.
 EPSILON = 1e-3
+NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def initial_judge(path: Path, seed: int) -> Judge:
@@ -52,13 +53,14 @@ def _start(trunk: Trunk, weights: Any) -> None:
         elif f"{name}.running_mean" in weights:
             pairs[-1].append(name)
     for layer, (name, norm) in zip(trunk.convolutions(), pairs, strict=True):
-        gain = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + EPSILON).sqrt()
-        bias = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain
-        for mine, given in (
-            (layer.weight, weights[f"{name}.weight"]),
-            (layer.gain, gain),
-            (layer.bias, bias),
+        weight = weights[f"{name}.weight"]
+        scale, bias, mean, variance = (weights[f"{norm}.{each}"] for each in NORM)
+        for given, mine in (
+            (weight, layer.weight),
+            *((each, layer.bias) for each in (scale, bias, mean, variance)),
         ):
-            if mine.shape != given.shape:  # copying alone would stretch it
+            if given.shape != mine.shape:  # copying alone would stretch it
                 raise ValueError(f"{name} has the shape {tuple(given.shape)}")
-            mine.copy_(given)
+        layer.weight.copy_(weight)
+        layer.gain.copy_(scale / (variance + EPSILON).sqrt())
+        layer.bias.copy_(bias - mean * layer.gain)
