@@ -20,10 +20,10 @@ from iqcli.pipeline.devices import measure_views
 from iqcli.text import display_path
 from iqcli.training import fusion, gaussian_process
 from iqcli.training.backbone.data import BackboneData
-from iqcli.training.backbone.export import weight_file
-from iqcli.training.backbone.start import initial_judge
-from iqcli.training.backbone.store import ViewStore
+from iqcli.training.backbone.fold import weight_file
+from iqcli.training.backbone.init import initial_judge
 from iqcli.training.backbone.train import train_judge
+from iqcli.training.backbone.view_store import ViewStore
 from iqcli.training.config import BACKBONE_FREE
 from iqcli.training.dataset import (
     FEWEST,

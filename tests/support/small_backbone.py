@@ -14,7 +14,7 @@ from iqcli.extractors import mini_crops
 from iqcli.training.backbone import data, network
 from iqcli.training.backbone.data import BackboneData
 from iqcli.training.backbone.network import Judge
-from iqcli.training.backbone.store import ViewStore
+from iqcli.training.backbone.view_store import ViewStore
 
 if TYPE_CHECKING:
     from pathlib import Path

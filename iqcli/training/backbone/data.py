@@ -16,8 +16,8 @@ import numpy as np
 
 from iqcli.errors import IqError
 from iqcli.extractors.mini_crops import SIDE
-from iqcli.training.backbone.store import ViewStore
-from iqcli.training.backbone.views import draw_framing, views_of
+from iqcli.training.backbone.framing import draw_framing, views_of
+from iqcli.training.backbone.view_store import ViewStore
 from iqcli.training.dataset import holdout_mask
 from iqcli.training.loop import shuffled_rows
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from iqcli.records import Array, Flags, Pixels
-    from iqcli.training.backbone.bank import GroupBank
+    from iqcli.training.backbone.group_bank import GroupBank
     from iqcli.training.config import BackboneConfig
 
     Random = np.random.Generator

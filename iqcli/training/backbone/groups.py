@@ -15,7 +15,7 @@ import numpy as np
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.distortions.exposure import draw_response, expose, fuse, is_well_exposed
-from iqcli.training.backbone.views import draw_framing, views_of
+from iqcli.training.backbone.framing import draw_framing, views_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,7 +136,7 @@ def _in_order(doses: NDArray[np.floating], cost: float) -> tuple[Array, Array]:
 
 
 def _finished(versions: list[Pixels], random: Random) -> list[Pixels]:
-    """All through the same JPEG, half of the time: it must not be told by what was done last."""
+    """All through the same JPEG, half of the time: the last step must give no version away."""
     if random.random() < 0.5:
         return versions
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(72, 97))]

@@ -16,9 +16,9 @@ from scipy.stats import spearmanr
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.distortions.exposure import Response, expose, fuse, is_well_exposed
 from iqcli.extractors.base import autocast_type
+from iqcli.training.backbone.framing import CENTRED, views_of
 from iqcli.training.backbone.network import points
-from iqcli.training.backbone.store import read_array, read_facts, write_arrays
-from iqcli.training.backbone.views import CENTRED, views_of
+from iqcli.training.backbone.view_store import read_array, read_facts, write_arrays
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -2,7 +2,7 @@
 
 Liu, Tan 2020: inverted residuals, ReLU6, no squeeze-and-excite. Batch norm is a fixed gain a
 channel: in training the gain is kept apart from the weights, so that the steps of the optimiser
-keep the proportions of the public network; for use it is folded into them (see `export`).
+keep the proportions of the public network; for use it is folded into them (see `fold`).
 
 Its inputs are whole numbers of at most 8 bits, so that bfloat16 holds them exactly, and the mean
 that is taken off is one as well.
@@ -76,7 +76,7 @@ class Convolution(nn.Module):
         return functional.conv2d(x, self.folded(), self.bias, self.stride, pad)
 
 
-class InvertedResidual(nn.Module):
+class InvertedBottleneck(nn.Module):
     """Widen, filter each channel, narrow."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
@@ -106,7 +106,9 @@ class Trunk(nn.Module):
             blocks = []
             for k in range(repeats):
                 blocks.append(
-                    InvertedResidual(channels, outputs, kernel, stride if k == 0 else 1, expansion)
+                    InvertedBottleneck(
+                        channels, outputs, kernel, stride if k == 0 else 1, expansion
+                    )
                 )
                 channels = outputs
             self.stages.append(nn.Sequential(*blocks))

@@ -23,8 +23,8 @@ from torch import nn
 from torch.nn import functional
 
 from iqcli.extractors.base import autocast_type
-from iqcli.training.backbone.bank import GroupBank
 from iqcli.training.backbone.data import BackboneBatches
+from iqcli.training.backbone.group_bank import GroupBank
 from iqcli.training.backbone.groups import SHOWN, shown_kind
 from iqcli.training.backbone.losses import (
     doubt_loss,

@@ -14,10 +14,10 @@ from iqcli.errors import IqError
 from iqcli.extractors.mini_crops import mosaic, whole
 from iqcli.training.backbone import data as module
 from iqcli.training.backbone import groups
-from iqcli.training.backbone.bank import GroupBank
 from iqcli.training.backbone.data import BackboneBatches, BackboneData
+from iqcli.training.backbone.framing import CENTRED, draw_framing, views_of
+from iqcli.training.backbone.group_bank import GroupBank
 from iqcli.training.backbone.groups import COUNT, SHOWN, TONE, draw_group, shown_kind
-from iqcli.training.backbone.views import CENTRED, draw_framing, views_of
 from iqcli.training.config import BackboneConfig
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
 

@@ -17,9 +17,9 @@ from torch.nn import functional
 
 from iqcli.errors import IqError
 from iqcli.training.backbone.depthwise import depthwise
-from iqcli.training.backbone.export import FORMAT, folded, is_short, weight_file
+from iqcli.training.backbone.fold import FORMAT, folded, is_short, weight_file
+from iqcli.training.backbone.init import EPSILON, initial_judge
 from iqcli.training.backbone.network import STAGES, Judge
-from iqcli.training.backbone.start import EPSILON, initial_judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

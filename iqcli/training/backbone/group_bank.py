@@ -15,7 +15,7 @@ import numpy as np
 
 from iqcli.fs.files import names_in, remove
 from iqcli.training.backbone.groups import draw_group
-from iqcli.training.backbone.store import read_facts, read_row, write_arrays
+from iqcli.training.backbone.view_store import read_facts, read_row, write_arrays
 from iqcli.training.loop import shuffled_rows
 
 if TYPE_CHECKING:

@@ -11,8 +11,14 @@ from support.images import encoded
 
 from iqcli.errors import IqError
 from iqcli.photos.read import read_photo
-from iqcli.training.backbone import store
-from iqcli.training.backbone.store import ViewStore, read_array, read_facts, read_row, write_arrays
+from iqcli.training.backbone import view_store
+from iqcli.training.backbone.view_store import (
+    ViewStore,
+    read_array,
+    read_facts,
+    read_row,
+    write_arrays,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +39,7 @@ def test_views_are_those_of_every_other_command_and_decoded_once(
     for k, path in enumerate(photos):
         wanted = read_photo(path.read_bytes(), max_megapixels=100)[1].scoring
         np.testing.assert_array_equal(views[k], wanted)
-    monkeypatch.setattr(store, "read_photo", pytest.fail)
+    monkeypatch.setattr(view_store, "read_photo", pytest.fail)
     again = ViewStore(tmp_path / "views", photos[::-1])
     again.fill(print)
     np.testing.assert_array_equal(again[0], views[1])

@@ -5,6 +5,7 @@ Each file is written atomically, so that a run that was killed goes on where it 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import make_folders, write_atomic, writing
 from iqcli.photos.colour import to_srgb
 from iqcli.photos.read import read_photo
+from iqcli.pipeline.devices import one_line
 from iqcli.pipeline.spec import reason
 from iqcli.text import display_path
 from iqcli.training.run_state import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -45,47 +47,34 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], facts: Any) -> 
 
 def read_facts(path: Path) -> Any:
     """The JSON value of a file of `write_arrays`. Raises IqError for a damaged one."""
-    with _Reading(path) as file:
+    with _reading(path) as file:
         return json.loads(file.metadata()[FACTS])
 
 
 def read_row(path: Path, name: str, row: int) -> NDArray[Any]:
     """One row of an array of a file of `write_arrays`. Raises IqError for a damaged one."""
-    with _Reading(path) as file:
+    with _reading(path) as file:
         found: NDArray[Any] = file.get_slice(name)[row]
         return found
 
 
 def read_array(path: Path, name: str) -> NDArray[Any]:
     """An array of a file of `write_arrays`. Raises IqError for a damaged one."""
-    with _Reading(path) as file:
+    with _reading(path) as file:
         found: NDArray[Any] = file.get_tensor(name)
         return found
 
 
-class _Reading:
-    """A file of `write_arrays`, open."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __enter__(self) -> Any:
-        try:
-            self.file = safe_open(self.path, framework="numpy")
-            return self.file.__enter__()
-        except (OSError, SafetensorError) as error:
-            raise self._damaged(error) from error
-
-    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
-        self.file.__exit__(kind, error, traceback)
-        if isinstance(error, SafetensorError | KeyError | ValueError | TypeError):
-            raise self._damaged(error) from error
-
-    def _damaged(self, error: BaseException) -> IqError:
-        return IqError(
-            f"{display_path(self.path)} is damaged: {error}; remove it, and the same command "
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    try:
+        with safe_open(path, framework="numpy") as file:
+            yield file
+    except (OSError, SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+        raise IqError(
+            f"{display_path(path)} is damaged: {one_line(error)}; remove it, and the same command "
             "makes it again"
-        )
+        ) from error
 
 
 @dataclass(frozen=True)
