@@ -11,9 +11,9 @@ from support.images import encoded
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.extractors import mini_crops
-from iqcli.training.backbone import data, network
+from iqcli.training.backbone import data, judge
 from iqcli.training.backbone.data import BackboneData
-from iqcli.training.backbone.network import Judge
+from iqcli.training.backbone.judge import Judge
 from iqcli.training.backbone.view_store import ViewStore
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ GOOD = (1, 2, 3, 4, 6, 18)
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network and view that is made is small."""
     stages = ((3, 1, 1, 4, 1), (5, 2, 6, 4, 2), (3, 2, 6, 8, 1))
-    monkeypatch.setattr(network, "STAGES", stages)
-    monkeypatch.setattr(network, "STEM", 4)
-    monkeypatch.setattr(network, "LAST", 8)
-    monkeypatch.setattr(network, "MOSAIC_STAGE", 1)
-    monkeypatch.setattr(network, "TAPS", (2 * 16 + 8, 2 * 8))
+    monkeypatch.setattr(judge, "STAGES", stages)
+    monkeypatch.setattr(judge, "STEM", 4)
+    monkeypatch.setattr(judge, "LAST", 8)
+    monkeypatch.setattr(judge, "MOSAIC_STAGE", 1)
+    monkeypatch.setattr(judge, "TAPS", (2 * 16 + 8, 2 * 8))
     monkeypatch.setattr(mini_crops, "SIDE", SIDE)
     monkeypatch.setattr(mini_crops, "PIECE", SIDE // mini_crops.GRID)
     monkeypatch.setattr(data, "SIDE", SIDE)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
-from iqcli.training.backbone.network import Convolution
+from iqcli.training.backbone.judge import Convolution
 
 if TYPE_CHECKING:
-    from iqcli.training.backbone.network import Judge
+    from iqcli.training.backbone.judge import Judge
 
 FORMAT = "iq-backbone-2"
 # What of the heads the block reads: the scales of the taps, and what each view alone says. What

@@ -8,13 +8,13 @@ import torch
 
 from iqcli.errors import IqError
 from iqcli.text import display_path
-from iqcli.training.backbone.network import Judge
+from iqcli.training.backbone.judge import Judge
 from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.training.backbone.network import Trunk
+    from iqcli.training.backbone.judge import Trunk
 
 # Of the batch norms of the public network.
 EPSILON = 1e-3

@@ -26,6 +26,7 @@ from iqcli.extractors.base import autocast_type
 from iqcli.training.backbone.data import BackboneBatches
 from iqcli.training.backbone.group_bank import GroupBank
 from iqcli.training.backbone.groups import SHOWN, shown_kind
+from iqcli.training.backbone.judge import Judge, points
 from iqcli.training.backbone.losses import (
     doubt_loss,
     group_loss,
@@ -34,7 +35,6 @@ from iqcli.training.backbone.losses import (
     pairs_loss,
 )
 from iqcli.training.backbone.monitor import MonitorBank, Scorer, evaluate
-from iqcli.training.backbone.network import Judge, points
 from iqcli.training.loop import half_cosine, train_steps
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from iqcli.evaluation import mos_csv
 from iqcli.training.backbone import monitor, train
 from iqcli.training.backbone.data import Batch
 from iqcli.training.backbone.groups import COUNT
-from iqcli.training.backbone.network import Judge, points
+from iqcli.training.backbone.judge import Judge, points
 from iqcli.training.backbone.train import _rate, _Step, train_judge
 from iqcli.training.config import BackboneConfig
 from iqcli.training.recipes import train_backbone

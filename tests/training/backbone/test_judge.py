@@ -19,7 +19,7 @@ from iqcli.errors import IqError
 from iqcli.training.backbone.depthwise import depthwise
 from iqcli.training.backbone.fold import FORMAT, folded, is_short, weight_file
 from iqcli.training.backbone.init import EPSILON, initial_judge
-from iqcli.training.backbone.network import STAGES, Judge
+from iqcli.training.backbone.judge import STAGES, Judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
