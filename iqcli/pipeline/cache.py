@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +19,7 @@ from iqcli.pipeline import cache_codec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from iqcli.photos.names.evidence import Header
     from iqcli.photos.times.capture_time import Taken
@@ -200,6 +202,10 @@ class Cache:
     def remember_thumbnail(self, sha256: str, fingerprint: str, picture: bytes) -> None:
         """Keep a thumbnail (WebP); no bytes mean that there is none."""
         self._keep(_content_key(b"i", sha256, fingerprint), cache_codec.pack_thumbnail(picture))
+
+    def several(self) -> AbstractContextManager[None]:
+        """In here, several reads of a thread that may not write are as cheap as one."""
+        return self._store.several() if self._store else nullcontext()
 
     def flush(self) -> None:
         """Commit what is not yet on disk."""

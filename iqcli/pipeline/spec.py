@@ -127,7 +127,8 @@ class MeasureSpec:
     def load(self, cache: Cache, sha256: str, data: bytes | None = None) -> Measurement:
         """What the cache holds of a picture; its bytes settle how it is read."""
         if data is not None:
-            return self._load(cache, sha256, reading_of(data))
+            with cache.several():
+                return self._load(cache, sha256, reading_of(data))
         for reading in Reading:
             facts = cache.facts(sha256, self._facts_key(reading))
             if facts and (reading is not Reading.PLAIN or not _may_be_new(facts)):

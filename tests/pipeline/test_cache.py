@@ -11,6 +11,7 @@ import stat
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import astuple, replace
 from pathlib import Path
@@ -61,6 +62,43 @@ def fill(root: Path, warned: Warned, count: int = 1) -> None:
     cache.remember_facts(SHA, "d", FACTS)
     cache.remember_block(SHA, "b", VECTOR)
     cache.close()
+
+
+def test_several_reads_of_a_worker_open_one_connection_and_close_it(
+    tmp_path: Path, warned: Warned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, warned)
+    cache = Cache(tmp_path, warned)
+    assert cache.block(SHA, "b", 4) is not None  # the thread that reads first may write
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def counted(*given: object, **options: object) -> sqlite3.Connection:
+        opened.append(connect(*given, check_same_thread=False, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", counted)
+
+    def read(times: int) -> list[object]:
+        return [cache.block(SHA, "b", 4) for _ in range(times)]
+
+    def together(times: int) -> list[object]:
+        with cache.several():
+            return read(times)
+
+    with ThreadPoolExecutor(1) as pool:
+        assert all(each is not None for each in pool.submit(together, 3).result())
+        assert len(opened) == 1
+        assert all(each is not None for each in pool.submit(read, 2).result())
+        assert len(opened) == 3
+    for each in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            each.execute("SELECT 1")
+    with cache.several():
+        assert read(1)[0] is not None
+    assert read(1)[0] is not None and len(opened) == 3  # the connection of the owner stays
+    cache.close()
+    assert warned == []
 
 
 def old_stat(**changes: int) -> os.stat_result:
