@@ -154,10 +154,18 @@ def explain(
         percentile=own.percentile,
         against="folder" if enough else "training" if quantiles else None,
         effects=_effects(model, blocks, _medians(others, quantiles, enough), photo.rating),
-        features=_features(blocks, others, quantiles.get("photometry"), enough),
+        features=_features(blocks, others, _photometry(model), enough),
         chances=tuple(c for c in _chances(model, blocks) if can_be_seen(c.issue, photo.facts)),
         tile=_sharpest(blocks, others, enough),
     )
+
+
+def _photometry(model: RatedModel) -> Array | None:
+    """Quantiles of the photometry: where the score does not read it, those of the issues."""
+    quantiles = model.predictor.quantiles
+    if quantiles and "photometry" not in quantiles:
+        quantiles = model.labels.quantiles
+    return quantiles.get("photometry")
 
 
 # --- the effects of blocks ---

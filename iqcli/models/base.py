@@ -169,6 +169,11 @@ class Labels(Protocol):
     @property
     def reads(self) -> tuple[str, ...]: ...
 
+    @property
+    def quantiles(self) -> Mapping[str, Array]:
+        """(size, KNOTS) quantiles of the training photos by block, as far as they are known."""
+        ...
+
     def marginals(self, blocks: Blocks) -> Doubles:
         """(n, size) vectors by block to the (n, nodes) probabilities that each node is on."""
         ...

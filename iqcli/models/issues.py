@@ -66,7 +66,8 @@ class IssueHead(HexHead):
 
     @property
     def quantiles(self) -> Mapping[str, Array]:
-        return {}
+        """Those of the photometry: of the tiles the head knows its own summary alone."""
+        return {"photometry": self.tensors["knots.photometry"]}
 
     def logits(self, blocks: Blocks) -> Doubles:
         """(n, size) blocks to (n, nodes); `OFF` where what a label is about is not measured."""

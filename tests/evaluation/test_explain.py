@@ -117,6 +117,17 @@ def test_few_photos_are_no_folder_to_compare_with(others: list[Mapping[str, Vect
     assert found.tile.percentile is None
 
 
+def test_what_stands_out_is_known_where_the_score_reads_no_photometry(
+    others: list[Mapping[str, Vector]],
+) -> None:
+    model = loaded("brisque-refit")
+    assert "photometry" not in model.predictor.reads
+    found = explained(photo("astronaut.png"), others[:4], model)
+    own = blocks_of(photo("astronaut.png"), "photometry")["photometry"]
+    knots = model.labels.quantiles["photometry"]
+    assert found.features and found.features == features_among_training(own, knots)
+
+
 def test_equal_numbers_of_the_training_are_no_difference() -> None:
     """The fit sets equal quantiles apart: most photos have no pure white at all."""
     generator = np.random.default_rng(5)

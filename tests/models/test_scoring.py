@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.fake_heads import loaded
+from support.fake_heads import loaded, write_head
 
+from iqcli.extractors.registry import BLOCKS
 from iqcli.models import scoring
-from iqcli.models.scoring import CHUNK, judge, rank, with_facts
+from iqcli.models.scoring import CHUNK, blocks_for, judge, rank, with_facts
 from iqcli.records import Facts, Issue, Marks, Photo, Rating, Shot
 
 ROOT = Path("/photos")
@@ -40,6 +41,14 @@ def judged(name: str | bytes, score: float | None) -> Photo:
     path = ROOT / (name if isinstance(name, str) else name.decode("utf-8", "surrogateescape"))
     rating = None if score is None else Rating(score, 1.0, "echo")
     return Photo(Shot(ROOT, path), rating=rating, error=None if rating else "broken")
+
+
+def test_a_block_that_neither_score_nor_issues_read_is_not_measured(tmp_path: Path) -> None:
+    sizes = {"mini": BLOCKS["mini"].size}
+    path = write_head(tmp_path / "lean.safetensors", {}, sizes)
+    for grouped in (False, True):
+        names = [block.name for block in blocks_for(loaded(path), grouped=grouped)]
+        assert sorted(names) == ["mini", "photometry", "tiles"]
 
 
 @pytest.mark.parametrize("count", (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK + 5))

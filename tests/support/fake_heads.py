@@ -54,9 +54,14 @@ def held(
     return dict(zip(HOLDOUT, (np.array(each, np.float32) for each in columns), strict=True))
 
 
-def write_head(path: Path, experience: dict[str, np.ndarray], **info: object) -> Path:
+def write_head(
+    path: Path,
+    experience: dict[str, np.ndarray],
+    sizes: dict[str, int] = SIZES,
+    **info: object,
+) -> Path:
     """A weight file of the random head with this experience, its account changed by `info`."""
-    given = head()
+    given = head(sizes=sizes)
     told = json.dumps({**given.info, **info})
     path.write_bytes(save({**given.tensors, **experience}, metadata={"iq": told}))
     return path
