@@ -7,6 +7,7 @@ only here, and a sharp subject before a soft ground shows as a few sharp tiles.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -96,6 +97,7 @@ def tile_spreads(plane: Pixels, means: NDArray[np.float64]) -> NDArray[np.float6
     return np.sqrt(np.maximum(tile_means(square, len(means)) - means**2, 0))
 
 
+@lru_cache(maxsize=64)
 def _borders(size: int, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Where each tile begins and ends; a side of fewer pixels than tiles repeats them."""
     edges = np.linspace(0, size, count + 1).astype(np.int64)
