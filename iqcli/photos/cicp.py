@@ -1,7 +1,7 @@
 """Colours by code points (H.273): P3, BT.2020, PQ, HLG, … and how they look on an sRGB screen.
 
-Code points stand in the `nclx` of HEIF and AVIF, the `cICP` of PNG, or the `cicp` tag of an ICC
-profile. What is brighter than paper white is compressed, not cut off.
+Code points stand in the `nclx` of HEIF and AVIF, else in their coded picture, in the `cICP` of PNG,
+or in the `cicp` tag of an ICC profile. What is brighter than paper white is compressed, not cut off.
 
 Sources: ITU-T H.273 (code points), ITU-R BT.2100 (PQ, HLG, OOTF), BT.2408 (paper white is at 203
 cd/m2, HLG at 1,000 cd/m2), BT.2390-11 5.4 (EETF), ISO 23008-12 and PNG 3rd edition (precedence).
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.photos.codecs import png
-from iqcli.photos.codecs.boxes import primary_properties
+from iqcli.photos.codecs.boxes import coded_items, coded_properties, primary_properties
+from iqcli.photos.codecs.coded_colours import MOST_BYTES, of_av1, of_hevc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,7 @@ PRIMARIES = {
     12: (*P3, D65),
 }
 BT709, UNSPECIFIED = 1, 2
+WIDE = frozenset({9, 11, 12})
 PQ, HLG = 16, 18
 LINEAR = 8
 GAMMAS = {4: 2.2, 5: 2.8}
@@ -122,13 +124,29 @@ def in_profile(profile: bytes) -> CodePoints | None:
 
 
 def _of_boxes(data: bytes) -> CodePoints | None:
-    colours = [content for name, content in primary_properties(data) if name == b"colr"]
+    shown, coded = primary_properties(data), coded_properties(data)
+    colours = [content for name, content in (*shown, *coded) if name == b"colr"]
     profile = next((each[4:] for each in colours if each[:4] in (b"prof", b"rICC")), None)
     if profile:
         return in_profile(profile)
     nclx = next((each for each in colours if each[:4] == b"nclx"), b"")
+    numbers = nclx[5:10:2] if len(nclx) >= 11 else b"" if colours else _in_codec(data, dict(coded))
     # The decoder has applied the range already.
-    return _useful(bytes((nclx[5], nclx[7], nclx[9], 1))) if len(nclx) >= 11 else None
+    return _useful(numbers + b"\1") if numbers else None
+
+
+def _in_codec(data: bytes, coded: dict[bytes, bytes]) -> bytes:
+    """What the coded picture says, for a container that says nothing.
+
+    Encoders of phones write primaries of television there, whatever the photo has.
+    """
+    numbers = of_hevc(coded.get(b"hvcC", b""))
+    if b"av1C" in coded:
+        numbers = of_av1(coded[b"av1C"][4:])
+        for pieces in coded_items(data)[:1]:
+            begin = pieces[-1][0] if pieces else len(data)
+            numbers = numbers or of_av1(data[begin : begin + MOST_BYTES])
+    return bytes((BT709, *numbers[1:])) if numbers and numbers[0] not in WIDE else numbers
 
 
 def _of_chunks(data: bytes) -> CodePoints | None:

@@ -41,7 +41,18 @@ def primary_properties(data: bytes) -> list[tuple[bytes, bytes]]:
     Those of thumbnails, gain maps and depth maps are left out.
     """
     meta = box(data, b"meta")[4:]
+    return _properties(meta, _shown(meta))
+
+
+def coded_properties(data: bytes) -> list[tuple[bytes, bytes]]:
+    """The same of the first item whose pixels are coded: the picture itself, or its first tile."""
+    meta = box(data, b"meta")[4:]
     item = _shown(meta)
+    tiles = _derived_from(box(meta, b"iref"), item)
+    return _properties(meta, tiles[0] if tiles else item)
+
+
+def _properties(meta: bytes, item: int) -> list[tuple[bytes, bytes]]:
     iprp = box(meta, b"iprp")
     known = list(boxes(box(iprp, b"ipco")))
     places = (
