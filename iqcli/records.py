@@ -93,10 +93,11 @@ HEAD_SHORT = 512
 class Views:
     """The result of one decode: upright 8-bit pictures, (height, width, 3), RGB order.
 
-    `scoring` has a short side of 512 pixels (less where the long side would pass 2048): the size at
-    which people judged; it is sRGB. `detail` has a long side of at most 2048 pixels, is never
-    enlarged, and keeps the RGB of the file, that of the ICC `profile` (None for sRGB): read its
-    luma, not its colours. They may be read-only and may be one array: never change them in place.
+    `scoring` has a short side of 512 pixels (less where the long side would pass that of the larger
+    view): the size at which people judged; it is sRGB. `detail` has a long side of at most 2048
+    pixels, more of a panorama (see `iqcli.photos.reading.detail_long`), is never enlarged, and
+    keeps the RGB of the file, that of the ICC `profile` (None for sRGB): read its luma, not its
+    colours. They may be read-only and may be one array: never change them in place.
     """
 
     scoring: Pixels

@@ -48,7 +48,7 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A decoded picture, not yet turned: RGB `pixels`, by default with a long side up to 2048.
+    """A decoded picture, not yet turned: RGB `pixels`, by default those of the larger view.
 
     `width` and `height` are those of the original as stored, `orientation` (EXIF, 1..8) is the turn
     that `pixels` still need. `profile` is the ICC profile of the pixels, None for sRGB. `xmp` is

@@ -19,6 +19,7 @@ import numpy as np
 from iqcli.errors import PhotoError, TooLarge
 from iqcli.photos.codecs import jpeg2000, jxl, png
 from iqcli.photos.formats import HEAD_BYTES, sniff, title
+from iqcli.photos.reading import DETAIL_LONG, detail_long
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 # colour in four; and what it may take beyond that, less than scoring a small picture takes.
 PIXEL_BYTES = 4
 SPARE_BYTES = 192 * 2**20
-# A JPEG is decoded at the smallest of its own scales that leaves this much of the long side.
+# A JPEG is decoded at the smallest of its own scales that leaves this much of `DETAIL_LONG`.
 ENOUGH_LONG = 1440
 
 # JPEG: programs write up to 12 scans. One empty pass over 250 megapixels takes 30 ms.
@@ -158,7 +159,8 @@ def _require_count(count: int, most: int, things: str) -> None:
 
 def jpeg_scale(width: int, height: int) -> int:
     """The divisor 1, 2, 4 or 8 by which a JPEG is decoded smaller."""
-    return next((s for s in (8, 4, 2) if max(width, height) / s >= ENOUGH_LONG), 1)
+    enough = ENOUGH_LONG * detail_long(width, height) / DETAIL_LONG
+    return next((s for s in (8, 4, 2) if max(width, height) / s >= enough), 1)
 
 
 # --- JPEG: ITU-T T.81, annex B

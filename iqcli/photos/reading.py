@@ -5,6 +5,7 @@ Loads no decoder: what was measured is found in the cache without one.
 
 from __future__ import annotations
 
+import math
 from enum import StrEnum, auto
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,11 @@ from iqcli.photos.tiff import raw_kind
 
 # Raised whenever a file that is read in a new way could give other views, and no other file.
 NEW_VERSION = 1
+# The long side of the larger view. That of a panorama, more than `WIDE` times as long as it is high,
+# is longer: the view has as many pixels as that of one of `WIDE`, as far as `WIDEST`.
+DETAIL_LONG, WIDE, WIDEST = 2048, 2, 16
+# Raised whenever a panorama could give other views, and no other picture.
+PANORAMA_VERSION = 1
 # Formats of which some pictures tell their colours by code points.
 WITH_CODE_POINTS = frozenset({"heif", "avif", "png"})
 NEW_FORMATS = frozenset({"jp2", "psd", "pnm"})
@@ -47,6 +53,18 @@ def reading_mark(reading: Reading) -> str:
         return f"{mark},{version(FORMATS['jxl'].package)}"
     except PackageNotFoundError:
         return mark
+
+
+def detail_long(width: int, height: int) -> int:
+    """The most pixels of the long side of the larger view of a picture of this size."""
+    shape = max(width, height) / max(1, min(width, height))
+    return round(DETAIL_LONG * math.sqrt(max(1, min(shape, WIDEST) / WIDE)))
+
+
+def size_mark(width: int, height: int) -> str:
+    """What the fingerprint of what is seen in a picture of this size has besides."""
+    is_panorama = detail_long(width, height) > DETAIL_LONG
+    return f"|panorama={PANORAMA_VERSION}" if is_panorama else ""
 
 
 def kind_of(data: bytes) -> str:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from iqcli.photos.colour import to_srgb
+from iqcli.photos.reading import detail_long
 from iqcli.records import HEAD_SHORT, Views
 
 if TYPE_CHECKING:
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     # Rows and columns, each from its first to behind its last.
     Part = tuple[slice, slice]
-
-DETAIL_LONG = 2048
 
 # Pictures are decoded in a pool of threads already, one a core.
 cv2.setNumThreads(1)
@@ -55,7 +54,7 @@ def strip_halvings(width: int, height: int) -> int:
 
     They cannot where a row is left over: it is spread over all others.
     """
-    scale = min(1.0, DETAIL_LONG / max(width, height))
+    scale = min(1.0, detail_long(width, height) / max(width, height))
     least = [max(1, round(side * scale)) for side in (width, height)]
     times = 0
     while width >> times >= 2 * least[0] and height >> times >= 2 * least[1]:
@@ -72,12 +71,13 @@ def halved(pixels: Any, times: int) -> Any:
 
 
 def limited(pixels: Any) -> Any:
-    """The picture, of 8 or 16 bits, with a long side of at most `DETAIL_LONG`; never enlarged."""
-    return _scaled(pixels, min(1.0, DETAIL_LONG / max(pixels.shape[:2])))
+    """The picture, of 8 or 16 bits, with at most the long side of the larger view; not enlarged."""
+    height, width = pixels.shape[:2]
+    return _scaled(pixels, min(1.0, detail_long(width, height) / max(width, height)))
 
 
 def views_of(detail: Pixels, profile: bytes | None = None) -> Views:
-    """Both views of an upright RGB picture (h, w, 3) whose long side is at most `DETAIL_LONG`.
+    """Both views of an upright RGB picture (h, w, 3) as `limited` gives it.
 
     `profile` is the picture's ICC profile, None for sRGB; only the head is converted, for only its
     colours are read, and converting the larger view would double the cost of a phone photo. An
@@ -86,7 +86,7 @@ def views_of(detail: Pixels, profile: bytes | None = None) -> Views:
     """
     short, long = min(detail.shape[:2]), max(detail.shape[:2])
     own = np.ascontiguousarray(detail)
-    head = _scaled(own, min(HEAD_SHORT / short, DETAIL_LONG / long))
+    head = _scaled(own, min(HEAD_SHORT / short, detail_long(long, short) / long))
     return Views(scoring=to_srgb(head, profile), detail=own, profile=profile)
 
 

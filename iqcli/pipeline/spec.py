@@ -22,6 +22,7 @@ from iqcli.photos.reading import (
     kind_of,
     reading_mark,
     reading_of,
+    size_mark,
 )
 from iqcli.pipeline.cache_codec import UNASKED, Failure
 from iqcli.pipeline.devices import one_line
@@ -145,17 +146,19 @@ class MeasureSpec:
             if facts.max_megapixels == self._limit and enough:
                 known.error = facts.reason
             return known
-        if facts and facts.width * facts.height <= self._limit * 1e6:
+        if facts is None:
+            return known
+        if facts.width * facts.height <= self._limit * 1e6:
             known.facts, known.facts_cached = facts, marked
         for block in (*self.blocks, *self.along):
-            key, may_be_nan = self._key(block, reading), block.may_be_nan
+            key, may_be_nan = self._key(block, reading, facts), block.may_be_nan
             vector = cache.block(
                 sha256, key, block.size, within=block.within, may_be_nan=may_be_nan
             )
             if vector is not None:
                 known.blocks[block.name] = vector
         for thumbnail in self.thumbnails:
-            picture = cache.thumbnail(sha256, self._key(thumbnail, reading))
+            picture = cache.thumbnail(sha256, self._key(thumbnail, reading, facts))
             if picture is not None:
                 known.thumbnails[thumbnail.name] = picture
         return known
@@ -166,21 +169,24 @@ class MeasureSpec:
         assert reading is not None
         if known.facts and not known.facts_cached:
             cache.remember_facts(known.sha256, self._facts_key(reading), known.facts)
+        if not isinstance(known.facts, Facts):
+            return
         for block in (*self.blocks, *self.along):
             if block.name in known.new_blocks:
-                key = self._key(block, reading)
+                key = self._key(block, reading, known.facts)
                 cache.remember_block(known.sha256, key, known.blocks[block.name])
         for thumbnail in self.thumbnails:
             if thumbnail.name in known.new_thumbnails:
-                key = self._key(thumbnail, reading)
+                key = self._key(thumbnail, reading, known.facts)
                 cache.remember_thumbnail(known.sha256, key, known.thumbnails[thumbnail.name])
 
     def _facts_key(self, reading: Reading) -> str:
         return self.fingerprint + reading_mark(reading)
 
-    def _key(self, each: AnyBlock | ThumbnailSpec, reading: Reading) -> str:
+    def _key(self, each: AnyBlock | ThumbnailSpec, reading: Reading, facts: Facts) -> str:
         # A CHECKED picture is read as a PLAIN one: only its facts are marked.
         mark = "" if reading is Reading.CHECKED else reading_mark(reading)
+        mark += size_mark(facts.width, facts.height)
         return f"{each.fingerprint}|{self.fingerprint}{mark}"
 
     def carry_over(self, cache: Cache, before: str, after: str, facts: Facts) -> None:

@@ -6,7 +6,7 @@ from support.more_formats import jxl, psd
 
 from iqcli.errors import PhotoError
 from iqcli.photos import reading
-from iqcli.photos.reading import Reading, kind_of, reading_mark, reading_of
+from iqcli.photos.reading import Reading, detail_long, kind_of, reading_mark, reading_of, size_mark
 
 PQ = {"color_primaries": 9, "transfer_characteristics": 16, "matrix_coefficients": 9}
 SMALL = scene(64, 48)
@@ -42,6 +42,22 @@ def test_what_is_read_as_ever_has_the_fingerprint_of_ever(monkeypatch: pytest.Mo
     assert reading_mark.__wrapped__(Reading.JXL) not in marks
     monkeypatch.setattr(reading, "NEW_VERSION", reading.NEW_VERSION + 1)
     assert reading_mark.__wrapped__(Reading.NEW) not in marks
+
+
+@pytest.mark.parametrize("size", [(12000, 2000), (2000, 12000), (12000, 5990), (6144, 1024)])
+def test_a_panorama_has_a_view_of_as_many_pixels_as_a_picture_of_two_to_one(
+    size: tuple[int, int],
+) -> None:
+    long, shape = detail_long(*size), max(size) / min(size)
+    assert long * long / shape == pytest.approx(2048 * 1024, rel=0.001)
+    assert size_mark(*size)
+
+
+@pytest.mark.parametrize("size", [(4000, 3000), (12000, 6000), (1, 2), (1, 1)])
+def test_any_other_picture_has_the_views_and_the_fingerprint_of_ever(
+    size: tuple[int, int],
+) -> None:
+    assert detail_long(*size) == 2048 and size_mark(*size) == ""
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,15 @@ def test_a_picture_with_code_points_is_measured_anew_once(cache: Cache) -> None:
     assert (again[0], again[2][0], calls["decode"]) == (False, values[0], 0)
 
 
+def test_a_panorama_is_measured_anew_once(cache: Cache) -> None:
+    data = encoded(scene(130, 48), "JPEG")
+    measured_before(cache, data, Facts(130, 48, "jpeg"))
+    opened, facts, found = measure(cache, data)
+    assert opened and facts == Facts(130, 48, "jpeg", taken_from=facts.taken_from)
+    assert found and found != OLD.tolist()
+    assert measure(cache, data) == (False, facts, found)
+
+
 def test_what_was_no_picture_is_tried_again_once(cache: Cache) -> None:
     for data in (encoded(SMALL, "JPEG2000"), jxl(SMALL)):
         measured_before(cache, data, Failure("not a picture iq can read (it looks like …)", 250.0))

@@ -20,8 +20,8 @@ MOST_BYTES, MOST_BITS = 4096, 32
 MOST_SETS = 64
 
 
-class _Bits:
-    """Bits from the first on. Raises IndexError behind the last."""
+class _Header:
+    """Its bits from the first on. Raises IndexError behind the last."""
 
     def __init__(self, data: bytes) -> None:
         self._data, self._at = data[:MOST_BYTES], 0
@@ -52,7 +52,7 @@ def of_hevc(configuration: bytes) -> bytes:
     for unit in _units(configuration):
         try:
             if unit[0] >> 1 & 63 == SPS:
-                return _of_sps(_Bits(unit[2:].replace(b"\0\0\3", b"\0\0")))
+                return _of_sps(_Header(unit[2:].replace(b"\0\0\3", b"\0\0")))
         except IndexError:
             return b""
     return b""
@@ -72,7 +72,7 @@ def _units(configuration: bytes) -> Iterator[bytes]:
             at += 2 + size
 
 
-def _of_sps(bits: _Bits) -> bytes:
+def _of_sps(bits: _Header) -> bytes:
     bits(4)
     layers = bits(3)
     bits(1)
@@ -102,7 +102,7 @@ def _of_sps(bits: _Bits) -> bytes:
     return _of_vui(bits) if bits(1) else b""
 
 
-def _skip_profile(bits: _Bits, layers: int) -> None:
+def _skip_profile(bits: _Header, layers: int) -> None:
     bits(88 + 8)
     present = [(bits(1), bits(1)) for _ in range(layers)]
     if layers:
@@ -111,14 +111,14 @@ def _skip_profile(bits: _Bits, layers: int) -> None:
         bits(88 * profile + 8 * level)
 
 
-def _skip_scaling_lists(bits: _Bits) -> None:
+def _skip_scaling_lists(bits: _Header) -> None:
     for size in range(4):
         for _ in range(2 if size == 3 else 6):
             count = min(64, 16 << 2 * size) + (size > 1) if bits(1) else 1
             bits.golombs(count)
 
 
-def _skip_reference_sets(bits: _Bits) -> None:
+def _skip_reference_sets(bits: _Header) -> None:
     count = bits.golomb()
     for place in range(min(count, MOST_SETS)):
         if place and bits(1):
@@ -129,7 +129,7 @@ def _skip_reference_sets(bits: _Bits) -> None:
             bits(1)
 
 
-def _of_vui(bits: _Bits) -> bytes:
+def _of_vui(bits: _Header) -> bytes:
     if bits(1) and bits(8) == 255:  # pixels that are not square
         bits(32)
     if bits(1):  # overscan
@@ -154,7 +154,7 @@ def of_av1(coded: bytes) -> bytes:
                 break
         if head >> 3 & 15 == SEQUENCE_HEADER:
             try:
-                return _of_sequence(_Bits(coded[at:]))
+                return _of_sequence(_Header(coded[at:]))
             except IndexError:
                 return b""
         if not head & 2:
@@ -163,7 +163,7 @@ def of_av1(coded: bytes) -> bytes:
     return b""
 
 
-def _of_sequence(bits: _Bits) -> bytes:
+def _of_sequence(bits: _Header) -> bytes:
     profile, _, is_reduced = bits(3), bits(1), bits(1)
     if is_reduced:
         bits(5)
@@ -184,7 +184,7 @@ def _of_sequence(bits: _Bits) -> bytes:
     return bytes((bits(8), bits(8), bits(8))) if bits(1) else b""
 
 
-def _skip_operating_points(bits: _Bits) -> None:
+def _skip_operating_points(bits: _Header) -> None:
     delay_bits = 0
     if bits(1):  # timing
         bits(64)
@@ -204,7 +204,7 @@ def _skip_operating_points(bits: _Bits) -> None:
             bits(4)
 
 
-def _skip_tools(bits: _Bits) -> None:
+def _skip_tools(bits: _Header) -> None:
     bits(4)
     has_order = bits(1)
     if has_order:
