@@ -1,7 +1,8 @@
 """Colours by code points (H.273): P3, BT.2020, PQ, HLG, … and how they look on an sRGB screen.
 
 Code points stand in the `nclx` of HEIF and AVIF, else in their coded picture, in the `cICP` of PNG,
-or in the `cicp` tag of an ICC profile. What is brighter than paper white is compressed, not cut off.
+or in the `cicp` tag of an ICC profile. What is brighter than paper white is compressed, not cut
+off.
 
 Sources: ITU-T H.273 (code points), ITU-R BT.2100 (PQ, HLG, OOTF), BT.2408 (paper white is at 203
 cd/m2, HLG at 1,000 cd/m2), BT.2390-11 5.4 (EETF), ISO 23008-12 and PNG 3rd edition (precedence).
@@ -19,6 +20,7 @@ import numpy as np
 from iqcli.photos.codecs import png
 from iqcli.photos.codecs.boxes import coded_items, coded_properties, primary_properties
 from iqcli.photos.codecs.coded_colours import MOST_BYTES, of_av1, of_hevc
+from iqcli.photos.tiff import directory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 # Chromaticities of red, green, blue and white.
 D65, C, DCI = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351)
+# The white of all profiles, and how near their rounded colours come.
+D50, NEAR = (0.3457, 0.3585), 0.004
 P3 = (0.680, 0.320), (0.265, 0.690), (0.150, 0.060)
 SMPTE_C = (0.630, 0.340), (0.310, 0.595), (0.155, 0.070)
 PRIMARIES = {
@@ -55,10 +59,15 @@ PAPER = {PQ: 148, HLG: 191}
 # The brightest of a picture, without sparks and noise.
 PEAK = 99.9
 SAMPLES = 1_000_000
+# What the arithmetic alone adds to white.
+ROUNDING = 1e-5
 ROWS = 256
 LEVELS = 65536
 # No profile comes near it; a small chunk may inflate to gigabytes.
 MOST_PROFILE = 4 * 2**20
+# Bits and colours of a PNG; what a gamma of 1 is in one; tags of a TIFF.
+DEEP_RGB, PNG_UNIT = b"\x10\2", 100_000
+BITS, PROFILE = 258, 34675
 PQ_PNG = b"ITUR_2100_PQ_FULL"
 
 
@@ -114,13 +123,68 @@ def code_points(data: bytes, kind: str) -> CodePoints | None:
 
 def in_profile(profile: bytes) -> CodePoints | None:
     """The code points in an ICC profile, which then beat its curves. Source: ICC.1:2022, 9.2.17."""
-    count = min(int.from_bytes(profile[128:132], "big"), 100)
-    for at in range(132, 132 + 12 * count, 12):
-        if profile[at : at + 4] == b"cicp":
-            start = int.from_bytes(profile[at + 4 : at + 8], "big")
-            if profile[start : start + 4] == b"cicp":
-                return _useful(profile[start + 8 : start + 12])
+    content = _tags(profile).get(b"cicp", b"")
+    return _useful(content[8:12]) if content[:4] == b"cicp" else None
+
+
+def linear_points(data: bytes, kind: str) -> CodePoints | None:
+    """The code points of a PNG or TIFF of 16-bit RGB whose values are light itself, else None.
+
+    Eight bits do not hold the shadows of such a picture. Its profile counts only where its
+    primaries have a number.
+    """
+    if kind == "png" and data[24:26] == DEEP_RGB:
+        found: dict[bytes, bytes] = {}
+        for name, begin, end in png.chunks(data):
+            if name == b"IDAT":
+                break
+            found.setdefault(name, data[begin:end])
+        points = _useful(found.get(b"cICP", b""))
+        if b"cICP" in found:
+            return points if points and points.transfer == LINEAR else None
+        if b"iCCP" in found:
+            return _in_curves(_inflated(found[b"iCCP"].partition(b"\0")[2][1:]))
+        gamma = int.from_bytes(found.get(b"gAMA", b""), "big")
+        return CodePoints(BT709, LINEAR) if gamma == PNG_UNIT and b"sRGB" not in found else None
+    if kind != "tiff":
+        return None
+    order = ">" if data[:2] == b"MM" else "<"
+    start = int.from_bytes(data[4:8], "big" if order == ">" else "little")
+    tags = directory(data, order, start, {BITS, PROFILE})
+    is_deep = tags.get(BITS, b"") == (b"\0\x10" if order == ">" else b"\x10\0") * 3
+    return _in_curves(tags.get(PROFILE, b"")) if is_deep else None
+
+
+def _in_curves(profile: bytes) -> CodePoints | None:
+    """The code points of a profile of three colours whose curves are none."""
+    tags = _tags(profile)
+    if not all(_is_straight(tags.get(name, b"")) for name in (b"rTRC", b"gTRC", b"bTRC")):
+        return None
+    colours = [tags.get(name, b"")[8:20] for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
+    if any(len(each) < 12 for each in colours):
+        return None
+    own = np.stack([np.frombuffer(each, ">i4") for each in colours], axis=1) / 65536
+    for number in PRIMARIES:
+        if np.abs(_adapted(number, D50) @ _to_xyz(number) - own).max() < NEAR:
+            return CodePoints(number, LINEAR)
     return None
+
+
+def _is_straight(curve: bytes) -> bool:
+    """Whether a curve of a profile changes nothing. Source: ICC.1:2022, 10.6 and 10.18."""
+    if curve[:4] == b"para":
+        return curve[8:10] == b"\0\0" and curve[12:16] == b"\0\1\0\0"
+    count = int.from_bytes(curve[8:12], "big")
+    return curve[:4] == b"curv" and (count == 0 or (count == 1 and curve[12:14] == b"\1\0"))
+
+
+def _tags(profile: bytes) -> dict[bytes, bytes]:
+    """The tags of an ICC profile, each from its first byte as far as it says."""
+    count, found = min(int.from_bytes(profile[128:132], "big"), 100), dict[bytes, bytes]()
+    for at in range(132, 132 + 12 * count, 12):
+        start, size = (int.from_bytes(profile[at + k : at + k + 4], "big") for k in (4, 8))
+        found.setdefault(profile[at : at + 4], profile[start : start + size])
+    return found
 
 
 def _of_boxes(data: bytes) -> CodePoints | None:
@@ -192,7 +256,7 @@ def shoulder(brightness: Light, peak: float) -> Light:
     Nothing changes where nothing is brighter than white. Otherwise a Hermite spline bends what is
     above a knee, in PQ, and brings the peak to 1 (BT.2390-11, 5.4.1).
     """
-    if peak <= 1:
+    if peak <= 1 + ROUNDING:
         return np.minimum(brightness, 1)
     top = float(_to_pq(np.float32(peak)))
     target = float(_to_pq(np.float32(1))) / top
@@ -266,10 +330,10 @@ def _xyz(place: tuple[float, float]) -> NDArray[np.float64]:
     return np.array((x / y, 1, (1 - x - y) / y))
 
 
-def _adapted(primaries: int) -> NDArray[np.float64]:
-    """White to that of sRGB. Source: Lam 1985 (Bradford)."""
+def _adapted(primaries: int, white: tuple[float, float] = D65) -> NDArray[np.float64]:
+    """Their white to another one. Source: Lam 1985 (Bradford)."""
     bradford = np.array(
         ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
     )
-    there, here = (bradford @ _xyz(PRIMARIES[each][3]) for each in (primaries, BT709))
+    there, here = (bradford @ _xyz(each) for each in (PRIMARIES[primaries][3], white))
     return np.linalg.solve(bradford, (here / there)[:, None] * bradford)

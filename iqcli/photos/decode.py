@@ -11,17 +11,18 @@ from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from PIL import Image, ImageFile
 
 from iqcli.photos import exif, time_limit
-from iqcli.photos.cicp import code_points, in_profile, wide
+from iqcli.photos.cicp import code_points, in_profile, linear_points, wide
 from iqcli.photos.codecs import jxl
 from iqcli.photos.codecs.boxes import box
 from iqcli.photos.codecs.pillow_gaps import complete, loaded, require_psd
 from iqcli.photos.colour import flatten, span_of, to_rgb
 from iqcli.photos.formats import FORMATS
-from iqcli.photos.limits import check, jpeg_scale, require_size
+from iqcli.photos.limits import HEARD_PIXELS, check, jpeg_scale, require_size
 from iqcli.photos.load import load
 from iqcli.photos.stderr import quiet_stderr
 from iqcli.photos.views import halved, limited, stored, strip_halvings
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
     Pixels16 = NDArray[np.uint16]
 
+# The tag of EXIF and TIFF.
+ORIENTATION = 274
 # Pictures of more pixels are converted in strips of about so many.
 STRIPS_FROM, STRIP_PIXELS = 2**23, 2**19
 
@@ -96,6 +99,9 @@ def decode(
                 deep = _deep(data)
             if deep is None:
                 image, own, damage = load(opened, data, kind, lambda: _opened(data, kind))
+            if (light := linear_points(data, kind)) and not damage:
+                deep = _sixteen(data, image)
+                points = light if deep is not None else points
     image = loaded(image, kind)
     tags = _tags(data, kind, image)
     turn, profile = _turn(data, kind, image, tags), _profile(image)
@@ -131,6 +137,17 @@ def _deep(data: bytes) -> Pixels16 | None:
 
     image = open_heif(BytesIO(data), convert_hdr_to_8bit=False)
     return np.asarray(image) if image.mode == "RGB;16" else None
+
+
+def _sixteen(data: bytes, image: Image.Image) -> Pixels16 | None:
+    """A PNG or TIFF as RGB of 16 bits; None where it would have to be turned, or is too large."""
+    is_turned = image.getexif().get(ORIENTATION, 1) != 1
+    if is_turned or image.width * image.height > HEARD_PIXELS:
+        return None
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if found is None or found.dtype != np.uint16 or found.shape != (*image.size[::-1], 3):
+        return None
+    return cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
 
 
 def _shown(

@@ -16,13 +16,13 @@ from iqcli.photos.tiff import raw_kind
 
 # Raised whenever a file that is read in a new way could give other views, and no other file.
 NEW_VERSION = 1
-# The long side of the larger view. That of a panorama, more than `WIDE` times as long as it is high,
-# is longer: the view has as many pixels as that of one of `WIDE`, as far as `WIDEST`.
+# The long side of the larger view. That of a panorama, more than `WIDE` times as long as it is
+# high, is longer: the view has as many pixels as that of one of `WIDE`, as far as `WIDEST`.
 DETAIL_LONG, WIDE, WIDEST = 2048, 2, 16
 # Raised whenever a panorama could give other views, and no other picture.
 PANORAMA_VERSION = 1
 # Formats of which some pictures tell their colours by code points.
-WITH_CODE_POINTS = frozenset({"heif", "avif", "png"})
+WITH_CODE_POINTS = frozenset({"heif", "avif", "png", "tiff"})
 NEW_FORMATS = frozenset({"jp2", "psd", "pnm"})
 # How the reason begins where a file is nothing that iq knows.
 NO_PICTURE = "not a picture iq can read"
@@ -32,12 +32,14 @@ class Reading(StrEnum):
     """How a file is read: whatever changes for some files only leaves the cache of the others.
 
     PLAIN: as ever since 0.1. CHECKED: the same, though a picture of its format may be NEW. NEW: it
-    has code points, or is of a format that came later, or is no picture. JXL: by the extra.
+    has code points, or is of a format that came later, or is no picture. LINEAR: its values are
+    light itself, in 16 bits. JXL: by the extra.
     """
 
     PLAIN = auto()
     CHECKED = auto()
     NEW = auto()
+    LINEAR = auto()
     JXL = auto()
 
 
@@ -94,7 +96,10 @@ def reading_of(data: bytes) -> Reading:
     if kind == "jxl":
         return Reading.JXL
     if kind in WITH_CODE_POINTS:
-        from iqcli.photos.cicp import code_points  # deferred: NumPy is not for a warm run
+        # Deferred: NumPy is not for a warm run.
+        from iqcli.photos.cicp import code_points, linear_points
 
+        if linear_points(data, kind):
+            return Reading.LINEAR
         return Reading.NEW if code_points(data, kind) else Reading.CHECKED
     return Reading.NEW if kind in NEW_FORMATS else Reading.PLAIN

@@ -5,14 +5,26 @@ import zlib
 from io import BytesIO
 from typing import Any
 
+import cv2
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
 from support.images import P3, corners, encoded, profile, read, scene
 
-from iqcli.photos.cicp import HLG, PQ, WHITE, CodePoints, code_points, in_profile, shoulder
+from iqcli.photos.cicp import (
+    HLG,
+    LINEAR,
+    PQ,
+    WHITE,
+    CodePoints,
+    code_points,
+    in_profile,
+    linear_points,
+    shoulder,
+)
 from iqcli.photos.read import read_whole
+from iqcli.photos.reading import Reading, reading_of
 
 # Linear sRGB to linear BT.2020 and P3 (BT.2087, SMPTE EG 432-1).
 TO_2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))
@@ -226,3 +238,81 @@ def test_a_gain_map_is_neither_the_picture_nor_another_photo() -> None:
     facts, views = read(out.getvalue())
     assert (facts.format, facts.width) == ("jpeg", 640)
     assert np.abs(np.subtract(corners(views.detail), corners(scene()))).max() <= 4
+
+
+# --- light itself, in 16 bits ---
+
+
+def deep_png(pixels: Any, *chunks: tuple[bytes, bytes]) -> bytes:
+    """RGB of uint16 as a PNG; Pillow writes none."""
+    done, data = cv2.imencode(".png", pixels[..., ::-1])
+    assert done
+    found = data.tobytes()
+    for name, content in chunks:
+        found = with_chunk(found, name, content)
+    return found
+
+
+def deep_tiff(pixels: Any, icc: bytes) -> bytes:
+    """RGB of uint16 as a TIFF of one strip (TIFF 6.0, section 2)."""
+    height, width = pixels.shape[:2]
+    bits, strip = 8, 14
+    place = strip + pixels.nbytes
+    rows = [
+        *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits), (259, 3, 1, 1)),
+        *((262, 3, 1, 2), (273, 4, 1, strip), (277, 3, 1, 3), (278, 4, 1, height)),
+        *((279, 4, 1, pixels.nbytes), (34675, 7, len(icc), place)),
+    ]
+    table = b"".join(struct.pack("<HHII", *row) for row in rows)
+    start = place + len(icc)
+    head = b"II*\0" + struct.pack("<I3H", start, 16, 16, 16)
+    body = head + pixels.astype("<u2").tobytes() + icc
+    return body + struct.pack("<H", len(rows)) + table + bytes(4)
+
+
+SRGB = ((0.43607, 0.22249, 0.01392), (0.38515, 0.71687, 0.09708), (0.14307, 0.06061, 0.71410))
+DIM = PLAIN // 3
+LIGHT = np.rint(linear(DIM) * 65535).astype(np.uint16)
+LIGHT_P3 = np.rint(linear(DIM) @ np.transpose(TO_P3) * 65535).astype(np.uint16)
+LINEAR_FILES = {
+    "cICP": (deep_png(LIGHT, (b"cICP", bytes((1, LINEAR, 0, 1)))), "png"),
+    "gAMA": (deep_png(LIGHT, (b"gAMA", struct.pack(">I", 100_000))), "png"),
+    "iCCP": (deep_png(LIGHT, (b"iCCP", b"x\0\0" + zlib.compress(profile(SRGB, 1)))), "png"),
+    "TIFF": (deep_tiff(LIGHT, profile(SRGB, 1)), "tiff"),
+    "P3 TIFF": (deep_tiff(LIGHT_P3, profile(P3, 1)), "tiff"),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR_FILES)
+def test_the_shadows_of_light_itself_have_all_their_levels(name: str) -> None:
+    data, kind = LINEAR_FILES[name]
+    assert reading_of(data) is Reading.LINEAR
+    assert linear_points(data, kind) == CodePoints(12 if name == "P3 TIFF" else 1, LINEAR)
+    _, views = read(data)
+    assert np.abs(views.detail.astype(int) - DIM).max() <= 1
+    assert np.abs(read_whole(data, max_megapixels=9).astype(int) - DIM).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        deep_png(LIGHT),
+        deep_png(LIGHT, (b"gAMA", struct.pack(">I", 45_455))),
+        deep_png(LIGHT, (b"sRGB", b"\0"), (b"gAMA", struct.pack(">I", 100_000))),
+        deep_png(LIGHT, (b"iCCP", b"x\0\0" + zlib.compress(profile(SRGB, 1.8)))),
+        with_chunk(encoded(scene(64, 48), "PNG"), b"gAMA", struct.pack(">I", 100_000)),
+        deep_tiff(LIGHT, profile(SRGB, 1.8)),
+        deep_tiff(LIGHT, profile(((0.9, 0.1, 0), (0.1, 0.9, 0), (0, 0, 0.8)), 1)),
+        deep_tiff(LIGHT, b"no profile"),
+        deep_tiff(LIGHT, profile(SRGB, 1))[:500],
+    ],
+)
+def test_whatever_has_a_curve_is_read_as_ever(data: bytes) -> None:
+    assert linear_points(data, "png" if data[1:4] == b"PNG" else "tiff") is None
+    assert reading_of(data) is Reading.CHECKED
+
+
+def test_a_picture_hardly_brighter_than_white_is_no_hole() -> None:
+    for peak in (1 + 1e-7, 1 + 1e-5, 1 + 1e-4, 1.01):
+        found = shoulder(np.array([0.5, 1, peak], np.float32), peak)
+        assert found == pytest.approx([0.5, 1, 1], abs=0.02)

@@ -17,7 +17,7 @@ SMALL = scene(64, 48)
     [
         (encoded(SMALL, "JPEG"), Reading.PLAIN),
         (encoded(SMALL, "WEBP"), Reading.PLAIN),
-        (encoded(SMALL, "TIFF"), Reading.PLAIN),
+        (encoded(SMALL, "TIFF"), Reading.CHECKED),
         (b"", Reading.PLAIN),
         (encoded(SMALL, "PNG"), Reading.CHECKED),
         (encoded(SMALL, "AVIF"), Reading.CHECKED),

@@ -209,8 +209,7 @@ def _skip_tools(bits: _Header) -> None:
     has_order = bits(1)
     if has_order:
         bits(2)
-    if bits(1) or bits(1):  # tools for screens are chosen, or forced
-        if not bits(1):
-            bits(1)
+    if (bits(1) or bits(1)) and not bits(1):  # tools for screens are chosen, or forced
+        bits(1)
     if has_order:
         bits(3)
