@@ -146,9 +146,7 @@ class MeasureSpec:
             if facts.max_megapixels == self._limit and enough:
                 known.error = facts.reason
             return known
-        if facts is None:
-            return known
-        if facts.width * facts.height <= self._limit * 1e6:
+        if facts and facts.width * facts.height <= self._limit * 1e6:
             known.facts, known.facts_cached = facts, marked
         for block in (*self.blocks, *self.along):
             key, may_be_nan = self._key(block, reading, facts), block.may_be_nan
@@ -183,10 +181,10 @@ class MeasureSpec:
     def _facts_key(self, reading: Reading) -> str:
         return self.fingerprint + reading_mark(reading)
 
-    def _key(self, each: AnyBlock | ThumbnailSpec, reading: Reading, facts: Facts) -> str:
+    def _key(self, each: AnyBlock | ThumbnailSpec, reading: Reading, facts: Facts | None) -> str:
         # A CHECKED picture is read as a PLAIN one: only its facts are marked.
         mark = "" if reading is Reading.CHECKED else reading_mark(reading)
-        mark += size_mark(facts.width, facts.height)
+        mark += size_mark(facts.width, facts.height) if facts else ""
         return f"{each.fingerprint}|{self.fingerprint}{mark}"
 
     def carry_over(self, cache: Cache, before: str, after: str, facts: Facts) -> None:
@@ -220,7 +218,12 @@ class MeasureSpec:
             known.error = reason(error)
             return
         # Those of an earlier version may not know of any damage.
+        is_new = known.facts is None
         known.facts, known.facts_cached = facts, known.facts_cached and known.facts == facts
+        if is_new and size_mark(facts.width, facts.height):
+            # What the cache holds of a picture of unknown size is not of a panorama.
+            known.blocks.clear()
+            known.thumbnails.clear()
         for block in self.blocks:
             if block.name not in known.blocks:
                 _compute_block(known, block, views)

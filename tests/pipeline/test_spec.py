@@ -106,6 +106,14 @@ def test_a_panorama_is_measured_anew_once(cache: Cache) -> None:
     assert measure(cache, data) == (False, facts, found)
 
 
+def test_blocks_of_a_panorama_of_unknown_size_are_not_used(cache: Cache) -> None:
+    data = encoded(scene(130, 48), "JPEG")
+    sha256 = hashlib.sha256(data).hexdigest()
+    cache.remember_block(sha256, f"{BLOCK.fingerprint}|decoders-1", OLD)
+    _, _, found = measure(cache, data)
+    assert found and found != OLD.tolist()
+
+
 def test_what_was_no_picture_is_tried_again_once(cache: Cache) -> None:
     for data in (encoded(SMALL, "JPEG2000"), jxl(SMALL)):
         measured_before(cache, data, Failure("not a picture iq can read (it looks like …)", 250.0))
