@@ -1,5 +1,7 @@
 """Readers of photos that add a distortion: the copies on a ladder, level 0 (untouched) to 5.
 
+And those that give it more light or less, see `exposure`.
+
 Two ways. At the size of the scoring view, as a network learns: the distortion is put on that view.
 And at the full size of the photo, as a camera would have made the fault: the whole picture is
 distorted, written as a JPEG of quality 95 and read again as any file is, scaled decode and all.
@@ -18,6 +20,8 @@ import numpy as np
 from PIL import Image
 
 from iqcli.distortions.bank import DISTORTIONS
+from iqcli.distortions.exposure import draw_response, expose, fuse, is_well_exposed
+from iqcli.errors import PhotoError
 from iqcli.photos.decode import decode
 from iqcli.photos.formats import RAW_KINDS, decoder_fingerprint
 from iqcli.photos.read import read_photo
@@ -42,6 +46,9 @@ FULL_SIZE = {
     }.items()
 }
 QUALITY = 95
+# The exposures whose best parts a fusion takes, in stops.
+FUSED = (-2.0, 0.0, 2.0)
+NOT_WELL_EXPOSED = "dark, bright or clipped itself, so that more or less light may become it"
 # A picture of 50 megapixels takes two gigabytes while it is distorted.
 _AT_ONCE = Semaphore(4)
 
@@ -78,6 +85,35 @@ class ScoringViewReader:
         """The facts of the photo, and the views of the distorted copy."""
         facts, head = self.views.read(data, max_megapixels)
         return facts, views_of(DISTORTIONS[self.name](head, self.level, _seed(data, self.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureReader:
+    """Reads a well exposed photo with `stops` more light on its scoring view; None is the fusion.
+
+    The tone curve is one for all exposures of a photo, drawn by its content.
+    """
+
+    stops: float | None
+    views: ScoringViewCache = field(default_factory=ScoringViewCache, compare=False, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the decoder, the place and the stops."""
+        what = f"fused {FUSED}" if self.stops is None else f"exposed {self.stops:g}"
+        return f"{decoder_fingerprint()}|head {what} v{VERSION}"
+
+    def __call__(self, data: bytes, *, max_megapixels: float) -> tuple[Facts, Views]:
+        """The facts of the photo, and the views of the copy. Raises PhotoError if it is dark,
+        bright or clipped itself."""
+        facts, head = self.views.read(data, max_megapixels)
+        if not is_well_exposed(head):
+            raise PhotoError(NOT_WELL_EXPOSED)
+        random = np.random.default_rng(_seed(data, "exposure"))
+        response = draw_response(random)
+        wanted = FUSED if self.stops is None else (self.stops,)
+        exposures = [expose(head, stops, response, random) for stops in wanted]
+        return facts, views_of(fuse(exposures) if self.stops is None else exposures[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,25 +6,18 @@ bursts), so that what a photo adds to both alike does not widen the interval.
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from iqcli.evaluation.agreement import (
-    UNDEFINED,
-    Figure,
-    burst_rows,
-    pair_accuracy,
-    resampled,
-    srcc,
-    top1,
-)
+from iqcli.evaluation.agreement import burst_rows, pair_accuracy, rmse, srcc, top1
+from iqcli.evaluation.intervals import UNDEFINED, Figure, ends, measured, resampled
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from iqcli.evaluation.intervals import Measure
     from iqcli.records import Doubles
 
 
@@ -42,8 +35,8 @@ class Difference:
 
 def difference(one: Doubles, other: Doubles, opinions: Doubles) -> dict[str, Difference]:
     """(n,) scores of two scorers against (n,) opinions: `srcc` and `rmse`, one minus other."""
-    rows = np.stack([one, other, opinions], axis=1)
-    return {"srcc": _paired(rows, _srcc), "rmse": _paired(rows, _rmse, lower_is_better=True)}
+    rows = np.stack([np.stack([each, opinions], axis=1) for each in (one, other)], axis=1)
+    return {"srcc": _paired(rows, srcc), "rmse": _paired(rows, rmse, lower_is_better=True)}
 
 
 def burst_difference(
@@ -51,39 +44,20 @@ def burst_difference(
 ) -> dict[str, Difference]:
     """`top1` and `pairs` within groups (see `agreement.bursts`), one minus other."""
     rows = np.stack([burst_rows(scores, opinions, groups) for scores in (one, other)], axis=1)
-    return {"top1": _paired(rows, _top1), "pairs": _paired(rows, _pairs)}
+    return {"top1": _paired(rows, top1), "pairs": _paired(rows, pair_accuracy)}
 
 
-def _paired(
-    rows: Doubles, measure: Callable[[Doubles, int], float], *, lower_is_better: bool = False
-) -> Difference:
-    def difference(drawn: Doubles) -> float:
-        return measure(drawn, 0) - measure(drawn, 1)
+def _paired(rows: Doubles, measure: Measure, *, lower_is_better: bool = False) -> Difference:
+    """The difference of a measure over rows (n, 2, ...): of the first scorer minus the second."""
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of what is constant
-        value = difference(rows)
-        drawn = resampled(rows, difference)
-    drawn = drawn[np.isfinite(drawn)]
-    if not np.isfinite(value) or not len(drawn):
+    def apart(drawn: Doubles, weights: Doubles) -> Doubles:
+        return measure(drawn[:, 0], weights) - measure(drawn[:, 1], weights)
+
+    value = measured(rows, apart)
+    if not np.isfinite(value):
         return Difference(UNDEFINED, float("nan"))
-    low, high = np.percentile(drawn, (2.5, 97.5))
-    ahead = -drawn if lower_is_better else drawn
+    drawn = resampled(rows, apart)
+    known = drawn[np.isfinite(drawn)]
+    ahead = -known if lower_is_better else known
     better = float(np.mean(ahead > 0) + np.mean(ahead == 0) / 2)
-    return Difference(Figure(value, float(low), float(high)), better)
-
-
-def _srcc(rows: Doubles, which: int) -> float:
-    return srcc(rows[:, which], rows[:, 2])
-
-
-def _rmse(rows: Doubles, which: int) -> float:
-    return float(np.sqrt(np.mean((rows[:, which] - rows[:, 2]) ** 2)))
-
-
-def _top1(rows: Doubles, which: int) -> float:
-    return top1(rows[:, which])
-
-
-def _pairs(rows: Doubles, which: int) -> float:
-    return pair_accuracy(rows[:, which])
+    return Difference(Figure(value, *ends(drawn)), better)

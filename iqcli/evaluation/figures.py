@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from iqcli.evaluation.agreement import can_correlate, srcc
+from iqcli.evaluation.agreement import can_correlate, rank_correlation
 from iqcli.evaluation.uncertainty import NOMINAL, covered, grouped
 from iqcli.output import plots
 from iqcli.output.plots import Curve, Points
@@ -12,7 +12,7 @@ from iqcli.output.plots import Curve, Points
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from iqcli.evaluation.agreement import Figure
+    from iqcli.evaluation.intervals import Figure
     from iqcli.evaluation.study import Study
 
 
@@ -23,7 +23,11 @@ def draw_study(study: Study, name: str, by: str | None) -> dict[str, bytes]:
     """
     model = study.models[0]
     scores, sigmas, opinions = study.scores[model], study.sigmas[model], study.opinions
-    rank = f"SRCC {srcc(scores, opinions):.3f}" if can_correlate(scores, opinions) else "no SRCC"
+    rank = (
+        f"SRCC {rank_correlation(scores, opinions):.3f}"
+        if can_correlate(scores, opinions)
+        else "no SRCC"
+    )
     title = f"{name} against people: {len(scores):,} photos, {rank}"
     labels = study.labels(by) if by is not None else None
     figures = plots.scatter(title, Points(scores, opinions, labels))

@@ -8,14 +8,14 @@ are of the probability of level 2 and more. Intervals are 95 % percentile bootst
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata
 
-from iqcli.evaluation.agreement import RESAMPLES, SEED, UNDEFINED, Figure, bootstrap
+from iqcli.evaluation import intervals
+from iqcli.evaluation.agreement import weighted_ranks
+from iqcli.evaluation.intervals import UNDEFINED, Figure, bootstrap, ends, mean, ratio
 from iqcli.models.hex.graph import is_legal
 
 if TYPE_CHECKING:
@@ -105,23 +105,20 @@ def _figures(
 ) -> dict[str, Figure]:
     found = dict.fromkeys(MEASURES, UNDEFINED) | _of_counts(confusion(true, predicted, levels))
     if chances is not None and len(np.unique(true > 1)) > 1:
-        rows = np.stack([true, chances], axis=1)
-        found["AP"] = bootstrap(rows, lambda rows: average_precision(rows[:, 0] > 1, rows[:, 1]))
-        found["AUROC"] = bootstrap(rows, lambda rows: auroc(rows[:, 0] > 1, rows[:, 1]))
+        rows = np.stack([true > 1, chances], axis=1)
+        found["AP"] = bootstrap(rows, average_precision)
+        found["AUROC"] = bootstrap(rows, auroc)
     return found
 
 
 def _of_counts(table: Integers) -> dict[str, Figure]:
     """The measures `OF_LEVELS` with intervals: drawing photos is drawing cells of the table."""
     total = table.sum()
-    random = np.random.default_rng(SEED)
-    draws = random.multinomial(total, table.ravel() / total, RESAMPLES)
-    values = [[*of_levels(each.reshape(table.shape)).values()] for each in draws]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a measure defined for no draw
-        low, high = np.nanpercentile(values, (2.5, 97.5), axis=0)
+    random = np.random.default_rng(intervals.SEED)
+    draws = random.multinomial(total, table.ravel() / total, intervals.RESAMPLES)
+    values = np.array([[*of_levels(each.reshape(table.shape)).values()] for each in draws])
     return {
-        name: Figure(value, float(low[k]), float(high[k]))
+        name: Figure(value, *ends(values[:, k]))
         for k, (name, value) in enumerate(of_levels(table).items())
     }
 
@@ -152,33 +149,42 @@ def of_levels(table: Integers) -> dict[str, float]:
     return found
 
 
-def average_precision(true: Flags, chances: Doubles) -> float:
-    """The mean precision at the ranks of the true ones, ties sharing one; NaN without any."""
-    if not true.any():
-        return float("nan")
-    order = np.argsort(-chances, kind="stable")
-    hits = np.cumsum(true[order])
-    last = np.append(np.flatnonzero(np.diff(chances[order])), len(true) - 1)
-    recalled = np.diff(hits[last], prepend=0) / true.sum()
-    return float((recalled * hits[last] / (last + 1)).sum())
+def average_precision(rows: Doubles, weights: Doubles) -> Doubles:
+    """Of true ones (0 or 1) and chances (n, 2) in draws, see `intervals`: the mean precision at the
+    ranks of the true ones, ties sharing one; NaN without any."""
+    order = np.argsort(-rows[:, 1], kind="stable")
+    drawn = weights[:, order]
+    last = np.append(np.flatnonzero(np.diff(rows[order, 1])), len(order) - 1)
+    seen = np.cumsum(drawn, axis=1)[:, last]
+    hits = np.cumsum(drawn * rows[order, 0], axis=1)[:, last]
+    precision = hits / np.maximum(seen, 1)  # before the first that is drawn there is no hit either
+    return ratio((np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1), hits[:, -1])
 
 
-def auroc(true: Flags, chances: Doubles) -> float:
-    """How often a true one has a higher chance than another, ties half; NaN where none compare."""
-    ones = int(true.sum())
-    if ones in (0, len(true)):
-        return float("nan")
-    above = rankdata(chances)[true].sum() - ones * (ones + 1) / 2
-    return float(above / (ones * (len(true) - ones)))
+def auroc(rows: Doubles, weights: Doubles) -> Doubles:
+    """Of true ones (0 or 1) and chances (n, 2) in draws: how often a true one has a higher chance
+    than another, ties half; NaN where none compare."""
+    of_true = weights * rows[:, 0]
+    ones = of_true.sum(axis=1)
+    above = (weighted_ranks(rows[:, 1], weights) * of_true).sum(axis=1) - ones * (ones + 1) / 2
+    return ratio(above, ones * (weights.sum(axis=1) - ones))
 
 
 def _all_right(true: Levels, predicted: Levels, known: Flags) -> Figure:
     """The share of the photos whose known levels are all right."""
-    right = ((true == predicted) | ~known).all(axis=1).astype(np.float64)
-    return bootstrap(right[:, None], lambda rows: float(rows.mean()))
+    return bootstrap(((true == predicted) | ~known).all(axis=1).astype(np.float64), mean)
 
 
 def _mean_accuracy(true: Levels, predicted: Levels, known: Flags) -> Figure:
     """The accuracy of each label that is known of some photo, averaged."""
-    rows = np.where(known, true == predicted, np.nan)[:, known.any(axis=0)]
-    return bootstrap(rows, lambda rows: float(np.nanmean(np.nanmean(rows, axis=0))))
+    labels = np.flatnonzero(known.any(axis=0))
+    right = ((true == predicted) & known).astype(np.float64)
+    rows = np.stack([right[:, labels], known[:, labels].astype(np.float64)], axis=2)
+    return bootstrap(rows, _accuracy)
+
+
+def _accuracy(rows: Doubles, weights: Doubles) -> Doubles:
+    """Of right and known (n, labels, 2): the mean over the labels that are known of a draw."""
+    each = ratio(weights @ rows[..., 0], weights @ rows[..., 1])
+    known = np.isfinite(each)
+    return ratio(np.where(known, each, 0).sum(axis=1), known.sum(axis=1))

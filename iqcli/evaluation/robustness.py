@@ -14,6 +14,7 @@ from scipy.stats import rankdata
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.distortions.readers import FULL_SIZE, FullSizeReader, ScoringViewCache, ScoringViewReader
 from iqcli.errors import IqError
+from iqcli.evaluation.intervals import UNDEFINED, mean_share, wilson, wins
 from iqcli.models.scoring import judge
 from iqcli.text import meant
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from iqcli.distortions.ladders import Measure
+    from iqcli.evaluation.intervals import Figure
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
     from iqcli.records import Doubles, Flags, Photo, Rating, Shot
@@ -33,9 +35,25 @@ FAULT_OF = {
     "over_exposure": "overexposed",
     "under_exposure": "too_dark",
 }
+# Distortions that are alike; each is in one of these.
+FAMILIES = {
+    "blur": ("gaussian_blur", "lens_blur", "motion_blur", "shake"),
+    "noise": ("white_noise", "color_noise", "impulse_noise", "speckle", "sensor_noise"),
+    "compression": ("jpeg2000", "jpeg", "jpeg_twice"),
+    "tone": ("brighten", "darken", "mean_shift", "contrast"),
+    "light": ("under_exposure", "over_exposure", "tone_curve", "haze"),
+    "colour": (
+        *("color_diffusion", "color_shift", "desaturation", "oversaturation"),
+        "white_balance",
+    ),
+    "structure": ("jitter", "patches", "pixelate", "quantization", "color_blocks"),
+    "processing": ("sharpening", "over_sharpening", "beauty"),
+}
 # The level at which nobody takes a copy for the better photo.
 CLEAR = 3
 WEAK = 0.8
+# What names a series of exposures among the distortions at the size of the scoring view.
+EXPOSURE = "exposure"
 # Photos whose scoring views are held at once, a megabyte each.
 CHUNK = 64
 
@@ -74,14 +92,12 @@ class Ladder:
     @property
     def wins(self) -> Doubles:
         """(photos,) 1 where the untouched photo beats its own level 3, 0.5 for equal scores."""
-        ahead = self.scores[:, 0] - self.scores[:, CLEAR]
-        wins: Doubles = np.where(ahead == 0, 0.5, ahead > 0)
-        return wins
+        return wins(self.scores[:, 0] - self.scores[:, CLEAR])
 
     @property
-    def won(self) -> float:
-        """The share of clear pairs won: the mean of `wins`."""
-        return _mean(self.wins)
+    def won(self) -> Figure:
+        """The share of clear pairs won: the mean of `wins`, with Wilson's interval."""
+        return mean_share(self.wins)
 
     @property
     def lost(self) -> list[float]:
@@ -97,17 +113,25 @@ class Ladder:
 
 @dataclass(frozen=True, slots=True)
 class LadderSummary:
-    """All ladders: median order, share of clear pairs won, and distortions whose order is weak."""
+    """Ladders of several distortions: their median order, and the share of clear pairs won.
 
+    The pairs of one photo are not independent: the interval is that of as many trials as `photos`.
+    """
+
+    name: str
+    distortions: int
+    photos: int
     ladders: int
     order: float
-    won: float
-    weak: tuple[str, ...]
+    won: Figure
 
 
 def chosen_distortions(names: Sequence[str], *, full_size: bool) -> list[str]:
-    """The distortions asked for, all of them if none is. Raises IqError for one there is not."""
-    known = FULL_SIZE if full_size else DISTORTIONS
+    """The distortions asked for, all of them if none is; `EXPOSURE` counts as one.
+
+    Raises IqError for one there is not.
+    """
+    known = [*FULL_SIZE] if full_size else [*DISTORTIONS, EXPOSURE]
     for name in names:
         if name not in known:
             size = " at full size" if full_size else ""
@@ -115,7 +139,7 @@ def chosen_distortions(names: Sequence[str], *, full_size: bool) -> list[str]:
             raise IqError(
                 f"there is no distortion {name!r}{size}{near}; give one of {', '.join(known)}"
             )
-    return list(dict.fromkeys(names)) or list(known)
+    return list(dict.fromkeys(names)) or known
 
 
 def count_copies(count: int, names: Sequence[str]) -> int:
@@ -172,15 +196,32 @@ def _is_named(rating: Rating, distortion: str) -> bool:
     return FAULT_OF.get(distortion) in {issue.name for issue in rating.issues}
 
 
-def summarise(ladders: Sequence[Ladder]) -> LadderSummary:
-    """The ladders of all distortions together."""
+def summaries(ladders: Sequence[Ladder]) -> list[LadderSummary]:
+    """The ladders of each of `FAMILIES` of which there is one, then all of them together."""
+    families = {
+        family: [each for each in ladders if each.name in names]
+        for family, names in FAMILIES.items()
+    }
+    return [_summary(name, found) for name, found in (families | {"all": ladders}).items() if found]
+
+
+def _summary(name: str, ladders: Sequence[Ladder]) -> LadderSummary:
     orders = np.concatenate([each.orders for each in ladders])
+    won = np.concatenate([each.wins for each in ladders])
+    photos = max(len(each.scores) for each in ladders)
     return LadderSummary(
+        name=name,
+        distortions=len(ladders),
+        photos=photos,
         ladders=len(orders),
         order=float(np.median(orders)) if len(orders) else float("nan"),
-        won=_mean(np.concatenate([each.wins for each in ladders])),
-        weak=tuple(each.name for each in ladders if not each.order >= WEAK),
+        won=wilson(float(won.mean()), photos) if photos else UNDEFINED,
     )
+
+
+def weak(ladders: Sequence[Ladder]) -> tuple[str, ...]:
+    """The distortions whose order is under `WEAK`, or not known."""
+    return tuple(each.name for each in ladders if not each.order >= WEAK)
 
 
 def _mean(values: Doubles | Flags) -> float:

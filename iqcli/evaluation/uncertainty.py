@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import ndtri, stdtrit
+from scipy.stats import rankdata
 
-from iqcli.evaluation.agreement import UNDEFINED, Figure, bootstrap, can_correlate, share, srcc
+from iqcli.evaluation.agreement import can_correlate, rmse, srcc
+from iqcli.evaluation.intervals import UNDEFINED, Figure, bootstrap, share
 
 if TYPE_CHECKING:
     from iqcli.records import Doubles
@@ -21,19 +23,31 @@ PROMISED = 0.9
 # Nominal coverages at which the real one is drawn, and the number of groups of equal size.
 NOMINAL = tuple(np.round(np.linspace(0.05, 0.95, 19), 2).tolist())
 GROUPS = 10
+THIRDS = ("lowest", "middle", "highest")
+
+
+@dataclass(frozen=True, slots=True)
+class UncertaintyPart:
+    """Photos of about the same uncertainty: the mean of it, the error and the coverage of the 90 %
+    interval; in points. An honest `sigma` is about as large as the `rmse`."""
+
+    name: str
+    photos: int
+    sigma: float
+    rmse: Figure
+    coverage: Figure
 
 
 @dataclass(frozen=True, slots=True)
 class UncertaintyMetrics:
-    """`coverage`: share of opinions within the 90 % interval; `sigma`: mean uncertainty, points.
+    """Whether it knows where it errs: `srcc` is its rank correlation with the absolute error.
 
-    `srcc` is the rank correlation of uncertainty with absolute error: does it know where it errs?
+    `whole` are all photos, `thirds` those of the `THIRDS` by uncertainty.
     """
 
-    photos: int
-    coverage: Figure
-    sigma: float
     srcc: Figure
+    whole: UncertaintyPart
+    thirds: tuple[UncertaintyPart, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +59,33 @@ class ScoreGroup:
 
 
 def uncertainty_metrics(scores: Doubles, sigmas: Doubles, opinions: Doubles) -> UncertaintyMetrics:
-    """(n,) scores and uncertainties against (n,) opinions, all in points of 1..10."""
+    """(n,) scores and uncertainties against (n,) opinions, all in points of 1..10.
+
+    Equal uncertainties are in one third; where all are equal there are no thirds.
+    """
     errors = np.abs(opinions - scores)
-    rows = np.stack([sigmas, errors], axis=1)
+    ranked = can_correlate(sigmas, errors)
+    # The middle of its ranks puts equal ones together.
+    third = np.ceil(3 * (rankdata(sigmas) - 0.5) / len(sigmas)).astype(int) - 1
+    parts = [(name, third == k) for k, name in enumerate(THIRDS)] if np.ptp(sigmas) > 0 else []
     return UncertaintyMetrics(
-        photos=len(rows),
-        coverage=covered(scores, sigmas, opinions, PROMISED),
+        srcc=bootstrap(np.stack([sigmas, errors], axis=1), srcc) if ranked else UNDEFINED,
+        whole=_part("all", scores, sigmas, opinions),
+        thirds=tuple(
+            _part(name, scores[inside], sigmas[inside], opinions[inside])
+            for name, inside in parts
+            if inside.any()
+        ),
+    )
+
+
+def _part(name: str, scores: Doubles, sigmas: Doubles, opinions: Doubles) -> UncertaintyPart:
+    return UncertaintyPart(
+        name=name,
+        photos=len(scores),
         sigma=float(sigmas.mean()),
-        srcc=bootstrap(rows, lambda each: srcc(each[:, 0], each[:, 1]))
-        if can_correlate(sigmas, errors)
-        else UNDEFINED,
+        rmse=bootstrap(np.stack([scores, opinions], axis=1), rmse),
+        coverage=covered(scores, sigmas, opinions, PROMISED),
     )
 
 

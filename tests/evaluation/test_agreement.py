@@ -17,18 +17,10 @@ from support.fake_heads import registry
 
 from iqcli.culling.rules import Quota, Rule
 from iqcli.errors import IqError
-from iqcli.evaluation import agreement as evaluation
-from iqcli.evaluation import mos_csv
-from iqcli.evaluation.agreement import (
-    Figure,
-    agreement,
-    bootstrap,
-    bursts,
-    logistic,
-    rejects,
-    share,
-)
+from iqcli.evaluation import intervals, mos_csv
+from iqcli.evaluation.agreement import agreement, bursts, rejects
 from iqcli.evaluation.comparison import burst_difference, difference
+from iqcli.evaluation.intervals import mean_share, share
 from iqcli.evaluation.study import BASELINE, CONSTANT, SHARPNESS, Study, study
 from iqcli.evaluation.uncertainty import covered, grouped, uncertainty_metrics
 from iqcli.pipeline.cache import Cache
@@ -38,7 +30,7 @@ from iqcli.settings import Settings
 
 @pytest.fixture(autouse=True)
 def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluation, "RESAMPLES", 100)
+    monkeypatch.setattr(intervals, "RESAMPLES", 100)
 
 
 def sample(count: int, noise: float = 1.0, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -63,16 +55,18 @@ def test_the_figures_equal_scipys(seed: int) -> None:
         "mae": np.abs(scores - opinions).mean(),
     }
     assert found.photos == 80
-    assert [*found.figures] == ["srcc", "plcc", "plcc_logistic", "krcc", "rmse", "mae"]
+    assert [*found.figures] == [
+        *("srcc", "krcc", "plcc", "plcc_logistic_4", "plcc_logistic_5", "rmse", "mae")
+    ]
     for name, value in expected.items():
         assert found.figures[name].value == pytest.approx(value, abs=1e-12), name
 
 
 def test_an_interval_holds_its_value_and_is_the_same_again() -> None:
     scores, opinions = sample(120)
-    first, second = agreement(scores, opinions), agreement(scores, opinions)
+    first, second = (agreement(scores, opinions).figures for _ in range(2))
     assert first == second
-    for name, figure in first.figures.items():
+    for name, figure in first.items():
         assert figure.low < figure.value < figure.high, name
         assert figure.high - figure.low < 0.5, name
 
@@ -80,15 +74,6 @@ def test_an_interval_holds_its_value_and_is_the_same_again() -> None:
 def test_an_interval_narrows_with_more_photos() -> None:
     few, many = (agreement(*sample(count)).figures["srcc"] for count in (30, 480))
     assert many.high - many.low < 0.5 * (few.high - few.low)
-
-
-def test_the_bootstrap_interval_covers_the_mean_as_often_as_it_says() -> None:
-    random = np.random.default_rng(1)
-    hits = 0
-    for _ in range(100):
-        figure = bootstrap(random.normal(3, 1, (40, 1)), lambda rows: float(rows.mean()))
-        hits += figure.low <= 3 <= figure.high
-    assert 85 <= hits <= 99
 
 
 @pytest.mark.parametrize("constant", ("scores", "opinions"))
@@ -99,10 +84,10 @@ def test_constant_numbers_have_errors_but_no_correlation(constant: str) -> None:
     else:
         opinions = np.full(30, 5.0)
     found = agreement(scores, opinions)
-    for name in ("srcc", "plcc", "plcc_logistic", "krcc"):
+    for name in ("srcc", "krcc", "plcc", "plcc_logistic_4", "plcc_logistic_5"):
         assert math.isnan(found.figures[name].value), name
     assert found.figures["rmse"].low <= found.figures["rmse"].value <= found.figures["rmse"].high
-    assert not found.logistic_fitted
+    assert all(fit.failure for fit in found.fits.values())
 
 
 @pytest.mark.parametrize("count", (1, 2))
@@ -113,66 +98,10 @@ def test_one_or_two_photos_have_no_correlation(count: int) -> None:
 
 
 def test_few_photos_give_no_warnings_and_an_interval() -> None:
-    """Among resamples of three photos are some of one photo thrice: no correlation, no crash."""
-    figure = agreement(np.array([1.0, 2, 3]), np.array([2.0, 1, 3])).figures["srcc"]
-    assert figure.value == pytest.approx(0.5)
-    assert -1 <= figure.low <= 0.5 <= figure.high <= 1
-
-
-# --- the logistic ---
-
-
-def test_a_known_logistic_is_recovered() -> None:
-    scores = np.linspace(1, 10, 60)
-    opinions = (9 - 2) / (1 + np.exp(-(scores - 4) / 0.8)) + 2
-    mapped, fitted = logistic(scores, opinions)
-    assert fitted
-    np.testing.assert_allclose(mapped, opinions, atol=1e-4)
-    found = agreement(scores, opinions).figures
-    assert found["plcc_logistic"].value == pytest.approx(1, abs=1e-6)
-    assert found["plcc"].value < 0.99
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_the_mapping_is_monotone_and_within_reach_of_the_opinions(seed: int) -> None:
-    scores, opinions = sample(60, 3.0, seed)
-    mapped, fitted = logistic(scores, opinions)
-    assert fitted
-    steps = np.diff(mapped[np.argsort(scores)])
-    assert np.all(steps >= -1e-9) or np.all(steps <= 1e-9)
-
-
-def test_the_mapping_does_not_care_for_the_unit_of_the_scores() -> None:
-    scores, opinions = sample(60, 1.5)
-    one, other = logistic(scores, opinions)[0], logistic(scores * 1000 - 7e5, opinions)[0]
-    np.testing.assert_allclose(one, other, atol=1e-3)
-
-
-def test_a_step_is_fitted_without_overflow() -> None:
-    scores = np.arange(40.0)
-    opinions = np.where(scores < 20, 2.0, 8.0)
-    mapped, fitted = logistic(scores, opinions)
-    assert fitted and np.isfinite(mapped).all()
-    np.testing.assert_allclose(mapped, opinions, atol=0.1)
-
-
-def test_where_the_logistic_cannot_fit_the_raw_figure_stands_and_says_so(monkeypatch) -> None:
-    scores, opinions = sample(50)
-
-    def fails(*_: object, **__: object) -> None:
-        raise RuntimeError("Optimal parameters not found")
-
-    assert agreement(scores, opinions).logistic_fitted
-    monkeypatch.setattr(evaluation, "curve_fit", fails)
-    found = agreement(scores, opinions)
-    assert not found.logistic_fitted
-    assert found.figures["plcc_logistic"] == found.figures["plcc"]
-
-
-def test_seven_photos_are_too_few_for_four_parameters() -> None:
-    scores, opinions = sample(7)
-    assert logistic(scores, opinions)[1] is False
-    assert logistic(*sample(8))[1] is True
+    """Among resamples of five photos are some of one photo alone: no correlation, no crash."""
+    figure = agreement(np.arange(5.0), np.array([2.0, 1, 4, 2.5, 5])).figures["srcc"]
+    assert figure.value == pytest.approx(0.8)
+    assert -1 <= figure.low <= 0.8 <= figure.high <= 1
 
 
 # --- bursts ---
@@ -188,6 +117,14 @@ def test_bursts_by_hand() -> None:
     assert found.top1.value == pytest.approx((1 + 0.5) / 2)
     assert found.pairs.value == pytest.approx((2 + 2.5) / 6)
     assert found.chance == pytest.approx(1 / 3)
+    assert found.top1 == mean_share(np.array([1, 0.5]))
+
+
+def test_bursts_that_are_all_right_are_not_certain() -> None:
+    opinions = np.tile([9.0, 6, 3], 12)
+    found = bursts(opinions, opinions, [str(k // 3) for k in range(36)])
+    assert found.top1.value == found.pairs.value == 1
+    assert 0.7 < found.top1.low < 0.8 and not found.pairs.has_interval
 
 
 def test_two_best_frames_are_both_right_and_their_pair_is_left_out() -> None:
@@ -229,18 +166,6 @@ def test_bursts_whose_frames_are_all_equal_have_no_pair_to_order() -> None:
 # --- shares, rejects and uncertainty ---
 
 
-@pytest.mark.parametrize(("hits", "count"), [(0, 17), (17, 17), (1, 20), (7, 30), (1, 1)])
-def test_the_interval_of_a_share_is_the_exact_one(hits: int, count: int) -> None:
-    found = share(hits, count)
-    expected = stats.binomtest(hits, count).proportion_ci(0.95, "exact")
-    assert found.value == hits / count
-    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-
-
-def test_a_share_of_nothing_is_not_defined() -> None:
-    assert all(math.isnan(value) for value in (share(0, 0).value, share(0, 0).high))
-
-
 def test_rejects_by_hand() -> None:
     """Of three rejects one was good and one bad; of two bad photos one is found."""
     rejected = np.array([True, True, True, False, False])
@@ -252,26 +177,65 @@ def test_rejects_by_hand() -> None:
     assert math.isnan(rejects(np.zeros(5, bool), opinions).false.value)
 
 
-def test_a_right_uncertainty_covers_what_it_promises() -> None:
+def test_a_right_uncertainty_covers_what_it_promises_everywhere() -> None:
     random = np.random.default_rng(4)
     sigmas = random.uniform(0.2, 2, 2000)
     opinions = random.uniform(1, 10, 2000)
     scores = opinions + random.normal(0, sigmas)
     honest = uncertainty_metrics(scores, sigmas, opinions)
-    assert honest.coverage.low < 0.9 < honest.coverage.high
-    assert honest.sigma == pytest.approx(sigmas.mean()) and honest.photos == 2000
-    assert honest.srcc.low > 0.3
-    assert uncertainty_metrics(scores, sigmas / 2, opinions).coverage.high < 0.7
+    assert honest.whole.photos == 2000 and honest.srcc.low > 0.3
+    for part in (honest.whole, *honest.thirds):
+        assert part.coverage.low < 0.9 < part.coverage.high, part.name
+        assert part.rmse.low < np.sqrt(np.mean(sigmas**2)) or part is not honest.whole
     for nominal in (0.2, 0.5, 0.95):
         held = covered(scores, sigmas, opinions, nominal)
         assert held.low < nominal < held.high
+    half = uncertainty_metrics(scores, sigmas / 2, opinions)
+    assert all(part.coverage.high < 0.75 for part in (half.whole, *half.thirds))
 
 
-def test_a_constant_uncertainty_has_no_rank() -> None:
+def test_the_thirds_tell_where_an_uncertainty_that_is_right_on_average_is_wrong() -> None:
+    random = np.random.default_rng(6)
+    real = random.uniform(0.2, 2, 3000)
+    opinions = random.uniform(1, 10, 3000)
+    scores = opinions + random.normal(0, real)
+    found = uncertainty_metrics(scores, 0.9 + 0.2 * real, opinions)  # it hardly knows
+    lowest, middle, highest = found.thirds
+    assert [each.name for each in found.thirds] == ["lowest", "middle", "highest"]
+    assert [each.photos for each in found.thirds] == [1000] * 3
+    assert lowest.coverage.low > 0.96 and highest.coverage.high < 0.85
+    assert lowest.rmse.high < lowest.sigma and highest.rmse.low > highest.sigma
+    assert found.srcc.low > 0.3 and middle.sigma == pytest.approx(0.9 + 0.2 * 1.1, abs=0.02)
+
+
+def test_the_thirds_by_hand() -> None:
+    sigmas = np.array([3.0, 1, 2, 1, 3, 2])
+    opinions = np.full(6, 5.0)
+    scores = opinions + np.array([3.0, 1, 2, -2, -6, 0])
+    found = uncertainty_metrics(scores, sigmas, opinions)
+    assert [each.sigma for each in found.thirds] == [1, 2, 3]
+    squares = [(1 + 4) / 2, (4 + 0) / 2, (9 + 36) / 2]
+    assert [each.rmse.value for each in found.thirds] == pytest.approx(np.sqrt(squares))
+    assert [each.coverage.value for each in found.thirds] == [0.5, 1, 0.5]
+    expected = stats.spearmanr(sigmas, np.abs(scores - opinions))[0]
+    assert found.srcc.value == pytest.approx(expected)
+
+
+def test_equal_uncertainties_are_in_one_third() -> None:
+    scores, opinions = sample(90)
+    sigmas = np.where(np.arange(90) < 50, 0.5, 1.0)
+    found = uncertainty_metrics(scores, sigmas, opinions)
+    assert [(each.name, each.photos, each.sigma) for each in found.thirds] == [
+        ("lowest", 50, 0.5),
+        ("highest", 40, 1.0),
+    ]
+
+
+def test_a_constant_uncertainty_has_no_rank_and_no_thirds() -> None:
     scores, opinions = sample(40)
     found = uncertainty_metrics(scores, np.ones(40), opinions)
-    assert math.isnan(found.srcc.value)
-    assert found.coverage.value == np.mean(np.abs(scores - opinions) <= stats.norm.ppf(0.95))
+    assert math.isnan(found.srcc.value) and not found.thirds
+    assert found.whole.coverage.value == np.mean(np.abs(scores - opinions) <= stats.norm.ppf(0.95))
 
 
 def test_groups_hold_every_photo_in_the_order_of_scores() -> None:
@@ -309,7 +273,8 @@ def test_a_better_scorer_is_better_beyond_chance() -> None:
 def test_a_scorer_is_not_better_than_its_twin() -> None:
     scores, opinions = sample(60)
     for each in difference(scores, scores.copy(), opinions).values():
-        assert each.difference == Figure(0, 0, 0) and each.better == 0.5
+        assert each.difference.value == 0 and each.better == 0.5
+        assert not each.difference.has_interval  # resamples that are all alike say nothing
 
 
 def test_the_resamples_are_paired() -> None:
@@ -334,7 +299,8 @@ def test_the_difference_in_bursts() -> None:
     groups = [str(k // 3) for k in range(36)]
     turned = -opinions
     found = burst_difference(opinions, turned, opinions, groups)
-    assert found["top1"].difference == Figure(1, 1, 1) and found["pairs"].better == 1
+    assert found["top1"].difference.value == 1 and found["pairs"].better == 1
+    assert not found["top1"].difference.has_interval
     mixed = np.where(np.arange(36) < 18, opinions, turned)
     half = burst_difference(opinions, mixed, opinions, groups)["top1"]
     assert half.difference.value == 0.5 and half.difference.low < 0.5 < half.difference.high
@@ -440,8 +406,8 @@ def test_a_study_keeps_the_uncertainty_beside_the_scores(found: Study) -> None:
     for part in found.parts("burst"):
         for name, result in part.uncertainties():
             inside = np.abs(part.opinions - part.scores[name]) <= 1.645 * part.sigmas[name]
-            assert result.coverage.value == pytest.approx(inside.mean())
-            assert result.photos == len(part.kept)
+            assert result.whole.coverage.value == pytest.approx(inside.mean())
+            assert result.whole.photos == len(part.kept)
 
 
 @pytest.mark.parametrize("rule", [Rule(below=5.0), Rule(worst=Quota(share=0.25))], ids=str)

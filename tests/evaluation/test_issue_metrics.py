@@ -15,6 +15,7 @@ from support.cli_runner import Iq
 from iqcli.distortions.camera_faults import darken
 from iqcli.errors import IqError
 from iqcli.evaluation import issue_metrics, labels_csv
+from iqcli.evaluation.intervals import measured
 from iqcli.evaluation.issue_metrics import (
     auroc,
     average_precision,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from iqcli.evaluation.intervals import Measure
     from iqcli.models.hex.graph import Levels
 
 SIX = named("hex6")
@@ -57,15 +59,29 @@ def test_nothing_but_accuracy_is_defined_where_all_photos_are_alike() -> None:
 
 def test_ranking_measures_by_hand() -> None:
     true = np.array([True, False, True, False, False])
-    chances = np.array([0.9, 0.8, 0.7, 0.2, 0.1])
-    assert average_precision(true, chances) == pytest.approx((1 + 2 / 3) / 2)
-    assert auroc(true, chances) == pytest.approx(5 / 6)
-    tied = np.array([0.9, 0.7, 0.7, 0.7, 0.1])  # three at one rank: two thirds are wrong there
-    assert average_precision(true, tied) == pytest.approx(0.5 * 1 + 0.5 * 2 / 4)
-    assert auroc(true, tied) == pytest.approx((3 + 0.5 + 0.5 + 1) / 6)
-    alike = np.zeros(5)
-    assert average_precision(true, alike) == pytest.approx(2 / 5)
-    assert auroc(true, alike) == 0.5
+
+    def both(*chances: float) -> tuple[float, float]:
+        rows = np.stack([true, chances], axis=1)
+        return measured(rows, average_precision), measured(rows, auroc)
+
+    assert both(0.9, 0.8, 0.7, 0.2, 0.1) == pytest.approx(((1 + 2 / 3) / 2, 5 / 6))
+    # Three at one rank: two thirds are wrong there.
+    precision, ranked = both(0.9, 0.7, 0.7, 0.7, 0.1)
+    assert precision == pytest.approx(0.5 * 1 + 0.5 * 2 / 4)
+    assert ranked == pytest.approx((3 + 0.5 + 0.5 + 1) / 6)
+    assert both(*np.zeros(5)) == pytest.approx((2 / 5, 0.5))
+
+
+@pytest.mark.parametrize("measure", (average_precision, auroc))
+def test_a_ranking_measure_of_weights_is_that_of_the_resample(measure: Measure) -> None:
+    random = np.random.default_rng(8)
+    rows = np.stack([random.integers(0, 2, 12), random.integers(0, 4, 12)], axis=1).astype(float)
+    weights = random.multinomial(12, np.full(12, 1 / 12), 200).astype(float)
+    weights[0] = 4 * (rows[:, 0] == 0)  # none that is true
+    drawn = [np.repeat(rows, each.astype(int), axis=0) for each in weights]
+    expected = [measured(each, measure) for each in drawn]
+    np.testing.assert_allclose(measure(rows, weights), expected, atol=1e-12)
+    assert np.isnan(expected[0])
 
 
 def published(test: Mapping[str, tuple[int, int, int]], photos: int = 221) -> tuple[Levels, Levels]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import zlib
 from typing import TYPE_CHECKING
@@ -24,13 +25,16 @@ from iqcli.distortions.readers import (
 )
 from iqcli.errors import IqError, PhotoError
 from iqcli.evaluation import robustness
+from iqcli.evaluation.intervals import wilson
 from iqcli.evaluation.robustness import (
+    FAMILIES,
     Ladder,
     chosen_distortions,
     count_copies,
     measure_copies,
     score_ladders,
-    summarise,
+    summaries,
+    weak,
 )
 from iqcli.photos.read import read_photo
 from iqcli.records import Issue, Photo, Rating, Shot
@@ -154,7 +158,7 @@ def test_a_ladder_by_hand() -> None:
     np.testing.assert_allclose(found.orders, [*expected, 0])
     assert found.order == pytest.approx(expected[1] / 2)
     assert found.whole == 0.25
-    assert found.wins.tolist() == [1, 0.5, 0, 0.5] and found.won == 0.5
+    assert found.wins.tolist() == [1, 0.5, 0, 0.5] and found.won == wilson(0.5, 4)
     assert found.lost[0] == pytest.approx((1 + 0 - 1 + 0) / 4)
     assert found.lost[4] == pytest.approx((5 + 5 - 5 + 0) / 4)
 
@@ -166,18 +170,36 @@ def test_the_first_level_that_half_of_the_photos_are_named_at() -> None:
     assert Ladder("jpeg", np.zeros((4, 6)), named).named_from == 3
 
 
-def test_the_summary_pools_ladders() -> None:
-    falling, rising = [9.0, 8, 7, 6, 5, 4], [4.0, 5, 6, 7, 8, 9]
-    one, other = ladder(falling, falling, falling), ladder(rising)
-    found = summarise([one, other])
-    assert (found.ladders, found.order, found.won) == (4, pytest.approx(1), 0.75)
-    assert found.weak == ("jpeg",) and summarise([one]).weak == ()
-    empty = summarise([ladder()])
-    assert empty.ladders == 0 and math.isnan(empty.order) and math.isnan(empty.won)
+FALLING, RISING = [9.0, 8, 7, 6, 5, 4], [4.0, 5, 6, 7, 8, 9]
+
+
+def test_summaries_pool_the_ladders_of_a_family() -> None:
+    one, other = ladder(FALLING, FALLING, FALLING), ladder(RISING)
+    tone = Ladder("darken", one.scores, one.named)
+    compression, of_tone, everything = summaries([one, other, tone])
+    assert (compression.name, of_tone.name, everything.name) == ("compression", "tone", "all")
+    assert (compression.distortions, compression.photos, compression.ladders) == (2, 3, 4)
+    # The ladders of one photo are one trial.
+    assert compression.order == pytest.approx(1) and compression.won == wilson(0.75, 3)
+    assert (everything.distortions, everything.ladders) == (3, 7)
+    assert everything.won == wilson(6 / 7, 3)
+    (family, empty) = summaries([ladder()])
+    assert family.name == "compression" and empty.ladders == 0
+    assert math.isnan(empty.order) and math.isnan(empty.won.value)
+
+
+def test_weak_distortions_are_those_whose_order_is_poor_or_unknown() -> None:
+    assert weak([ladder(RISING), ladder(FALLING)]) == weak([ladder()]) == ("jpeg",)
+
+
+def test_every_distortion_is_in_one_family() -> None:
+    named = [name for family in FAMILIES.values() for name in family]
+    assert sorted(named) == sorted({*DISTORTIONS, *FULL_SIZE})
+    assert FAMILIES["tone"] == ("brighten", "darken", "mean_shift", "contrast")
 
 
 def test_names_of_distortions() -> None:
-    assert chosen_distortions([], full_size=False) == list(DISTORTIONS)
+    assert chosen_distortions([], full_size=False) == [*DISTORTIONS, "exposure"]
     assert chosen_distortions([], full_size=True) == list(FULL_SIZE)
     assert chosen_distortions(["haze", "jpeg", "haze"], full_size=False) == ["haze", "jpeg"]
     with pytest.raises(IqError, match="'haze' at full size; give one of gaussian_blur"):
@@ -239,16 +261,21 @@ def test_ladders_through_the_command_line(iq: Iq, tmp_path: Path) -> None:
     (folder / "torn.png").write_bytes(PHOTO[:2000])
     limited = ("--distortion", "gaussian_blur", "--distortion", "white_noise")
     ran = iq("eval", "--ladders", "photos", *limited)
-    titles, blur, noise, everything, weak = ran.out.decode().splitlines()
+    ladders, families, last = ran.out.decode().split("\n\n")
+    titles, blur, noise = ladders.splitlines()
     assert titles.startswith("distortion") and "named" not in titles
-    assert [each.split()[:2] for each in (blur, noise, everything)] == [
+    assert [each.split()[:2] for each in (blur, noise)] == [
         ["gaussian_blur", "2"],
         ["white_noise", "2"],
-        ["all", "4"],
+    ]
+    assert [line.split()[:4] for line in families.splitlines()[1:]] == [
+        ["blur", "1", "2", "2"],
+        ["noise", "1", "2", "2"],
+        ["all", "2", "2", "4"],
     ]
     assert float(blur.split()[2]) > 0.8 and float(blur.split()[4]) == 1
     assert float(blur.split()[-1]) > 1.5
-    assert weak.startswith("distortions under 0.8: ")
+    assert last.startswith("distortions under 0.8: ")
     assert ran.code == 1 and "torn.png" in ran.err
     assert "3 photos: 2 put on ladders, 1 could not be read" in ran.err
     again, opened, _ = iq.spied("eval", "--ladders", "photos", *limited)
@@ -261,7 +288,7 @@ def test_ladders_at_full_size_tell_when_a_fault_is_named(iq: Iq) -> None:
     (iq.cwd / "photos" / "coffee.jpg").write_bytes(LARGE)
     ran = iq("eval", "photos", "--ladders", "--full-size", "--distortion", "under_exposure")
     titles, row, *_ = ran.out.decode().splitlines()
-    assert ran.code == 0 and titles.endswith("named from level")
+    assert ran.code == 0 and titles.endswith("named at")
     assert row.split()[0] == "under_exposure" and row.split()[-1] in "12345"
 
 
@@ -279,6 +306,7 @@ WRONG = [
     (("opinions.csv", "--against", "nope"), "no model 'nope'"),
     (("opinions.csv", "--against", "fusion-mini"), "names a model twice"),
     (("opinions.csv", "--by", "nope"), "no column 'nope'"),
+    (("opinions.csv", "--format", "csv"), "--format is 'csv'; give one of table, json"),
 ]
 
 
@@ -306,10 +334,24 @@ def test_two_models_a_rule_and_bursts_in_one_run(iq: Iq) -> None:
     ran = iq("eval", "opinions.csv", *wanted)
     tables = [part.splitlines() for part in ran.out.decode().split("\n\n")]
     firsts = [" ".join(table[0].split()[:2]) for table in tables]
-    assert ran.code == 0 and len(tables) == 6
-    assert firsts == ["photos of", "photos of", "bursts scored", "model minus", *["photos of"] * 2]
-    assert tables[1][1].split()[:4] == ["12", "all", "fusion-mini", "brisque-refit"]
-    assert [line.split()[2] for line in tables[4][1:]] == ["fusion-mini", "brisque-refit"]
+    assert ran.code == 0 and len(tables) == 7
+    assert firsts == [
+        *(*["photos of"] * 3, "bursts scored", "model minus", *["photos of"] * 2),
+    ]
+    assert tables[2][1].split()[:4] == ["12", "all", "fusion-mini", "brisque-refit"]
+    thirds = ["all", "lowest", "middle", "highest"]
+    assert [line.split()[2:4] for line in tables[5][1:]] == [
+        [name, third] for name in ("fusion-mini", "brisque-refit") for third in thirds
+    ]
     # Everything scores below 9.9; four photos are good, four of the twelve are bad.
-    assert tables[5][1].split()[2:6] == ["fusion-mini", "12", "4", "0.333"]
-    assert tables[5][1].split()[8] == "4" and tables[5][1].split()[9] == "1.000"
+    assert tables[6][1].split()[2:6] == ["fusion-mini", "12", "4", "0.333"]
+    assert tables[6][1].split()[8] == "4" and tables[6][1].split()[9] == "1.000"
+    record = json.loads(iq("eval", "opinions.csv", *wanted, "--format", "json").out)
+    assert [*record] == [
+        *("schema", "agreement", "differences", "bursts", "burst_differences", "uncertainty"),
+        "rejects",
+    ]
+    first = record["agreement"][0]
+    assert f"{first['srcc']['value']:.3f}" == tables[0][1].split()[3]
+    assert f"{first['plcc_logistic_5']['value']:.3f}" == tables[1][1].split()[9]
+    assert [each["third"] for each in record["uncertainty"]] == 2 * thirds

@@ -24,7 +24,7 @@ SOURCE = Path(__file__).parent.parent.parent
 # Where `sitecustomize` lies, which lets tests change what a process finds.
 SITE = Path(__file__).parent / "site"
 # In `IQ_TEST_PATCH`: short bootstraps, for runs of `eval` whose intervals nobody looks at.
-FEW_RESAMPLES = "from iqcli.evaluation import agreement; agreement.RESAMPLES = 50"
+FEW_RESAMPLES = "from iqcli.evaluation import intervals; intervals.RESAMPLES = 50"
 # Prints the files a process opened and the modules it loaded, on stderr when it ends.
 SPY = """
 import atexit, os, sys

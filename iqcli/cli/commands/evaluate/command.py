@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from iqcli.cli.console import counted, info, progress
-from iqcli.cli.options import over_photos
+from iqcli.cli.options import format_option, over_photos
+from iqcli.cli.output import choose
 from iqcli.cli.session import Session
 from iqcli.errors import Exit, IqError
 from iqcli.settings import checked
@@ -78,6 +79,7 @@ Labels = Annotated[
     str | None,
     typer.Option("--labels", help="With --predictions: graph of the labels [hex6]."),
 ]
+Format = Annotated[str | None, format_option(("table", "json"))]
 FullSize = Annotated[bool, typer.Option("--full-size", help="Ladders at the photos' full size.")]
 
 
@@ -99,18 +101,21 @@ def evaluate(
     full_size: FullSize = False,
     predictions: Predictions = None,
     labels: Labels = None,
+    format_: Format = None,
 ) -> Exit:
     """Compare scores with human opinions.
 
-    iq eval FILE.csv, with the columns image and mos. Prints SRCC, PLCC, KRCC, RMSE and MAE with
-    95 % intervals, for the model and for three baselines: a constant, sharpness alone, and the 36
-    BRISQUE features refitted. Then how often the model's 90 % intervals hold. With --against,
+    iq eval FILE.csv, with the columns image and mos. Prints SRCC, KRCC, RMSE, MAE and PLCC (raw,
+    and after logistics of four and five parameters) with 95 % intervals, for the model and for
+    three baselines: a constant, sharpness alone, and the 36 BRISQUE features refitted. Then whether
+    the model's ± is large where it errs, and how often its 90 % intervals hold. With --against,
     differences on the same photos; with --below or --worst, as in iq cull, how many rejects people
     call good.
 
     iq eval --ladders PHOTO... needs no opinions: 33 distortions are put on each photo at five
-    levels, and it prints how well the scores follow. With --full-size six faults are made as a
-    camera makes them, and it prints from which level iq names them.
+    levels, and it prints how well the scores follow; then whether a photo beats itself exposed up
+    to three stops darker and brighter. With --full-size six faults are made as a camera makes them,
+    and it prints from which level iq names them.
 
     Where the file has a column for each label instead, and the model is hex, it prints how well the
     levels agree, label by label, beside always predicting none; with --predictions those of another
@@ -121,11 +126,12 @@ def evaluate(
     scores_only |= {"--plots": plots}
     csv_only = scores_only | {"--images": images, "--where": where, "--predictions": predictions}
     ladders_only = {"--distortion": distortion, "--full-size": full_size or None}
+    form = _form(format_, session)
     if labels is not None and predictions is None:
         raise IqError("--labels goes with --predictions; a model brings its own labels")
     if ladders:
         _refuse("needs opinions, and --ladders has none; leave one of them out", csv_only)
-        return _evaluate_ladders(session, distortion or [], full_size=full_size)
+        return _evaluate_ladders(session, distortion or [], form, full_size=full_size)
     _refuse("belongs to ladders; give --ladders and photos with it", ladders_only)
 
     from iqcli.cli.commands.evaluate import issues
@@ -134,10 +140,10 @@ def evaluate(
     if predictions is not None:
         given = scores_only | {"--images": images}
         _refuse("has no place beside --predictions; leave it out", given)
-        return issues.evaluate_predictions(file, predictions, labels, where)
+        return issues.evaluate_predictions(file, predictions, labels, where, form)
     if head := issues.labeller_for(session, file):
         _refuse("is about scores, and the file holds levels; leave it out", scores_only)
-        return issues.evaluate_model(session, head, file, images, where)
+        return issues.evaluate_model(session, head, file, images, where, form)
 
     from iqcli.evaluation import mos_csv
 
@@ -145,7 +151,7 @@ def evaluate(
     for column in filter(None, (by, groups)):
         opinions.column(column)
     rule = _rule(below, worst, good)
-    return _evaluate_scores(session, opinions, by, groups, against or [], rule, good, plots)
+    return _evaluate_scores(session, opinions, by, groups, against or [], rule, good, plots, form)
 
 
 def _evaluate_scores(
@@ -157,17 +163,19 @@ def _evaluate_scores(
     rule: Rule | None,
     good: float | None,
     plots: Path | None,
+    form: str,
 ) -> Exit:
     """Compare the model's scores, and those of the baselines and of others, with the opinions."""
-    from iqcli.cli.commands.evaluate import report
+    from iqcli.cli.commands.evaluate import report, sections
     from iqcli.evaluation.study import study
 
     if plots is not None:
         report.check_plots(plots)
     model = session.settings.model
     result = study(opinions, model, session.registry, session.measure, against)
-    report.show(report.study_tables(result, by, groups, rule, good))
-    for note in report.study_notes(result):
+    found = report.study_sections(result, by, groups, rule, good)
+    sections.show(found, form)
+    for note in report.study_notes(result, found):
         info(note)
     if plots is not None:
         report.draw(result, session.registry.entry(model).name, by, plots)
@@ -176,6 +184,15 @@ def _evaluate_scores(
     if opinions.blank:
         info(f"{counted(opinions.blank, 'row')} without an opinion passed over")
     return session.report("evaluated")
+
+
+def _form(given: str | None, session: Session) -> str:
+    """The format given, else that of the settings if it is one of this command."""
+    from iqcli.cli.commands.evaluate.sections import FORMATS
+
+    if given is not None:
+        return choose(given, FORMATS)
+    return session.settings.format if session.settings.format in FORMATS else FORMATS[0]
 
 
 def _refuse(why: str, options: Mapping[str, object]) -> None:
@@ -206,26 +223,47 @@ def one_file(session: Session) -> Path:
     return Path(session.given[0])
 
 
-def _evaluate_ladders(session: Session, distortions: Sequence[str], *, full_size: bool) -> Exit:
+def _evaluate_ladders(
+    session: Session, distortions: Sequence[str], form: str, *, full_size: bool
+) -> Exit:
     """Put distortions on the photos, step by step, and show how the scores fall."""
-    from iqcli.cli.commands.evaluate import report
-    from iqcli.evaluation import robustness
+    from iqcli.cli.commands.evaluate import report, sections
+    from iqcli.evaluation import exposure, robustness
     from iqcli.output.stdout import write
 
     names = robustness.chosen_distortions(distortions, full_size=full_size)
+    exposed = robustness.EXPOSURE in names
+    names = [name for name in names if name != robustness.EXPOSURE]
     blocks = session.model.blocks
     shots = [each.shot for each in session.measure((), session.find()) if each.error is None]
     if not shots:
         return session.report("put on ladders")
     # One bar over all copies, not one a level.
     measure = partial(session.measure, tracked=False)
-    copies = robustness.measure_copies(shots, names, blocks, measure, full_size=full_size)
-    total = robustness.count_copies(len(shots), names)
-    copies = progress(copies, total, quiet=session.quiet, things="copies")
-    ladders = robustness.score_ladders(copies, len(shots), names, session.model)
-    report.show([report.ladder_table(ladders, full_size=full_size)])
-    summary = robustness.summarise(ladders)
-    write([f"distortions under {robustness.WEAK:g}: {', '.join(summary.weak) or 'none'}\n"])
-    if lost := len(shots) * len(names) - summary.ladders:
-        info(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
+    found, more, count = [], {}, len(shots)
+    if names:
+        copies = robustness.measure_copies(shots, names, blocks, measure, full_size=full_size)
+        total = robustness.count_copies(count, names)
+        copies = progress(copies, total, quiet=session.quiet, things="copies")
+        ladders = robustness.score_ladders(copies, count, names, session.model)
+        found += report.ladder_sections(ladders, full_size=full_size)
+        more["weak"] = robustness.weak(ladders)
+        if lost := count * len(names) - sum(len(each.scores) for each in ladders):
+            info(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
+    if exposed:
+        copies = exposure.measure_series(shots, blocks, measure)
+        total = count * len(exposure.SERIES)
+        copies = progress(copies, total, quiet=session.quiet, things="exposures")
+        scores = exposure.score_series(copies, count, session.model)
+        found.append(report.exposure_section(exposure.contests(scores)))
+        if lost := count - len(scores):
+            info(
+                f"{counted(lost, 'photo')} without exposures: dark, bright or clipped already, or "
+                "a copy could not be measured"
+            )
+    sections.show(found, form, **more)
+    if names and form != "json":
+        write([f"\ndistortions under {robustness.WEAK:g}: {', '.join(more['weak']) or 'none'}\n"])
+    for note in report.interval_note(found):
+        info(note)
     return session.report("put on ladders")

@@ -31,7 +31,7 @@ def labeller_for(session: Session, file: Path) -> HexHead | None:
 
 
 def evaluate_model(
-    session: Session, head: HexHead, file: Path, images: Path | None, where: str | None
+    session: Session, head: HexHead, file: Path, images: Path | None, where: str | None, form: str
 ) -> Exit:
     """Compare the levels that the model predicts for the photos of a file with those in it."""
     import numpy as np
@@ -53,7 +53,7 @@ def evaluate_model(
     if not true.any():
         raise IqError(f"nothing is known of the photos that {model.name} has levels for")
     predicted = levels_of(head.graph, chances[defined])
-    _show(head.graph, true, predicted, model.name, chances[defined])
+    _show(form, head.graph, true, predicted, model.name, chances[defined])
     _report_shift(labels)
     if not defined.all():
         info(f"{counted(int((~defined).sum()), 'photo')} without a block that the model needs")
@@ -61,7 +61,7 @@ def evaluate_model(
 
 
 def evaluate_predictions(
-    file: Path, predictions: Path, graph_name: str | None, where: str | None
+    file: Path, predictions: Path, graph_name: str | None, where: str | None, form: str
 ) -> Exit:
     """Compare the levels of one file with those of another."""
     from iqcli.evaluation import labels_csv
@@ -74,19 +74,27 @@ def evaluate_predictions(
         raise IqError(
             f"{display_path(file)} says nothing of these photos; fill a column of a label"
         )
-    _show(graph, labels.levels, _matched(labels, predicted), escape(predictions.stem))
+    _show(form, graph, labels.levels, _matched(labels, predicted), escape(predictions.stem))
     for each in (labels, predicted) if predicted.file != file else (labels,):
         _report_shift(each)
     return Exit.DONE
 
 
 def _show(
-    graph: Graph, true: Levels, predicted: Levels, name: str, chances: Doubles | None = None
+    form: str,
+    graph: Graph,
+    true: Levels,
+    predicted: Levels,
+    name: str,
+    chances: Doubles | None = None,
 ) -> None:
-    from iqcli.cli.commands.evaluate import report
+    from iqcli.cli.commands.evaluate import report, sections
     from iqcli.evaluation.issue_metrics import compare_levels
 
-    report.show(report.issue_tables(compare_levels(graph, true, predicted, chances), name))
+    found = report.issue_sections(compare_levels(graph, true, predicted, chances), name)
+    sections.show(found, form)
+    for note in report.interval_note(found):
+        info(note)
 
 
 def _matched(labels: LabelledPhotos, predicted: LabelledPhotos) -> Levels:

@@ -1,12 +1,23 @@
-"""What `iq eval` prints: tables on stdout, notes on stderr, and figures in a folder."""
+"""What `iq eval` reports: sections of figures, notes on them, and drawings in a folder."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from iqcli.cli.commands.evaluate.sections import (
+    Field,
+    Fitted,
+    Section,
+    better_in,
+    lost,
+    points,
+    signed,
+    without_interval,
+)
 from iqcli.cli.console import counted, info
 from iqcli.errors import IqError
+from iqcli.evaluation.curves import CURVES
 from iqcli.evaluation.issue_metrics import MEASURES
 from iqcli.fs.other_programs import refuse_to_write
 from iqcli.text import display_path, escape
@@ -15,81 +26,131 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from iqcli.cli.commands.evaluate.sections import Record
     from iqcli.culling.rules import Rule
-    from iqcli.evaluation.agreement import Figure
-    from iqcli.evaluation.comparison import Difference
+    from iqcli.evaluation.exposure import ExposureContest
     from iqcli.evaluation.issue_metrics import IssueMetrics, LabelMetrics
     from iqcli.evaluation.robustness import Ladder
     from iqcli.evaluation.study import Study
 
-    Row = tuple[object, ...]
-    Rows = Iterator[Row]
+    Records = Iterator[Record]
 
-AGREEMENT = ("photos", "of", "scored by", "SRCC", "PLCC", "PLCC logistic", "KRCC", "RMSE", "MAE")
-DIFFERENCES = ("photos", "of", "model", "minus", "SRCC", "better in", "RMSE", "better in")
-BURSTS = ("bursts", "scored by", "best frame found", "by chance", "clear pairs in order")
-BURST_DIFFERENCES = ("model", "minus", "best frame found", "better in", "clear pairs", "better in")
-UNCERTAINTY = ("photos", "of", "scored by", "90 % interval holds", "mean ±", "SRCC of ± with error")
+OF = Field("photos", "photos"), Field("of", "of")
+SCORED = (*OF, Field("scored_by", "scored by"))
+RANKS = (
+    *SCORED,
+    Field("srcc", "SRCC"),
+    Field("krcc", "KRCC"),
+    Field("rmse", "RMSE"),
+    Field("mae", "MAE"),
+)
+LINES = (
+    *SCORED,
+    Field("plcc", "PLCC"),
+    Field("plcc_logistic_4", "PLCC logistic 4"),
+    Field("plcc_logistic_5", "PLCC logistic 5"),
+)
+DIFFERENCES = (
+    *OF,
+    Field("model", "model"),
+    Field("minus", "minus"),
+    Field("srcc", "SRCC", signed),
+    Field("srcc", "better in", better_in),
+    Field("rmse", "RMSE", signed),
+    Field("rmse", "better in", better_in),
+)
+BURSTS = (
+    Field("bursts", "bursts"),
+    Field("scored_by", "scored by"),
+    Field("top1", "best frame found"),
+    Field("chance", "by chance"),
+    Field("pairs", "clear pairs in order"),
+)
+BURST_DIFFERENCES = (
+    Field("model", "model"),
+    Field("minus", "minus"),
+    Field("top1", "best frame found", signed),
+    Field("top1", "better in", better_in),
+    Field("pairs", "clear pairs", signed),
+    Field("pairs", "better in", better_in),
+)
+UNCERTAINTY = (
+    *SCORED,
+    Field("third", "third by ±"),
+    Field("sigma", "mean ±", points),
+    Field("rmse", "RMSE"),
+    Field("coverage", "90 % interval holds"),
+    Field("srcc", "SRCC of ± with error"),
+)
 REJECTS = (
-    *("photos", "of", "scored by", "rejected", "good rejected", "share good"),
-    *("bad photos", "share rejected"),
+    *SCORED,
+    Field("rejected", "rejected"),
+    Field("regretted", "good rejected"),
+    Field("false", "share good"),
+    Field("bad", "bad photos"),
+    Field("found", "share rejected"),
 )
 LEVELS = ("none", "slight", "clear", "severe")
 ALWAYS_NONE = "always none"
 LADDERS = (
-    *("distortion", "photos", "SRCC with level", "in order", "beats its level 3"),
-    *(f"lost at {level}" for level in range(1, 6)),
+    Field("distortion", "distortion"),
+    Field("photos", "photos"),
+    Field("order", "SRCC"),
+    Field("in_order", "in order"),
+    Field("won", "beats level 3", whole=True),
+    *(Field(f"lost_{k}", f"lost {k}", lost, extra=k not in (3, 5)) for k in range(1, 6)),
 )
-NAMED = "named from level"
-NONE = "–"
-
-
-class TextTable(NamedTuple):
-    """A table to be printed: every row has a cell a title."""
-
-    titles: Sequence[str]
-    rows: Sequence[Row]
-
-
-def show(tables: Sequence[TextTable]) -> None:
-    """Print tables, an empty line between them."""
-    from iqcli.output import table
-    from iqcli.output.stdout import write
-
-    for number, (titles, rows) in enumerate(tables):
-        if number:
-            write(["\n"])
-        table.show(table.plain_table(titles, rows))
+NAMED = Field("named_from", "named at")
+FAMILIES = (
+    Field("family", "together"),
+    Field("distortions", "kinds"),
+    Field("photos", "photos"),
+    Field("ladders", "ladders"),
+    Field("order", "SRCC"),
+    Field("won", "beats level 3", whole=True),
+)
+EXPOSURES = (
+    Field("picture", "exposure"),
+    Field("against", "against"),
+    Field("photos", "photos"),
+    Field("both", "beats both"),
+    Field("darker", "the darker"),
+    Field("brighter", "the brighter"),
+    Field("lead", "ahead of middle", signed),
+)
 
 
 # --- scores against opinions ---
 
 
-def study_tables(
+def study_sections(
     study: Study, by: str | None, groups: str | None, rule: Rule | None, good: float | None
-) -> list[TextTable]:
-    """Every table of a study that was asked for."""
+) -> list[Section]:
+    """Every section of a study that was asked for."""
     from iqcli.evaluation.agreement import GOOD
 
     parts = list(study.parts(by))
     several = len(study.models) > 1
-    tables = [TextTable(AGREEMENT, list(_agreements(parts)))]
+    agreements = list(_agreements(parts))
+    # One list of records, and too many columns for one table.
+    sections = [Section("agreement", fields, agreements) for fields in (RANKS, LINES)]
     if several:
-        tables.append(TextTable(DIFFERENCES, list(_differences(parts))))
+        sections.append(Section("differences", DIFFERENCES, list(_differences(parts))))
     if groups is not None:
-        tables.append(TextTable(BURSTS, list(_bursts(study, groups))))
+        sections.append(Section("bursts", BURSTS, list(_bursts(study, groups))))
         if several:
-            tables.append(TextTable(BURST_DIFFERENCES, list(_burst_differences(study, groups))))
-    if rows := list(_uncertainties(parts)):
-        tables.append(TextTable(UNCERTAINTY, rows))
+            records = list(_burst_differences(study, groups))
+            sections.append(Section("burst_differences", BURST_DIFFERENCES, records))
+    if records := list(_uncertainties(parts)):
+        sections.append(Section("uncertainty", UNCERTAINTY, records))
     if rule is not None:
         good = GOOD if good is None else good
-        tables.append(TextTable(REJECTS, list(_rejects(parts, rule, good))))
-    return tables
+        sections.append(Section("rejects", REJECTS, list(_rejects(parts, rule, good))))
+    return sections
 
 
-def study_notes(study: Study) -> Iterator[str]:
-    """What the tables leave out, and why."""
+def study_notes(study: Study, sections: Sequence[Section]) -> Iterator[str]:
+    """What the sections leave out, and why."""
     if study.left_out:
         yield f"{counted(study.left_out, 'photo')} left out: not every model has a score for them"
     for name in study.models:
@@ -98,55 +159,92 @@ def study_notes(study: Study) -> Iterator[str]:
                 f"{escape(name)} gives no uncertainty: none is checked, and errors in points mean "
                 "nothing; `iq train scale` calibrates a method with a scale of its own"
             )
+    yield from _curve_notes(sections)
+    yield from interval_note(sections)
 
 
-def _agreements(parts: Sequence[Study]) -> Rows:
+def interval_note(sections: Sequence[Section]) -> Iterator[str]:
+    """What a figure without an interval means, if there is one."""
+    if without_interval(sections):
+        yield "[–]: no interval, since the photos are too few, or the values too much alike, for it"
+
+
+def _curve_notes(sections: Sequence[Section]) -> Iterator[str]:
+    """Which curves were not found, why, and what stands in their place."""
+    whose: dict[tuple[str, str], list[str]] = {}
+    for record in sections[0].records:
+        for name in CURVES:
+            given: Fitted = record[name]
+            why = given.fit.failure or ("" if given.fit.rises else "falls")
+            if why and math.isfinite(given.figure.value):
+                scorer = f"{escape(record['scored_by'])} on {escape(record['of'])}"
+                whose.setdefault((name, why), []).append(scorer)
+    for (name, why), scorers in whose.items():
+        of = ", ".join(scorers[:3]) + (f" and {len(scorers) - 3:,} more" if scorers[3:] else "")
+        title = name.replace("plcc_logistic_", "PLCC logistic ")
+        if why == "falls":
+            yield f"{title} of {of}: the curve falls for some scores, which may flatter them"
+        else:
+            yield f"{title} of {of}: no curve, {why}; it is the raw PLCC instead"
+
+
+def _agreements(parts: Sequence[Study]) -> Records:
     for part in parts:
         for name, result in part.agreements():
             figures = result.figures
-            points = [figures[key] for key in ("rmse", "mae")] if part.in_points(name) else []
-            correlations = [figures[key] for key in ("srcc", "plcc", "plcc_logistic", "krcc")]
-            cells = [_figure(figure) for figure in (*correlations, *points)]
-            yield (result.photos, part.name, name, *cells, *[NONE] * (6 - len(cells)))
+            in_points = part.in_points(name)
+            yield {
+                **{"photos": result.photos, "of": part.name, "scored_by": name},
+                **{key: figures[key] for key in ("srcc", "krcc", "plcc")},
+                **{key: Fitted(figures[key], fit) for key, fit in result.fits.items()},
+                **{key: figures[key] if in_points else None for key in ("rmse", "mae")},
+            }
 
 
-def _differences(parts: Sequence[Study]) -> Rows:
+def _differences(parts: Sequence[Study]) -> Records:
     for part in parts:
         for other, results in part.differences():
             model = part.models[0]
             both = part.in_points(model) and part.in_points(other)
-            errors = _difference(results["rmse"]) if both else (NONE, NONE)
-            cells = (*_difference(results["srcc"]), *errors)
-            yield (len(part.kept), part.name, model, other, *cells)
+            yield {
+                **{"photos": len(part.kept), "of": part.name, "model": model, "minus": other},
+                **{"srcc": results["srcc"], "rmse": results["rmse"] if both else None},
+            }
 
 
-def _bursts(study: Study, groups: str) -> Rows:
+def _bursts(study: Study, groups: str) -> Records:
     for name, result in study.bursts(groups):
-        chance = f"{result.chance:.3f}"
-        yield (result.groups, name, _figure(result.top1), chance, _figure(result.pairs))
+        yield {
+            **{"bursts": result.groups, "scored_by": name, "top1": result.top1},
+            **{"chance": result.chance, "pairs": result.pairs},
+        }
 
 
-def _burst_differences(study: Study, groups: str) -> Rows:
+def _burst_differences(study: Study, groups: str) -> Records:
     for other, results in study.burst_differences(groups):
-        yield (
-            *(study.models[0], other),
-            *_difference(results["top1"]),
-            *_difference(results["pairs"]),
-        )
+        yield {"model": study.models[0], "minus": other, **results}
 
 
-def _uncertainties(parts: Sequence[Study]) -> Rows:
+def _uncertainties(parts: Sequence[Study]) -> Records:
     for part in parts:
         for name, result in part.uncertainties():
-            cells = _figure(result.coverage), f"{result.sigma:.2f}", _figure(result.srcc)
-            yield (result.photos, part.name, name, *cells)
+            for each in (result.whole, *result.thirds):
+                yield {
+                    **{"photos": each.photos, "of": part.name, "scored_by": name},
+                    **{"third": each.name, "sigma": each.sigma, "rmse": each.rmse},
+                    "coverage": each.coverage,
+                    "srcc": result.srcc if each is result.whole else None,
+                }
 
 
-def _rejects(parts: Sequence[Study], rule: Rule, good: float) -> Rows:
+def _rejects(parts: Sequence[Study], rule: Rule, good: float) -> Records:
     for part in parts:
         for name, result in part.rejects(rule, good):
-            counts = (result.rejected, result.regretted, _figure(result.false), result.bad)
-            yield (result.photos, part.name, name, *counts, _figure(result.found))
+            yield {
+                **{"photos": result.photos, "of": part.name, "scored_by": name},
+                **{"rejected": result.rejected, "regretted": result.regretted},
+                **{"false": result.false, "bad": result.bad, "found": result.found},
+            }
 
 
 # --- figures ---
@@ -179,85 +277,102 @@ def draw(study: Study, name: str, by: str | None, folder: Path) -> None:
 # --- levels of issues ---
 
 
-def issue_tables(metrics: IssueMetrics, model: str) -> list[TextTable]:
+def issue_sections(metrics: IssueMetrics, model: str) -> list[Section]:
     """How many photos have each level, how well it is predicted, and how often all is right."""
-    means, exacts = (tuple(map(_figure, pair)) for pair in (metrics.mean, metrics.exact))
+    label, levels = Field("label", "label"), [Field(level, level) for level in LEVELS]
+    predicted = [Field(level, f"predicted {level}") for level in LEVELS]
+    measures = [Field(measure, measure) for measure in MEASURES]
+    by = Field("predicted_by", "predicted by")
+    whole = (
+        *(Field("photos", "photos"), by, Field("mean", "mean accuracy")),
+        *(Field("exact", "all labels right"), Field("illegal", "contradictions")),
+    )
     return [
-        TextTable(("label", "photos", *LEVELS), [_counts(each) for each in metrics.labels]),
-        TextTable(("label", "predicted by", *MEASURES), list(_label_rows(metrics, model))),
-        TextTable(
-            ("label", "truly", *(f"predicted {level}" for level in LEVELS)),
-            list(_confusions(metrics)),
+        Section(
+            "levels",
+            (label, Field("photos", "photos"), *levels),
+            list(map(_counts, metrics.labels)),
         ),
-        TextTable(
-            ("photos", "predicted by", "mean accuracy", "all labels right", "contradictions"),
-            [
-                (metrics.photos, model, means[0], exacts[0], metrics.illegal),
-                (metrics.photos, ALWAYS_NONE, means[1], exacts[1], 0),
-            ],
+        Section("labels", (label, by, *measures), list(_label_records(metrics, model))),
+        Section(
+            "confusion", (label, Field("truly", "truly"), *predicted), list(_confusions(metrics))
         ),
+        Section("photos", whole, list(_whole_photos(metrics, model))),
     ]
 
 
-def _counts(label: LabelMetrics) -> Row:
+def _whole_photos(metrics: IssueMetrics, model: str) -> Records:
+    for k, (name, illegal) in enumerate(((model, metrics.illegal), (ALWAYS_NONE, 0))):
+        yield {
+            **{"photos": metrics.photos, "predicted_by": name, "mean": metrics.mean[k]},
+            **{"exact": metrics.exact[k], "illegal": illegal},
+        }
+
+
+def _counts(label: LabelMetrics) -> Record:
     true = label.confusion.sum(axis=1).tolist()
-    return (label.label, sum(true), *_padded(true))
+    return {"label": label.label, "photos": sum(true), **_padded(true)}
 
 
-def _label_rows(metrics: IssueMetrics, model: str) -> Rows:
+def _label_records(metrics: IssueMetrics, model: str) -> Records:
     for each in metrics.labels:
         for name, figures in ((model, each.figures), (ALWAYS_NONE, each.always_none)):
-            yield (each.label, name, *(_figure(figures[measure]) for measure in MEASURES))
+            yield {"label": each.label, "predicted_by": name, **figures}
 
 
-def _confusions(metrics: IssueMetrics) -> Rows:
+def _confusions(metrics: IssueMetrics) -> Records:
     for each in metrics.labels:
         for level, row in zip(LEVELS, each.confusion.tolist(), strict=False):
-            yield (each.label, level, *_padded(row))
+            yield {"label": each.label, "truly": level, **_padded(row)}
 
 
-def _padded(counts: Sequence[int]) -> Row:
-    """A cell a level; a label may have fewer levels than four."""
-    return (*counts, *[NONE] * (len(LEVELS) - len(counts)))
+def _padded(counts: Sequence[int]) -> Record:
+    """A count a level; a label may have fewer levels than four."""
+    return dict.fromkeys(LEVELS) | dict(zip(LEVELS, counts, strict=False))
 
 
 # --- ladders ---
 
 
-def ladder_table(ladders: Sequence[Ladder], *, full_size: bool) -> TextTable:
-    """How well the scores follow each distortion, and all of them together."""
-    from iqcli.evaluation.robustness import summarise
+def ladder_sections(ladders: Sequence[Ladder], *, full_size: bool) -> list[Section]:
+    """How well the scores follow each distortion, those that are alike, and all of them."""
+    from iqcli.evaluation.robustness import summaries
 
-    rows: list[Row] = []
-    for each in ladders:
-        values = _value(each.order), _value(each.whole), _value(each.won)
-        lost = [f"{points:+.2f}" for points in each.lost]
-        named = NONE if each.named_from is None else str(each.named_from)
-        rows.append((each.name, len(each.scores), *values, *lost, named))
-    whole = summarise(ladders)
-    values = _value(whole.order), NONE, _value(whole.won)
-    rows.append(("all", whole.ladders, *values, *[NONE] * 6))
-    titles = (*LADDERS, NAMED) if full_size else LADDERS
-    return TextTable(titles, [row[: len(titles)] for row in rows])
-
-
-# --- cells ---
-
-
-def _value(value: float) -> str:
-    return NONE if math.isnan(value) else f"{value:.3f}"
+    fields = (*LADDERS, NAMED) if full_size else LADDERS
+    return [
+        Section("ladders", fields, list(map(_ladder, ladders))),
+        Section(
+            "families",
+            FAMILIES,
+            [
+                {
+                    **{"family": each.name, "distortions": each.distortions},
+                    **{"photos": each.photos, "ladders": each.ladders},
+                    **{"order": each.order, "won": each.won},
+                }
+                for each in summaries(ladders)
+            ],
+        ),
+    ]
 
 
-def _figure(figure: Figure) -> str:
-    """A figure with its interval, a dash where it is not defined."""
-    if math.isnan(figure.value):
-        return NONE
-    return f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+def _ladder(ladder: Ladder) -> Record:
+    return {
+        **{"distortion": ladder.name, "photos": len(ladder.scores), "order": ladder.order},
+        **{"in_order": ladder.whole, "won": ladder.won},
+        **{f"lost_{level}": points for level, points in enumerate(ladder.lost, 1)},
+        "named_from": ladder.named_from,
+    }
 
 
-def _difference(result: Difference) -> tuple[str, str]:
-    """A difference with its sign, and the share of the resamples in which the model is better."""
-    if math.isnan(result.better):
-        return NONE, NONE
-    figure = result.difference
-    return f"{figure.value:+.3f} [{figure.low:+.3f}, {figure.high:+.3f}]", f"{result.better:.1%}"
+def exposure_section(contests: Sequence[ExposureContest]) -> Section:
+    """How often the well exposed picture of a series is the best."""
+    records = [
+        {
+            **{"picture": each.picture, "against": f"±{each.stops} stops", "stops": each.stops},
+            **{"photos": each.photos, "both": each.both},
+            **{"darker": each.darker, "brighter": each.brighter, "lead": each.lead},
+        }
+        for each in contests
+    ]
+    return Section("exposure", EXPOSURES, records)

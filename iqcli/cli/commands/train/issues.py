@@ -114,7 +114,8 @@ def hex_(
     together. One scene in six is held out; the figures printed are of those. Use the result with
     --model hex.
     """
-    from iqcli.cli.commands.evaluate.report import issue_tables, show
+    from iqcli.cli.commands.evaluate.report import issue_sections
+    from iqcli.cli.commands.evaluate.sections import show
     from iqcli.evaluation import labels_csv
     from iqcli.models import registry
     from iqcli.models.hex.config import LEVELS, named
@@ -130,7 +131,7 @@ def hex_(
     warn_without_scene(scene)
     model, device = escape(name or file.stem), session.settings.device
     report, data = fit_hex(photos, recipe, scene, model, session.measure, device, info)
-    show(issue_tables(report.holdout, model))
+    show(issue_sections(report.holdout, model), "table")
     info(
         f"learnt from {counted(report.photos, 'photo')} in "
         f"{counted(len(report.fit.train_losses), 'epoch')}; "
