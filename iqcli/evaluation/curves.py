@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import least_squares
+from scipy.optimize import least_squares, minimize
 from scipy.special import expit
 
 from iqcli.evaluation.intervals import ROUNDING
@@ -41,8 +41,9 @@ class CurveFit:
 CURVES = {"plcc_logistic_4": (4, 4.0), "plcc_logistic_5": (5, 1.0)}
 # From nearly a line to a step.
 BOUNDS = 0.01, 100.0
-# A search ends where a step changes the error, or the two numbers, by less than this share.
-CLOSE = 1e-6
+# A search ends where a step changes the error, or the two numbers, by less than this share; after
+# so many tries it has failed.
+CLOSE, MOST = 1e-6, 200
 
 
 def fit_curve(name: str, scores: Doubles, opinions: Doubles) -> CurveFit:
@@ -77,6 +78,16 @@ def _nearest(x: Doubles, opinions: Doubles, steepness: float, *, with_line: bool
 
     reach = np.abs(x).max() + 10
     bounds = [np.log(BOUNDS[0]), -reach], [np.log(BOUNDS[1]), reach]
-    start = [np.log(steepness), 0.0]
-    found = least_squares(errors, start, bounds=bounds, ftol=CLOSE, xtol=CLOSE)
+    found = least_squares(
+        errors, [np.log(steepness), 0.0], bounds=bounds, ftol=CLOSE, xtol=CLOSE, max_nfev=MOST
+    )
+    if not found.success:
+        # It creeps along, as where opinions are of two kinds: downhill from there without slopes.
+        found = minimize(
+            lambda at: (errors(at) ** 2).mean(),
+            found.x,
+            method="Nelder-Mead",
+            bounds=list(zip(*bounds, strict=True)),
+            options={"maxfev": 2 * MOST},
+        )
     return values(found.x) if found.success else None

@@ -228,7 +228,7 @@ def _evaluate_ladders(
 ) -> Exit:
     """Put distortions on the photos, step by step, and show how the scores fall."""
     from iqcli.cli.commands.evaluate import report, sections
-    from iqcli.evaluation import exposure, robustness
+    from iqcli.evaluation import exposure_series, robustness
     from iqcli.output.stdout import write
 
     names = robustness.chosen_distortions(distortions, full_size=full_size)
@@ -251,11 +251,11 @@ def _evaluate_ladders(
         if lost := count * len(names) - sum(len(each.scores) for each in ladders):
             info(f"{counted(lost, 'ladder')} left out: a copy on each could not be measured")
     if exposed:
-        copies = exposure.measure_series(shots, blocks, measure)
-        total = count * len(exposure.SERIES)
+        copies = exposure_series.measure_series(shots, blocks, measure)
+        total = count * len(exposure_series.SERIES)
         copies = progress(copies, total, quiet=session.quiet, things="exposures")
-        scores = exposure.score_series(copies, count, session.model)
-        found.append(report.exposure_section(exposure.contests(scores)))
+        scores = exposure_series.score_series(copies, count, session.model)
+        found.append(report.exposure_section(exposure_series.contests(scores)))
         if lost := count - len(scores):
             info(
                 f"{counted(lost, 'photo')} without exposures: dark, bright or clipped already, or "

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from iqcli.cli.commands.evaluate.sections import Record
     from iqcli.culling.rules import Rule
-    from iqcli.evaluation.exposure import ExposureContest
+    from iqcli.evaluation.exposure_series import ExposureContest
     from iqcli.evaluation.issue_metrics import IssueMetrics, LabelMetrics
     from iqcli.evaluation.robustness import Ladder
     from iqcli.evaluation.study import Study

@@ -20,8 +20,8 @@ from iqcli.distortions.readers import (
     ScoringViewReader,
 )
 from iqcli.errors import PhotoError
-from iqcli.evaluation import exposure
-from iqcli.evaluation.exposure import SERIES, contests, measure_series, score_series
+from iqcli.evaluation import exposure_series
+from iqcli.evaluation.exposure_series import SERIES, contests, measure_series, score_series
 from iqcli.evaluation.intervals import bootstrap, mean, mean_share
 from iqcli.records import Photo, Rating, Shot
 
@@ -91,7 +91,7 @@ def test_every_photo_is_exposed_every_way(
     chunk: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The second photo of three is dark itself: it has no series."""
-    monkeypatch.setattr(exposure, "CHUNK", chunk)
+    monkeypatch.setattr(exposure_series, "CHUNK", chunk)
     shots = [Shot(tmp_path, tmp_path / f"{k}.jpg") for k in range(3)]
 
     def measured(blocks, shots, reader):
