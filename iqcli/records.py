@@ -244,7 +244,8 @@ class Photo:
     is set where the group is a set to be kept whole. `copy` is set where a more original photo of
     the run holds the same picture. `descriptor` is there where groups were requested, and
     `thumbnails` (WebP, by name) where those were. `file` and `likeness` are what copies are known
-    by. `broken` are files in whose place `shot.path` leads, those before it in order.
+    by. `broken` are files in whose place `shot.path` leads, those before it in order. `seen` is
+    the state of all files of the shot, where the photo follows from them alone.
     """
 
     shot: Shot
@@ -264,6 +265,7 @@ class Photo:
     descriptor: FrameDescriptor | None = field(default=None, compare=False, repr=False)
     blocks: Mapping[str, Vector] | None = field(default=None, compare=False, repr=False)
     thumbnails: Mapping[str, bytes] | None = field(default=None, compare=False, repr=False)
+    seen: bytes | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

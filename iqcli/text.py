@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 def escape(text: str) -> str:
     """Escape what is not printable: `\\n`, `\\x1b`, `\\xff` for a stray byte, `\\u202e`."""
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
 
 
@@ -78,5 +80,8 @@ def with_dot(path: Path | str) -> str:
 
 def exact(path: Path) -> str | None:
     """Base64 of the path's bytes where `display_path` differs from them, else None."""
-    raw = os.fsencode(with_dot(path))
+    text = with_dot(path)
+    if text.isascii() and text.isprintable():
+        return None
+    raw = os.fsencode(text)
     return None if display_path(path).encode() == raw else base64.b64encode(raw).decode()

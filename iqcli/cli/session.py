@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from iqcli.photos.find import OnProblem, PassedOver
     from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.kept import Kept
     from iqcli.pipeline.thumbnails import ThumbnailSpec, ThumbnailStore
     from iqcli.records import Photo, Shot
     from iqcli.settings import Settings
@@ -51,7 +52,7 @@ class Counts:
 
     def add_measured(self, photo: Photo) -> None:
         """Count a photo that was measured, or could not be."""
-        if photo.blocks is None:
+        if photo.blocks is None and photo.rating is None:
             self.failed[photo.shot.path] = photo.error or "no reason known"
         else:
             self._add(photo, 1)
@@ -178,11 +179,16 @@ class Session:
         With `grouped` each has the descriptor that `culling.grouping.group` needs. The
         thumbnails that `store` wants are made along the way and kept there.
         """
-        from iqcli.models.scoring import blocks_for
+        from iqcli.models.scoring import blocks_for, kept_for
 
         blocks = blocks_for(self.model, grouped=grouped)
-        measured = self.measure(blocks, self.find(), thumbnails=store.wanted if store else ())
-        yield from self.rate(store.collect(measured) if store else measured, grouped=grouped)
+        if store:
+            pictures = self.measure(blocks, self.find(), thumbnails=store.wanted)
+            yield from self.rate(store.collect(pictures), grouped=grouped)
+            return
+        kept = kept_for(self.model, self.cache, self.settings, grouped=grouped)
+        measured = self.measure(blocks, self.find(), kept=kept)
+        yield from self.rate(measured, grouped=grouped, kept=kept)
 
     def find(self, paths: Sequence[Path] | None = None) -> list[Shot]:
         """The shots of these paths, by default of those given; what cannot be listed is counted.
@@ -239,6 +245,7 @@ class Session:
         *,
         thumbnails: Sequence[ThumbnailSpec] = (),
         tracked: bool = True,
+        kept: Kept | None = None,
     ) -> Iterator[Photo]:
         """Every shot with these blocks and thumbnails, counted, under a progress bar.
 
@@ -254,17 +261,20 @@ class Session:
             self.settings,
             thumbnails=thumbnails,
             reader=distorted,
+            kept=kept,
         )
         for photo in progress(photos, len(shots), quiet=self.quiet or not tracked):
             if tracked and distorted is None:
                 self.counts.add_measured(photo)
             yield photo
 
-    def rate(self, photos: Iterable[Photo], *, grouped: bool = False) -> Iterator[Photo]:
+    def rate(
+        self, photos: Iterable[Photo], *, grouped: bool = False, kept: Kept | None = None
+    ) -> Iterator[Photo]:
         """Rate photos with the blocks of the model; those without a score are counted."""
         from iqcli.models.scoring import judge
 
-        for photo in judge(photos, self.model, grouped=grouped):
+        for photo in judge(photos, self.model, grouped=grouped, kept=kept):
             self.counts.add_rated(photo)
             yield photo
 

@@ -198,7 +198,8 @@ class RatedModel:
 
     `blocks` are what the pipeline must measure for it. `aesthetic` gives the aesthetic part of a
     rating where the score is not that part itself. Without a `calibration` a quality q becomes
-    1 + 9 q, and the rating says so.
+    1 + 9 q, and the rating says so. `fingerprint` changes whenever the same blocks could give
+    another rating; None where that is unknown.
     """
 
     name: str
@@ -207,6 +208,7 @@ class RatedModel:
     labels: Labels
     calibration: Calibration | None = None
     aesthetic: Points | None = None
+    fingerprint: str | None = None
 
     @property
     def holdout(self) -> HoldoutSample | None:

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from iqcli.errors import IqError
+from iqcli.extractors.base import hash_of
 from iqcli.extractors.registry import EMBEDDED, block_table, blocks_of
+from iqcli.fs.files import sha256
 from iqcli.models.base import Entry, RatedModel, Source
 from iqcli.models.calibration import calibration_of
 from iqcli.text import display_path, meant
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import Predictor
+    from iqcli.models.calibration import Calibration
     from iqcli.models.laion import Aesthetic
     from iqcli.settings import Settings
 
@@ -33,6 +36,13 @@ def _entries() -> dict[str, Entry]:
         needs = tuple(row.get("needs", ()))
         found[name] = Entry(name, row["summary"], row["licence"], **files, needs=needs, **others)
     return found
+
+
+def _installation() -> str:
+    """What changes whenever iq is installed anew, or a file of it is edited."""
+    files = sorted(each for each in EMBEDDED.parent.rglob("*") if each.suffix != ".pyc")
+    stats = [(str(each), each.stat()) for each in files]
+    return hash_of(*(f"{name} {each.st_size} {each.st_mtime_ns}" for name, each in stats))
 
 
 ENTRIES = _entries()
@@ -149,14 +159,28 @@ class Registry:
         others = (*labels.reads, *([aesthetic.head.block] if aesthetic else ()))
         blocks = {each.name: each for each in predictor.own_blocks(self.blocks)}
         blocks |= {each: self.blocks[each] for each in others if each not in blocks}
+        calibration = None if predictor.in_points else calibration_of(called, self.data_dir)
         return RatedModel(
             name=called,
             blocks=tuple(blocks.values()),
             predictor=predictor,
             labels=labels,
-            calibration=None if predictor.in_points else calibration_of(called, self.data_dir),
+            calibration=calibration,
             aesthetic=aesthetic,
+            fingerprint=self._fingerprint(
+                self.entry(name), called, calibration, aesthetic.calibration if aesthetic else None
+            ),
         )
+
+    def _fingerprint(self, entry: Entry, called: str, *calibrations: Calibration | None) -> str:
+        """Of all that ratings depend on besides blocks: files of iq, the model's, and those pulled.
+
+        Any weights that are pulled or removed count: which ones a model reads is its own affair.
+        """
+        own = entry.weights and entry.weights.is_file() and sha256(entry.weights)
+        pulled = {name: self.weights.verified(name) for name in self.weights.rows}
+        digests = [f"{name}={found['sha256']}" for name, found in pulled.items() if found]
+        return hash_of(_installation(), called, str(own), *map(repr, calibrations), *digests)
 
     def _aesthetic(self, predictor: Predictor) -> Aesthetic | None:
         """What gives the aesthetic part beside the score, if it is installed."""

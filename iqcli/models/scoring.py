@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import RatedModel
+    from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.kept import Kept
     from iqcli.records import Facts, Photo, Rating
+    from iqcli.settings import Settings
 
 # Photos rated at once, at most: enough to make the arithmetic cheap. They are so many only while
 # they come fast, from the cache; one that has to be measured does not wait for others.
@@ -41,24 +44,53 @@ def blocks_for(model: RatedModel, *, grouped: bool = False) -> list[AnyBlock]:
     return list({block.name: block for block in (*more, *model.blocks)}.values())
 
 
+def kept_for(
+    model: RatedModel, cache: Cache, settings: Settings, *, grouped: bool = False
+) -> Kept | None:
+    """The results of this model that earlier runs kept; None where it is not known by content."""
+    if model.fingerprint is None:
+        return None
+    from iqcli.extractors.base import hash_of
+    from iqcli.photos.formats import decoder_fingerprint
+    from iqcli.pipeline.kept import Kept
+
+    blocks = [each.fingerprint for each in blocks_for(model, grouped=True)]
+    depends = (decoder_fingerprint(), settings.max_megapixels, settings.protect_labels, *blocks)
+    fingerprint = hash_of(model.fingerprint, *map(str, depends))
+    return Kept(cache, settings.model, fingerprint, grouped=grouped)
+
+
 def judge(
-    measured: Iterable[Photo], model: RatedModel, *, grouped: bool = False
+    measured: Iterable[Photo],
+    model: RatedModel,
+    *,
+    grouped: bool = False,
+    kept: Kept | None = None,
 ) -> Iterator[Photo]:
     """Rate each measured shot, in order; one without blocks, or without a score, has an error.
 
     With `grouped` each that was measured has its descriptor: its blocks hold those of `blocks_for`.
+    What is `kept` has its rating already; the rest is given to it.
     """
-    from iqcli.extractors.descriptor import descriptor_of
+    from iqcli.extractors.descriptor import BLOCKS, descriptor_of
 
     for chunk in _chunks(measured):
         whole = [each.blocks for each in chunk if each.blocks is not None]
         ratings = iter(model.rate(whole))
         for each in chunk:
-            rated = replace(each, blocks=None, thumbnails=None)
+            rated, seen = each, None
+            if each.rating is None:
+                rated = replace(each, blocks=None, thumbnails=None)
             if each.blocks is not None:
-                seen = descriptor_of(each.blocks) if grouped else None
-                rated = _with(replace(rated, descriptor=seen), next(ratings))
+                if grouped or (kept and each.blocks.keys() >= {*BLOCKS}):
+                    seen = descriptor_of(each.blocks)
+                rated = replace(rated, descriptor=seen if grouped else None)
+                rated = _with(rated, next(ratings))
+            if kept:
+                kept.add(rated, seen)
             yield rated
+    if kept:
+        kept.finish()
 
 
 def _chunks(photos: Iterable[Photo]) -> Iterator[list[Photo]]:

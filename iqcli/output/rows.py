@@ -15,11 +15,12 @@ from iqcli.text import display_path, escape, exact, with_dot
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
-    from iqcli.records import Facts, Issue, Photo, Rating
+    from iqcli.records import Issue, Photo
 
     Row = dict[str, Any]
 
 SCHEMA = 1
+_json = json.JSONEncoder(ensure_ascii=False).encode
 # Name and Arrow type of every column, in the order they are written.
 COLUMNS = {
     "schema": "int32",
@@ -59,40 +60,47 @@ def row(photo: Photo, extra: Mapping[str, Any] | None = None) -> Row:
     Every key of `COLUMNS` is there; what does not apply is None, so every row has the same keys.
     Broken files of the shot are among the reasons; those of a decision name them already.
     """
-    found: Row = dict.fromkeys(COLUMNS)
-    path = photo.shot.path
-    found |= {"schema": SCHEMA, "path": display_path(path), "path_b64": exact(path)}
-    found |= {"stars": photo.marks.stars, "error": photo.error, "sha256": photo.sha256}
-    found |= {"pick": photo.marks.pick, "group": photo.group, "scene": photo.scene}
-    found |= {"set": photo.frame_set and photo.frame_set.value, "codes": []}
-    found["copy_of"] = photo.copy and display_path(photo.copy.of)
-    found |= {"companions": [display_path(each) for each in photo.shot.companions], "issues": []}
-    found |= _facts(photo.facts) | _rating(photo.rating) | dict(extra or {})
+    shot, facts, rating = photo.shot, photo.facts, photo.rating
+    # One literal: a tree of photos has as many rows.
+    found: Row = {
+        "schema": SCHEMA,
+        "path": display_path(shot.path),
+        "score": rating and _rounded(rating.score),
+        "uncertainty": rating and _rounded(rating.uncertainty),
+        "technical": rating and _rounded(rating.technical),
+        "aesthetic": rating and _rounded(rating.aesthetic),
+        "issues": [issue_record(each) for each in rating.issues] if rating else [],
+        "model": rating and rating.model,
+        "taken": facts and facts.taken and escape(facts.taken),
+        "taken_from": facts and facts.taken_from,
+        "camera": facts and facts.camera and escape(facts.camera),
+        "width": facts and facts.width,
+        "height": facts and facts.height,
+        "stars": photo.marks.stars,
+        "pick": photo.marks.pick,
+        "companions": [display_path(each) for each in shot.companions],
+        "group": photo.group,
+        "scene": photo.scene,
+        "set": photo.frame_set and photo.frame_set.value,
+        "copy_of": photo.copy and display_path(photo.copy.of),
+        "rank": None,
+        "percentile": None,
+        "decision": None,
+        "codes": [],
+        "reasons": [],
+        "error": photo.error,
+        "sha256": photo.sha256,
+        "path_b64": exact(shot.path),
+    }
+    if extra:
+        found |= extra
     reasons = found["reasons"] or [escape(each.reason) for each in photo.broken]
-    found["reasons"] = [*reasons, *(photo.rating.reasons if photo.rating else ())]
+    found["reasons"] = [*reasons, *(rating.reasons if rating else ())]
     return found
 
 
-def _facts(facts: Facts | None) -> Row:
-    if facts is None:
-        return {}
-    return {
-        "taken": facts.taken and escape(facts.taken),
-        "taken_from": facts.taken_from,
-        "camera": facts.camera and escape(facts.camera),
-        "width": facts.width,
-        "height": facts.height,
-    }
-
-
-def _rating(rating: Rating | None) -> Row:
-    if rating is None:
-        return {}
-    parts = {name: getattr(rating, name) for name in ("score", "uncertainty", "technical")}
-    parts["aesthetic"] = rating.aesthetic
-    rounded = {name: None if value is None else round(value, 3) for name, value in parts.items()}
-    issues = [issue_record(each) for each in rating.issues]
-    return {**rounded, "issues": issues, "model": rating.model}
+def _rounded(points: float | None) -> float | None:
+    return None if points is None else round(points, 3)
 
 
 def issue_record(issue: Issue) -> Row:
@@ -132,14 +140,14 @@ def _flat(value: Any) -> str:
 def to_jsonl(rows: Iterable[Row], columns: Collection[str] = ()) -> Iterator[str]:
     """One JSON object a line; its keys are those of the row, whatever `columns` there are."""
     for each in rows:
-        yield json.dumps(each, ensure_ascii=False) + "\n"
+        yield _json(each) + "\n"
 
 
 def to_json(rows: Iterable[Row], columns: Collection[str] = ()) -> Iterator[str]:
     """One JSON array of the objects of `to_jsonl`, written as they come."""
     opening = "[\n"
     for each in rows:
-        yield opening + json.dumps(each, ensure_ascii=False)
+        yield opening + _json(each)
         opening = ",\n"
     yield "\n]\n" if opening == ",\n" else "[]\n"
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from iqcli.photos.times.capture_time import Taken
     from iqcli.pipeline.cache_codec import Failure
     from iqcli.pipeline.cache_store import Store
+    from iqcli.pipeline.kept_codec import Page
     from iqcli.records import Facts, Marks, Vector
 
     IsPhoto = Callable[[Path, os.stat_result], bool]
@@ -105,7 +106,7 @@ class Cache:
 
     def remember_header(self, path: Path, stat: os.stat_result, at_ns: int, header: Header) -> None:
         """Keep what the header of a file tells that was read from `at_ns` on."""
-        if _is_settled(stat, at_ns):
+        if is_settled(stat, at_ns):
             self._keep(_path_key(b"h1", path), cache_codec.pack_header(stat, header))
 
     def likeness(
@@ -126,7 +127,7 @@ class Cache:
         likeness: int,
     ) -> None:
         """Keep how an edit looks beside its original; both were read from `at_ns` on."""
-        if _is_settled(other, at_ns):
+        if is_settled(other, at_ns):
             payload = cache_codec.stat_digest(other) + bytes([likeness])
             self._keep_stat(_pair_key(edit, original), stat, at_ns, payload)
 
@@ -207,6 +208,20 @@ class Cache:
         """In here, several reads of a thread that may not write are as cheap as one."""
         return self._store.several() if self._store else nullcontext()
 
+    def page(self, folder: str, first: str, name: str, fingerprint: str) -> Page | None:
+        """The page of results for the model `name` that begins with a file; None if unknown.
+
+        None also for one of another fingerprint.
+        """
+        from iqcli.pipeline import kept_codec  # deferred: NumPy is not for `iq --help`
+
+        key = _page_key(folder, first, name)
+        return self._read(key, lambda data: kept_codec.unpack(fingerprint, data))
+
+    def remember_page(self, folder: str, first: str, name: str, page: bytes) -> None:
+        """Keep a page of results, packed, in place of the one there was."""
+        self._keep(_page_key(folder, first, name), page)
+
     def flush(self) -> None:
         """Commit what is not yet on disk."""
         if self._is_open and self._store:
@@ -247,7 +262,7 @@ class Cache:
         return self._read(key, lambda data: cache_codec.unpack_stat(data, stat, size))
 
     def _keep_stat(self, key: bytes, stat: os.stat_result, at_ns: int, payload: bytes) -> None:
-        if _is_settled(stat, at_ns):
+        if is_settled(stat, at_ns):
             self._keep(key, cache_codec.pack_stat(stat, payload))
 
     def _read(self, key: bytes, unpack: Callable[[object], T]) -> T | None:
@@ -264,7 +279,7 @@ class Cache:
             self._store.put(key, value)
 
 
-def _is_settled(stat: os.stat_result, at_ns: int) -> bool:
+def is_settled(stat: os.stat_result, at_ns: int) -> bool:
     """Whether a file read from `at_ns` on was changed so long before that its stat tells."""
     return _changed_ns(stat) < at_ns - _step_ns(stat)
 
@@ -286,6 +301,10 @@ def _kind(letter: bytes, fingerprint: str) -> bytes:
 def _path_key(kind: bytes, path: Path) -> bytes:
     # Not normalised: `link/../photo.jpg` is another file than `photo.jpg`.
     return kind + os.fsencode(path.absolute())
+
+
+def _page_key(folder: str, first: str, name: str) -> bytes:
+    return _path_key(_kind(b"k", name), Path(folder, first))
 
 
 def _pair_key(edit: Path, original: Path) -> bytes:

@@ -47,7 +47,7 @@ _FACT_KINDS = (
 # A row has one value more where the picture is damaged: by what share. And it has two more where
 # EXIF has no time, so that others were asked: versions up to 0.3 asked EXIF alone.
 _DAMAGED_KINDS = (*_FACT_KINDS, "share")
-_TIMED_KINDS = (*_FACT_KINDS, "damage", "source?")
+TIMED_KINDS = (*_FACT_KINDS, "damage", "source?")
 # How `Facts.taken_from` says that EXIF has no time and nothing else was asked.
 UNASKED = ""
 _RANGES = {"size": (1, 2**31 - 1), "stars?": (-1, 5), "pick?": (-1, 1)}
@@ -97,7 +97,7 @@ def unseal(magic: bytes, data: object) -> bytes:
 
 def pack_stat(stat: os.stat_result, payload: bytes) -> bytes:
     """What is known of one file, valid while its stat stays as it is."""
-    return seal(STAT, _stat_bytes(stat) + payload)
+    return seal(STAT, stat_bytes(stat) + payload)
 
 
 def unpack_stat(data: object, stat: os.stat_result, size: int | None) -> bytes | None:
@@ -108,7 +108,7 @@ def unpack_stat(data: object, stat: os.stat_result, size: int | None) -> bytes |
     body = unseal(STAT, data)
     if len(body) != _STAT.size + (max(len(body) - _STAT.size, 0) if size is None else size):
         raise ValueError("wrong length")
-    return body[_STAT.size :] if body.startswith(_stat_bytes(stat)) else None
+    return body[_STAT.size :] if body.startswith(stat_bytes(stat)) else None
 
 
 def marks_bytes(marks: Marks) -> bytes:
@@ -123,7 +123,7 @@ def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
         return None
     signed = (int.from_bytes((byte,), signed=True) for byte in payload)
     stars, pick = (None if value == _MISSING else value for value in signed)
-    if not (_is_fact(stars, "stars?") and _is_fact(pick, "pick?")):
+    if not (is_fact(stars, "stars?") and is_fact(pick, "pick?")):
         raise ValueError("not the marks of a sidecar")
     return Marks(stars, pick)
 
@@ -131,13 +131,13 @@ def unpack_marks(data: object, stat: os.stat_result) -> Marks | None:
 def pack_header(stat: os.stat_result, header: Header) -> bytes:
     """What the header of one file tells, valid while its stat stays as it is."""
     known = {name: each for name, each in asdict(header).items() if each is not None}
-    return seal(HEADER, _stat_bytes(stat) + json.dumps(known).encode())
+    return seal(HEADER, stat_bytes(stat) + json.dumps(known).encode())
 
 
 def unpack_header(data: object, stat: os.stat_result) -> Header | None:
     """The header of a file, or None if its stat is no longer the one stored."""
     body = unseal(HEADER, data)
-    if not body.startswith(_stat_bytes(stat)):
+    if not body.startswith(stat_bytes(stat)):
         return None
     known = json.loads(body[_STAT.size :])
     if not isinstance(known, dict) or not set(known) <= set(_HEADER_KINDS):
@@ -149,7 +149,7 @@ def unpack_header(data: object, stat: os.stat_result) -> Header | None:
 
 def stat_digest(stat: os.stat_result) -> bytes:
     """16 bytes that change with the stat of a file."""
-    return hashlib.sha256(_stat_bytes(stat)).digest()[:16]
+    return hashlib.sha256(stat_bytes(stat)).digest()[:16]
 
 
 def _is_short_text(value: object) -> bool:
@@ -189,12 +189,13 @@ def unpack_time(data: object, stat: os.stat_result) -> tuple[Taken | None] | Non
     if not payload:
         return None if payload is None else (None,)
     source, _, when = payload.decode("ascii").partition(" ")
-    if not (_is_fact(source, "source?") and _is_fact(when, "time?")):
+    if not (is_fact(source, "source?") and is_fact(when, "time?")):
         raise ValueError("not a time")
     return (Taken(when, source),)
 
 
-def _stat_bytes(stat: os.stat_result) -> bytes:
+def stat_bytes(stat: os.stat_result) -> bytes:
+    """32 bytes that change whenever the content of a file does, its clock allowing."""
     # No device number: a removable disk gets another one each time it is plugged in. ReFS has
     # 128-bit file ids; their lower half is enough here.
     inode = stat.st_ino & 0xFFFF_FFFF_FFFF_FFFF
@@ -248,13 +249,13 @@ def unpack_facts(data: object) -> Facts | Failure | None:
         return None
     if len(values) == 4 and values[3] is TRIED_IN_PARTS:
         return _failure(*(values[:2] if values[2] is None else values[:3]))
-    rows = {len(each): each for each in (_FACT_KINDS, _DAMAGED_KINDS, _TIMED_KINDS)}
+    rows = {len(each): each for each in (_FACT_KINDS, _DAMAGED_KINDS, TIMED_KINDS)}
     kinds = rows.get(len(values), _FACT_KINDS)
     pairs = zip(values, kinds, strict=True)  # ValueError for another length
-    if not all(_is_fact(value, kind) for value, kind in pairs):
+    if not all(is_fact(value, kind) for value, kind in pairs):
         raise ValueError("not the facts of a picture")
     facts = Facts(*values)
-    if kinds is _TIMED_KINDS:
+    if kinds is TIMED_KINDS:
         return facts
     return replace(facts, taken_from=UNASKED if facts.taken is None else EXIF)
 
@@ -267,7 +268,8 @@ def _failure(reason: object, *limits: object) -> Failure:
     return Failure(reason, *limits)  # type: ignore[arg-type]
 
 
-def _is_fact(value: object, kind: str) -> bool:
+def is_fact(value: object, kind: str) -> bool:
+    """Whether a field of `Facts` of this kind may have the value."""
     # By the very type: a bool is an int to `isinstance`.
     if value is None:
         return kind.endswith("?")

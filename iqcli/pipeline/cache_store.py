@@ -30,6 +30,8 @@ PATIENCE = 30.0
 # What a crash can lose, at most: so many entries, or so many seconds of work.
 BATCH = 512
 SECONDS = 5.0
+# What waits in memory, at most, in bytes.
+MOST_PENDING = 2**23
 FAULTS = (sqlite3.Error, diskcache.Timeout, OSError, ValueError)
 
 _SETTINGS: dict[str, Any] = diskcache.DEFAULT_SETTINGS | {
@@ -153,6 +155,7 @@ class Store:
         self._warn = warn
         self._owner = threading.get_ident()
         self._pending: dict[bytes, bytes] = {}
+        self._bytes = 0
         self._due = time.monotonic() + SECONDS
         self._writing = True
         self._rebuilt = self._distrusted = False
@@ -195,7 +198,9 @@ class Store:
         """Keep `value`; it reaches the disk with its batch."""
         if self._writing:
             self._pending[key] = value
-            if len(self._pending) >= BATCH or time.monotonic() >= self._due:
+            self._bytes += len(value)
+            full = len(self._pending) >= BATCH or self._bytes >= MOST_PENDING
+            if full or time.monotonic() >= self._due:
                 self.flush()
 
     def flush(self) -> None:
@@ -206,7 +211,7 @@ class Store:
                 self._commit()
             except FAULTS as error:
                 self._write_failed(error)
-        self._pending = {}
+        self._pending, self._bytes = {}, 0
         self._due = time.monotonic() + SECONDS
 
     def clear(self) -> int:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from iqcli.fs.read import Stamp
     from iqcli.photos.read import PhotoReader
     from iqcli.pipeline.cache import Cache
+    from iqcli.pipeline.kept import Kept
     from iqcli.pipeline.sidecars import SidecarMarks
     from iqcli.pipeline.thumbnails import ThumbnailSpec
     from iqcli.records import Shot, Vector
@@ -86,7 +87,8 @@ class Task:
     measures the same picture, where another one came first. `beside` is what the other files of the
     shot tell, or what an earlier run found in it; `own_marks` were read with it, and `starred` is
     Picasa's flag. `film` is the time in the live film. `is_asked`: the metadata were read anew
-    beside the marks.
+    beside the marks. `seen` is what the files of the shot were, where that can be trusted, and
+    `known` the result that was kept.
     """
 
     shot: Shot
@@ -103,6 +105,8 @@ class Task:
     is_asked: bool = False
     error: str | None = None
     file: FileStamp | None = None
+    seen: bytes | None = None
+    known: Photo | None = None
 
     @property
     def is_pending(self) -> bool:
@@ -164,7 +168,15 @@ class Task:
         if error := self.error or known.error:
             return replace(photo, error=error)
         wanted = {each.name: known.blocks[each.name] for each in blocks}
-        return replace(photo, blocks=wanted, likeness=likeness_of(known.blocks))
+        seen = self.seen if self._is_lasting else None
+        return replace(photo, blocks=wanted, likeness=likeness_of(known.blocks), seen=seen)
+
+    @property
+    def _is_lasting(self) -> bool:
+        """Whether the same files tell the same at any other time."""
+        times = (_own_time(self.measurement), self.beside.taken)
+        ahead = any(each and capture_time.is_ahead(each.when) for each in times)
+        return not (self.tried or ahead or self.starred != UNMARKED)
 
 
 def measure(
@@ -175,16 +187,18 @@ def measure(
     *,
     thumbnails: Sequence[ThumbnailSpec] = (),
     reader: PhotoReader | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Photo]:
     """Every shot with its blocks, or with the reason for none, in the order given.
 
     Looks ahead by a bounded window. What cannot be read or measured is a value; only an IqError
     that concerns the whole run (no such device, missing weights) is raised. `thumbnails` are made
     where they can be. Photos are read by `reader`, by default as they are, and then have their
-    likeness, as far as it was ever measured.
+    likeness, as far as it was ever measured. Those whose results are `kept` come with a rating and
+    without blocks.
     """
     spec = MeasureSpec(blocks, reader or PlainReader(), settings, thumbnails)
-    run = _Run(spec, cache, settings)
+    run = _Run(spec, cache, settings, kept)
     with interrupts.saving(cache.flush), at_most(settings.max_seconds):
         try:
             yield from run.results(shots)
@@ -193,10 +207,13 @@ def measure(
 
 
 class _Run:
-    def __init__(self, spec: MeasureSpec, cache: Cache, settings: Settings) -> None:
+    def __init__(
+        self, spec: MeasureSpec, cache: Cache, settings: Settings, kept: Kept | None
+    ) -> None:
         self._spec = spec
         self._cache = cache
         self._settings = settings
+        self._kept = kept
         keep_freed_memory()
         self._pool = ThreadPoolExecutor(settings.workers, "iq-decode")
         self._begun: set[Future[Any]] = set()
@@ -224,11 +241,24 @@ class _Run:
     def results(self, shots: Iterable[Shot]) -> Iterator[Photo]:
         ahead = 2 * self._settings.workers + self._batch
         for shot in shots:
-            self._window.append(self._start(shot))
+            seen, known = self._kept.find(shot) if self._kept else (None, None)
+            if known and self._is_starred(shot):
+                known = None
+            elif known and not self._window:
+                yield known
+                continue
+            self._window.append(Task(shot, known=known) if known else self._start(shot, seen=seen))
             while self._window and (len(self._window) >= ahead or not self._window[0].is_pending):
                 yield self._finish()
         while self._window:
             yield self._finish()
+
+    def _is_starred(self, shot: Shot) -> bool:
+        """Whether Picasa's file says anything of a shot, or cannot be read."""
+        try:
+            return self._picasa.of(shot) != UNMARKED
+        except PhotoError:
+            return True
 
     def stop(self) -> None:
         """Give up what has not begun, keep what is measured, and wait, not long, for the rest."""
@@ -257,8 +287,10 @@ class _Run:
         future.add_done_callback(self._begun.discard)
         return future
 
-    def _start(self, shot: Shot, tried: tuple[Task, ...] = ()) -> Task:
-        task, measured = Task(shot, tried), False
+    def _start(
+        self, shot: Shot, tried: tuple[Task, ...] = (), *, seen: bytes | None = None
+    ) -> Task:
+        task, measured = Task(shot, tried, seen=seen), False
         try:
             stat = shot.path.stat()
             task.file = FileStamp(stat.st_size, stat.st_mtime_ns, stat.st_dev, stat.st_ino)
@@ -337,6 +369,9 @@ class _Run:
         """The first shot of the window, led by its first whole file, or the least broken."""
         while True:
             task = self._window[0]
+            if task.known:
+                self._window.popleft()
+                return task.known
             self._await(task)
             if task.measurement and task.measurement.inputs:
                 self._forward()

@@ -88,6 +88,6 @@ def test_a_change_of_either_is_seen(tmp_path: Path, files: tuple[Path, ...]) -> 
 )
 def test_a_row_that_is_no_header_is_refused(tmp_path: Path, body: bytes) -> None:
     stat = tmp_path.stat()
-    row = cache_codec.seal(cache_codec.HEADER, cache_codec._stat_bytes(stat) + body)
+    row = cache_codec.seal(cache_codec.HEADER, cache_codec.stat_bytes(stat) + body)
     with pytest.raises(ValueError):
         cache_codec.unpack_header(row, stat)

@@ -45,8 +45,13 @@ def is_moment(taken: str | None) -> bool:
 
 def is_doubtful(taken: str) -> bool:
     """Whether a clock was never set that shows such a time, or is ahead of this one."""
+    return taken[:DAY_LENGTH] in CLOCKS_BEGIN or is_ahead(taken)
+
+
+def is_ahead(taken: str) -> bool:
+    """Whether a clock shows a time that has not come yet in any zone."""
     latest = datetime.now() + timedelta(days=1)
-    return taken[:DAY_LENGTH] in CLOCKS_BEGIN or taken[:DAY_LENGTH] > latest.date().isoformat()
+    return taken[:DAY_LENGTH] > latest.date().isoformat()
 
 
 def best(found: Iterable[Taken | None]) -> Taken | None:
