@@ -21,16 +21,17 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from iqcli.extractors.base import PhotoBlock, autocast_type
+from iqcli.extractors.base import PhotoBlock
 from iqcli.fs.syscalls import keep_freed_memory
 from iqcli.models.registry import Registry
 from iqcli.models.scoring import judge
 from iqcli.output.rows import row, to_jsonl
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
-from iqcli.pipeline.devices import keep_to_one_core, measure_views
+from iqcli.pipeline.devices import measure_views
 from iqcli.pipeline.measure import measure
 from iqcli.records import Shot
+from iqcli.runtime.library import has_bfloat16
 from iqcli.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -144,10 +145,9 @@ def whole_photo(data: bytes, model: RatedModel) -> float:
 def main() -> int:
     """Measure, print, and fail above the limits."""
     keep_freed_memory()
-    keep_to_one_core()
     photos = {"drawn": drawn()} | {name: Path(name).read_bytes() for name in sys.argv[1:]}
     model = Registry.of(load({}, None)).load("fusion-mini")
-    limit = WHOLE_LIMIT if autocast_type("cpu") else WHOLE_LIMIT_FLOAT32
+    limit = WHOLE_LIMIT if has_bfloat16() else WHOLE_LIMIT_FLOAT32
     failed = False
     for name, data in photos.items():
         cost = medians(steps(data, model))
