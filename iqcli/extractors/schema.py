@@ -72,3 +72,5 @@ def steps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
 FORMAT = "iq-backbone-1"
 KINDS = ("whole", "parts")
 EMBEDDING = 96
+# What is a logit of a score already: of each kind the number after the embedding.
+LOGITS = {"mini": (EMBEDDING, 2 * EMBEDDING + 1)}

@@ -1,10 +1,11 @@
 """The fusion network: a branch per block, joined, then a small MLP. Inference in NumPy.
 
 Architecture of the Image Quality Fusion model (branch 64-64 per block, joined MLP 256-128), with
-three repairs: every feature is made normal by its training quantiles, so a value never seen
+four repairs: every feature is made normal by its training quantiles, so a value never seen
 saturates instead of extrapolating; a block that is undefined for a picture is masked by a flag the
-network was trained with; and a second output tells how unsure the first one is. Several members,
-each blind to other scenes, are averaged.
+network was trained with; where a block holds logits of a score already, the network only adds to
+their mean; and the error to expect is known from photos that nothing was trained on. Several
+members, each blind to other scenes, are averaged.
 
 The vectors of CLIP blocks, too, are read as they are. Their own scale of each number undoes the few
 large ones that would outweigh all others; their length, which normalising would lose, stays.
@@ -12,7 +13,8 @@ large ones that would outweigh all others; their length, which normalising would
     x_b   = [normal scores of block b, flag]                      (n, size_b + 1)
     h_b   = relu(relu(x_b W1 + c1) W2 + c2)                       (n, 64)
     z     = relu(relu([h_b ...] W3 + c3) W4 + c4) W5 + c5         (n, 2)
-    score = 1 + 9 sigmoid(z_0),  sigma = calibration * exp(z_1)
+    score = 1 + 9 sigmoid(z_0 + mean logit of the blocks)
+    sigma = what photos like it erred by, see `Doubt`; calibration * exp(z_1) in the first format
 """
 
 from __future__ import annotations
@@ -27,14 +29,16 @@ from iqcli.models.base import Predictor, check_blocks, dense, relu
 from iqcli.models.checkpoint import LARGEST, holdout_of, valid_arrays, valid_holdout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.base import Blocks, Source
     from iqcli.records import Array, Doubles, HoldoutSample
 
-FORMAT = "iq-fusion-1"
+FORMAT = "iq-fusion-2"
+# Of heads that were trained before: no logits, and a calibration in place of the doubt.
+FIRST = "iq-fusion-1"
 KNOTS = 33
 BRANCH = ("branch.{block}.0", "branch.{block}.1")
 TRUNK = ("trunk.0", "trunk.1", "trunk.2")
@@ -43,6 +47,11 @@ CLIP = 3.0
 STATISTICS = frozenset({"brisque", "photometry", "tiles"})
 # No opinions on 1..10 can deviate more than half of them at either end.
 WIDEST = np.float32(4.5)
+# What no deviation is smaller than, and how near to the ends of 1..10 a score is told from them.
+LEAST, NEAR = np.float32(0.02), 0.02
+# Features of the doubt, with a constant; and the arrays of it in a file.
+FEATURES = 5
+DOUBT = ("doubt.weights", "doubt.errors", "doubt.sigmas")
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,50 @@ class TrainedHead(Predictor):
         return normal_scores(vectors, self.tensors[f"knots.{block}"])
 
 
+@dataclass(frozen=True)
+class Doubt:
+    """The deviation of a score by what is known with it: a line of features, then a rising curve.
+
+    The line (`weights`, FEATURES) gives the logarithm of the error to expect. The curve goes
+    through the (k,) points `errors`, both of which rise, and `sigmas`: within 1.645 of these lay
+    nine in ten of the held-out opinions whose error was expected to be about that.
+    """
+
+    weights: Array
+    errors: Array
+    sigmas: Array
+
+    def tensors(self) -> dict[str, Array]:
+        """Its arrays by their names in a file."""
+        return dict(zip(DOUBT, (self.weights, self.errors, self.sigmas), strict=True))
+
+    def deviations(self, scores: Array, variance: Array, spread: Array) -> Array:
+        """(n,) deviations of the scores; see `features`.
+
+        Beyond the points they stay. Opinions in 1..10 with the mean m never deviate by more than
+        the root of (m - 1)(10 - m), so at either end of the scale there is little doubt.
+        """
+        expected = features(scores, variance, spread) @ self.weights
+        sigma = np.interp(expected, self.errors, self.sigmas)
+        widest = np.sqrt(np.maximum((scores - 1) * (10 - scores), 0))
+        found: Array = np.maximum(np.minimum(sigma, widest), LEAST).astype(np.float32)
+        return found
+
+
+def features(scores: Array, variance: Array, spread: Array) -> Array:
+    """(n, FEATURES) of n scores: logarithms of how far they are from either end, of the `variance`
+    that the members expect and of the `spread` of their scores, (n,) in square points; and 1."""
+    inside = np.clip(scores, 1 + NEAR, 10 - NEAR)
+    columns = (
+        np.log(inside - 1),
+        np.log(10 - inside),
+        0.5 * np.log(variance + NEAR**2),
+        0.5 * np.log(spread + NEAR**2),
+        np.ones_like(scores),
+    )
+    return np.stack(columns, axis=1)
+
+
 H = TypeVar("H", bound=TrainedHead)
 
 
@@ -96,13 +149,28 @@ class FusionHead(TrainedHead):
 
     def predict(self, blocks: Blocks) -> tuple[Array, Array]:
         """(n, size) vectors by block to (n,) scores in 1..10 and (n,) standard deviations."""
+        scores, variance, spread = self.expect(blocks)
+        if (doubt := self.doubt) is not None:
+            return scores, doubt.deviations(scores, variance, spread)
+        sigma = self.info["calibration"] * np.sqrt(variance + spread)
+        return scores, np.minimum(sigma, WIDEST)
+
+    def expect(self, blocks: Blocks) -> tuple[Array, Array, Array]:
+        """(n, size) vectors by block to the (n,) scores, the variance that the members expect of
+        them, and the variance between the members."""
         inputs = {name: self.normalise(name, blocks[name]) for name in self.sizes}
         members = [self._member(k, inputs) for k in range(self.info["members"])]
         outputs = np.clip(members, -20, 20)
-        scores = 1 + 9 / (1 + np.exp(-outputs[..., 0]))
-        variance = np.exp(2 * outputs[..., 1]).mean(axis=0) + scores.var(axis=0)
-        sigma = self.info["calibration"] * np.sqrt(variance)
-        return scores.mean(axis=0), np.minimum(sigma, WIDEST)
+        logits = mean_logits(blocks, self.info.get("logits", {}))
+        scores = 1 + 9 / (1 + np.exp(-np.clip(outputs[..., 0] + logits, -20, 20)))
+        return scores.mean(axis=0), np.exp(2 * outputs[..., 1]).mean(axis=0), scores.var(axis=0)
+
+    @property
+    def doubt(self) -> Doubt | None:
+        """None in the first format, and while the head is in training."""
+        if DOUBT[0] not in self.tensors:
+            return None
+        return Doubt(*(self.tensors[name] for name in DOUBT))
 
     def _member(self, k: int, inputs: Mapping[str, Array]) -> Array:
         branches = []
@@ -143,6 +211,18 @@ def _among(values: Array, knots: Array) -> Doubles:
     return found
 
 
+def mean_logits(blocks: Blocks, places: Mapping[str, Sequence[int]]) -> Array:
+    """The (n,) mean over blocks of the mean of the numbers at their `places`.
+
+    0 for a block whose vector is undefined, and where no block has any.
+    """
+    count = len(next(iter(blocks.values())))
+    means = [blocks[name][:, list(each)].mean(axis=1) for name, each in places.items()]
+    found = np.array(means, np.float32).reshape(-1, count)
+    total: Array = np.where(np.isfinite(found), found, np.float32(0)).sum(axis=0)
+    return total / np.float32(max(len(means), 1))
+
+
 def normal_grid() -> Array:
     """The normal scores the knots stand for, -3 .. 3, evenly spaced."""
     return np.linspace(-CLIP, CLIP, KNOTS).astype(np.float32)
@@ -174,18 +254,37 @@ def _valid_metadata(info: object) -> bool:
             "model": str(model),
             "blocks": dict(blocks),
             "members": int(members),
-            "calibration": float(calibration),
+            **others,
         }:
             sizes = blocks.values()
             return (
-                form == FORMAT
+                form in (FORMAT, FIRST)
                 and model.isprintable()
                 and len(blocks) > 0
                 and all(isinstance(size, int) and size > 0 for size in sizes)
                 and members > 0
-                and 0 < calibration < LARGEST
+                and (
+                    _valid_logits(others.get("logits"), blocks)
+                    if form == FORMAT
+                    else _valid_calibration(others.get("calibration"))
+                )
             )
     return False
+
+
+def _valid_calibration(calibration: object) -> bool:
+    return isinstance(calibration, float) and 0 < calibration < LARGEST
+
+
+def _valid_logits(logits: object, blocks: Mapping[str, int]) -> bool:
+    """Whether it is a table of places in those blocks."""
+    return isinstance(logits, dict) and all(
+        name in blocks
+        and isinstance(places, list)
+        and len(places) > 0
+        and all(type(each) is int and 0 <= each < blocks[name] for each in places)
+        for name, places in logits.items()
+    )
 
 
 def _valid_tensors(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> bool:
@@ -193,7 +292,25 @@ def _valid_tensors(tensors: Mapping[str, Array], info: Mapping[str, Any]) -> boo
         return False
     wanted = tensor_shapes(info["blocks"], info["members"])
     own = checkpoint.without_holdout(tensors)
+    if info["format"] == FORMAT:
+        doubt = {name: own.pop(name, None) for name in DOUBT}
+        if not _valid_doubt(doubt):
+            return False
     return valid_arrays(own, wanted) and valid_holdout(tensors, info)
+
+
+def _valid_doubt(found: Mapping[str, Array | None]) -> bool:
+    """All arrays of it, of fitting shapes, bounded; points rise, deviations are above 0."""
+    arrays = {name: each for name, each in found.items() if each is not None}
+    if len(arrays) < len(DOUBT):
+        return False
+    points = arrays[DOUBT[1]].size
+    shapes = dict(zip(DOUBT, ((FEATURES,), (points,), (points,)), strict=True))
+    if not points or not valid_arrays(arrays, shapes):
+        return False
+    _, errors, sigmas = (arrays[name] for name in DOUBT)
+    rises = (np.diff(errors) > 0).all() and (np.diff(sigmas) >= 0).all()
+    return bool(rises and (sigmas > 0).all())
 
 
 def layer_shapes(sizes: Mapping[str, int]) -> dict[str, tuple[int, int]]:

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from iqcli.errors import IqError
-from iqcli.models.fusion import KNOTS, normal_scores
+from iqcli.extractors.schema import LOGITS
+from iqcli.models.fusion import KNOTS, mean_logits, normal_scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -54,6 +55,11 @@ class TrainingSet:
         """Block -> length of its vectors."""
         return {name: values.shape[1] for name, values in self.blocks.items()}
 
+    @property
+    def logits(self) -> dict[str, tuple[int, ...]]:
+        """Block -> places of its logits of a score, of those that have any."""
+        return {name: LOGITS[name] for name in self.blocks if name in LOGITS}
+
     def scale_samples(self, name: str, rows: NDArray[np.bool_]) -> Array:
         """(n, size) vectors of the photos of `rows` and of some distorted copies: the range that
         scales must span."""
@@ -66,7 +72,8 @@ class TrainingSet:
 class TrainTensors:
     """A training set as normal scores, a tensor a block; ladders (m, distortion, level, size + 1).
 
-    The last value of a vector is 1 where the block is defined, else 0.
+    The last value of a vector is 1 where the block is defined, else 0; after it comes the mean of
+    its logits where the block has any.
     """
 
     inputs: list[torch.Tensor]
@@ -81,8 +88,12 @@ class TrainTensors:
             found = []
             for name, grid in knots.items():
                 *shape, size = blocks[name].shape
-                flat = normal_scores(blocks[name].reshape(-1, size), grid)
-                found.append(torch.from_numpy(flat).reshape(*shape, size + 1))
+                vectors = blocks[name].reshape(-1, size)
+                flat = normal_scores(vectors, grid)
+                if name in data.logits:
+                    logit = mean_logits({name: vectors}, {name: data.logits[name]})
+                    flat = np.column_stack([flat, logit])
+                found.append(torch.from_numpy(flat).reshape(*shape, flat.shape[1]))
             return found
 
         return cls(

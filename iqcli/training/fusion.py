@@ -28,7 +28,7 @@ from iqcli.training.dataset import (
 from iqcli.training.loop import train_until_plateau
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from iqcli.records import Array
 
@@ -62,15 +62,18 @@ class FusionConfig:
 class FusionMember(nn.Module):
     """One member; layer names are those of the file (see `iqcli.models.fusion`)."""
 
-    def __init__(self, sizes: Mapping[str, int]) -> None:
+    def __init__(self, sizes: Mapping[str, int], logits: Collection[str] = ()) -> None:
+        """`logits` are the blocks whose inputs end with the mean of their logits."""
         super().__init__()
-        self.blocks = list(sizes)
+        self.blocks, self.logits = list(sizes), logits
         self.layers = nn.ModuleDict()
         for name, (outputs, inputs) in layer_shapes(sizes).items():
             layer = nn.Linear(inputs, outputs)
             nn.init.xavier_uniform_(layer.weight)
             nn.init.zeros_(layer.bias)
             self.layers[name.replace(".", "/")] = layer
+        if logits:
+            nn.init.zeros_(layer.weight)
         self.dropout = nn.Dropout(DROPOUT)
 
     def _layer(self, name: str, x: torch.Tensor) -> torch.Tensor:
@@ -78,13 +81,23 @@ class FusionMember(nn.Module):
         return out
 
     def forward(self, inputs: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """[(b, size + 1)] by block to scores (b,) in 1..10 and log deviations (b,)."""
-        return self.outputs(self.last_hidden(inputs))
+        """[(b, size + 1)] by block, and one more for a logit, to scores (b,) in 1..10 and log
+        deviations (b,)."""
+        return self.outputs(self.last_hidden(inputs), self.mean_logits(inputs))
+
+    def mean_logits(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """The mean logit of the blocks (b,), 0 where there is none."""
+        found = [
+            x[:, -1] for name, x in zip(self.blocks, inputs, strict=True) if name in self.logits
+        ]
+        return torch.stack(found).mean(dim=0) if found else inputs[0].new_zeros(len(inputs[0]))
 
     def last_hidden(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """The last hidden layer, (b, 128)."""
         branches = []
         for block, x in zip(self.blocks, inputs, strict=True):
+            if block in self.logits:
+                x = x[:, :-1]
             for name in BRANCH:
                 x = self.dropout(torch.relu(self._layer(name.format(block=block), x)))
             branches.append(x)
@@ -93,10 +106,12 @@ class FusionMember(nn.Module):
             z = self.dropout(torch.relu(self._layer(name, z)))
         return z
 
-    def outputs(self, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores and log deviations from the last hidden layer."""
+    def outputs(
+        self, hidden: torch.Tensor, logits: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores and log deviations from the last hidden layer and the mean logits."""
         out = self._layer(TRUNK[-1], hidden)
-        return 1 + 9 * torch.sigmoid(out[:, 0]), out[:, 1]
+        return 1 + 9 * torch.sigmoid(out[:, 0] + logits), out[:, 1]
 
     def set_uncertainty(self, weight: torch.Tensor, bias: torch.Tensor) -> None:
         """Give the second output these weights (128,) and bias."""
@@ -118,7 +133,7 @@ def fit(
     tensors = {f"knots.{name}": values for name, values in knots.items()}
     for k in range(MEMBERS):
         rows, stop = (torch.from_numpy(~holdout & each) for each in (folds != k, folds == k))
-        network = _train_member(k, train, rows, stop, data.sizes, config)
+        network = _train_member(k, train, rows, stop, data, config)
         _fit_uncertainty(network, train, stop)
         tensors |= _named(network, k)
         say(f"member {k + 1} of {MEMBERS} trained")
@@ -127,7 +142,7 @@ def fit(
         "model": model,
         "blocks": data.sizes,
         "members": MEMBERS,
-        "calibration": 1.0,
+        "logits": {name: list(places) for name, places in data.logits.items()},
     }
     return FusionHead(data.sizes, tensors, info)
 
@@ -137,12 +152,12 @@ def _train_member(
     train: TrainTensors,
     rows: torch.Tensor,
     stop: torch.Tensor,
-    sizes: Mapping[str, int],
+    data: TrainingSet,
     config: FusionConfig,
 ) -> FusionMember:
     """Train on the photos `rows` (n,) until the error on those of `stop` (n,) no longer falls."""
     torch.manual_seed(config.seed + k)
-    network = FusionMember(sizes)
+    network = FusionMember(data.sizes, data.logits)
     optimiser = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=config.weight_decay)
     plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=4)
     places = torch.nonzero(rows)[:, 0]
@@ -193,8 +208,9 @@ def _fit_uncertainty(network: FusionMember, train: TrainTensors, rows: torch.Ten
 
     Afterwards and apart from the score, which must not be bent to make its error predictable.
     """
-    hidden = network.last_hidden([x[rows] for x in train.inputs])
-    score, _ = network.outputs(hidden)
+    seen = [x[rows] for x in train.inputs]
+    hidden = network.last_hidden(seen)
+    score, _ = network.outputs(hidden, network.mean_logits(seen))
     wanted = torch.log((score - train.target[rows]).abs() + 0.05)
     inputs = torch.cat([hidden, torch.ones(len(hidden), 1)], dim=1)
     penalty = RIDGE * len(inputs) * torch.eye(inputs.shape[1])

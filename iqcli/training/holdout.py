@@ -1,7 +1,8 @@
 """How a trained model does on the scenes that were held out.
 
-This calibrates its uncertainty, and goes into the weight file, one photo a scene, so that every
-photo of it counts in full.
+This sets its uncertainty, and goes into the weight file, one photo a scene, so that every photo of
+it counts in full. Residuals of the photos that the networks were trained on are of no use for that:
+they are half as large.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from iqcli.models.checkpoint import HOLDOUT
-from iqcli.models.fusion import TRUNK
+from iqcli.models.fusion import FEATURES, LEAST, TRUNK, Doubt, FusionHead, features
 from iqcli.training.dataset import holdout_mask
 
 if TYPE_CHECKING:
@@ -22,24 +23,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from iqcli.models.fusion import FusionHead
     from iqcli.models.gaussian_process import GaussianProcess
-    from iqcli.records import Array
+    from iqcli.records import Array, Doubles
     from iqcli.training.dataset import TrainingSet
 
 # 90 % of normal draws lie within so many deviations.
 NINE_IN_TEN = 1.645
 # Of a search whose error falls at least tenfold a step.
 STEPS = 5
+# Of the doubt: the ridge in units of a mean square, points that are added to an error before its
+# logarithm is taken, photos to a point of the curve, the most points, and no difference.
+RIDGE, SMALL, PER_POINT, MOST_POINTS, FLAT = 0.02, 0.1, 200, 8, 1e-4
 
 
 @dataclass(frozen=True)
 class HoldoutEvaluation:
-    """Scores, calibrated deviations and opinions (k,) of the held-out photos, and the calibration.
+    """Scores, deviations and opinions (k,) of the held-out photos.
 
-    `cross_sigmas` (k,) are the deviations by the calibration of the other half of the scenes; the
-    figures use them, since nine in ten of the photos that set a calibration lie in its interval by
-    construction. `one_per_scene` (k,) marks one photo of each scene.
+    `sigmas` (k,) are the deviations as the model is shipped, set by all of them; `cross_sigmas`
+    those set by the other half of the scenes. The figures use these, since nine in ten of the
+    photos that set deviations lie in their intervals by construction. `one_per_scene` (k,) marks
+    one photo of each scene. `calibration` or `doubt` is what was set.
     """
 
     scores: Array
@@ -47,7 +51,8 @@ class HoldoutEvaluation:
     cross_sigmas: Array
     opinions: Array
     one_per_scene: NDArray[np.bool_]
-    calibration: float
+    calibration: float | None = None
+    doubt: Doubt | None = None
 
     @property
     def srcc(self) -> float:
@@ -61,9 +66,23 @@ class HoldoutEvaluation:
 
     @property
     def coverage(self) -> float:
-        """Share of the opinions in the 90 % interval, calibrated on the other half."""
+        """Share of the opinions in the 90 % interval, by the other half."""
+        return float(self._inside().mean())
+
+    @property
+    def coverages(self) -> tuple[float, ...]:
+        """The same of each third of the photos, from the surest to the least sure."""
+        order = np.argsort(self.cross_sigmas, kind="stable")
+        return tuple(float(self._inside()[part].mean()) for part in np.array_split(order, 3))
+
+    @property
+    def error_srcc(self) -> float:
+        """Rank correlation of the deviation, by the other half, with the absolute error."""
+        return float(spearmanr(self.cross_sigmas, np.abs(self.scores - self.opinions))[0])
+
+    def _inside(self) -> NDArray[np.bool_]:
         error = np.abs(self.scores - self.opinions)
-        return float((error <= NINE_IN_TEN * self.cross_sigmas).mean())
+        return np.asarray(error <= NINE_IN_TEN * self.cross_sigmas)
 
     @property
     def log_density(self) -> float:
@@ -74,30 +93,94 @@ class HoldoutEvaluation:
     def tensors(self) -> dict[str, Array]:
         """What goes into the weight file."""
         values = (self.scores, self.sigmas, self.opinions)
-        return {
+        held = {
             name: np.ascontiguousarray(each[self.one_per_scene])
             for name, each in zip(HOLDOUT, values, strict=True)
         }
+        return held | (self.doubt.tensors() if self.doubt else {})
+
+    def info(self) -> dict[str, object]:
+        """What goes into its metadata."""
+        return {} if self.calibration is None else {"calibration": self.calibration}
 
 
 def evaluate_holdout(head: FusionHead | GaussianProcess, data: TrainingSet) -> HoldoutEvaluation:
-    """Evaluate a head whose calibration is still 1 on the held-out photos."""
+    """Evaluate a head without a doubt, or whose calibration is still 1, on the held-out photos."""
     holdout = holdout_mask(data.scenes)
-    scores, raw = head.predict({name: values[holdout] for name, values in data.blocks.items()})
+    blocks = {name: values[holdout] for name, values in data.blocks.items()}
     opinions = data.opinions[holdout]
     scenes = [scene for scene, out in zip(data.scenes, holdout, strict=True) if out]
     half = np.array([zlib.crc32(f"half {scene}".encode()) % 2 == 0 for scene in scenes], bool)
-    abs_z = np.abs(scores - opinions) / raw
-    calibration = _calibration(abs_z)
-    cross = raw * np.where(half, _calibration(abs_z[~half]), _calibration(abs_z[half]))
+    by = (half | True, ~half, half)
+    calibration: float | None = None
+    doubt: Doubt | None = None
+    if isinstance(head, FusionHead):
+        scores, *variances = head.expect(blocks)
+        seen, error = features(scores, *variances), np.abs(scores - opinions)
+        doubts = [fit_doubt(seen[rows], error[rows]) for rows in by]
+        sigmas, *others = (each.deviations(scores, *variances) for each in doubts)
+        doubt = doubts[0]
+    else:
+        scores, raw = head.predict(blocks)
+        abs_z = np.abs(scores - opinions) / raw
+        factors = [_calibration(abs_z[rows]) for rows in by]
+        sigmas, *others = (raw * each for each in factors)
+        calibration = factors[0]
     return HoldoutEvaluation(
         scores.astype(np.float32),
-        (raw * calibration).astype(np.float32),
-        cross.astype(np.float32),
+        sigmas.astype(np.float32),
+        np.where(half, *others).astype(np.float32),
         opinions,
         _one_per_scene(scenes),
         calibration,
+        doubt,
     )
+
+
+def fit_doubt(seen: Array, error: Array) -> Doubt:
+    """Fit the doubt on (n, FEATURES) `features` and the (n,) absolute errors of held-out photos.
+
+    A ridge regression of the logarithm of the error, then residuals normalised by what it expects,
+    as conformal prediction does, in parts of equal size: nine in ten of each lie in their interval.
+    """
+    if not len(error):
+        return Doubt(*(np.array(each, np.float32) for each in ([0] * FEATURES, [0], [1])))
+    middle, wide = seen.mean(axis=0), seen.std(axis=0)
+    scaled = np.where(wide > FLAT, (seen - middle) / np.maximum(wide, FLAT), 0.0)
+    wanted = np.log(error + SMALL)
+    penalty = RIDGE * len(error) * np.eye(FEATURES)
+    slopes = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ (wanted - wanted.mean()))
+    weights = slopes / np.maximum(wide, FLAT) * (wide > FLAT)
+    weights[-1] += wanted.mean() - middle @ weights
+    weights = weights.astype(np.float32)
+    expected = seen @ weights
+    parts = np.array_split(np.argsort(expected, kind="stable"), _points(len(error)))
+    errors = np.array([expected[part].mean() for part in parts])
+    sigmas = _rising([_nine_in_ten(error[part]) for part in parts])
+    apart = np.r_[True, np.diff(errors) > FLAT]
+    return Doubt(weights, errors[apart].astype(np.float32), sigmas[apart].astype(np.float32))
+
+
+def _points(photos: int) -> int:
+    return int(np.clip(photos // PER_POINT, 1, MOST_POINTS))
+
+
+def _nine_in_ten(error: Array) -> float:
+    """The deviation by which nine in ten of (n,) errors, and a next one, lie in their interval."""
+    share = min(1.0, 0.9 * (1 + 1 / len(error)))
+    return max(float(np.quantile(error, share)) / NINE_IN_TEN, float(LEAST))
+
+
+def _rising(values: Sequence[float]) -> Doubles:
+    """The values that rise and lie nearest: what falls is pooled with what is before it."""
+    pools: list[tuple[float, int]] = []
+    for value in values:
+        mean, count = value, 1
+        while pools and pools[-1][0] > mean:
+            before, more = pools.pop()
+            mean, count = (before * more + mean * count) / (more + count), more + count
+        pools.append((mean, count))
+    return np.concatenate([np.full(count, mean) for mean, count in pools])
 
 
 def recentre_bias(head: FusionHead, data: TrainingSet) -> None:

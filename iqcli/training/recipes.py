@@ -165,7 +165,7 @@ def _finish(
     holdout = evaluate_holdout(head, data)
     metadata = {
         **head.info,
-        "calibration": holdout.calibration,
+        **holdout.info(),
         "held": request.opinions.source,
         "known_by": {block.name: block.weights_fingerprint for block in request.blocks},
     }

@@ -15,12 +15,21 @@ import pytest
 import torch
 from safetensors.numpy import save
 from safetensors.torch import save as save_torch
-from support.fake_heads import MEMBERS, SIZES, head, held, loaded, registry, write_head
+from support.fake_heads import (
+    MEMBERS,
+    SIZES,
+    first_format,
+    head,
+    held,
+    loaded,
+    registry,
+    write_head,
+)
 
 from iqcli.errors import IqError
 from iqcli.models import fusion
 from iqcli.models.checkpoint import HOLDOUT
-from iqcli.models.fusion import KNOTS, FusionHead, normal_scores
+from iqcli.models.fusion import FEATURES, KNOTS, LEAST, Doubt, FusionHead, normal_scores
 from iqcli.training.fusion import FusionMember
 
 
@@ -47,13 +56,57 @@ def test_numpy_equals_the_torch_network_on_the_same_weights() -> None:
     with torch.inference_mode():
         outputs = [twin(given, k)(inputs) for k in range(MEMBERS)]
     members = torch.stack([score for score, _ in outputs]).numpy()
-    doubts = torch.stack([log_sigma for _, log_sigma in outputs]).numpy()
-    scores, sigmas = given.predict(blocks)
+    variance = np.exp(2 * torch.stack([log_sigma for _, log_sigma in outputs]).numpy())
+    scores, found, spread = given.expect(blocks)
     np.testing.assert_allclose(scores, members.mean(axis=0), atol=1e-5)
-    variance = np.exp(2 * doubts).mean(axis=0) + members.var(axis=0)
-    wanted = np.minimum(1.3 * np.sqrt(variance), fusion.WIDEST)
-    np.testing.assert_allclose(sigmas, wanted, rtol=1e-4)
+    np.testing.assert_allclose(found, variance.mean(axis=0), rtol=1e-4)
+    np.testing.assert_allclose(spread, members.var(axis=0), rtol=1e-3, atol=1e-5)
     assert np.ptp(scores) > 0.5
+    scores, sigmas = first_format(given).predict(blocks)
+    np.testing.assert_allclose(scores, members.mean(axis=0), atol=1e-5)
+    wanted = np.minimum(1.3 * np.sqrt(found + spread), fusion.WIDEST)
+    np.testing.assert_allclose(sigmas, wanted, rtol=1e-4)
+
+
+def test_a_head_adds_to_the_logits_that_its_blocks_hold() -> None:
+    given, blocks = head(), vectors(8)
+    blocks["brisque"][3] = np.nan
+    own = given.expect(blocks)[0]
+    adding = FusionHead(SIZES, given.tensors, {**given.info, "logits": {"brisque": [2, 5]}})
+    found = adding.expect(blocks)[0]
+    logits = blocks["brisque"][:, [2, 5]].mean(axis=1)
+    assert ((found > own) == (logits > 0))[np.arange(8) != 3].all()
+    # A block that is undefined adds nothing.
+    assert found[3] == own[3]
+
+
+DOUBTED = np.linspace(1.2, 9.8, 50).astype(np.float32)
+
+
+def test_the_doubt_goes_by_what_was_held_out() -> None:
+    """By hand: a line of the features, then the curve between its points and flat beyond."""
+    variance, spread = np.full(50, 0.5, np.float32), np.full(50, 0.1, np.float32)
+    weights = np.array([0.3, 0.9, 0.2, 0.4, -0.7], np.float32)
+    given = Doubt(weights, np.array([-0.5, 0.5], np.float32), np.array([0.2, 1.0], np.float32))
+    expected = (
+        0.3 * np.log(DOUBTED - 1)
+        + 0.9 * np.log(10 - DOUBTED)
+        + 0.1 * np.log(0.5 + 0.0004)
+        + 0.2 * np.log(0.1 + 0.0004)
+        - 0.7
+    )
+    wanted = 0.2 + 0.8 * np.clip(expected + 0.5, 0, 1)
+    assert (expected < -0.5).any() and (expected > 0.5).any()
+    np.testing.assert_allclose(given.deviations(DOUBTED, variance, spread), wanted, rtol=1e-3)
+
+
+def test_at_the_ends_of_the_scale_there_is_little_doubt() -> None:
+    """Opinions within 1..10 whose mean is 1.02 cannot deviate by more than .42."""
+    scores = np.array([1, 1.002, 1.02, 5.5, 9.99, 10], np.float32)
+    none = np.zeros(6, np.float32)
+    wide = Doubt(np.zeros(FEATURES, np.float32), *np.array([[0], [9]], np.float32))
+    found = wide.deviations(scores, none, none)
+    np.testing.assert_allclose(found, [LEAST, 0.1342, 0.4239, 4.5, 0.2998, LEAST], rtol=1e-3)
 
 
 def test_scores_lie_within_1_and_10_and_uncertainty_is_positive() -> None:
@@ -267,11 +320,23 @@ def changed(**fields: object) -> dict[str, object]:
     return {**head().info, **fields}
 
 
+def first(**fields: object) -> dict[str, object]:
+    return {**first_format(head()).info, **fields}
+
+
 ACCOUNTS = {
     "a list": [1, 2],
     "a word": "fusion",
     "null": "null",
-    "another format": changed(format="iq-fusion-2"),
+    "another format": changed(format="iq-fusion-3"),
+    "the first format without a calibration": changed(format="iq-fusion-1"),
+    "no logits": changed(logits=None),
+    "logits of no block": changed(logits={"mini": [96]}),
+    "logits as a list": changed(logits=[96]),
+    "logits beyond the block": changed(logits={"brisque": [36]}),
+    "logits below zero": changed(logits={"brisque": [-1]}),
+    "a logit that is a flag": changed(logits={"brisque": [True]}),
+    "no place of a logit": changed(logits={"brisque": []}),
     "no format": {k: v for k, v in head().info.items() if k != "format"},
     "no members": {k: v for k, v in head().info.items() if k != "members"},
     "members as text": changed(members="3"),
@@ -283,12 +348,12 @@ ACCOUNTS = {
     "a billion members": changed(members=10**9),
     "members without end": '{"members": Infinity}',
     "members of 5000 digits": '{"members": ' + "9" * 5000 + "}",
-    "no calibration": changed(calibration=None),
-    "calibration zero": changed(calibration=0.0),
-    "calibration NaN": changed(calibration=float("nan")),
-    "calibration infinite": changed(calibration=float("inf")),
-    "calibration as text": changed(calibration="1.3"),
-    "calibration below zero": changed(calibration=-1.3),
+    "no calibration": first(calibration=None),
+    "calibration zero": first(calibration=0.0),
+    "calibration NaN": first(calibration=float("nan")),
+    "calibration infinite": first(calibration=float("inf")),
+    "calibration as text": first(calibration="1.3"),
+    "calibration below zero": first(calibration=-1.3),
     "model is a number": changed(model=3),
     "model that moves the cursor": changed(model="\x1b[2J"),
     "blocks as a list": changed(blocks=list(SIZES)),
@@ -344,6 +409,14 @@ TENSORS = {
     "knots that fall": with_tensor(
         "knots.brisque", np.tile(np.arange(KNOTS, 0, -1, dtype=np.float32), (36, 1))
     ),
+    "no doubt": {n: v for n, v in head().tensors.items() if n not in fusion.DOUBT},
+    "half a doubt": with_tensor("doubt.errors", None),
+    "a doubt of other features": with_tensor("doubt.weights", np.zeros(4, np.float32)),
+    "a doubt without points": with_tensor("doubt.errors", np.zeros(0, np.float32)),
+    "a doubt with more errors than sigmas": with_tensor("doubt.errors", np.arange(4.0, dtype="f4")),
+    "a doubt whose errors fall": with_tensor("doubt.errors", -np.arange(3.0, dtype="f4")),
+    "a doubt whose sigmas fall": with_tensor("doubt.sigmas", np.array([2, 1, 3], np.float32)),
+    "a doubt of nothing": with_tensor("doubt.sigmas", np.array([0, 1, 3], np.float32)),
     "no tensor": {},
 }
 

@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 from iqcli.models import fusion
 from iqcli.models.checkpoint import HOLDOUT
-from iqcli.models.fusion import FusionHead, tensor_shapes
+from iqcli.models.fusion import FEATURES, Doubt, FusionHead, tensor_shapes
 from iqcli.models.registry import Registry
 from iqcli.weights.store import WeightStore
 
@@ -24,10 +24,15 @@ if TYPE_CHECKING:
 NOWHERE = Path("/nowhere")
 SIZES = {"brisque": 36, "photometry": 94}
 MEMBERS = 3
+DOUBT = Doubt(
+    np.linspace(-0.5, 0.5, FEATURES, dtype=np.float32),
+    np.array([-1, 0, 1], np.float32),
+    np.array([0.2, 0.4, 1.2], np.float32),
+)
 
 
 def head(seed: int = 0, sizes: dict[str, int] = SIZES, members: int = MEMBERS) -> FusionHead:
-    """A head with random weights of a sensible size."""
+    """A head with random weights of a sensible size, and the doubt `DOUBT`."""
     random = np.random.default_rng(seed)
     tensors = {}
     for name, shape in tensor_shapes(sizes, members).items():
@@ -41,9 +46,16 @@ def head(seed: int = 0, sizes: dict[str, int] = SIZES, members: int = MEMBERS) -
         "model": "random/1",
         "blocks": dict(sizes),
         "members": members,
-        "calibration": 1.3,
+        "logits": {},
     }
-    return FusionHead(sizes, tensors, info)
+    return FusionHead(sizes, tensors | DOUBT.tensors(), info)
+
+
+def first_format(given: FusionHead) -> FusionHead:
+    """The same network as heads were before they had a doubt."""
+    tensors = {name: each for name, each in given.tensors.items() if name not in fusion.DOUBT}
+    info = {name: each for name, each in given.info.items() if name != "logits"}
+    return FusionHead(given.sizes, tensors, info | {"format": fusion.FIRST, "calibration": 1.3})
 
 
 def held(

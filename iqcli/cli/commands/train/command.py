@@ -106,10 +106,12 @@ def dkl(
 def _report_fit(report: FitReport, output: Path, session: Session) -> Exit:
     holdout = report.holdout
     info(f"learnt from {counted(report.photos, 'photo')} and {counted(report.ladders, 'ladder')}")
+    thirds = " / ".join(f"{each:.1%}" for each in holdout.coverages)
     info(
         f"{counted(len(holdout.scores), 'photo')} held out: SRCC {holdout.srcc:.3f}, RMSE "
         f"{holdout.rmse:.3f} points, {holdout.coverage:.1%} of the opinions in the 90 % interval "
-        f"(deviations times {holdout.calibration:.2f}), log density {holdout.log_density:.3f} nats"
+        f"({thirds} of the surest to the least sure third), SRCC of the uncertainty with the error "
+        f"{holdout.error_srcc:.3f}, log density {holdout.log_density:.3f} nats"
     )
     report_written(output)
     return session.report("used")
