@@ -49,8 +49,8 @@ STATISTICS = frozenset({"brisque", "photometry", "tiles"})
 WIDEST = np.float32(4.5)
 # What no deviation is smaller than, and how near to the ends of 1..10 a score is told from them.
 LEAST, NEAR = np.float32(0.02), 0.02
-# Features of the doubt, with a constant; and the arrays of it in a file.
-FEATURES = 5
+# Features of the doubt, with a constant; which of them the members expect; its arrays in a file.
+FEATURES, EXPECTED = 5, 2
 DOUBT = ("doubt.weights", "doubt.errors", "doubt.sigmas")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from iqcli.models.checkpoint import HOLDOUT
-from iqcli.models.fusion import FEATURES, LEAST, TRUNK, Doubt, FusionHead, features
+from iqcli.models.fusion import EXPECTED, FEATURES, LEAST, TRUNK, Doubt, FusionHead, features
 from iqcli.training.dataset import holdout_mask
 
 if TYPE_CHECKING:
@@ -31,9 +31,11 @@ if TYPE_CHECKING:
 NINE_IN_TEN = 1.645
 # Of a search whose error falls at least tenfold a step.
 STEPS = 5
-# Of the doubt: the ridge in units of a mean square, points that are added to an error before its
-# logarithm is taken, photos to a point of the curve, the most points, and no difference.
-RIDGE, SMALL, PER_POINT, MOST_POINTS, FLAT = 0.02, 0.1, 200, 8, 1e-4
+# Of the doubt: the ridge in units of a mean square and of photos, and points that are added to an
+# error before its logarithm is taken.
+RIDGE, PRIOR, SMALL = 0.02, 20, 0.1
+# Photos to a point of the curve, how many points it has, and no difference between two.
+PER_POINT, FEWEST_POINTS, MOST_POINTS, FLAT = 200, 3, 8, 1e-4
 
 
 @dataclass(frozen=True)
@@ -140,29 +142,32 @@ def evaluate_holdout(head: FusionHead | GaussianProcess, data: TrainingSet) -> H
 def fit_doubt(seen: Array, error: Array) -> Doubt:
     """Fit the doubt on (n, FEATURES) `features` and the (n,) absolute errors of held-out photos.
 
-    A ridge regression of the logarithm of the error, then residuals normalised by what it expects,
-    as conformal prediction does, in parts of equal size: nine in ten of each lie in their interval.
+    A ridge regression of the logarithm of the error, which for few photos is what the members
+    expect. Then, as conformal prediction does, the residuals of parts of equal size by what it
+    expects: nine in ten of each lie in their interval. Of few photos all together, normalised.
     """
     if not len(error):
         return Doubt(*(np.array(each, np.float32) for each in ([0] * FEATURES, [0], [1])))
     middle, wide = seen.mean(axis=0), seen.std(axis=0)
     scaled = np.where(wide > FLAT, (seen - middle) / np.maximum(wide, FLAT), 0.0)
-    wanted = np.log(error + SMALL)
-    penalty = RIDGE * len(error) * np.eye(FEATURES)
+    wanted = np.log(error + SMALL) - seen[:, EXPECTED]
+    penalty = (RIDGE * len(error) + PRIOR) * np.eye(FEATURES)
     slopes = np.linalg.solve(scaled.T @ scaled + penalty, scaled.T @ (wanted - wanted.mean()))
     weights = slopes / np.maximum(wide, FLAT) * (wide > FLAT)
     weights[-1] += wanted.mean() - middle @ weights
+    weights[EXPECTED] += 1
     weights = weights.astype(np.float32)
     expected = seen @ weights
-    parts = np.array_split(np.argsort(expected, kind="stable"), _points(len(error)))
-    errors = np.array([expected[part].mean() for part in parts])
-    sigmas = _rising([_nine_in_ten(error[part]) for part in parts])
+    count = min(len(error) // PER_POINT, MOST_POINTS)
+    if count >= FEWEST_POINTS:
+        parts = np.array_split(np.argsort(expected, kind="stable"), count)
+        errors = np.array([expected[part].mean() for part in parts])
+        sigmas = _rising([_nine_in_ten(error[part]) for part in parts])
+    else:
+        errors = np.quantile(expected, np.linspace(0.02, 0.98, MOST_POINTS))
+        sigmas = np.maximum(np.exp(errors) * _nine_in_ten(error / np.exp(expected)), LEAST)
     apart = np.r_[True, np.diff(errors) > FLAT]
     return Doubt(weights, errors[apart].astype(np.float32), sigmas[apart].astype(np.float32))
-
-
-def _points(photos: int) -> int:
-    return int(np.clip(photos // PER_POINT, 1, MOST_POINTS))
 
 
 def _nine_in_ten(error: Array) -> float:

@@ -44,19 +44,29 @@ def test_the_curve_never_falls() -> None:
     assert len(np.unique(doubt.sigmas)) < len(doubt.sigmas) <= MOST_POINTS
 
 
-@pytest.mark.parametrize("count", (0, 1, 5, 60))
-def test_few_photos_give_one_deviation(count: int) -> None:
+@pytest.mark.parametrize("count", (1, 2, 5, 60))
+def test_few_photos_tell_some_difference(count: int) -> None:
     doubt = fitted(*held_out(count, 4))
-    assert doubt.sigmas.shape == (1,) and doubt.weights.shape == (FEATURES,)
     scores, variance, spread, _ = held_out(20, 5)
-    assert len(np.unique(doubt.deviations(scores, variance, spread))) == 1
+    sigma = doubt.deviations(scores, variance, spread)
+    assert np.isfinite(sigma).all() and (sigma > 0).all()
+    # One photo tells how large an error is, sixty also where.
+    assert (len(np.unique(sigma)) > 1) == (count > 1)
+    if count == 60:
+        assert np.corrcoef(sigma, (10 - scores) * (1 + scores / 5))[0, 1] > 0.5
+
+
+def test_no_photo_tells_nothing() -> None:
+    doubt = fitted(*held_out(0, 4))
+    scores, variance, spread, _ = held_out(20, 5)
+    assert (doubt.deviations(scores, variance, spread) == 1).all()
 
 
 def test_nine_in_ten_of_few_photos_are_not_fewer() -> None:
     """Of ten photos the next one lies within the largest error with a chance of 10 in 11."""
-    scores, variance, spread, error = held_out(10, 6)
-    sigma = fitted(scores, variance, spread, error).deviations(scores, variance, spread)
-    assert 1.645 * sigma[0] > np.sort(error)[-2]
+    error = np.arange(1.0, 11, dtype=np.float32)
+    doubt = fit_doubt(np.ones((10, FEATURES), np.float32), error)
+    assert 1.645 * doubt.sigmas[0] == pytest.approx(9.91, abs=0.01)
 
 
 def test_photos_without_any_error_still_leave_some_doubt() -> None:
