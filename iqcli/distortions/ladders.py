@@ -9,24 +9,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import cv2
 import numpy as np
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.distortions.readers import ScoringViewCache, ScoringViewReader
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock
     from iqcli.photos.read import PhotoReader
-    from iqcli.records import Array, Photo, Shot, Vector
+    from iqcli.records import Array, Photo, Pixels, Shot, Vector
 
 
 NAMES = tuple(DISTORTIONS)
 # The levels that a network learns from; the first is the photo as it is.
 LADDER_LEVELS = (0, 1, 3, 5)
+# Short sides of pictures that show hardly anything, in pixels.
+TINY = (16, 24, 32, 40)
 # Photos whose scoring views are held at once, a megabyte each.
 CHUNK = 64
 
@@ -95,3 +98,12 @@ def blank_frames(count: int) -> list[NDArray[np.uint8]]:
         noise = random.normal(0, (0, 2, 6, 20)[k // 3 % 4], (512, 683, 3))
         frames.append(np.clip(colour + noise, 0, 255).astype(np.uint8))
     return frames
+
+
+def thumbnails(pictures: Iterable[Pixels]) -> Iterator[Pixels]:
+    """The pictures (h, w, 3) so small that nobody keeps them, one after the other of `TINY`."""
+    for k, picture in enumerate(pictures):
+        scale = TINY[k % len(TINY)] / min(picture.shape[:2])
+        height, width = (max(1, round(side * scale)) for side in picture.shape[:2])
+        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        yield np.asarray(small, np.uint8)

@@ -43,7 +43,8 @@ RIDGE = 0.01
 class FusionConfig:
     """How to fit.
 
-    `ladder_photos` of the photos get ladders, whose loss counts `ladder_weight`. `hidden` is the
+    `ladder_photos` of the photos get ladders, whose loss counts `ladder_weight`. `blank_frames` and
+    `thumbnails` of that many photos with ladders must score 1. `hidden` is the
     share of rows whose block is hidden in an epoch, so that the network knows the flag. The weight
     decay is strong on purpose: there are ten thousand photos and a hundred correlated features.
     """
@@ -52,10 +53,11 @@ class FusionConfig:
     epochs: int = 120
     patience: int = 12
     batch: int = 128
-    weight_decay: float = 0.5
+    weight_decay: float = 2.0
     ladder_photos: int = 120
-    ladder_weight: float = 1.5
+    ladder_weight: float = 0.5
     blank_frames: int = 96
+    thumbnails: int = 64
     hidden: float = 0.03
 
 

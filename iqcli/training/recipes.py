@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.numpy import save
 
-from iqcli.distortions.ladders import blank_frames, margins, measure_ladders
-from iqcli.errors import IqError
+from iqcli.distortions.ladders import blank_frames, margins, measure_ladders, thumbnails
+from iqcli.errors import IqError, PhotoError
 from iqcli.fs.files import write_atomic
 from iqcli.fs.read import sha256
 from iqcli.models.gaussian_process import GaussianProcess
 from iqcli.photos.find import find_shots
+from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.devices import measure_views
 from iqcli.text import display_path
@@ -23,7 +25,7 @@ from iqcli.training.backbone.data import BackboneData
 from iqcli.training.backbone.fold import weight_file
 from iqcli.training.backbone.init import initial_judge
 from iqcli.training.backbone.train import train_judge
-from iqcli.training.backbone.view_store import ViewStore
+from iqcli.training.backbone.view_store import MAX_MEGAPIXELS, ViewStore
 from iqcli.training.config import BACKBONE_FREE
 from iqcli.training.dataset import (
     FEWEST,
@@ -39,7 +41,7 @@ from iqcli.training.holdout import evaluate_holdout, recentre_bias
 from iqcli.training.run_state import RunFolder, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from iqcli.evaluation.mos_csv import Opinions
     from iqcli.extractors.base import AnyBlock
     from iqcli.models.fusion import FusionHead
-    from iqcli.records import Shot
+    from iqcli.records import Pixels, Shot
     from iqcli.training.config import BackboneConfig
     from iqcli.training.holdout import HoldoutEvaluation
 
@@ -98,9 +100,11 @@ def fit_fusion(
     data, shots = _measured(request, measure)
     rows = _liked(data, config.ladder_photos)
     shots = [*(shots[k] for k in rows.tolist()), *_shots_in(ladders, say, request.exclude)]
-    frames = measure_views(
-        map(views_of, blank_frames(config.blank_frames if shots else 0)), blocks, device
-    )
+    nothing = [
+        *blank_frames(config.blank_frames if shots else 0),
+        *thumbnails(_readable_views(shots[: config.thumbnails])),
+    ]
+    frames = measure_views(map(views_of, nothing), blocks, device)
     negatives = {
         block.name: np.array([each[block.name] for each in frames], np.float32).reshape(
             -1, block.size
@@ -113,6 +117,13 @@ def fit_fusion(
     recentre_bias(head, data)
     count = data.margins.shape[0] * len(next(iter(copies.values())))
     return _finish(request, head, data, count)
+
+
+def _readable_views(shots: Sequence[Shot]) -> Iterator[Pixels]:
+    """The scoring views of those that can be read; why others cannot, their ladders say."""
+    for shot in shots:
+        with suppress(OSError, PhotoError):
+            yield read_photo(shot.path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1].scoring
 
 
 def fit_dkl(request: FitRequest, measure: Measure, say: Say) -> FitReport:

@@ -21,7 +21,13 @@ from support.fake_heads import loaded
 from iqcli.cli import app
 from iqcli.distortions import ladders
 from iqcli.distortions.bank import DISTORTIONS, FAULT_COST, STYLE_COST
-from iqcli.distortions.ladders import LADDER_LEVELS, blank_frames, margins, measure_ladders
+from iqcli.distortions.ladders import (
+    LADDER_LEVELS,
+    blank_frames,
+    margins,
+    measure_ladders,
+    thumbnails,
+)
 from iqcli.distortions.readers import ScoringViewReader
 from iqcli.errors import Exit, IqError
 from iqcli.evaluation import mos_csv
@@ -660,3 +666,11 @@ def test_pocket_shots_hold_no_picture() -> None:
     np.testing.assert_array_equal(frames[7], blank_frames(12)[7])
     calm = [cv2.GaussianBlur(frame, (0, 0), 8)[64:-64, 64:-64] for frame in frames]
     assert max(np.ptp(frame.reshape(-1, 3), axis=0).max() for frame in calm) < 12
+
+
+def test_thumbnails_are_the_whole_picture_and_tiny() -> None:
+    wide = np.zeros((100, 300, 3), np.uint8)
+    wide[:, 150:] = 200
+    found = list(thumbnails([wide] * 5))
+    assert [each.shape[:2] for each in found] == [(16, 48), (24, 72), (32, 96), (40, 120), (16, 48)]
+    assert all(each[:, 0].max() == 0 and each[:, -1].min() == 200 for each in found)
