@@ -75,7 +75,9 @@ def with_dot(path: Path | str) -> str:
     text = str(path)
     if text == ".":
         return "./"
-    return text if os.path.isabs(text) or text.startswith(("./", "../")) else f"./{text}"  # noqa: PTH117
+    if text.startswith(("/", "./", "../")) or os.path.isabs(text):  # noqa: PTH117
+        return text
+    return f"./{text}"
 
 
 def exact(path: Path) -> str | None:

@@ -56,7 +56,8 @@ class Counts:
             self.failed[photo.shot.path] = photo.error or "no reason known"
         else:
             self._add(photo, 1)
-        self.unreadable |= unreadable_files(photo)
+        if photo.broken:
+            self.unreadable |= unreadable_files(photo)
 
     def add_rated(self, photo: Photo) -> None:
         """Move a photo that was measured, but got no score, from `done` to `unscored`."""
@@ -70,7 +71,8 @@ class Counts:
             self.unscored[photo.shot.path] = photo.error
         else:
             self._add(photo, 1)
-        self.unreadable |= unreadable_files(photo)
+        if photo.broken:
+            self.unreadable |= unreadable_files(photo)
 
     def _add(self, photo: Photo, count: int) -> None:
         self.done += count

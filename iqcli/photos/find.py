@@ -200,7 +200,9 @@ class _Finder:
         for name in folder.rules:
             ignore = ignore.joined(path / name)
         self._join(path, folder, ignore)
-        shots = [shot for shot in folder.shots if path / shot[0] not in self._absorbed]
+        shots = folder.shots
+        if self._absorbed:
+            shots = [shot for shot in shots if path / shot[0] not in self._absorbed]
         if ignore.sets:
             shots = [
                 self._led(path, shot, lambda name: bool(ignore.source(name))) for shot in shots
@@ -343,14 +345,14 @@ class _Finder:
 
     def _shot(self, root: Path, folder: Path, shot: Group, in_cloud: set[str]) -> Iterator[Shot]:
         primary, companions = shot
-        files = [folder / name for name in companions]
-        if joined := self._joined.get(folder / primary):
+        first, files = folder / primary, [folder / name for name in companions]
+        if self._joined and (joined := self._joined.get(first)):
             files += [each for each in joined if each.is_relative_to(root)]
             files.sort(key=os.fsencode)
         if in_cloud and not in_cloud.isdisjoint((primary, *companions)):
-            self._on_problem(folder / primary, IN_CLOUD)
+            self._on_problem(first, IN_CLOUD)
             return
-        yield Shot(root, folder / primary, tuple(files))
+        yield Shot(root, first, tuple(files))
 
 
 def _identity(folder: Path) -> Identity:

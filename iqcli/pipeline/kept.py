@@ -82,16 +82,15 @@ class Kept:
         page.count += 1
         try:
             status = os.stat(shot.path)  # noqa: PTH116  `Path.stat` takes twice as long
-            seen = stat_bytes(status)
-            settled = is_settled(status, page.began_ns)
+            seen, several = stat_bytes(status), [status]
             for path in shot.companions:
-                other = path.stat()
-                settled &= is_settled(other, page.began_ns)
-                seen += _name_in(path, folder) + b"\0" + stat_bytes(other)
+                several.append(path.stat())
+                seen += _name_in(path, folder) + b"\0" + stat_bytes(several[-1])
         except OSError:
             return None, None
         place = page.was.place(name, seen) if page.was else None
         if page.was is None or place is None:
+            settled = all(is_settled(each, page.began_ns) for each in several)
             return (seen if settled else None), None
         if self._grouped and not page.was.has_descriptor(place):
             return seen, None

@@ -40,7 +40,7 @@ COMMANDS = {
     "cull": ("cull", "-q", "--worst", "5%"),
 }
 # At most so many times the floor, start-up left out.
-LIMITS = {"rank": 40.0}
+LIMITS = {"rank": 40.0, "score": 30.0}
 SIDECAR = b"""<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
 xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
 xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="3"/></rdf:RDF></x:xmpmeta>"""

@@ -70,12 +70,10 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
     is compared with its original.
     """
     sets = frame_sets(photos)
-    kept = [bool(protect.reasons(e)) or (protect.sets and e.shot.path in sets) for e in photos]
-    held = {each.shot.path: _held(each.shot) for each in photos}
-    rank = [
-        _Originality.of(each, is_kept, age, held[each.shot.path])
-        for each, is_kept, age in zip(photos, kept, _ages(photos), strict=True)
-    ]
+    whole = sets if protect.sets else {}
+    kept = [bool(protect.reasons(e)) or bool(whole and e.shot.path in whole) for e in photos]
+    held = [_held(each.shot) for each in photos]
+    rank = [_Originality.of(*each) for each in zip(photos, kept, _ages(photos), held, strict=True)]
     order = sorted(range(len(photos)), key=lambda k: rank[k].order())
     ordered = [photos[k] for k in order]
     first = _first_of_equal(ordered)
@@ -83,24 +81,25 @@ def with_copies(photos: Sequence[Photo], protect: Protection = PROTECTED) -> lis
     found_pairs = list(_near([ordered[k] for k in originals], sets))
     like = _assigned([rank[order[k]] for k in originals.tolist()], found_pairs)
     found = list(photos)
+    by_looks = np.searchsorted(originals, first).tolist()
     for place, original in enumerate(first.tolist()):
-        near, kind = like.get(int(np.searchsorted(originals, original)), (None, None))
+        near, kind = like.get(by_looks[place], (None, None))
         if near is not None and kind is not None:
-            found[order[place]] = _copy(ordered[place], ordered[originals[near]], kind, held)
+            like_it = order[originals[near]]
         elif original != place:
-            found[order[place]] = _copy(ordered[place], ordered[original], CopyKind.EXACT, held)
+            like_it, kind = order[original], CopyKind.EXACT
+        else:
+            continue
+        own = order[place]
+        has_more = any(held[own][each] > held[like_it].get(each, (0, 0)) for each in held[own])
+        copy = CopyOf(photos[like_it].shot.path, kind, has_more)
+        found[own] = replace(photos[own], copy=copy)
     return _with_links(found, order)
 
 
 def is_half_known(photo: Photo) -> bool:
     """Whether an earlier version measured a photo, so that no part of it is found elsewhere."""
     return photo.likeness is not None and photo.likeness.grey is None
-
-
-def _copy(photo: Photo, original: Photo, kind: CopyKind, held: Mapping[Path, Held]) -> Photo:
-    own, its = held[photo.shot.path], held[original.shot.path]
-    has_more = any(own[each] > its.get(each, (0, 0)) for each in own)
-    return replace(photo, copy=CopyOf(original.shot.path, kind, has_more))
 
 
 def _held(shot: Shot) -> Held:
@@ -215,7 +214,7 @@ class _Evidence:
 
     @classmethod
     def of(cls, photos: Sequence[Photo], sets: Mapping[Path, int]) -> _Evidence:
-        frames = frames_of([replace(each, descriptor=None) for each in photos])
+        frames = frames_of(photos, described=False)
         stems = [each.shot.path.stem for each in photos]
         return cls(
             frames,
@@ -265,26 +264,28 @@ class _Originality:
     @classmethod
     def of(cls, photo: Photo, is_kept: bool, age: float, held: Held) -> _Originality:
         facts, file, path = photo.facts, photo.file, photo.shot.path
+        stem, name, companions = path.stem, os.fsencode(path), photo.shot.companions
         pixels = facts.width * facts.height if facts else 0
         camera = bool(facts and facts.camera)
         form = facts.format if facts else ""
-        raw = form in RAW_KINDS or any(extension(each.name) in RAW for each in photo.shot.files)
+        raw = form in RAW_KINDS or extension(path.name) in RAW
+        raw = raw or any(extension(each.name) in RAW for each in companions)
         rank = BY_CAMERA.get(form, 2) if camera else int(form not in LOSSLESS)
         broken = is_damaged(photo) or bool(photo.broken)
         return cls(
             (not is_kept, broken, not raw, not camera, -pixels, rank),
             file.size / max(pixels, 1) if file else 0.0,
             (
-                MESSENGER.fullmatch(path.stem) is not None,
+                MESSENGER.fullmatch(stem) is not None,
                 age,
                 # Of equal photos the one that brings its film, whole, and its sidecars; Takeout's
                 # JSON files lie beside the copies in albums, too.
                 -sum(size for _, size in held.values()),
-                -sum(extension(each.name) != "json" for each in photo.shot.companions),
-                CAMERA.fullmatch(path.stem) is None,
+                -sum(extension(each.name) != "json" for each in companions),
+                CAMERA.fullmatch(stem) is None,
                 file.time_ns if file else 0,
-                len(os.fsencode(path)),
-                os.fsencode(path),
+                len(name),
+                name,
             ),
         )
 

@@ -72,8 +72,8 @@ class Frames:
         return order, same & (self.camera[one] == self.camera[other])
 
 
-def frames_of(photos: Sequence[Photo]) -> Frames:
-    """The columns of shots that are sorted by path."""
+def frames_of(photos: Sequence[Photo], *, described: bool = True) -> Frames:
+    """The columns of shots that are sorted by path; descriptors are left out unless `described`."""
     names = [os.path.split(each.shot.path) for each in photos]
     facts = [each.facts for each in photos]
     taken = [each.taken if each else None for each in facts]
@@ -98,7 +98,8 @@ def frames_of(photos: Sequence[Photo]) -> Frames:
         bias=_ev(each.bias if each else None for each in facts),
         exposure=_ev(each.exposure if each else None for each in facts),
         descriptors=descriptors_of(
-            [each.descriptor for each in photos], [is_damaged(each) for each in photos]
+            [each.descriptor if described else None for each in photos],
+            [is_damaged(each) for each in photos],
         ),
     )
 

@@ -71,8 +71,13 @@ PART, PART_FINE, PART_CONTRAST = 0.985, 0.94, 0.1
 BEYOND, LEFT_OUT, MOST_LEFT_OUT = 0.008, 0.02, 0.22
 # How much the shape may differ from that of the part, and the pixels exceed its (shares).
 SHAPE, ENLARGED = 0.02, 1.01
-# So many hashes are compared with so many at once, and so many pairs looked at.
-ROWS, COLUMNS, CHUNK = 64, 8192, 512
+# So many hashes are compared with so many at once, which stay in the cache of a core, and so many
+# pairs looked at.
+ROWS, COLUMNS, CHUNK = 16, 8192, 512
+# Up to so many sizes it is asked first which may be parts of which.
+SIZES = 512
+# How far a sum of products may be off.
+ROUNDING = 1e-3
 # How far out and in the ends of a part may be looked for.
 LOWEST = np.array([-0.25, 0.7] * 2, np.float32)
 HIGHEST = np.array([0.3, 1.25] * 2, np.float32)
@@ -114,8 +119,8 @@ class Pictures:
         no_grey = np.zeros(GREY * GREY, np.uint8)
         no_colour = np.zeros(5, np.float32)
         return cls(
-            light=np.array([e.light for e in found]).reshape(-1, GRID, GRID),
-            grey=np.array([no_grey if e.grey is None else e.grey for e in found]).reshape(
+            light=_joined_rows([e.light for e in found]).reshape(-1, GRID, GRID),
+            grey=_joined_rows([no_grey if e.grey is None else e.grey for e in found]).reshape(
                 -1, GREY, GREY
             ),
             has_grey=np.array([e.grey is not None for e in found], np.bool_),
@@ -124,6 +129,10 @@ class Pictures:
             size=np.array(sizes, np.float32).reshape(-1, 2),
             damaged=np.array(damaged or [False] * len(found), np.bool_),
         )
+
+
+def _joined_rows(rows: Sequence[Array]) -> Array:
+    return np.concatenate(rows) if rows else np.zeros(0, np.uint8)
 
 
 def pairs(pictures: Pictures, differ: Differ) -> Iterator[tuple[int, int, CopyKind]]:
@@ -192,46 +201,82 @@ class _Hashes:
 
     @classmethod
     def of(cls, light: Array) -> _Hashes:
-        there = np.flatnonzero(light.std(axis=(1, 2)) >= LEAST)
+        there = np.flatnonzero(_deviates(light.reshape(len(light), GRID * GRID)))
         found = light[there].astype(np.float32)
-        middle = np.tile(np.array([MIDDLE, 1 - MIDDLE] * 2, np.float32), (len(found), 1))
+        middle = np.array([[MIDDLE, 1 - MIDDLE] * 2], np.float32)
         return cls(there, *_hashes(found), *_hashes(_seen(found, middle, GRID)))
 
     def whole(self) -> Iterator[tuple[Integers, Integers]]:
         """Pairs that may be alike as wholes, the first before the second."""
-        every: Integers = np.arange(len(self.there))
-        both = self.words, self.low
-        yield from self._near(every, both, both, BITS, ALIKE)
+        if not len(self.there):
+            return
+        axis = int(self.low.var(axis=0).argmax())
+        order = np.argsort(self.low[:, axis], kind="stable")
+        both = self.words[order], self.low[order]
+        # Vectors of length 1 that are so alike lie as near on every axis.
+        near = both[1][:, axis] + np.float32((2 - 2 * ALIKE) ** 0.5 + ROUNDING)
+        ends = np.searchsorted(both[1][:, axis], near, "right")
+        for one, other in _near(both, both, BITS, ALIKE, ends):
+            later = other > one
+            pair = self.there[order[one[later]]], self.there[order[other[later]]]
+            yield np.minimum(*pair), np.maximum(*pair)
 
     def parts(self, pictures: Pictures) -> Iterator[tuple[Integers, Integers]]:
         """Pairs of which the second may be a part of the first."""
-        order = np.argsort(-pictures.size[self.there].prod(axis=1), kind="stable")
-        order = order[pictures.has_grey[self.there[order]]]
-        whole = self.middle_words[order], self.middle_low[order]
-        part = self.words[order], self.low[order]
-        for one, other in self._near(order, whole, part, PART_BITS, PART_ALIKE):
-            possible = _may_be_part(pictures.size[one], pictures.size[other])
-            yield one[possible], other[possible]
+        places = np.flatnonzero(pictures.has_grey[self.there])
+        for larger, smaller in _by_size(pictures.size[self.there[places]]):
+            first, second = places[larger], places[smaller]
+            whole = self.middle_words[first], self.middle_low[first]
+            part = self.words[second], self.low[second]
+            for one, other in _near(whole, part, PART_BITS, PART_ALIKE):
+                pair = self.there[first[one]], self.there[second[other]]
+                possible = _may_be_part(*(pictures.size[each] for each in pair))
+                yield pair[0][possible], pair[1][possible]
 
-    def _near(
-        self,
-        places: Integers,
-        first: tuple[Array, Array],
-        second: tuple[Array, Array],
-        bits: int,
-        alike: float,
-    ) -> Iterator[tuple[Integers, Integers]]:
-        for start in range(0, len(places), ROWS):
-            rows = first[0][start : start + ROWS]
-            for left in range(start, len(places), COLUMNS):
-                differing = np.bitwise_count(rows[:, None] ^ second[0][left : left + COLUMNS])
-                near = differing <= bits
-                one, other = np.divmod(np.flatnonzero(near), near.shape[1])
-                one, other = one + start, other + left
-                later = other > one
-                one, other = one[later], other[later]
-                good = np.einsum("ij,ij->i", first[1][one], second[1][other]) >= alike
-                yield self.there[places[one[good]]], self.there[places[other[good]]]
+
+def _by_size(size: Array) -> Iterator[tuple[Integers, Integers]]:
+    """The places of pictures of one size and of all that may be parts of these; (n, 2) sizes."""
+    every: Integers = np.arange(len(size))
+    kinds, kind = np.unique(size, axis=0, return_inverse=True)
+    if len(kinds) > SIZES:
+        yield every, every
+        return
+    for number, own in enumerate(kinds):
+        possible = _may_be_part(np.broadcast_to(own, kinds.shape), kinds)[kind.reshape(-1)]
+        if possible.any():
+            yield every[kind.reshape(-1) == number], every[possible]
+
+
+def _near(
+    first: tuple[Array, Array],
+    second: tuple[Array, Array],
+    bits: int,
+    alike: float,
+    ends: Integers | None = None,
+) -> Iterator[tuple[Integers, Integers]]:
+    """Pairs of words, and of vectors, that differ in so few bits and are so alike.
+
+    With rising `ends` each of the first is one of the second, and is compared with those from
+    itself on to its end.
+    """
+    for start in range(0, len(first[0]), ROWS):
+        rows = first[0][start : start + ROWS]
+        stop = len(second[0]) if ends is None else int(ends[start + len(rows) - 1])
+        for left in range(0 if ends is None else start, stop, COLUMNS):
+            columns = second[0][left : min(left + COLUMNS, stop)]
+            near = np.bitwise_count(rows[:, None] ^ columns) <= bits
+            one, other = np.divmod(np.flatnonzero(near), len(columns))
+            one, other = one + start, other + left
+            good = np.einsum("ij,ij->i", first[1][one], second[1][other]) >= alike
+            yield one[good], other[good]
+
+
+def _deviates(light: Array) -> Flags:
+    """Which of n maps of light (n, tiles) deviate by `LEAST` or more."""
+    levels, tiles = light.astype(np.int32), light.shape[1]
+    squares = np.einsum("ij,ij->i", levels, levels)
+    found: Flags = tiles * squares - levels.sum(axis=1) ** 2 >= (LEAST * tiles) ** 2
+    return found
 
 
 def _hashes(light: Array) -> tuple[Array, Array]:

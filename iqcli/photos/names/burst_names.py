@@ -36,6 +36,8 @@ def burst_of_name(name: str) -> str | None:
     stem = _stem_of(name)
     if numbered := NUMBERED.fullmatch(stem):
         return f"name:{numbered['key']}"
+    if "BURST" not in stem.upper():
+        return None
     burst = BURST.fullmatch(stem) or SET_OFF.fullmatch(stem)
     number = burst["number"] if burst and burst.re is BURST else ""
     if len(number) >= STAMP_DIGITS:

@@ -239,6 +239,8 @@ def _parsed(taken: str | None) -> tuple[float, float | None, bool] | None:
         when = datetime.fromisoformat(taken or "")
     except ValueError:
         return None
+    if when.tzinfo is None:
+        return (when - EPOCH).total_seconds(), None, True
     offset = when.utcoffset()
     local = (when.replace(tzinfo=None) - EPOCH).total_seconds()
     ahead = None if offset is None else offset.total_seconds()
