@@ -18,7 +18,7 @@ from iqcli.extractors.base import ANY
 from iqcli.pipeline import cache_codec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from iqcli.photos.names.evidence import Header
@@ -71,7 +71,7 @@ class Cache:
     def __init__(self, root: Path | None, warn: Callable[[str], None]) -> None:
         self._folder = root / FOLDER if root else None
         self._warn = warn
-        self._noted = False
+        self._noted = self._computing_noted = False
 
     @cached_property
     def _store(self) -> Store | None:
@@ -164,6 +164,15 @@ class Cache:
             self._warn(
                 "some photos were measured by an earlier version: they are read once more for "
                 "the time that they were taken, and not measured again"
+            )
+
+    def note_computing(self, blocks: Sequence[str]) -> None:
+        """Say, once a run, that a part of what a model reads is computed that the cache lacks."""
+        if not self._computing_noted:
+            self._computing_noted = True
+            self._warn(
+                f"some photos were measured without {', '.join(blocks)} as this model reads it: "
+                "that is computed once, and the rest is taken from the cache"
             )
 
     def facts(self, sha256: str, fingerprint: str) -> Facts | Failure | None:

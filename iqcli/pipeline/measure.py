@@ -309,6 +309,17 @@ class _Run:
             task.error = reason(error)
         return task
 
+    def _note_computing(self, known: Measurement) -> None:
+        """Say that a photo that was measured is not measured for this model."""
+        missing = [each.name for each in self._spec.blocks if each.name not in known.blocks]
+        if (
+            self._kept
+            and known.facts_cached
+            and not known.error
+            and 0 < len(missing) < len(self._spec.blocks)
+        ):
+            self._cache.note_computing(missing)
+
     def _start_marks(self, task: Task, *, own: bool) -> None:
         task.starred = self._picasa.of(task.shot)
         if paths := sidecars(task.shot, own=own):
@@ -339,6 +350,7 @@ class _Run:
             task.original = original
             return stamp
         known = self._spec.load(self._cache, task.sha256, data)
+        self._note_computing(known)
         if not self._spec.is_complete(known) and not self._stopped.is_set():
             self._spec.compute(known, data)
             if known.inputs and self._in_workers:

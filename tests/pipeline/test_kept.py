@@ -211,8 +211,7 @@ def test_what_ratings_depend_on_gives_new_ones(
     assert sum(rated) == 6
     assert (after == before) == (what not in ("calibration", "model"))
     assert after == runs(kept=False)
-    runs.settings = replace(runs.settings, model="hex-mini", max_megapixels=250.0)
-    assert not runs.warned
+    assert len(runs.warned) == (what == "model")
 
 
 def test_a_model_of_the_same_name_with_other_content_gives_new_ratings(
@@ -223,14 +222,29 @@ def test_a_model_of_the_same_name_with_other_content_gives_new_ratings(
     file = runs.home / "own.safetensors"
     runs.settings = replace(runs.settings, model=str(file))
     found = []
-    for calibration in (1.0, 2.0):
-        write_head(file, {}, calibration=calibration)
+    for version in ("random/1", "random/2"):
+        write_head(file, {}, model=version)
         rated.clear()
         found.append(runs())
         assert sum(rated) == 6
         assert runs() == found[-1]
         assert sum(rated) == 6
     assert found[0] != found[1]
+
+
+def test_that_a_block_is_computed_is_named_once_a_run(runs: Runs) -> None:
+    for seed in range(4):
+        runs.draw(f"IMG_{seed:04}.JPG", seed)
+    runs.settings = replace(runs.settings, model="hex-mini")
+    runs()
+    assert not runs.warned
+    (runs.photos / "IMG_0001.JPG").rename(runs.photos / "DSC_0001.JPG")
+    runs.settings = replace(runs.settings, model=MODEL)
+    runs()
+    (sentence,) = runs.warned
+    assert "without brisque" in sentence
+    runs()
+    assert len(runs.warned) == 1
 
 
 def test_a_page_of_one_model_is_replaced_by_the_next(runs: Runs) -> None:
