@@ -47,7 +47,7 @@ CLIP = 3.0
 STATISTICS = frozenset({"brisque", "photometry", "tiles"})
 # No opinions on 1..10 can deviate more than half of them at either end.
 WIDEST = np.float32(4.5)
-# What no deviation is smaller than, and how near to the ends of 1..10 a score is told from them.
+# What no deviation is smaller than, and how near to the ends of 1..10 a score is known from them.
 LEAST, NEAR = np.float32(0.02), 0.02
 # Features of the doubt, with a constant; which of them the members expect; its arrays in a file.
 FEATURES, EXPECTED = 5, 2
