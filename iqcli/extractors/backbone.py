@@ -1,14 +1,14 @@
 """The network behind the block `mini`: MobileNetV2 without batch norm, read at four depths.
 
-Shape of Sandler et al. 2018 (width 1.0), batch norm folded into the convolutions, so that public
-ImageNet weights can be its start. Quality is in the small as well as in the whole, so not only the
-last layer is read: mean and deviation of the maps at strides 4, 8 and 16 and the mean of the last
-one are standardised and joined, and a linear layer a kind of view makes the embedding of it.
+Shape of Sandler et al. 2018 (width 1.0), batch norm folded into the convolutions. Quality is in the
+small as well as in the whole, so not only the last layer is read: mean and deviation of the maps at
+strides 4, 8 and 16 and the mean of the last one are standardised and joined, and a linear layer a
+kind of view makes the embedding of it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import nn
@@ -16,9 +16,6 @@ from torch.nn import functional
 
 from iqcli.extractors.mini_weights import LAST, STAGES, STEM, TAPPED, TAPS
 from iqcli.extractors.schema import EMBEDDING, KINDS
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 
 class InvertedResidual(nn.Module):
@@ -45,10 +42,6 @@ class InvertedResidual(nn.Module):
             return functional.conv2d(
                 y, self.filter.weight, self.filter.bias, padding=1, groups=self.filter.groups
             )
-        if torch.is_grad_enabled() and y.device.type == "cpu":
-            # The gradient of this one layer takes five times as long in bfloat16 on a CPU.
-            with torch.autocast("cpu", enabled=False):
-                return cast("torch.Tensor", self.filter(_framed(y).float()))
         return cast("torch.Tensor", self.filter(_framed(y)))
 
 
@@ -75,15 +68,12 @@ class Backbone(nn.Module):
         self.register_buffer("tap_deviation", torch.ones(TAPS))
         self.embed = nn.ModuleDict({kind: nn.Linear(TAPS, EMBEDDING) for kind in KINDS})
         self.score = nn.ModuleDict({kind: nn.Linear(EMBEDDING, 1) for kind in KINDS})
-        self.dropout = nn.Dropout(0.1)
 
     def taps(self, views: torch.Tensor) -> torch.Tensor:
         """(b, side, side, 3) of uint8 to (b, TAPS) raw statistics of the maps."""
         x = views.permute(0, 3, 1, 2).to(self.stem.weight.dtype) / 127.5 - 1
-        # Faint noise lives in the last bits of the first maps: bfloat16 would move scores by up to
-        # a tenth of a point. In training its own noise does no harm.
-        short = torch.is_autocast_enabled(x.device.type) and torch.is_grad_enabled()
-        with torch.autocast(x.device.type, enabled=short):
+        # Faint noise lives in the last bits of the first maps (see `mini_cpu`).
+        with torch.autocast(x.device.type, enabled=False):
             x = self.stages[0](functional.relu6(self.stem(_framed(x))))
         found = []
         for k, stage in enumerate(self.stages[1:], 1):
@@ -102,33 +92,8 @@ class Backbone(nn.Module):
         """Embeddings in -1..1 and logits of the score from the raw taps."""
         with torch.autocast(taps.device.type, enabled=False):
             joined = ((taps - self.tap_mean) / self.tap_deviation).clamp(-8, 8)
-            embedding = torch.tanh(self.embed[kind](self.dropout(joined)))
-            return embedding, self.score[kind](self.dropout(embedding))[:, 0]
-
-    def convolutions(self) -> list[nn.Conv2d]:
-        """All convolutions in the order of the network."""
-        return [module for module in self.modules() if isinstance(module, nn.Conv2d)]
-
-
-def is_short(name: str) -> bool:
-    """Whether the tensor of that name may run in bfloat16: all but the first maps and the heads."""
-    return name.startswith(("stages.", "last.")) and not name.startswith("stages.0.")
-
-
-def from_convolutions(convolutions: Mapping[str, torch.Tensor]) -> Backbone:
-    """A network with the convolutions `conv00.weight`, `conv00.bias`, … of an ImageNet one.
-
-    Raises KeyError or RuntimeError where they are not those of this network.
-    """
-    network = Backbone()
-    with torch.no_grad():
-        for k, layer in enumerate(network.convolutions()):
-            for kind, value in layer.named_parameters():
-                given = convolutions[f"conv{k:02}.{kind}"]
-                if given.shape != value.shape:  # copying alone would stretch it
-                    raise RuntimeError(f"conv{k:02}.{kind} has the shape {tuple(given.shape)}")
-                value.copy_(given)
-    return network
+            embedding = torch.tanh(self.embed[kind](joined))
+            return embedding, self.score[kind](embedding)[:, 0]
 
 
 def _framed(x: torch.Tensor) -> torch.Tensor:

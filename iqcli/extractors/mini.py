@@ -70,7 +70,9 @@ class MiniBlock:
         try:
             info = read_metadata(self.weights)
         except (OSError, ValueError, RecursionError) as error:
-            raise IqError(f"cannot read the backbone {self.weights}: {error}") from error
+            raise IqError(
+                f"cannot read the backbone {self.weights}: {error}; install iq again"
+            ) from error
         if not is_ours(info):
             raise IqError(f"{self.weights} is no backbone of this iq; install iq again")
 
