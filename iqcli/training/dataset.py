@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 SEED = 2021
+# Photos of more pixels are refused in every training.
+MAX_MEGAPIXELS = 100.0
 MEMBERS = 5
 # The fewest photos to fit a head on, and the fewest to hold out.
 FEWEST, FEWEST_HOLDOUT = 50, 5

@@ -25,10 +25,11 @@ from iqcli.training.backbone.data import BackboneData
 from iqcli.training.backbone.fold import weight_file
 from iqcli.training.backbone.init import initial_judge
 from iqcli.training.backbone.train import train_judge
-from iqcli.training.backbone.view_store import MAX_MEGAPIXELS, ViewStore
+from iqcli.training.backbone.view_store import ViewStore
 from iqcli.training.config import BACKBONE_FREE
 from iqcli.training.dataset import (
     FEWEST,
+    MAX_MEGAPIXELS,
     SEED,
     TrainingSet,
     holdout_mask,

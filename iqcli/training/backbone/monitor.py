@@ -132,7 +132,8 @@ def evaluate(scorer: Scorer, data: BackboneData, bank: MonitorBank) -> dict[str,
     two photos of a scene the better one leads (`pairs_right`); of ladders the median rank
     correlation with the level, and how often the picture beats its level 3 (`…_rank`, `…_wins`); of
     exposure series how often the middle beats both ends, or one, and the fusion both; and by how
-    much short numbers move a score, throughout and but for the first maps (`mixed_…`).
+    many points bfloat16 moves a score: throughout (`short_mean`, `short_most`), and but for the
+    first maps (`mixed_most`).
     """
     rows = np.flatnonzero(data.held_out).tolist()
     scores, doubts, moves = [], [], {}

@@ -287,6 +287,7 @@ def _init_tap_scales(network: Judge, dataset: BackboneBatches, device: str) -> N
         if sum(len(whole) for whole, _ in found) >= SCALED_BY:
             break
     network.scale_taps((torch.cat([w for w, _ in found]), torch.cat([p for _, p in found])))
+    # Scores begin at 6.6, about where opinions lie.
     for score in network.score:
         assert isinstance(score, nn.Linear)
         score.bias.fill_(0.5)

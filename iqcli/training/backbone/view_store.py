@@ -22,6 +22,7 @@ from iqcli.photos.read import read_photo
 from iqcli.pipeline.devices import one_line
 from iqcli.pipeline.spec import reason
 from iqcli.text import display_path
+from iqcli.training.dataset import MAX_MEGAPIXELS
 from iqcli.training.run_state import digest
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
     from iqcli.records import Pixels
 
-MAX_MEGAPIXELS = 100.0
 SECONDS_BETWEEN_REPORTS = 30
 FACTS = "facts"
 

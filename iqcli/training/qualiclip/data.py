@@ -18,6 +18,7 @@ from iqcli.errors import IqError, PhotoError
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.spec import reason
 from iqcli.text import display_path
+from iqcli.training.dataset import MAX_MEGAPIXELS
 from iqcli.training.loop import shuffled_rows
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     Random = np.random.Generator
 
-MAX_MEGAPIXELS = 100.0
 # The seven groups of KADIS-700k and ARNIQA. Each fault of phones is in the group most like it, so
 # that nothing like a group that is left out is seen.
 GROUPS = {
