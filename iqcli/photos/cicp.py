@@ -46,6 +46,7 @@ PRIMARIES = {
     12: (*P3, D65),
 }
 BT709, UNSPECIFIED = 1, 2
+# Primaries that no encoder writes without meaning them.
 WIDE = frozenset({9, 11, 12})
 PQ, HLG = 16, 18
 LINEAR = 8

@@ -19,7 +19,6 @@ from iqcli.extractors.base import PhotoBlock
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from iqcli.extractors.base import AnyBlock, DeviceBlock
