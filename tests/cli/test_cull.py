@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from scipy.stats import norm
-from support.fake_heads import held, write_head
+from support.fake_heads import DOUBT, held, write_head
 from support.images import encoded, exif_block, noise
 from support.photo_trees import Tree, contents, tree
 from support.xmp_sidecars import RATED
+
+from iqcli.models.fusion import LEAST
 
 if TYPE_CHECKING:
     from support.cli_runner import Iq, Ran
@@ -454,34 +458,42 @@ def test_settings_beside_photos_never_stand_in_the_way_of_undo(iq: Iq, roll: Pat
 
 
 def told_apart(iq: Iq) -> tuple[dict[str, float], dict[str, float]]:
-    """The score and the uncertainty of each photo by the random head."""
-    rows = iq(
-        "score", "photos", "-m", write_head(iq.home / "m.safetensors", {}), "-f", "jsonl"
-    ).rows
+    """The score and the uncertainty of each photo by the random head.
+
+    They are ranked, since a cull groups photos as well and finds all that it needs in the cache.
+    """
+    model = write_head(iq.home / "m.safetensors", {})
+    rows = iq("rank", "photos", "-m", model, "--per", "scene", "-f", "jsonl").rows
     scores = {row["path"]: row["score"] for row in rows}
     assert len(set(scores.values())) == len(scores) == 6
     return scores, {row["path"]: row["uncertainty"] for row in rows}
 
 
-def experienced(iq: Iq, cut: float, bad: int = 300, **info: object) -> Path:
-    """A weight file whose held-out photos were good just where they score `cut` or more."""
+def experienced(iq: Iq, cut: float, doubt: float = 1, *, bad: int = 300, **info: object) -> Path:
+    """A weight file whose held-out photos were good just where they score `cut` or more.
+
+    Its doubt is `doubt` times that of the random head.
+    """
     scores = [*np.linspace(1, cut - 0.001, bad), *np.linspace(cut, 10, 200)]
     opinions = [2.0] * bad + [9.0] * 200
-    return write_head(iq.home / "m.safetensors", held(scores, opinions), **info)
+    scaled = replace(DOUBT, sigmas=np.float32(doubt) * DOUBT.sigmas).tensors()
+    return write_head(iq.home / "m.safetensors", held(scores, opinions) | scaled, **info)
 
 
 def test_the_bands_decide_where_there_is_no_rule(iq: Iq, roll: Path) -> None:
     scores, doubts = told_apart(iq)
     before = tree(iq.cwd)
     seen = set()
-    # The doubt of the head is scaled by its calibration: from none over some to all.
+    # From hardly any doubt over some to as much as there can be.
     for factor in (0.001, 0.5, 1000):
-        model = experienced(iq, 5.5, calibration=1.3 * factor, held="BIQ2021")
+        model = experienced(iq, 5.5, factor, held="BIQ2021")
         ran = iq("cull", "photos", "-m", model, "--max-reject", "100%", "-f", "jsonl")
         assert ran.code == 0
         for row in ran.rows:
             name = row["path"]
-            under = norm.cdf(5.5, scores[name], doubts[name] * factor)
+            widest = math.sqrt((scores[name] - 1) * (10 - scores[name]))
+            doubt = max(LEAST, min(doubts[name] * factor, widest))
+            under = norm.cdf(5.5, scores[name], doubt)
             wanted = "reject" if under >= 0.9 else "keep" if under <= 0.1 else "review"
             assert row["decision"] == wanted
             assert row["reasons"][0].startswith(f"score {row['score']:.1f} ± ")
@@ -501,7 +513,7 @@ def test_the_bands_decide_where_there_is_no_rule(iq: Iq, roll: Path) -> None:
 
 def test_what_is_for_review_stays(iq: Iq, roll: Path) -> None:
     told_apart(iq)
-    model = experienced(iq, 5.5, calibration=1300.0)
+    model = experienced(iq, 5.5, 1000)
     before = tree(iq.cwd)
     ran = iq("cull", "photos", "-m", model, "--apply")
     assert ran.code == 0
