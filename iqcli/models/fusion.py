@@ -120,7 +120,7 @@ class Doubt:
         Beyond the points they stay. Opinions in 1..10 with the mean m never deviate by more than
         the root of (m - 1)(10 - m), so at either end of the scale there is little doubt.
         """
-        expected = features(scores, variance, spread) @ self.weights
+        expected = expected_errors(features(scores, variance, spread), self.weights)
         sigma = np.interp(expected, self.errors, self.sigmas)
         widest = np.sqrt(np.maximum((scores - 1) * (10 - scores), 0))
         found: Array = np.maximum(np.minimum(sigma, widest), LEAST).astype(np.float32)
@@ -139,6 +139,16 @@ def features(scores: Array, variance: Array, spread: Array) -> Array:
         np.ones_like(scores),
     )
     return np.stack(columns, axis=1)
+
+
+def expected_errors(seen: Array, weights: Array) -> Array:
+    """(n,) logarithms of the errors to expect, from (n, FEATURES) `features` and their weights.
+
+    Not a matrix product: OpenBLAS reads past the end of some that are so narrow, and NumPy then
+    warns of invalid numbers that are in none of them.
+    """
+    found: Array = (seen * weights).sum(axis=1)
+    return found
 
 
 H = TypeVar("H", bound=TrainedHead)

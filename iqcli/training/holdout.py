@@ -15,7 +15,16 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from iqcli.models.checkpoint import HOLDOUT
-from iqcli.models.fusion import EXPECTED, FEATURES, LEAST, TRUNK, Doubt, FusionHead, features
+from iqcli.models.fusion import (
+    EXPECTED,
+    FEATURES,
+    LEAST,
+    TRUNK,
+    Doubt,
+    FusionHead,
+    expected_errors,
+    features,
+)
 from iqcli.training.dataset import holdout_mask
 
 if TYPE_CHECKING:
@@ -157,7 +166,7 @@ def fit_doubt(seen: Array, error: Array) -> Doubt:
     weights[-1] += wanted.mean() - middle @ weights
     weights[EXPECTED] += 1
     weights = weights.astype(np.float32)
-    expected = seen @ weights
+    expected = expected_errors(seen, weights)
     count = min(len(error) // PER_POINT, MOST_POINTS)
     if count >= FEWEST_POINTS:
         parts = np.array_split(np.argsort(expected, kind="stable"), count)
@@ -196,7 +205,7 @@ def recentre_bias(head: FusionHead, data: TrainingSet) -> None:
     holdout = holdout_mask(data.scenes)
     blocks = {name: values[holdout] for name, values in data.blocks.items()}
     for _ in range(STEPS):
-        scores, _sigmas = head.predict(blocks)
+        scores, *_ = head.expect(blocks)
         gap = float((data.opinions[holdout] - scores).mean())
         # A score is 1 + 9 sigmoid(z): its slope in z.
         slope = float(((scores - 1) * (10 - scores) / 9).mean())

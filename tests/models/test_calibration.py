@@ -292,7 +292,7 @@ def test_a_study_checks_no_uncertainty_that_is_not_said(iq: Iq, told: Path) -> N
     assert "my.safetensors gives no uncertainty" in ran.err
     assert "niqe says no" not in ran.err
     text = ran.out.decode()
-    agreement, leads, doubts, rejects = text.split("\n\n")
+    agreement, _, leads, doubts, rejects = text.split("\n\n")
     line = next(each for each in agreement.splitlines() if "my.safetensors" in each)
     assert line.split()[-2:] == ["–", "–"] and line.split()[0] == "99"
     assert leads.splitlines()[1].split()[-2:] == ["–", "–"]

@@ -173,7 +173,8 @@ def test_whatever_changes_is_seen(runs: Runs, rated: list[int]) -> None:
         assert runs() == wanted
         assert len(before) - 1 <= len(after) <= len(before) + 1
     assert runs(cached=False) == runs()
-    assert not runs.warned
+    # Half of a photo's entries were deleted in some of the rounds.
+    assert all(each.startswith("some photos were measured without") for each in runs.warned)
 
 
 def test_a_star_in_the_file_of_a_folder_counts_and_is_not_kept(runs: Runs) -> None:
