@@ -179,7 +179,7 @@ def fit_doubt(seen: Array, error: Array) -> Doubt:
     return Doubt(weights, errors[apart].astype(np.float32), sigmas[apart].astype(np.float32))
 
 
-def _nine_in_ten(error: Array) -> float:
+def _nine_in_ten(error: Array | Doubles) -> float:
     """The deviation by which nine in ten of (n,) errors, and a next one, lie in their interval."""
     share = min(1.0, 0.9 * (1 + 1 / len(error)))
     return max(float(np.quantile(error, share)) / NINE_IN_TEN, float(LEAST))
