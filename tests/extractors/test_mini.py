@@ -17,6 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from support.drawn_scenes import PHOTOS, noisy, photo, plain, texture
 from support.fake_heads import loaded
+from support.small_backbone import drawn_judge
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
@@ -29,6 +30,7 @@ from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
 from iqcli.runtime import library
+from iqcli.training.backbone.fold import weight_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,6 +306,18 @@ def refused(path: Path) -> str:
     assert str(caught.value) == message
     assert str(path) in message and "\n" not in message and message.count("; ") == 1
     return message
+
+
+@pytest.mark.slow
+def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
+    network, file = drawn_judge(), tmp_path / "own.safetensors"
+    file.write_bytes(weight_file(network, {"name": "own"}))
+    with torch.inference_mode():
+        logits, _ = network.eval()(torch.from_numpy(prepared[:3, 0]))
+    wanted = 1 + 9 * torch.sigmoid(logits[:, 1:]).numpy()
+    found = points(MiniBlock(file).forward(prepared[:3], "cpu"))
+    np.testing.assert_allclose(found, wanted, atol=0.1)
+    assert np.ptp(wanted, axis=0).max() > 0.2
 
 
 def changed(good: dict[str, torch.Tensor], **values: torch.Tensor) -> dict[str, torch.Tensor]:
