@@ -7,6 +7,7 @@ import inspect
 import json
 import pickle
 import tomllib
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,11 +81,12 @@ def at_home(home: Path) -> Iterator[Path]:
         yield home
 
 
-def own(home: Path):
-    """This process with the data folder and the rows of `home`."""
-    patch = pytest.MonkeyPatch()
-    use(patch, home)
-    return patch.context()
+@contextmanager
+def own(home: Path) -> Iterator[None]:
+    """This process with the data folder and the rows of `home`, and as it was after it."""
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, home)
+        yield
 
 
 @pytest.fixture
