@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
     Pixels16 = NDArray[np.uint16]
 
-# The tag of EXIF and TIFF.
-ORIENTATION = 274
 # Pictures of more pixels are converted in strips of about so many.
 STRIPS_FROM, STRIP_PIXELS = 2**23, 2**19
 
@@ -140,9 +138,8 @@ def _deep(data: bytes) -> Pixels16 | None:
 
 
 def _sixteen(data: bytes, image: Image.Image) -> Pixels16 | None:
-    """A PNG or TIFF as RGB of 16 bits; None where it would have to be turned, or is too large."""
-    is_turned = image.getexif().get(ORIENTATION, 1) != 1
-    if is_turned or image.width * image.height > HEARD_PIXELS:
+    """A PNG as stored, or a TIFF turned, as Pillow gives it, but RGB of 16 bits; None if large."""
+    if image.width * image.height > HEARD_PIXELS:
         return None
     found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if found is None or found.dtype != np.uint16 or found.shape != (*image.size[::-1], 3):

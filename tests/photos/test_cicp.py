@@ -3,14 +3,14 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 import pillow_heif
 import pytest
 from PIL import Image
-from support.images import P3, corners, encoded, profile, read, scene
+from support.images import P3, corners, encoded, exif_block, profile, read, scene
 
 from iqcli.photos.cicp import (
     HLG,
@@ -25,6 +25,9 @@ from iqcli.photos.cicp import (
 )
 from iqcli.photos.read import read_whole
 from iqcli.photos.reading import Reading, reading_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Linear sRGB to linear BT.2020 and P3 (BT.2087, SMPTE EG 432-1).
 TO_2020 = ((0.6274, 0.3293, 0.0433), (0.0691, 0.9195, 0.0114), (0.0164, 0.0880, 0.8956))
@@ -253,15 +256,15 @@ def deep_png(pixels: Any, *chunks: tuple[bytes, bytes]) -> bytes:
     return found
 
 
-def deep_tiff(pixels: Any, icc: bytes) -> bytes:
+def deep_tiff(pixels: Any, icc: bytes, turn: int = 1) -> bytes:
     """RGB of uint16 as a TIFF of one strip (TIFF 6.0, section 2)."""
     height, width = pixels.shape[:2]
     bits, strip = 8, 14
     place = strip + pixels.nbytes
     rows = [
         *((256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, bits), (259, 3, 1, 1)),
-        *((262, 3, 1, 2), (273, 4, 1, strip), (277, 3, 1, 3), (278, 4, 1, height)),
-        *((279, 4, 1, pixels.nbytes), (34675, 7, len(icc), place)),
+        *((262, 3, 1, 2), (273, 4, 1, strip), (274, 3, 1, turn), (277, 3, 1, 3)),
+        *((278, 4, 1, height), (279, 4, 1, pixels.nbytes), (34675, 7, len(icc), place)),
     ]
     table = b"".join(struct.pack("<HHII", *row) for row in rows)
     start = place + len(icc)
@@ -283,6 +286,19 @@ LINEAR_FILES = {
 }
 
 
+# How an upright picture is stored under each EXIF orientation.
+STORED: dict[int, Callable[[Any], Any]] = {
+    1: lambda pixels: pixels,
+    2: np.fliplr,
+    3: lambda pixels: np.rot90(pixels, 2),
+    4: np.flipud,
+    5: lambda pixels: pixels.swapaxes(0, 1),
+    6: np.rot90,
+    7: lambda pixels: np.rot90(pixels, 2).swapaxes(0, 1),
+    8: lambda pixels: np.rot90(pixels, -1),
+}
+
+
 @pytest.mark.parametrize("name", LINEAR_FILES)
 def test_the_shadows_of_light_itself_have_all_their_levels(name: str) -> None:
     data, kind = LINEAR_FILES[name]
@@ -291,6 +307,17 @@ def test_the_shadows_of_light_itself_have_all_their_levels(name: str) -> None:
     _, views = read(data)
     assert np.abs(views.detail.astype(int) - DIM).max() <= 1
     assert np.abs(read_whole(data, max_megapixels=9).astype(int) - DIM).max() <= 1
+
+
+@pytest.mark.parametrize("turn", range(1, 9))
+def test_light_itself_has_the_same_values_however_it_is_stored(turn: int) -> None:
+    stored = np.ascontiguousarray(STORED[turn](LIGHT))
+    gamma, exif = (b"gAMA", struct.pack(">I", 100_000)), (b"eXIf", exif_block({274: turn})[6:])
+    for data in (deep_png(stored, gamma, exif), deep_tiff(stored, profile(SRGB, 1), turn)):
+        facts, views = read(data)
+        assert (facts.height, facts.width) == DIM.shape[:2]
+        assert np.abs(views.detail.astype(int) - DIM).max() <= 1
+        assert np.abs(read_whole(data, max_megapixels=9).astype(int) - DIM).max() <= 1
 
 
 @pytest.mark.parametrize(
