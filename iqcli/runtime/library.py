@@ -44,10 +44,19 @@ def version() -> str:
     return str(library().get_version()).partition("-")[0]
 
 
-@cache
 def core() -> Any:
-    """What compiles models; of its plugins only that of the CPU is ever loaded."""
-    return library().Core()
+    """What compiles models; of its plugins only that of the CPU is ever loaded.
+
+    Built once, however many threads ask at once. Raises ImportError where there is none.
+    """
+    module = library()
+    with _LOADING:
+        return _core_of(module)
+
+
+@cache
+def _core_of(module: Any) -> Any:
+    return module.Core()
 
 
 @cache

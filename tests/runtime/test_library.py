@@ -6,7 +6,11 @@ import json
 import os
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
+from types import ModuleType
 
 import pytest
 
@@ -67,6 +71,26 @@ def test_the_package_can_still_be_imported_afterwards() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
     )
     assert "'CPU'" in done.stdout, done.stderr
+
+
+def test_threads_that_ask_at_once_get_one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    asking, built = Barrier(4), []
+
+    class Core:
+        def __init__(self) -> None:
+            built.append(self)
+            time.sleep(0.05)  # the others ask meanwhile
+
+    def ask(_: int) -> object:
+        asking.wait()
+        return library.core()
+
+    module = ModuleType("openvino")
+    monkeypatch.setattr(module, "Core", Core, raising=False)
+    monkeypatch.setattr(library, "_load", lambda: module)
+    with ThreadPoolExecutor(4) as threads:
+        found = set(threads.map(ask, range(4)))
+    assert found == set(built) and len(built) == 1
 
 
 def test_a_system_without_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
