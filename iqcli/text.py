@@ -46,6 +46,12 @@ def listed(lines: Sequence[str], most: int = 50) -> tuple[str, ...]:
     return (*lines[:most], f"and {len(lines) - most:,} more")
 
 
+def first_few(texts: Sequence[str], most: int = 3, separator: str = ", ") -> str:
+    """In one line: all of the texts, or the first `most` of them and how many more there are."""
+    more = f" and {len(texts) - most:,} more" if len(texts) > most else ""
+    return separator.join(texts[:most]) + more
+
+
 def meant(word: str, known: Iterable[str]) -> str:
     """ " (did you mean NAME?)" for a word that is nearly one of those known, "" for any other."""
     from difflib import get_close_matches  # deferred: only mistakes need it

@@ -19,7 +19,7 @@ from iqcli.photos.find import find_shots
 from iqcli.photos.read import read_photo
 from iqcli.photos.views import views_of
 from iqcli.pipeline.devices import measure_views
-from iqcli.text import display_path
+from iqcli.text import display_path, first_few
 from iqcli.training import fusion, gaussian_process
 from iqcli.training.backbone.data import BackboneData
 from iqcli.training.backbone.fold import weight_file
@@ -233,8 +233,7 @@ def _check_there(paths: Sequence[Path]) -> None:
     """Raise IqError before any work where a photo is not there."""
     absent = [f"there is no photo {display_path(path)}" for path in paths if not path.exists()]
     if absent:
-        more = f", and {len(absent) - 3} more" if len(absent) > 3 else ""
-        raise IqError(f"{'; '.join(absent[:3])}{more}; leave them out, or give --images")
+        raise IqError(f"{first_few(absent, separator='; ')}; leave them out, or give --images")
 
 
 def _shots_in(folders: Sequence[Path], say: Say, exclude: Sequence[str]) -> list[Shot]:

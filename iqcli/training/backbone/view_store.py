@@ -21,7 +21,7 @@ from iqcli.photos.colour import to_srgb
 from iqcli.photos.read import read_photo
 from iqcli.pipeline.devices import one_line
 from iqcli.pipeline.spec import reason
-from iqcli.text import display_path
+from iqcli.text import display_path, first_few
 from iqcli.training.dataset import MAX_MEGAPIXELS
 from iqcli.training.run_state import digest
 
@@ -108,8 +108,7 @@ class ViewStore:
                 shown_at = time.monotonic()
                 say(f"decoded {k + 1:,} of {len(self.photos):,} photos")
         if bad:
-            more = f", and {len(bad) - 3} more" if len(bad) > 3 else ""
-            raise IqError(f"{'; '.join(bad[:3])}{more}; leave them out, or mend them")
+            raise IqError(f"{first_few(bad, separator='; ')}; leave them out, or mend them")
 
     def _decoded(self, path: Path) -> Pixels:
         views = read_photo(path.read_bytes(), max_megapixels=MAX_MEGAPIXELS)[1]

@@ -70,7 +70,7 @@ def test_photos_that_cannot_be_read_are_named_when_the_others_are_done(tmp_path:
     for path in torn:
         path.write_bytes(b"\xff\xd8\xff")
     good = written(tmp_path, "good.png", 70, 80)
-    with pytest.raises(IqError, match=r"torn 0.jpg: .*torn 2.jpg: .*, and 2 more; leave") as caught:
+    with pytest.raises(IqError, match=r"torn 0.jpg: .*torn 2.jpg: .* and 2 more; leave") as caught:
         ViewStore(tmp_path / "views", [*torn, good]).fill(print)
     assert "\n" not in str(caught.value)
     assert len(list((tmp_path / "views").iterdir())) == 1

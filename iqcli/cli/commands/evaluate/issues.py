@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from iqcli.cli.console import counted, info
 from iqcli.errors import Exit, IqError
-from iqcli.text import display_path, escape
+from iqcli.text import display_path, escape, first_few
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,10 +110,10 @@ def _matched(labels: LabelledPhotos, predicted: LabelledPhotos) -> Levels:
                 "out"
             )
     if missing := [name for name in labels.names if name not in places]:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+        names = first_few([escape(name) for name in missing], 1)
         raise IqError(
-            f"{display_path(predicted.file)} predicts nothing of {escape(missing[0])}{more}; add "
-            "it, or choose rows with --where"
+            f"{display_path(predicted.file)} predicts nothing of {names}; add it, or choose rows "
+            "with --where"
         )
     levels = predicted.levels[[places[name] for name in labels.names]]
     gaps = ((levels == 0) & (labels.levels > 0)).any(axis=0)

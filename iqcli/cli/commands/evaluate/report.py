@@ -20,7 +20,7 @@ from iqcli.errors import IqError
 from iqcli.evaluation.curves import CURVES
 from iqcli.evaluation.issue_metrics import MEASURES
 from iqcli.fs.other_programs import refuse_to_write
-from iqcli.text import display_path, escape
+from iqcli.text import display_path, escape, first_few
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -180,7 +180,7 @@ def _curve_notes(sections: Sequence[Section]) -> Iterator[str]:
                 scorer = f"{escape(record['scored_by'])} on {escape(record['of'])}"
                 whose.setdefault((name, why), []).append(scorer)
     for (name, why), scorers in whose.items():
-        of = ", ".join(scorers[:3]) + (f" and {len(scorers) - 3:,} more" if scorers[3:] else "")
+        of = first_few(scorers)
         title = name.replace("plcc_logistic_", "PLCC logistic ")
         if why == "falls":
             yield f"{title} of {of}: the curve falls for some scores, which may flatter them"
