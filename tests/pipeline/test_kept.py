@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import random
+import signal
 import sqlite3
-from contextlib import closing
+import sys
+import time
+from contextlib import closing, contextmanager
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import diskcache
 import numpy as np
 import pytest
 from hypothesis import given
@@ -19,6 +25,7 @@ from hypothesis import strategies as some
 from PIL import Image
 from support.fake_heads import write_head
 from support.fake_pipeline import settings
+from support.fault_injection import in_child
 from support.images import exif_block
 from support.xmp_sidecars import RATED
 
@@ -29,14 +36,18 @@ from iqcli.models.registry import Registry
 from iqcli.output.rows import row
 from iqcli.photos.find import find_shots
 from iqcli.pipeline import cache as cache_module
+from iqcli.pipeline import cache_store, kept_codec
 from iqcli.pipeline import kept as kept_module
-from iqcli.pipeline import kept_codec
 from iqcli.pipeline.cache import FOLDER, Cache
 from iqcli.pipeline.cache_codec import seal
 from iqcli.pipeline.kept_codec import KeptShot
 from iqcli.pipeline.measure import measure
 from iqcli.records import Facts, FrameDescriptor, Issue, Likeness, Marks, Photo, Rating, Shot
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+FORK = multiprocessing.get_context("fork")  # the children are as small as here, and as trusting
 MODEL = "brisque-refit"
 DATE = 0x9003
 TIME = "2024:05:01 10:11:12"
@@ -294,6 +305,128 @@ def test_a_run_that_is_left_keeps_whole_pages_alone(runs: Runs, rated: list[int]
     assert runs.pages()
     assert runs() == runs(cached=False)
     assert not runs.warned
+
+
+def test_a_page_written_over_a_newer_one_gives_nothing_old(runs: Runs) -> None:
+    """Two runs: one has measured, then photos change and the other runs, then the first ends."""
+    for seed in range(8):
+        runs.draw(f"IMG_{seed:04}.JPG", seed)
+    runs()
+    runs.draw("IMG_0001.JPG", 101)
+    with closing(Cache(runs.home / "cache", runs.warned.append)) as cache:
+        model = Registry.of(runs.settings).load(MODEL)
+        pages = scoring.kept_for(model, cache, runs.settings)
+        shots = find_shots([runs.photos], on_problem=lambda *_: None)
+        measured = list(measure(shots, model.blocks, cache, runs.settings, kept=pages))
+        for seed in range(5):
+            runs.draw(f"IMG_{seed:04}.JPG", 200 + seed)
+        wanted, newer = runs(), runs.pages()
+        list(scoring.judge(measured, model, kept=pages))
+    assert runs.pages() != newer
+    assert runs() == wanted == runs(cached=False)
+    assert not runs.warned
+
+
+@pytest.mark.parametrize("changed", [{}, {"max_megapixels": 1.0}], ids=["alike", "other limit"])
+def test_two_processes_at_once_give_the_rows_of_one(
+    runs: Runs, rated: list[int], changed: dict[str, float]
+) -> None:
+    for seed in range(12):
+        runs.draw(f"{seed % 2}/IMG_{seed:04}.JPG", seed)
+    wanted = runs(cached=False)
+    start = FORK.Barrier(2)
+    several = [
+        FORK.Process(target=run_often, args=(runs, each, start, wanted)) for each in ({}, changed)
+    ]
+    for process in several:
+        process.start()
+    for process in several:
+        process.join()
+    assert [process.exitcode for process in several] == [0, 0]
+    runs()
+    rated.clear()
+    assert runs() == wanted
+    assert sum(rated) == 0 and not runs.warned
+
+
+def run_often(runs: Runs, changed: dict[str, float], start: Any, wanted: list[Any]) -> None:
+    """Several runs, without their pages in between; exits with 1 where one differs or warns."""
+    runs.settings = replace(runs.settings, **changed)
+    start.wait()
+    for _ in range(3):
+        if runs() != wanted or runs.warned:
+            sys.exit(1)
+        runs.change("DELETE FROM Cache WHERE substr(value, 1, 4) = ?", kept_codec.MAGIC)
+
+
+@pytest.mark.slow
+def test_a_kill_while_pages_are_written_costs_only_work(
+    runs: Runs, rated: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each page of a transaction, before its commit, and behind it; there are two a run."""
+    for seed in range(8):
+        runs.draw(f"IMG_{seed:04}.JPG", seed)
+    runs()
+    put, transact = diskcache.Cache.set, diskcache.Cache.transact
+    countdown = -1
+
+    def step() -> None:
+        nonlocal countdown
+        if countdown == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        countdown -= 1
+
+    def put_or_die(self: Any, key: bytes, value: bytes) -> Any:
+        if value[:4] == kept_codec.MAGIC:
+            step()
+        return put(self, key, value)
+
+    @contextmanager
+    def transact_or_die(self: Any) -> Iterator[None]:
+        with transact(self):
+            yield
+            step()
+        step()
+
+    monkeypatch.setattr(cache_store, "SECONDS", 1e9)
+    monkeypatch.setattr(diskcache.Cache, "set", put_or_die)
+    monkeypatch.setattr(diskcache.Cache, "transact", transact_or_die)
+    several, anew = len(runs.pages()), []
+    for at in range(several + 5):
+        for seed in range(8):
+            runs.draw(f"IMG_{seed:04}.JPG", 100 * at + seed + 100)
+        countdown = at
+        ended = in_child(runs).code
+        assert ended == (-signal.SIGKILL if at < several + 4 else 0)
+        countdown = -1
+        wanted = runs(cached=False)
+        rated.clear()
+        assert runs() == wanted
+        anew.append(sum(rated))
+    assert anew == sorted(anew, reverse=True) and (anew[0], *anew[-2:]) == (8, 0, 0)
+    assert len(set(anew)) > 1 < several
+    assert not runs.warned
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_costs_only_work(runs: Runs, rated: list[int]) -> None:
+    chance = random.Random(14)
+    for seed in range(40):
+        runs.draw(f"{seed % 3}/IMG_{seed:04}.JPG", seed)
+    wanted = runs(cached=False)
+    for _ in range(30):
+        start = FORK.Barrier(2)
+        victim = FORK.Process(target=run_often, args=(runs, {}, start, wanted))
+        victim.start()
+        start.wait()
+        time.sleep(chance.uniform(0, 0.5))
+        victim.kill()
+        victim.join()
+        assert victim.exitcode in (0, -signal.SIGKILL)
+        assert runs() == wanted
+    rated.clear()
+    assert runs() == wanted
+    assert sum(rated) == 0 and not runs.warned
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "foreign", "pickle"])
