@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import exifread
 
 from iqcli.photos import xmp
+from iqcli.photos.codecs.metadata import stars_in
 from iqcli.photos.tiff import EXIF_IFD, directory, first_directory
 from iqcli.photos.times import capture_time
 from iqcli.photos.times.capture_time import Taken
@@ -31,10 +32,8 @@ MAX_TEXT = 100
 # keep a worker busy for a minute.
 MAX_READS = 20_000
 PREFIX = b"Exif\0\0"
-RATING = "Image Rating"
-RATING_PERCENT = "Image Tag 0x4749"  # which exifread has no name for
-# Not of exifread: it reads no maker notes here.
-APPLE_BURST = "MakerNote BurstUUID"
+# Not of exifread: it reads no maker notes here, and has no name for stars in percent.
+APPLE_BURST, STARS = "MakerNote BurstUUID", "stars"
 RENDERED, STITCHED = "EXIF CustomRendered", 6  # so Apple marks its panoramas
 IDENTITY = re.compile(r"[\w.:+/=-]{1,100}", re.ASCII)
 TIMES = (
@@ -104,8 +103,8 @@ def tags_of(block: bytes) -> Tags:
     tags = {name: tag.values for name, tag in found.items() if hasattr(tag, "values")}
     # DNG may have the tags of the EXIF directory in its first one (TIFF/EP).
     tags = {name.replace("Image ", "EXIF "): values for name, values in tags.items()} | tags
-    burst = apple_burst(block)
-    return tags | {APPLE_BURST: burst} if burst else tags
+    more = {APPLE_BURST: apple_burst(block), STARS: stars_in(block)}
+    return tags | {name: value for name, value in more.items() if value is not None}
 
 
 def orientation_of(tags: Mapping[str, Any]) -> int:
@@ -128,7 +127,7 @@ def facts_of(tags: Mapping[str, Any], packet: bytes, kind: str, width: int, heig
         camera=_camera(maker, model),
         maker=maker,
         # XMP before EXIF: programs that write one only write XMP.
-        stars=xmp.first_rating([marks.stars, _stars(tags)]),
+        stars=xmp.first_rating([marks.stars, tags.get(STARS)]),
         pick=marks.pick,
         burst=_burst(tags, properties),
         bias=bias_of(tags),
@@ -211,12 +210,6 @@ def _camera(maker: str | None, model: str | None) -> str | None:
         return model or maker
     same = maker.split()[0].lower() == model.split()[0].lower()
     return model if same else f"{maker} {model}"[:MAX_TEXT]
-
-
-def _stars(tags: Mapping[str, Any]) -> int | None:
-    rating, percent = _integer(tags.get(RATING)), _integer(tags.get(RATING_PERCENT))
-    stars = rating if rating is not None and 0 <= rating <= 5 else None
-    return xmp.first_rating([stars, None if percent is None else xmp.stars_of_percent(percent)])
 
 
 def bias_of(tags: Mapping[str, Any]) -> float | None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 SUBFILE, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS = 254, 259, 262, 271, 330
 XMP, EXIF_IFD, DNG_VERSION = 700, 34665, 50706
 KNOWN = frozenset({SUBFILE, COMPRESSION, PHOTOMETRIC, MAKE, SUB_IFDS, XMP, EXIF_IFD, DNG_VERSION})
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 7: 1, 13: 4}
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 6: 1, 7: 1, 8: 2, 9: 4, 13: 4}
 SENSOR = frozenset({32803, 34892})  # photometric: colour filter array, linear raw
 # Compressions that only cameras write: Sony, Nikon, Samsung, Kodak, Pentax.
 CAMERA = frozenset({32767, 32769, 32770, 34713, 65000, 65535})

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from iqcli.errors import PhotoError
 from iqcli.fs.read import Stamp, open_quietly, read_bytes
 from iqcli.photos import xmp
-from iqcli.photos.codecs.metadata import FRONT, exif_blocks, xmp_packets
+from iqcli.photos.codecs.metadata import FRONT, exif_blocks, stars_in, xmp_packets
 from iqcli.photos.formats import PHOTO, VIDEO, extension
 from iqcli.photos.names.takeout import is_takeout
-from iqcli.photos.tiff import directory
 from iqcli.photos.times import capture_time
 from iqcli.pipeline import editor_marks
 from iqcli.records import UNMARKED, Marks
@@ -38,8 +37,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 2**25
 # Nikon's have XMP in them, too.
 XMP = ("xmp", "nksc")
-# Tags of EXIF: the rating in stars, and in percent.
-RATING, RATING_PERCENT = 0x4746, 0x4749
 # A larger JSON file is another program's.
 MAX_TAKEOUT_BYTES = 4 * 2**20
 
@@ -189,7 +186,7 @@ def marks_in(file: BinaryIO, *, labels: bool = False) -> Marks:
     marks = [xmp.marks_of(packet, labels=labels) for packet in xmp_packets(file)]
     file.seek(0)
     with suppress(struct.error, IndexError, ValueError):
-        marks.append(Marks(stars=_exif_stars(exif_blocks(file, file.read(FRONT)))))
+        marks += [Marks(stars_in(each)) for each in exif_blocks(file, file.read(FRONT))[:1]]
     return xmp.highest(marks)
 
 
@@ -205,21 +202,4 @@ def time_in(file: BinaryIO) -> Taken | None:
         fraction = f".{header.fraction[:6]}" if header.fraction else ""
         if header.taken:
             return capture_time.Taken(header.taken + fraction, capture_time.EXIF)
-    return None
-
-
-def _exif_stars(blocks: Sequence[bytes]) -> int | None:
-    """The rating in EXIF, as stars or else in percent, as Windows writes both."""
-    for block in blocks:
-        order = ">" if block[:2] == b"MM" else "<"
-        (start,) = struct.unpack_from(order + "I", block, 4)
-        tags = directory(block, order, start, {RATING, RATING_PERCENT})
-        rating, percent = (
-            int.from_bytes(value, "big" if order == ">" else "little")
-            if len(value := tags.get(each, b"")) in (1, 2, 4)
-            else None
-            for each in (RATING, RATING_PERCENT)
-        )
-        stars = rating if rating is not None and rating <= 5 else None
-        return xmp.first_rating([stars, None if percent is None else xmp.stars_of_percent(percent)])
     return None

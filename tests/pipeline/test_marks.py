@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from support.images import encoded, exif_block
 from support.phone_files import jpeg, shown
 
 from iqcli.errors import PhotoError
+from iqcli.photos.read import read_photo
 from iqcli.pipeline.cache import Cache
 from iqcli.pipeline.measure import measure
 from iqcli.pipeline.picasa import PicasaStars, starred
@@ -52,6 +54,28 @@ def test_stars_in_any_file_of_the_shot(tmp_path: Path, name: str, data: bytes) -
     shot = shot_of(tmp_path, name, data)
     (found,) = read_marks(sidecars(shot))
     assert found.marks == Marks(stars=4)
+
+
+@pytest.mark.parametrize("order", "<>")
+@pytest.mark.parametrize(
+    ("tags", "stars"),
+    [
+        ({0x4746: 3}, 3),
+        ({0x4746: 0}, 0),
+        ({0x4746: 6}, None),
+        ({0x4749: 50}, 3),
+        ({0x4746: 0, 0x4749: 75}, 4),
+        ({0x4746: 2, 0x4749: 99}, 2),
+        ({0x4746: 9, 0x4749: 99}, 5),
+        ({0x4749: 101}, None),
+    ],
+)
+def test_stars_of_exif_are_the_same_in_a_photo_and_beside_one(
+    order: str, tags: dict[int, int], stars: int | None
+) -> None:
+    data = encoded(shown(1), "JPEG", exif=exif_block(tags, {}, order))
+    assert read_photo(data, max_megapixels=9)[0].stars == stars
+    assert marks_in(BytesIO(data)) == Marks(stars)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from iqcli.photos import xmp
 from iqcli.photos.codecs.boxes import MOST_BOXES, box, boxes
 from iqcli.photos.formats import HEAD_BYTES, sniff
+from iqcli.photos.tiff import directory
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,8 @@ FRONT = 2**18
 # No index of a photo or of a short film, and no item with EXIF, comes near it.
 MOST_INDEX = MOST_ITEM = 2**24
 PREFIX = b"Exif\0\0"
+# Tags of EXIF: the rating in stars, and in percent.
+RATING, RATING_PERCENT = 0x4746, 0x4749
 # Where programs put XMP: before the picture, or behind it.
 XMP_FRONT, XMP_END = 2**20, 2**19
 # A photo has one, and another for each photo that it was made of.
@@ -72,6 +76,19 @@ def _segments(data: bytes) -> list[bytes]:
             found.append(segment.removeprefix(PREFIX))
         at += 2 + length
     return found
+
+
+def stars_in(block: bytes) -> int | None:
+    """The rating in EXIF, 0..5, as stars or else in percent: Windows writes both."""
+    order: Literal["big", "little"] = "big" if block[:2] == b"MM" else "little"
+    start, wanted = int.from_bytes(block[4:8], order), (RATING, RATING_PERCENT)
+    tags = directory(block, ">" if order == "big" else "<", start, wanted)
+    rating, percent = (
+        int.from_bytes(tags[each], order) if len(tags.get(each, b"")) in (1, 2, 4) else None
+        for each in wanted
+    )
+    stars = rating if rating is not None and rating <= 5 else None
+    return xmp.first_rating([stars, None if percent is None else xmp.stars_of_percent(percent)])
 
 
 def find_box(file: BinaryIO, name: bytes) -> bytes:
