@@ -13,16 +13,14 @@ from support.small_backbone import SIDE, make_small, small_data
 from iqcli.errors import IqError
 from iqcli.extractors.mini_crops import mosaic, whole
 from iqcli.training.backbone import data as module
-from iqcli.training.backbone import groups
 from iqcli.training.backbone.data import BackboneBatches, BackboneData
 from iqcli.training.backbone.framing import CENTRED, draw_framing, views_of
 from iqcli.training.backbone.group_bank import GroupBank
-from iqcli.training.backbone.groups import COUNT, SHOWN, TONE, draw_group, shown_kind
+from iqcli.training.backbone.groups import COUNT
 from iqcli.training.config import BackboneConfig
 from iqcli.training.dataset import HOLDOUT_ONE_IN, holdout_mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from iqcli.records import Pixels
@@ -50,50 +48,6 @@ def test_a_whole_loses_little_and_a_mosaic_nothing_of_its_scale() -> None:
         assert 0.7 < (bottom - top) * (right - left) <= 1
         assert np.abs(view.astype(int) - whole(picture)).mean() < 40
     assert 0 < sum(each.mirrored for each in framings) < 12
-
-
-# --- groups ---
-
-
-@pytest.mark.usefixtures("small")
-def test_groups_demand_no_more_than_they_allow() -> None:
-    random = np.random.default_rng(2)
-    picture = random.integers(60, 190, (160, 200, 3), np.uint8)
-    kinds = set()
-    for _ in range(60):
-        group = draw_group(lambda: picture, random)
-        kinds.add(group.kind)
-        assert group.views.shape == (COUNT, 2, SIDE, SIDE, 3)
-        both = np.isfinite(group.margins) & np.isfinite(group.slacks)
-        assert (group.margins[both] < group.slacks[both]).all()
-        assert not (np.isfinite(group.margins) & np.isfinite(group.margins.T)).any()
-    assert {"bracket", "under", "over", "brighten"} <= kinds
-
-
-@pytest.mark.usefixtures("small")
-def test_a_dark_picture_has_no_exposure_series() -> None:
-    random, dark = np.random.default_rng(3), np.full((96, 96, 3), 20, np.uint8)
-    kinds = {draw_group(lambda: dark, random).kind for _ in range(40)}
-    assert not {"bracket", "under", "over"} & kinds
-
-
-@pytest.mark.usefixtures("small")
-def test_the_versions_of_a_group_are_seen_alike(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Same cut, same pieces, same way round: else the crop and not the fault would be learnt."""
-    same: Callable[..., Pixels] = lambda picture, level, seed: picture  # noqa: E731
-    monkeypatch.setattr(groups, "DISTORTIONS", dict.fromkeys(groups.DISTORTIONS, same))
-    monkeypatch.setattr(groups, "ladder_cost", lambda name: 0.5)
-    monkeypatch.setattr(groups, "is_well_exposed", lambda picture: False)
-    random, picture = np.random.default_rng(3), photo("coffee.png")
-    for _ in range(6):
-        views = draw_group(lambda: picture, random).views
-        assert (views == views[0]).all()
-
-
-def test_the_curve_names_tones_and_exposure() -> None:
-    assert {shown_kind(name) for name in TONE} == {*TONE}
-    assert shown_kind("over") == "over" and shown_kind("jpeg") == "other"
-    assert "other" not in SHOWN
 
 
 # --- the bank ---
