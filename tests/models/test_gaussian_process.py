@@ -111,6 +111,19 @@ def test_the_bound_is_below_the_likelihood_and_meets_it_with_all_points(change) 
     assert found[-1] <= likelihood / 2 + 1e-6
 
 
+def test_the_bound_with_few_points_is_that_of_the_paper() -> None:
+    """Titsias 2009, equation 9."""
+    inputs, rest = world()
+    kernel = stirred(kernel_at(inputs[:5]))
+    cross = covariance(kernel, inputs, inputs[:5])
+    known = cross @ np.linalg.solve(covariance(kernel, inputs[:5], inputs[:5]), cross.T)
+    gram = known + NOISE * np.eye(len(inputs))
+    likelihood = rest @ np.linalg.solve(gram, rest) + np.linalg.slogdet(2 * np.pi * gram)[1]
+    unknown = (SIGNAL * len(inputs) - np.trace(known)) / NOISE
+    found = bounded(kernel, inputs, rest)
+    assert found == pytest.approx(-(likelihood + unknown) / 2, abs=1e-3)
+
+
 def test_the_slopes_of_the_bound_are_those_of_its_values() -> None:
     inputs, rest = (torch.tensor(each) for each in world(40))
     kernel = training._deepened(stirred(kernel_at(world(10, seed=3)[0])))

@@ -12,7 +12,7 @@ import torch
 
 from iqcli.errors import IqError
 from iqcli.training.config import TrainConfig
-from iqcli.training.loop import shuffled_rows, train_steps
+from iqcli.training.loop import half_cosine, shuffled_rows, train_steps, train_until_plateau
 from iqcli.training.run_state import RunFolder
 
 if TYPE_CHECKING:
@@ -80,3 +80,40 @@ def test_a_run_that_has_gone_further_is_not_cut_short(tmp_path: Path) -> None:
     assert torch.equal(done.weight, again.weight)
     with pytest.raises(IqError, match="has gone 7 steps already; set steps to 7 or more"):
         trained(tmp_path, replace(CONFIG, steps=6))
+
+
+def test_a_step_is_no_longer_than_the_norm_allows(tmp_path: Path) -> None:
+    network = torch.nn.Linear(3, 1, bias=False)
+    start = network.weight.detach().clone()
+
+    def backward(batch: int, step: int) -> dict[str, float]:
+        (1e4 * network(torch.tensor([[3.0, 4.0, 0.0]])).sum()).backward()
+        return {}
+
+    run, optimiser = RunFolder(tmp_path), torch.optim.SGD(network.parameters(), lr=0.5)
+    run.open({})
+    rates, config = [lambda step: 1.0], TrainConfig(steps=1)
+    train_steps(network, optimiser, rates, list, backward, config, run, print, clip_norm=2.0)
+    moved = network.weight.detach() - start
+    torch.testing.assert_close(moved, torch.tensor([[-0.6, -0.8, 0.0]]), rtol=1e-4, atol=1e-5)
+
+
+def test_rates_fall_by_half_a_cosine() -> None:
+    found = [half_cosine(each) for each in (0, 1 / 3, 0.5, 2 / 3, 1)]
+    np.testing.assert_allclose(found, [1, 0.75, 0.5, 0.25, 0], atol=1e-12)
+
+
+def test_the_weights_before_the_plateau_are_kept() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    errors = iter([5.0, 3.0, 4.0, 3.0, 2.0, 6.0, 7.0, 2.0, 0.0])
+    epochs = iter(range(1, 10))
+
+    def epoch() -> float:
+        with torch.no_grad():
+            network.weight.fill_(count := float(next(epochs)))
+        return count
+
+    train_losses, stop_losses = train_until_plateau(network, epoch, lambda: next(errors), 9, 2)
+    assert train_losses == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert stop_losses == [5, 3, 4, 3, 2, 6, 7, 2]
+    assert network.weight.item() == 5

@@ -48,6 +48,11 @@ def test_a_whole_loses_little_and_a_mosaic_nothing_of_its_scale() -> None:
         assert 0.7 < (bottom - top) * (right - left) <= 1
         assert np.abs(view.astype(int) - whole(picture)).mean() < 40
     assert 0 < sum(each.mirrored for each in framings) < 12
+    places = np.stack([each.places for each in framings])
+    assert places.min() < 0.1 and places.max() > 0.9 and places.std(axis=0).min() > 0.1
+    top, left, bottom, right = np.transpose([each.frame for each in framings])
+    assert min((bottom - top).min(), (right - left).min()) < 0.9
+    assert min(np.ptp(top), np.ptp(left)) > 0.05
 
 
 # --- the bank ---
@@ -156,6 +161,44 @@ def test_pairs_are_of_one_scene_and_never_held_out(given: BackboneData) -> None:
     for better, worse in given.pairs:
         assert given.scenes[better] == given.scenes[worse] and not given.held_out[better]
         assert given.opinions[better] > given.opinions[worse]
+
+
+def test_photos_that_people_hardly_tell_apart_are_no_pair(given: BackboneData) -> None:
+    better = np.arange(len(given.opinions)) % 2 == 0
+    for gap, is_pair in ((0.3, False), (0.5, True)):
+        opinions = np.where(better, 5 + gap, 5).astype(np.float32)
+        assert bool(replace(given, opinions=opinions).pairs) == is_pair
+
+
+def test_good_pictures_of_all_folders_and_liked_photos_are_drawn(
+    given: BackboneData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Path] = []
+    monkeypatch.setattr(
+        module.ViewStore, "__getitem__", lambda store, k: drawn.append(store.photos[k])
+    )
+    (good,) = given.good
+    trained = [each for each in good.photos if not module._is_watched(each.name)]
+    several = [replace(good, photos=trained[:1]), replace(good, photos=trained[1:])]
+    data, random = replace(given, good=several), np.random.default_rng(0)
+    for _ in range(400):
+        data.draw(random)
+    assert sum(each not in trained for each in drawn) == pytest.approx(0.42 * 400, abs=40)
+    assert drawn.count(trained[0]) == pytest.approx(0.29 * 400, abs=40)
+
+
+def test_the_best_of_the_photos_held_out_are_watched(
+    given: BackboneData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Path] = []
+    monkeypatch.setattr(
+        module.ViewStore, "__getitem__", lambda store, k: drawn.append(store.photos[k])
+    )
+    monkeypatch.setattr(module, "BEST_WATCHED", 1)
+    opinions = np.arange(1, 1 + len(given.opinions), dtype=np.float32)
+    replace(given, opinions=opinions, good=[]).watched()
+    held_out = np.flatnonzero(given.held_out)
+    assert len(held_out) > 1 and drawn == [given.photos.photos[held_out.max()]]
 
 
 def test_nothing_held_out_is_drawn_and_nothing_drawn_is_watched(
