@@ -289,7 +289,7 @@ def test_figures_are_those_of_the_held_out_photos(learnt) -> None:
     error = own.scores - own.opinions
     assert own.srcc == pytest.approx(spearmanr(own.scores, own.opinions).statistic)
     assert own.rmse == pytest.approx(np.sqrt((error**2).mean()), rel=1e-5)
-    # Nine in ten of the photos that set deviations lie inside by making: the halves are crossed.
+    # Nine in ten of the photos that set deviations lie inside by making: the parts are crossed.
     assert not np.allclose(own.cross_sigmas, own.sigmas)
     third = np.argsort(own.cross_sigmas, kind="stable")[: len(error) // 3 + 1]
     assert own.coverages[0] == pytest.approx(
