@@ -50,7 +50,7 @@ def fusion(
     where: Where = None,
     blocks: Annotated[
         str, typer.Option("--blocks", help="Blocks to fuse, with commas.")
-    ] = "brisque,photometry,mini",
+    ] = "mini",
     scene: Scene = None,
     ladders: Ladders = None,
     name: Name = None,
@@ -84,7 +84,7 @@ def dkl(
     where: Where = None,
     blocks: Annotated[
         str, typer.Option("--blocks", help="Blocks to fit on, with commas.")
-    ] = "mini,photometry",
+    ] = "mini",
     scene: Scene = None,
     name: Name = None,
 ) -> Exit:
