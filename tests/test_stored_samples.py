@@ -174,26 +174,37 @@ def test_sidecars_of_0_1_protect_nothing(iq: Iq) -> None:
     assert {row["stars"] for row in rows} == {None}
 
 
-def test_the_cache_is_used(iq: Iq, photos: Path, measured: None) -> None:
-    """Each photo is read once for its hash (this is another folder); nothing is computed."""
-    ran, opened, loaded = iq.spied("score", "photos", "-f", "jsonl")
-    assert ran.code == 0, ran.err
-    assert [*map(without_words, ran.rows)] == [*map(without_words, EXPECTED[""])]
-    assert sum(name.endswith(".jpg") for name in opened) == 6
+def test_the_cache_is_used_for_what_has_not_changed(iq: Iq, photos: Path, measured: None) -> None:
+    """The network is another one, so its block is computed, and that is said once."""
+    plain = iq("score", "photos", "-f", "jsonl", "--no-cache")
+    ran = iq("score", "photos", "-f", "jsonl")
+    assert (plain.code, ran.code) == (0, 0), ran.err
+    assert ran.rows == plain.rows
+    assert sum("were measured without" in line for line in ran.lines) == 1
+    known = ("path", "taken", "camera", "width", "height", "sha256")
+    assert [[row[key] for key in known] for row in ran.rows] == [
+        [row[key] for key in known] for row in EXPECTED[""]
+    ]
+    again, _, loaded = iq.spied("score", "photos", "-f", "jsonl")
+    assert again.rows == ran.rows
     assert loaded & {"torch", "cv2", "PIL"} == set()
 
 
 def test_copies_are_looked_for_in_it(iq: Iq, photos: Path, measured: None) -> None:
-    """Without the small grey pictures that it lacks: nothing is decoded for them."""
-    ran, _, loaded = iq.spied("cull", "photos", "--duplicates", "-f", "jsonl")
+    """Also by the small grey pictures that it lacks: they are made with what is measured anew."""
+    ran = iq("cull", "photos", "--duplicates", "-f", "jsonl")
     assert ran.code == 0, ran.err
-    assert loaded & {"torch", "cv2", "PIL"} == set()
-    assert sum("6 photos measured by an earlier version" in line for line in ran.lines) == 1
+    assert ran.rows == iq("cull", "photos", "--duplicates", "-f", "jsonl", "--no-cache").rows
+    assert not any("measured by an earlier version" in line for line in ran.lines)
 
 
 @pytest.mark.parametrize("model", [name for name in EXPECTED if name])
 def test_a_trained_model_says_the_same(iq: Iq, photos: Path, measured: None, model: str) -> None:
     ran = iq("score", "photos", "-f", "jsonl", "--model", str(SAMPLES / "models" / model))
+    if model == "taste.safetensors":  # it corrects scores that this iq no longer gives
+        assert ran.code == 2
+        assert "stands on another fusion-mini than this iq has; train it again" in ran.err
+        return
     assert ran.code == 0, ran.err
     assert [*map(without_words, ran.rows)] == [*map(without_words, EXPECTED[model])]
 

@@ -1,9 +1,12 @@
-"""The network behind the block `mini`: MobileNetV2 without batch norm, read at four depths.
+"""The network behind the block `mini` in torch: EfficientNet-Lite0 without batch norm.
 
-Shape of Sandler et al. 2018 (width 1.0), batch norm folded into the convolutions. Quality is in the
-small as well as in the whole, so not only the last layer is read: mean and deviation of the maps at
-strides 4, 8 and 16 and the mean of the last one are standardised and joined, and a linear layer a
-kind of view makes the embedding of it.
+Liu, Tan 2020: inverted residuals, ReLU6, no squeeze-and-excite, padding as TensorFlow's; batch norm
+is folded into the convolutions. Quality is in the small as well as in the whole, so not only the
+last layer is read: mean and deviation of the maps of every stage and the mean of the last layer are
+standardised and joined, and a linear layer a kind of view makes the embedding of it. A mosaic goes
+as far as `MOSAIC_STAGE`.
+
+On a CPU the same network runs without torch, see `iqcli.extractors.mini_cpu`.
 """
 
 from __future__ import annotations
@@ -14,89 +17,113 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from iqcli.extractors.mini_weights import LAST, STAGES, STEM, TAPPED, TAPS
+from iqcli.extractors.mini_weights import (
+    CENTRE,
+    FAINTEST,
+    LAST,
+    MOSAIC_STAGE,
+    SCALE,
+    STAGES,
+    STEM,
+    TAPS,
+)
 from iqcli.extractors.schema import EMBEDDING, KINDS
 
 
-class InvertedResidual(nn.Module):
-    """An inverted residual: widen, filter each channel, narrow."""
+class PaddedConvolution(nn.Conv2d):
+    """A convolution that pads as TensorFlow does ("same")."""
 
-    def __init__(self, inputs: int, outputs: int, expansion: int, stride: int) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1
+    ) -> None:
+        pad = kernel // 2 if stride == 1 else 0
+        super().__init__(inputs, outputs, kernel, stride, pad, groups=groups)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(b, inputs, h, w) to (b, outputs, h / stride, w / stride)."""
+        if self.stride == (2, 2):
+            # Even sides need less, and more of it at their ends.
+            height, width = (self.kernel_size[0] - 2 + side % 2 for side in x.shape[2:])
+            x = functional.pad(
+                x, (width // 2, width - width // 2, height // 2, height - height // 2)
+            )
+        return super().forward(x)
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel, narrow."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
         wide = inputs * expansion
-        self.widen = nn.Conv2d(inputs, wide, 1) if expansion > 1 else None
-        self.filter = nn.Conv2d(wide, wide, 3, stride, groups=wide)
-        self.narrow = nn.Conv2d(wide, outputs, 1)
-        self.stride = stride
+        self.widen = PaddedConvolution(inputs, wide) if expansion > 1 else None
+        self.filter = PaddedConvolution(wide, wide, kernel, stride, wide)
+        self.narrow = PaddedConvolution(wide, outputs)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(b, inputs, h, w) to (b, outputs, h / stride, w / stride)."""
         y = x if self.widen is None else functional.relu6(self.widen(x))
-        y = functional.relu6(self._filtered(y))
-        y = cast("torch.Tensor", self.narrow(y))
+        y = cast("torch.Tensor", self.narrow(functional.relu6(self.filter(y))))
         return x + y if self.residual else y
-
-    def _filtered(self, y: torch.Tensor) -> torch.Tensor:
-        if self.stride == 1:
-            return functional.conv2d(
-                y, self.filter.weight, self.filter.bias, padding=1, groups=self.filter.groups
-            )
-        return cast("torch.Tensor", self.filter(_framed(y)))
 
 
 class Backbone(nn.Module):
-    """Views to embeddings and to scores; `KINDS` have an embedding and a score of their own."""
-
-    tap_mean: torch.Tensor
-    tap_deviation: torch.Tensor
+    """Pairs of views to embeddings and logits of the score; its tensors are those of the file."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, STEM, 3, 2)
+        self.stem = PaddedConvolution(3, STEM, 3, 2)
         self.stages = nn.ModuleList()
         channels = STEM
-        for expansion, outputs, repeats, stride in STAGES:
+        for kernel, stride, expansion, outputs, repeats in STAGES:
             blocks = []
             for k in range(repeats):
                 step = stride if k == 0 else 1
-                blocks.append(InvertedResidual(channels, outputs, expansion, step))
+                blocks.append(InvertedResidual(channels, outputs, kernel, step, expansion))
                 channels = outputs
             self.stages.append(nn.Sequential(*blocks))
-        self.last = nn.Conv2d(channels, LAST, 1)
-        self.register_buffer("tap_mean", torch.zeros(TAPS))
-        self.register_buffer("tap_deviation", torch.ones(TAPS))
-        self.embed = nn.ModuleDict({kind: nn.Linear(TAPS, EMBEDDING) for kind in KINDS})
-        self.score = nn.ModuleDict({kind: nn.Linear(EMBEDDING, 1) for kind in KINDS})
+        self.last = PaddedConvolution(channels, LAST)
+        for kind, taps in zip(KINDS, TAPS, strict=True):
+            self.register_buffer(f"{kind}_mean", torch.zeros(taps))
+            self.register_buffer(f"{kind}_deviation", torch.ones(taps))
+        self.embed = nn.ModuleList(nn.Linear(taps, EMBEDDING) for taps in TAPS)
+        self.score = nn.ModuleList(nn.Linear(EMBEDDING, 1) for _ in TAPS)
 
-    def taps(self, views: torch.Tensor) -> torch.Tensor:
-        """(b, side, side, 3) of uint8 to (b, TAPS) raw statistics of the maps."""
-        x = views.permute(0, 3, 1, 2).to(self.stem.weight.dtype) / 127.5 - 1
-        # Faint noise lives in the last bits of the first maps (see `mini_cpu`).
-        with torch.autocast(x.device.type, enabled=False):
-            x = self.stages[0](functional.relu6(self.stem(_framed(x))))
+    def forward(self, pairs: torch.Tensor) -> torch.Tensor:
+        """(n, 2, side, side, 3) of uint8 to (n, SIZE): of each kind the embedding, the logit."""
         found = []
-        for k, stage in enumerate(self.stages[1:], 1):
-            x = stage(x)
-            if k in TAPPED:
-                deviation, mean = torch.std_mean(x.float(), dim=(2, 3), correction=0)
-                found += [mean, deviation]
-        found.append(functional.relu6(self.last(x)).float().mean(dim=(2, 3)))
+        for k, (kind, taps) in enumerate(zip(KINDS, self._taps(pairs), strict=True)):
+            mean, deviation = (getattr(self, f"{kind}_{each}") for each in ("mean", "deviation"))
+            with torch.autocast(taps.device.type, enabled=False):
+                joined = ((taps - mean) / deviation).clamp(-8, 8)
+                embedding = torch.tanh(self.embed[k](joined))
+                found += [embedding, self.score[k](embedding)]
         return torch.cat(found, dim=1)
 
-    def forward(self, views: torch.Tensor, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """(b, side, side, 3) views of one kind to embeddings (b, EMBEDDING) and logits (b,)."""
-        return self.read(self.taps(views), kind)
+    def _taps(self, pairs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Raw statistics of the maps (n, taps), of the whole and of the mosaic."""
+        count = len(pairs)
+        x = torch.cat([pairs[:, 0], pairs[:, 1]]).permute(0, 3, 1, 2)
+        # Faint noise lives in the last bits of the first maps: bfloat16 in them moves scores by up
+        # to a quarter of a point.
+        with torch.autocast(x.device.type, enabled=False):
+            x = (x.to(self.stem.weight.dtype) - CENTRE) / SCALE
+            x = self.stages[0](functional.relu6(self.stem(x)))
+        whole, parts = [], []
+        for k in range(len(STAGES)):
+            x = self.stages[k](x) if k else x
+            found = _statistics(x)
+            whole.append(found[:count])
+            if k <= MOSAIC_STAGE:
+                parts.append(found[count:])
+            if k == MOSAIC_STAGE:
+                x = x[:count]
+        whole.append(functional.relu6(self.last(x)).float().mean(dim=(2, 3)))
+        return torch.cat(whole, dim=1), torch.cat(parts, dim=1)
 
-    def read(self, taps: torch.Tensor, kind: str) -> tuple[torch.Tensor, torch.Tensor]:
-        """Embeddings in -1..1 and logits of the score from the raw taps."""
-        with torch.autocast(taps.device.type, enabled=False):
-            joined = ((taps - self.tap_mean) / self.tap_deviation).clamp(-8, 8)
-            embedding = torch.tanh(self.embed[kind](joined))
-            return embedding, self.score[kind](embedding)[:, 0]
 
-
-def _framed(x: torch.Tensor) -> torch.Tensor:
-    """What a stride of two needs about it: a pixel at the end, at both ends of an odd side."""
-    height, width = x.shape[2:]
-    return functional.pad(x, (width % 2, 1, height % 2, 1))
+def _statistics(maps: torch.Tensor) -> torch.Tensor:
+    """(b, c, h, w) to (b, 2 c): means and deviations, in float32."""
+    variance, mean = torch.var_mean(maps.float(), dim=(2, 3), correction=0)
+    return torch.cat([mean, (variance + FAINTEST).sqrt()], dim=1)

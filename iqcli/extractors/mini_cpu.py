@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from iqcli.extractors.mini_crops import SIDE
-from iqcli.extractors.mini_weights import STAGES, STEM, TAPPED, TAPS
+from iqcli.extractors.mini_weights import (
+    CENTRE,
+    FAINTEST,
+    MOSAIC_STAGE,
+    SCALE,
+    STAGES,
+    STEM,
+    TAPS,
+)
+from iqcli.extractors.schema import KINDS
 from iqcli.runtime.network import CompiledNetwork, Subgraph
 
 if TYPE_CHECKING:
@@ -22,82 +31,75 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float32]
 
-# Views in one pass: with more, the maps no longer fit the caches of a core.
-PAIR = 2
+HEADS = ("embed.", "score.", *(f"{kind}_" for kind in KINDS))
 
 
 class CpuBackbone:
-    """Views to embeddings and to scores; may be called from several threads at once."""
+    """Pairs of views to embeddings and scores; may be called from several threads at once."""
 
     def __init__(self, tensors: Tensors, *, short: bool) -> None:
         """`short`: in bfloat16 but for the first maps."""
         self._network = CompiledNetwork([_first(tensors), _rest(tensors)], short=short)
-        self._tensors = {
-            name: each
-            for name, each in tensors.items()
-            if name.startswith(("tap_", "embed.", "score."))
-        }
+        self._heads = {name: each for name, each in tensors.items() if name.startswith(HEADS)}
 
-    def taps(self, views: NDArray[np.uint8]) -> Array:
-        """(n, SIDE, SIDE, 3) to (n, TAPS) raw statistics of the maps."""
-        found = np.empty((len(views), TAPS), np.float32)
-        for k in range(0, len(views), PAIR):
-            some = views[k : k + PAIR]
-            if missing := PAIR - len(some):
-                some = np.concatenate([some, some[:missing]])
-            found[k : k + PAIR] = self._network(some)[: len(views) - k]
-        return found
+    def __call__(self, pairs: NDArray[np.uint8]) -> Array:
+        """(n, 2, SIDE, SIDE, 3) to (n, SIZE): of each kind the embedding, then the logit."""
+        return np.stack([self._read(self._network(pair)[0]) for pair in pairs])
 
-    def read(self, taps: Array, kind: str) -> Array:
-        """(n, TAPS) to (n, EMBEDDING + 1): embeddings in -1..1, and the logits of the score."""
-        given = self._tensors
-        joined = ((taps - given["tap_mean"]) / given["tap_deviation"]).clip(-8, 8)
-        embedding = np.tanh(_linear(joined, given, f"embed.{kind}"))
-        return np.concatenate([embedding, _linear(embedding, given, f"score.{kind}")], axis=1)
-
-
-def _linear(x: Array, tensors: Tensors, name: str) -> Array:
-    # Row by row: the sum of a row must not depend on how many rows there are.
-    weight, bias = tensors[f"{name}.weight"], tensors[f"{name}.bias"]
-    return np.stack([weight @ row for row in x]) + bias
+    def _read(self, taps: Array) -> Array:
+        found = []
+        for k, (kind, own) in enumerate(zip(KINDS, np.split(taps, TAPS[:1]), strict=True)):
+            given = self._heads
+            joined = ((own - given[f"{kind}_mean"]) / given[f"{kind}_deviation"]).clip(-8, 8)
+            embedding = np.tanh(given[f"embed.{k}.weight"] @ joined + given[f"embed.{k}.bias"])
+            logit = given[f"score.{k}.weight"] @ embedding + given[f"score.{k}.bias"]
+            found += [embedding, logit]
+        return np.concatenate(found)
 
 
 def _first(tensors: Tensors) -> tuple[Subgraph, Any]:
-    """The stem and the first stage."""
-    graph = Subgraph((PAIR, SIDE, SIDE, 3), of_bytes=True)
-    x = graph.maps_of(graph.input, 127.5, 127.5)
-    layer = tensors["stem.weight"], tensors["stem.bias"]
-    x = graph.relu6(graph.convolution(x, *layer, stride=2, after=1))
+    """The stem and the first stage, of the whole and of the mosaic."""
+    graph = Subgraph((2, SIDE, SIDE, 3), of_bytes=True)
+    x = graph.maps_of(graph.input, CENTRE, SCALE)
+    x = graph.relu6(_layer(graph, x, tensors, "stem", stride=2, after=1))
     return graph, _stage(graph, x, tensors, 0)
 
 
 def _rest(tensors: Tensors) -> tuple[Subgraph, Any]:
-    """The other stages, and the statistics of their maps."""
-    graph = Subgraph((PAIR, STAGES[0][1], SIDE // 2, SIDE // 2), short=True)
-    x, found = graph.input, []
-    for k in range(1, len(STAGES)):
+    """The other stages; the statistics of all maps, those of the whole first."""
+    graph = Subgraph((2, STAGES[0][3], SIDE // 2, SIDE // 2), short=True)
+    x, found = graph.input, _statistics(graph, graph.input)
+    for k in range(1, MOSAIC_STAGE + 1):
         x = _stage(graph, x, tensors, k)
-        if k in TAPPED:
-            found += [graph.means(x), graph.deviations(x)]
-    x = graph.relu6(graph.convolution(x, tensors["last.weight"], tensors["last.bias"]))
-    return graph, graph.joined([*found, graph.means(x)])
+        found += _statistics(graph, x)
+    both = graph.joined(found)
+    x, found = graph.part(x, 0, 1), [graph.part(both, 0, 1)]
+    for k in range(MOSAIC_STAGE + 1, len(STAGES)):
+        x = _stage(graph, x, tensors, k)
+        found += _statistics(graph, x)
+    x = graph.relu6(_layer(graph, x, tensors, "last"))
+    return graph, graph.joined([*found, graph.means(x), graph.part(both, 1, 2)])
+
+
+def _statistics(graph: Subgraph, maps: Any) -> list[Any]:
+    return [graph.means(maps), graph.deviations(maps, FAINTEST)]
 
 
 def _stage(graph: Subgraph, x: Any, tensors: Tensors, stage: int) -> Any:
     """A stage of inverted residuals: widen, filter each channel, narrow."""
-    expansion, outputs, repeats, stride = STAGES[stage]
-    inputs = STAGES[stage - 1][1] if stage else STEM
+    kernel, stride, expansion, outputs, repeats = STAGES[stage]
+    inputs = STAGES[stage - 1][3] if stage else STEM
     for k in range(repeats):
         name, step = f"stages.{stage}.{k}", stride if k == 0 else 1
-
-        def layer(x: Any, part: str, name: str = name, **how: Any) -> Any:
-            weight, bias = (tensors[f"{name}.{part}.{each}"] for each in ("weight", "bias"))
-            return graph.convolution(x, weight, bias, **how)
-
-        y = graph.relu6(layer(x, "widen")) if expansion > 1 else x
-        # All sides are even: a stride of two needs a pixel at the end alone.
-        y = layer(y, "filter", stride=step, before=int(step == 1), after=1, each=True)
-        y = layer(graph.relu6(y), "narrow")
+        y = graph.relu6(_layer(graph, x, tensors, f"{name}.widen")) if expansion > 1 else x
+        # All sides are even: a stride of two needs a pixel less, before.
+        around = {"before": kernel // 2 - (step == 2), "after": kernel // 2}
+        y = _layer(graph, y, tensors, f"{name}.filter", stride=step, each=True, **around)
+        y = _layer(graph, graph.relu6(y), tensors, f"{name}.narrow")
         x = graph.sum(x, y) if step == 1 and inputs == outputs else y
         inputs = outputs
     return x
+
+
+def _layer(graph: Subgraph, x: Any, tensors: Tensors, name: str, **how: Any) -> Any:
+    return graph.convolution(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"], **how)

@@ -2,8 +2,9 @@
 
 A network for 224 pixels cannot take a whole scoring view pixel by pixel in a time that suits
 culling. Blur and noise are in single pixels, composition is in the whole; so it gets the whole at
-224 by 224, and mosaics of pieces at the view's own scale, taken from all over it (compare the
-fragments of FAST-VQA, Wu et al. 2022).
+224 by 224, and a mosaic of pieces at the view's own scale, taken from all over it (compare the
+fragments of FAST-VQA, Wu et al. 2022). That squeezes a panorama and takes few pieces of it, so it
+is looked at in squares, too.
 """
 
 from __future__ import annotations
@@ -21,6 +22,29 @@ if TYPE_CHECKING:
 SIDE = 224
 GRID = 4
 PIECE = SIDE // GRID
+# In the middle of its cell lies each piece, but for training.
+MIDDLE = np.full((GRID, GRID, 2), 0.5, np.float32)
+# How many times as long as it is high a panorama is, at least; or as high as it is wide.
+PANORAMA = 2
+
+
+def pair(picture: Pixels) -> Pixels:
+    """Both views of a picture, (2, SIDE, SIDE, 3)."""
+    return np.stack([whole(picture), mosaic(picture, MIDDLE)])
+
+
+def squares(head: Pixels) -> list[Pixels]:
+    """The windows in which a panorama is judged: squares of its short side, from end to end.
+
+    None for other pictures, and for strips that would have to be enlarged for them.
+    """
+    short, long = sorted(head.shape[:2])
+    if short < SIDE or long < PANORAMA * short:
+        return []
+    starts = np.rint(np.linspace(0, long - short, -(-long // short))).astype(int)
+    if head.shape[0] == short:
+        return [head[:, start : start + short] for start in starts]
+    return [head[start : start + short] for start in starts]
 
 
 def whole(head: Pixels) -> Pixels:

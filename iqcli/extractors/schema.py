@@ -69,7 +69,7 @@ def steps(tiles: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 # The network of the block `mini`.
-FORMAT = "iq-backbone-1"
+FORMAT = "iq-backbone-2"
 KINDS = ("whole", "parts")
 EMBEDDING = 96
 # What is a logit of a score already: of each kind the number after the embedding.

@@ -69,7 +69,7 @@ class Subgraph:
 
         With `each` every channel has its own filter, `weight` (channels, 1, h, w).
         """
-        if each:
+        if each:  # a group for every channel
             weight = weight[:, None]
         x = self._operation(
             "GroupConvolution" if each else "Convolution",
@@ -93,15 +93,22 @@ class Subgraph:
         """Of each channel."""
         return self._mean(maps, keep_dims=False)
 
-    def deviations(self, maps: Any) -> Any:
-        """Of each channel; the population's, so a map of one value has 0."""
+    def deviations(self, maps: Any, faintest: float) -> Any:
+        """Of each channel: the root of the population's variance and `faintest`."""
         centred = self._operation("Subtract", maps, self._mean(maps, keep_dims=True))
         squares = self._operation("Multiply", centred, centred)
-        return self._operation("Sqrt", self._mean(squares, keep_dims=False))
+        variance = self._mean(squares, keep_dims=False)
+        faint = self._constant(np.array([faintest], np.float32))
+        return self._operation("Sqrt", self._operation("Add", variance, faint))
 
     def joined(self, several: Sequence[Any]) -> Any:
         """Numbers or maps, one after the other along the channels."""
         return self._operation("Concat", *several, axis=1)
+
+    def part(self, x: Any, start: int, stop: int) -> Any:
+        """Those of the batch."""
+        bounds = (self._constant(np.array([each], np.int64)) for each in (start, stop, 1, 0))
+        return self._operation("Slice", x, *bounds)
 
     def model(self, output: Any) -> Any:
         """The stretch from the input to `output`, to be compiled."""

@@ -54,9 +54,9 @@ class HoldoutEvaluation:
     """Scores, deviations and opinions (k,) of the held-out photos.
 
     `sigmas` (k,) are the deviations as the model is shipped, set by all of them; `cross_sigmas`
-    those set by the other four fifths of the scenes. The figures use these, since nine in ten of the
-    photos that set deviations lie in their intervals by construction. `one_per_scene` (k,) marks
-    one photo of each scene. `calibration` or `doubt` is what was set.
+    those set by the other four fifths of the scenes. The figures use these, since nine in ten of
+    the photos that set deviations lie in their intervals by construction. `one_per_scene` (k,)
+    marks one photo of each scene. `calibration` or `doubt` is what was set.
     """
 
     scores: Array

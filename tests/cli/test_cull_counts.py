@@ -124,7 +124,7 @@ def test_what_a_person_rejected_is_not_counted(iq: Iq, day: Path) -> None:
 def test_the_best_of_each_moment_stays_where_moments_are_kept(iq: Iq, day: Path) -> None:
     ran = iq("cull", "photos", "--worst", "20%", "--keep-moments")
     _, _, rejects = counts(ran)
-    assert rejects < 10
+    assert 0 < rejects < 20
     assert (
         f"20 were due, {rejects} are rejected: {20 - rejects} are the best of their moment "
         "(leave out --keep-moments to lift that)"

@@ -17,18 +17,20 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from support.drawn_scenes import PHOTOS, noisy, photo, plain, texture
 from support.fake_heads import loaded
+from support.small_backbone import drawn_judge
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
 from iqcli.extractors import base, mini, mini_weights
-from iqcli.extractors.backbone import TAPS, Backbone
+from iqcli.extractors.backbone import Backbone, PaddedConvolution
 from iqcli.extractors.mini import MiniBlock
-from iqcli.extractors.mini_crops import GRID, PIECE, SIDE, mosaic, whole
+from iqcli.extractors.mini_crops import GRID, MIDDLE, PIECE, SIDE, mosaic, pair, squares, whole
 from iqcli.extractors.registry import BLOCKS, EMBEDDED
 from iqcli.extractors.schema import EMBEDDING, FORMAT, KINDS
 from iqcli.models.registry import ENTRIES
 from iqcli.photos.views import limited, views_of
 from iqcli.runtime import library
+from iqcli.training.backbone.fold import weight_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
 
 WEIGHTS = EMBEDDED / "mini.safetensors"
 ROOT = Path(__file__).parent.parent.parent
-MIDDLE = np.full((GRID, GRID, 2), 0.5, np.float32)
-
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -110,12 +110,37 @@ def test_only_the_short_side_of_a_strip_is_enlarged() -> None:
 
 
 @pytest.mark.parametrize(
-    ("height", "width"), [(8, 8), (512, 512), (40, 2000), (3000, 90), (1200, 1600), (300, 451)]
+    ("height", "width", "count"),
+    [
+        *((8, 8, 1), (512, 512, 1), (1200, 1600, 1), (300, 451, 1), (40, 2000, 1), (3000, 90, 1)),
+        *((500, 1000, 3), (500, 1001, 4), (900, 300, 4), (300, 2000, 8), (999, 500, 1)),
+    ],
 )
-def test_what_is_prepared_has_one_shape(height: int, width: int) -> None:
+def test_what_is_prepared_are_pairs(height: int, width: int, count: int) -> None:
     views = views_of(limited(texture(1, height, width)))
     found = BLOCKS["mini"].prepare(views)
-    assert found.shape == (1 + len(mini.PLACES), SIDE, SIDE, 3) and found.dtype == np.uint8
+    assert found.shape == (count, 2, SIDE, SIDE, 3) and found.dtype == np.uint8
+    np.testing.assert_array_equal(found[0], pair(views.scoring))
+
+
+@pytest.mark.parametrize(
+    ("height", "width"), [(512, 1024), (512, 1800), (256, 2048), (1300, 400), (224, 2048)]
+)
+def test_the_squares_of_a_panorama_cover_it_from_end_to_end(height: int, width: int) -> None:
+    picture = places_of(height, width)
+    seen = np.zeros((height, width), bool)
+    short = min(height, width)
+    for square in squares(picture):
+        assert square.shape == (short, short, 3)
+        down, across = read_places(square)
+        assert down[-1, -1] - down[0, 0] == across[-1, -1] - across[0, 0] == short - 1
+        seen[down, across] = True
+    assert seen.all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(512, 1023), (223, 2048), (512, 512), (30, 2048)])
+def test_other_pictures_are_seen_whole_alone(height: int, width: int) -> None:
+    assert squares(places_of(height, width)) == []
 
 
 # --- numbers ---
@@ -133,6 +158,7 @@ def pictures() -> list[Pixels]:
 
 @pytest.fixture(scope="module")
 def prepared() -> np.ndarray:
+    """(n, 1, 2, SIDE, SIDE, 3): none of them is a panorama."""
     return np.stack([BLOCKS["mini"].prepare(views_of(each)) for each in pictures()])
 
 
@@ -169,7 +195,7 @@ def test_a_photo_has_one_vector_whatever_is_measured_with_it(prepared) -> None:
 
 
 def in_torch(prepared: np.ndarray, device: str = "cpu") -> np.ndarray:
-    return mini._with_torch(WEIGHTS, prepared, device)
+    return mini._with_torch(WEIGHTS, np.concatenate(prepared), device)
 
 
 @pytest.mark.parametrize("runtime", [False, True])
@@ -209,25 +235,56 @@ def test_torch_runs_it_where_the_runtime_is_not(prepared, monkeypatch) -> None:
     np.testing.assert_array_equal(found, in_torch(prepared[:2]))
 
 
-def test_the_network_in_torch_is_the_plain_one(prepared, single_precision) -> None:
-    network = Backbone()
-    network.load_state_dict({name: each.float() for name, each in load_file(WEIGHTS).items()})
-    with torch.inference_mode():
-        for k, kind in enumerate(KINDS):
-            embedding, logit = network.eval()(torch.from_numpy(prepared[:2, k]), kind)
-            wanted = torch.cat([embedding, logit[:, None]], dim=1).numpy()
-            parts = in_torch(prepared[:2]).reshape(2, len(KINDS), EMBEDDING + 1)[:, k]
-            np.testing.assert_allclose(parts, wanted, atol=1e-5)
+@pytest.mark.parametrize("side", [16, 17, 28, 223])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (3, 2), (5, 1), (5, 2)])
+def test_padding_is_that_of_tensorflow(side: int, kernel: int, stride: int) -> None:
+    """As its documentation of "SAME" has it: all that is needed, the odd one at the end."""
+    layer, views = PaddedConvolution(2, 3, kernel, stride), torch.randn(1, 2, side, side)
+    count = -(-side // stride)
+    missing = max(0, (count - 1) * stride + kernel - side)
+    around = (missing // 2, missing - missing // 2)
+    padded = torch.nn.functional.pad(views, (*around, *around))
+    wanted = torch.nn.functional.conv2d(padded, layer.weight, layer.bias, stride)
+    assert wanted.shape[2:] == (count, count)
+    torch.testing.assert_close(layer(views), wanted)
+
+
+def test_a_mosaic_does_not_reach_the_last_stages(prepared, single_precision) -> None:
+    """And the whole does not tell what the mosaic says."""
+    changed = prepared[:1].copy()
+    changed[:, :, 1] = prepared[1:2, :, 1]
+    before, after = (BLOCKS["mini"].forward(each, "cpu")[0] for each in (prepared[:1], changed))
+    parts = slice(EMBEDDING + 1, None)
+    np.testing.assert_array_equal(before[: EMBEDDING + 1], after[: EMBEDDING + 1])
+    assert np.abs(before[parts] - after[parts]).max() > 0.1
 
 
 @pytest.mark.parametrize("runtime", [False, True])
-def test_several_mosaics_are_averaged(prepared, single_precision, runtime) -> None:
-    run = BLOCKS["mini"].forward if runtime else in_torch
-    pair = np.stack([prepared[0, 0], prepared[0, 1], prepared[1, 1]])[None]
-    ones = [np.stack([prepared[0, 0], prepared[k, 1]])[None] for k in range(2)]
-    found = run(pair, "cpu")
-    mean = np.mean([run(one, "cpu") for one in ones], axis=0)
-    np.testing.assert_allclose(found, mean, atol=1e-5)
+def test_the_pairs_of_a_photo_are_averaged(
+    prepared, single_precision, monkeypatch, runtime
+) -> None:
+    """Photos of different numbers of them are measured together."""
+    monkeypatch.setattr(library, "is_there", lambda: runtime)
+    ones = BLOCKS["mini"].forward(prepared[:4], "cpu")
+    several = [prepared[0], np.concatenate(prepared[1:4]), prepared[0]]
+    found = BLOCKS["mini"].forward(several, "cpu")
+    np.testing.assert_allclose(found, [ones[0], ones[1:].mean(axis=0), ones[0]], atol=1e-5)
+
+
+def test_a_blurred_half_of_a_panorama_counts(single_precision) -> None:
+    """Squeezed into a square alone, its blur was hardly seen."""
+    coffee = views_of(photo("coffee.png")).scoring
+    sharp = np.concatenate([coffee, coffee[:, ::-1]], axis=1)
+    blurred, half = DISTORTIONS["gaussian_blur"](sharp, 4, 0), sharp.copy()
+    half[:, coffee.shape[1] :] = blurred[:, coffee.shape[1] :]
+    block = BLOCKS["mini"]
+    prepared = [block.prepare(views_of(each)) for each in (sharp, half, blurred)]
+    clear, middle, soft = points(block.forward(prepared, "cpu")).mean(axis=1)
+    assert clear - 0.3 > middle > soft + 0.3
+    whole = points(block.forward([each[:1] for each in prepared], "cpu")).mean(axis=1)
+    assert clear - middle > whole[0] - whole[1]
+    left, _, right = points(block.forward(list(prepared[1][1:, None]), "cpu")).mean(axis=1)
+    assert left > right + 1
 
 
 # --- weights ---
@@ -240,15 +297,27 @@ def good() -> dict[str, torch.Tensor]:
 
 def refused(path: Path) -> str:
     """The sentence with which the file is refused, by torch and without."""
-    views = np.zeros((1, 2, SIDE, SIDE, 3), np.uint8)
+    pairs = np.zeros((1, 2, SIDE, SIDE, 3), np.uint8)
     with pytest.raises(IqError) as caught:
-        MiniBlock(path).forward(views, "cpu")
+        MiniBlock(path).forward([pairs], "cpu")
     message = str(caught.value)
     with pytest.raises(IqError) as caught:
-        mini._with_torch(path, views, "cpu")
+        mini._with_torch(path, pairs, "cpu")
     assert str(caught.value) == message
     assert str(path) in message and "\n" not in message and message.count("; ") == 1
     return message
+
+
+@pytest.mark.slow
+def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
+    network, file = drawn_judge(), tmp_path / "own.safetensors"
+    file.write_bytes(weight_file(network, {"name": "own"}))
+    with torch.inference_mode():
+        logits, _ = network.eval()(torch.from_numpy(prepared[:3, 0]))
+    wanted = 1 + 9 * torch.sigmoid(logits[:, 1:]).numpy()
+    found = points(MiniBlock(file).forward(prepared[:3], "cpu"))
+    np.testing.assert_allclose(found, wanted, atol=0.1)
+    assert np.ptp(wanted, axis=0).max() > 0.2
 
 
 def changed(good: dict[str, torch.Tensor], **values: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -282,6 +351,7 @@ def hostile(good: dict[str, torch.Tensor]) -> Iterator[tuple[str, bytes]]:
     yield "odd account", struct.pack("<Q", 19) + b'{"__metadata__":[]}'
     yield "one less", save({n: v for n, v in good.items() if n != "stem.bias"}, metadata=OURS)
     yield "one more", save(good | {"more": torch.zeros(1)}, metadata=OURS)
+    yield "no deviation", save(changed(good, parts_deviation=0 * good["parts_deviation"]), OURS)
     yield "other shape", save(changed(good, stem_weight=torch.zeros(32, 3, 5, 5)), metadata=OURS)
     yield "nan", save(changed(good, stem_weight=stem * float("nan")), metadata=OURS)
     yield "huge", save(changed(good, stem_bias=torch.full((32,), 1e5)), metadata=OURS)
@@ -321,7 +391,7 @@ def test_the_fingerprint_is_that_of_the_weights(tmp_path: Path, monkeypatch) -> 
     other.write_bytes(data)
     given = BLOCKS["mini"].fingerprint
     assert MiniBlock(same).fingerprint == given != MiniBlock(other).fingerprint
-    monkeypatch.setattr(mini, "PLACES", (0.5, 0.25))
+    monkeypatch.setattr(mini, "VERSION", mini.VERSION + 1)
     assert MiniBlock(same).fingerprint != given
     with pytest.raises(IqError, match="cannot read the backbone"):
         _ = MiniBlock(tmp_path / "absent.safetensors").fingerprint
@@ -334,11 +404,6 @@ def test_the_network_in_torch_has_the_tensors_of_the_file(good) -> None:
     assert set(found) == set(good)
     for name, each in good.items():
         np.testing.assert_array_equal(found[name], each.float().numpy())
-
-
-def test_the_taps_are_as_long_as_the_network_says(good) -> None:
-    assert good["tap_mean"].shape == good["tap_deviation"].shape == (TAPS,)
-    assert (good["tap_deviation"] > 0).all()
 
 
 def test_knowing_of_the_block_loads_no_network() -> None:

@@ -514,8 +514,8 @@ def test_a_rating_needs_neither_torch_nor_opencv_once_the_blocks_are_known() -> 
     assert found.stdout.strip() == "True []"
 
 
-def test_a_rating_names_what_it_had_to_do_without() -> None:
-    model = loaded("fusion-mini")
+def test_a_rating_names_what_it_had_to_do_without(tmp_path: Path) -> None:
+    model = loaded(write(tmp_path))
     photo = {b.name: np.zeros(b.size, np.float32) for b in model.blocks}
     assert model.rate([photo])[0].reasons == ()
     photo["brisque"] = np.full(36, np.nan, np.float32)

@@ -31,7 +31,7 @@ import numpy as np
 from iqcli.extractors.registry import BLOCKS
 block = BLOCKS["mini"]
 assert not block.needs_torch("cpu")
-block.forward(np.zeros((1, 2, 224, 224, 3), np.uint8), "cpu")
+block.forward([np.zeros((1, 2, 224, 224, 3), np.uint8)], "cpu")
 links = [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
          if os.path.exists(f"/proc/self/fd/{fd}")] if sys.platform == "linux" else []
 loaded = [name for name in sys.modules if "telemetry" in name or name.startswith("openvino.tools")]

@@ -50,10 +50,18 @@ def test_a_convolution_is_that_of_torch(kernel, stride, before, after, each) -> 
 def test_what_is_read_from_maps_is_that_of_torch() -> None:
     graph, given = Subgraph(MAPS.shape), torch.from_numpy(MAPS)
     bent = graph.relu6(graph.sum(graph.input, graph.input))
-    output = graph.joined([graph.means(bent), graph.deviations(bent)])
-    deviation, mean = torch.std_mean((2 * given).clamp(0, 6), dim=(2, 3), correction=0)
-    wanted = torch.cat([mean, deviation], dim=1)
+    output = graph.joined([graph.means(bent), graph.deviations(bent, 0.25)])
+    variance, mean = torch.var_mean((2 * given).clamp(0, 6), dim=(2, 3), correction=0)
+    wanted = torch.cat([mean, (variance + 0.25).sqrt()], dim=1)
     torch.testing.assert_close(run(graph, output, MAPS), wanted, atol=1e-5, rtol=1e-5)
+
+
+def test_a_part_of_a_batch_goes_on() -> None:
+    graph, given = Subgraph(MAPS.shape), torch.from_numpy(MAPS)
+    last, first = (graph.part(graph.input, k, k + 1) for k in (1, 0))
+    output = graph.joined([graph.means(last), graph.relu6(graph.means(first))])
+    wanted = torch.cat([given[1:].mean((2, 3)), given[:1].mean((2, 3)).clamp(0, 6)], dim=1)
+    torch.testing.assert_close(run(graph, output, MAPS), wanted, atol=1e-6, rtol=1e-5)
 
 
 def test_pictures_become_maps() -> None:

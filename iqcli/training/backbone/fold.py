@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import save
 
+from iqcli.extractors.schema import FORMAT
 from iqcli.training.backbone.judge import Convolution
 
 if TYPE_CHECKING:
     from iqcli.training.backbone.judge import Judge
 
-FORMAT = "iq-backbone-2"
 # What of the heads the block reads: the scales of the taps, and what each view alone says. What
 # joins the views, and the doubt, are learnt anew by the head that is fitted on the block.
 HEADS = ("whole_mean", "whole_deviation", "parts_mean", "parts_deviation", "embed.", "score.")

@@ -14,30 +14,18 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from iqcli.extractors.schema import EMBEDDING
+from iqcli.extractors.mini_weights import (
+    CENTRE,
+    FAINTEST,
+    LAST,
+    MOSAIC_STAGE,
+    SCALE,
+    STAGES,
+    STEM,
+    TAPS,
+)
+from iqcli.extractors.schema import EMBEDDING, KINDS
 from iqcli.training.backbone.depthwise import depthwise
-
-STEM = 32
-# (kernel, stride, expansion, channels, repeats) of each stage
-STAGES = (
-    (3, 1, 1, 16, 1),
-    (3, 2, 6, 24, 2),
-    (5, 2, 6, 40, 2),
-    (3, 2, 6, 80, 3),
-    (5, 1, 6, 112, 3),
-    (5, 2, 6, 192, 4),
-    (3, 1, 6, 320, 1),
-)
-LAST = 1280
-# The last stage that sees the mosaic: what it is of, the later ones cannot tell.
-MOSAIC_STAGE = 4
-# They take uint8 to what the public network was trained on.
-CENTRE, SCALE = 127.0, 128.0
-# Numbers of statistics of the whole and of the mosaic.
-TAPS = (
-    2 * sum(stage[3] for stage in STAGES) + LAST,
-    2 * sum(stage[3] for stage in STAGES[: MOSAIC_STAGE + 1]),
-)
 
 
 class Convolution(nn.Module):
@@ -149,7 +137,7 @@ def _statistics(maps: torch.Tensor) -> torch.Tensor:
     maps = maps.float()
     mean = maps.mean(dim=(2, 3))
     spread = (maps - mean[:, :, None, None]).square().mean(dim=(2, 3))
-    return torch.cat([mean, (spread + 1e-6).sqrt()], dim=1)
+    return torch.cat([mean, (spread + FAINTEST).sqrt()], dim=1)
 
 
 class Judge(nn.Module):
@@ -167,7 +155,7 @@ class Judge(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.trunk = Trunk()
-        for name, taps in zip(("whole", "parts"), TAPS, strict=True):
+        for name, taps in zip(KINDS, TAPS, strict=True):
             self.register_buffer(f"{name}_mean", torch.zeros(taps))
             self.register_buffer(f"{name}_deviation", torch.ones(taps))
         self.embed = nn.ModuleList(nn.Linear(taps, EMBEDDING) for taps in TAPS)
@@ -205,7 +193,7 @@ class Judge(nn.Module):
     @torch.no_grad()
     def scale_taps(self, taps: tuple[torch.Tensor, torch.Tensor]) -> None:
         """Take over mean and deviation of the (n, TAPS) of many pictures."""
-        for name, values in zip(("whole", "parts"), taps, strict=True):
+        for name, values in zip(KINDS, taps, strict=True):
             getattr(self, f"{name}_mean").copy_(values.mean(dim=0))
             getattr(self, f"{name}_deviation").copy_(values.std(dim=0).clamp(min=0.02))
 

@@ -16,8 +16,9 @@ from support.small_backbone import drawn_judge, public
 from torch.nn import functional
 
 from iqcli.errors import IqError
+from iqcli.extractors.schema import FORMAT
 from iqcli.training.backbone.depthwise import depthwise
-from iqcli.training.backbone.fold import FORMAT, folded, is_short, weight_file
+from iqcli.training.backbone.fold import folded, is_short, weight_file
 from iqcli.training.backbone.init import EPSILON, initial_judge
 from iqcli.training.backbone.judge import STAGES, Judge
 

@@ -48,9 +48,7 @@ def fusion(
     images: Images = None,
     mos_range: MosRange = None,
     where: Where = None,
-    blocks: Annotated[
-        str, typer.Option("--blocks", help="Blocks to fuse, with commas.")
-    ] = "mini",
+    blocks: Annotated[str, typer.Option("--blocks", help="Blocks to fuse, with commas.")] = "mini",
     scene: Scene = None,
     ladders: Ladders = None,
     name: Name = None,
