@@ -23,8 +23,8 @@ from iqcli.text import display_path, first_few
 from iqcli.training import fusion, gaussian_process
 from iqcli.training.backbone.data import BackboneData
 from iqcli.training.backbone.fold import weight_file
-from iqcli.training.backbone.init import initial_judge
-from iqcli.training.backbone.train import train_judge
+from iqcli.training.backbone.init import initial_network
+from iqcli.training.backbone.train import train_network
 from iqcli.training.backbone.view_store import ViewStore
 from iqcli.training.config import BACKBONE_FREE
 from iqcli.training.dataset import (
@@ -213,7 +213,7 @@ def train_backbone(
         [ViewStore(folder.path / "photos", paths, small=True) for paths in pristine if paths],
     )
     data.check()
-    network = initial_judge(start, config.seed)
+    network = initial_network(start, config.seed)
     settings = {
         **{name: value for name, value in asdict(config).items() if name not in BACKBONE_FREE},
         "start_known_by": sha256(start)[:16],
@@ -225,7 +225,7 @@ def train_backbone(
     for store in (data.photos, *data.good):
         store.fill(say)
     folder.open(settings)
-    trained = train_judge(network, data, config, folder, device, say)
+    trained = train_network(network, data, config, folder, device, say)
     write_atomic(output, weight_file(trained, {"name": output.stem, "steps": config.steps}))
 
 

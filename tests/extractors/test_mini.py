@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save
 from support.drawn_scenes import PHOTOS, noisy, photo, plain, texture
 from support.fake_heads import loaded
-from support.small_backbone import drawn_judge
+from support.small_backbone import drawn_network
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.errors import IqError
@@ -310,7 +310,7 @@ def refused(path: Path) -> str:
 
 @pytest.mark.slow
 def test_what_training_writes_is_what_the_block_reads(tmp_path: Path, prepared) -> None:
-    network, file = drawn_judge(), tmp_path / "own.safetensors"
+    network, file = drawn_network(), tmp_path / "own.safetensors"
     file.write_bytes(weight_file(network, {"name": "own"}))
     with torch.inference_mode():
         logits, _ = network.eval()(torch.from_numpy(prepared[:3, 0]))

@@ -11,9 +11,9 @@ from support.images import encoded
 
 from iqcli.distortions.bank import DISTORTIONS
 from iqcli.extractors import mini_crops
-from iqcli.training.backbone import data, judge
+from iqcli.training.backbone import data, quality_network
 from iqcli.training.backbone.data import BackboneData
-from iqcli.training.backbone.judge import Judge
+from iqcli.training.backbone.quality_network import QualityNetwork
 from iqcli.training.backbone.view_store import ViewStore
 
 if TYPE_CHECKING:
@@ -29,38 +29,38 @@ GOOD = (1, 2, 3, 4, 6, 18)
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network and view that is made is small."""
     stages = ((3, 1, 1, 4, 1), (5, 2, 6, 4, 2), (3, 2, 6, 8, 1))
-    monkeypatch.setattr(judge, "STAGES", stages)
-    monkeypatch.setattr(judge, "STEM", 4)
-    monkeypatch.setattr(judge, "LAST", 8)
-    monkeypatch.setattr(judge, "MOSAIC_STAGE", 1)
-    monkeypatch.setattr(judge, "TAPS", (2 * 16 + 8, 2 * 8))
+    monkeypatch.setattr(quality_network, "STAGES", stages)
+    monkeypatch.setattr(quality_network, "STEM", 4)
+    monkeypatch.setattr(quality_network, "LAST", 8)
+    monkeypatch.setattr(quality_network, "MOSAIC_STAGE", 1)
+    monkeypatch.setattr(quality_network, "TAPS", (2 * 16 + 8, 2 * 8))
     monkeypatch.setattr(mini_crops, "SIDE", SIDE)
     monkeypatch.setattr(mini_crops, "PIECE", SIDE // mini_crops.GRID)
     monkeypatch.setattr(data, "SIDE", SIDE)
 
 
-def drawn_judge(seed: int = 0) -> Judge:
+def drawn_network(seed: int = 0) -> QualityNetwork:
     """A network drawn at random, of a size that keeps its maps alive."""
     torch.manual_seed(seed)
-    judge = Judge()
+    network = QualityNetwork()
     with torch.no_grad():
-        for layer in judge.trunk.convolutions():
+        for layer in network.trunk.convolutions():
             layer.gain.uniform_(0.5, 1.5)
             layer.factor.uniform_(0.8, 1.2)
             layer.weight.normal_(0, (2 / layer.weight[0].numel()) ** 0.5)
             layer.bias.normal_(0, 0.1)
-        judge.both[-1].weight.normal_(0, 0.1)
+        network.both[-1].weight.normal_(0, 0.1)
         for name in ("whole", "parts"):
-            getattr(judge, f"{name}_mean").normal_(0, 0.1)
-            getattr(judge, f"{name}_deviation").uniform_(0.5, 1.5)
-    return judge
+            getattr(network, f"{name}_mean").normal_(0, 0.1)
+            getattr(network, f"{name}_deviation").uniform_(0.5, 1.5)
+    return network
 
 
-def public(judge: Judge) -> dict[str, torch.Tensor]:
-    """A state as the public package names it, of a network like `judge`; and a classifier."""
+def public(network: QualityNetwork) -> dict[str, torch.Tensor]:
+    """A state as the public package names it, of a network like `network`; and a classifier."""
     torch.manual_seed(4)
     found: dict[str, torch.Tensor] = {}
-    for k, layer in enumerate(judge.trunk.convolutions()):
+    for k, layer in enumerate(network.trunk.convolutions()):
         width = len(layer.weight)
         found[f"_conv{k}.weight"] = torch.randn(layer.weight.shape)
         found[f"_bn{k}.weight"] = torch.rand(width) + 0.5

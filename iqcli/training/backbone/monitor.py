@@ -17,7 +17,7 @@ from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.distortions.exposure import Response, expose, fuse, is_well_exposed
 from iqcli.extractors.base import autocast_type
 from iqcli.training.backbone.framing import CENTRED, views_of
-from iqcli.training.backbone.judge import points
+from iqcli.training.backbone.quality_network import points
 from iqcli.training.backbone.view_store import read_array, read_facts, write_arrays
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from iqcli.records import Array, Pixels
     from iqcli.training.backbone.data import BackboneData
-    from iqcli.training.backbone.judge import Judge
+    from iqcli.training.backbone.quality_network import QualityNetwork
 
 # The ladders that are made of all pictures; the others of every `SPARSE`th.
 TONE = ("brighten", "darken", "mean_shift", "contrast")
@@ -45,7 +45,7 @@ PAIR_GAP = 0.9
 class Scorer:
     """Scores views with a network on a device, `workers` threads at once."""
 
-    network: Judge
+    network: QualityNetwork
     device: str
     workers: int
 

@@ -26,7 +26,6 @@ from iqcli.extractors.base import autocast_type
 from iqcli.training.backbone.data import BackboneBatches
 from iqcli.training.backbone.group_bank import GroupBank
 from iqcli.training.backbone.groups import SHOWN, shown_kind
-from iqcli.training.backbone.judge import Judge, points
 from iqcli.training.backbone.losses import (
     doubt_loss,
     group_loss,
@@ -35,6 +34,7 @@ from iqcli.training.backbone.losses import (
     pairs_loss,
 )
 from iqcli.training.backbone.monitor import MonitorBank, Scorer, evaluate
+from iqcli.training.backbone.quality_network import QualityNetwork, points
 from iqcli.training.loop import half_cosine, train_steps
 
 if TYPE_CHECKING:
@@ -53,14 +53,14 @@ SCALED_BY = 160
 COMPARED = 4
 
 
-def train_judge(
-    network: Judge,
+def train_network(
+    network: QualityNetwork,
     data: BackboneData,
     config: BackboneConfig,
     folder: RunFolder,
     device: str,
     say: Callable[[str], None],
-) -> Judge:
+) -> QualityNetwork:
     """Train, or go on training, for `config.steps`; the averaged network on the CPU."""
     with _threads(config) as workers:
         bank = GroupBank(
@@ -86,7 +86,7 @@ def train_judge(
                 yield dataset[k]
 
         def monitor(averaged: nn.Module) -> dict[str, float]:
-            assert isinstance(averaged, Judge)
+            assert isinstance(averaged, QualityNetwork)
             found = evaluate(Scorer(averaged, device, workers), data, watched)
             say(
                 f"held out: SRCC {found['srcc']:.3f}; ladders in order {found['ladders']:.2f}, "
@@ -109,7 +109,7 @@ def train_judge(
             clip_norm=5.0,
             monitor=monitor,
         )
-    assert isinstance(averaged, Judge)
+    assert isinstance(averaged, QualityNetwork)
     return averaged.cpu()
 
 
@@ -136,7 +136,7 @@ def _rate(step: int, config: BackboneConfig) -> float:
     return ramp * (1.0 if left >= config.fall else half_cosine(1 - left / config.fall))
 
 
-def _optimiser(network: Judge, config: BackboneConfig) -> torch.optim.AdamW:
+def _optimiser(network: QualityNetwork, config: BackboneConfig) -> torch.optim.AdamW:
     body = list(network.trunk.parameters())
     ids = {id(each) for each in body}
     heads = [each for each in network.parameters() if id(each) not in ids]
@@ -155,7 +155,7 @@ class _Step:
         self.short = autocast_type(device)
         self.kind = torch.device(device).type
 
-    def backward(self, network: Judge, batch: Batch, step: int) -> dict[str, float]:
+    def backward(self, network: QualityNetwork, batch: Batch, step: int) -> dict[str, float]:
         """Add the gradients of a step; the parts of its loss."""
         config = self.config
         torch.manual_seed(config.seed + step)
@@ -214,7 +214,7 @@ class _Step:
         }
 
     def _taps(
-        self, network: Judge, views: Pixels, *, long_start: bool
+        self, network: QualityNetwork, views: Pixels, *, long_start: bool
     ) -> tuple[Taps, Callable[[], None]]:
         """The taps of all pictures, and a function that hands their gradients to the trunk.
 
@@ -250,7 +250,7 @@ class _Step:
 
         return (whole, mosaic), backward
 
-    def _short_backward(self, network: Judge, views: Pixels, step: int) -> float:
+    def _short_backward(self, network: QualityNetwork, views: Pixels, step: int) -> float:
         """Add the gradients of how far bfloat16 moves the scores of a few pictures; that distance,
         in points."""
         random = np.random.default_rng([self.config.seed, 9, step])
@@ -278,7 +278,7 @@ def _add(weights: Sequence[torch.Tensor], gradients: Sequence[torch.Tensor]) -> 
 
 
 @torch.no_grad()
-def _init_tap_scales(network: Judge, dataset: BackboneBatches, device: str) -> None:
+def _init_tap_scales(network: QualityNetwork, dataset: BackboneBatches, device: str) -> None:
     """Give the network the mean and deviation that its taps have on photos and on versions."""
     found: list[Taps] = []
     for step in range(dataset.config.refresh):  # as long as the bank stays as it is

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from support.small_backbone import SIDE, drawn_judge, make_small, small_data
+from support.small_backbone import SIDE, drawn_network, make_small, small_data
 
 from iqcli.distortions.bank import DISTORTIONS, LEVELS
 from iqcli.training.backbone import monitor
@@ -53,14 +53,14 @@ def test_versions_are_made_once(
     assert len(bank.files) == len(data.watched())
     monkeypatch.setattr(monitor, "versions", pytest.fail)
     scores = MonitorBank.open(tmp_path / "watched", data, pytest.fail).scores(
-        Scorer(drawn_judge(), "cpu", 2)
+        Scorer(drawn_network(), "cpu", 2)
     )
     assert len(scores) == len(bank.files)
     assert all(1 <= score <= 10 for each in scores for score in each.values())
 
 
 def judged(**changes: float) -> dict[str, float]:
-    """The scores of one picture by a judge whom every level costs a point."""
+    """The scores of one picture by a network whom every level costs a point."""
     found = {"untouched/0": 8.0, "fusion/0": 7.5}
     found |= {f"{name}/{n}": 8.0 - n for name in DISTORTIONS for n in range(1, LEVELS + 1)}
     found |= {f"stops/{n}": 8.0 - abs(n) for n in (-3, -2, -1, 1, 2, 3)}
@@ -113,15 +113,15 @@ def test_the_figures_of_opinions_by_hand() -> None:
 @pytest.mark.usefixtures("small", "one_thread")
 def test_all_held_out_photos_are_scored(data: BackboneData, tmp_path: Path) -> None:
     bank = MonitorBank.open(tmp_path / "watched", data, print)
-    found = evaluate(Scorer(drawn_judge(), "cpu", 2), data, bank)
+    found = evaluate(Scorer(drawn_network(), "cpu", 2), data, bank)
     assert {"srcc", "doubt_rank", "ladders", "beats_2", "short_mean", "mixed_most"} < {*found}
     assert np.isfinite(found["srcc"]) and found["short_most"] >= found["short_mean"] >= 0
 
 
 @pytest.mark.usefixtures("small", "one_thread")
 def test_a_score_does_not_depend_on_the_workers() -> None:
-    judge, random = drawn_judge(), np.random.default_rng(0)
+    network, random = drawn_network(), np.random.default_rng(0)
     views = random.integers(0, 256, (9, 2, SIDE, SIDE, 3), np.uint8)
-    one, three = (Scorer(judge, "cpu", workers)(views) for workers in (1, 3))
+    one, three = (Scorer(network, "cpu", workers)(views) for workers in (1, 3))
     np.testing.assert_array_equal(one[0], three[0])
     np.testing.assert_array_equal(one[1], three[1])

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from support.small_backbone import (
     SIDE,
-    drawn_judge,
+    drawn_network,
     make_small,
     public,
     small_data,
@@ -28,8 +28,8 @@ from iqcli.evaluation import mos_csv
 from iqcli.training.backbone import monitor, train
 from iqcli.training.backbone.data import Batch
 from iqcli.training.backbone.groups import COUNT
-from iqcli.training.backbone.judge import Judge, points
-from iqcli.training.backbone.train import _rate, _Step, train_judge
+from iqcli.training.backbone.quality_network import QualityNetwork, points
+from iqcli.training.backbone.train import _rate, _Step, train_network
 from iqcli.training.config import BackboneConfig
 from iqcli.training.recipes import train_backbone
 from iqcli.training.run_state import RunFolder
@@ -84,10 +84,10 @@ def batch(seed: int = 0) -> Batch:
     )
 
 
-def gradients(judge: Judge, backward: Callable[[], object]) -> dict[str, torch.Tensor]:
-    judge.zero_grad()
+def gradients(network: QualityNetwork, backward: Callable[[], object]) -> dict[str, torch.Tensor]:
+    network.zero_grad()
     backward()
-    return {name: p.grad.clone() for name, p in judge.named_parameters() if p.grad is not None}
+    return {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.usefixtures("small", "single_precision")
@@ -96,39 +96,39 @@ def test_the_gradients_of_many_threads_are_those_of_one_plain_backward(
 ) -> None:
     """They are the same to the last bit for any number of threads."""
     monkeypatch.setattr(train, "autocast_type", lambda device: None)
-    judge, given = drawn_judge().train(), batch()
+    network, given = drawn_network().train(), batch()
     config = replace(CONFIG, heads_alone=0)
     step = _Step(config, "cpu", 1)
 
     def plain() -> None:
         torch.manual_seed(config.seed + 4)
-        logits, doubts = judge(torch.from_numpy(given.views))
+        logits, doubts = network(torch.from_numpy(given.views))
         step._loss(points(logits), doubts, given)[0].backward()
 
-    wanted = gradients(judge, plain)
-    found = gradients(judge, lambda: step.backward(judge, given, 4))
-    assert found.keys() == wanted.keys() == dict(judge.named_parameters()).keys()
+    wanted = gradients(network, plain)
+    found = gradients(network, lambda: step.backward(network, given, 4))
+    assert found.keys() == wanted.keys() == dict(network.named_parameters()).keys()
     for name, value in wanted.items():
         torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-4)
     assert found["trunk.stem.weight"].abs().max() > 1e-3
     for workers in (2, 4):
         many = _Step(config, "cpu", workers)
-        again = gradients(judge, lambda many=many: many.backward(judge, given, 4))
+        again = gradients(network, lambda many=many: many.backward(network, given, 4))
         assert all(torch.equal(again[name], value) for name, value in found.items())
 
 
 @pytest.mark.usefixtures("small")
 def test_heads_learn_alone_at_first() -> None:
-    judge = drawn_judge().train()
+    network = drawn_network().train()
     step = _Step(CONFIG, "cpu", 1)
-    found = gradients(judge, lambda: step.backward(judge, batch(), 0))
+    found = gradients(network, lambda: step.backward(network, batch(), 0))
     assert found and not [name for name in found if name.startswith("trunk.")]
 
 
 @pytest.mark.usefixtures("small")
 def test_the_order_of_each_kind_is_reported() -> None:
-    judge = drawn_judge().train()
-    parts = _Step(CONFIG, "cpu", 1).backward(judge, batch(), 2)
+    network = drawn_network().train()
+    parts = _Step(CONFIG, "cpu", 1).backward(network, batch(), 2)
     assert parts["order_brighten"] >= 0 and math.isnan(parts["order_haze"])
     assert {"opinion", "order", "apart", "pairs", "doubt", "short", "order_other"} < {*parts}
 
@@ -153,15 +153,15 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(
     monkeypatch.setattr(train, "evaluate", lambda *given: figures)
     monkeypatch.setattr(train.MonitorBank, "open", lambda *given: None)
 
-    def trained(name: str, config: BackboneConfig) -> Judge:
+    def trained(name: str, config: BackboneConfig) -> QualityNetwork:
         folder = RunFolder(tmp_path / name)
         folder.open({})
-        return train_judge(drawn_judge(), data, config, folder, "cpu", lambda text: None)
+        return train_network(drawn_network(), data, config, folder, "cpu", lambda text: None)
 
     whole = trained("whole", CONFIG)
     backward = _Step.backward
 
-    def stopped(self: _Step, network: Judge, given: Batch, step: int) -> dict[str, float]:
+    def stopped(self: _Step, network: QualityNetwork, given: Batch, step: int) -> dict[str, float]:
         if step == 5:
             raise KeyboardInterrupt
         return backward(self, network, given, step)
@@ -174,7 +174,7 @@ def test_a_run_that_was_stopped_ends_bit_for_bit_as_one_that_was_not(
     assert whole.state_dict().keys() == resumed.state_dict().keys()
     for name, value in whole.state_dict().items():
         assert torch.equal(value, resumed.state_dict()[name]), name
-    first = drawn_judge().state_dict()
+    first = drawn_network().state_dict()
     assert not torch.equal(whole.trunk.stem.weight, first["trunk.stem.weight"])
     curves = [(tmp_path / name / "curve.csv").read_bytes() for name in ("whole", "stopped")]
     assert curves[0] == curves[1]
@@ -216,7 +216,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("start") / "lite0.pth"
-    torch.save(public(Judge()), path)
+    torch.save(public(QualityNetwork()), path)
     return path
 
 
@@ -328,8 +328,8 @@ def test_the_end_of_a_run_may_be_moved_and_the_rest_may_not(
 ) -> None:
     from iqcli.training import recipes
 
-    monkeypatch.setattr(recipes, "initial_judge", lambda start, seed: drawn_judge(seed))
-    monkeypatch.setattr(recipes, "train_judge", lambda network, *more: network)
+    monkeypatch.setattr(recipes, "initial_network", lambda start, seed: drawn_network(seed))
+    monkeypatch.setattr(recipes, "train_network", lambda network, *more: network)
     given, output = mos_csv.read(album, None, None, None), tmp_path / "mini.safetensors"
 
     def run(config: BackboneConfig) -> None:

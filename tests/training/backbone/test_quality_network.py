@@ -12,15 +12,15 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
-from support.small_backbone import drawn_judge, public
+from support.small_backbone import drawn_network, public
 from torch.nn import functional
 
 from iqcli.errors import IqError
 from iqcli.extractors.schema import FORMAT
 from iqcli.training.backbone.depthwise import depthwise
 from iqcli.training.backbone.fold import folded, is_short, weight_file
-from iqcli.training.backbone.init import EPSILON, initial_judge
-from iqcli.training.backbone.judge import STAGES, Judge
+from iqcli.training.backbone.init import EPSILON, initial_network
+from iqcli.training.backbone.quality_network import STAGES, QualityNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -52,12 +52,12 @@ def test_the_quick_gradient_is_the_gradient(kernel: int, stride: int) -> None:
 
 @pytest.fixture(scope="module")
 def given() -> State:
-    return public(Judge())
+    return public(QualityNetwork())
 
 
 def test_a_start_gives_convolutions_and_their_batch_norms(tmp_path: Path, given: State) -> None:
     torch.save(given, tmp_path / "lite0.pth")
-    trunk = initial_judge(tmp_path / "lite0.pth", 0).trunk
+    trunk = initial_network(tmp_path / "lite0.pth", 0).trunk
     x = torch.randn(2, 3, 9, 9)
     wanted = functional.batch_norm(
         functional.conv2d(functional.pad(x, (1, 1, 1, 1)), given["_conv0.weight"], None, 2),
@@ -71,7 +71,7 @@ def test_a_start_gives_convolutions_and_their_batch_norms(tmp_path: Path, given:
 
 def test_the_rest_of_a_start_is_drawn_with_the_seed(tmp_path: Path, given: State) -> None:
     torch.save(given, tmp_path / "lite0.pth")
-    heads = [initial_judge(tmp_path / "lite0.pth", seed).embed[0].weight for seed in (1, 1, 2)]
+    heads = [initial_network(tmp_path / "lite0.pth", seed).embed[0].weight for seed in (1, 1, 2)]
     assert torch.equal(heads[0], heads[1]) and not torch.equal(heads[0], heads[2])
 
 
@@ -95,7 +95,7 @@ def test_another_network_is_no_start(
     damage(other)
     torch.save(other, tmp_path / "other.pth")
     with pytest.raises(IqError, match="is no EfficientNet-Lite0"):
-        initial_judge(tmp_path / "other.pth", 0)
+        initial_network(tmp_path / "other.pth", 0)
 
 
 def test_a_start_that_cannot_be_read_is_reported_and_no_code_in_it_is_run(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_start_that_cannot_be_read_is_reported_and_no_code_in_it_is_run(tmp_pa
     torch.save({3: torch.zeros(2)}, tmp_path / "numbered.pth")
     for name in ("cut.pth", "pickle.pth", "trap.pth", "list.pth", "numbered.pth", "absent.pth", ""):
         with pytest.raises(IqError) as caught:
-            initial_judge(tmp_path / name, 0)
+            initial_network(tmp_path / name, 0)
         assert "\n" not in str(caught.value) and str(tmp_path / name) in str(caught.value)
     assert not (tmp_path / "sprung").exists()
 
@@ -168,29 +168,31 @@ def run(tensors: Mapping[str, torch.Tensor], views: torch.Tensor) -> torch.Tenso
 
 
 @pytest.fixture(scope="module")
-def judge() -> Judge:
-    return drawn_judge().eval()
+def network() -> QualityNetwork:
+    return drawn_network().eval()
 
 
 @pytest.mark.parametrize("side", [64, 50])
 @torch.inference_mode()
-def test_folded_the_network_scores_as_it_did_in_training(judge: Judge, side: int) -> None:
+def test_folded_the_network_scores_as_it_did_in_training(
+    network: QualityNetwork, side: int
+) -> None:
     torch.manual_seed(1)
     views = torch.randint(0, 256, (3, 2, side, side, 3), dtype=torch.uint8)
-    wanted, _ = judge(views)
+    wanted, _ = network(views)
     assert wanted[:, 1:].std() > 0.05
-    torch.testing.assert_close(run(folded(judge), views), wanted[:, 1:], rtol=0, atol=1e-4)
+    torch.testing.assert_close(run(folded(network), views), wanted[:, 1:], rtol=0, atol=1e-4)
 
 
 def test_the_file_keeps_its_account_and_rounds_what_may_run_short(
-    tmp_path: Path, judge: Judge
+    tmp_path: Path, network: QualityNetwork
 ) -> None:
     file = tmp_path / "w.safetensors"
-    file.write_bytes(weight_file(judge, {"name": "w", "steps": 3}))
+    file.write_bytes(weight_file(network, {"name": "w", "steps": 3}))
     with safe_open(file, framework="pt") as stream:
         info = json.loads(stream.metadata()["iq"])
     assert info == {"format": FORMAT, "name": "w", "steps": 3}
-    kept, given = load_file(file), folded(judge)
+    kept, given = load_file(file), folded(network)
     assert kept.keys() == given.keys()
     for name, value in kept.items():
         assert torch.equal(value, given[name].bfloat16() if is_short(name) else given[name]), name
@@ -201,10 +203,10 @@ def test_the_file_keeps_its_account_and_rounds_what_may_run_short(
 
 
 @torch.inference_mode()
-def test_the_mosaic_does_not_reach_the_last_stages(judge: Judge) -> None:
+def test_the_mosaic_does_not_reach_the_last_stages(network: QualityNetwork) -> None:
     views = torch.randint(0, 256, (2, 2, 64, 64, 3), dtype=torch.uint8)
     changed = views.clone()
     changed[:, 1] = 255 - changed[:, 1]
-    wanted, found = judge.trunk(views), judge.trunk(changed)
+    wanted, found = network.trunk(views), network.trunk(changed)
     assert torch.equal(found[0], wanted[0])
     assert not torch.allclose(found[1], wanted[1])

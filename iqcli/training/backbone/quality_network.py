@@ -140,7 +140,7 @@ def _statistics(maps: torch.Tensor) -> torch.Tensor:
     return torch.cat([mean, (spread + FAINTEST).sqrt()], dim=1)
 
 
-class Judge(nn.Module):
+class QualityNetwork(nn.Module):
     """Both views of pictures to scores: a trunk, and a head that reads each view and both.
 
     It gives logits (b, 3), of both together, of the whole and of the mosaic, and (b,) logarithms of
