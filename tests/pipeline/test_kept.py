@@ -104,7 +104,7 @@ class Runs:
 
     def change(self, words: str, *values: object) -> None:
         """Change the table of the cache."""
-        with closing(sqlite3.connect(self.home / "cache" / FOLDER / "cache.db")) as db, db:
+        with closing(sqlite3.connect(self.home / "cache" / FOLDER / "cache.db", 60)) as db, db:
             db.execute(words, values)
 
     def draw(self, name: str, seed: int, when: str | None = None) -> None:
