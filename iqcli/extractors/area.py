@@ -37,3 +37,10 @@ def area(picture: Pixels, width: int, height: int) -> Plane:
 def resized(picture: NDArray[Any], width: int, height: int) -> NDArray[Any]:
     """A picture of any type made smaller by OpenCV itself, in its type."""
     return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA))
+
+
+def halved(picture: NDArray[Any]) -> NDArray[Any]:
+    """A picture at half of its size, in its type; a row or column left over is dropped."""
+    height, width = picture.shape[:2]
+    even = picture[: height // 2 * 2 or 1, : width // 2 * 2 or 1]
+    return resized(even, max(width // 2, 1), max(height // 2, 1))

@@ -76,7 +76,8 @@ class PhotoBlock:
 
     `module` is imported on first use and offers `extract(views: Views) -> Vector`, float32 of
     length `size`; a picture the method is not defined for gives a vector of NaN. `packages` are the
-    distributions whose version can change the numbers.
+    distributions whose version can change the numbers. Another `version` means something else and
+    needs other heads; another `edition` is another way to nearly the same numbers, for every head.
     """
 
     name: str
@@ -86,10 +87,13 @@ class PhotoBlock:
     packages: tuple[str, ...] = field(default=("numpy", "opencv-contrib-python"))
     within: tuple[float, float] = ANY
     may_be_nan: bool = True
+    edition: int = 1
 
     @cached_property
     def fingerprint(self) -> str:
-        return hash_of(self.name, str(self.version), str(self.size), *versions(*self.packages))
+        edition = [f"edition {self.edition}"] if self.edition > 1 else []
+        packages = versions(*self.packages)
+        return hash_of(self.name, str(self.version), str(self.size), *edition, *packages)
 
     @property
     def weights_fingerprint(self) -> str:

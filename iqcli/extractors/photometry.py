@@ -8,14 +8,16 @@ part of the vector.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
 
-from iqcli.extractors.area import area, resized
-from iqcli.extractors.schema import BANDS, PERCENTILES, SCALES
+from iqcli.extractors.area import halved, resized
+from iqcli.extractors.schema import BANDS, PERCENTILES
 from iqcli.extractors.tiles import tile_means, tile_spreads
 
 if TYPE_CHECKING:
@@ -33,36 +35,40 @@ LEVELS = np.arange(256, dtype=np.float64)
 # The noise mask of Immerkaer (1996) is this one across and down.
 SECOND = np.array([1, -2, 1], np.float32)
 SPECTRUM_SIDE = 256
+# Red less green, and yellow less blue, of red, green and blue.
+OPPONENT = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)
 
 
 def extract(views: Views) -> Vector:
-    """(94,) statistics of `views.scoring`, float32, in the order of their names; always finite."""
+    """(94,) statistics of `views.scoring`, float32, in the order of their names; always finite.
+
+    Of every third row, where more would tell no more.
+    """
     rgb = views.scoring
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    planes = [
-        luma.astype(np.float32),
-        *(area(luma, *_smaller(luma, scale)) for scale in SCALES[1:]),
-    ]
-    edges = [np.abs(cv2.Laplacian(plane, cv2.CV_32F)) for plane in planes]
+    planes = [luma, half := halved(luma.astype(np.float32)), quarter := halved(half)]
+    halves = [half, quarter, halved(quarter)]
+    edges = [_Edges.of(*pair) for pair in zip(planes, halves, strict=True)]
     parts = (
         _exposure(luma, rgb),
-        _colour(resized(rgb, *_smaller(rgb, 4))),
-        *(_sharpness(plane, edge) for plane, edge in zip(planes, edges, strict=True)),
-        _tiles(luma, edges[0], edges[1]),
-        _spectrum(luma),
+        _colour(halved(halved(rgb))),
+        *(_sharpness(each) for each in edges),
+        _tiles(luma, edges[0].second, edges[1].second),
+        _spectrum(half),
     )
     return np.concatenate([np.asarray(part, np.float32) for part in parts])
 
 
-def _smaller(picture: Pixels, scale: int) -> tuple[int, int]:
-    height, width = picture.shape[:2]
-    return max(width // scale, 1), max(height // scale, 1)
+def _some(picture: NDArray[Any]) -> NDArray[Any]:
+    """Every third row; all where a row of tiles would have few."""
+    return picture[1::3] if len(picture) >= 12 * TILES else picture
 
 
 def _exposure(luma: Pixels, rgb: Pixels) -> list[float]:
     """Percentiles, moments and clipped shares, all from histograms."""
-    counts = _histogram(luma)
-    whites, blacks = _shares(rgb, 251, cv2.CMP_GE), _shares(rgb, 4, cv2.CMP_LE)
+    counts = _histogram(_some(luma))
+    some = np.ascontiguousarray(_some(rgb))
+    whites, blacks = _shares(some, 251, cv2.CMP_GE), _shares(some, 4, cv2.CMP_LE)
     mean, std, skew, kurtosis = _moments(counts)
     shares = counts[counts > 0]
     return [
@@ -107,124 +113,169 @@ def _moments(shares: NDArray[np.float64]) -> tuple[float, float, float, float]:
 
 def _colour(rgb: Pixels) -> list[float]:
     """Lab and opponent statistics at a quarter of the size: colour is seen coarsely."""
-    lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
-    a, b = (lab[..., i].astype(np.float32) - 128 for i in (1, 2))
+    ab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)[..., 1:].astype(np.float32)
+    ab -= 128
+    a, b = cv2.split(ab)
     chroma = cv2.magnitude(a, b)
-    (a_mean, a_std), (b_mean, b_std) = _mean_std(a), _mean_std(b)
+    (a_mean, b_mean), (a_std, b_std) = (each.ravel().tolist() for each in cv2.meanStdDev(ab))
     correlation = (float((a * b).mean()) - a_mean * b_mean) / (a_std * b_std + EPS)
     levels = np.minimum(chroma, 255).astype(np.uint8)
     grey = (chroma < 20).astype(np.uint8)
-    cast_a, cast_b = (cv2.mean(plane, grey)[0] for plane in (a, b))
     return [
         *(a_mean, a_std, b_mean, b_std, correlation),
         *_mean_std(chroma),
         *_percentiles(_histogram(levels), (95,)),
         _colourfulness(rgb),
-        *(cast_a, cast_b, float(grey.mean())),
-        *_mscn_shape(a),
-        *_mscn_shape(b),
-        *(
-            _log(cv2.norm(cv2.Laplacian(plane, cv2.CV_32F), cv2.NORM_L1) / a.size)
-            for plane in (a, b)
-        ),
+        *(*cv2.mean(ab, grey)[:2], float(grey.mean())),
+        *_mscn_shapes(ab),
+        *(_log(each) for each in cv2.mean(np.abs(cv2.Laplacian(ab, cv2.CV_32F)))[:2]),
     ]
 
 
 def _colourfulness(rgb: Pixels) -> float:
     """Hasler and Suesstrunk, "Measuring colorfulness in natural images", 2003."""
-    red, green, blue = (rgb[..., i].astype(np.float32) for i in range(3))
-    rg_mean, rg_std = _mean_std(red - green)
-    yb_mean, yb_std = _mean_std((red + green) * np.float32(0.5) - blue)
+    opponent = cv2.transform(rgb.astype(np.float32), OPPONENT)
+    (rg_mean, yb_mean), (rg_std, yb_std) = (each.ravel() for each in cv2.meanStdDev(opponent))
     return float(np.hypot(rg_std, yb_std) + 0.3 * np.hypot(rg_mean, yb_mean))
 
 
-def _mscn_shape(plane: Plane) -> tuple[float, float]:
-    """Standard deviation and kurtosis of the locally normalised plane."""
-    mean, sigma = _local(plane)
-    normal = (plane - mean) / (sigma + 1)
-    square = normal * normal
-    variance = _mean(square)
-    return variance**0.5, _mean(square * square) / (variance**2 + EPS)
+def _mscn_shapes(planes: Plane) -> list[float]:
+    """Standard deviation and kurtosis of each of two planes, locally normalised.
+
+    By mean and standard deviation around each pixel, Gaussian 7x7, sigma 7/6 as in BRISQUE.
+    """
+    mean, square = (
+        cv2.GaussianBlur(each, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
+        for each in (planes, cv2.multiply(planes, planes))
+    )
+    square -= cv2.multiply(mean, mean)
+    sigma = np.sqrt(np.abs(square, out=square), out=square)
+    sigma += 1
+    normal = cv2.divide(cv2.subtract(planes, mean), sigma)
+    normal = cv2.multiply(normal, normal)
+    variances, fourths = cv2.mean(normal)[:2], cv2.mean(cv2.multiply(normal, normal))[:2]
+    found: list[float] = []
+    for variance, fourth in zip(variances, fourths, strict=True):
+        found += [variance**0.5, fourth / (variance**2 + EPS)]
+    return found
 
 
-def _local(plane: Plane) -> tuple[Plane, Plane]:
-    """Mean and standard deviation around each pixel, Gaussian 7x7, sigma 7/6 as in BRISQUE."""
-    mean = cv2.GaussianBlur(plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
-    square = cv2.GaussianBlur(plane * plane, (7, 7), 7 / 6, borderType=cv2.BORDER_REPLICATE)
-    mean_square = mean * mean
-    np.subtract(square, mean_square, out=square)
-    return mean, np.sqrt(np.abs(square, out=square), out=square)
+@dataclass(frozen=True, slots=True)
+class _Edges:
+    """Of a plane's rows by `_some`: |Laplacian|, slopes across and down; and its local contrast."""
+
+    second: Plane
+    x: Plane
+    y: Plane
+    sigma: Plane
+
+    @classmethod
+    def of(cls, plane: NDArray[Any], half: Plane) -> _Edges:
+        """Of a plane in bytes or floats, and of the same at half of the size."""
+        # Of bytes in whole numbers, which takes half of the time.
+        kind = cv2.CV_16S if plane.dtype == np.uint8 else cv2.CV_32F
+        found = (
+            cv2.Laplacian(plane, kind),
+            cv2.Sobel(plane, kind, 1, 0),
+            cv2.Sobel(plane, kind, 0, 1),
+        )
+        second, x, y = (_some(each).astype(np.float32) for each in found)
+        for slope in (x, y):
+            slope *= np.float32(0.25)
+        return cls(np.abs(second, out=second), x, y, _contrast(plane, half))
 
 
-def _sharpness(plane: Plane, edge: Plane) -> list[float]:
+def _contrast(plane: NDArray[Any], half: Plane) -> Plane:
+    """Standard deviation around each 2x2 pixels of a plane, from its means over them.
+
+    Gaussian, sigma 7/6 of the plane's pixels as in `_mscn_shapes`.
+    """
+    square = halved(cv2.multiply(plane, plane, dtype=cv2.CV_32F))
+    mean, square = (
+        cv2.GaussianBlur(each, (5, 5), 7 / 12, borderType=cv2.BORDER_REPLICATE)
+        for each in (half, square)
+    )
+    square -= cv2.multiply(mean, mean)
+    return np.sqrt(np.abs(square, out=square), out=square)
+
+
+def _sharpness(edges: _Edges) -> list[float]:
     """Laplacian, gradient and local contrast at one scale; logs, since sharpness is a ratio."""
-    x, y = (cv2.Sobel(plane, cv2.CV_32F, dx, dy, scale=0.25) for dx, dy in ((1, 0), (0, 1)))
+    x, y = edges.x, edges.y
     gradient = cv2.magnitude(x, y)
     steps = cv2.convertScaleAbs(gradient, alpha=2)
-    square = edge * edge
+    square = cv2.multiply(edges.second, edges.second)
     energy = _mean(square)
-    _, sigma = _local(plane)
     return [
-        _log(_mean(edge)),
+        _log(_mean(edges.second)),
         _log(energy**0.5),
         _log(cv2.norm(square, cv2.NORM_L2SQR) / square.size / (energy**2 + EPS)),
         _log(_mean(gradient)),
         *(_log(level) for level in _percentiles(_histogram(steps), (50, 90, 99))),
         _log(cv2.norm(x, cv2.NORM_L1) / x.size) - _log(cv2.norm(y, cv2.NORM_L1) / y.size),
-        *(_log(value) for value in _mean_std(sigma)),
+        *(_log(value) for value in _mean_std(edges.sigma)),
     ]
 
 
 def _tiles(luma: Pixels, edge: Plane, half_edge: Plane) -> list[float]:
     """How sharpness, contrast, light and noise spread over 8x8 tiles: a sharp subject is enough."""
-    fine, coarse, mean = (tile_means(each, TILES) for each in (edge, half_edge, luma))
-    immerkaer = np.abs(cv2.sepFilter2D(luma, cv2.CV_16S, SECOND, SECOND))
-    noise = tile_means(immerkaer, TILES)
+    some = _some(luma)
+    immerkaer = _some(cv2.sepFilter2D(luma, cv2.CV_16S, SECOND, SECOND)).astype(np.float32)
+    immerkaer = np.abs(immerkaer, out=immerkaer)
+    fine, coarse, mean, noise = (
+        tile_means(each, TILES) for each in (edge, half_edge, some, immerkaer)
+    )
     ratio = np.log((fine + 0.1) / (coarse + 0.1))
-    textured = ratio[coarse >= _quantiles(coarse, 50)]
+    textured = ratio[coarse >= _quantiles(coarse, 50)[0]]
     sharp = np.log(fine + 0.1)
     return [
         *(sharp.max(), *_quantiles(sharp, 90, 50, 10), sharp[2:6, 2:6].mean() - sharp.mean()),
         *(textured.max(), *_quantiles(textured, 50)),
-        *np.log(_quantiles(tile_spreads(luma, mean), 10, 50, 90) + 0.1),
+        *(math.log(each + 0.1) for each in _quantiles(tile_spreads(some, mean), 10, 50, 90)),
         mean.std(),
-        *np.log(_quantiles(noise, 10, 50) + 0.1),
+        *(math.log(each + 0.1) for each in _quantiles(noise, 10, 50)),
         _log(cv2.norm(immerkaer, cv2.NORM_L1) / immerkaer.size),
-        *(_blockiness(each) for each in (luma, cv2.transpose(luma))),
+        *(_blockiness(luma, axis) for axis in (1, 0)),
     ]
 
 
-def _quantiles(values: NDArray[np.float64], *shares: float) -> NDArray[np.float64]:
+def _quantiles(values: NDArray[np.float64], *shares: float) -> list[float]:
     """Those that so many per cent lie below, as `np.percentile` interpolates, in a tenth of it."""
-    places = np.array(shares) / 100 * (values.size - 1)
-    return np.interp(places, np.arange(values.size), np.sort(values, axis=None))
+    ordered = np.sort(values, axis=None).tolist()
+    found = []
+    for share in shares:
+        place = share / 100 * (len(ordered) - 1)
+        low, above = ordered[int(place)], ordered[math.ceil(place)]
+        found.append(low + (above - low) * (place % 1))
+    return found
 
 
-def _blockiness(plane: Pixels) -> float:
-    """Log ratio of the steps across 8-pixel borders, from left to right, to those inside."""
-    if plane.shape[1] < 17:
+def _blockiness(plane: Pixels, axis: int) -> float:
+    """Log ratio of the steps across 8-pixel borders, along an axis, to those inside."""
+    if plane.shape[axis] < 17:
         return 0.0
-    steps = cv2.reduce(
-        cv2.absdiff(plane[:, 1:], plane[:, :-1]), 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S
-    )
-    means = steps.ravel() / len(plane)
+    ahead, behind = (plane[:, 1:], plane[:, :-1]) if axis else (plane[1:], plane[:-1])
+    steps = cv2.reduce(cv2.absdiff(ahead, behind), 1 - axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
+    means = steps.ravel() / plane.shape[1 - axis]
     border = means[7::8]
     inside = (means.sum() - border.sum()) / (len(means) - len(border))
     return _log(border.mean()) - _log(inside)
 
 
-def _spectrum(luma: Pixels) -> list[float]:
+def _spectrum(half: Plane) -> list[float]:
     """Log energy in rings of the Fourier plane at 256x256, their slope, and x over y."""
-    small = resized(luma, SPECTRUM_SIDE, SPECTRUM_SIDE).astype(np.float32)
-    plane = cv2.dft((small - small.mean()) * _window(), flags=cv2.DFT_COMPLEX_OUTPUT)
-    real, imaginary = (plane[:, : SPECTRUM_SIDE // 2 + 1, k].ravel() for k in (0, 1))
-    power = real * real + imaginary * imaginary
-    ring, along_x, along_y = _rings()
-    counts = np.bincount(ring, minlength=BANDS + 1)[:BANDS]
-    energy = np.log(np.bincount(ring, power, BANDS + 1)[:BANDS] / counts + 1)
+    small = resized(half, SPECTRUM_SIDE, SPECTRUM_SIDE)
+    small = cv2.multiply(cv2.subtract(small, _mean(small)), _window())
+    plane = cv2.dft(small, flags=cv2.DFT_COMPLEX_OUTPUT)[:, : SPECTRUM_SIDE // 2 + 1]
+    real, imaginary = (cv2.multiply(each, each) for each in cv2.split(plane))
+    rings = _rings()
+    power = np.take(cv2.add(real, imaginary), rings.order)
+    sums = np.add.reduceat(power, rings.starts, dtype=np.float64)
+    energy = np.log(np.bincount(rings.ring, sums, BANDS + 1)[:BANDS] / rings.counts + 1)
     steps = np.arange(BANDS) - (BANDS - 1) / 2
     slope = steps @ energy / (steps @ steps)
-    return [*energy, slope, _log(power[along_x].sum()) - _log(power[along_y].sum())]
+    x, y = (sums[wedge].sum() for wedge in (rings.along_x, rings.along_y))
+    return [*energy, slope, _log(x) - _log(y)]
 
 
 @cache
@@ -233,9 +284,24 @@ def _window() -> Plane:
     return np.outer(side, side).astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class _Rings:
+    """The coefficients in the `order` of their parts, and where each part `starts` in it.
+
+    Of each part the number of its `ring` (the last for what lies outside), and whether it lies in
+    the wedge `along_x` or `along_y`; and `counts` of the coefficients of every ring.
+    """
+
+    order: NDArray[np.intp]
+    starts: NDArray[np.intp]
+    ring: NDArray[np.intp]
+    along_x: NDArray[np.bool_]
+    along_y: NDArray[np.bool_]
+    counts: NDArray[np.intp]
+
+
 @cache
-def _rings() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-    """Ring number of each coefficient (the last for what lies outside), and two wedges' places."""
+def _rings() -> _Rings:
     fy, fx = np.meshgrid(
         np.fft.fftfreq(SPECTRUM_SIDE), np.fft.rfftfreq(SPECTRUM_SIDE), indexing="ij"
     )
@@ -243,8 +309,12 @@ def _rings() -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
     ring = np.digitize(radius, np.geomspace(1 / 128, 0.5, BANDS + 1)) - 1
     ring[(ring < 0) | (ring >= BANDS)] = BANDS
     high = radius > 0.1
-    wedges = (high & (fx > np.abs(fy)).ravel(), high & (np.abs(fy) > fx).ravel())
-    return ring, *(np.flatnonzero(wedge) for wedge in wedges)
+    along_x, along_y = high & (fx > np.abs(fy)).ravel(), high & (np.abs(fy) > fx).ravel()
+    part = 3 * ring + along_x + 2 * along_y
+    order = np.argsort(part, kind="stable")
+    parts, starts = np.unique(part[order], return_index=True)
+    counts = np.bincount(ring, minlength=BANDS + 1)[:BANDS]
+    return _Rings(order, starts, parts // 3, parts % 3 == 1, parts % 3 == 2, counts)
 
 
 def _mean(plane: Plane) -> float:
@@ -258,4 +328,4 @@ def _mean_std(plane: Plane) -> tuple[float, float]:
 
 def _log(value: float) -> float:
     """Natural log, floored: black and flat pictures stay finite."""
-    return float(np.log(value + 1e-3))
+    return math.log(value + 1e-3)

@@ -34,8 +34,16 @@ BLOCKS: dict[str, AnyBlock] = {
             size=94,
             module="iqcli.extractors.photometry",
             may_be_nan=False,
+            edition=2,
         ),
-        PhotoBlock("tiles", version=2, size=1040, module="iqcli.extractors.tiles", within=(0, 510)),
+        PhotoBlock(
+            "tiles",
+            version=2,
+            size=1040,
+            module="iqcli.extractors.tiles",
+            within=(0, 510),
+            edition=2,
+        ),
         PhotoBlock(
             "grey",
             version=1,
