@@ -312,12 +312,7 @@ class _Run:
     def _note_computing(self, known: Measurement) -> None:
         """Say that a photo that was measured is not measured for this model."""
         missing = [each.name for each in self._spec.blocks if each.name not in known.blocks]
-        if (
-            self._kept
-            and known.facts_cached
-            and not known.error
-            and 0 < len(missing) < len(self._spec.blocks)
-        ):
+        if self._kept and known.facts_cached and not known.error and missing:
             self._cache.note_computing(missing)
 
     def _start_marks(self, task: Task, *, own: bool) -> None:
