@@ -329,7 +329,7 @@ def test_the_model_tells_what_it_is(model: ImageQualityFusion) -> None:
 def test_the_figures_of_the_card_are_data(model: ImageQualityFusion) -> None:
     rows = model.get_model_info()["performance"]
     first = next(row for row in rows if row.get("photos") == "all 2,000")
-    assert first["SRCC"] == {"value": 0.854, "low": 0.839, "high": 0.867}
+    assert first["SRCC"] == {"value": 0.851, "low": 0.836, "high": 0.865}
     last = rows[-1]
     assert last["count"] > 1000 and "held out" in last["photos"]
     held = model._model.holdout
