@@ -506,7 +506,8 @@ def _copies(roll: Roll, pictures: _Pictures) -> None:
     roll.copy("Web/grey.jpg", jpeg(grey), original, "recoloured")
     # Second names of files: of one that stays, and of some of which the worst go.
     roll.link("Linked/stays.jpg", original)
-    for n, poor in enumerate(("DCIM/100APPLE/IMG_1005.JPG", "R6/IMG_2004.JPG", apple_poor)):
+    several = "DCIM/100APPLE/IMG_1005.JPG", "DCIM/101APPLE/IMG_1103.JPG", "R6/IMG_2004.JPG"
+    for n, poor in enumerate((*several, apple_poor)):
         roll.link(f"Linked/{n}.jpg", poor)
 
 

@@ -413,7 +413,7 @@ def test_scales_span_the_photos_that_teach_and_the_distorted_copies() -> None:
 # --- from a CSV file and photos to a weight file ---
 
 COUNT = 60
-DEFAULT = ["brisque", "photometry", "mini"]
+DEFAULT = ["mini"]
 
 
 @pytest.fixture(scope="module")
@@ -476,7 +476,7 @@ def test_iq_train_fusion_from_end_to_end(
     assert "62 photos: 60 used, 2 could not be read" in captured.err
     model = loaded(output)
     assert model.predictor.info["model"] == "mine"
-    assert [block.name for block in model.blocks] == [*DEFAULT, "tiles"]
+    assert [block.name for block in model.blocks] == [*DEFAULT, "photometry", "tiles"]
     assert [*model.predictor.sizes] == DEFAULT and model.holdout is not None
     # The file rates photos, from the command line too.
     words = ("score", str(album / "00.png"), str(album / "55.png"), "-m", str(output))

@@ -478,10 +478,11 @@ def test_a_stock_head_of_ones_own_that_is_gone_asks_for_a_new_taste(tmp_path: Pa
 
 def test_blocks_that_are_not_the_stock_heads_are_refused(tmp_path: Path) -> None:
     path = line(tmp_path)
-    name, size = next(iter(SIZES.items()))
-    info = {**tastes.load(path).info, "blocks": {name: size}}
-    others = {f"weights__{other}": None for other in SIZES if other != name}
-    assert "has other blocks than its stock model" in refused(rewrite(path, info, **others))
+    info = {**tastes.load(path).info, "blocks": {**SIZES, "brisque": 36}}
+    more = np.zeros(37, np.float32)
+    assert "has other blocks than its stock model" in refused(
+        rewrite(path, info, weights__brisque=more)
+    )
 
 
 # --- from stars to ratings ---
