@@ -10,7 +10,7 @@ from support.drawn_scenes import texture
 from support.images import encoded
 
 from iqcli.distortions.bank import DISTORTIONS
-from iqcli.extractors import mini_crops
+from iqcli.extractors import backbone, mini_crops
 from iqcli.training.backbone import data, quality_network
 from iqcli.training.backbone.data import BackboneData
 from iqcli.training.backbone.quality_network import QualityNetwork
@@ -29,10 +29,10 @@ GOOD = (1, 2, 3, 4, 6, 18)
 def make_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every network and view that is made is small."""
     stages = ((3, 1, 1, 4, 1), (5, 2, 6, 4, 2), (3, 2, 6, 8, 1))
-    monkeypatch.setattr(quality_network, "STAGES", stages)
-    monkeypatch.setattr(quality_network, "STEM", 4)
-    monkeypatch.setattr(quality_network, "LAST", 8)
-    monkeypatch.setattr(quality_network, "MOSAIC_STAGE", 1)
+    monkeypatch.setattr(backbone, "STAGES", stages)
+    monkeypatch.setattr(backbone, "STEM", 4)
+    monkeypatch.setattr(backbone, "LAST", 8)
+    monkeypatch.setattr(backbone, "MOSAIC_STAGE", 1)
     monkeypatch.setattr(quality_network, "TAPS", (2 * 16 + 8, 2 * 8))
     monkeypatch.setattr(mini_crops, "SIDE", SIDE)
     monkeypatch.setattr(mini_crops, "PIECE", SIDE // mini_crops.GRID)
@@ -44,7 +44,7 @@ def drawn_network(seed: int = 0) -> QualityNetwork:
     torch.manual_seed(seed)
     network = QualityNetwork()
     with torch.no_grad():
-        for layer in network.trunk.convolutions():
+        for layer in network.convolutions():
             layer.gain.uniform_(0.5, 1.5)
             layer.factor.uniform_(0.8, 1.2)
             layer.weight.normal_(0, (2 / layer.weight[0].numel()) ** 0.5)
@@ -60,7 +60,7 @@ def public(network: QualityNetwork) -> dict[str, torch.Tensor]:
     """A state as the public package names it, of a network like `network`; and a classifier."""
     torch.manual_seed(4)
     found: dict[str, torch.Tensor] = {}
-    for k, layer in enumerate(network.trunk.convolutions()):
+    for k, layer in enumerate(network.convolutions()):
         width = len(layer.weight)
         found[f"_conv{k}.weight"] = torch.randn(layer.weight.shape)
         found[f"_bn{k}.weight"] = torch.rand(width) + 0.5

@@ -14,7 +14,6 @@ from iqcli.weights.store import read_torch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from iqcli.training.backbone.quality_network import Trunk
 
 # Of the batch norms of the public network.
 EPSILON = 1e-3
@@ -34,7 +33,7 @@ def initial_network(path: Path, seed: int) -> QualityNetwork:
     torch.manual_seed(seed)
     network = QualityNetwork()
     try:
-        _start(network.trunk, weights)
+        _start(network, weights)
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise IqError(
             f"{display_path(path)} is no EfficientNet-Lite0; give the file of the package "
@@ -44,7 +43,7 @@ def initial_network(path: Path, seed: int) -> QualityNetwork:
 
 
 @torch.no_grad()
-def _start(trunk: Trunk, weights: Any) -> None:
+def _start(network: QualityNetwork, weights: Any) -> None:
     """Take over convolutions and the batch norm after each. Raises ValueError and others."""
     pairs: list[list[str]] = []
     for name in (each.removesuffix(".weight") for each in weights if each.endswith(".weight")):
@@ -52,7 +51,7 @@ def _start(trunk: Trunk, weights: Any) -> None:
             pairs.append([name])
         elif f"{name}.running_mean" in weights:
             pairs[-1].append(name)
-    for layer, (name, norm) in zip(trunk.convolutions(), pairs, strict=True):
+    for layer, (name, norm) in zip(network.convolutions(), pairs, strict=True):
         weight = weights[f"{name}.weight"]
         scale, bias, mean, variance = (weights[f"{norm}.{each}"] for each in NORM)
         for given, mine in (

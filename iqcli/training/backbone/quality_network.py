@@ -14,16 +14,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from iqcli.extractors.mini_weights import (
-    CENTRE,
-    FAINTEST,
-    LAST,
-    MOSAIC_STAGE,
-    SCALE,
-    STAGES,
-    STEM,
-    TAPS,
-)
+from iqcli.extractors.backbone import Trunk, padded_for_stride_2
+from iqcli.extractors.mini_weights import TAPS
 from iqcli.extractors.schema import EMBEDDING, KINDS
 from iqcli.training.backbone.depthwise import depthwise
 
@@ -53,91 +45,10 @@ class Convolution(nn.Module):
             return functional.conv2d(x, self.folded(), self.bias)
         pad = self.kernel // 2
         if self.stride == 2:
-            # Even sides need less, and at their ends.
-            height, width = (self.kernel - 2 + side % 2 for side in x.shape[2:])
-            x = functional.pad(
-                x, (width // 2, width - width // 2, height // 2, height - height // 2)
-            )
-            pad = 0
+            x, pad = padded_for_stride_2(x, self.kernel), 0
         if self.groups > 1:
             return depthwise(x, self.folded(), self.bias, self.stride, pad)
         return functional.conv2d(x, self.folded(), self.bias, self.stride, pad)
-
-
-class InvertedBottleneck(nn.Module):
-    """Widen, filter each channel, narrow."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expansion: int) -> None:
-        super().__init__()
-        wide = inputs * expansion
-        self.widen = Convolution(inputs, wide) if expansion > 1 else None
-        self.filter = Convolution(wide, wide, kernel, stride, wide)
-        self.narrow = Convolution(wide, outputs)
-        self.residual = stride == 1 and inputs == outputs
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(b, inputs, h, w) to (b, outputs, h / stride, w / stride)."""
-        y = x if self.widen is None else functional.relu6(self.widen(x), inplace=True)
-        y = self.narrow(functional.relu6(self.filter(y), inplace=True))
-        return x + y if self.residual else y
-
-
-class Trunk(nn.Module):
-    """Views to the statistics of their maps: the whole at all depths, the mosaic at the first."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = Convolution(3, STEM, 3, 2)
-        self.stages = nn.ModuleList()
-        channels = STEM
-        for kernel, stride, expansion, outputs, repeats in STAGES:
-            blocks = []
-            for k in range(repeats):
-                blocks.append(
-                    InvertedBottleneck(
-                        channels, outputs, kernel, stride if k == 0 else 1, expansion
-                    )
-                )
-                channels = outputs
-            self.stages.append(nn.Sequential(*blocks))
-        self.last = Convolution(channels, LAST)
-
-    def forward(
-        self, views: torch.Tensor, long_start: bool = False
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """(b, 2, side, side, 3) of uint8 to the taps (b, TAPS) of the whole and of the mosaic.
-
-        `long_start` keeps the first maps in float32.
-        """
-        count = views.shape[0]
-        x = torch.cat([views[:, 0], views[:, 1]]).permute(0, 3, 1, 2).float()
-        x = (x - CENTRE) / SCALE
-        kind = x.device.type
-        with torch.autocast(kind, enabled=torch.is_autocast_enabled(kind) and not long_start):
-            x = self.stages[0](functional.relu6(self.stem(x), inplace=True))
-        whole, parts = [], []
-        for k in range(len(self.stages)):
-            x = self.stages[k](x) if k else x
-            found = _statistics(x)
-            whole.append(found[:count])
-            if k <= MOSAIC_STAGE:
-                parts.append(found[count:])
-            if k == MOSAIC_STAGE:
-                x = x[:count]
-        whole.append(functional.relu6(self.last(x)).float().mean(dim=(2, 3)))
-        return torch.cat(whole, dim=1), torch.cat(parts, dim=1)
-
-    def convolutions(self) -> list[Convolution]:
-        """All convolutions in the order of the network."""
-        return [module for module in self.modules() if isinstance(module, Convolution)]
-
-
-def _statistics(maps: torch.Tensor) -> torch.Tensor:
-    """(b, c, h, w) to (b, 2 c): means and deviations, in float32."""
-    maps = maps.float()
-    mean = maps.mean(dim=(2, 3))
-    spread = (maps - mean[:, :, None, None]).square().mean(dim=(2, 3))
-    return torch.cat([mean, (spread + FAINTEST).sqrt()], dim=1)
 
 
 class QualityNetwork(nn.Module):
@@ -154,7 +65,7 @@ class QualityNetwork(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.trunk = Trunk()
+        self.trunk = Trunk(Convolution)
         for name, taps in zip(KINDS, TAPS, strict=True):
             self.register_buffer(f"{name}_mean", torch.zeros(taps))
             self.register_buffer(f"{name}_deviation", torch.ones(taps))
@@ -166,11 +77,15 @@ class QualityNetwork(nn.Module):
         self.dropout = nn.Dropout(0.1)
         nn.init.zeros_(last.weight)
 
+    def convolutions(self) -> list[Convolution]:
+        """All convolutions in the order of the network."""
+        return [module for module in self.trunk.modules() if isinstance(module, Convolution)]
+
     def forward(
         self, views: torch.Tensor, long_start: bool = False
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """(b, 2, side, side, 3) of uint8 to logits (b, 3) and log deviations (b,)."""
-        return self.read(*self.trunk(views, long_start))
+        return self.read(*self.trunk.taps(views, long_start=long_start))
 
     def read(self, whole: torch.Tensor, parts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """(b, TAPS) raw statistics of both views to logits and log deviations, in float32."""

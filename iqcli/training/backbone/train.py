@@ -227,7 +227,7 @@ class _Step:
         def forward(chunk: Pixels) -> Taps:
             given = torch.from_numpy(np.ascontiguousarray(chunk)).to(self.device)
             with self._autocast():
-                found: Taps = network.trunk(given, long_start)
+                found: Taps = network.trunk.taps(given, long_start=long_start)
             return found
 
         def gradients(task: tuple[Taps, Taps]) -> Sequence[torch.Tensor]:
@@ -283,7 +283,7 @@ def _init_tap_scales(network: QualityNetwork, dataset: BackboneBatches, device: 
     found: list[Taps] = []
     for step in range(dataset.config.refresh):  # as long as the bank stays as it is
         views = torch.from_numpy(np.ascontiguousarray(dataset[step].views))
-        found += [network.trunk(part.to(device)) for part in views.split(dataset.config.chunk)]
+        found += [network.trunk.taps(part.to(device)) for part in views.split(dataset.config.chunk)]
         if sum(len(whole) for whole, _ in found) >= SCALED_BY:
             break
     network.scale_taps((torch.cat([w for w, _ in found]), torch.cat([p for _, p in found])))

@@ -16,11 +16,12 @@ from support.small_backbone import drawn_network, public
 from torch.nn import functional
 
 from iqcli.errors import IqError
+from iqcli.extractors.mini_weights import STAGES
 from iqcli.extractors.schema import FORMAT
 from iqcli.training.backbone.depthwise import depthwise
 from iqcli.training.backbone.fold import folded, is_short, weight_file
 from iqcli.training.backbone.init import EPSILON, initial_network
-from iqcli.training.backbone.quality_network import STAGES, QualityNetwork
+from iqcli.training.backbone.quality_network import QualityNetwork
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -57,15 +58,15 @@ def given() -> State:
 
 def test_a_start_gives_convolutions_and_their_batch_norms(tmp_path: Path, given: State) -> None:
     torch.save(given, tmp_path / "lite0.pth")
-    trunk = initial_network(tmp_path / "lite0.pth", 0).trunk
+    network = initial_network(tmp_path / "lite0.pth", 0)
     x = torch.randn(2, 3, 9, 9)
     wanted = functional.batch_norm(
         functional.conv2d(functional.pad(x, (1, 1, 1, 1)), given["_conv0.weight"], None, 2),
         *(given[f"_bn0.{name}"] for name in ("running_mean", "running_var", "weight", "bias")),
         eps=EPSILON,
     )
-    torch.testing.assert_close(trunk.stem(x), wanted, rtol=1e-4, atol=1e-4)
-    for k, layer in enumerate(trunk.convolutions()):
+    torch.testing.assert_close(network.trunk.stem(x), wanted, rtol=1e-4, atol=1e-4)
+    for k, layer in enumerate(network.convolutions()):
         assert torch.equal(layer.weight, given[f"_conv{k}.weight"])
 
 
@@ -207,6 +208,6 @@ def test_the_mosaic_does_not_reach_the_last_stages(network: QualityNetwork) -> N
     views = torch.randint(0, 256, (2, 2, 64, 64, 3), dtype=torch.uint8)
     changed = views.clone()
     changed[:, 1] = 255 - changed[:, 1]
-    wanted, found = network.trunk(views), network.trunk(changed)
+    wanted, found = network.trunk.taps(views), network.trunk.taps(changed)
     assert torch.equal(found[0], wanted[0])
     assert not torch.allclose(found[1], wanted[1])
