@@ -25,7 +25,7 @@ from iqcli.models.fusion import (
     expected_errors,
     features,
 )
-from iqcli.training.dataset import holdout_mask
+from iqcli.training.dataset import MEMBERS, fold_of_scene, holdout_mask
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 
 # 90 % of normal draws lie within so many deviations.
 NINE_IN_TEN = 1.645
-# Parts of the scenes, each judged by a deviation that the others set.
-FIFTHS = 5
 # Of a search whose error falls at least tenfold a step.
 STEPS = 5
 # Of the doubt: the ridge in units of a mean square and of photos, and points that are added to an
@@ -54,7 +52,7 @@ class HoldoutEvaluation:
     """Scores, deviations and opinions (k,) of the held-out photos.
 
     `sigmas` (k,) are the deviations as the model is shipped, set by all of them; `cross_sigmas`
-    those set by the other four fifths of the scenes. The figures use these, since nine in ten of
+    those set by the other folds of the scenes. The figures use these, since nine in ten of
     the photos that set deviations lie in their intervals by construction. `one_per_scene` (k,)
     marks one photo of each scene. `calibration` or `doubt` is what was set.
     """
@@ -123,8 +121,8 @@ def evaluate_holdout(head: FusionHead | GaussianProcess, data: TrainingSet) -> H
     blocks = {name: values[holdout] for name, values in data.blocks.items()}
     opinions = data.opinions[holdout]
     scenes = [scene for scene, out in zip(data.scenes, holdout, strict=True) if out]
-    fifth = np.array([zlib.crc32(f"fifth {scene}".encode()) % FIFTHS for scene in scenes], int)
-    by = (fifth >= 0, *(fifth != k for k in range(FIFTHS)))
+    folds = fold_of_scene(scenes)
+    by = (folds >= 0, *(folds != k for k in range(MEMBERS)))
     calibration: float | None = None
     doubt: Doubt | None = None
     if isinstance(head, FusionHead):
@@ -142,7 +140,7 @@ def evaluate_holdout(head: FusionHead | GaussianProcess, data: TrainingSet) -> H
     return HoldoutEvaluation(
         scores.astype(np.float32),
         sigmas.astype(np.float32),
-        np.choose(fifth, others).astype(np.float32),
+        np.choose(folds, others).astype(np.float32),
         opinions,
         _one_per_scene(scenes),
         calibration,
