@@ -35,6 +35,11 @@ def versions(*packages: str) -> list[str]:
     return [f"{package}={package_version(package)}" for package in packages]
 
 
+def edition_of(edition: int) -> list[str]:
+    """An edition as a part of a fingerprint: the first is none, so what was cached of it stays."""
+    return [f"edition {edition}"] if edition > 1 else []
+
+
 class Block(Protocol):
     """What every extractor has, without importing the library that does the work."""
 
@@ -91,9 +96,8 @@ class PhotoBlock:
 
     @cached_property
     def fingerprint(self) -> str:
-        edition = [f"edition {self.edition}"] if self.edition > 1 else []
-        packages = versions(*self.packages)
-        return hash_of(self.name, str(self.version), str(self.size), *edition, *packages)
+        own = self.name, str(self.version), str(self.size), *edition_of(self.edition)
+        return hash_of(*own, *versions(*self.packages))
 
     @property
     def weights_fingerprint(self) -> str:

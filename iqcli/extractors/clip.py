@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from iqcli.errors import IqError
-from iqcli.extractors.base import ANY, hash_of, versions
+from iqcli.extractors.base import ANY, edition_of, hash_of, versions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -78,9 +78,8 @@ class ClipTowerBlock(ABC):
     @cached_property
     def fingerprint(self) -> str:
         """Of the weights, of what prepares the views, and of this code."""
-        edition = [f"edition {self.edition}"] if self.edition > 1 else []
         packages = versions("numpy", "opencv-contrib-python", "pillow")
-        return hash_of(self.origin, *edition, *packages)
+        return hash_of(self.origin, *edition_of(self.edition), *packages)
 
     @cached_property
     def weights_fingerprint(self) -> str:

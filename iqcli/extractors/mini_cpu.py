@@ -47,9 +47,8 @@ class CpuBackbone:
         return np.stack([self._read(self._network(pair)[0]) for pair in pairs])
 
     def _read(self, taps: Array) -> Array:
-        found = []
+        given, found = self._heads, []
         for k, (kind, own) in enumerate(zip(KINDS, np.split(taps, TAPS[:1]), strict=True)):
-            given = self._heads
             joined = ((own - given[f"{kind}_mean"]) / given[f"{kind}_deviation"]).clip(-8, 8)
             embedding = np.tanh(given[f"embed.{k}.weight"] @ joined + given[f"embed.{k}.bias"])
             logit = given[f"score.{k}.weight"] @ embedding + given[f"score.{k}.bias"]

@@ -18,7 +18,7 @@ import numpy as np
 
 from iqcli.extractors.area import halved, resized
 from iqcli.extractors.schema import BANDS, PERCENTILES
-from iqcli.extractors.tiles import tile_means, tile_spreads
+from iqcli.extractors.tiles import SECOND, tile_means, tile_spreads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 EPS = 1e-6
 TILES = 8
 LEVELS = np.arange(256, dtype=np.float64)
-# The noise mask of Immerkaer (1996) is this one across and down.
-SECOND = np.array([1, -2, 1], np.float32)
 SPECTRUM_SIDE = 256
 # Red less green, and yellow less blue, of red, green and blue.
 OPPONENT = np.array([[1, -1, 0], [0.5, 0.5, -1]], np.float32)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIZE = GRID * GRID * len(LAYERS) + len(LAGS) * len(DIRECTIONS)
 WHITE, BLACK = 250, 5
+# The noise mask of Immerkaer (1996) is this one across and down.
 SECOND = np.array([1, -2, 1], np.float32)
 # A picture of as many rows is read in bands: each row of tiles in so many, of so many rows. An even
 # number, so that they can be halved.
