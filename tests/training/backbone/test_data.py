@@ -170,13 +170,19 @@ def test_photos_that_people_hardly_tell_apart_are_no_pair(given: BackboneData) -
         assert bool(replace(given, opinions=opinions).pairs) == is_pair
 
 
-def test_good_pictures_of_all_folders_and_liked_photos_are_drawn(
-    given: BackboneData, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    drawn: list[Path] = []
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """The photos whose views are asked for, which are not made."""
+    found: list[Path] = []
     monkeypatch.setattr(
-        module.ViewStore, "__getitem__", lambda store, k: drawn.append(store.photos[k])
+        module.ViewStore, "__getitem__", lambda store, k: found.append(store.photos[k])
     )
+    return found
+
+
+def test_good_pictures_of_all_folders_and_liked_photos_are_drawn(
+    given: BackboneData, drawn: list[Path]
+) -> None:
     (good,) = given.good
     trained = [each for each in good.photos if not module._is_watched(each.name)]
     several = [replace(good, photos=trained[:1]), replace(good, photos=trained[1:])]
@@ -188,12 +194,8 @@ def test_good_pictures_of_all_folders_and_liked_photos_are_drawn(
 
 
 def test_the_best_of_the_photos_held_out_are_watched(
-    given: BackboneData, monkeypatch: pytest.MonkeyPatch
+    given: BackboneData, drawn: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn: list[Path] = []
-    monkeypatch.setattr(
-        module.ViewStore, "__getitem__", lambda store, k: drawn.append(store.photos[k])
-    )
     monkeypatch.setattr(module, "BEST_WATCHED", 1)
     opinions = np.arange(1, 1 + len(given.opinions), dtype=np.float32)
     replace(given, opinions=opinions, good=[]).watched()
